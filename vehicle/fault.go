@@ -1,0 +1,134 @@
+package vehicle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The types of a fault, from Smartcar v2.0's error table (docs/wire.md).
+const (
+	TypeValidation     = "VALIDATION"
+	TypeAccount        = "CONNECTED_SERVICES_ACCOUNT"
+	TypeAuthentication = "AUTHENTICATION"
+	TypePermission     = "PERMISSION"
+	TypeNotFound       = "RESOURCE_NOT_FOUND"
+	TypeVehicleState   = "VEHICLE_STATE"
+	TypeRateLimit      = "RATE_LIMIT"
+	TypeBilling        = "BILLING"
+	TypeServer         = "SERVER"
+	TypeCompatibility  = "COMPATIBILITY"
+	TypeUpstream       = "UPSTREAM"
+)
+
+// The resolutions of a fault.
+const (
+	ResolveRetryLater     = "RETRY_LATER"
+	ResolveReauthenticate = "REAUTHENTICATE"
+	ResolveContactSupport = "CONTACT_SUPPORT"
+	ResolveActionRequired = "ACTION_REQUIRED"
+	ResolveFinance        = "FINANCE"
+)
+
+// Fault is why a path has no value. It is also the error object of Smartcar
+// v2.0, in payloads and in API replies alike.
+type Fault struct {
+	Type        string `json:"type"`
+	Code        string `json:"code"` // empty is JSON null on the wire
+	Description string `json:"description"`
+	DocURL      string `json:"doc_url"` // empty: made from type and code
+	Status      int    `json:"status"`  // HTTP status, 400 to 599
+	RequestID   string `json:"request_id,omitempty"`
+	// Resolution is one of the Resolve constants or empty for none;
+	// ResolutionURL may accompany REAUTHENTICATE and ACTION_REQUIRED.
+	Resolution    string `json:"resolution,omitempty"`
+	ResolutionURL string `json:"resolution_url,omitempty"`
+	// UserMessage is text for the car's owner; empty for none.
+	UserMessage string `json:"user_message,omitempty"`
+	// Detail is Smartcar's array of details, verbatim; nil for none.
+	Detail json.RawMessage `json:"detail,omitempty"`
+	// RetryAfter is how long the source asks to wait; 0 means it said nothing.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Network is true when no answer arrived at all.
+	Network bool `json:"network,omitempty"`
+}
+
+// Error implements error: "UPSTREAM:NO_RESPONSE: the vehicle did not answer".
+func (f *Fault) Error() string {
+	code := f.Type
+	if f.Code != "" {
+		code += ":" + f.Code
+	}
+	if f.Description == "" {
+		return code
+	}
+	return code + ": " + f.Description
+}
+
+// Temporary reports whether asking again soon may help: upstream, server,
+// network and rate limit. All others are not tried again within a slot.
+func (f *Fault) Temporary() bool {
+	switch f.Type {
+	case TypeUpstream, TypeServer, TypeRateLimit:
+		return f.Code != "RECORD_NOT_FOUND" && f.Code != "MULTIPLE_RECORDS_FOUND"
+	}
+	return f.Network
+}
+
+// Restricts reports whether the fault is one of account, permission or billing,
+// for which the unplugged cadence is used.
+func (f *Fault) Restricts() bool {
+	switch f.Type {
+	case TypeAccount, TypeAuthentication, TypePermission, TypeBilling:
+		return true
+	}
+	return false
+}
+
+// Doc returns the fault's documentation URL, made from type and code where the
+// source gave none.
+func (f *Fault) Doc() string {
+	if f.DocURL != "" {
+		return f.DocURL
+	}
+	kebab := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "-") }
+	code := "null"
+	if f.Code != "" {
+		code = kebab(f.Code)
+	}
+	family := kebab(f.Type)
+	if f.Type == TypeAccount {
+		family = "connected-services-account"
+	}
+	return fmt.Sprintf("https://smartcar.com/docs/errors/api-errors/%s-errors#%s", family, code)
+}
+
+// AsFault returns the fault in err's chain, or an UPSTREAM:NO_RESPONSE fault
+// that carries err's text, marked Network.
+func AsFault(err error) *Fault {
+	var f *Fault
+	if errors.As(err, &f) {
+		return f
+	}
+	n := NoResponse(err.Error())
+	n.Network = true
+	return n
+}
+
+// NoResponse is the fault of an upstream that did not answer.
+func NoResponse(description string) *Fault {
+	return &Fault{Type: TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: ResolveRetryLater, Description: description}
+}
+
+// InvalidData is the fault of an upstream whose answer cannot be a value: not
+// JSON, a wrong type, out of range.
+func InvalidData(description string) *Fault {
+	return &Fault{Type: TypeUpstream, Code: "INVALID_DATA", Status: 502, Resolution: ResolveRetryLater, Description: description}
+}
+
+// NotCapable is the fault of a path that the source cannot have.
+func NotCapable(description string) *Fault {
+	return &Fault{Type: TypeCompatibility, Code: "VEHICLE_NOT_CAPABLE", Status: 501, Description: description}
+}

@@ -1,0 +1,141 @@
+package vehicle
+
+import "time"
+
+// Reading is what a source returned for one path: a value with its age, or a
+// fault. The zero Reading means the path was not asked for.
+type Reading[T any] struct {
+	// Value is meaningful only when OK.
+	Value T `json:"value"`
+	// OK is true when the source returned a value. A missing value is never a
+	// zero: it is OK false with a Fault.
+	OK bool `json:"ok"`
+	// DataAge is the instant the car recorded the value; zero means unknown.
+	DataAge time.Time `json:"data_age"`
+	// FetchedAt is the instant the value or fault was obtained from the source.
+	FetchedAt time.Time `json:"fetched_at"`
+	// Fault says why there is no value; nil when OK or not asked for.
+	Fault *Fault `json:"fault,omitempty"`
+}
+
+// Asked reports whether the path was asked for at all.
+func (r Reading[T]) Asked() bool { return r.OK || r.Fault != nil }
+
+// ObservedAt is the time the reading speaks of: its data age, else when it was
+// fetched.
+func (r Reading[T]) ObservedAt() time.Time {
+	if !r.DataAge.IsZero() {
+		return r.DataAge
+	}
+	return r.FetchedAt
+}
+
+// Charge is the body of /charge.
+type Charge struct {
+	State ChargeState `json:"state"`
+	// Plug is PluggedIn or Unplugged in an OK reading; a source that cannot
+	// tell the plug returns a fault instead of a guess.
+	Plug Plug `json:"plug"`
+}
+
+// ChargeState is the charging state as Smartcar v2.0 spells it.
+type ChargeState string
+
+// The charging states of Smartcar v2.0.
+const (
+	Charging     ChargeState = "CHARGING"
+	FullyCharged ChargeState = "FULLY_CHARGED"
+	NotCharging  ChargeState = "NOT_CHARGING"
+)
+
+// Battery is the body of /battery.
+type Battery struct {
+	// PercentRemaining is a fraction, 0 to 1.
+	PercentRemaining float64 `json:"percent_remaining"`
+	// RangeKm is the remaining range in kilometres; nil where the source has none.
+	RangeKm *float64 `json:"range_km,omitempty"`
+}
+
+// Location is the body of /location, in decimal degrees, WGS84.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+}
+
+// Snapshot is one reading of a car: per path a value with its age, or a fault.
+type Snapshot struct {
+	// RequestID is the id of the upstream request that filled the snapshot, or
+	// one made here where the source gave none; a UUID in text.
+	RequestID string            `json:"request_id,omitempty"`
+	Charge    Reading[Charge]   `json:"charge"`
+	Battery   Reading[Battery]  `json:"battery"`
+	Location  Reading[Location] `json:"location"`
+}
+
+// Fault returns the fault that stands at p, nil where there is a value or the
+// path was not asked for.
+func (s Snapshot) Fault(p Path) *Fault {
+	switch p {
+	case PathCharge:
+		return s.Charge.Fault
+	case PathBattery:
+		return s.Battery.Fault
+	case PathLocation:
+		return s.Location.Fault
+	}
+	return nil
+}
+
+// Asked returns the paths that were asked for.
+func (s Snapshot) Asked() Paths {
+	var set Paths
+	for p, asked := range map[Path]bool{PathCharge: s.Charge.Asked(), PathBattery: s.Battery.Asked(), PathLocation: s.Location.Asked()} {
+		if asked {
+			set |= PathsOf(p)
+		}
+	}
+	return set
+}
+
+// FetchedAt returns when the path was fetched; zero when it was not asked for.
+func (s Snapshot) FetchedAt(p Path) time.Time {
+	switch p {
+	case PathCharge:
+		return s.Charge.FetchedAt
+	case PathBattery:
+		return s.Battery.FetchedAt
+	case PathLocation:
+		return s.Location.FetchedAt
+	}
+	return time.Time{}
+}
+
+// Fail sets the fault of every path in the set, fetched at now.
+func (s *Snapshot) Fail(paths Paths, f *Fault, now time.Time) {
+	if paths.Has(PathCharge) {
+		s.Charge = Reading[Charge]{Fault: f, FetchedAt: now}
+	}
+	if paths.Has(PathBattery) {
+		s.Battery = Reading[Battery]{Fault: f, FetchedAt: now}
+	}
+	if paths.Has(PathLocation) {
+		s.Location = Reading[Location]{Fault: f, FetchedAt: now}
+	}
+}
+
+// Merge returns s with every path that newer was asked for taken from newer.
+func (s Snapshot) Merge(newer Snapshot) Snapshot {
+	if newer.RequestID != "" {
+		s.RequestID = newer.RequestID
+	}
+	if newer.Charge.Asked() {
+		s.Charge = newer.Charge
+	}
+	if newer.Battery.Asked() {
+		s.Battery = newer.Battery
+	}
+	if newer.Location.Asked() {
+		s.Location = newer.Location
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+// Package vehicle holds the car: its identity, the readings a source returns
+// for it, the plug state those readings tell, and the faults that stand where a
+// value is missing.
+//
+// It is a leaf: it imports nothing of plugbeat. It guarantees that a snapshot
+// says per path either a value with its age or a fault, that [StateOf] is total,
+// and that every fault is either temporary or not.
+package vehicle
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Vehicle is one car, known through one source.
+type Vehicle struct {
+	// ID names the car in plugbeat, its API and its payloads. Vehicles of a
+	// Smartcar source keep the vendor's id.
+	ID uuid.UUID `json:"id"`
+	// Source is the name of the configured source that reads this car, 1 to 16
+	// characters of a-z, 0-9 and '-'.
+	Source string `json:"source"`
+	// Native is the id the source itself uses.
+	Native string `json:"native"`
+	// Connection names the account at the source whose credentials read this
+	// car; empty where a source needs none.
+	Connection string `json:"connection,omitempty"`
+	// Make is the brand in upper case, as Smartcar spells it ("TESLA").
+	Make string `json:"make"`
+	// Model is the model's name.
+	Model string `json:"model"`
+	// Year is the model year; 0 means unknown.
+	Year int `json:"year"`
+	// VIN is the vehicle identification number; empty where unknown.
+	VIN string `json:"vin,omitempty"`
+	// Mode is "live" or "simulated" and goes into every payload.
+	Mode string `json:"mode"`
+	// Permissions are Smartcar permission names ("read_charge"); empty means
+	// the source does not restrict reading.
+	Permissions []string `json:"permissions,omitempty"`
+	// ConnectedAt is when plugbeat first knew the car, UTC.
+	ConnectedAt time.Time `json:"connected_at"`
+}
+
+// The modes of a vehicle and of a payload.
+const (
+	ModeLive      = "live"
+	ModeSimulated = "simulated"
+	ModeTest      = "test"
+)
+
+// Ref is what a source needs to find a car.
+type Ref struct {
+	ID         uuid.UUID
+	Native     string
+	Connection string
+	Make       string
+}
+
+// Ref returns the reference a source reads this car by.
+func (v Vehicle) Ref() Ref {
+	return Ref{ID: v.ID, Native: v.Native, Connection: v.Connection, Make: v.Make}
+}
+
+// Status is what is known of a car from all its readings so far. It is stored,
+// and every change of it is committed together with what it caused.
+type Status struct {
+	// State is the last known plug state; StateUnknown until one was seen.
+	State State `json:"state"`
+	// ObservedAt is the time of the observation that set State: its data age
+	// where the source gave one, else its fetched-at. Only a later observation
+	// may change State.
+	ObservedAt time.Time `json:"observed_at"`
+	// Since is the fetched-at of the reading in which State last changed.
+	Since time.Time `json:"since"`
+	// SeenAt is the fetched-at of the last reading whose plug was known.
+	SeenAt time.Time `json:"seen_at"`
+	// Restricted is true while the last answer for /charge was a fault of
+	// account, permission or billing; the unplugged cadence applies then.
+	Restricted bool `json:"restricted"`
+	// ReadAt is when the last read of this car ended; zero before the first.
+	ReadAt time.Time `json:"read_at"`
+	// NotBefore is the earliest time the source allows the next read; zero
+	// means any. NotBeforeFault is the answer that said so.
+	NotBefore      time.Time `json:"not_before"`
+	NotBeforeFault *Fault    `json:"not_before_fault,omitempty"`
+	// Last is the newest reading of each path, values and faults alike.
+	Last Snapshot `json:"last"`
+	// Reads counts calls of the source for this car; PathReads counts paths
+	// asked for in them, which is what a metered source counts. Both only grow.
+	Reads     uint64 `json:"reads"`
+	PathReads uint64 `json:"path_reads"`
+}
+
+// Source obtains data for vehicles.
+//
+// Read is safe for concurrent use, honours ctx, and never wakes a car. It
+// returns one [Reading] per path asked for; paths not asked for stay zero. The
+// error means the whole read failed (network, credentials, budget); it is a
+// [*Fault] or wraps one where the source knows the reason. A fault may carry
+// RetryAfter, which the caller never undercuts.
+type Source interface {
+	Read(ctx context.Context, ref Ref, paths Paths) (Snapshot, error)
+}
+
+// Watcher is implemented by sources that are told rather than ask. Watch blocks
+// until ctx ends and calls hint when a car deserves an early read. It only
+// shortens a wait: deliveries always come from the scheduler.
+type Watcher interface {
+	Source
+	Watch(ctx context.Context, refs []Ref, hint func(Ref, Plug)) error
+}
+
+// Grant is an access token that plugbeat issued to a caller of its HTTP API. The
+// token itself is never kept.
+type Grant struct {
+	Name string `json:"name"`
+	// Hash is the SHA-256 of the token.
+	Hash [32]byte `json:"-"`
+	// Vehicles lists the cars the token may read; empty means all.
+	Vehicles  []uuid.UUID `json:"vehicles,omitempty"`
+	CreatedAt time.Time   `json:"created_at"`
+}
+
+// Covers reports whether the grant reaches the vehicle.
+func (g Grant) Covers(id uuid.UUID) bool {
+	if len(g.Vehicles) == 0 {
+		return true
+	}
+	for _, v := range g.Vehicles {
+		if v == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,145 @@
+package webhook
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// State is where a delivery stands. It is always in exactly one.
+type State string
+
+// The states of a delivery. All but Waiting are final.
+const (
+	Waiting    State = "waiting"
+	Delivered  State = "delivered"
+	Superseded State = "superseded"
+	Dead       State = "dead"
+	Expired    State = "expired"
+	Cancelled  State = "cancelled"
+)
+
+// States lists every state, in the order the ledger prints them.
+var States = [...]State{Waiting, Delivered, Superseded, Dead, Expired, Cancelled}
+
+// Final reports whether a delivery in this state is finished.
+func (s State) Final() bool { return s != Waiting }
+
+// Delivery is one payload to one webhook.
+type Delivery struct {
+	// ID is a UUIDv7 made by the store inside the committing transaction, so
+	// ids grow in commit order.
+	ID      uuid.UUID `json:"id"`
+	Webhook uuid.UUID `json:"webhook"`
+	Vehicle uuid.UUID `json:"vehicle"`
+	// MessageID goes out as webhook-id and is the same at each attempt and each
+	// resend; it equals ID unless this is a resend.
+	MessageID uuid.UUID `json:"message_id"`
+	EventName string    `json:"event_name"`
+	Cause     Cause     `json:"cause"`
+	State     State     `json:"state"`
+	// Due is when the firing was due, CreatedAt when it was committed.
+	Due        time.Time `json:"due"`
+	CreatedAt  time.Time `json:"created_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	// Bytes is the size of the payload.
+	Bytes int `json:"bytes"`
+	// Attempts counts every attempt with an outcome, over all rounds.
+	Attempts int `json:"attempts"`
+	// Round and RoundAttempts count the attempts of the webhook's current
+	// round; limits count per round.
+	Round         uint32 `json:"round"`
+	RoundAttempts int    `json:"round_attempts"`
+	// NextAttempt is the delivery's own rung; zero when it may leave at once or
+	// the ladder is the webhook's.
+	NextAttempt time.Time `json:"next_attempt"`
+	// LastOutcome and LastAnswer tell of the last attempt; empty before it.
+	LastOutcome Outcome `json:"last_outcome,omitempty"`
+	LastAnswer  string  `json:"last_answer,omitempty"`
+	// FinalText says why a delivery is dead, expired or cancelled.
+	FinalText    string     `json:"final_text,omitempty"`
+	ResendOf     *uuid.UUID `json:"resend_of,omitempty"`
+	SupersededBy *uuid.UUID `json:"superseded_by,omitempty"`
+}
+
+// Apply is the one way a delivery changes state: from waiting to a final state,
+// at the given time, for the given reason. Any other change is an error and
+// leaves the delivery as it was.
+func (d *Delivery) Apply(to State, at time.Time, text string) error {
+	if d.State != Waiting || !to.Final() {
+		return fmt.Errorf("delivery %s: %w: %s cannot become %s", d.ID, ErrConflict, d.State, to)
+	}
+	known := false
+	for _, s := range States {
+		known = known || s == to
+	}
+	if !known {
+		return fmt.Errorf("delivery %s: %w: no state %q", d.ID, ErrConflict, to)
+	}
+	d.State, d.FinishedAt, d.FinalText, d.NextAttempt = to, at, text, time.Time{}
+	return nil
+}
+
+// Outcome is the closed set of results of an attempt.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	OutcomeDelivered   Outcome = "delivered"   // 2xx
+	OutcomeGone        Outcome = "gone"        // 410
+	OutcomeBlamed      Outcome = "blamed"      // 400, 413, 415, 422: the payload is refused
+	OutcomeThrottled   Outcome = "throttled"   // 429, 503
+	OutcomeRedirect    Outcome = "redirect"    // 3xx, never followed
+	OutcomeRefused     Outcome = "refused"     // any other status
+	OutcomeNoAnswer    Outcome = "no_answer"   // DNS, connect, TLS, timeout, reset
+	OutcomeDenied      Outcome = "denied"      // the dial check refused the address
+	OutcomeOurs        Outcome = "ours"        // our own fault; spends no rung
+	OutcomeInterrupted Outcome = "interrupted" // the process ended; spends no rung
+)
+
+// Answered reports whether the receiver sent a status.
+func (o Outcome) Answered() bool {
+	switch o {
+	case OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused:
+		return true
+	}
+	return false
+}
+
+// Attempt is one HTTP exchange of a delivery.
+type Attempt struct {
+	// N counts the delivery's attempts from 1.
+	N         int           `json:"n"`
+	StartedAt time.Time     `json:"started_at"`
+	Duration  time.Duration `json:"duration"`
+	Outcome   Outcome       `json:"outcome"`
+	// Status is the HTTP status, 0 where there was no answer.
+	Status int `json:"status"`
+	// Error says what failed where there was no answer.
+	Error string `json:"error,omitempty"`
+	// Cause is the likely cause in words ("raise the receiver's limit").
+	Cause string `json:"cause,omitempty"`
+	// Address is the address dialled, host:port.
+	Address string `json:"address,omitempty"`
+	// RetryAfter is the wait the receiver asked for on 429 or 503; 0 for none.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Header and Body are the answer's, the body's first 4 KiB.
+	Header map[string][]string `json:"header,omitempty"`
+	Body   []byte              `json:"body,omitempty"`
+}
+
+// LaneItem is one row of a webhook's lane: a waiting delivery and its vehicle.
+type LaneItem struct {
+	Delivery uuid.UUID
+	Vehicle  uuid.UUID
+}
+
+// DeliveryFilter selects deliveries; zero fields select all.
+type DeliveryFilter struct {
+	Webhook uuid.UUID
+	Vehicle uuid.UUID
+	State   State
+	Since   time.Time
+	Until   time.Time
+}

@@ -1,0 +1,40 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Invalid is an input that cannot be taken. It names the field, the value and
+// what is allowed.
+type Invalid struct {
+	Field   string // dotted path, as the API, the CLI or the config spells it
+	Value   string
+	Allowed string
+	Why     string // may be empty
+}
+
+// Error implements error.
+func (e *Invalid) Error() string {
+	s := fmt.Sprintf("%s %q", e.Field, e.Value)
+	if e.Why != "" {
+		s += ": " + e.Why
+	}
+	return s + "; allowed: " + e.Allowed
+}
+
+// The closed set of errors that cross packages; the server maps each to a status
+// in one table. Wrap them to name the thing: fmt.Errorf("webhook %s: %w", id, ErrNotFound).
+var (
+	// ErrNotFound means that no record has this id.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict means that the record's state does not allow the change.
+	ErrConflict = errors.New("conflict")
+	// ErrExists means that the id or name is taken.
+	ErrExists = errors.New("already exists")
+	// ErrNoSpace means that the disk is full: nothing was written, and the
+	// caller waits and tries again.
+	ErrNoSpace = errors.New("no space left for the data file")
+	// ErrChallenge means that the receiver did not answer the challenge rightly.
+	ErrChallenge = errors.New("challenge not answered")
+)

@@ -1,0 +1,61 @@
+package webhook
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Health is how a webhook's deliveries fare: the ladder of a failing one, and
+// the challenges that shorten it. It is stored with the webhook, so a ladder
+// goes on where it was after a restart.
+type Health struct {
+	// Round counts the times the webhook came back (healed, enabled, verified).
+	// Limits count per round.
+	Round uint32 `json:"round"`
+	// FailingSince is when the attempt began whose failure made the webhook
+	// failing; zero while healthy.
+	FailingSince time.Time `json:"failing_since"`
+	// Rung is how many rungs of the ladder are spent, 0 to the ladder's length.
+	Rung int `json:"rung"`
+	// NextTrial is when the next rung is due; zero while healthy or disabled.
+	NextTrial time.Time `json:"next_trial"`
+	// Forwarded is true once a right challenge brought the current rung forward.
+	Forwarded bool `json:"forwarded"`
+	// Early counts the first deliveries of untried vehicles sent between rungs.
+	Early int `json:"early"`
+	// Tried holds the deliveries tried in this ladder that still wait, in the
+	// order they were tried first.
+	Tried []Tried `json:"tried,omitempty"`
+	// Spared is 1 after a ladder ended with one blamed delivery's death instead
+	// of the webhook's disabling, until the next success.
+	Spared int `json:"spared"`
+	// LastAttempt and LastSuccess are the starts of the last attempt with an
+	// outcome and the last delivered one.
+	LastAttempt time.Time `json:"last_attempt"`
+	LastSuccess time.Time `json:"last_success"`
+	// LastAnswer is the last failure in words, with its likely cause.
+	LastAnswer string `json:"last_answer,omitempty"`
+	// Challenges counts the challenges since the last attempt; NextChallenge is
+	// when the next is due, zero when none is.
+	Challenges    int       `json:"challenges"`
+	NextChallenge time.Time `json:"next_challenge"`
+	// HealedAt is when the webhook last healed itself, Heals how many times in a
+	// row it was disabled again within an hour of healing; each doubles the
+	// challenge interval.
+	HealedAt time.Time `json:"healed_at"`
+	Heals    int       `json:"heals"`
+	// Warned is the last share of the ladder's time that was announced: 0, 50 or 90.
+	Warned int `json:"warned"`
+}
+
+// Failing reports whether the ladder is the webhook's.
+func (h Health) Failing() bool { return !h.FailingSince.IsZero() }
+
+// Tried is a delivery tried in the current ladder.
+type Tried struct {
+	Delivery uuid.UUID `json:"delivery"`
+	Vehicle  uuid.UUID `json:"vehicle"`
+	// Blamed is true when the receiver blamed the payload.
+	Blamed bool `json:"blamed"`
+}

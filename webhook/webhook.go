@@ -1,0 +1,196 @@
+// Package webhook holds the nouns that the scheduler, the delivery loop, the
+// store and the server share: Webhook, Subscription, Slot, Delivery, Attempt and
+// the ledger.
+//
+// It guarantees that a Delivery changes state only through [Delivery.Apply], that
+// a ledger moves only with such a change, and that secrets never print.
+package webhook
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Webhook is a named callback URI with a type, a cadence and a status. Its JSON
+// is what the admin API shows; the signing key is never in it.
+type Webhook struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+	Type Type      `json:"type"`
+	// CallbackURI is absolute, http or https, without userinfo or fragment.
+	CallbackURI string  `json:"callback_uri"`
+	Cadence     Cadence `json:"cadence"`
+	Signing     Signing `json:"signing"`
+	// AllowPrivate is true when the webhook was added over the local socket with
+	// the operator's consent to reach private and loopback addresses.
+	AllowPrivate bool      `json:"allow_private"`
+	CreatedAt    time.Time `json:"created_at"`
+
+	Status Status `json:"status"`
+	// Reason is set while Status is disabled.
+	Reason Reason `json:"reason,omitempty"`
+	// ReasonText says in words what happened last and its likely cause.
+	ReasonText  string    `json:"reason_text,omitempty"`
+	StatusSince time.Time `json:"status_since"`
+	VerifiedAt  time.Time `json:"verified_at"`
+
+	Health  Health  `json:"health"`
+	Ledger  Ledger  `json:"ledger"`
+	Firings Firings `json:"firings"`
+
+	// Key is the webhook's own Standard Webhooks key, 24 to 64 random bytes.
+	// The store keeps it sealed; it is never the management token.
+	Key Secret `json:"-"`
+}
+
+// Type is the kind of webhook.
+type Type string
+
+// TypeDynamic is the webhook whose cadence follows the plug.
+const TypeDynamic Type = "dynamic"
+
+// Signing chooses the signature headers of a webhook.
+type Signing string
+
+// The signing choices.
+const (
+	SignSmartcar Signing = "smartcar"
+	SignStandard Signing = "standard"
+	SignBoth     Signing = "both"
+)
+
+// Status is what the webhook may receive.
+type Status string
+
+// The statuses of a webhook. An unverified or disabled webhook receives nothing
+// but challenges.
+const (
+	Unverified Status = "unverified"
+	Active     Status = "active"
+	Disabled   Status = "disabled"
+)
+
+// Reason is why a webhook is disabled.
+type Reason string
+
+// The reasons of a disabled webhook. Only Exhausted heals itself.
+const (
+	Exhausted       Reason = "exhausted"
+	Gone            Reason = "gone"
+	ByOperator      Reason = "operator"
+	CallbackChanged Reason = "callback_changed"
+)
+
+// Cadence is how often a webhook's subscriptions are due, per state. Each spec
+// is a duration ("30m") or a five-field cron expression; empty takes the
+// daemon's default.
+type Cadence struct {
+	Unplugged string `json:"unplugged,omitempty"`
+	PluggedIn string `json:"plugged_in,omitempty"`
+	// Zone names the time zone of cron expressions; empty is UTC.
+	Zone string `json:"zone,omitempty"`
+	// Fastest uses the make's fastest sensible plugged-in interval instead.
+	Fastest bool `json:"fastest,omitempty"`
+}
+
+// Fires reports whether the webhook's slots come due: while active, and while
+// disabled as exhausted, when deliveries are produced and wait.
+func (w *Webhook) Fires() bool {
+	return w.Status == Active || w.Status == Disabled && w.Reason == Exhausted
+}
+
+// Delivers reports whether the webhook's deliveries may be attempted.
+func (w *Webhook) Delivers() bool { return w.Status == Active }
+
+// Firings counts what became of a webhook's slots coming due. Counters only grow.
+type Firings struct {
+	// Produced firings made a delivery.
+	Produced uint64 `json:"produced"`
+	// Collapsed firings were missed while plugbeat was down or busy and are
+	// covered by a later one.
+	Collapsed uint64 `json:"collapsed"`
+	// Skipped firings were left out to stay within a source's budget.
+	Skipped uint64 `json:"skipped"`
+}
+
+// Ledger accounts for a webhook's deliveries. Counters only grow and
+// Produced = Delivered + Superseded + Dead + Expired + Cancelled + Waiting(),
+// where waiting is the webhook's lane.
+type Ledger struct {
+	Produced   uint64 `json:"produced"`
+	Delivered  uint64 `json:"delivered"`
+	Superseded uint64 `json:"superseded"`
+	Dead       uint64 `json:"dead"`
+	Expired    uint64 `json:"expired"`
+	Cancelled  uint64 `json:"cancelled"`
+}
+
+// Waiting is what is produced and not finished.
+func (l Ledger) Waiting() uint64 {
+	return l.Produced - l.Delivered - l.Superseded - l.Dead - l.Expired - l.Cancelled
+}
+
+// Count books one delivery that reached state s; Waiting books its production.
+func (l *Ledger) Count(s State) {
+	switch s {
+	case Waiting:
+		l.Produced++
+	case Delivered:
+		l.Delivered++
+	case Superseded:
+		l.Superseded++
+	case Dead:
+		l.Dead++
+	case Expired:
+		l.Expired++
+	case Cancelled:
+		l.Cancelled++
+	}
+}
+
+// Secret is key material that never prints.
+type Secret []byte
+
+// String returns a fixed text, so that no log or error shows the secret.
+func (Secret) String() string { return "[secret]" }
+
+// GoString returns the same fixed text for %#v.
+func (Secret) GoString() string { return "[secret]" }
+
+// Format writes the fixed text for every verb, so that %x shows nothing either.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[secret]")) }
+
+// MarshalText keeps the secret out of JSON and every other encoding.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// CheckCallback returns an error naming the value and what is allowed when s
+// cannot be a callback URI.
+func CheckCallback(s string) error {
+	bad := func(why string) error {
+		return &Invalid{Field: "callback_uri", Value: redactUserinfo(s), Allowed: "an absolute http or https URI without user name, password or fragment", Why: why}
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return bad("it is not a URI")
+	case u.User != nil:
+		return bad("it carries userinfo")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return bad("its scheme is not http or https")
+	case u.Hostname() == "" || u.Opaque != "":
+		return bad("it has no host")
+	case u.Fragment != "":
+		return bad("it has a fragment")
+	}
+	return nil
+}
+
+func redactUserinfo(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		return u.Redacted()
+	}
+	return s
+}
