@@ -1,0 +1,294 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/webhook"
+)
+
+// Check returns nil, or an [*Error] with every setting that has a value it cannot
+// have. It does not look at files; see [Config.CheckFiles].
+func (c Config) Check() error {
+	p := newComplaints()
+	c.check(p)
+	return p.err()
+}
+
+func (c Config) check(p *complaints) {
+	bounds(p, reflect.ValueOf(c), "")
+	if c.DataDir == "" {
+		p.add("data_dir", "", "it is empty", "a folder")
+	}
+	c.checkListeners(p)
+	c.checkCadence(p)
+	c.checkDelivery(p)
+	for i, uri := range c.Application.RedirectURIs {
+		checkURL(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri, "an absolute http or https URI without fragment")
+	}
+	for name, s := range c.Sources {
+		checkSource(p, name, s)
+	}
+	if c.Retention.Records < c.Retention.Payloads {
+		p.add("retention.records", formatDuration(c.Retention.Records), "it is shorter than retention.payloads",
+			formatDuration(c.Retention.Payloads)+" or longer")
+	}
+}
+
+// bounds holds the min, max and oneof tags of every setting. Durations are above
+// zero unless a tag allows it.
+func bounds(p *complaints, v reflect.Value, at string) {
+	kind := ""
+	if s, ok := reflect.TypeAssert[Source](v); ok {
+		kind = s.Type
+	}
+	for _, f := range active(fieldsOf(v.Type()), kind) {
+		x, path := v.FieldByIndex(f.path), join(at, f.key)
+		switch {
+		case x.Kind() == reflect.Struct:
+			bounds(p, x, path)
+		case x.Kind() == reflect.Map:
+			for _, k := range x.MapKeys() {
+				bounds(p, x.MapIndex(k), join(path, k.String()))
+			}
+		case x.Kind() == reflect.Slice && x.Type() != reflect.TypeFor[[]string]():
+			for i := range x.Len() {
+				bound(p, x.Index(i), fmt.Sprintf("%s[%d]", path, i), f)
+			}
+		default:
+			bound(p, x, path, f)
+		}
+	}
+}
+
+func bound(p *complaints, x reflect.Value, path string, f field) {
+	low, high := f.tag.Get("min"), f.tag.Get("max")
+	var n float64
+	switch {
+	case x.Type() == durationType, x.Type() == waitType:
+		if low == "" {
+			low = "1ms"
+		}
+		if high == "" {
+			high = "87600h"
+		}
+		d := time.Duration(x.Int())
+		if d < mustDuration(low) || d > mustDuration(high) {
+			p.add(path, formatDuration(d), "", rangeOf(low, high)+", as "+durationAllowed)
+		}
+		return
+	case x.Type() == sizeType:
+		if s := Size(x.Int()); s < mustSize(low) || high != "" && s > mustSize(high) {
+			p.add(path, s.String(), "", rangeOf(low, high)+", as "+sizeAllowed)
+		}
+		return
+	case x.Kind() == reflect.String:
+		if one := f.tag.Get("oneof"); one != "" && !slices.Contains(strings.Fields(one), x.String()) {
+			p.add(path, x.String(), "", strings.Join(strings.Fields(one), ", "))
+		}
+		return
+	case x.Kind() == reflect.Int:
+		n = float64(x.Int())
+	case x.Kind() == reflect.Float64:
+		n = x.Float()
+	default:
+		return
+	}
+	lo, _ := strconv.ParseFloat(low, 64)
+	hi, err := strconv.ParseFloat(high, 64)
+	if n < lo || err == nil && n > hi || n != n {
+		p.add(path, fmt.Sprint(x), "", rangeOf(low, high))
+	}
+}
+
+func rangeOf(low, high string) string {
+	if high == "" || high == "87600h" {
+		return low + " or more"
+	}
+	return low + " to " + high
+}
+
+// mustDuration reads a tag; the tests load every tag.
+func mustDuration(s string) time.Duration { d, _ := time.ParseDuration(s); return d }
+
+func mustSize(s string) Size { n, _ := parseSize(s); return n }
+
+const listenAllowed = "host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener"
+
+func (c Config) checkListeners(p *complaints) {
+	for at, l := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {
+		if l == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l)
+		if err != nil {
+			p.add(at, l, "it is not host:port", listenAllowed)
+			continue
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			p.add(at, l, fmt.Sprintf("%q is no port", port), listenAllowed)
+		}
+		if strings.ContainsAny(host, " /@") {
+			p.add(at, l, fmt.Sprintf("%q is no host", host), listenAllowed)
+		}
+	}
+	if l := c.HTTP.API.Listen; l != "" && l == c.HTTP.Admin.Listen && !strings.HasSuffix(l, ":0") {
+		p.add("http.admin.listen", l, "http.api.listen has the same", "another address or port")
+	}
+}
+
+// checkCadence holds the specs to what the scheduler takes.
+func (c Config) checkCadence(p *complaints) {
+	for at, spec := range map[string]string{"cadence.unplugged": c.Cadence.Unplugged, "cadence.plugged_in": c.Cadence.PluggedIn} {
+		_, err := cadence.Parse(spec, c.Cadence.Zone, c.Floor)
+		var bad *webhook.Invalid
+		switch {
+		case errors.As(err, &bad) && bad.Field == "zone":
+			p.add("cadence.zone", bad.Value, bad.Why, bad.Allowed)
+		case errors.As(err, &bad):
+			p.add(at, bad.Value, bad.Why, bad.Allowed)
+		case err != nil:
+			p.add(at, spec, err.Error(), "a duration or a cron expression of five fields")
+		}
+	}
+}
+
+func (c Config) checkDelivery(p *complaints) {
+	d := c.Delivery
+	if len(d.Retries) < 1 || len(d.Retries) > 20 {
+		p.add("delivery.retries", d.Retries.String(), "", "default, smartcar, or a list of 1 to 20 durations")
+	}
+	for i := 1; i < len(d.Challenge.After); i++ {
+		if a, b := time.Duration(d.Challenge.After[i-1]), time.Duration(d.Challenge.After[i]); b <= a {
+			p.add(fmt.Sprintf("delivery.challenge.after[%d]", i), formatDuration(b), "it does not come after the one before", "more than "+formatDuration(a))
+		}
+	}
+	if len(d.Challenge.After) == 0 {
+		p.add("delivery.challenge.after", "[]", "it is empty", "a list of durations, growing")
+	}
+	if d.Challenge.Max < d.Challenge.Every {
+		p.add("delivery.challenge.max", formatDuration(d.Challenge.Max), "it is shorter than delivery.challenge.every", formatDuration(d.Challenge.Every)+" or longer")
+	}
+	if d.OwnFaultMax < d.OwnFaultWait {
+		p.add("delivery.own_fault_max", formatDuration(d.OwnFaultMax), "it is shorter than delivery.own_fault_wait", formatDuration(d.OwnFaultWait)+" or longer")
+	}
+	if strings.ContainsFunc(d.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(d.UserAgent) == "" {
+		p.add("delivery.user_agent", d.UserAgent, "it cannot be a header's value", "printable ASCII text")
+	}
+	for i, a := range d.Allow {
+		if !allowable(a) {
+			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified")
+		}
+	}
+}
+
+// allowable reports whether the dial check can take the entry. It refuses some
+// more addresses, those of metadata services among them.
+func allowable(s string) bool {
+	if s == "loopback" || s == "private" {
+		return true
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		return reachable(a)
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked() == p && !p.Addr().Is4In6() && (!p.IsSingleIP() || reachable(p.Addr()))
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" || strings.ContainsAny(host, "/ *") {
+		return false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return err != nil || reachable(a)
+}
+
+func reachable(a netip.Addr) bool {
+	a = a.Unmap()
+	return !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified()
+}
+
+var sourceName = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
+
+func checkSource(p *complaints, name string, s Source) {
+	at := join("sources", name)
+	if !sourceName.MatchString(name) {
+		p.add(at, name, "the name is not one", "1 to 16 characters of a-z, 0-9 and '-'")
+	}
+	if s.Type != "smartcar" {
+		return
+	}
+	const origin = "an absolute https URL without path, or http to this machine"
+	for key, u := range map[string]string{"api_origin": s.Smartcar.APIOrigin, "auth_origin": s.Smartcar.AuthOrigin, "connect_origin": s.Smartcar.ConnectOrigin} {
+		if checkURL(p, join(at, key), u, origin) && strings.HasPrefix(strings.ToLower(u), "http:") && !loopbackURL(u) {
+			p.add(join(at, key), u, "tokens would go over the network in the clear", origin)
+		}
+	}
+	if s.Smartcar.RedirectURI != "" {
+		checkURL(p, join(at, "redirect_uri"), s.Smartcar.RedirectURI, "an absolute http or https URI without fragment, or nothing")
+	}
+	if strings.TrimSpace(s.Smartcar.ClientID) == "" {
+		p.add(join(at, "client_id"), s.Smartcar.ClientID, "it is empty", "your application's client id at Smartcar")
+	}
+}
+
+func checkURL(p *complaints, at, s, allowed string) bool {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		p.add(at, s, "it is not absolute", allowed)
+	case u.User != nil:
+		p.add(at, u.Redacted(), "it carries a user name or password", allowed)
+	case u.Fragment != "":
+		p.add(at, s, "it has a fragment", allowed)
+	default:
+		return true
+	}
+	return false
+}
+
+// loopbackURL reports whether the URL's host is this machine.
+func loopbackURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	return loopbackHost(u.Hostname())
+}
+
+func loopbackHost(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// loopbackListen reports whether only this machine can reach the listener.
+func loopbackListen(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && loopbackHost(host)
+}
+
+// SourceNames returns the names of the configured sources, sorted.
+func (c Config) SourceNames() []string {
+	names := make([]string, 0, len(c.Sources))
+	for n := range c.Sources {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}

@@ -1,0 +1,142 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"plugbeat/webhook"
+)
+
+// Error is all that is wrong with a config, in the order of the file.
+type Error struct {
+	Complaints []Complaint
+}
+
+// Complaint is one thing that is wrong: the setting by its dotted path
+// ("sources.cars.type"), its value and what is allowed.
+type Complaint struct {
+	webhook.Invalid
+	// Line is where in the file, counted from 1; 0 where it is not in the file.
+	Line int
+}
+
+// Error lists the complaints, each on a line of its own when there are several.
+func (e *Error) Error() string {
+	if len(e.Complaints) == 1 {
+		return e.Complaints[0].String()
+	}
+	lines := make([]string, 0, len(e.Complaints)+1)
+	lines = append(lines, fmt.Sprintf("%d settings are wrong:", len(e.Complaints)))
+	for _, c := range e.Complaints {
+		lines = append(lines, "  "+c.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives each complaint as a [*webhook.Invalid].
+func (e *Error) Unwrap() []error {
+	errs := make([]error, len(e.Complaints))
+	for i := range e.Complaints {
+		errs[i] = &e.Complaints[i].Invalid
+	}
+	return errs
+}
+
+// String is the complaint in one line, led by the line it is on.
+func (c Complaint) String() string {
+	if c.Line == 0 {
+		return c.Error()
+	}
+	return fmt.Sprintf("line %d: %s", c.Line, c.Error())
+}
+
+// complaints collects what is wrong. lines knows where each setting of the file
+// stands.
+type complaints struct {
+	list  []Complaint
+	lines map[string]int
+	wrong map[string]bool // settings that have a complaint already
+}
+
+func newComplaints() *complaints {
+	return &complaints{lines: map[string]int{}, wrong: map[string]bool{}}
+}
+
+// add books a complaint. Only the first of each setting counts: what follows from a
+// wrong value is noise.
+func (c *complaints) add(field, value, why, allowed string) {
+	if field == "" {
+		field = "config"
+	}
+	if c.wrong[field] {
+		return
+	}
+	c.wrong[field] = true
+	c.list = append(c.list, Complaint{
+		Invalid: webhook.Invalid{Field: field, Value: value, Why: why, Allowed: allowed},
+		Line:    c.line(field),
+	})
+}
+
+// line is where the setting stands, else where the nearest one around it does.
+func (c *complaints) line(field string) int {
+	for field != "" {
+		if n, ok := c.lines[field]; ok {
+			return n
+		}
+		field = field[:max(strings.LastIndexByte(field, '.'), 0)]
+	}
+	return 0
+}
+
+// err is nil when nothing is wrong.
+func (c *complaints) err() error {
+	if len(c.list) == 0 {
+		return nil
+	}
+	sort.SliceStable(c.list, func(i, j int) bool {
+		a, b := c.list[i], c.list[j]
+		if a.Line != b.Line {
+			return a.Line < b.Line
+		}
+		return a.Field < b.Field
+	})
+	return &Error{Complaints: c.list}
+}
+
+// nearest returns the name most like s, empty when none is like it.
+func nearest(s string, names []string) string {
+	best, least := "", max(2, len(s)/3)+1
+	for _, n := range names {
+		if d := distance(strings.ToLower(s), n); d < least {
+			best, least = n, d
+		}
+		// A key of the right beginning is meant more likely than a short one.
+		if best == "" && len(s) >= 3 && (strings.HasPrefix(n, s) || strings.HasPrefix(s, n)) {
+			best = n
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

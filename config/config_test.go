@@ -1,0 +1,211 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite config.example.yaml")
+
+func parse(t *testing.T, text string) Config {
+	t.Helper()
+	cfg, err := Parse([]byte(text), "/etc/plugbeat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestDefaults holds the numbers that the product promises.
+func TestDefaults(t *testing.T) {
+	c := Default()
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c.Resolve("/etc/plugbeat"), parse(t, "")); diff != "" {
+		t.Errorf("an empty file: %s", diff)
+	}
+	got := fmt.Sprint(c.Cadence.Unplugged, " ", c.Cadence.PluggedIn, " ", c.Cadence.Gap, " ", c.Cadence.Freshness, " ", c.Cadence.UnknownAfter, " ", c.Floor, " ",
+		c.Reading.Tries, " ", c.Reading.Time, " ", c.Delivery.Timeout, " ", c.Delivery.BodyTime, " ", c.Delivery.BodyBytes, " ", c.Delivery.InFlight, " ",
+		c.Delivery.Jitter, " ", c.Delivery.JitterMax, " ", c.Delivery.RecoverRate, " ", c.Retention.Payloads, " ", c.Retention.Records, " ", c.Retention.MaxSize)
+	const want = "1h 30m 1m0s 1m0s 24h0m0s 1m0s 3 2m0s 15s 2s 4KiB 8 0.2 10m0s 50 168h0m0s 720h0m0s 1GiB"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	waits, total := []time.Duration{}, time.Duration(0)
+	for i, wait := 0, 10*time.Second; i < 6; i, wait = i+1, wait*5 {
+		waits, total = append(waits, wait), total+wait
+	}
+	if diff := cmp.Diff(Ladder(waits), c.Delivery.Retries); diff != "" || total != 10*time.Hour+51*time.Minute {
+		t.Errorf("ladder of %s: %s", total, diff)
+	}
+}
+
+// TestExample holds that the reference in the repository is what the structs say,
+// and that taking it as it is changes nothing.
+func TestExample(t *testing.T) {
+	const file = "../config.example.yaml"
+	text := Describe()
+	if *update {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, text) {
+		t.Errorf("%s is out of date; run go test ./config -run TestExample -update", file)
+	}
+	if diff := cmp.Diff(parse(t, ""), parse(t, string(text))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestExampleSources takes the comment marks off the example's sources: they give
+// the defaults of their types, once the client id is filled in.
+func TestExampleSources(t *testing.T) {
+	text := string(Describe())
+	at := strings.Index(text, "# sources:\n")
+	block, _, _ := strings.Cut(text[at:], "\n\n")
+	var lines []string
+	for line := range strings.Lines(block) {
+		lines = append(lines, strings.TrimPrefix(line, "# "))
+	}
+	cfg := parse(t, strings.Replace(strings.Join(lines, ""), `client_id: ""`, "client_id: x", 1))
+	mine := DefaultSource("smartcar")
+	mine.Smartcar.ClientID = "x"
+	if diff := cmp.Diff(map[string]Source{"cars": DefaultSource("simulator"), "smartcar": mine}, cfg.Sources); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestExampleIsComplete holds that every setting is in the reference with a text.
+func TestExampleIsComplete(t *testing.T) {
+	text := string(Describe())
+	var walk func(typ reflect.Type, at string)
+	walk = func(typ reflect.Type, at string) {
+		for _, f := range fieldsOf(typ) {
+			if !strings.Contains(text, " "+f.key+": ") && !strings.Contains(text, "\n"+f.key+":") && !strings.Contains(text, " "+f.key+":\n") && !strings.Contains(text, "{"+f.key+":") {
+				t.Errorf("%s is not in the reference", join(at, f.key))
+			}
+			ft := typ.FieldByIndex(f.path).Type
+			if f.doc == "" && at != "http.api" && at != "http.admin" && typ != makeType {
+				t.Errorf("%s is not documented", join(at, f.key))
+			}
+			for _, tag := range []string{"min", "max"} {
+				s, ok := f.tag.Lookup(tag)
+				if ok && (ft == durationType && mustDuration(s) == 0 && s != "0s" || ft == sizeType && mustSize(s) == 0 && s != "0B") {
+					t.Errorf("%s: the %s tag %q cannot be read", join(at, f.key), tag, s)
+				}
+			}
+			switch {
+			case ft.Kind() == reflect.Struct:
+				walk(ft, join(at, f.key))
+			case ft.Kind() == reflect.Map:
+				walk(ft.Elem(), join(at, f.key)+".NAME")
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config](), "")
+}
+
+func TestTemplate(t *testing.T) {
+	cfg := parse(t, string(Template(InitOptions{})))
+	if s := cfg.Sources["cars"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Simulator.Vehicles != 3 {
+		t.Errorf("sources %+v", cfg.Sources)
+	}
+	if cfg.KeyFile != "/etc/plugbeat/sealing_key" || cfg.Application.ManagementTokenFile != "/etc/plugbeat/management_token" || cfg.Socket != "/etc/plugbeat/data/plugbeat.sock" {
+		t.Errorf("paths %s %s %s", cfg.KeyFile, cfg.Application.ManagementTokenFile, cfg.Socket)
+	}
+
+	// The commented source is valid when its comment marks go.
+	text := string(Template(InitOptions{ClientSecretFile: "s"}))
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
+	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Smartcar.ClientSecretFile != "/etc/plugbeat/s" {
+		t.Errorf("smartcar %+v", s)
+	}
+
+	// Names that YAML would read otherwise come back as they were.
+	for _, name := range []string{"a b", "yes", "it's: #1", `back\slash "q"`, "tab\there", "1e3", "~", "-x", "ends ", "é\u2028", "{a}"} {
+		got := parse(t, string(Template(InitOptions{DataDir: "/" + name, KeyFile: name, ManagementTokenFile: "/x/" + name})))
+		if got.DataDir != "/"+name || got.KeyFile != "/etc/plugbeat/"+name {
+			t.Errorf("%q became %q and %q", name, got.DataDir, got.KeyFile)
+		}
+	}
+}
+
+// TestScaled holds that an hour shown in five seconds is shorter by the same factor
+// everywhere but in the transport, and that the original stays.
+func TestScaled(t *testing.T) {
+	c := parse(t, "sources: {cars: {type: simulator}}\ncadence: {makes: {Kia: {fastest: 72m}}}\n")
+	before := c.clone()
+	s := c.Scaled(720)
+	if diff := cmp.Diff(before, c); diff != "" {
+		t.Errorf("the original changed: %s", diff)
+	}
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	got := fmt.Sprint(s.Cadence.Unplugged, " ", s.Cadence.PluggedIn, " ", s.Cadence.Gap, " ", s.Cadence.UnknownAfter, " ", s.Cadence.Makes["KIA"].Fastest, " ", s.Floor, " ",
+		s.Delivery.Retries, " ", s.Delivery.Challenge.After[0:1], " ", s.Delivery.Challenge.Every, " ", s.Retention.Payloads, " ", s.Sources["cars"].Simulator.Hour, " ", s.Delivery.RecoverRate)
+	const want = "5s 2.5s 83ms 2m0s 6s 83ms [14ms, 69ms, 347ms, 1.736s, 8.681s, 43.403s] [1250000000] 5s 14m0s 5s 10000"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if s.Delivery.Timeout != 2*time.Second || s.Delivery.BodyTime != 500*time.Millisecond || s.Reading.Time != 2*time.Second || s.Reading.ReadTime != 10*time.Second || s.Reading.Backoff != 3*time.Millisecond || s.Grace != c.Grace {
+		t.Errorf("transport: %s %s %s %s", s.Delivery.Timeout, s.Delivery.BodyTime, s.Reading.Time, s.Grace)
+	}
+	if diff := cmp.Diff(c, c.Scaled(1)); diff != "" {
+		t.Errorf("a factor of 1: %s", diff)
+	}
+	cron := parse(t, "cadence: {unplugged: '0 * * * *'}").Scaled(10)
+	if cron.Cadence.Unplugged != "0 * * * *" {
+		t.Errorf("a cron expression became %s", cron.Cadence.Unplugged)
+	}
+	if err := c.Scaled(1e12).Check(); err != nil {
+		t.Errorf("the extreme: %v", err)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	c := parse(t, "cadence: {plugged_in: 20m, zone: Europe/Amsterdam, makes: {Kia: {fastest: 72m}}}")
+	p, err := c.Policy().Ready()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Default.PluggedIn != "20m" || p.Default.Zone != "Europe/Amsterdam" || p.Floor != time.Minute || p.Makes["KIA"].Fastest != 72*time.Minute || p.Makes["TESLA"].Fastest == 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestDurationAndSizeText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", time.Minute: "1m", time.Hour: "1h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 20 * time.Hour: "20h",
+		250 * time.Second: "4m10s", time.Hour + time.Second: "1h0m1s", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := formatDuration(d); got != want {
+			t.Errorf("%d: got %s, want %s", d, got, want)
+		}
+		if back, err := parseDuration(want); err != nil || back != d {
+			t.Errorf("%s: read as %s, %v", want, back, err)
+		}
+	}
+	for s, want := range map[Size]string{0: "0B", 1: "1B", 1000: "1000B", 1024: "1KiB", 1 << 30: "1GiB", 3 << 40: "3TiB", 1536: "1536B"} {
+		if got := s.String(); got != want {
+			t.Errorf("%d: got %s, want %s", int64(s), got, want)
+		}
+		if back, err := parseSize(want); err != nil || back != s {
+			t.Errorf("%s: read as %s, %v", want, back, err)
+		}
+	}
+}

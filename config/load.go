@@ -1,0 +1,138 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	standardDataDir = "/var/lib/plugbeat"
+	standardSocket  = "/run/plugbeat/plugbeat.sock"
+
+	// maxFile is the largest file taken, in bytes; the complete reference is 10 KB.
+	maxFile = 1 << 20
+)
+
+// Load reads the file. The error is an [*Error] when a setting is wrong, and wraps
+// fs.ErrNotExist when there is no file.
+func Load(file string) (Config, error) {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("find config: %w", err)
+	}
+	f, err := os.Open(abs)
+	if err != nil {
+		return Config{}, fmt.Errorf("read config: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("read config: %w", err)
+	}
+	return Parse(text, filepath.Dir(abs))
+}
+
+// Parse reads the text of a config file that lies in the folder dir.
+func Parse(text []byte, dir string) (Config, error) {
+	c := Default()
+	p := newComplaints()
+	root, ok := document(p, text)
+	if root != nil {
+		decoder{p}.value(reflect.ValueOf(&c).Elem(), root, "")
+	}
+	if ok {
+		c.check(p)
+	}
+	if err := p.err(); err != nil {
+		return Config{}, err
+	}
+	return c.Resolve(dir), nil
+}
+
+// document returns the one document of the text, nil when there is nothing in it.
+func document(p *complaints, b []byte) (*yaml.Node, bool) {
+	wrong := func(value, why, allowed string) (*yaml.Node, bool) {
+		p.add("config", value, why, allowed)
+		return nil, false
+	}
+	switch {
+	case len(b) > maxFile:
+		return wrong(fmt.Sprintf("%d bytes", len(b)), "the file is too large", "at most 1MiB")
+	case !utf8.Valid(b):
+		return wrong("...", "the file is not UTF-8", "UTF-8 text")
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(b))
+	if err != nil {
+		return wrong("...", err.Error(), "YAML")
+	}
+	var doc, second yaml.Node
+	switch err := loader.Load(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, true
+	case err != nil:
+		return wrong("...", "it is not YAML: "+strings.TrimPrefix(err.Error(), "go-yaml load error "), "YAML: keys and values, as in config.example.yaml")
+	}
+	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
+		return wrong("---", "there is a second document", "one document")
+	}
+	if len(doc.Content) != 1 || isNull(doc.Content[0]) {
+		return nil, true
+	}
+	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
+		return wrong(text(root), "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(reflect.TypeFor[Config]())), ", "))
+	}
+	return doc.Content[0], true
+}
+
+// Resolve returns the config with its paths made absolute against dir and the
+// socket's default filled in.
+func (c Config) Resolve(dir string) Config {
+	c = c.clone()
+	at := func(path *string) {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	at(&c.DataDir)
+	if c.Socket == "" {
+		c.Socket = standardSocket
+		if filepath.Clean(c.DataDir) != standardDataDir {
+			c.Socket = filepath.Join(c.DataDir, "plugbeat.sock")
+		}
+	}
+	at(&c.Socket)
+	at(&c.KeyFile)
+	at(&c.Application.ClientSecretFile)
+	at(&c.Application.ManagementTokenFile)
+	for name, s := range c.Sources {
+		at(&s.Smartcar.ClientSecretFile)
+		c.Sources[name] = s
+	}
+	return c
+}
+
+// DataFile is the path of the data file.
+func (c Config) DataFile() string { return filepath.Join(c.DataDir, "plugbeat.db") }
+
+// clone returns a copy that shares nothing with c.
+func (c Config) clone() Config {
+	sources, makes := map[string]Source{}, map[string]Make{}
+	maps.Copy(sources, c.Sources)
+	maps.Copy(makes, c.Cadence.Makes)
+	c.Sources, c.Cadence.Makes = sources, makes
+	c.Application.RedirectURIs = append([]string{}, c.Application.RedirectURIs...)
+	c.Delivery.Allow = append([]string{}, c.Delivery.Allow...)
+	c.Delivery.Retries = append(Ladder{}, c.Delivery.Retries...)
+	c.Delivery.Challenge.After = append([]Wait{}, c.Delivery.Challenge.After...)
+	return c
+}

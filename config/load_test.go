@@ -1,0 +1,279 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"plugbeat/webhook"
+)
+
+// TestComplaints holds the exact words of what an operator reads.
+func TestComplaints(t *testing.T) {
+	const duration = "a duration with its unit, like 45s, 30m or 1h30m"
+	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`
+	for _, c := range []struct{ name, text, want string }{
+		// Keys.
+		{"unknown key", "grase: 5s\n", `line 1: grase "grase": there is no such key; did you mean grace?; allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention`},
+		{"unknown key below", "reading:\n  retries: 3\n", `line 2: reading.retries "retries": there is no such key; did you mean tries?; allowed: tries, time, backoff, read_time, source_pause, max_reads`},
+		{"key under another heading", "log:\n  in_flight: 3\n", `line 2: log.in_flight "in_flight": there is no such key here; did you mean delivery.in_flight?; allowed: level, format`},
+		{"a secret in the file", "application:\n  management_token: hunter2hunter2hunter2hunter2hunter2\n", `line 2: application.management_token "management_token": there is no such key; did you mean management_token_file?; allowed: client_id, client_secret_file, redirect_uris, management_token_file`},
+		{"key of another type", "sources:\n  cars:\n    type: simulator\n    client_id: x\n", `line 4: sources.cars.client_id "client_id": there is no such key for type simulator; allowed: type, max_reads, vehicles, seed, hour`},
+		{"key twice", "grace: 5s\nsocket: a\ngrace: 6s\n", `line 3: grace "grace": the key is there twice, first on line 1; allowed: each key once`},
+		{"key twice below", "log: {level: info, level: warn}\n", `line 1: log.level "level": the key is there twice, first on line 1; allowed: each key once`},
+		{"merge key", "log:\n  <<: {level: info}\n", `line 2: log.? "<<": the key is not plain text; allowed: a key written out`},
+		{"floor is no key", "Floor: 1s\n", `line 1: Floor "Floor": there is no such key; allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention`},
+		// Shape.
+		{"second document", "grace: 5s\n---\ngrace: 6s\n", `config "---": there is a second document; allowed: one document`},
+		{"not a mapping", "- a\n", `config "[...]": it is not a mapping; allowed: keys: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention`},
+		{"not a mapping below", "log: info\n", `line 1: log "info": it is not a mapping; allowed: keys: level, format`},
+		{"not a list", "delivery: {allow: loopback}\n", `line 1: delivery.allow "loopback": it is not a list; allowed: a list in [brackets] or with a dash before each entry`},
+		{"not a table", "sources: [cars]\n", `line 1: sources "[...]": it is not a mapping; allowed: entries by name`},
+		{"not one value", "grace: [5s]\n", `line 1: grace "[...]": it is not a single value; allowed: ` + duration},
+		{"no value", "grace:\n", `line 1: grace "": it is not a single value; allowed: ` + duration},
+		{"not YAML", "log: {level: info\n", `config "...": it is not YAML: in parser (while parsing a flow mapping) at L1.C6-L2.C1: did not find expected ',' or '}'; allowed: YAML: keys and values, as in config.example.yaml`},
+		{"not UTF-8", "socket: \xff\n", `config "...": the file is not UTF-8; allowed: UTF-8 text`},
+		{"alias", "grace: &g 5s\n", `line 1: grace "5s": anchors and aliases are not read; allowed: the value itself`},
+		{"tag", "grace: !!str 5s\n", `line 1: grace "!!str": tags are not read; allowed: a value without one`},
+		// Durations.
+		{"no unit", "grace: 30\n", `line 1: grace "30": it has no unit; allowed: ` + duration},
+		{"zero without unit", "grace: 0\n", `line 1: grace "0": it has no unit; allowed: ` + duration},
+		{"zero", "cadence: {unknown_after: 0s}\n", `line 1: cadence.unknown_after "0s"; allowed: 1ms or more, as ` + duration},
+		{"negative", "grace: -5m\n", `line 1: grace "-5m": it is negative; allowed: ` + duration},
+		{"days", "retention: {payloads: 7d}\n", `line 1: retention.payloads "7d": the longest unit is the hour; allowed: ` + duration},
+		{"no duration", "grace: soon\n", `line 1: grace "soon": it is not a duration; allowed: ` + duration},
+		{"too long", "grace: 11m\n", `line 1: grace "11m"; allowed: 1s to 10m, as ` + duration},
+		// Other values.
+		{"size without unit", "retention: {max_size: 1000000}\n", `line 1: retention.max_size "1000000": it has no unit; allowed: a size with its unit, like 512KiB, 64MiB or 1GiB`},
+		{"size too small", "retention: {max_size: 1KiB}\n", `line 1: retention.max_size "1KiB"; allowed: 1MiB or more, as a size with its unit, like 512KiB, 64MiB or 1GiB`},
+		{"size too large", "retention: {max_size: 9999999999TiB}\n", `line 1: retention.max_size "9999999999TiB": it is too large; allowed: a size with its unit, like 512KiB, 64MiB or 1GiB`},
+		{"truth", "cadence: {first_delivery: yes}\n", `line 1: cadence.first_delivery "yes": it is not true or false; allowed: true or false`},
+		{"whole", "reading: {tries: 2.5}\n", `line 1: reading.tries "2.5": it is not a whole number; allowed: a whole number`},
+		{"out of range", "delivery: {in_flight: 65}\n", `line 1: delivery.in_flight "65"; allowed: 1 to 64`},
+		{"jitter", "delivery: {jitter: .nan}\n", `line 1: delivery.jitter ".nan": it is not a number; allowed: a number`},
+		{"one of", "log: {level: loud}\n", `line 1: log.level "loud"; allowed: debug, info, warn, error`},
+		{"signing", "webhooks: {signing: none}\n", `line 1: webhooks.signing "none"; allowed: smartcar, standard, both`},
+		// Listeners.
+		{"no port", "http: {api: {listen: localhost}}\n", `line 1: http.api.listen "localhost": it is not host:port; allowed: host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener`},
+		{"wrong port", "http: {api: {listen: \"localhost:http\"}}\n", `line 1: http.api.listen "localhost:http": "http" is no port; allowed: host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener`},
+		{"same port", "http: {api: {listen: \":80\"}, admin: {listen: \":80\"}}\n", `line 1: http.admin.listen ":80": http.api.listen has the same; allowed: another address or port`},
+		// Application.
+		{"redirect", "application:\n  redirect_uris:\n    - https://app.example/cb\n    - app.example/cb\n", `line 4: application.redirect_uris[1] "app.example/cb": it is not absolute; allowed: an absolute http or https URI without fragment`},
+		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://me:xxxxx@app.example": it carries a user name or password; allowed: an absolute http or https URI without fragment`},
+		// Sources.
+		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
+		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla"; allowed: simulator, smartcar`},
+		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
+		{"source name", "sources:\n  My Cars:\n    type: simulator\n", `line 2: sources.My Cars "My Cars": the name is not one; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
+		{"no cars", "sources: {cars: {type: simulator, vehicles: 0}}\n", `line 1: sources.cars.vehicles "0"; allowed: 1 to 100000`},
+		{"no client id", "sources: {s: {type: smartcar}}\n", `line 1: sources.s.client_id "": it is empty; allowed: your application's client id at Smartcar`},
+		{"tokens in the clear", "sources: {s: {type: smartcar, client_id: x, api_origin: \"http://example.com\"}}\n", `line 1: sources.s.api_origin "http://example.com": tokens would go over the network in the clear; allowed: an absolute https URL without path, or http to this machine`},
+		// Cadence.
+		{"cadence without unit", "cadence: {unplugged: 30}\n", `line 1: cadence.unplugged "30": it has no unit; allowed: ` + cadenceAllowed},
+		{"cadence too fast", "cadence: {plugged_in: 59s}\n", `line 1: cadence.plugged_in "59s": it is faster than 1m; allowed: ` + cadenceAllowed},
+		{"cadence negative", "cadence: {plugged_in: -5m}\n", `line 1: cadence.plugged_in "-5m": an interval is more than nothing; allowed: ` + cadenceAllowed},
+		{"a day that never comes", "cadence: {unplugged: \"0 0 31 2 *\"}\n", `line 1: cadence.unplugged "0 0 31 2 *": no such day ever comes; allowed: ` + cadenceAllowed},
+		{"a zone in the expression", "cadence: {unplugged: TZ=0}\n", `line 1: cadence.unplugged "TZ=0": a zone does not belong in it; set the zone field; allowed: ` + cadenceAllowed},
+		{"zone", "cadence:\n  zone: Mars/Base\n", `line 2: cadence.zone "Mars/Base"; allowed: a zone of the IANA time zone database such as Europe/Berlin, or empty for UTC`},
+		{"make twice", "cadence: {makes: {Land Rover: {fastest: 5m}, LAND_ROVER: {fastest: 6m}}}\n", `line 1: cadence.makes.LAND_ROVER "LAND_ROVER": it is the same make as Land Rover; allowed: each make once`},
+		{"make without interval", "cadence: {makes: {Trabant: {note: slow}}}\n", `line 1: cadence.makes.TRABANT.fastest "0s"; allowed: 1ms to 24h, as ` + duration},
+		// Delivery.
+		{"preset", "delivery: {retries: svix}\n", `line 1: delivery.retries "svix": there is no such preset; allowed: default, smartcar, or a list of durations`},
+		{"empty ladder", "delivery: {retries: []}\n", `line 1: delivery.retries "[]"; allowed: default, smartcar, or a list of 1 to 20 durations`},
+		{"rung", "delivery:\n  retries:\n    - 10s\n    - 50\n", `line 4: delivery.retries[1] "50": it has no unit; allowed: ` + duration},
+		{"challenges", "delivery: {challenge: {after: [30m, 15m]}}\n", `line 1: delivery.challenge.after[1] "15m": it does not come after the one before; allowed: more than 30m`},
+		{"allow", "delivery: {allow: [10.0.0.0/8, 10.1.2.3/8]}\n", `line 1: delivery.allow[1] "10.1.2.3/8"; allowed: an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified`},
+		{"user agent", "delivery: {user_agent: \"a\\nb\"}\n", `line 1: delivery.user_agent "a\nb": it cannot be a header's value; allowed: printable ASCII text`},
+		// Retention.
+		{"records before payloads", "retention: {records: 1h}\n", `line 1: retention.records "1h": it is shorter than retention.payloads; allowed: 168h or longer`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, err := Parse([]byte(c.text), "/etc/plugbeat")
+			if err == nil {
+				t.Fatalf("parsed as %+v", cfg)
+			}
+			if err.Error() != c.want {
+				t.Errorf("got\n%s\nwant\n%s", err, c.want)
+			}
+			var bad *webhook.Invalid
+			if !errors.As(err, &bad) || bad.Field == "" || bad.Allowed == "" {
+				t.Errorf("no field or nothing allowed: %#v", bad)
+			}
+			if diff := cmp.Diff(Config{}, cfg); diff != "" {
+				t.Errorf("a wrong config is returned: %s", diff)
+			}
+		})
+	}
+}
+
+// TestAllComplaints holds that one run tells everything, in the order of the file.
+func TestAllComplaints(t *testing.T) {
+	_, err := Parse([]byte(`grace: 30
+nonsense: 1
+delivery:
+  in_flight: 0
+  retries: [10s, soon]
+log: {level: loud}
+cadence:
+  unplugged: 5
+`), "/")
+	var all *Error
+	if !errors.As(err, &all) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range all.Complaints {
+		got = append(got, c.Field)
+	}
+	want := []string{"grace", "nonsense", "delivery.in_flight", "delivery.retries[1]", "log.level", "cadence.unplugged"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.HasPrefix(err.Error(), "6 settings are wrong:\n  line 1: grace \"30\"") {
+		t.Errorf("got %s", err)
+	}
+}
+
+func TestParse(t *testing.T) {
+	cfg, err := Parse([]byte(`
+data_dir: data
+key_file: /keys/sealing
+application: {management_token_file: token, redirect_uris: ["https://app.example/cb"]}
+sources:
+  cars: {type: simulator, vehicles: 5}
+  my-cars: {type: smartcar, client_id: 1234, client_secret_file: ../secret, mode: test, api_origin: "http://127.0.0.1:9000"}
+cadence:
+  unplugged: "0 * * * *"
+  zone: Europe/Amsterdam
+  first_delivery: false
+  gap: 5s
+  makes: {Kia: {fastest: 72m}, Trabant: {fastest: 3h}}
+delivery:
+  retries: smartcar
+  jitter: 0
+  allow: [loopback, "::1", 10.0.0.0/8, "127.0.0.1:8099"]
+retention: {max_size: 512MiB}
+reading:
+`), "/etc/plugbeat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.DataDir, want.Socket, want.KeyFile = "/etc/plugbeat/data", "/etc/plugbeat/data/plugbeat.sock", "/keys/sealing"
+	want.Application.ManagementTokenFile = "/etc/plugbeat/token"
+	want.Application.RedirectURIs = []string{"https://app.example/cb"}
+	cars, mine := DefaultSource("simulator"), DefaultSource("smartcar")
+	cars.Simulator.Vehicles = 5
+	mine.Smartcar.ClientID, mine.Smartcar.ClientSecretFile, mine.Smartcar.Mode, mine.Smartcar.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
+	want.Sources = map[string]Source{"cars": cars, "my-cars": mine}
+	want.Cadence.Unplugged, want.Cadence.Zone, want.Cadence.FirstDelivery, want.Cadence.Gap = "0 * * * *", "Europe/Amsterdam", false, 5*time.Second
+	kia := want.Cadence.Makes["KIA"]
+	kia.Fastest = mustDuration("72m")
+	want.Cadence.Makes["KIA"] = kia
+	want.Cadence.Makes["TRABANT"] = Make{Fastest: mustDuration("3h")}
+	want.Delivery.Retries = presetLadder("smartcar")
+	want.Delivery.Jitter, want.Delivery.Allow = 0, []string{"loopback", "::1", "10.0.0.0/8", "127.0.0.1:8099"}
+	want.Retention.MaxSize = 512 << 20
+	if diff := cmp.Diff(want, cfg); diff != "" {
+		t.Error(diff)
+	}
+	if got := cfg.DataFile(); got != "/etc/plugbeat/data/plugbeat.db" {
+		t.Errorf("data file %s", got)
+	}
+	if diff := cmp.Diff([]string{"cars", "my-cars"}, cfg.SourceNames()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSocket holds where the socket is when nothing is said: a packaged daemon's
+// under /run, any other's beside its data.
+func TestSocket(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                     "/run/plugbeat/plugbeat.sock",
+		"data_dir: /var/lib/plugbeat/":         "/run/plugbeat/plugbeat.sock",
+		"data_dir: d":                          "/srv/d/plugbeat.sock",
+		"{data_dir: d, socket: ../run/p.sock}": "/run/p.sock",
+	} {
+		cfg, err := Parse([]byte(text), "/srv")
+		if err != nil || cfg.Socket != want {
+			t.Errorf("%q: got %s, %v; want %s", text, cfg.Socket, err, want)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, []byte("data_dir: d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	cfg, err := Load("config.yaml")
+	if err != nil || cfg.DataDir != filepath.Join(dir, "d") {
+		t.Errorf("got %s, %v", cfg.DataDir, err)
+	}
+	if err := os.WriteFile(file, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzLoad holds that no text makes Parse panic, and that what it takes is valid,
+// with paths that are absolute.
+func FuzzLoad(f *testing.F) {
+	f.Add("data_dir: d\ngrace: 5s\nlog: {level: warn}\nreading: {tries: 2}\nretention: {max_size: 1GiB}")
+	f.Add("sources:\n  s: {type: smartcar, client_id: x, api_origin: 'http://[::1]:1'}")
+	f.Add("sources: {a: {type: simulator, type: smartcar}}")
+	f.Add("delivery: {retries: [1s, 2s], allow: [::1]}\n---\n")
+	f.Add("cadence: {makes: {é: {fastest: 1h}}, unplugged: '@daily'}")
+	f.Add("? {a: b}\n: - *x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg, err := Parse([]byte(text), "/base")
+		if err != nil {
+			var all *Error
+			if !errors.As(err, &all) || len(all.Complaints) == 0 {
+				t.Fatalf("not an Error: %v", err)
+			}
+			for _, c := range all.Complaints {
+				if c.Field == "" || c.Allowed == "" {
+					t.Fatalf("incomplete complaint %+v", c)
+				}
+			}
+			return
+		}
+		if err := cfg.Check(); err != nil {
+			t.Fatalf("what was taken is wrong: %v", err)
+		}
+		for _, p := range []string{cfg.DataDir, cfg.Socket} {
+			if !filepath.IsAbs(p) {
+				t.Fatalf("%q is not absolute", p)
+			}
+		}
+		if err := cfg.Scaled(1000).Check(); err != nil {
+			t.Fatalf("scaled, it is wrong: %v", err)
+		}
+	})
+}
+
+func TestAllowable(t *testing.T) {
+	for s, want := range map[string]bool{
+		"loopback": true, "private": true, "192.168.1.7": true, "::1": true, "10.0.0.0/8": true, "fd00::/8": true, "127.0.0.1:8099": true, "nas.local:80": true, "[::1]:80": true,
+		"": false, "any": false, "nas.local": false, "*:80": false, "nas.local:0": false, "nas.local:http": false, ":80": false, "10.0.0.1/8": false, "::ffff:10.0.0.0/104": false,
+		"169.254.169.254": false, "169.254.169.254:80": false, "169.254.169.254/32": false, "fe80::1": false, "0.0.0.0": false, "224.0.0.1": false, "http://nas": false,
+	} {
+		if allowable(s) != want {
+			t.Errorf("%q: got %v", s, !want)
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package config
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"plugbeat/webhook"
+)
+
+// The names of the systemd credentials that stand in for an empty file setting.
+const (
+	credentialKey    = "sealing_key"
+	credentialToken  = "management_token"
+	credentialSecret = "client_secret"
+)
+
+const (
+	minToken = 32
+	keySize  = 32
+	// maxSecret bounds what is read of a secret's file.
+	maxSecret = 4096
+	// widest is the most that a secret's file may allow.
+	widest = 0o640
+)
+
+// NewManagementToken returns a random management token of 64 hex characters.
+func NewManagementToken() webhook.Secret {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return webhook.Secret(hex.EncodeToString(b[:]))
+}
+
+// NewSealingKey returns a random key as key_file holds it, in base64.
+func NewSealingKey() webhook.Secret {
+	var b [keySize]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return webhook.Secret(base64.StdEncoding.EncodeToString(b[:]))
+}
+
+// ManagementToken reads the application management token, without the line break
+// that ends its file. The error names the setting and says how to make one.
+func (c Config) ManagementToken() (webhook.Secret, error) {
+	const setting = "application.management_token_file"
+	path, b, err := c.read(setting, c.Application.ManagementTokenFile, credentialToken, "plugbeat init makes one; or: openssl rand -hex 32")
+	if err != nil {
+		return nil, err
+	}
+	text := trimmed(b)
+	switch {
+	case len(text) < minToken:
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("the token in it has %d characters", len(text)),
+			Allowed: "at least 32 characters; plugbeat init makes one; or: openssl rand -hex 32"}
+	case strings.ContainsFunc(text, notToken):
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "there are spaces, line breaks or characters outside ASCII in the token",
+			Allowed: "printable ASCII without spaces, on one line"}
+	}
+	return webhook.Secret(text), nil
+}
+
+func notToken(r rune) bool { return r <= ' ' || r > '~' }
+
+// SealingKey reads the 32-byte key that seals secrets in the data file: raw, in
+// hex or in base64.
+func (c Config) SealingKey() (webhook.Secret, error) {
+	const setting = "key_file"
+	path, b, err := c.read(setting, c.KeyFile, credentialKey, "plugbeat init makes one; or: openssl rand -base64 32")
+	if err != nil {
+		return nil, err
+	}
+	if len(b) == keySize { // a raw key may end in any byte
+		return b, nil
+	}
+	text := trimmed(b)
+	if k, err := hex.DecodeString(text); err == nil && len(k) == keySize {
+		return k, nil
+	}
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if k, err := enc.DecodeString(text); err == nil && len(k) == keySize {
+			return k, nil
+		}
+	}
+	return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("its %d bytes are not a key", len(b)),
+		Allowed: "32 bytes, raw, in hex or in base64; plugbeat init makes one; or: openssl rand -base64 32"}
+}
+
+// ClientSecret reads the application's client secret.
+func (c Config) ClientSecret() (webhook.Secret, error) {
+	return c.secret("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret)
+}
+
+// SourceSecret reads the client secret of a smartcar source.
+func (c Config) SourceSecret(name string) (webhook.Secret, error) {
+	return c.secret(join("sources", name)+".client_secret_file", c.Sources[name].Smartcar.ClientSecretFile, sourceCredential(name))
+}
+
+func sourceCredential(name string) string {
+	return strings.ReplaceAll(name, "-", "_") + "_" + credentialSecret
+}
+
+func (c Config) secret(setting, file, credential string) (webhook.Secret, error) {
+	path, b, err := c.read(setting, file, credential, "write the secret into a file of mode 0600 and name it here")
+	if err != nil {
+		return nil, err
+	}
+	text := trimmed(b)
+	if text == "" {
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty", Allowed: "a file with the client secret"}
+	}
+	return webhook.Secret(text), nil
+}
+
+// secretPath is where a secret lies: the file of the setting, else the systemd
+// credential, else nowhere.
+func secretPath(file, credential string) string {
+	if file != "" {
+		return file
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, credential)
+	}
+	return ""
+}
+
+// trimmed is the text without the line break that ends it.
+func trimmed(b []byte) string { return strings.TrimRight(string(b), "\r\n") }
+
+// read returns the path of a secret's file and its content.
+func (c Config) read(setting, file, credential, how string) (path string, b []byte, err error) {
+	bad := func(why string) error {
+		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: "a file that plugbeat may read, or the systemd credential " + credential + "; " + how}
+	}
+	path = secretPath(file, credential)
+	if path == "" {
+		return path, nil, bad("it is not set")
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, nil, bad("there is no such file")
+	case err != nil:
+		return path, nil, bad(reason(err))
+	case !info.Mode().IsRegular():
+		return path, nil, bad("it is not a file")
+	case info.Size() > maxSecret:
+		return path, nil, bad("it is larger than 4096 bytes")
+	}
+	b, err = os.ReadFile(path)
+	if err != nil {
+		return path, nil, bad(reason(err))
+	}
+	return path, b, nil
+}
+
+// reason is a file error without the path that the complaint names already.
+func reason(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// CheckFiles reads every secret that the daemon needs to serve, and returns an
+// [*Error] with all that cannot be had.
+func (c Config) CheckFiles() error {
+	p := newComplaints()
+	note := func(_ webhook.Secret, err error) {
+		if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
+			p.add(bad.Field, bad.Value, bad.Why, bad.Allowed)
+		}
+	}
+	note(c.SealingKey())
+	note(c.ManagementToken())
+	if c.Application.ClientSecretFile != "" {
+		note(c.ClientSecret())
+	}
+	for _, name := range c.SourceNames() {
+		if c.Sources[name].Type == "smartcar" {
+			note(c.SourceSecret(name))
+		}
+	}
+	return p.err()
+}
+
+// Warnings says what is allowed but unwise, a sentence each: secrets that other
+// users may read, and listeners that other machines may reach.
+func (c Config) Warnings() []string {
+	var out []string
+	files := map[string]string{
+		"key_file":                          secretPath(c.KeyFile, credentialKey),
+		"application.management_token_file": secretPath(c.Application.ManagementTokenFile, credentialToken),
+		"application.client_secret_file":    secretPath(c.Application.ClientSecretFile, credentialSecret),
+	}
+	for name, s := range c.Sources {
+		if s.Type == "smartcar" {
+			files[join("sources", name)+".client_secret_file"] = secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
+		}
+	}
+	for setting, path := range files {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&^widest != 0 {
+			out = append(out, fmt.Sprintf("%s %s: its mode %04o lets other users at it; run: chmod 640 %s", setting, path, info.Mode().Perm(), path))
+		}
+	}
+	for setting, listen := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {
+		if listen != "" && !loopbackListen(listen) {
+			out = append(out, fmt.Sprintf("%s %s: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1", setting, listen))
+		}
+	}
+	if c.Grace < c.Delivery.Timeout {
+		out = append(out, fmt.Sprintf("grace %s: it is shorter than delivery.timeout %s, so a stop may cut requests off, which are then sent again", formatDuration(c.Grace), formatDuration(c.Delivery.Timeout)))
+	}
+	sort.Strings(out)
+	return out
+}

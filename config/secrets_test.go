@@ -1,0 +1,157 @@
+package config
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"plugbeat/webhook"
+)
+
+func write(t *testing.T, dir, name, text string, mode os.FileMode) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, mode); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestManagementToken(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	long := strings.Repeat("x", 31)
+	for _, c := range []struct{ name, text, wrong string }{
+		{"plain", long + "y", ""},
+		{"newline trimmed", long + "y\n", ""},
+		{"newlines trimmed", long + "y\r\n\n", ""},
+		{"short", long, "the token in it has 31 characters; allowed: at least 32 characters; plugbeat init makes one; or: openssl rand -hex 32"},
+		{"short with its newline", long + "\n", "the token in it has 31 characters"},
+		{"empty", "\n", "the token in it has 0 characters"},
+		{"two lines", long + "\n" + long, "there are spaces, line breaks or characters outside ASCII"},
+		{"a space", long + " y", "there are spaces"},
+		{"not ASCII", long + "é", "outside ASCII"},
+		{"too large", strings.Repeat("x", 4097), "it is larger than 4096 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := write(t, dir, "token", c.text, 0o600)
+			cfg := Config{Application: Application{ManagementTokenFile: file}}
+			got, err := cfg.ManagementToken()
+			if c.wrong == "" {
+				if err != nil || string(got) != long+"y" {
+					t.Fatalf("got %d characters, %v", len(got), err)
+				}
+				return
+			}
+			var bad *webhook.Invalid
+			if !errors.As(err, &bad) || bad.Field != "application.management_token_file" || bad.Value != file || !strings.Contains(err.Error(), c.wrong) {
+				t.Fatalf("got %v", err)
+			}
+			if got != nil || strings.Contains(err.Error(), "xxxx") {
+				t.Errorf("the error tells the token: %v", err)
+			}
+		})
+	}
+	for file, wrong := range map[string]string{
+		"":                               `application.management_token_file "": it is not set; allowed: a file that plugbeat may read, or the systemd credential management_token; plugbeat init makes one; or: openssl rand -hex 32`,
+		filepath.Join(dir, "none"):       "there is no such file",
+		dir:                              "it is not a file",
+		filepath.Join(dir, "token", "x"): "not a directory",
+	} {
+		_, err := Config{Application: Application{ManagementTokenFile: file}}.ManagementToken()
+		if err == nil || !strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "plugbeat init makes one") {
+			t.Errorf("%q: got %v", file, err)
+		}
+	}
+}
+
+func TestSealingKey(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	key := make([]byte, 32)
+	for i := range key {
+		key[i] = byte(200 + i)
+	}
+	key[31] = '\n' // a raw key may end in a line break
+	for name, text := range map[string]string{
+		"raw": string(key), "hex": hex.EncodeToString(key), "hex and newline": strings.ToUpper(hex.EncodeToString(key)) + "\n",
+		"base64": base64Of(key) + "\n",
+	} {
+		got, err := Config{KeyFile: write(t, dir, "key", text, 0o600)}.SealingKey()
+		if err != nil || string(got) != string(key) {
+			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
+		}
+	}
+	for name, text := range map[string]string{"empty": "", "short": "abc\n", "31 bytes": base64Of(key[1:]), "33 bytes": string(key) + "x", "hex of 31": hex.EncodeToString(key[1:])} {
+		got, err := Config{KeyFile: write(t, dir, "key", text, 0o600)}.SealingKey()
+		var bad *webhook.Invalid
+		if !errors.As(err, &bad) || bad.Field != "key_file" || got != nil {
+			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
+		}
+	}
+	if got, err := (Config{KeyFile: write(t, dir, "key", string(NewSealingKey())+"\n", 0o600)}).SealingKey(); err != nil || len(got) != 32 {
+		t.Errorf("a new key: %v", err)
+	}
+}
+
+// TestCredentials holds that systemd's credentials stand in for empty settings,
+// and only for those.
+func TestCredentials(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	token := string(NewManagementToken())
+	write(t, dir, "management_token", token, 0o400)
+	write(t, dir, "sealing_key", string(NewSealingKey()), 0o400)
+	write(t, dir, "client_secret", "app secret\n", 0o400)
+	write(t, dir, "my_cars_client_secret", "vendor secret\n", 0o400)
+	cfg := Config{Sources: map[string]Source{"my-cars": DefaultSource("smartcar")}}
+	if got, err := cfg.ManagementToken(); err != nil || string(got) != token {
+		t.Errorf("token: %v", err)
+	}
+	if got, err := cfg.ClientSecret(); err != nil || string(got) != "app secret" {
+		t.Errorf("client secret: %v", err)
+	}
+	if got, err := cfg.SourceSecret("my-cars"); err != nil || string(got) != "vendor secret" {
+		t.Errorf("source's secret: %v", err)
+	}
+	if err := cfg.CheckFiles(); err != nil {
+		t.Error(err)
+	}
+	cfg.Application.ManagementTokenFile = filepath.Join(other, "none")
+	cfg.KeyFile = write(t, other, "key", "no key", 0o600)
+	err := cfg.CheckFiles()
+	var all *Error
+	if !errors.As(err, &all) || len(all.Complaints) != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	cfg := Default()
+	cfg.KeyFile = write(t, dir, "key", "k", 0o640)
+	cfg.Application.ManagementTokenFile = write(t, dir, "token", "t", 0o600)
+	if got := cfg.Warnings(); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+	cfg.KeyFile = write(t, dir, "key", "k", 0o644)
+	cfg.HTTP.API.Listen, cfg.HTTP.Admin.Listen = ":8765", "[::1]:8766"
+	cfg.Grace = cfg.Delivery.Timeout / 2
+	got := strings.Join(cfg.Warnings(), "\n")
+	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +
+		"http.api.listen :8765: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1\n" +
+		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 640 " + cfg.KeyFile
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

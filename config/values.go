@@ -1,0 +1,135 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes.
+type Size int64
+
+// Wait is a duration in a list.
+type Wait time.Duration
+
+// Ladder is the waits before each retry.
+type Ladder []time.Duration
+
+// Durations returns the waits as durations.
+func (c Challenge) Durations() []time.Duration {
+	ds := make([]time.Duration, len(c.After))
+	for i, w := range c.After {
+		ds[i] = time.Duration(w)
+	}
+	return ds
+}
+
+// presetLadder returns a named ladder, nil for a name that is none.
+func presetLadder(name string) Ladder {
+	first, factor := time.Duration(0), time.Duration(0)
+	switch name {
+	case "default":
+		first, factor = 10*time.Second, 5
+	case "smartcar":
+		first, factor = 25*time.Second, 2
+	default:
+		return nil
+	}
+	ladder := make(Ladder, 0, 6)
+	for wait := first; len(ladder) < 6; wait *= factor {
+		ladder = append(ladder, wait)
+	}
+	return ladder
+}
+
+// String is a preset's name, or the waits, "[10s, 1m]".
+func (l Ladder) String() string {
+	for _, name := range []string{"default", "smartcar"} {
+		if slices.Equal(l, presetLadder(name)) {
+			return name
+		}
+	}
+	waits := make([]string, len(l))
+	for i, w := range l {
+		waits[i] = formatDuration(w)
+	}
+	return "[" + strings.Join(waits, ", ") + "]"
+}
+
+const durationAllowed = "a duration with its unit, like 45s, 30m or 1h30m"
+
+// parseDuration reads a duration that is not negative and has a unit.
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil || s == "0" || s == "+0" || s == "-0":
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			return 0, errors.New("it has no unit")
+		}
+		if strings.HasSuffix(s, "d") || strings.HasSuffix(s, "w") {
+			return 0, errors.New("the longest unit is the hour")
+		}
+		return 0, errors.New("it is not a duration")
+	case d < 0 || strings.HasPrefix(s, "-"):
+		return 0, errors.New("it is negative")
+	}
+	return d, nil
+}
+
+// formatDuration writes a duration without the zero units that time.Duration
+// prints: "1h" for "1h0m0s".
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+const sizeAllowed = "a size with its unit, like 512KiB, 64MiB or 1GiB"
+
+// units are in the order parseSize and Size.String look for them.
+var units = [...]struct {
+	name string
+	size int64
+}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// parseSize reads a whole number of bytes with its unit.
+func parseSize(s string) (Size, error) {
+	for _, u := range units {
+		digits, ok := strings.CutSuffix(s, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+		switch {
+		case err != nil:
+			return 0, errors.New("it is not a whole number of " + u.name)
+		case n < 0:
+			return 0, errors.New("it is negative")
+		case n > (1<<62)/u.size:
+			return 0, errors.New("it is too large")
+		}
+		return Size(n * u.size), nil
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return 0, errors.New("it has no unit")
+	}
+	return 0, errors.New("it is not a size")
+}
+
+// String writes the size in the largest unit that leaves a whole number.
+func (s Size) String() string {
+	for _, u := range units {
+		if s != 0 && int64(s)%u.size == 0 {
+			return fmt.Sprintf("%d%s", int64(s)/u.size, u.name)
+		}
+	}
+	return "0B"
+}

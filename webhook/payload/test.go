@@ -1,0 +1,35 @@
+package payload
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+)
+
+// Test is the body of a test delivery: a dynamic envelope in mode "test" with
+// made-up values, the same for every webhook but for its id.
+func Test(webhookID uuid.UUID) []byte {
+	fetched := time.Date(2026, time.January, 15, 12, 0, 5, 0, time.UTC)
+	recorded := fetched.Add(-90 * time.Second)
+	reach := 312.4
+	// Compose fails only on names and modes it does not know.
+	body, _ := Compose(Event{
+		WebhookID: webhookID,
+		EventName: EventDynamic,
+		Mode:      vehicle.ModeTest,
+		Vehicle:   uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x01},
+		RequestID: uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x02}.String(),
+		Timestamp: fetched,
+		Snapshot: vehicle.Snapshot{
+			Battery: vehicle.Reading[vehicle.Battery]{OK: true, DataAge: recorded, FetchedAt: fetched,
+				Value: vehicle.Battery{PercentRemaining: 0.71, RangeKm: &reach}},
+			Charge: vehicle.Reading[vehicle.Charge]{OK: true, DataAge: recorded, FetchedAt: fetched,
+				Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}},
+			Location: vehicle.Reading[vehicle.Location]{OK: true, DataAge: recorded, FetchedAt: fetched,
+				Value: vehicle.Location{Latitude: 47.3769, Longitude: 8.5417}},
+		},
+	})
+	return body
+}

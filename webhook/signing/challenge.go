@@ -1,0 +1,61 @@
+package signing
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"plugbeat/webhook"
+)
+
+// NewChallenge returns a fresh random token of 32 lower-case hex characters. The
+// narrow alphabet lets a receiver refuse a "challenge" that is really a body
+// somebody wants signed.
+func NewChallenge() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// AnswerOf is the right answer to a challenge: lower-case hex HMAC-SHA256 of its
+// characters, keyed with the application management token.
+func AnswerOf(managementToken webhook.Secret, challenge string) string {
+	return hex.EncodeToString(sum(managementToken, []byte(challenge)))
+}
+
+// CheckAnswer returns nil when responseBody is a JSON object whose key "challenge"
+// holds the right answer, compared in constant time; content type and other keys do
+// not matter. Otherwise the error wraps [webhook.ErrChallenge] and says what is
+// wrong with the answer and what to look at; it never contains the right one.
+func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody []byte) error {
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", webhook.ErrChallenge, fmt.Sprintf(format, args...))
+	}
+	if len(bytes.TrimSpace(responseBody)) == 0 {
+		return wrong(`the body is empty; answer {"challenge":"<hex>"}`)
+	}
+	var answer map[string]json.RawMessage
+	if err := json.Unmarshal(responseBody, &answer); err != nil {
+		return wrong(`the body is not a JSON object; answer {"challenge":"<hex>"}`)
+	}
+	var got string
+	if err := json.Unmarshal(answer["challenge"], &got); err != nil {
+		return wrong(`the body has no text under "challenge"; answer {"challenge":"<hex>"}`)
+	}
+	want := AnswerOf(managementToken, challenge)
+	switch {
+	case hmac.Equal([]byte(got), []byte(want)):
+		return nil
+	case got == challenge:
+		return wrong("the receiver sent the challenge back as it was; answer its HMAC-SHA256 in hex, keyed with the management token")
+	case strings.EqualFold(strings.TrimSpace(got), want):
+		return wrong("the hash is right but not in lower-case hex without spaces")
+	case len(got) != len(want):
+		return wrong("the answer has %d characters, an HMAC-SHA256 in hex has %d", len(got), len(want))
+	}
+	return wrong("the hash is wrong; the receiver's management token is probably another one (ours has the fingerprint %s)", Fingerprint(managementToken))
+}
