@@ -108,8 +108,7 @@ func (f *Fault) Doc() string {
 // AsFault returns the fault in err's chain, or an UPSTREAM:NO_RESPONSE fault
 // that carries err's text, marked Network.
 func AsFault(err error) *Fault {
-	var f *Fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
 	}
 	n := NoResponse(err.Error())

@@ -13,6 +13,30 @@ const (
 	Unplugged
 )
 
+var plugNames = [...]string{"unknown", "plugged_in", "unplugged"}
+
+// String returns "unknown", "plugged_in" or "unplugged".
+func (p Plug) String() string {
+	if int(p) < len(plugNames) {
+		return plugNames[p]
+	}
+	return fmt.Sprintf("Plug(%d)", uint8(p))
+}
+
+// MarshalText writes the plug's name.
+func (p Plug) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads a plug's name and refuses any other text.
+func (p *Plug) UnmarshalText(b []byte) error {
+	for i, n := range plugNames {
+		if string(b) == n {
+			*p = Plug(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("plug %q: want unknown, plugged_in or unplugged", b)
+}
+
 // State is the plug state that chooses the cadence.
 type State uint8
 

@@ -9,6 +9,7 @@ package vehicle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,13 +127,5 @@ type Grant struct {
 
 // Covers reports whether the grant reaches the vehicle.
 func (g Grant) Covers(id uuid.UUID) bool {
-	if len(g.Vehicles) == 0 {
-		return true
-	}
-	for _, v := range g.Vehicles {
-		if v == id {
-			return true
-		}
-	}
-	return false
+	return len(g.Vehicles) == 0 || slices.Contains(g.Vehicles, id)
 }

@@ -1,0 +1,120 @@
+package simulator
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+)
+
+// Injection makes the server answer reads of a car otherwise than the car's
+// condition would have it. Delay goes with any of the others; of Body, HTML and
+// Fault the first that is set counts.
+type Injection struct {
+	// Delay holds the answer back.
+	Delay time.Duration
+	// Body is answered literally, as JSON with status 200.
+	Body []byte
+	// HTML is the status of an HTML page, as a proxy in between answers it.
+	HTML int
+	// Cut ends the connection in the middle of the answer.
+	Cut bool
+	// Fault is any fault; [Row] has those of the error table. Set RetryAfter for
+	// the header retry-after.
+	Fault *vehicle.Fault
+	// Whole answers the whole request with Fault instead of its entries.
+	Whole bool
+	// Paths are the paths concerned; zero means all. A batch that asks for one
+	// of them is concerned.
+	Paths vehicle.Paths
+	// Times is how many requests are concerned; zero means until it is removed.
+	Times int
+}
+
+// injection is an Injection in force for one car, or for all when car is -1.
+type injection struct {
+	Injection
+	car  int
+	left int
+}
+
+// Inject puts an injection in force for the car with this id, [uuid.Nil] for all
+// cars, and returns what removes it. Of several the latest stands. An unknown id
+// concerns no car.
+func (s *Server) Inject(id uuid.UUID, in Injection) (remove func()) {
+	e := &injection{Injection: in, car: -1, left: in.Times}
+	if id != uuid.Nil {
+		i, ok := s.fleet.Find(id)
+		if !ok {
+			return func() {}
+		}
+		e.car = i
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.injected = append(s.injected, e)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.injected = slices.DeleteFunc(s.injected, func(x *injection) bool { return x == e })
+	}
+}
+
+// injection returns what concerns a request for these paths of car i, nil for
+// nothing, and counts it.
+func (s *Server) injection(i int, paths []vehicle.Path) *Injection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, e := range slices.Backward(s.injected) {
+		if e.car >= 0 && e.car != i {
+			continue
+		}
+		if e.Paths != 0 && !slices.ContainsFunc(paths, e.Paths.Has) {
+			continue
+		}
+		if e.Times > 0 {
+			if e.left--; e.left == 0 {
+				s.injected = slices.Delete(s.injected, n, n+1)
+			}
+		}
+		return &e.Injection
+	}
+	return nil
+}
+
+// entryFault returns the fault that stands at a path's entry.
+func (in *Injection) entryFault(p vehicle.Path) *vehicle.Fault {
+	if in == nil || in.Fault == nil || in.Whole || in.Paths != 0 && !in.Paths.Has(p) {
+		return nil
+	}
+	return in.Fault
+}
+
+// answer answers for the whole request; false when the injection does not.
+func (in *Injection) answer(a *answer) bool {
+	switch {
+	case in == nil:
+		return false
+	case in.Cut:
+		a.w.Header()["Content-Length"] = []string{"4096"}
+		a.w.WriteHeader(http.StatusOK)
+		_, _ = a.w.Write([]byte(`{"responses":[{"path":"/char`))
+		panic(http.ErrAbortHandler)
+	case in.Body != nil:
+		a.w.WriteHeader(http.StatusOK)
+		_, _ = a.w.Write(in.Body)
+	case in.HTML != 0:
+		a.w.Header()["content-type"] = []string{"text/html"}
+		a.w.WriteHeader(in.HTML)
+		_, _ = a.w.Write([]byte("<!doctype html><title>" + strconv.Itoa(in.HTML) + "</title><p>The proxy could not reach the server.</p>\n"))
+	case in.Fault != nil && in.Whole:
+		a.fault(in.Fault)
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,240 @@
+package simulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"plugbeat/vehicle"
+)
+
+// maxBody is the largest request body taken, in bytes.
+const maxBody = 64 << 10
+
+// maxPage is the largest page of a list.
+const maxPage = 50
+
+type paging struct {
+	Count  int `json:"count"`
+	Offset int `json:"offset"`
+}
+
+func (s *Server) userInfo(a *answer, _ *http.Request) {
+	a.ok(struct {
+		ID string `json:"id"`
+	}{s.user.String()})
+}
+
+func (s *Server) list(a *answer, r *http.Request) {
+	var ids []string
+	s.mu.Lock()
+	for _, c := range s.fleet.cars {
+		if !s.gone[c.ID] {
+			ids = append(ids, c.ID.String())
+		}
+	}
+	s.mu.Unlock()
+	page, count, offset, ok := a.page(r, ids)
+	if !ok {
+		return
+	}
+	a.ok(struct {
+		Vehicles []string `json:"vehicles"`
+		Paging   paging   `json:"paging"`
+	}{page, paging{count, offset}})
+}
+
+func (s *Server) permissions(a *answer, r *http.Request, _ int) {
+	page, count, offset, ok := a.page(r, permissions())
+	if !ok {
+		return
+	}
+	a.ok(struct {
+		Permissions []string `json:"permissions"`
+		Paging      paging   `json:"paging"`
+	}{page, paging{count, offset}})
+}
+
+// page cuts one page out of all by the request's limit and offset.
+func (a *answer) page(r *http.Request, all []string) (page []string, count, offset int, ok bool) {
+	limit := 10
+	for name, p := range map[string]*int{"limit": &limit, "offset": &offset} {
+		text := r.URL.Query().Get(name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			a.invalid(name, "must be a number, 0 or more")
+			return nil, 0, 0, false
+		}
+		*p = n
+	}
+	from := min(offset, len(all))
+	to := min(from+min(limit, maxPage), len(all))
+	return append([]string{}, all[from:to]...), len(all), offset, true
+}
+
+func (s *Server) attributes(a *answer, _ *http.Request, i int) {
+	c := s.fleet.cars[i]
+	a.ok(struct {
+		ID    string `json:"id"`
+		Make  string `json:"make"`
+		Model string `json:"model"`
+		Year  int    `json:"year"`
+	}{c.ID.String(), c.Make, c.Model, c.Year})
+}
+
+func (s *Server) disconnect(a *answer, _ *http.Request, i int) {
+	s.mu.Lock()
+	s.gone[s.fleet.cars[i].ID] = true
+	s.mu.Unlock()
+	a.ok(struct {
+		Status string `json:"status"`
+	}{"success"})
+}
+
+// entry is one path's answer, alone or in a batch.
+type entry struct {
+	Path    string            `json:"path"`
+	Code    int               `json:"code"`
+	Body    any               `json:"body"`
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// read answers one path of car i as it is at the answer's instant.
+func (s *Server) read(a *answer, i int, p vehicle.Path) entry {
+	e := entry{Path: p.String(), Code: http.StatusOK}
+	if f := s.fleet.FaultAt(i, p, a.now); f != nil {
+		return a.failed(e, f)
+	}
+	con := s.fleet.At(i, a.now)
+	e.Headers = map[string]string{"sc-fetched-at": stamp(a.now), "sc-data-age": stamp(con.At)}
+	switch p {
+	case vehicle.PathCharge:
+		e.Body = chargeBody{con.charge().State, con.PluggedIn}
+	case vehicle.PathBattery:
+		km := con.RangeKm
+		if a.unit == "imperial" {
+			km = math.Round(km/1.609344*10) / 10
+		}
+		e.Body = batteryBody{con.Percent, km}
+		e.Headers["sc-unit-system"] = a.unit
+	case vehicle.PathLocation:
+		e.Body = locationBody{con.Latitude, con.Longitude}
+	}
+	return e
+}
+
+type chargeBody struct {
+	State       vehicle.ChargeState `json:"state"`
+	IsPluggedIn bool                `json:"isPluggedIn"`
+}
+
+type batteryBody struct {
+	PercentRemaining float64 `json:"percentRemaining"`
+	Range            float64 `json:"range"`
+}
+
+type locationBody struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+}
+
+// single serves one path's own endpoint.
+func (s *Server) single(p vehicle.Path) func(*answer, *http.Request, int) {
+	return func(a *answer, r *http.Request, i int) {
+		paths := []vehicle.Path{p}
+		s.countReads(s.fleet.cars[i].ID, 1)
+		inject := s.injection(i, paths)
+		if s.interrupted(a, r, inject, 1) {
+			return
+		}
+		e := s.read(a, i, p)
+		if f := inject.entryFault(p); f != nil {
+			e = a.failed(e, f)
+		}
+		for name, value := range e.Headers {
+			a.w.Header()[name] = []string{value}
+		}
+		a.write(e.Code, e.Body)
+	}
+}
+
+// batch serves several paths in one request.
+func (s *Server) batch(a *answer, r *http.Request, i int) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil || len(raw) > maxBody {
+		a.invalid("body", fmt.Sprintf("must be at most %d bytes", maxBody))
+		return
+	}
+	var body struct {
+		Requests []struct {
+			Path *string `json:"path"`
+		} `json:"requests"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&body); err != nil || len(body.Requests) == 0 {
+		a.invalid("requests", "must be a list of objects with a path")
+		return
+	}
+	for _, q := range body.Requests {
+		if q.Path == nil || *q.Path == "" {
+			a.invalid("requests.path", "is required")
+			return
+		}
+	}
+	var known []vehicle.Path
+	for _, q := range body.Requests {
+		if p, ok := vehicle.ParsePath(*q.Path); ok {
+			known = append(known, p)
+		}
+	}
+	s.countReads(s.fleet.cars[i].ID, len(body.Requests))
+	inject := s.injection(i, known)
+	if s.interrupted(a, r, inject, len(body.Requests)) {
+		return
+	}
+	var reply struct {
+		Responses []entry `json:"responses"`
+	}
+	for _, q := range body.Requests {
+		p, ok := vehicle.ParsePath(*q.Path)
+		var e entry
+		if ok {
+			e = s.read(a, i, p)
+		} else {
+			e = a.failed(entry{Path: "/" + strings.TrimPrefix(*q.Path, "/")}, Row(vehicle.TypeNotFound, "PATH"))
+		}
+		if f := inject.entryFault(p); ok && f != nil {
+			e = a.failed(e, f)
+		}
+		reply.Responses = append(reply.Responses, e)
+	}
+	a.ok(reply)
+}
+
+// interrupted answers for the whole request where the bucket is empty or an
+// injection says so.
+func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, n int) bool {
+	if inject != nil && inject.Delay > 0 {
+		t := time.NewTimer(inject.Delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			a.now = time.Now().UTC()
+		case <-r.Context().Done():
+			return true
+		}
+	}
+	if !s.take(n, a.now) {
+		a.fault(Row(vehicle.TypeRateLimit, "SMARTCAR_API"))
+		return true
+	}
+	return inject.answer(a)
+}

@@ -1,0 +1,110 @@
+package simulator
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"plugbeat/vehicle"
+)
+
+// Action is what an event does to a car.
+type Action string
+
+// The actions of a script.
+const (
+	// Plug and Unplug put the cable in and out. A car with such an event stands
+	// still and does nothing of its own; before its first one it is in the
+	// opposite state.
+	Plug   Action = "plug"
+	Unplug Action = "unplug"
+	// Fail puts a fault in the place of values, from At until Until.
+	Fail Action = "fail"
+	// Sleep is Fail with VEHICLE_STATE:ASLEEP.
+	Sleep Action = "sleep"
+)
+
+// Event forces something to happen to one car.
+type Event struct {
+	// Car is the car's number, 0 to Len()-1.
+	Car int
+	// At is when, in real time since the fleet's start.
+	At time.Duration
+	// Until ends Fail and Sleep; zero means never.
+	Until time.Duration
+	// Do is what happens.
+	Do Action
+	// Fault is what Fail answers; nil is the account's failed login,
+	// CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED.
+	Fault *vehicle.Fault
+	// Paths are the paths that Fail and Sleep concern; zero means all.
+	Paths vehicle.Paths
+}
+
+// Script adds events to the fleet's script. An event in the past rewrites it. An
+// error names what is wrong with which event, and then none was added.
+func (f *Fleet) Script(events ...Event) error {
+	for n, e := range events {
+		switch {
+		case e.Car < 0 || e.Car >= len(f.cars):
+			return fmt.Errorf("simulator: event %d: car %d: allowed: 0 to %d", n, e.Car, len(f.cars)-1)
+		case e.Do != Plug && e.Do != Unplug && e.Do != Fail && e.Do != Sleep:
+			return fmt.Errorf("simulator: event %d: action %q: allowed: plug, unplug, fail, sleep", n, e.Do)
+		case e.At < 0:
+			return fmt.Errorf("simulator: event %d: at %v: allowed: 0 or more", n, e.At)
+		case e.Until != 0 && e.Until <= e.At:
+			return fmt.Errorf("simulator: event %d: until %v: allowed: later than %v, or 0 for ever", n, e.Until, e.At)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range events {
+		// A new slice each time: readers keep the old one.
+		all := append(slices.Clone(f.script[e.Car]), e)
+		slices.SortStableFunc(all, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+		f.script[e.Car] = all
+	}
+	return nil
+}
+
+// plugs returns the plug events of car i, oldest first.
+func (f *Fleet) plugs(i int) []Event {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var plugs []Event
+	for _, e := range f.script[i] {
+		if e.Do == Plug || e.Do == Unplug {
+			plugs = append(plugs, e)
+		}
+	}
+	return plugs
+}
+
+// FaultAt returns the fault that the script puts at a path of car number i at
+// now, nil for none. Of several the latest begun stands.
+func (f *Fleet) FaultAt(i int, p vehicle.Path, now time.Time) *vehicle.Fault {
+	f.mu.RLock()
+	events := f.script[i]
+	f.mu.RUnlock()
+	since := now.Sub(f.settings.Start)
+	var found *vehicle.Fault
+	for _, e := range events {
+		if e.Do != Fail && e.Do != Sleep || since < e.At || e.Until != 0 && since >= e.Until || e.Paths != 0 && !e.Paths.Has(p) {
+			continue
+		}
+		switch {
+		case e.Do == Sleep:
+			found = Row(vehicle.TypeVehicleState, "ASLEEP")
+		case e.Fault != nil:
+			found = e.Fault
+		default:
+			found = Row(vehicle.TypeAccount, "AUTHENTICATION_FAILED")
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	copied := *found
+	return &copied
+}

@@ -1,0 +1,214 @@
+package simulator
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+)
+
+// ServerOptions choose how [Server] behaves.
+type ServerOptions struct {
+	// ClientID and ClientSecret are the application's credentials; empty takes
+	// "simulator" and "simulator-secret".
+	ClientID, ClientSecret string
+	// AccessLife is how long an access token lives; zero is 2 h.
+	AccessLife time.Duration
+	// Grace is how long a refresh token still works after its first use; zero is
+	// one minute, negative is none.
+	Grace time.Duration
+	// Bucket is the number of path reads the application may make at once; each
+	// Refill gives one back. Beyond it all requests answer 429
+	// RATE_LIMIT:SMARTCAR_API. Zero is no limit. Smartcar's own is 120 and 30 s.
+	Bucket int
+	Refill time.Duration
+}
+
+// Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: token exchange and
+// refresh, user, vehicles, attributes, permissions, battery, charge, location,
+// batch and disconnect. All cars belong to one user. It is safe for concurrent
+// use and keeps everything in memory.
+type Server struct {
+	fleet  *Fleet
+	opts   ServerOptions
+	user   uuid.UUID
+	routes *http.ServeMux
+
+	mu         sync.Mutex
+	access     map[string]time.Time // token → when it ends
+	refresh    map[string]*refreshToken
+	codes      map[string]authCode
+	oauthFault []oauthFault // answered before anything else, first in first out
+	gone       map[uuid.UUID]bool
+	reads      map[uuid.UUID]uint64
+	requests   map[string]uint64
+	injected   []*injection
+	bucket     float64
+	filled     time.Time
+}
+
+// NewServer returns the server over the fleet. It is an [http.Handler]; the
+// caller listens.
+func NewServer(f *Fleet, o ServerOptions) *Server {
+	if o.ClientID == "" {
+		o.ClientID = "simulator"
+	}
+	if o.ClientSecret == "" {
+		o.ClientSecret = "simulator-secret"
+	}
+	if o.AccessLife == 0 {
+		o.AccessLife = 2 * time.Hour
+	}
+	if o.Grace == 0 {
+		o.Grace = time.Minute
+	}
+	if o.Refill == 0 {
+		o.Refill = 30 * time.Second
+	}
+	s := &Server{
+		fleet:    f,
+		opts:     o,
+		user:     seededID(f.settings.Seed, "user", 0),
+		routes:   http.NewServeMux(),
+		access:   map[string]time.Time{},
+		refresh:  map[string]*refreshToken{},
+		codes:    map[string]authCode{},
+		gone:     map[uuid.UUID]bool{},
+		reads:    map[uuid.UUID]uint64{},
+		requests: map[string]uint64{},
+		bucket:   float64(o.Bucket),
+	}
+	s.routes.HandleFunc("POST /oauth/token", s.token)
+	s.routes.HandleFunc("GET /v2.0/user", s.owned(s.userInfo))
+	s.routes.HandleFunc("GET /v2.0/vehicles", s.owned(s.list))
+	s.routes.HandleFunc("GET /v2.0/vehicles/{id}", s.owned(s.ofCar(s.attributes)))
+	s.routes.HandleFunc("GET /v2.0/vehicles/{id}/permissions", s.owned(s.ofCar(s.permissions)))
+	s.routes.HandleFunc("POST /v2.0/vehicles/{id}/batch", s.owned(s.ofCar(s.batch)))
+	s.routes.HandleFunc("DELETE /v2.0/vehicles/{id}/application", s.owned(s.ofCar(s.disconnect)))
+	for p := range vehicle.AllPaths.All() {
+		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+p.String(), s.owned(s.ofCar(s.single(p))))
+	}
+	s.routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		f := Row(vehicle.TypeNotFound, "PATH")
+		if !strings.HasPrefix(r.URL.Path, "/v2.0/") && strings.HasPrefix(r.URL.Path, "/v") {
+			f = Row(vehicle.TypeNotFound, "VERSION")
+		}
+		newAnswer(w).fault(f)
+	})
+	return s
+}
+
+// ServeHTTP implements [http.Handler]. One trailing slash is tolerated on every
+// route, without a redirect.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(p, "/"), ""
+	}
+	_, pattern := s.routes.Handler(r)
+	s.mu.Lock()
+	s.requests[pattern]++
+	s.mu.Unlock()
+	s.routes.ServeHTTP(w, r)
+}
+
+// Reads returns, per car, how many path reads the server has answered: every
+// path of a batch and every single endpoint, values and error entries alike. A
+// request refused for its token, its car's id or its form reads nothing.
+func (s *Server) Reads() map[uuid.UUID]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.reads)
+}
+
+// Requests returns how many requests each route has had, by pattern
+// ("POST /oauth/token"), whatever they were answered.
+func (s *Server) Requests() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.requests)
+}
+
+// User returns the id of the user that all cars belong to.
+func (s *Server) User() uuid.UUID { return s.user }
+
+// Fleet returns the fleet that is served.
+func (s *Server) Fleet() *Fleet { return s.fleet }
+
+// Client returns an HTTP client that calls the handler in this process, without
+// a socket: the host of a URL does not matter. It is for tests in fake time.
+func (s *Server) Client() *http.Client { return &http.Client{Transport: Transport(s)} }
+
+// countReads books n path reads of a car.
+func (s *Server) countReads(id uuid.UUID, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads[id] += uint64(n)
+}
+
+// take takes n path reads from the application's bucket; false when it holds
+// fewer.
+func (s *Server) take(n int, now time.Time) bool {
+	if s.opts.Bucket == 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.filled.IsZero() {
+		s.bucket = min(float64(s.opts.Bucket), s.bucket+float64(now.Sub(s.filled))/float64(s.opts.Refill))
+	}
+	s.filled = now
+	if s.bucket < float64(n) {
+		return false
+	}
+	s.bucket -= float64(n)
+	return true
+}
+
+// owned wraps a route that needs an access token.
+func (s *Server) owned(h func(*answer, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a := newAnswer(w)
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || !s.valid(token, a.now) {
+			a.fault(Row(vehicle.TypeAuthentication, ""))
+			return
+		}
+		unit := r.Header.Get("SC-Unit-System")
+		if unit == "" {
+			unit = "metric"
+		}
+		if unit != "metric" && unit != "imperial" {
+			a.invalid("sc-unit-system", "must be metric or imperial")
+			return
+		}
+		a.unit = unit
+		h(a, r)
+	}
+}
+
+// ofCar wraps a route of one car; one that is not the user's is a matter of
+// permission.
+func (s *Server) ofCar(h func(*answer, *http.Request, int)) func(*answer, *http.Request) {
+	return func(a *answer, r *http.Request) {
+		id, err := uuid.Parse(r.PathValue("id"))
+		if err != nil {
+			a.invalid("vehicleId", "must be a UUID")
+			return
+		}
+		i, ok := s.fleet.Find(id)
+		s.mu.Lock()
+		gone := s.gone[id]
+		s.mu.Unlock()
+		if !ok || gone {
+			a.fault(Row(vehicle.TypePermission, ""))
+			return
+		}
+		h(a, r, i)
+	}
+}

@@ -1,0 +1,137 @@
+package smartcar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+)
+
+// maxAnswer is the largest answer taken, in bytes. A batch of three is under 2 KB.
+const maxAnswer = 1 << 20
+
+// request is one request to the API, before it has its access token.
+type request struct {
+	client *http.Client
+	method string
+	path   string // below the API's origin and version, escaped
+	body   []byte // nil for none
+}
+
+// answer is one response, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	at     time.Time // when it had arrived, UTC
+	id     string    // made here when the vendor gave none
+}
+
+// requestID returns the vendor's id of the request as a UUID, or one made here.
+func (a *answer) requestID() string {
+	if a.id == "" {
+		a.id = a.header.Get("Sc-Request-Id")
+		if _, err := uuid.Parse(a.id); err != nil {
+			a.id = uuid.NewString()
+		}
+	}
+	return a.id
+}
+
+// call makes a request in the name of a connection. When the access token is
+// refused it is renewed and the request made once more; a second refusal is
+// returned as an answer. The error is a [*vehicle.Fault] or wraps the context's.
+func (s *Source) call(ctx context.Context, connection string, r request) (*answer, error) {
+	token, err := s.token(ctx, connection, "")
+	if err != nil {
+		return nil, err
+	}
+	ans, err := s.send(ctx, r, token)
+	if err != nil || ans.status != http.StatusUnauthorized {
+		return ans, err
+	}
+	if token, err = s.token(ctx, connection, token); err != nil {
+		return nil, err
+	}
+	return s.send(ctx, r, token)
+}
+
+// send makes one HTTP exchange.
+func (s *Source) send(ctx context.Context, r request, token string) (*answer, error) {
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, s.api+r.path, body)
+	if err != nil {
+		return nil, vehicle.InvalidData("the request cannot be made: " + err.Error())
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", s.opts.UserAgent)
+	req.Header.Set("SC-Unit-System", "metric")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, unanswered(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	ans := &answer{status: res.StatusCode, header: res.Header, body: b, at: time.Now().UTC()}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, unanswered(ctx, err)
+	case err != nil:
+		f := vehicle.InvalidData(fmt.Sprintf("the answer was cut off after %d bytes", len(b)))
+		f.RequestID = ans.requestID()
+		return nil, f
+	case len(b) > maxAnswer:
+		f := vehicle.InvalidData(fmt.Sprintf("the answer is larger than %d bytes", maxAnswer))
+		f.RequestID = ans.requestID()
+		return nil, f
+	}
+	return ans, nil
+}
+
+// unanswered is the error of a request to which no answer came. Its text names
+// no URL: it goes into payloads.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("read smartcar: %w", ctx.Err())
+	}
+	f := vehicle.NoResponse("Smartcar did not answer: " + cause(err))
+	f.Network = true
+	return f
+}
+
+// cause is the text of a failed exchange without its URL.
+func cause(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		if u.Timeout() {
+			return "timed out"
+		}
+		err = u.Err
+	}
+	return clean(err.Error())
+}
+
+// clean makes a text fit for a fault: valid UTF-8, one line, of bounded length.
+func clean(s string) string {
+	const most = 1000
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}

@@ -1,0 +1,309 @@
+package smartcar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"plugbeat/vehicle"
+)
+
+// Times of a token exchange.
+const (
+	// exchangeTimeout bounds one exchange.
+	exchangeTimeout = 25 * time.Second
+	// early is how long before its end an access token is renewed, at most a
+	// tenth of its life.
+	early = 5 * time.Minute
+	// again is how long after a renewal went wrong the next is tried while the
+	// access token is still good.
+	again = 30 * time.Second
+	// defaultLife is the life of an access token whose answer does not say it.
+	defaultLife = 2 * time.Hour
+)
+
+// tokens is a connection's pair as it is saved.
+type tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	// ExpiresAt ends the access token; RenewAt is when it is renewed.
+	ExpiresAt time.Time `json:"expires_at"`
+	RenewAt   time.Time `json:"renew_at"`
+}
+
+// account is one connection's tokens in memory.
+type account struct {
+	name string
+	// lock holds one item while somebody uses the fields below. A channel, so
+	// that waiting for it ends with the waiter's context.
+	lock chan struct{}
+
+	loaded  bool
+	pair    tokens    // saved; the only one that is used
+	unsaved *tokens   // got and not yet saved
+	retryAt time.Time // no renewal ahead of time before this
+	told    bool      // the lost consent was logged
+}
+
+// account returns the account's place in memory.
+func (s *Source) account(name string) *account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[name]
+	if a == nil {
+		a = &account{name: name, lock: make(chan struct{}, 1)}
+		s.accounts[name] = a
+	}
+	return a
+}
+
+// token returns an access token of the connection that is saved and not refused:
+// refused is one that the API answered 401, or empty. It renews the pair where
+// need be, one caller at a time. A caller whose context ends leaves; the exchange
+// goes on, since its answer must not be lost.
+func (s *Source) token(ctx context.Context, connection, refused string) (string, error) {
+	if connection == "" {
+		return "", lostConsent("the vehicle has no connection; connect it again")
+	}
+	a := s.account(connection)
+	select {
+	case a.lock <- struct{}{}:
+	case <-ctx.Done():
+		return "", fmt.Errorf("wait for tokens: %w", ctx.Err())
+	}
+	if a.loaded && a.unsaved == nil && a.pair.Access != refused && time.Now().Before(a.pair.RenewAt) {
+		access := a.pair.Access
+		<-a.lock
+		return access, nil
+	}
+	type result struct {
+		access string
+		err    error
+	}
+	done := make(chan result, 1)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		<-a.lock
+		return "", errors.New("smartcar: the source is closed")
+	}
+	s.renewals.Go(func() {
+		defer func() { <-a.lock }()
+		access, err := s.renew(context.WithoutCancel(ctx), a, refused)
+		done <- result{access, err}
+	})
+	s.mu.Unlock()
+	select {
+	case r := <-done:
+		return r.access, r.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("renew tokens: %w", ctx.Err())
+	}
+}
+
+// renew returns an access token of a, whose lock the caller holds. The error is
+// a [*vehicle.Fault] or wraps one.
+func (s *Source) renew(ctx context.Context, a *account, refused string) (string, error) {
+	if !a.loaded {
+		pair, err := s.load(ctx, a.name)
+		if err != nil {
+			return "", err
+		}
+		a.pair, a.loaded = pair, true
+	}
+	if a.unsaved != nil {
+		if err := s.save(ctx, a); err != nil {
+			return "", err
+		}
+	}
+	now := time.Now()
+	good := a.pair.Access != "" && a.pair.Access != refused && now.Before(a.pair.ExpiresAt)
+	if good && (now.Before(a.pair.RenewAt) || now.Before(a.retryAt)) {
+		return a.pair.Access, nil
+	}
+	pair, err := s.exchange(ctx, a.pair.Refresh)
+	if err != nil {
+		s.tell(a, err)
+		if good {
+			a.retryAt = now.Add(again)
+			s.opts.Log.Warn().Str("event", "source.not_before").Str("connection", a.name).
+				Time("not_before", a.retryAt.UTC()).Err(err).Msg("tokens not renewed ahead of time; the present ones are still good")
+			return a.pair.Access, nil
+		}
+		return "", err
+	}
+	a.unsaved = &pair
+	if err := s.save(ctx, a); err != nil {
+		return "", err
+	}
+	a.told, a.retryAt = false, time.Time{}
+	s.opts.Log.Info().Str("event", "source.token_rotated").Str("connection", a.name).
+		Time("expires_at", a.pair.ExpiresAt).Msg("tokens renewed and saved")
+	return a.pair.Access, nil
+}
+
+// load reads an account's saved pair.
+func (s *Source) load(ctx context.Context, name string) (tokens, error) {
+	b, err := s.opts.Tokens.Load(ctx, name)
+	if err != nil {
+		return tokens{}, ours("plugbeat could not load the account's tokens", err)
+	}
+	if len(b) == 0 {
+		return tokens{}, lostConsent("plugbeat has no tokens of this account; connect it again")
+	}
+	var t tokens
+	if err := json.Unmarshal(b, &t); err != nil || t.Refresh == "" {
+		// The text of err could quote a token.
+		return tokens{}, ours("plugbeat cannot read the account's tokens; connect it again", nil)
+	}
+	return t, nil
+}
+
+// save makes a's new pair durable and only then the one that is used.
+func (s *Source) save(ctx context.Context, a *account) error {
+	if err := s.write(ctx, a.name, *a.unsaved); err != nil {
+		return err
+	}
+	a.pair, a.unsaved = *a.unsaved, nil
+	return nil
+}
+
+func (s *Source) write(ctx context.Context, name string, t tokens) error {
+	b, err := json.Marshal(t)
+	if err == nil {
+		err = s.opts.Tokens.Save(ctx, name, b)
+	}
+	if err != nil {
+		return ours("plugbeat could not save the account's renewed tokens", err)
+	}
+	return nil
+}
+
+// exchange redeems a refresh token. When no answer of the token endpoint's own
+// arrived the token is sent once more at once: the first exchange may have been
+// carried out, and the used token works for a short while only.
+func (s *Source) exchange(ctx context.Context, refresh string) (tokens, error) {
+	pair, err := s.exchangeOnce(ctx, refresh)
+	if err != nil && vehicle.AsFault(err).Code == "NO_RESPONSE" {
+		pair, err = s.exchangeOnce(ctx, refresh)
+	}
+	return pair, err
+}
+
+func (s *Source) exchangeOnce(ctx context.Context, refresh string) (tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	client := *s.once
+	client.Transport = agent{s.opts.UserAgent, client.Transport}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &client)
+	now := time.Now()
+	t, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	if err != nil {
+		return tokens{}, oauthFault(err)
+	}
+	life := t.Expiry.Sub(now)
+	if t.Expiry.IsZero() || life <= 0 {
+		life = defaultLife
+	}
+	return tokens{
+		Access:    t.AccessToken,
+		Refresh:   t.RefreshToken, // the one sent, where the answer has none
+		ExpiresAt: now.Add(life).UTC(),
+		RenewAt:   now.Add(life - min(early, life/10)).UTC(),
+	}, nil
+}
+
+// agent names the daemon to the token endpoint, which requires it.
+type agent struct {
+	name string
+	next http.RoundTripper
+}
+
+func (a agent) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", a.name)
+	return a.next.RoundTrip(r)
+}
+
+// oauthFault makes a fault of what the token endpoint answered.
+func oauthFault(err error) *vehicle.Fault {
+	var r *oauth2.RetrieveError
+	if !errors.As(err, &r) {
+		f := vehicle.NoResponse("Smartcar's token endpoint did not answer as it should: " + cause(err))
+		var u *url.Error
+		f.Network = errors.As(err, &u)
+		return f
+	}
+	status := 0
+	header := func(string) string { return "" }
+	if r.Response != nil {
+		status, header = r.Response.StatusCode, r.Response.Header.Get
+	}
+	switch {
+	case r.ErrorCode == "invalid_grant":
+		return lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again")
+	case status == http.StatusTooManyRequests:
+		return plain(entry{code: status, header: header, at: time.Now()}, "too many token requests")
+	case r.ErrorCode != "" && status < 500:
+		return &vehicle.Fault{
+			Type: vehicle.TypeAuthentication, Status: http.StatusUnauthorized,
+			Description: fmt.Sprintf("Smartcar's token endpoint refused the application: %s", clean(r.ErrorCode)),
+		}
+	}
+	return vehicle.NoResponse(fmt.Sprintf("Smartcar's token endpoint answered status %d with %s", status, notJSON(r.Body)))
+}
+
+// tell logs that a connection's tokens are refused, once.
+func (s *Source) tell(a *account, err error) {
+	f := vehicle.AsFault(err)
+	if f.Temporary() || a.told {
+		return
+	}
+	a.told = true
+	s.opts.Log.Warn().Str("event", "source.reauthenticate").Str("connection", a.name).
+		Str("fault", f.Error()).Msg("the connection's tokens are refused")
+}
+
+// Forget erases a connection's tokens, in memory and in the token store, once no
+// exchange of them is under way. Reading through the connection then fails.
+func (s *Source) Forget(ctx context.Context, connection string) error {
+	a := s.account(connection)
+	select {
+	case a.lock <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("forget connection %s: %w", connection, ctx.Err())
+	}
+	defer func() { <-a.lock }()
+	if err := s.opts.Tokens.Save(ctx, connection, nil); err != nil {
+		return fmt.Errorf("forget connection %s: %w", connection, err)
+	}
+	a.loaded, a.pair, a.unsaved = false, tokens{}, nil
+	return nil
+}
+
+// lostConsent is the fault of an account whose owner has to sign in again.
+func lostConsent(description string) *vehicle.Fault {
+	return &vehicle.Fault{
+		Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: http.StatusBadRequest,
+		Resolution: vehicle.ResolveReauthenticate, Description: description,
+	}
+}
+
+// ours is the fault of something that failed on this side. Its cause is for the
+// log alone: the fault goes into payloads.
+func ours(description string, cause error) error {
+	f := &vehicle.Fault{
+		Type: vehicle.TypeServer, Code: "INTERNAL", Status: http.StatusInternalServerError,
+		Resolution: vehicle.ResolveRetryLater, Description: description,
+	}
+	if cause == nil {
+		return f
+	}
+	return fmt.Errorf("%w: %w", f, cause)
+}
