@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func (s *Server) subscriptions(r *http.Request) (any, error) {
+	limit, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	var key, after webhook.SlotKey
+	if key.Webhook, err = s.webhookQuery(r); err != nil {
+		return nil, err
+	}
+	if v := q.Get("vehicle"); v != "" {
+		if key.Vehicle, err = idOf("vehicle", v); err != nil {
+			return nil, err
+		}
+	}
+	if v := q.Get("after"); v != "" {
+		var ok bool
+		if after, ok = parseSlotKey(v); !ok {
+			return nil, &webhook.Invalid{Field: "after", Value: clip(v), Allowed: "the next of the page before"}
+		}
+	}
+	slots, err := s.Store.Subscriptions(r.Context(), key.Webhook, key.Vehicle, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]api.SubscriptionView, len(slots))
+	for i, sl := range slots {
+		views[i] = subscriptionView(sl)
+	}
+	return pageOf(views, limit, func(v api.SubscriptionView) string { return slotCursor(v.SlotKey) }), nil
+}
+
+// webhookQuery returns the id of the webhook in the query, uuid.Nil for none.
+func (s *Server) webhookQuery(r *http.Request) (uuid.UUID, error) {
+	ref := r.URL.Query().Get("webhook")
+	if ref == "" {
+		return uuid.Nil, nil
+	}
+	w, err := s.findWebhook(r.Context(), ref)
+	return w.ID, err
+}
+
+func slotCursor(k webhook.SlotKey) string { return k.Webhook.String() + "." + k.Vehicle.String() }
+
+func parseSlotKey(s string) (webhook.SlotKey, bool) {
+	a, b, _ := strings.Cut(s, ".")
+	w, ok := parseID(a)
+	v, ok2 := parseID(b)
+	return webhook.SlotKey{Webhook: w, Vehicle: v}, ok && ok2
+}
+
+func subscriptionView(sl webhook.SlotView) api.SubscriptionView {
+	v := api.SubscriptionView{Slot: sl.Slot, Parked: sl.Due.IsZero()}
+	if sl.Webhook != nil {
+		v.WebhookName, v.WebhookStatus = sl.Webhook.Name, sl.Webhook.Status
+	}
+	return v
+}
+
+// subscribeMany puts vehicles on a webhook. It looks at everything before it
+// subscribes anything.
+func (s *Server) subscribeMany(r *http.Request) (any, error) {
+	ctx := r.Context()
+	var in api.Subscribe
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	if in.All == (len(in.Vehicles) > 0) {
+		return nil, &webhook.Invalid{Field: "vehicles", Allowed: `a list of vehicle ids, or "all": true`, Why: "neither is given, or both"}
+	}
+	w, err := s.findWebhook(ctx, in.Webhook)
+	if err != nil {
+		return nil, err
+	}
+	cars, err := s.carsOf(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	spread, err := s.spreadOf(&w, in.Spread, now)
+	if err != nil {
+		return nil, err
+	}
+	out := api.Subscribed{Items: make([]api.SubscribedItem, 0, len(cars)), Warnings: s.warnings(&w, cars)}
+	for i, anchor := range anchors(now, spread, len(cars)) {
+		sub, fresh, err := s.Scheduler.Subscribe(ctx, w.ID, cars[i].ID, anchor)
+		if in.All && errors.Is(err, webhook.ErrNotFound) && s.gone(ctx, cars[i].ID) {
+			continue // it was disconnected since we looked
+		}
+		if err != nil {
+			return nil, err
+		}
+		item := api.SubscribedItem{Subscription: sub, Already: !fresh}
+		if fresh {
+			item.Anchor = anchor
+			out.Subscribed++
+		} else {
+			out.Already++
+		}
+		out.Items = append(out.Items, item)
+	}
+	return out, nil
+}
+
+// carsOf returns the vehicles to subscribe, each once, in the order given.
+func (s *Server) carsOf(ctx context.Context, in api.Subscribe) (cars []vehicle.Vehicle, err error) {
+	if in.All {
+		err = s.eachVehicle(ctx, func(v vehicle.Vehicle) error {
+			cars = append(cars, v)
+			return nil
+		})
+		return cars, err
+	}
+	for _, id := range in.Vehicles {
+		if slices.ContainsFunc(cars, func(v vehicle.Vehicle) bool { return v.ID == id }) {
+			continue
+		}
+		v, err := s.vehicleByID(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		cars = append(cars, v)
+	}
+	return cars, nil
+}
+
+func (s *Server) gone(ctx context.Context, id uuid.UUID) bool {
+	_, err := s.Store.Vehicle(ctx, id)
+	return errors.Is(err, webhook.ErrNotFound)
+}
+
+// anchors returns n moments from now on, spread evenly over the time: the i-th is
+// now + i × spread ÷ n.
+func anchors(now time.Time, spread time.Duration, n int) []time.Time {
+	at := make([]time.Time, n)
+	for i := range at {
+		at[i] = now.Add(spread / time.Duration(n) * time.Duration(i))
+	}
+	return at
+}
+
+func (s *Server) unsubscribeOne(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	id, err := pathUUID(r, "vehicle")
+	if err != nil {
+		return nil, err
+	}
+	removed, err := s.Scheduler.Unsubscribe(r.Context(), w.ID, id)
+	if errors.Is(err, webhook.ErrNotFound) {
+		removed, err = false, nil
+	}
+	return api.Unsubscribed{Removed: removed}, err
+}

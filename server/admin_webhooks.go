@@ -1,0 +1,200 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+	"plugbeat/webhook/signing"
+)
+
+func (s *Server) webhooks(r *http.Request) (any, error) {
+	limit, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	after, err := cursorOf(r, "after")
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Store.Webhooks(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b webhook.Webhook) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	all = slices.DeleteFunc(all, func(w webhook.Webhook) bool { return after != uuid.Nil && bytes.Compare(w.ID[:], after[:]) <= 0 })
+	return pageOf(all[:min(len(all), limit+1)], limit, func(w webhook.Webhook) string { return w.ID.String() }), nil
+}
+
+func (s *Server) addWebhook(r *http.Request) (any, error) {
+	var n api.NewWebhook
+	if err := decode(r, &n); err != nil {
+		return nil, err
+	}
+	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate}
+	if n.ID != nil {
+		if *n.ID == uuid.Nil {
+			return nil, &webhook.Invalid{Field: "id", Value: n.ID.String(), Allowed: "a UUID other than this one"}
+		}
+		w.ID = *n.ID
+	}
+	if w.Type == "" {
+		w.Type = webhook.TypeDynamic
+	}
+	if w.Signing == "" {
+		w.Signing = s.Signing
+	}
+	if err := errors.Join(checkName(w.Name), checkType(w.Type), webhook.CheckCallback(w.CallbackURI), checkSigning(w.Signing)); err != nil {
+		return nil, first(err)
+	}
+	warnings, err := s.checkCadence(r.Context(), &w)
+	if err != nil {
+		return nil, err
+	}
+	if n.SigningKey != "" {
+		if w.Key, err = signing.ParseKey(n.SigningKey); err != nil {
+			return nil, err
+		}
+	}
+	if w, err = s.Deliveries.Add(r.Context(), w); err != nil {
+		return nil, err
+	}
+	return created{api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings}}, nil
+}
+
+// first returns the first of joined errors: an answer is about one field.
+func first(err error) error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()[0]
+	}
+	return err
+}
+
+func checkType(t webhook.Type) error {
+	if t != webhook.TypeDynamic {
+		return &webhook.Invalid{Field: "type", Value: clip(string(t)), Allowed: string(webhook.TypeDynamic)}
+	}
+	return nil
+}
+
+func checkSigning(v webhook.Signing) error {
+	switch v {
+	case webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
+		return nil
+	}
+	return &webhook.Invalid{Field: "signing", Value: clip(string(v)), Allowed: "smartcar, standard or both"}
+}
+
+func (s *Server) showWebhook(r *http.Request) (any, error) {
+	return s.pathWebhookAdmin(r)
+}
+
+func (s *Server) changeWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	var c api.WebhookChange
+	if err := decode(r, &c); err != nil {
+		return nil, err
+	}
+	if c == (api.WebhookChange{}) {
+		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, signing, allow_private"}
+	}
+	if c.Name != nil {
+		err = errors.Join(err, checkName(*c.Name))
+	}
+	if c.CallbackURI != nil {
+		err = errors.Join(err, webhook.CheckCallback(*c.CallbackURI))
+	}
+	if c.Signing != nil {
+		err = errors.Join(err, checkSigning(*c.Signing))
+	}
+	if err != nil {
+		return nil, first(err)
+	}
+	var warnings []string
+	if c.Cadence != nil {
+		w.Cadence = *c.Cadence
+		if warnings, err = s.checkCadence(r.Context(), &w); err != nil {
+			return nil, err
+		}
+	}
+	if w, err = s.Deliveries.Change(r.Context(), w.ID, c); err != nil {
+		return nil, err
+	}
+	return api.WebhookChanged{Webhook: w, Warnings: warnings}, nil
+}
+
+func (s *Server) removeWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.Deliveries.Remove(r.Context(), w.ID)
+	return api.Cancelled{Cancelled: n}, err
+}
+
+func (s *Server) verifyWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	v, answer, err := s.Deliveries.Verify(r.Context(), w.ID)
+	if err != nil {
+		return nil, challengeError(err, answer)
+	}
+	return api.Verified{Webhook: v, Challenge: answer}, nil
+}
+
+// challengeError adds what the receiver answered.
+func challengeError(err error, answer api.Challenge) error {
+	if !errors.Is(err, webhook.ErrChallenge) {
+		return err
+	}
+	e := apiErrorOf(err)
+	if answer != (api.Challenge{}) {
+		e.Challenge = &answer
+	}
+	e.Hint = `the receiver must answer with 2xx and {"challenge": hex HMAC-SHA256 of payload.challenge, keyed with the management token}`
+	return e
+}
+
+func (s *Server) testWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Deliveries.Test(r.Context(), w.ID)
+}
+
+func (s *Server) enableWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	var force bool
+	if v := r.URL.Query().Get("force"); v != "" {
+		if force, err = strconv.ParseBool(v); err != nil {
+			return nil, &webhook.Invalid{Field: "force", Value: clip(v), Allowed: "true or false"}
+		}
+	}
+	if w, err = s.Deliveries.Enable(r.Context(), w.ID, force); err != nil {
+		return nil, challengeError(err, api.Challenge{})
+	}
+	return w, nil
+}
+
+func (s *Server) disableWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Deliveries.Disable(r.Context(), w.ID)
+}

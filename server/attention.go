@@ -1,0 +1,166 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// maxCars bounds the lines about single vehicles.
+const maxCars = 5
+
+// attention lists what a person should look at first, most urgent first: what
+// stops everything, what stops a webhook, what stops a source, what stops a car.
+// Each line says what is wrong and what to do. It is pure.
+func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
+	lines := []string{}
+	add := func(format string, args ...any) { lines = append(lines, oneLine(fmt.Sprintf(format, args...))) }
+	if st.Store.Full {
+		add("the disk is full: nothing is read or delivered until there is space for %s", st.Store.Path)
+	}
+	for _, part := range st.NotReady {
+		add("not ready: %s; look at the daemon's log", part)
+	}
+	if m := st.Store.MaxBytes; m > 0 && st.Store.LiveBytes > m/10*9 {
+		add("the data file holds %d of at most %d MiB: above that, waiting deliveries expire, oldest first; bring the receivers back or raise retention.max_size", st.Store.LiveBytes>>20, m>>20)
+	}
+	hooks := slices.Clone(st.Webhooks)
+	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(urgency(&a.Webhook), urgency(&b.Webhook)) })
+	for _, h := range hooks {
+		if line := webhookLine(h, now); line != "" {
+			add("%s", line)
+		}
+	}
+	for _, src := range st.Sources {
+		if !src.Trouble() {
+			continue
+		}
+		wait := ""
+		if src.NotBefore.After(now) {
+			wait = "; it is not asked again for " + apart(src.NotBefore.Sub(now))
+		}
+		add("source %s: %s (%s ago)%s", src.Name, src.LastFault, apart(now.Sub(src.LastFaultAt)), wait)
+	}
+	for i, c := range cars {
+		if i == maxCars {
+			add("%d more vehicles need their owner; see: plugbeat vehicle list", len(cars)-maxCars)
+			break
+		}
+		add("%s", carLine(c))
+	}
+	if len(st.Webhooks) > 0 && st.Vehicles.Total > 0 && st.Subscriptions == 0 {
+		add("no vehicle is subscribed to a webhook, so nothing is read; run: plugbeat subscribe %s --all", shellWord(st.Webhooks[0].Webhook.Name))
+	}
+	return lines
+}
+
+// urgency orders webhooks: disabled, failing, unverified, the rest; those that an
+// operator disabled himself come last.
+func urgency(w *webhook.Webhook) int {
+	switch {
+	case w.Status == webhook.Disabled && w.Reason == webhook.ByOperator:
+		return 4
+	case w.Status == webhook.Disabled:
+		return 0
+	case w.Health.Failing():
+		return 1
+	case w.Status == webhook.Unverified:
+		return 2
+	}
+	return 5
+}
+
+// webhookLine is empty for a webhook that is well.
+func webhookLine(h api.WebhookStatus, now time.Time) string {
+	w, name := &h.Webhook, shellWord(h.Webhook.Name)
+	about := cmp.Or(w.ReasonText, w.Health.LastAnswer)
+	if about != "" {
+		about = ": " + about
+	}
+	waiting := ""
+	if h.Lane.Waiting > 0 {
+		waiting = fmt.Sprintf("; %d waiting", h.Lane.Waiting)
+	}
+	switch {
+	case w.Status == webhook.Disabled:
+		since := ""
+		if !w.StatusSince.IsZero() {
+			since = " since " + apart(now.Sub(w.StatusSince))
+		}
+		head := fmt.Sprintf("webhook %s is disabled (%s)%s%s%s; ", w.Name, w.Reason, since, about, waiting)
+		switch w.Reason {
+		case webhook.CallbackChanged:
+			return head + "run: plugbeat webhook verify " + name
+		case webhook.Exhausted:
+			next := "when its receiver answers a challenge"
+			if h.Lane.NextChallenge.After(now) {
+				next += " (next in " + apart(h.Lane.NextChallenge.Sub(now)) + ")"
+			}
+			return head + "it comes back by itself " + next + ", or run: plugbeat webhook enable " + name
+		}
+		return head + "run: plugbeat webhook enable " + name
+	case w.Health.Failing():
+		next := ""
+		if h.Lane.NextAttempt.After(now) {
+			next = "; next trial in " + apart(h.Lane.NextAttempt.Sub(now))
+		}
+		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %s",
+			w.Name, apart(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
+	case w.Status == webhook.Unverified:
+		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)
+	}
+	return ""
+}
+
+// carLine says why a car of account, permission or billing trouble gives nothing.
+func carLine(c api.VehicleView) string {
+	why := "its account, permission or plan does not let it be read"
+	f := c.Status.Last.Fault(vehicle.PathCharge)
+	if f != nil {
+		why = f.Error()
+	}
+	do := "see: plugbeat vehicle show " + c.Vehicle.ID.String()
+	switch {
+	case f != nil && f.ResolutionURL != "":
+		do = "its owner opens " + f.ResolutionURL
+	case f != nil && f.Resolution == vehicle.ResolveReauthenticate:
+		do = "its owner gives access again, then: plugbeat vehicle connect --refresh-token-stdin --source " + c.Vehicle.Source
+	}
+	return fmt.Sprintf("vehicle %s (%s %s): %s; %s", c.Vehicle.ID, c.Vehicle.Make, c.Vehicle.Model, why, do)
+}
+
+// apart prints a distance in time with its two largest units: "2d3h", "4m10s".
+func apart(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < time.Second:
+		return "0s"
+	case d < time.Hour:
+		return short(d.Truncate(time.Second))
+	case d < 24*time.Hour:
+		return short(d.Truncate(time.Minute))
+	}
+	days, hours := d/(24*time.Hour), d%(24*time.Hour)/time.Hour
+	if hours == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	return fmt.Sprintf("%dd%dh", days, hours)
+}
+
+// oneLine keeps what receivers and vendors said from breaking a line, or a
+// terminal.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}

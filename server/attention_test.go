@@ -1,0 +1,112 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func TestStatus(t *testing.T) {
+	w := newWorld()
+	w.states[carA] = vehicle.Status{State: vehicle.StatePluggedIn, Restricted: true, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{
+		Fault: &vehicle.Fault{Type: vehicle.TypePermission, Status: 403, Description: "Not permitted.", Resolution: vehicle.ResolveReauthenticate}}}}
+	w.probes = []Probe{{"delivery", func(time.Time) error { return errors.New("its loop stands still") }}}
+	w.info = api.StoreInfo{Path: "/d/plugbeat.db", Subscriptions: 2}
+	w.lanes = map[uuid.UUID]api.Lane{hookID: {Waiting: 4, InFlight: 1}}
+	st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
+	if st.Ready || st.Vehicles != (api.VehicleSummary{Total: 2, PluggedIn: 1, Unknown: 1, Restricted: 1}) || st.Subscriptions != 2 || st.Webhooks[0].Lane.Waiting != 4 || st.Sources == nil {
+		t.Errorf("%+v", st)
+	}
+	want := []string{"not ready: delivery: its loop stands still", "vehicle " + carA.String()}
+	if len(st.Attention) != len(want) {
+		t.Fatalf("attention %q", st.Attention)
+	}
+	for i := range want {
+		if !strings.HasPrefix(st.Attention[i], want[i]) {
+			t.Errorf("attention %d: %q, want %q", i, st.Attention[i], want[i])
+		}
+	}
+}
+
+func TestAttention(t *testing.T) {
+	hook := func(name string, edit func(*webhook.Webhook)) api.WebhookStatus {
+		h := api.WebhookStatus{Webhook: webhook.Webhook{Name: name, Status: webhook.Active, StatusSince: noon.Add(-26 * time.Hour)}, Lane: api.Lane{Waiting: 12}}
+		edit(&h.Webhook)
+		return h
+	}
+	disabled := func(r webhook.Reason, text string) func(*webhook.Webhook) {
+		return func(w *webhook.Webhook) { w.Status, w.Reason, w.ReasonText = webhook.Disabled, r, text }
+	}
+	st := api.Status{
+		Store:         api.StoreInfo{Full: true, Path: "/d/plugbeat.db", LiveBytes: 95 << 20, MaxBytes: 100 << 20},
+		NotReady:      []string{"scheduler: stands still"},
+		Vehicles:      api.VehicleSummary{Total: 9},
+		Subscriptions: 0,
+		Webhooks: []api.WebhookStatus{
+			hook("well", func(*webhook.Webhook) {}),
+			hook("by hand", disabled(webhook.ByOperator, "")),
+			hook("new", func(w *webhook.Webhook) { w.Status = webhook.Unverified }),
+			hook("failing", func(w *webhook.Webhook) {
+				w.Health.FailingSince, w.Health.LastAnswer = noon.Add(-20*time.Minute), "500\r\n\x1b[31mboo"
+			}),
+			hook("out", disabled(webhook.Exhausted, "413: raise the receiver's limit")),
+			hook("gone", disabled(webhook.Gone, "it answered 410")),
+			hook("moved", disabled(webhook.CallbackChanged, "")),
+		},
+		Sources: []api.Source{
+			{Name: "fine", LastFault: "old", LastFaultAt: noon.Add(-time.Hour), LastOK: noon},
+			{Name: "smartcar", LastFault: "RATE_LIMIT", LastFaultAt: noon.Add(-3 * time.Minute), LastOK: noon.Add(-time.Hour), NotBefore: noon.Add(10 * time.Minute)},
+		},
+	}
+	cars := make([]api.VehicleView, maxCars+2)
+	cars[0].Status.Last.Charge.Fault = &vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", ResolutionURL: "https://example.com/reauth"}
+	want := []string{
+		"the disk is full",
+		"not ready: scheduler: stands still",
+		"the data file holds 95 of at most 100 MiB",
+		"webhook out is disabled (exhausted) since 1d2h: 413: raise the receiver's limit; 12 waiting; it comes back by itself when its receiver answers a challenge, or run: plugbeat webhook enable out",
+		"webhook gone is disabled (gone) since 1d2h: it answered 410; 12 waiting; run: plugbeat webhook enable gone",
+		"webhook moved is disabled (callback_changed) since 1d2h; 12 waiting; run: plugbeat webhook verify moved",
+		"webhook failing is failing for 20m: 500 [31mboo; 12 waiting; see: plugbeat delivery list --webhook failing",
+		"webhook new is not verified, so nothing is delivered to it; run: plugbeat webhook verify new",
+		"webhook by hand is disabled (operator) since 1d2h; 12 waiting; run: plugbeat webhook enable 'by hand'",
+		"source smartcar: RATE_LIMIT (3m ago); it is not asked again for 10m",
+		"vehicle 00000000-0000-0000-0000-000000000000 ( ): CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED; its owner opens https://example.com/reauth",
+		"vehicle ", "vehicle ", "vehicle ", "vehicle ",
+		"2 more vehicles",
+		"no vehicle is subscribed",
+	}
+	got := attention(st, cars, noon)
+	for i, line := range got {
+		if i >= len(want) || !strings.HasPrefix(line, want[i]) {
+			t.Errorf("line %d: %q", i, line)
+		}
+		if strings.ContainsAny(line, "\r\n\x1b") {
+			t.Errorf("line %d has control characters: %q", i, line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d lines, want %d", len(got), len(want))
+	}
+	if calm := attention(api.Status{}, nil, noon); calm == nil || len(calm) != 0 {
+		t.Errorf("all is well: %q", calm)
+	}
+}
+
+func TestApart(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "0s", 300 * time.Millisecond: "0s", 90 * time.Second: "1m30s", time.Hour: "1h", 90*time.Minute + 7*time.Second: "1h30m",
+		24 * time.Hour: "1d", 34 * time.Hour: "1d10h", 10 * time.Minute: "10m",
+	} {
+		if got := apart(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// Store is what the server reads of the data file, and the access tokens, which
+// nobody else changes. Unknown ids are [webhook.ErrNotFound].
+type Store interface {
+	GrantByHash(ctx context.Context, hash [32]byte) (vehicle.Grant, error)
+	Grants(ctx context.Context) ([]vehicle.Grant, error)
+	PutGrant(ctx context.Context, g vehicle.Grant) error
+	DeleteGrant(ctx context.Context, name string) error
+
+	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
+	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
+	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
+
+	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
+	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error)
+
+	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
+	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
+	Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error)
+	Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error)
+
+	// Copy writes a consistent copy of the data file to path.
+	Copy(ctx context.Context, path string) error
+}
+
+// Scheduler subscribes vehicles and reads them.
+type Scheduler interface {
+	// Subscribe is idempotent: an existing subscription comes back with created
+	// false and its schedule as it was. A zero anchor is now.
+	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
+	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	// ReadNow reads a car within the same limits as the scheduler's own reads.
+	// The faults of paths are in the snapshot.
+	ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error)
+}
+
+// Deliveries keeps webhooks and gets payloads to them.
+type Deliveries interface {
+	// Add validates a webhook and adds it, unverified, with an id and a key
+	// where it has none.
+	Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error)
+	Change(ctx context.Context, id uuid.UUID, change api.WebhookChange) (webhook.Webhook, error)
+	// Verify sends a challenge. A wrong answer is [webhook.ErrChallenge] and the
+	// challenge says what came.
+	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error)
+	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
+	// Enable sends a challenge first unless forced.
+	Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error)
+	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
+	Remove(ctx context.Context, id uuid.UUID) (cancelled int, err error)
+	// Lanes returns the queues as they stand, by webhook.
+	Lanes() map[uuid.UUID]api.Lane
+}
+
+// Fleet connects vehicles of the configured sources.
+type Fleet interface {
+	// Connect adds every vehicle that the account reaches. An unknown source is a
+	// [*webhook.Invalid]; what the vendor refuses is a [*vehicle.Fault].
+	Connect(ctx context.Context, source, refreshToken string) ([]vehicle.Vehicle, error)
+	// Disconnect removes a vehicle with its subscriptions and erases its data.
+	Disconnect(ctx context.Context, vehicleID uuid.UUID) (cancelled int, err error)
+}
+
+// Upkeep tells of the data file and the sources.
+type Upkeep interface {
+	Info(ctx context.Context) (api.StoreInfo, error)
+	// CheckFile looks for what is wrong in a data file that nobody has open.
+	CheckFile(path string) ([]api.Problem, error)
+	Sources() []api.Source
+}
+
+// Probe is one part of readiness.
+type Probe struct {
+	// Name is the part's, "scheduler".
+	Name string
+	// Ready returns nil, or why the part is not ready.
+	Ready func(now time.Time) error
+}

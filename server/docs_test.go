@@ -1,0 +1,58 @@
+package server
+
+import (
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+type recorded map[string]bool
+
+func (r recorded) Handle(pattern string, _ http.Handler) {
+	r[parameters.ReplaceAllString(pattern, "{}")] = true
+}
+
+var parameters = regexp.MustCompile(`\{[a-z]+\}`)
+
+// docs/api.md and the route tables name the same routes.
+func TestDocsNameEveryRoute(t *testing.T) {
+	doc, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, served := newServer(t, newWorld()), recorded{}
+	s.routeV2(served)
+	s.routeAdmin(served)
+	told := recorded{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:GET|POST|PATCH|DELETE) /(?:v2.0|api)/[^`?]*)").FindAllStringSubmatch(string(doc), -1) {
+		told.Handle(m[1], nil)
+	}
+	for route := range told {
+		if !served[route] {
+			t.Errorf("docs/api.md tells of %s, which is not served", route)
+		}
+	}
+	for route := range served {
+		name := route[strings.LastIndex(route, "/{}/")+1:]
+		absent := strings.HasPrefix(name, "{}/") && isNotServed(route, strings.TrimPrefix(name, "{}/"))
+		if !told[route] && !absent {
+			t.Errorf("docs/api.md does not tell of %s", route)
+		}
+	}
+}
+
+// isNotServed reports whether a route only answers 501; the page names those in a
+// row of the error table.
+func isNotServed(route, name string) bool {
+	if strings.HasPrefix(route, "POST ") {
+		return name == "charge" || name == "charge/limit" || name == "security"
+	}
+	for _, n := range notServed {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// row is one line of the error table: an error that a handler may return, and
+// what it is in both APIs.
+type row struct {
+	is     func(error) bool
+	code   api.Code
+	status int // of the admin API
+	hint   string
+	fault  vehicle.Fault // of /v2.0; an empty description takes the error's text
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
+}
+
+// table maps every error to its answer, first match first. Its last row matches
+// all: what we did not foresee is ours, and its text stays in the log.
+var table = [...]row{
+	{as[*webhook.Invalid], api.CodeInvalid, http.StatusBadRequest, "",
+		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
+	{is(webhook.ErrNotFound), api.CodeNotFound, http.StatusNotFound, "",
+		vehicle.Fault{Type: vehicle.TypeNotFound, Code: "PATH", Status: 404}},
+	{is(webhook.ErrExists), api.CodeExists, http.StatusConflict, "choose another name or id",
+		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
+	{is(webhook.ErrNoSpace), api.CodeNoSpace, http.StatusInsufficientStorage, "free space on the data file's disk; nothing was changed",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is full. Nothing was changed."}},
+	{is(webhook.ErrChallenge), api.CodeChallengeFailed, http.StatusFailedDependency, "",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
+	{is(webhook.ErrConflict), api.CodeConflict, http.StatusConflict, "",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
+	{is(context.DeadlineExceeded), api.CodeUnavailable, http.StatusServiceUnavailable, "try again",
+		vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater, Description: "The vehicle did not answer in time."}},
+	{is(context.Canceled), api.CodeUnavailable, http.StatusServiceUnavailable, "the daemon is stopping; try again",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
+	{func(error) bool { return true }, api.CodeInternal, http.StatusInternalServerError, "",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "An unexpected error occurred."}},
+}
+
+func rowOf(err error) row {
+	for _, r := range table {
+		if r.is(err) {
+			return r
+		}
+	}
+	return table[len(table)-1]
+}
+
+// faultOf is the error as Smartcar v2.0's error object. It copies: an answer
+// never changes a fault that others hold.
+func faultOf(err error) *vehicle.Fault {
+	if f, ok := errors.AsType[*vehicle.Fault](err); ok {
+		c := *f
+		return &c
+	}
+	f := rowOf(err).fault
+	if f.Description == "" {
+		f.Description = err.Error()
+	}
+	if inv, ok := errors.AsType[*webhook.Invalid](err); ok {
+		f.Detail = detail(inv.Error(), inv.Field)
+	}
+	return &f
+}
+
+// apiErrorOf is the error as the admin API's. It copies.
+func apiErrorOf(err error) *api.Error {
+	if e, ok := errors.AsType[*api.Error](err); ok {
+		c := *e
+		if c.Status == 0 {
+			c.Status = statusOf(c.Code)
+		}
+		return &c
+	}
+	if f, ok := errors.AsType[*vehicle.Fault](err); ok {
+		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: f.ResolutionURL}
+	}
+	r := rowOf(err)
+	e := &api.Error{Code: r.code, Status: r.status, Message: err.Error(), Hint: r.hint}
+	if inv, ok := errors.AsType[*webhook.Invalid](err); ok {
+		e.Field, e.Value, e.Allowed = inv.Field, inv.Value, inv.Allowed
+	}
+	if r.code == api.CodeInternal {
+		e.Message, e.Hint = "internal error", "the daemon's log says what happened"
+	}
+	return e
+}
+
+// statusOf is the status of an error that a handler made itself.
+func statusOf(c api.Code) int {
+	switch c {
+	case api.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case api.CodeSource:
+		return http.StatusBadGateway
+	}
+	for _, r := range table {
+		if r.code == c {
+			return r.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// detail is Smartcar's array of details with one entry.
+func detail(message string, field ...string) json.RawMessage {
+	type entry struct {
+		Field   []string `json:"field"`
+		Message string   `json:"message"`
+	}
+	b, _ := json.Marshal([]entry{{field, message}}) // strings only: cannot fail
+	return b
+}
+
+// The faults that /v2.0 makes itself.
+
+func validation(description string, field ...string) *vehicle.Fault {
+	return &vehicle.Fault{Type: vehicle.TypeValidation, Status: 400, Description: description, Detail: detail(description, field...)}
+}
+
+func unauthorized(description string) *vehicle.Fault {
+	return &vehicle.Fault{Type: vehicle.TypeAuthentication, Status: 401, Description: description}
+}
+
+func notPermitted(description string) *vehicle.Fault {
+	return &vehicle.Fault{Type: vehicle.TypePermission, Status: 403, Resolution: vehicle.ResolveReauthenticate, Description: description}
+}
+
+func noPath(description string) *vehicle.Fault {
+	return &vehicle.Fault{Type: vehicle.TypeNotFound, Code: "PATH", Status: 404, Description: description}
+}

@@ -1,0 +1,346 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+const (
+	management = "amt-for-tests-0001"
+	allToken   = "token-for-all"
+	oneToken   = "token-for-one"
+)
+
+var (
+	carA   = uuid.MustParse("00000000-0000-4000-8000-00000000000a")
+	carB   = uuid.MustParse("00000000-0000-4000-8000-00000000000b")
+	hookID = uuid.MustParse("10000000-0000-4000-8000-000000000001")
+	noID   = uuid.MustParse("ffffffff-0000-4000-8000-000000000000")
+	noon   = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// world is every dependency of a server, in memory.
+type world struct {
+	mu       sync.Mutex
+	grants   []vehicle.Grant
+	cars     []vehicle.Vehicle
+	states   map[uuid.UUID]vehicle.Status
+	hooks    []webhook.Webhook
+	subs     []webhook.SlotView
+	past     []webhook.Delivery // oldest first
+	payloads map[uuid.UUID][]byte
+
+	// read answers ReadNow; reads are the calls of it.
+	read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
+	reads []vehicle.Paths
+	// fail, when set, is what every write answers.
+	fail error
+	// answer is what a challenge finds.
+	answer api.Challenge
+	wrong  bool
+
+	disconnected []uuid.UUID
+	info         api.StoreInfo
+	problems     []api.Problem
+	sources      []api.Source
+	lanes        map[uuid.UUID]api.Lane
+	probes       []Probe
+}
+
+func newWorld() *world {
+	w := &world{
+		cars: []vehicle.Vehicle{
+			{ID: carA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated, Permissions: []string{"read_charge", "read_battery"}},
+			{ID: carB, Source: "sim", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated},
+		},
+		grants: []vehicle.Grant{
+			{Name: "all", Hash: sha256.Sum256([]byte(allToken))},
+			{Name: "one", Hash: sha256.Sum256([]byte(oneToken)), Vehicles: []uuid.UUID{carA}},
+		},
+		hooks:    []webhook.Webhook{{ID: hookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
+		states:   map[uuid.UUID]vehicle.Status{},
+		payloads: map[uuid.UUID][]byte{},
+		answer:   api.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
+	}
+	w.read = func(_ context.Context, _ uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
+		return reading(p), nil
+	}
+	return w
+}
+
+// reading is a snapshot with values for the paths.
+func reading(p vehicle.Paths) vehicle.Snapshot {
+	reach := 287.5
+	var s vehicle.Snapshot
+	if p.Has(vehicle.PathCharge) {
+		s.Charge = vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: noon, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}}
+	}
+	if p.Has(vehicle.PathBattery) {
+		s.Battery = vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: noon, DataAge: noon.Add(-time.Minute), Value: vehicle.Battery{PercentRemaining: 0.64, RangeKm: &reach}}
+	}
+	if p.Has(vehicle.PathLocation) {
+		s.Location = vehicle.Reading[vehicle.Location]{OK: true, FetchedAt: noon, Value: vehicle.Location{Latitude: 52.3676, Longitude: 4.9041}}
+	}
+	return s
+}
+
+func newServer(tb testing.TB, w *world) *Server {
+	tb.Helper()
+	s, err := New(Options{Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Probes: w.probes,
+		Policy: cadence.Policy{}, ManagementToken: webhook.Secret(management), ApplicationID: noID,
+		CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
+		Log: zerolog.Nop(), Now: func() time.Time { return noon }})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func missing(kind string, id any) error {
+	return fmt.Errorf("%s %v: %w", kind, id, webhook.ErrNotFound)
+}
+
+func (w *world) GrantByHash(_ context.Context, h [32]byte) (vehicle.Grant, error) {
+	for _, g := range w.grants {
+		if g.Hash == h {
+			return g, nil
+		}
+	}
+	return vehicle.Grant{}, missing("grant", "?")
+}
+
+func (w *world) Grants(context.Context) ([]vehicle.Grant, error) { return slices.Clone(w.grants), nil }
+
+func (w *world) PutGrant(_ context.Context, g vehicle.Grant) error {
+	if slices.ContainsFunc(w.grants, func(o vehicle.Grant) bool { return o.Name == g.Name }) {
+		return fmt.Errorf("token %s: %w", g.Name, webhook.ErrExists)
+	}
+	w.grants = append(w.grants, g)
+	return w.fail
+}
+
+func (w *world) DeleteGrant(_ context.Context, name string) error {
+	n := len(w.grants)
+	w.grants = slices.DeleteFunc(w.grants, func(g vehicle.Grant) bool { return g.Name == name })
+	if len(w.grants) == n {
+		return missing("grant", name)
+	}
+	return nil
+}
+
+func (w *world) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	for _, v := range w.cars {
+		if v.ID == id {
+			return v, nil
+		}
+	}
+	return vehicle.Vehicle{}, missing("vehicle", id)
+}
+
+func (w *world) Vehicles(_ context.Context, after uuid.UUID, limit int) (out []vehicle.Vehicle, _ error) {
+	for _, v := range w.cars {
+		if bytes.Compare(v.ID[:], after[:]) > 0 && len(out) < limit {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
+	return w.states[id], nil
+}
+
+func (w *world) Webhook(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	for _, h := range w.hooks {
+		if h.ID == id {
+			return h, nil
+		}
+	}
+	return webhook.Webhook{}, missing("webhook", id)
+}
+
+func (w *world) Webhooks(context.Context) ([]webhook.Webhook, error) {
+	return slices.Clone(w.hooks), nil
+}
+
+func (w *world) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SlotKey, limit int) (out []webhook.SlotView, _ error) {
+	for _, s := range w.subs {
+		later := after == webhook.SlotKey{} || slotCursor(s.SlotKey) > slotCursor(after)
+		if (hook == uuid.Nil || hook == s.SlotKey.Webhook) && (car == uuid.Nil || car == s.Vehicle) && later && len(out) < limit {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) Delivery(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	for _, d := range w.past {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return webhook.Delivery{}, missing("delivery", id)
+}
+
+func (w *world) Payload(_ context.Context, id uuid.UUID) ([]byte, error) {
+	if b, ok := w.payloads[id]; ok {
+		return b, nil
+	}
+	return nil, missing("payload", id)
+}
+
+func (w *world) Attempts(context.Context, uuid.UUID) ([]webhook.Attempt, error) { return nil, nil }
+
+func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery, _ error) {
+	for _, d := range slices.Backward(w.past) {
+		fits := (f.State == "" || f.State == d.State) && (f.Webhook == uuid.Nil || f.Webhook == d.Webhook)
+		if fits && (before == uuid.Nil || bytes.Compare(d.ID[:], before[:]) < 0) && len(out) < limit {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) Copy(_ context.Context, path string) error {
+	return os.WriteFile(path, []byte("a copy"), 0o600)
+}
+
+func (w *world) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
+	if w.fail != nil {
+		return webhook.Subscription{}, false, w.fail
+	}
+	key := webhook.SlotKey{Webhook: hook, Vehicle: car}
+	sub := webhook.Subscription{SlotKey: key, CreatedAt: noon}
+	if slices.ContainsFunc(w.subs, func(s webhook.SlotView) bool { return s.SlotKey == key }) {
+		return sub, false, nil
+	}
+	w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: key, Anchor: anchor, Due: anchor}, Webhook: &w.hooks[0]})
+	slices.SortFunc(w.subs, func(a, b webhook.SlotView) int {
+		return bytes.Compare([]byte(slotCursor(a.SlotKey)), []byte(slotCursor(b.SlotKey)))
+	})
+	return sub, true, nil
+}
+
+func (w *world) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error) {
+	n := len(w.subs)
+	w.subs = slices.DeleteFunc(w.subs, func(s webhook.SlotView) bool { return s.SlotKey == webhook.SlotKey{Webhook: hook, Vehicle: car} })
+	return len(w.subs) < n, w.fail
+}
+
+func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
+	w.mu.Lock()
+	w.reads = append(w.reads, p)
+	w.mu.Unlock()
+	return w.read(ctx, id, p)
+}
+
+func (w *world) Connect(_ context.Context, source, _ string) ([]vehicle.Vehicle, error) {
+	if source != "sim" {
+		return nil, &webhook.Invalid{Field: "source", Value: source, Allowed: "sim"}
+	}
+	return w.cars, w.fail
+}
+
+func (w *world) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
+	w.disconnected = append(w.disconnected, id)
+	return 3, w.fail
+}
+
+func (w *world) Info(context.Context) (api.StoreInfo, error) { return w.info, nil }
+
+func (w *world) CheckFile(path string) ([]api.Problem, error) {
+	if b, err := os.ReadFile(path); err != nil || string(b) != "a copy" {
+		return nil, errors.New("it is not the copy")
+	}
+	return w.problems, nil
+}
+
+func (w *world) Sources() []api.Source { return w.sources }
+
+// hooks is the world as Deliveries, some of whose names are the store's as well.
+type hooks struct{ w *world }
+
+func (h hooks) Add(_ context.Context, n webhook.Webhook) (webhook.Webhook, error) {
+	if h.w.fail != nil {
+		return webhook.Webhook{}, h.w.fail
+	}
+	if slices.ContainsFunc(h.w.hooks, func(o webhook.Webhook) bool { return o.Name == n.Name }) {
+		return webhook.Webhook{}, fmt.Errorf("webhook %q: %w", n.Name, webhook.ErrExists)
+	}
+	if n.ID == uuid.Nil {
+		n.ID = uuid.New()
+	}
+	if n.Key == nil {
+		n.Key = bytes.Repeat([]byte{1}, 32)
+	}
+	n.Status = webhook.Unverified
+	h.w.hooks = append(h.w.hooks, n)
+	return n, nil
+}
+
+func (h hooks) edit(id uuid.UUID, do func(*webhook.Webhook)) (webhook.Webhook, error) {
+	for i := range h.w.hooks {
+		if h.w.hooks[i].ID == id {
+			do(&h.w.hooks[i])
+			return h.w.hooks[i], h.w.fail
+		}
+	}
+	return webhook.Webhook{}, missing("webhook", id)
+}
+
+func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange) (webhook.Webhook, error) {
+	return h.edit(id, func(w *webhook.Webhook) {
+		if c.Name != nil {
+			w.Name = *c.Name
+		}
+		if c.Cadence != nil {
+			w.Cadence = *c.Cadence
+		}
+	})
+}
+
+func (h hooks) Verify(_ context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error) {
+	w, err := h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
+	if h.w.wrong {
+		err = fmt.Errorf("webhook %s: %w: it answered 500", w.Name, webhook.ErrChallenge)
+	}
+	return w, h.w.answer, err
+}
+
+func (h hooks) Test(context.Context, uuid.UUID) (webhook.Attempt, error) {
+	return webhook.Attempt{N: 1, Outcome: webhook.OutcomeDelivered, Status: 204}, h.w.fail
+}
+
+func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+	if h.w.wrong && !force {
+		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
+	}
+	return h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
+}
+
+func (h hooks) Disable(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	return h.edit(id, func(w *webhook.Webhook) { w.Status, w.Reason = webhook.Disabled, webhook.ByOperator })
+}
+
+func (h hooks) Remove(_ context.Context, id uuid.UUID) (int, error) {
+	h.w.hooks = slices.DeleteFunc(h.w.hooks, func(w webhook.Webhook) bool { return w.ID == id })
+	return 2, h.w.fail
+}
+
+func (h hooks) Lanes() map[uuid.UUID]api.Lane { return h.w.lanes }

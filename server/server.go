@@ -1,0 +1,136 @@
+// Package server serves everything that is spoken over HTTP: Smartcar's v2.0
+// endpoints for the application ([Server.Public]), the admin API for the operator
+// ([Server.Admin]), and readiness ([Server.Ready]).
+//
+// It guarantees that every answer under /v2.0 is JSON that each of Smartcar's SDKs
+// decodes, whatever was asked (docs/api.md); that errors of both APIs come from one
+// table; that lists are paged and bodies bounded; that no route redirects; and that
+// no answer, error or log line shows a token or a key.
+package server
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// Options are what a server is made of. Store, Scheduler, Deliveries, Fleet and
+// Upkeep are needed.
+type Options struct {
+	Store      Store
+	Scheduler  Scheduler
+	Deliveries Deliveries
+	Fleet      Fleet
+	Upkeep     Upkeep
+	// Probes are what readiness depends on.
+	Probes []Probe
+	// Policy checks cadences and knows how fast makes stand to be read.
+	Policy cadence.Policy
+	// ManagementToken is the application's; callers may unsubscribe with it.
+	ManagementToken webhook.Secret
+	// ApplicationID makes the ids of /v2.0/user stable; any fixed UUID does.
+	ApplicationID uuid.UUID
+	// Signing is what a new webhook has where its request names none.
+	Signing webhook.Signing
+	// CheckDir is where copies of the data file are checked; empty is the
+	// system's directory for temporary files.
+	CheckDir string
+	Version  api.Version
+	// StartedAt is shown in the status.
+	StartedAt time.Time
+	Log       zerolog.Logger
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// Server makes the handlers. It holds no connection and starts no goroutine.
+type Server struct {
+	Options
+	checking sync.Mutex // one check of the data file at a time
+}
+
+// New returns a server. It fails when a needed option is missing.
+func New(o Options) (*Server, error) {
+	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil {
+		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet and Upkeep are needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Signing == "" {
+		o.Signing = webhook.SignBoth
+	}
+	if o.StartedAt.IsZero() {
+		o.StartedAt = o.Now()
+	}
+	// Without its cache, which holds what is stored and not what callers try.
+	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
+	return &Server{Options: o}, nil
+}
+
+// Limits of a connection. A read of a car may take 300 s, and SDKs wait 310.
+const (
+	ReadTimeout   = 310 * time.Second
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 64 << 10
+)
+
+// HTTP returns an http.Server with the handler and the timeouts that fit it. The
+// caller sets BaseContext where requests must end before the process does.
+func (s *Server) HTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      ReadTimeout + bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          s.errorLog(),
+	}
+}
+
+// routes is what of an http.ServeMux the route tables use.
+type routes interface {
+	Handle(pattern string, h http.Handler)
+}
+
+// Public serves /v2.0 and /healthz.
+func (s *Server) Public() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	s.routeV2(mux)
+	mux.Handle("/", s.v2(s.noRoute))
+	return s.guard(mux, s.v2Error)
+}
+
+// Admin serves /api/v1. It asks for no credentials: whoever may open the socket
+// that it is served on is the operator.
+func (s *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	s.routeAdmin(mux)
+	mux.Handle("/", s.admin(func(r *http.Request) (any, error) {
+		return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + r.URL.Path, Hint: "docs/api.md lists the routes"}
+	}))
+	return s.guard(mux, s.adminError)
+}
+
+// Ready serves /readyz and /healthz.
+func (s *Server) Ready() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("/", s.admin(func(r *http.Request) (any, error) {
+		return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + r.URL.Path}
+	}))
+	return s.guard(mux, s.adminError)
+}

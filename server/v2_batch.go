@@ -1,0 +1,127 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook/payload"
+)
+
+// maxBatch bounds the entries of one batch.
+const maxBatch = 50
+
+// batch answers POST /v2.0/vehicles/{id}/batch with one read for all its paths. It
+// is a success even when every entry failed.
+func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
+	body, err := readBody(c.Request)
+	if err != nil {
+		return reply{}, err
+	}
+	names, err := parseBatch(body)
+	if err != nil {
+		return reply{}, err
+	}
+	var paths vehicle.Paths
+	for _, n := range names {
+		if p, ok := vehicle.ParsePath(n); ok {
+			paths |= vehicle.PathsOf(p)
+		}
+	}
+	var snap vehicle.Snapshot
+	if paths != 0 {
+		if snap, err = s.readNow(ctx, c.car.ID, paths); err != nil {
+			fault, ok := readFault(err)
+			if !ok {
+				return reply{}, err
+			}
+			snap.Fail(paths, fault, s.Now())
+		}
+	}
+	entries := make([]payload.Value, len(names))
+	for i, n := range names {
+		entries[i] = s.batchEntry(c, n, snap)
+	}
+	return reply{body: object(payload.Member{Key: "responses", Value: payload.Array(entries...)})}, nil
+}
+
+// readFault is the fault of each path when the whole read failed; false when the
+// request itself failed.
+func readFault(err error) (*vehicle.Fault, bool) {
+	if _, ok := errors.AsType[*vehicle.Fault](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		return faultOf(err), true
+	}
+	return nil, false
+}
+
+func (s *Server) batchEntry(c *call, name string, snap vehicle.Snapshot) payload.Value {
+	if p, ok := vehicle.ParsePath(name); ok {
+		return payload.Entry(p, snap, c.units, c.id)
+	}
+	entry := func(code int64, body payload.Value) payload.Value {
+		return object(
+			payload.Member{Key: "path", Value: payload.String("/" + name)},
+			payload.Member{Key: "code", Value: payload.Int(code)},
+			payload.Member{Key: "body", Value: body},
+			payload.Member{Key: "headers", Value: object()},
+		)
+	}
+	switch name {
+	case "":
+		return entry(200, infoBody(c.car))
+	case "permissions":
+		if body, err := permissionsBody(c); err == nil {
+			return entry(200, body)
+		}
+	}
+	f := vehicle.NotCapable("The vehicle is incapable of performing your request.")
+	return entry(int64(f.Status), payload.ErrorObject(f, c.id))
+}
+
+// parseBatch returns the paths of a batch without slashes around them. What it
+// refuses, it says which entry and why, as Smartcar's validation error.
+func parseBatch(body []byte) ([]string, error) {
+	var b struct {
+		Requests []struct {
+			Path *string `json:"path"`
+		} `json:"requests"`
+	}
+	if trimmed := strings.TrimSpace(string(body)); !strings.HasPrefix(trimmed, "{") {
+		return nil, validation(`The body is a JSON object, {"requests":[{"path":"/charge"}]}.`, "body")
+	}
+	if err := json.Unmarshal(body, &b); err != nil {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			field := cmp.Or(wrong.Field, "body")
+			return nil, validation(fmt.Sprintf("%s cannot be a JSON %s.", field, wrong.Value), strings.Split(field, ".")...)
+		}
+		return nil, validation("The body is not JSON: "+err.Error()+".", "body")
+	}
+	if n := len(b.Requests); n == 0 || n > maxBatch {
+		return nil, validation(fmt.Sprintf("A batch has 1 to %d requests.", maxBatch), "requests")
+	}
+	names := make([]string, len(b.Requests))
+	for i, r := range b.Requests {
+		at := strconv.Itoa(i)
+		if r.Path == nil {
+			return nil, validation("The request has no path.", "requests", at, "path")
+		}
+		n := strings.TrimSuffix(strings.TrimPrefix(*r.Path, "/"), "/")
+		if !known(n) || *r.Path == "" {
+			return nil, validation("There is no such path to read.", "requests", at, "path")
+		}
+		names[i] = n
+	}
+	return names, nil
+}
+
+// known reports whether Smartcar v2.0 has such an endpoint to read.
+func known(name string) bool {
+	_, served := vehicle.ParsePath(name)
+	return served && !strings.HasPrefix(name, "/") || name == "" || name == "permissions" || slices.Contains(notServed[:], name)
+}

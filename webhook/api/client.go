@@ -1,0 +1,340 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// maxAnswer bounds what a client reads of one answer.
+const maxAnswer = 64 << 20
+
+// Client speaks /api/v1 to a daemon over its unix socket. It is safe for
+// concurrent use. Every method returns an [*Error] when the daemon refused, an
+// error that is [ErrNoDaemon] when none answered, and ctx's error when it ended.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// Dial returns a client of the daemon that listens at the socket. It connects
+// with the first call, not before.
+func Dial(socket string) *Client {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", socket)
+		},
+		MaxIdleConns:    2,
+		IdleConnTimeout: time.Minute,
+	}}}
+}
+
+// Socket returns the path given to [Dial].
+func (c *Client) Socket() string { return c.socket }
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Version returns what the daemon runs.
+func (c *Client) Version(ctx context.Context) (v Version, err error) {
+	return v, c.do(ctx, http.MethodGet, c.path("version"), nil, nil, &v)
+}
+
+// Status returns the whole daemon at a glance.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.do(ctx, http.MethodGet, c.path("status"), nil, nil, &s)
+}
+
+// Webhooks returns one page of the webhooks, by id. After is the Next of the page
+// before, or empty; limit 0 is [DefaultLimit].
+func (c *Client) Webhooks(ctx context.Context, after string, limit int) (p Page[webhook.Webhook], err error) {
+	return p, c.do(ctx, http.MethodGet, c.path("webhooks"), paging("after", after, limit), nil, &p)
+}
+
+// Webhook returns a webhook by id or name.
+func (c *Client) Webhook(ctx context.Context, ref string) (w webhook.Webhook, err error) {
+	return w, c.do(ctx, http.MethodGet, c.path("webhooks", ref), nil, nil, &w)
+}
+
+// AddWebhook adds a webhook, unverified.
+func (c *Client) AddWebhook(ctx context.Context, n NewWebhook) (a WebhookAdded, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("webhooks"), nil, n, &a)
+}
+
+// ChangeWebhook changes a webhook; a new callback URI needs verifying again.
+func (c *Client) ChangeWebhook(ctx context.Context, ref string, ch WebhookChange) (a WebhookChanged, err error) {
+	return a, c.do(ctx, http.MethodPatch, c.path("webhooks", ref), nil, ch, &a)
+}
+
+// RemoveWebhook removes a webhook, its subscriptions and what waits.
+func (c *Client) RemoveWebhook(ctx context.Context, ref string) (a Cancelled, err error) {
+	return a, c.do(ctx, http.MethodDelete, c.path("webhooks", ref), nil, nil, &a)
+}
+
+// VerifyWebhook sends a challenge; a wrong answer is [CodeChallengeFailed].
+func (c *Client) VerifyWebhook(ctx context.Context, ref string) (a Verified, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "verify"), nil, nil, &a)
+}
+
+// TestWebhook sends a test payload and returns what came of it.
+func (c *Client) TestWebhook(ctx context.Context, ref string) (a webhook.Attempt, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "test"), nil, nil, &a)
+}
+
+// EnableWebhook enables a disabled webhook, after a right answer to a challenge
+// unless forced.
+func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool) (w webhook.Webhook, err error) {
+	q := url.Values{}
+	if force {
+		q.Set("force", "true")
+	}
+	return w, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
+}
+
+// DisableWebhook stops a webhook's slots and deliveries until it is enabled.
+func (c *Client) DisableWebhook(ctx context.Context, ref string) (w webhook.Webhook, err error) {
+	return w, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "disable"), nil, nil, &w)
+}
+
+// Vehicles returns one page of the vehicles, by id.
+func (c *Client) Vehicles(ctx context.Context, after string, limit int) (p Page[VehicleView], err error) {
+	return p, c.do(ctx, http.MethodGet, c.path("vehicles"), paging("after", after, limit), nil, &p)
+}
+
+// Vehicle returns a vehicle with its subscriptions.
+func (c *Client) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView, err error) {
+	return v, c.do(ctx, http.MethodGet, c.path("vehicles", id.String()), nil, nil, &v)
+}
+
+// ReadVehicle reads the car now; faults of single paths are in the snapshot.
+func (c *Client) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	var names []string
+	for p := range paths.All() {
+		names = append(names, strings.TrimPrefix(p.String(), "/"))
+	}
+	q := url.Values{"paths": {strings.Join(names, ",")}}
+	return s, c.do(ctx, http.MethodPost, c.path("vehicles", id.String(), "read"), q, nil, &s)
+}
+
+// ConnectVehicles adds the vehicles of an account at a source.
+func (c *Client) ConnectVehicles(ctx context.Context, source, refreshToken string) (a Connected, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source, RefreshToken: refreshToken}, &a)
+}
+
+// DisconnectVehicle removes a vehicle, its subscriptions and its data.
+func (c *Client) DisconnectVehicle(ctx context.Context, id uuid.UUID) (a Cancelled, err error) {
+	return a, c.do(ctx, http.MethodDelete, c.path("vehicles", id.String()), nil, nil, &a)
+}
+
+// Subscriptions returns one page of the subscriptions of a webhook (id or name,
+// empty for all) and a vehicle (uuid.Nil for all).
+func (c *Client) Subscriptions(ctx context.Context, webhookRef string, vehicleID uuid.UUID, after string, limit int) (p Page[SubscriptionView], err error) {
+	q := paging("after", after, limit)
+	if webhookRef != "" {
+		q.Set("webhook", webhookRef)
+	}
+	if vehicleID != uuid.Nil {
+		q.Set("vehicle", vehicleID.String())
+	}
+	return p, c.do(ctx, http.MethodGet, c.path("subscriptions"), q, nil, &p)
+}
+
+// Subscribe puts vehicles on a webhook.
+func (c *Client) Subscribe(ctx context.Context, s Subscribe) (a Subscribed, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("subscriptions"), nil, s, &a)
+}
+
+// Unsubscribe takes a vehicle off a webhook; what was produced still leaves.
+func (c *Client) Unsubscribe(ctx context.Context, webhookRef string, vehicleID uuid.UUID) (a Unsubscribed, err error) {
+	return a, c.do(ctx, http.MethodDelete, c.path("subscriptions", webhookRef, vehicleID.String()), nil, nil, &a)
+}
+
+// Deliveries returns one page of deliveries, newest first.
+func (c *Client) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[webhook.Delivery], err error) {
+	q := paging("before", f.Before, f.Limit)
+	if f.Webhook != "" {
+		q.Set("webhook", f.Webhook)
+	}
+	if f.Vehicle != uuid.Nil {
+		q.Set("vehicle", f.Vehicle.String())
+	}
+	if f.State != "" {
+		q.Set("state", string(f.State))
+	}
+	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !t.IsZero() {
+			q.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return p, c.do(ctx, http.MethodGet, c.path("deliveries"), q, nil, &p)
+}
+
+// Delivery returns a delivery with its attempts and payload.
+func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, err error) {
+	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
+}
+
+// Tokens returns one page of the access tokens, by name.
+func (c *Client) Tokens(ctx context.Context, after string, limit int) (p Page[TokenView], err error) {
+	return p, c.do(ctx, http.MethodGet, c.path("tokens"), paging("after", after, limit), nil, &p)
+}
+
+// AddToken makes an access token for callers of /v2.0.
+func (c *Client) AddToken(ctx context.Context, n NewToken) (a TokenAdded, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("tokens"), nil, n, &a)
+}
+
+// RemoveToken revokes an access token.
+func (c *Client) RemoveToken(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, c.path("tokens", name), nil, nil, nil)
+}
+
+// Check has the daemon check a copy of its data file.
+func (c *Client) Check(ctx context.Context) (a Checked, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("check"), nil, nil, &a)
+}
+
+// All walks every page of a list. It stops at the first error, which it yields
+// with a zero item:
+//
+//	for v, err := range api.All(func(after string) (api.Page[api.VehicleView], error) {
+//		return c.Vehicles(ctx, after, 0)
+//	}) { ... }
+func All[T any](page func(after string) (Page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var after string
+		for {
+			p, err := page(after)
+			if err != nil {
+				var zero T
+				yield(zero, err)
+				return
+			}
+			for _, item := range p.Items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if p.Next == "" || p.Next == after {
+				return
+			}
+			after = p.Next
+		}
+	}
+}
+
+// path joins escaped segments; it is empty when one of them cannot be a segment.
+func (c *Client) path(segments ...string) string {
+	var b strings.Builder
+	b.WriteString("/api/v1")
+	for _, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			return ""
+		}
+		b.WriteString("/" + url.PathEscape(s))
+	}
+	return b.String()
+}
+
+func paging(cursor, value string, limit int) url.Values {
+	q := url.Values{}
+	if value != "" {
+		q.Set(cursor, value)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return q
+}
+
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, out any) error {
+	if path == "" {
+		return &webhook.Invalid{Field: "name", Allowed: "an id or a name"}
+	}
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://plugbeat"+path, body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	if res.StatusCode >= 300 {
+		var e Envelope
+		if json.Unmarshal(b, &e) != nil || e.Error == nil || e.Error.Code == "" {
+			return c.stranger(fmt.Sprintf("status %d without an error of /api/v1", res.StatusCode))
+		}
+		e.Error.Status = res.StatusCode
+		return e.Error
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return c.stranger("an answer that is not what /api/v1 says: " + err.Error())
+	}
+	return nil
+}
+
+// unreachable says why no answer came, and what to do.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err
+	}
+	causes := []error{err}
+	text := fmt.Sprintf("daemon at %s: %v: it may be stopping; look at its log", c.socket, err)
+	switch {
+	case ctx.Err() != nil:
+		causes = []error{ctx.Err()}
+		text = fmt.Sprintf("daemon at %s: %v", c.socket, ctx.Err())
+	case errors.Is(err, fs.ErrPermission):
+		text = fmt.Sprintf("socket %s: permission denied: run as root, or join its group (`sudo usermod -aG plugbeat $USER`, then log in again)", c.socket)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
+		causes = append(causes, ErrNoDaemon)
+		text = fmt.Sprintf("%v at %s: start it with `plugbeat serve --config FILE`, or name its socket with --socket", ErrNoDaemon, c.socket)
+	case errors.Is(err, syscall.EINVAL):
+		text = fmt.Sprintf("socket %s: a socket's path has at most 107 bytes, this one has %d: choose a shorter `socket` in the config", c.socket, len(c.socket))
+	}
+	return &unreachable{text: text, causes: causes}
+}
+
+func (c *Client) stranger(what string) error {
+	return fmt.Errorf("what listens at %s gave %s: is it a plugbeat daemon of this version?", c.socket, what)
+}

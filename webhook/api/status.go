@@ -1,0 +1,93 @@
+package api
+
+import (
+	"time"
+
+	"plugbeat/webhook"
+)
+
+// Status is the answer to GET /status: the whole daemon at a glance.
+type Status struct {
+	Version   Version   `json:"version"`
+	Now       time.Time `json:"now"`
+	StartedAt time.Time `json:"started_at"`
+	// Attention lists what a person should look at first, most urgent first, one
+	// line each with what to do. Empty, never null, when all is well.
+	Attention []string `json:"attention"`
+	// Ready is what /readyz says; NotReady names what is missing.
+	Ready         bool            `json:"ready"`
+	NotReady      []string        `json:"not_ready,omitempty"`
+	Store         StoreInfo       `json:"store"`
+	Sources       []Source        `json:"sources"`
+	Webhooks      []WebhookStatus `json:"webhooks"`
+	Vehicles      VehicleSummary  `json:"vehicles"`
+	Subscriptions int             `json:"subscriptions"` // as Store.Subscriptions
+}
+
+// StoreInfo describes the data file.
+type StoreInfo struct {
+	Path       string `json:"path"`
+	InstanceID string `json:"instance_id"`
+	Schema     int    `json:"schema"`
+	// FileBytes is the file's size, LiveBytes what is used of it, MaxBytes the
+	// max_size above which waiting deliveries expire; 0 where not known.
+	FileBytes int64 `json:"file_bytes"`
+	LiveBytes int64 `json:"live_bytes"`
+	MaxBytes  int64 `json:"max_bytes,omitempty"`
+	// Commits and Operations since start; their ratio is the group size.
+	Commits    uint64 `json:"commits"`
+	Operations uint64 `json:"operations"`
+	// Subscriptions and Waiting count the records of those kinds.
+	Subscriptions int    `json:"subscriptions"`
+	Waiting       uint64 `json:"waiting"`
+	// Full is true while the disk refuses writes.
+	Full bool `json:"full"`
+}
+
+// Source is a configured vehicle source at work.
+type Source struct {
+	Name     string `json:"name"`
+	Vehicles int    `json:"vehicles"`
+	InFlight int    `json:"in_flight"`
+	// Reads and Faults since start.
+	Reads  uint64    `json:"reads"`
+	Faults uint64    `json:"faults"`
+	LastOK time.Time `json:"last_ok,omitzero"`
+	// NotBefore is the earliest time the source allows the next read.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// LastFault is the newest fault in words and LastFaultAt when it came;
+	// empty when there was none since start.
+	LastFault   string    `json:"last_fault,omitempty"`
+	LastFaultAt time.Time `json:"last_fault_at,omitzero"`
+}
+
+// Trouble reports whether the newest answer of the source was a fault.
+func (s Source) Trouble() bool {
+	return s.LastFault != "" && !s.LastOK.After(s.LastFaultAt)
+}
+
+// WebhookStatus is a webhook with its lane.
+type WebhookStatus struct {
+	Webhook webhook.Webhook `json:"webhook"`
+	Lane    Lane            `json:"lane"`
+}
+
+// Lane is a webhook's queue as it stands.
+type Lane struct {
+	InFlight int    `json:"in_flight"`
+	Waiting  uint64 `json:"waiting"`
+	// Oldest is when the oldest waiting delivery was made.
+	Oldest        time.Time `json:"oldest,omitzero"`
+	NextAttempt   time.Time `json:"next_attempt,omitzero"`
+	NextChallenge time.Time `json:"next_challenge,omitzero"`
+}
+
+// VehicleSummary counts vehicles.
+type VehicleSummary struct {
+	Total     int `json:"total"`
+	PluggedIn int `json:"plugged_in"`
+	Unplugged int `json:"unplugged"`
+	Unknown   int `json:"unknown"`
+	// Restricted vehicles answer with a fault of account, permission or billing.
+	Restricted int `json:"restricted"`
+}

@@ -1,0 +1,220 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Limits of a page.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 500
+)
+
+// Page is one page of a list.
+type Page[T any] struct {
+	// Items is never null.
+	Items []T `json:"items"`
+	// Next continues the list when given as the next request's after (before,
+	// for deliveries); empty on the last page. It is opaque.
+	Next string `json:"next"`
+}
+
+// Version says what is running.
+type Version struct {
+	Version string `json:"version"` // "v0.1.0" or "devel"
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"` // "go1.26.0"
+}
+
+// NewWebhook is the body of POST /webhooks.
+type NewWebhook struct {
+	// ID brings an old webhook's id along; nil makes one.
+	ID *uuid.UUID `json:"id,omitempty"`
+	// Name is 1 to 64 printable characters, unique, and not a UUID.
+	Name        string          `json:"name"`
+	Type        webhook.Type    `json:"type,omitempty"` // empty is dynamic
+	CallbackURI string          `json:"callback_uri"`
+	Cadence     webhook.Cadence `json:"cadence,omitzero"`
+	Signing     webhook.Signing `json:"signing,omitempty"` // empty takes the daemon's default
+	// SigningKey brings an old Standard Webhooks key along ("whsec_..."); empty
+	// makes one.
+	SigningKey   string `json:"signing_key,omitempty"`
+	AllowPrivate bool   `json:"allow_private,omitempty"`
+}
+
+// WebhookAdded is the answer to POST /webhooks.
+type WebhookAdded struct {
+	Webhook webhook.Webhook `json:"webhook"`
+	// SigningKey is shown this once, as "whsec_...".
+	SigningKey string `json:"signing_key"`
+	// Warnings are about the cadence: faster than a connected car's make
+	// stands. May be empty.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// WebhookChange is the body of PATCH /webhooks/{id}; nil leaves a field as it is.
+type WebhookChange struct {
+	Name         *string          `json:"name,omitempty"`
+	CallbackURI  *string          `json:"callback_uri,omitempty"`
+	Cadence      *webhook.Cadence `json:"cadence,omitempty"`
+	Signing      *webhook.Signing `json:"signing,omitempty"`
+	AllowPrivate *bool            `json:"allow_private,omitempty"`
+}
+
+// WebhookChanged is the answer to PATCH /webhooks/{id}.
+type WebhookChanged struct {
+	Webhook  webhook.Webhook `json:"webhook"`
+	Warnings []string        `json:"warnings,omitempty"`
+}
+
+// Challenge is what a receiver made of a verification challenge.
+type Challenge struct {
+	// Status is the HTTP status, 0 where there was no answer.
+	Status   int           `json:"status"`
+	Duration time.Duration `json:"duration"`
+	// Text says in words what the receiver answered.
+	Text string `json:"text"`
+}
+
+// Verified is the answer to POST /webhooks/{id}/verify. A wrong answer of the
+// receiver is an [Error] with [CodeChallengeFailed] instead.
+type Verified struct {
+	Webhook   webhook.Webhook `json:"webhook"`
+	Challenge Challenge       `json:"challenge"`
+}
+
+// Cancelled is the answer to removing a webhook or disconnecting a vehicle.
+type Cancelled struct {
+	// Cancelled counts the waiting deliveries that will never leave.
+	Cancelled int `json:"cancelled"`
+}
+
+// VehicleView is a vehicle with what is known of it.
+type VehicleView struct {
+	Vehicle vehicle.Vehicle `json:"vehicle"`
+	Status  vehicle.Status  `json:"status"`
+	// Subscriptions is only in the answer for a single vehicle.
+	Subscriptions []SubscriptionView `json:"subscriptions,omitempty"`
+}
+
+// Connect is the body of POST /vehicles/connect.
+type Connect struct {
+	// Source is the name of a configured source.
+	Source string `json:"source"`
+	// RefreshToken is the vendor's; empty for sources that need none.
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// Connected is the answer to POST /vehicles/connect.
+type Connected struct {
+	Vehicles []vehicle.Vehicle `json:"vehicles"`
+}
+
+// SubscriptionView is a subscription and its place in the due queue.
+type SubscriptionView struct {
+	webhook.Slot
+	WebhookName   string         `json:"webhook_name"`
+	WebhookStatus webhook.Status `json:"webhook_status"`
+	// Parked is true while the webhook does not fire; Due is zero then.
+	Parked bool `json:"parked"`
+}
+
+// Subscribe is the body of POST /subscriptions.
+type Subscribe struct {
+	// Webhook is an id or a name.
+	Webhook string `json:"webhook"`
+	// Vehicles or All, not both.
+	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
+	All      bool        `json:"all,omitempty"`
+	// Spread puts the vehicles' grids apart evenly over this time, "1h"; at
+	// most the webhook's unplugged cadence. Empty starts all of them now.
+	Spread string `json:"spread,omitempty"`
+}
+
+// Subscribed is the answer to POST /subscriptions.
+type Subscribed struct {
+	Subscribed int `json:"subscribed"`
+	// Already counts those that were subscribed before; they are unchanged.
+	Already  int              `json:"already"`
+	Items    []SubscribedItem `json:"items"`
+	Warnings []string         `json:"warnings,omitempty"`
+}
+
+// SubscribedItem is one vehicle of a [Subscribed] answer.
+type SubscribedItem struct {
+	webhook.Subscription
+	// Anchor is the moment this call asked the grid to count from; zero when
+	// Already.
+	Anchor  time.Time `json:"anchor,omitzero"`
+	Already bool      `json:"already"`
+}
+
+// Unsubscribed is the answer to DELETE /subscriptions/{webhook}/{vehicle}.
+type Unsubscribed struct {
+	// Removed is false when there was no such subscription.
+	Removed bool `json:"removed"`
+}
+
+// DeliveryQuery selects deliveries. Zero fields select all.
+type DeliveryQuery struct {
+	Webhook string // id or name
+	Vehicle uuid.UUID
+	State   webhook.State
+	// Since and Until bound the creation time.
+	Since, Until time.Time
+	// Before is the Next of the page before.
+	Before string
+	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
+	Limit int
+}
+
+// DeliveryView is a delivery with its attempts and payload.
+type DeliveryView struct {
+	Delivery webhook.Delivery  `json:"delivery"`
+	Attempts []webhook.Attempt `json:"attempts"`
+	// Payload is the body as it was sent; null once it was erased.
+	Payload json.RawMessage `json:"payload"`
+}
+
+// TokenView is an access token without the token.
+type TokenView struct {
+	Name string `json:"name"`
+	// Vehicles lists the cars the token reaches; empty means all.
+	Vehicles  []uuid.UUID `json:"vehicles"`
+	CreatedAt time.Time   `json:"created_at"`
+}
+
+// NewToken is the body of POST /tokens.
+type NewToken struct {
+	// Name is 1 to 64 printable characters, unique.
+	Name     string      `json:"name"`
+	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
+}
+
+// TokenAdded is the answer to POST /tokens.
+type TokenAdded struct {
+	Name     string      `json:"name"`
+	Vehicles []uuid.UUID `json:"vehicles"`
+	// Token is shown this once; only its SHA-256 is kept.
+	Token string `json:"token"`
+}
+
+// Problem is something the check found in the data file.
+type Problem struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+	Text   string `json:"text"`
+}
+
+// Checked is the answer to POST /check. No problems means the file is sound.
+type Checked struct {
+	Problems []Problem     `json:"problems"`
+	Bytes    int64         `json:"bytes"` // size of the copy that was checked
+	Duration time.Duration `json:"duration"`
+}
