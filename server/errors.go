@@ -49,6 +49,8 @@ var table = [...]row{
 		vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater, Description: "The vehicle did not answer in time."}},
 	{is(context.Canceled), api.CodeUnavailable, http.StatusServiceUnavailable, "the daemon is stopping; try again",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
+	{is(webhook.ErrStopping), api.CodeUnavailable, http.StatusServiceUnavailable, "try again once it runs again",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
 	{func(error) bool { return true }, api.CodeInternal, http.StatusInternalServerError, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "An unexpected error occurred."}},
 }

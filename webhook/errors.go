@@ -35,6 +35,8 @@ var (
 	// ErrNoSpace means that the disk is full: nothing was written, and the
 	// caller waits and tries again.
 	ErrNoSpace = errors.New("no space left for the data file")
+	// ErrStopping means that the daemon is stopping and takes no more work.
+	ErrStopping = errors.New("the daemon is stopping")
 	// ErrChallenge means that the receiver did not answer the challenge rightly.
 	ErrChallenge = errors.New("challenge not answered")
 )

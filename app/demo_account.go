@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"plugbeat/store"
+	"plugbeat/webhook"
+)
+
+// summary is the demo's end: three accounts that must agree.
+type summary struct {
+	Balanced bool            `json:"balanced"`
+	Ledger   webhook.Ledger  `json:"ledger"`
+	Waiting  uint64          `json:"waiting"`
+	Firings  webhook.Firings `json:"firings"`
+	// Accepted counts the distinct webhook-ids the receiver answered with 2xx,
+	// Twice those it got more than once, Wrong the requests with a wrong signature.
+	Accepted int `json:"accepted"`
+	Twice    int `json:"twice"`
+	Wrong    int `json:"wrong_signatures"`
+	// Reads counts paths: as the daemon counted them and as the fleet served them.
+	Reads       uint64 `json:"reads"`
+	ReadsServed uint64 `json:"reads_served"`
+	// Complaints say what does not agree.
+	Complaints []string `json:"complaints"`
+}
+
+// account opens the data file of the stopped daemon and holds it against what the
+// receiver and the fleet counted for themselves.
+func (d *demo) account(ctx context.Context) (bool, error) {
+	s := summary{Complaints: []string{}}
+	wrong := func(format string, args ...any) { s.Complaints = append(s.Complaints, fmt.Sprintf(format, args...)) }
+	problems, err := store.CheckFile(d.cfg.DataFile())
+	if err != nil {
+		return false, err
+	}
+	for _, p := range problems {
+		wrong("data file: %s", p)
+	}
+	key, err := d.cfg.SealingKey()
+	if err != nil {
+		return false, err
+	}
+	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: key})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = db.Close() }()
+
+	w, err := db.Webhook(ctx, d.hook.ID)
+	if err != nil {
+		return false, err
+	}
+	s.Ledger, s.Waiting, s.Firings = w.Ledger, w.Ledger.Waiting(), w.Firings
+	lane, err := db.Lane(ctx, w.ID, uuid.Nil, pageSize)
+	if err != nil {
+		return false, err
+	}
+	if uint64(len(lane)) != s.Waiting {
+		wrong("the ledger says %d wait, the lane holds %d", s.Waiting, len(lane))
+	}
+	if s.Firings.Produced != s.Ledger.Produced {
+		wrong("%d firings produced, the ledger has %d", s.Firings.Produced, s.Ledger.Produced)
+	}
+
+	got := d.receiver.Accepted()
+	s.Accepted = len(got)
+	for _, n := range got {
+		if n > 1 {
+			s.Twice++
+		}
+	}
+	for _, m := range d.receiver.Messages() {
+		if m.Event != "verify" && (!m.Smartcar || !m.Standard) {
+			s.Wrong++
+		}
+	}
+	if s.Wrong > 0 {
+		wrong("%d requests had a wrong signature", s.Wrong)
+	}
+	delivered := 0
+	for before := uuid.Nil; ; {
+		page, err := db.Deliveries(ctx, webhook.DeliveryFilter{Webhook: w.ID, State: webhook.Delivered}, before, pageSize)
+		if err != nil {
+			return false, err
+		}
+		for _, x := range page {
+			delivered++
+			before = x.ID
+			if got[x.MessageID.String()] == 0 {
+				wrong("delivery %s counts as delivered, and the receiver does not have it", x.ID)
+			}
+			delete(got, x.MessageID.String())
+		}
+		if len(page) < pageSize {
+			break
+		}
+	}
+	for id := range got {
+		wrong("the receiver has %s, which does not count as delivered", id)
+	}
+	if uint64(delivered) != s.Ledger.Delivered {
+		wrong("the ledger says %d delivered, there are %d", s.Ledger.Delivered, delivered)
+	}
+
+	served := d.upstream.Reads()
+	for id, n := range served {
+		st, err := db.VehicleStatus(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		s.Reads += st.PathReads
+		s.ReadsServed += n
+		if st.PathReads != n {
+			wrong("%s: plugbeat counts %d path reads, the fleet served %d", d.show.car(id), st.PathReads, n)
+		}
+	}
+	s.Balanced = len(s.Complaints) == 0
+	return s.Balanced, d.show.end(s)
+}
+
+// end prints the summary.
+func (s *show) end(sum summary) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.json {
+		return json.NewEncoder(s.out).Encode(sum)
+	}
+	l := sum.Ledger
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nSummary\n")
+	fmt.Fprintf(&b, "  ledger     %d produced = %d delivered + %d superseded + %d dead + %d expired + %d cancelled + %d waiting\n",
+		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, sum.Waiting)
+	fmt.Fprintf(&b, "  firings    %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.Firings.Produced, sum.Firings.Collapsed, sum.Firings.Skipped)
+	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice, sum.Wrong)
+	fmt.Fprintf(&b, "  reads      %d paths read, %d served by the fleet\n", sum.Reads, sum.ReadsServed)
+	for _, c := range sum.Complaints {
+		fmt.Fprintf(&b, "  WRONG      %s\n", c)
+	}
+	verdict, colour := "balanced: every delivery and every read is accounted for on both sides", "1;32"
+	if !sum.Balanced {
+		verdict, colour = "NOT balanced", "1;31"
+	}
+	if s.color {
+		verdict = "\x1b[" + colour + "m" + verdict + "\x1b[0m"
+	}
+	fmt.Fprintf(&b, "  %s\n", verdict)
+	_, err := fmt.Fprint(s.out, b.String())
+	return err
+}

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// told is how an event of the daemon's log is shown: its colour, and its words
+// beyond the log's own message.
+var told = map[string]struct {
+	style string
+	words func(s *show, e map[string]any) string
+}{
+	"daemon.started":        {"1", nil},
+	"daemon.stopping":       {"1", nil},
+	"daemon.stopped":        {"1", nil},
+	"webhook.verified":      {"32", nil},
+	"webhook.failing":       {"31", (*show).answer},
+	"webhook.rung":          {"33", (*show).next},
+	"webhook.warned":        {"31", nil},
+	"webhook.healthy":       {"32", nil},
+	"webhook.healed":        {"32", nil},
+	"webhook.disabled":      {"31", (*show).answer},
+	"challenge":             {"36", (*show).right},
+	"delivery.dead":         {"31", (*show).answer},
+	"delivery.expired":      {"31", nil},
+	"vehicle.state":         {"35", (*show).state},
+	"slot.collapsed":        {"33", nil},
+	"source.not_before":     {"33", nil},
+	"source.reauthenticate": {"31", nil},
+	"clock.back":            {"31", nil},
+	"store.no_space":        {"31", nil},
+}
+
+// Write takes one line of the daemon's log. In JSON every event is printed; for a
+// person those that tell the story.
+func (s *show) Write(b []byte) (int, error) {
+	var e map[string]any
+	if err := json.Unmarshal(b, &e); err != nil {
+		return len(b), nil //nolint:nilerr // a line that is no event has nothing to show
+	}
+	event, _ := e["event"].(string)
+	text, _ := e["message"].(string)
+	vehicleID, _ := e["vehicle"].(string)
+	t, known := told[event]
+	level, _ := e["level"].(string)
+	if !known && !s.json && (level != "warn" && level != "error" || event == "read.fault") {
+		return len(b), nil
+	}
+	if t.words != nil {
+		text += t.words(s, e)
+	}
+	s.mu.Lock()
+	name := s.names[vehicleID]
+	s.mu.Unlock()
+	if name != "" {
+		text = name + ": " + text
+	}
+	l := line{Who: "plugbeat", Event: event, Vehicle: vehicleID, Text: text}
+	if s.json {
+		l.Log = e
+	}
+	s.print(l, t.style)
+	return len(b), nil
+}
+
+func (s *show) answer(e map[string]any) string {
+	for _, key := range []string{"answer", "text"} {
+		if v, ok := e[key].(string); ok && v != "" {
+			return ": " + v
+		}
+	}
+	return ""
+}
+
+func (s *show) next(e map[string]any) string {
+	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e["next"]))
+	if err != nil {
+		return ""
+	}
+	return ", next trial in " + s.scaled(time.Until(at))
+}
+
+func (s *show) right(e map[string]any) string {
+	if right, ok := e["right"].(bool); ok && right {
+		return ": answered rightly"
+	}
+	return ": no right answer"
+}
+
+func (s *show) state(e map[string]any) string {
+	every := map[string]string{"plugged_in": "every 30m from now on", "unplugged": "every hour from now on"}
+	if e["from"] == "unknown" {
+		return fmt.Sprintf(": %v, %s", e["to"], every[fmt.Sprint(e["to"])])
+	}
+	return fmt.Sprintf(": from %v to %v, %s", e["from"], e["to"], every[fmt.Sprint(e["to"])])
+}

@@ -1,0 +1,154 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"plugbeat/config"
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/simulator"
+	"plugbeat/vehicle/smartcar"
+	"plugbeat/webhook"
+)
+
+// source is a configured source and what an operator does with it.
+type source interface {
+	vehicle.Source
+	// connect brings in the vehicles that a refresh token reaches; sources that
+	// need none bring in all they have.
+	connect(ctx context.Context, refreshToken string) ([]vehicle.Vehicle, error)
+	// disconnect tells the vendor to let go of the vehicle.
+	disconnect(ctx context.Context, v vehicle.Vehicle) error
+	// forget erases what is kept of a connection that has no vehicle left.
+	forget(ctx context.Context, connection string) error
+	close()
+}
+
+// kinds is the registry: a source's type in the config, and how to open it.
+var kinds = map[string]func(a *App, name string, s config.Source) (source, error){
+	"simulator": openSimulator,
+	"smartcar":  openSmartcar,
+}
+
+// openSources opens every configured source. A simulator's fleet is connected at
+// the first start.
+func (a *App) openSources(ctx context.Context) (map[string]source, error) {
+	sources := map[string]source{}
+	for name, cfg := range a.cfg.Sources {
+		s, err := kinds[cfg.Type](a, name, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("sources.%s: %w", name, err)
+		}
+		a.onClose("source "+name, func() error { s.close(); return nil })
+		sources[name] = s
+	}
+	known := map[string]int{}
+	for v, err := range a.vehicles(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		known[v.Source]++
+	}
+	for name, n := range known {
+		if sources[name] == nil {
+			a.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).
+				Msg("vehicles of a source that the config does not have are not read: put it back, or disconnect them")
+		}
+	}
+	for name := range sources {
+		if a.cfg.Sources[name].Type == "simulator" && known[name] == 0 {
+			if _, err := (fleet{a}).connect(ctx, name, sources[name], ""); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return sources, nil
+}
+
+type simulated struct{ *simulator.Source }
+
+func openSimulator(_ *App, _ string, s config.Source) (source, error) {
+	f, err := simulator.NewFleet(simulator.Settings{Seed: s.Simulator.Seed, Cars: s.Simulator.Vehicles, Hour: s.Simulator.Hour})
+	if err != nil {
+		return nil, err
+	}
+	return simulated{simulator.NewSource(f)}, nil
+}
+
+func (s simulated) connect(_ context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
+	if refreshToken != "" {
+		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "none: a simulator needs no credentials"}
+	}
+	return s.Fleet().Vehicles(), nil
+}
+func (simulated) disconnect(context.Context, vehicle.Vehicle) error { return nil }
+func (simulated) forget(context.Context, string) error              { return nil }
+func (simulated) close()                                            {}
+
+type smartcarSource struct{ *smartcar.Source }
+
+func openSmartcar(a *App, name string, s config.Source) (source, error) {
+	secret, err := a.cfg.SourceSecret(name)
+	if err != nil {
+		return nil, err
+	}
+	c := s.Smartcar
+	src, err := smartcar.New(smartcar.Options{
+		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: c.RedirectURI,
+		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, Log: a.log.With().Str("source", name).Logger(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return smartcarSource{src}, nil
+}
+
+func (s smartcarSource) connect(ctx context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
+	if refreshToken == "" {
+		return nil, &webhook.Invalid{Field: "refresh_token", Value: "", Allowed: "the refresh token of the user's connection at Smartcar: plugbeat vehicle connect --refresh-token-stdin"}
+	}
+	connection, vs, err := s.Connect(ctx, refreshToken)
+	for i := range vs {
+		vs[i].Connection = connection
+	}
+	return vs, err
+}
+func (s smartcarSource) disconnect(ctx context.Context, v vehicle.Vehicle) error {
+	return s.Disconnect(ctx, v)
+}
+func (s smartcarSource) forget(ctx context.Context, connection string) error {
+	return s.Forget(ctx, connection)
+}
+func (s smartcarSource) close() { s.Close() }
+
+// tokens keeps a source's credentials sealed in the store.
+type tokens struct {
+	app    *App
+	source string
+}
+
+func (t tokens) name(account string) string { return "source/" + t.source + "/" + account }
+
+// Load returns nothing for an account that has nothing.
+func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
+	b, err := t.app.store.Secret(ctx, t.name(account))
+	if errors.Is(err, webhook.ErrNotFound) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// Save returns once the tokens are durable.
+func (t tokens) Save(ctx context.Context, account string, b []byte) error {
+	if len(b) == 0 {
+		if err := t.app.store.DeleteSecret(ctx, t.name(account)); !errors.Is(err, webhook.ErrNotFound) {
+			return err
+		}
+		return nil
+	}
+	return t.app.store.PutSecret(ctx, t.name(account), b)
+}
+
+// pageSize bounds one look into the store.
+const pageSize = 500

@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"plugbeat/delivery"
+	"plugbeat/scheduler"
+	"plugbeat/store"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// upkeep tells the server of the data file and the sources.
+type upkeep struct{ a *App }
+
+// Info describes the data file.
+func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
+	i, err := u.a.store.Info(ctx)
+	return api.StoreInfo{
+		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
+		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
+	}, err
+}
+
+// CheckFile looks for what is wrong in a data file that nobody has open.
+func (upkeep) CheckFile(path string) ([]api.Problem, error) {
+	ps, err := store.CheckFile(path)
+	out := make([]api.Problem, len(ps))
+	for i, p := range ps {
+		out[i] = api.Problem(p)
+	}
+	return out, err
+}
+
+// Sources tells how each configured source fares.
+func (u upkeep) Sources() []api.Source {
+	var out []api.Source
+	for _, s := range u.a.scheduler.Sources() {
+		out = append(out, api.Source{
+			Name: s.Name, InFlight: s.InFlight, Reads: s.Reads, Faults: s.Faults,
+			LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
+		})
+	}
+	return out
+}
+
+// CheckFile looks for what is wrong in a data file that no daemon has open and
+// returns one line a problem. It needs no key.
+func CheckFile(path string) ([]string, error) {
+	ps, err := store.CheckFile(path)
+	out := make([]string, len(ps))
+	for i, p := range ps {
+		out[i] = p.String()
+	}
+	return out, err
+}
+
+// deliveries shows the delivery loop to the server in the server's words.
+type deliveries struct {
+	*delivery.Dispatcher
+	scheduler *scheduler.Scheduler
+}
+
+// Change takes the fields that are not nil, and puts the slots on a new cadence's
+// points.
+func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChange) (webhook.Webhook, error) {
+	w, err := d.Dispatcher.Change(ctx, id, delivery.Change(c))
+	if err == nil && c.Cadence != nil {
+		_, err = d.scheduler.Replan(ctx, id)
+	}
+	return w, err
+}
+
+// Verify sends a challenge. Slots that waited for it are due at once.
+func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error) {
+	defer d.scheduler.Kick()
+	w, c, err := d.Dispatcher.Verify(ctx, id)
+	return w, api.Challenge(c), err
+}
+
+// Enable sends a challenge first unless forced. Slots that waited are due at once.
+func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+	defer d.scheduler.Kick()
+	return d.Dispatcher.Enable(ctx, id, force)
+}
+
+// Lanes returns the queues as they stand, by webhook.
+func (d deliveries) Lanes() map[uuid.UUID]api.Lane {
+	lanes := map[uuid.UUID]api.Lane{}
+	for _, l := range d.Dispatcher.Lanes() {
+		lanes[l.Webhook] = api.Lane{InFlight: l.InFlight, Waiting: l.Waiting, Oldest: l.Oldest, NextAttempt: l.NextAttempt, NextChallenge: l.NextChallenge}
+	}
+	return lanes
+}

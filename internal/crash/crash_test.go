@@ -1,0 +1,250 @@
+// Package crash kills the real binary while it works and holds what it left behind
+// against what the receiver got.
+package crash
+
+import (
+	"context"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/internal/daemon"
+	"plugbeat/internal/receiver"
+	"plugbeat/store"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+var (
+	kills = flag.Int("kills", 50, "how often the daemon is killed with requests in flight")
+	seed  = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
+)
+
+const (
+	cars     = 300
+	webhooks = 8
+	inFlight = 8 // delivery.in_flight's default: requests of one webhook at a time
+)
+
+// TestKill runs the built binary under load, kills it with SIGKILL at random moments while requests are in flight, and after each kill
+// checks the file. In the end every delivery that was committed before a kill has reached the receiver, and the receiver
+// got no more of them twice than were in flight.
+func TestKill(t *testing.T) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", *seed)
+	random := rand.New(rand.NewPCG(*seed, 1))
+
+	d := daemon.New(t, func(config string) string {
+		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
+		return config + "\nhttp:\n  api: {listen: \"127.0.0.1:0\"}\n  admin: {listen: \"127.0.0.1:0\"}\n"
+	})
+	r := receiver.New(d.ManagementToken())
+	delays := rand.New(rand.NewPCG(*seed, 2))
+	lock := make(chan struct{}, 1)
+	r.Rule(func(m receiver.Message) receiver.Answer {
+		lock <- struct{}{}
+		defer func() { <-lock }()
+		a := receiver.Answer{Delay: time.Duration(delays.IntN(250)) * time.Millisecond}
+		if m.Event != "verify" && delays.IntN(200) == 0 {
+			a.Status = 500
+		}
+		return a
+	})
+	server := httptest.NewServer(r)
+	defer server.Close()
+
+	d.Start()
+	hooks := setUp(t, d, r, server.URL)
+
+	committed := map[string]bool{} // every delivery that waited in the file after some kill
+	inFlightAtKills, worst := 0, 0
+	for n := 0; n < *kills; n++ {
+		busy(t, r)
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // a random moment, not a wait to be right
+		busy(t, r)
+		d.Kill()
+		idle(t, r)
+
+		problems, err := store.CheckFile(d.DataFile())
+		if err != nil || len(problems) > 0 {
+			t.Fatalf("after kill %d: %v %v", n+1, err, problems)
+		}
+		had := r.Accepted()
+		for _, lane := range waiting(t, d, hooks) {
+			both := 0
+			for _, id := range lane {
+				committed[id] = true
+				if had[id] > 0 {
+					both++
+				}
+			}
+			if both > inFlight {
+				t.Fatalf("after kill %d: %d deliveries of one webhook had arrived and were not finished; at most %d can be in flight", n+1, both, inFlight)
+			}
+			inFlightAtKills += both
+			worst = max(worst, both)
+		}
+		d.Start()
+	}
+
+	missing := committed
+	deadline := time.Now().Add(2 * time.Minute)
+	for len(missing) > 0 && time.Now().Before(deadline) {
+		for id := range r.Accepted() {
+			delete(missing, id)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(missing) > 0 {
+		t.Errorf("%d deliveries committed before a kill never reached the receiver", len(missing))
+	}
+	if err := d.Stop(); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	idle(t, r)
+	accepted, twice := r.Accepted(), 0
+	for _, n := range accepted {
+		twice += n - 1
+	}
+	if twice > inFlightAtKills {
+		t.Errorf("the receiver got %d deliveries again; only %d were in flight at the kills", twice, inFlightAtKills)
+	}
+	for _, m := range r.Messages() {
+		if m.Event != "verify" && (!m.Smartcar || !m.Standard) {
+			t.Errorf("%s arrived with a wrong signature", m.ID)
+		}
+	}
+	ledgers(t, d, hooks, accepted)
+	t.Logf("%d kills: %d deliveries accepted, %d waited at some kill, %d had arrived unfinished (at most %d a webhook), %d came again",
+		*kills, len(accepted), len(committed), inFlightAtKills, worst, twice)
+	out := d.Must("check")
+	if !strings.Contains(out, "no problem") && !strings.Contains(out, "ok") {
+		t.Logf("check said: %s", out)
+	}
+}
+
+func setUp(t *testing.T, d *daemon.Daemon, r *receiver.Receiver, url string) (hooks []uuid.UUID) {
+	t.Helper()
+	ctx := context.Background()
+	c := d.Client()
+	for i := range webhooks {
+		name := fmt.Sprintf("hook-%d", i)
+		a, err := c.AddWebhook(ctx, api.NewWebhook{Name: name, CallbackURI: url + "/" + name, AllowPrivate: true, Cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Know(a.Webhook.ID.String(), a.SigningKey); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.VerifyWebhook(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Subscribe(ctx, api.Subscribe{Webhook: name, All: true, Spread: "1m"}); err != nil {
+			t.Fatal(err)
+		}
+		hooks = append(hooks, a.Webhook.ID)
+	}
+	return hooks
+}
+
+// busy returns once the receiver has a request open.
+func busy(t *testing.T, r *receiver.Receiver) {
+	t.Helper()
+	for deadline := time.Now().Add(90 * time.Second); r.Open() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no request in flight for 90 s: the daemon has stopped delivering")
+		}
+	}
+}
+
+// idle returns once the receiver has no request open.
+func idle(t *testing.T, r *receiver.Receiver) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); r.Open() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the receiver does not come to rest")
+		}
+	}
+}
+
+func openStore(t *testing.T, d *daemon.Daemon) *store.Store {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.Dir, "sealing_key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Options{Path: d.DataFile(), Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// waiting returns the ids in each webhook's lane, of a daemon that does not run.
+func waiting(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID) (lanes [][]string) {
+	t.Helper()
+	s := openStore(t, d)
+	defer func() { _ = s.Close() }()
+	for _, hook := range hooks {
+		var ids []string
+		for after := uuid.Nil; ; {
+			page, err := s.Lane(context.Background(), hook, after, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range page {
+				ids = append(ids, x.Delivery.String())
+				after = x.Delivery
+			}
+			if len(page) < 500 {
+				break
+			}
+		}
+		lanes = append(lanes, ids)
+	}
+	return lanes
+}
+
+// ledgers holds each webhook's ledger against what the receiver accepted.
+func ledgers(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID, accepted map[string]int) {
+	t.Helper()
+	s := openStore(t, d)
+	defer func() { _ = s.Close() }()
+	var delivered uint64
+	for _, hook := range hooks {
+		w, err := s.Webhook(context.Background(), hook)
+		if err != nil {
+			t.Fatal(err)
+		}
+		delivered += w.Ledger.Delivered
+		if w.Ledger.Dead+w.Ledger.Expired+w.Ledger.Cancelled > 0 {
+			t.Errorf("webhook %s: %+v: nothing was to be lost", w.Name, w.Ledger)
+		}
+	}
+	if int(delivered) != len(accepted) {
+		t.Errorf("the ledgers say %d delivered, the receiver accepted %d", delivered, len(accepted))
+	}
+}
+
+func replace(t *testing.T, text, old, by string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("the config has no %q:\n%s", old, text)
+	}
+	return strings.Replace(text, old, by, 1)
+}

@@ -1,0 +1,111 @@
+// Package importrules holds the test of who may import whom. The table below is
+// the one in docs/architecture.md; a package that is not in it fails the test, so
+// a new package states its place first.
+package importrules
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, per package, our own packages and the guarded third-party ones it
+// may import. The standard library, zerolog and uuid are allowed anywhere.
+var allowed = map[string][]string{
+	"vehicle":            {},
+	"vehicle/smartcar":   {"vehicle", "golang.org/x/oauth2", "golang.org/x/time"},
+	"vehicle/simulator":  {"vehicle"},
+	"vehicle/sourcetest": {"vehicle"},
+	"webhook":            {"vehicle"},
+	"webhook/payload":    {"webhook", "vehicle"},
+	"webhook/signing":    {"webhook", "vehicle"},
+	"webhook/api":        {"webhook", "vehicle"},
+	"scheduler/cadence":  {"vehicle", "webhook", "github.com/robfig/cron/v3"},
+	"scheduler":          {"vehicle", "webhook", "webhook/payload", "scheduler/cadence", "golang.org/x/time", "golang.org/x/sync"},
+	"delivery":           {"webhook", "webhook/signing", "golang.org/x/time"},
+	"store":              {"vehicle", "webhook", "go.etcd.io/bbolt", "golang.org/x/sys"},
+	"config":             {"webhook", "scheduler/cadence", "go.yaml.in/yaml/v4"},
+	"server":             {"vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "scheduler/cadence"},
+	"app":                {"*"},
+	"cli":                {"config", "app", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
+	"":                   {"cli"},
+}
+
+// never lists what a package does not import even where "*" allows the rest.
+var never = map[string][]string{
+	"app": {"cli", "go.etcd.io/bbolt", "github.com/robfig/cron/v3", "go.yaml.in/yaml/v4", "github.com/urfave/cli/v2"},
+}
+
+var everywhere = []string{"github.com/rs/zerolog", "github.com/google/uuid"}
+
+func TestImportRules(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "plugbeat/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := ours(p.ImportPath)
+		seen[name] = true
+		if strings.HasPrefix(name, "internal/") {
+			continue // tests of the whole, and what they are made of
+		}
+		rules, ok := allowed[name]
+		if !ok {
+			t.Errorf("package %s has no import rule: add it here and to docs/architecture.md", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if bad(name, rules, imp) {
+				t.Errorf("%s imports %s, which docs/architecture.md does not allow", p.ImportPath, imp)
+			}
+		}
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("the rules speak of package %q, which does not exist", name)
+		}
+	}
+}
+
+// ours returns the path below the module, and other paths as they are.
+func ours(path string) string {
+	if path == "plugbeat" {
+		return ""
+	}
+	return strings.TrimPrefix(path, "plugbeat/")
+}
+
+func bad(name string, rules []string, imp string) bool {
+	isOurs := imp == "plugbeat" || strings.HasPrefix(imp, "plugbeat/")
+	if !isOurs && !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+		return false // standard library
+	}
+	within := func(list []string) bool {
+		return slices.ContainsFunc(list, func(r string) bool {
+			return ours(imp) == r || !isOurs && strings.HasPrefix(imp, r+"/")
+		})
+	}
+	switch {
+	case within(everywhere):
+		return strings.HasPrefix(imp, "github.com/rs/zerolog/log")
+	case within(never[name]):
+		return true
+	case slices.Contains(rules, "*"):
+		return false
+	}
+	return !within(rules)
+}

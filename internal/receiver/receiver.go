@@ -1,0 +1,246 @@
+// Package receiver is an application's side of a webhook: it answers challenges,
+// verifies both signatures, keeps a list of what it got, and can be told to fail.
+// The demo and the tests of the whole use it.
+//
+// It shares no code with the sender: its cryptography and its reading of the
+// payload are written here, from docs/wire.md.
+package receiver
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Message is one request that arrived.
+type Message struct {
+	// ID is the webhook-id header, Event the payload's eventName.
+	ID    string
+	Event string
+	// Webhook and Vehicle are the ids in the payload; Vehicle is empty for a
+	// challenge.
+	Webhook string
+	Vehicle string
+	// Plugged is what /charge says: "plugged in", "unplugged", or the code of
+	// its error.
+	Plugged string
+	// Errors lists the error objects in the payload as "path type:code".
+	Errors []string
+	At     time.Time
+	// Status is the status that was answered; 0 while the answer is pending.
+	Status int
+	// Smartcar and Standard tell whether each signature was right.
+	Smartcar, Standard bool
+	Body               []byte
+}
+
+// Answer is what a receiver's rule makes it do.
+type Answer struct {
+	Status int // 0 is 200
+	Delay  time.Duration
+	Header http.Header
+	// Drop closes the connection without an answer.
+	Drop bool
+}
+
+// Receiver is an http.Handler. The zero value is not usable; see New.
+type Receiver struct {
+	token string
+
+	mu       sync.Mutex
+	keys     map[string][]byte
+	rule     func(Message) Answer
+	heard    func(Message)
+	messages []Message
+	accepted map[string]int
+	open     int
+}
+
+// New returns a receiver that knows the application management token.
+func New(managementToken string) *Receiver {
+	return &Receiver{token: managementToken, keys: map[string][]byte{}, accepted: map[string]int{}}
+}
+
+// Know tells the receiver a webhook's Standard Webhooks key, "whsec_" and base64.
+func (r *Receiver) Know(webhook, key string) error {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(key, "whsec_"))
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys[webhook] = raw
+	return nil
+}
+
+// Rule sets how deliveries and challenges are answered; nil answers 200 at once.
+func (r *Receiver) Rule(rule func(Message) Answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rule = rule
+}
+
+// Heard sets a function that is called with each message once it is answered.
+func (r *Receiver) Heard(f func(Message)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard = f
+}
+
+// Messages returns what arrived so far, in order.
+func (r *Receiver) Messages() []Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Message(nil), r.messages...)
+}
+
+// Accepted returns the webhook-ids of deliveries answered with 2xx, and how often
+// each was.
+func (r *Receiver) Accepted() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.accepted)
+}
+
+// Open returns how many requests are being answered now.
+func (r *Receiver) Open() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open
+}
+
+type envelope struct {
+	WebhookID string `json:"webhookId"`
+	EventName string `json:"eventName"`
+	Mode      string `json:"mode"`
+	Payload   struct {
+		Challenge string `json:"challenge"`
+		Vehicles  []struct {
+			VehicleID string `json:"vehicleId"`
+			Data      []struct {
+				Path string `json:"path"`
+				Code int    `json:"code"`
+				Body struct {
+					IsPluggedIn *bool  `json:"isPluggedIn"`
+					Type        string `json:"type"`
+					Code        string `json:"code"`
+				} `json:"body"`
+			} `json:"data"`
+		} `json:"vehicles"`
+	} `json:"payload"`
+}
+
+// ServeHTTP takes one delivery or challenge.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(req.Body, 1<<20))
+	if err != nil {
+		http.Error(w, "body cut short", http.StatusBadRequest)
+		return
+	}
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		http.Error(w, "not JSON", http.StatusBadRequest)
+		return
+	}
+	m := r.message(req, body, e)
+
+	r.mu.Lock()
+	r.open++
+	rule := r.rule
+	r.mu.Unlock()
+	var a Answer
+	if rule != nil {
+		a = rule(m)
+	}
+	if a.Status == 0 {
+		a.Status = http.StatusOK
+	}
+	if m.Event != "verify" && !(m.Smartcar && m.Standard) && a.Status < 300 {
+		a.Status = http.StatusUnauthorized
+	}
+	if a.Delay > 0 {
+		select {
+		case <-time.After(a.Delay):
+		case <-req.Context().Done():
+		}
+	}
+	r.mu.Lock()
+	r.open--
+	if !a.Drop {
+		m.Status = a.Status
+	}
+	r.messages = append(r.messages, m)
+	if m.Event != "verify" && e.Mode != "test" && m.Status >= 200 && m.Status < 300 {
+		r.accepted[m.ID]++
+	}
+	heard := r.heard
+	r.mu.Unlock()
+	if heard != nil {
+		heard(m)
+	}
+
+	if a.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	for k, v := range a.Header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.Status)
+	reply := map[string]string{}
+	if m.Event == "verify" && a.Status < 300 {
+		reply["challenge"] = hex.EncodeToString(digest([]byte(r.token), e.Payload.Challenge))
+	}
+	_ = json.NewEncoder(w).Encode(reply)
+}
+
+func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
+	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Body: body}
+	for _, v := range e.Payload.Vehicles {
+		m.Vehicle = v.VehicleID
+		for _, d := range v.Data {
+			if d.Code != http.StatusOK {
+				m.Errors = append(m.Errors, d.Path+" "+d.Body.Type+":"+d.Body.Code)
+			}
+			if d.Path != "/charge" {
+				continue
+			}
+			switch {
+			case d.Body.IsPluggedIn == nil:
+				m.Plugged = strconv.Itoa(d.Code)
+			case *d.Body.IsPluggedIn:
+				m.Plugged = "plugged in"
+			default:
+				m.Plugged = "unplugged"
+			}
+		}
+	}
+	m.Smartcar = hmac.Equal([]byte(hex.EncodeToString(digest([]byte(r.token), string(body)))), []byte(req.Header.Get("SC-Signature")))
+	stamp := req.Header.Get("webhook-timestamp")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	r.mu.Lock()
+	key := r.keys[e.WebhookID]
+	r.mu.Unlock()
+	if err == nil && time.Since(time.Unix(seconds, 0)).Abs() < 5*time.Minute && key != nil {
+		want := "v1," + base64.StdEncoding.EncodeToString(digest(key, m.ID+"."+stamp+"."+string(body)))
+		for _, got := range strings.Fields(req.Header.Get("webhook-signature")) {
+			m.Standard = m.Standard || hmac.Equal([]byte(want), []byte(got))
+		}
+	}
+	return m
+}
+
+func digest(key []byte, message string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(message))
+	return h.Sum(nil)
+}

@@ -1,0 +1,277 @@
+package cadence
+
+import (
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Rules are the settings that decisions are made by.
+type Rules struct {
+	Policy Policy
+	// FirstDelivery sends the first delivery at once on subscribing; otherwise it
+	// waits for the first point after the anchor.
+	FirstDelivery bool
+	// Gap is the least time between two deliveries of one subscription.
+	Gap time.Duration
+	// UnknownAfter is how long an unknown plug keeps the last state.
+	UnknownAfter time.Duration
+	// ClockBack is how far the clock must have gone back to be noticed.
+	ClockBack time.Duration
+}
+
+// Read is what the poller brings to a decision.
+type Read struct {
+	// Got is what the source answered. It is observed and remembered.
+	Got vehicle.Snapshot
+	// Fresh are the paths that were young enough not to be asked for again; their
+	// remembered readings stand.
+	Fresh vehicle.Paths
+	// Held is the fault of a source that may not be asked yet. It stands in the
+	// payload at every path that is neither in Got nor fresh. It is not an answer:
+	// nothing is observed, and it does not replace the last reading.
+	Held *vehicle.Fault
+	// Slot is true for the read of a due slot that ran to its end: what failed in
+	// it is final and goes out. A caller's read, and one that was cut short, is
+	// partial while anything temporary stands in it.
+	Slot bool
+	// Calls and Paths count the calls of the source and the paths asked for in them.
+	Calls, Paths uint64
+	// NotBefore is the earliest time the source allows the next read of this car,
+	// as NotBeforeFault told in this read; zero when it said nothing.
+	NotBefore      time.Time
+	NotBeforeFault *vehicle.Fault
+}
+
+// Outcome is a decision with what the caller needs to carry it out. The drafts of
+// the decision have no payload yet: they all carry Snapshot.
+type Outcome struct {
+	webhook.Decision
+	Snapshot vehicle.Snapshot
+	// Changed is true when the plug state went From one To another.
+	Changed  bool
+	From, To vehicle.State
+}
+
+// Decide returns what a read of a vehicle leads to, from what stands when the
+// read is committed.
+//
+// Every slot that is due fires. When the plug state changed, every slot of the
+// vehicle fires, and its grid starts again from the fetched-at of the reading of
+// /charge. A slot that fired within the gap fires at the gap's end instead. When
+// the reading is partial, nothing is produced: a change makes the slots due now,
+// and the read that follows brings the rest. Parked slots stay as they are.
+func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
+	st, changed := Observe(view.Status, rd.Got, now)
+	st.Reads += rd.Calls
+	st.PathReads += rd.Paths
+	r.remember(&st, rd, now)
+	now = milli(now)
+	out := Outcome{Changed: changed, From: view.Status.State, To: st.State}
+	snapshot, complete := rd.payload(st, now)
+	out.Snapshot = snapshot
+	state := Effective(st, now, r.UnknownAfter)
+	for _, v := range view.Slots {
+		if v.Due.IsZero() || !v.Webhook.Fires() {
+			continue
+		}
+		if c, ok := r.slot(v, view.Vehicle.Make, state, rd, changed, complete, now); ok {
+			out.Slots = append(out.Slots, c)
+		}
+	}
+	out.Status = st
+	return out
+}
+
+// slot decides on one slot that is not parked; ok is false when it stays as it is.
+func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.SlotChange, ok bool) {
+	old := v.Slot
+	c.Slot = old
+	s := &c.Slot
+	before, after := r.schedule(v.Webhook, mk, old.State), r.schedule(v.Webhook, mk, state)
+	due := !old.Due.After(now)
+	s.State = state
+	if due {
+		// Points that passed since the slot came due are covered by this firing.
+		c.Collapsed = before.Count(old.Anchor, old.Due, now)
+	}
+	fired := old.Due
+	if changed {
+		s.Anchor = milli(earlier(rd.Got.Charge.FetchedAt, now))
+		s.Cause = webhook.CauseChange
+		if !due {
+			fired = s.Anchor
+		}
+	}
+	switch {
+	case !due && !changed:
+		// Another cadence on the same grid: the next point may be another.
+		if old.State == state || old.Cause != webhook.CauseGrid {
+			return c, false
+		}
+		s.Due, _ = r.next(after, old.Anchor, old.FiredAt, now)
+		return c, true
+
+	case r.within(old.FiredAt, now):
+		// Inside the gap: at its end, and points of the grid until then are one.
+		s.Due = old.FiredAt.Add(r.Gap)
+		if due {
+			c.Collapsed += after.Count(s.Anchor, now, s.Due)
+		}
+		return c, true
+
+	case !complete && !changed:
+		return c, false
+
+	case !complete:
+		s.Due = now
+		return c, true
+	}
+
+	c.Draft = &webhook.Draft{EventName: string(v.Webhook.Type), Due: fired, Cause: s.Cause}
+	s.FiredAt, s.Cause = now, webhook.CauseGrid
+	var pushed uint64
+	s.Due, pushed = r.next(after, s.Anchor, now, now)
+	c.Collapsed += pushed
+	return c, true
+}
+
+// next returns the first point of a schedule after now, but not within the gap
+// after the last firing: then the gap's end, which stands for all points until it.
+// How many more points than one those are is the second result.
+func (r Rules) next(s Schedule, anchor, fired, now time.Time) (time.Time, uint64) {
+	p := s.Next(anchor, now)
+	// An anchor in the future is one from before the clock went back.
+	if latest := s.Next(now, now); p.After(latest) {
+		p = latest
+	}
+	if p.IsZero() {
+		p = now.Add(24 * time.Hour)
+	}
+	if end := fired.Add(r.Gap); !fired.IsZero() && p.Before(end) && !fired.After(now.Add(r.Gap)) {
+		return end, s.Count(anchor, p, end)
+	}
+	return p, 0
+}
+
+// within reports whether a slot that fired then may not fire again at now. A
+// firing further ahead than a gap was noted before the clock went back.
+func (r Rules) within(fired, now time.Time) bool {
+	return !fired.IsZero() && now.Before(fired.Add(r.Gap)) && !fired.After(now.Add(r.Gap))
+}
+
+// Held reports whether each of the due slots is within its gap, so that reading
+// for them now is of no use.
+func (r Rules) Held(due []webhook.Slot, now time.Time) bool {
+	for _, s := range due {
+		if !r.within(s.FiredAt, milli(now)) {
+			return false
+		}
+	}
+	return true
+}
+
+// remember keeps what the source said of its next read, and takes back what no
+// longer binds.
+func (r Rules) remember(st *vehicle.Status, rd Read, now time.Time) {
+	if rd.NotBefore.After(st.NotBefore) {
+		st.NotBefore, st.NotBeforeFault = rd.NotBefore, rd.NotBeforeFault
+	}
+	if at, f := NotBefore(*st, now); f == nil {
+		st.NotBefore, st.NotBeforeFault = time.Time{}, nil
+	} else {
+		st.NotBefore = at
+	}
+}
+
+// NotBefore returns the earliest time the source allows the next read of a car
+// and the fault that said so; nil when it may be read at now. The wait is never
+// longer than the source asked for, so that a clock that went back does not
+// prolong it.
+func NotBefore(st vehicle.Status, now time.Time) (time.Time, *vehicle.Fault) {
+	if st.NotBeforeFault == nil || !st.NotBefore.After(now) {
+		return time.Time{}, nil
+	}
+	if most := now.Add(st.NotBeforeFault.RetryAfter); st.NotBefore.After(most) {
+		return most, st.NotBeforeFault
+	}
+	return st.NotBefore, st.NotBeforeFault
+}
+
+// payload returns the snapshot that a payload carries, and whether it may go out:
+// whether each path was answered, is fresh or is held.
+func (rd Read) payload(st vehicle.Status, now time.Time) (vehicle.Snapshot, bool) {
+	s := vehicle.Snapshot{RequestID: st.Last.RequestID}
+	var missing vehicle.Paths
+	for p := range vehicle.AllPaths.All() {
+		f := rd.Got.Fault(p)
+		switch {
+		case rd.Got.Asked().Has(p):
+			if f != nil && f.Temporary() && !rd.Slot {
+				missing |= vehicle.PathsOf(p)
+			}
+		case rd.Fresh.Has(p) && st.Last.Asked().Has(p):
+			s = copyPath(s, st.Last, p)
+		case rd.Held != nil:
+			s.Fail(vehicle.PathsOf(p), rd.Held, now)
+		default:
+			missing |= vehicle.PathsOf(p)
+		}
+	}
+	return s.Merge(rd.Got), missing == 0
+}
+
+func copyPath(to, from vehicle.Snapshot, p vehicle.Path) vehicle.Snapshot {
+	switch p {
+	case vehicle.PathCharge:
+		to.Charge = from.Charge
+	case vehicle.PathBattery:
+		to.Battery = from.Battery
+	case vehicle.PathLocation:
+		to.Location = from.Location
+	}
+	return to
+}
+
+// schedule returns the schedule of a state. A stored cadence that is no longer
+// valid, because the floor was raised since, gives way to the default.
+func (r Rules) schedule(w *webhook.Webhook, mk string, state vehicle.State) Schedule {
+	unplugged, pluggedIn, err := r.Policy.For(w, mk)
+	if err != nil {
+		unplugged, pluggedIn, err = r.Policy.For(&webhook.Webhook{Cadence: webhook.Cadence{Fastest: w.Cadence.Fastest}}, mk)
+	}
+	if err != nil {
+		unplugged, pluggedIn = interval{time.Hour, "1h"}, interval{30 * time.Minute, "30m"}
+	}
+	if state == vehicle.StatePluggedIn {
+		return pluggedIn
+	}
+	return unplugged
+}
+
+// First returns the slot of a new subscription whose grid counts from at. It is
+// due at once (or at, where that lies ahead), or at the first point after the
+// anchor where the first delivery is not sent at once; parked where the webhook
+// does not fire.
+func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, at, now time.Time) webhook.Slot {
+	s := webhook.Slot{
+		SlotKey: webhook.SlotKey{Webhook: w.ID, Vehicle: v.ID},
+		Source:  v.Source,
+		Anchor:  milli(at),
+		State:   Effective(st, now, r.UnknownAfter),
+		Cause:   webhook.CauseFirst,
+	}
+	if !w.Fires() {
+		return s
+	}
+	s.Due = s.Anchor
+	if !r.FirstDelivery {
+		s.Cause = webhook.CauseGrid
+		s.Due = r.schedule(w, v.Make, s.State).Next(s.Anchor, s.Anchor)
+	}
+	return s
+}
+
+// milli drops what a stored slot cannot hold.
+func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -1,0 +1,94 @@
+package cadence
+
+import (
+	"time"
+
+	"plugbeat/vehicle"
+)
+
+// Observe takes what a read answered into a vehicle's status and reports whether
+// the plug state changed. Paths that were not asked for stay as they are.
+//
+// The first known state is not a change. A known plug changes the state only if
+// the time it speaks of (data age, else fetched-at) is later than that of the
+// newest observation that told the current state; so an old cached answer never
+// flips it. A plug that is not known changes nothing.
+//
+// Restricted follows the last answer for /charge; a fault without any answer
+// (network) leaves it.
+func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, bool) {
+	st.Last = st.Last.Merge(s)
+	if s.Asked() != 0 {
+		st.ReadAt = now
+	}
+	if !s.Charge.Asked() {
+		return st, false
+	}
+	if f := s.Charge.Fault; f == nil {
+		st.Restricted = false
+	} else if !f.Network {
+		st.Restricted = f.Restricts()
+	}
+	state := vehicle.StateOf(s.Charge)
+	if state == vehicle.StateUnknown {
+		return st, false
+	}
+	fetched := s.Charge.FetchedAt
+	// A car's clock that runs ahead must not keep later observations out, nor
+	// must an own clock that went back.
+	at := earlier(s.Charge.ObservedAt(), fetched)
+	if st.ObservedAt.After(now) {
+		st.ObservedAt = time.Time{}
+	}
+	if st.SeenAt.After(now) {
+		st.SeenAt = time.Time{}
+	}
+	st.SeenAt = later(st.SeenAt, fetched)
+	switch {
+	case st.State == vehicle.StateUnknown:
+		st.State, st.ObservedAt, st.Since = state, at, fetched
+	case state == st.State:
+		st.ObservedAt = later(st.ObservedAt, at)
+	case at.After(st.ObservedAt):
+		st.State, st.ObservedAt, st.Since = state, at, fetched
+		return st, true
+	}
+	return st, false
+}
+
+// Effective returns the state whose cadence applies at now, StatePluggedIn or
+// StateUnplugged: the last known state, but unplugged while none is known, while
+// the car is restricted, and once the plug has been unknown for unknownAfter.
+func Effective(st vehicle.Status, now time.Time, unknownAfter time.Duration) vehicle.State {
+	if st.State != vehicle.StatePluggedIn || st.Restricted || now.Sub(st.SeenAt) >= unknownAfter {
+		return vehicle.StateUnplugged
+	}
+	return vehicle.StatePluggedIn
+}
+
+// Fresh returns the paths whose last reading is younger than the window and
+// would not be better now: a value, or a fault that asking again does not cure.
+func Fresh(last vehicle.Snapshot, now time.Time, window time.Duration) vehicle.Paths {
+	var fresh vehicle.Paths
+	for p := range last.Asked().All() {
+		age := now.Sub(last.FetchedAt(p))
+		if f := last.Fault(p); age >= 0 && age < window && (f == nil || !f.Temporary()) {
+			fresh |= vehicle.PathsOf(p)
+		}
+	}
+	return fresh
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,61 @@
+package cadence
+
+import (
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Rebase returns when a slot is due after the daemon started or the clock went
+// back, and whether that differs from what stands.
+//
+// A slot due later than one cadence from now is due one cadence from now. At the
+// start the clock may not have gone back at all; there, a first delivery that
+// lies ahead was put there on subscribing and stays, unless something in its
+// record comes from the future. A slot that is due now stays due.
+func (r Rules) Rebase(v webhook.SlotView, c vehicle.Vehicle, start bool, now time.Time) (time.Time, bool) {
+	now = milli(now)
+	if !v.Due.After(now) {
+		return v.Due, false
+	}
+	if start && v.Cause == webhook.CauseFirst && !r.future(v, c, now) {
+		return v.Due, false
+	}
+	if latest := r.schedule(v.Webhook, c.Make, v.State).Next(now, now); v.Due.After(latest) {
+		return latest, true
+	}
+	return v.Due, false
+}
+
+// future reports whether the records around a slot were written at a time that
+// has not come yet.
+func (r Rules) future(v webhook.SlotView, c vehicle.Vehicle, now time.Time) bool {
+	limit := now.Add(r.ClockBack)
+	for _, t := range [...]time.Time{
+		v.FiredAt, c.ConnectedAt, v.Webhook.CreatedAt, v.Webhook.StatusSince, v.Webhook.VerifiedAt,
+		v.Webhook.Health.LastAttempt, v.Webhook.Health.LastSuccess,
+	} {
+		if t.After(limit) {
+			return true
+		}
+	}
+	return false
+}
+
+// Replan returns when a slot is due on the grid it is on after its cadence was
+// set anew, and whether that differs from what stands. Only slots that wait for a
+// point of the grid move; one that is due now stays due.
+func (r Rules) Replan(v webhook.SlotView, c vehicle.Vehicle, now time.Time) (time.Time, bool) {
+	now = milli(now)
+	if !v.Due.After(now) || v.Cause != webhook.CauseGrid || v.FiredAt.After(now) || v.Anchor.After(now) {
+		return v.Due, false
+	}
+	s := r.schedule(v.Webhook, c.Make, v.State)
+	// From the last firing, so that a point within the gap after it is kept.
+	due, _ := r.next(s, v.Anchor, v.FiredAt, later(v.FiredAt, v.Anchor))
+	if !due.After(now) {
+		due, _ = r.next(s, v.Anchor, v.FiredAt, now)
+	}
+	return due, !due.Equal(v.Due)
+}

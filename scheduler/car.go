@@ -1,0 +1,63 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// car is what is kept in memory of a vehicle while somebody deals with it.
+type car struct {
+	// turn holds one token: who has it may read the vehicle.
+	turn chan struct{}
+	// The rest is guarded by Scheduler.mu.
+	users     int
+	slots     bool // its due slots are being served
+	missed    bool // the loop came by a due slot meanwhile
+	gone      chan struct{}
+	forgotten bool
+}
+
+// hold returns the vehicle's car; drop gives it back. s.mu must be held.
+func (s *Scheduler) hold(id uuid.UUID) *car {
+	c := s.cars[id]
+	if c == nil {
+		c = &car{turn: make(chan struct{}, 1), gone: make(chan struct{})}
+		s.cars[id] = c
+	}
+	c.users++
+	return c
+}
+
+// drop gives a car back. s.mu must be held.
+func (s *Scheduler) drop(id uuid.UUID, c *car) {
+	if c.users--; c.users == 0 {
+		delete(s.cars, id)
+	}
+}
+
+// take waits for the vehicle's turn; false means that ctx ended first.
+func (c *car) take(ctx context.Context) bool {
+	select {
+	case c.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *car) give() { <-c.turn }
+
+// wait sleeps until the time, and reports false when ctx or the car ended first.
+func (c *car) wait(ctx context.Context, until time.Time) bool {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.gone:
+	case <-ctx.Done():
+	}
+	return false
+}

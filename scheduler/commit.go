@@ -1,0 +1,130 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/payload"
+)
+
+// commit takes a read's result into the store, decided on what stands there, and
+// tells of what came of it. While the disk is full it keeps the result and tries
+// again. If the decision itself cannot be carried out (a payload that cannot be
+// composed), the calls are counted all the same and the error is returned.
+func (s *Scheduler) commit(ctx context.Context, v vehicle.Vehicle, rd cadence.Read) error {
+	out, produced, err := s.keep(ctx, v, rd)
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrNoSpace) && rd.Calls > 0 {
+		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
+		if _, _, again := s.keep(ctx, v, only); again != nil {
+			return fmt.Errorf("%w; its reads are not counted: %w", err, again)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("complete the read of vehicle %s: %w", v.ID, err)
+	}
+	s.logOutcome(v, out, produced)
+	if len(produced) > 0 && s.produced != nil {
+		s.produced(produced)
+	}
+	if len(out.Slots) > 0 {
+		s.Kick()
+	}
+	return nil
+}
+
+// keep commits once, or as often as it takes until the disk has space.
+func (s *Scheduler) keep(ctx context.Context, v vehicle.Vehicle, rd cadence.Read) (out cadence.Outcome, produced []webhook.Delivery, err error) {
+	for pause := time.Second; ; pause = min(2*pause, s.set.MaxSleep) {
+		now := time.Now()
+		produced, err = s.store.CompleteRead(context.WithoutCancel(ctx), v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
+			out = s.rules.Decide(view, rd, now)
+			return out.Decision, s.fill(&out, view.Vehicle, now)
+		})
+		if !errors.Is(err, webhook.ErrNoSpace) {
+			s.space()
+			return out, produced, err
+		}
+		s.noSpace(err)
+		select {
+		case <-s.closing:
+			return out, nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (s *Scheduler) noSpace(err error) {
+	if s.full.CompareAndSwap(false, true) {
+		s.event(zerolog.ErrorLevel, "store.no_space").Err(err).Msg("the disk is full: reading pauses until it has space")
+	}
+}
+
+// space ends the pause that a full disk made. Whoever waits with a result calls it
+// when the store answered anything else; were the disk still full, the next
+// result would say so.
+func (s *Scheduler) space() {
+	if s.full.CompareAndSwap(true, false) {
+		s.event(zerolog.InfoLevel, "store.space_back").Msg("the disk has space again")
+		s.Kick()
+	}
+}
+
+// fill composes the payloads of a decision's drafts. Slots of the same webhook and
+// vehicle do not exist twice, so each payload is composed once.
+func (s *Scheduler) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time) error {
+	for i := range out.Slots {
+		d := out.Slots[i].Draft
+		if d == nil {
+			continue
+		}
+		body, err := s.compose(payload.Event{
+			WebhookID:  out.Slots[i].Slot.Webhook,
+			EventName:  d.EventName,
+			Mode:       v.Mode,
+			Vehicle:    v.ID,
+			RequestID:  requestID(out.Snapshot),
+			Timestamp:  now,
+			Snapshot:   out.Snapshot,
+			UnitSystem: s.units,
+		})
+		if err != nil {
+			return fmt.Errorf("compose the payload for webhook %s: %w", out.Slots[i].Slot.Webhook, err)
+		}
+		d.Payload = body
+	}
+	return nil
+}
+
+// requestID is the snapshot's, or a new one where no request was ever made.
+func requestID(s vehicle.Snapshot) string {
+	if s.RequestID != "" {
+		return s.RequestID
+	}
+	return uuid.NewString()
+}
+
+func (s *Scheduler) logOutcome(v vehicle.Vehicle, out cadence.Outcome, produced []webhook.Delivery) {
+	if out.From != out.To {
+		s.event(zerolog.InfoLevel, "vehicle.state").Stringer("vehicle", v.ID).Stringer("from", out.From).Stringer("to", out.To).
+			Time("observed_at", out.Status.ObservedAt).Msg("plug state known")
+	}
+	for _, c := range out.Slots {
+		if c.Collapsed > 0 {
+			s.event(zerolog.WarnLevel, "slot.collapsed").Stringer("webhook", c.Slot.Webhook).Stringer("vehicle", v.ID).
+				Uint64("n", c.Collapsed).Msg("missed firings collapsed into one")
+		}
+	}
+	for _, d := range produced {
+		s.event(zerolog.InfoLevel, "delivery.produced").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).
+			Stringer("delivery", d.ID).Stringer("cause", d.Cause).Time("due", d.Due).
+			Dur("lateness", d.CreatedAt.Sub(d.Due)).Msg("delivery produced")
+	}
+}

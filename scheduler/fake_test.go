@@ -1,0 +1,282 @@
+package scheduler
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// memory is a Store in memory that keeps to what the data file promises:
+// millisecond times, one transaction a read, parked slots, monotonic ids.
+type memory struct {
+	mu         sync.Mutex
+	cars       map[uuid.UUID]vehicle.Vehicle
+	status     map[uuid.UUID]vehicle.Status
+	hooks      map[uuid.UUID]*webhook.Webhook
+	slots      map[webhook.SlotKey]webhook.Slot
+	deliveries []webhook.Delivery
+	payloads   map[uuid.UUID][]byte
+	refuse     error // of every write
+	commits    int
+}
+
+func newMemory() *memory {
+	return &memory{
+		cars: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
+		slots: map[webhook.SlotKey]webhook.Slot{}, payloads: map[uuid.UUID][]byte{},
+	}
+}
+
+func stored(s webhook.Slot) webhook.Slot {
+	for _, t := range []*time.Time{&s.Due, &s.Anchor, &s.FiredAt} {
+		if !t.IsZero() {
+			*t = time.UnixMilli(t.UnixMilli())
+		}
+	}
+	return s
+}
+
+func (m *memory) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.cars[id]
+	if !ok {
+		return v, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
+	}
+	return v, nil
+}
+
+func (m *memory) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status[id], nil
+}
+
+func (m *memory) Subscribe(_ context.Context, k webhook.SlotKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error)) (webhook.Subscription, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, v := m.hooks[k.Webhook], m.cars[k.Vehicle]
+	if w == nil || v.ID == uuid.Nil {
+		return webhook.Subscription{}, false, webhook.ErrNotFound
+	}
+	if _, ok := m.slots[k]; ok {
+		return webhook.Subscription{SlotKey: k}, false, nil
+	}
+	s, err := plan(w, v, m.status[k.Vehicle])
+	if err != nil {
+		return webhook.Subscription{}, false, err
+	}
+	m.slots[k] = stored(s)
+	return webhook.Subscription{SlotKey: k, CreatedAt: time.Now()}, true, nil
+}
+
+func (m *memory) Unsubscribe(_ context.Context, k webhook.SlotKey) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.slots[k]
+	delete(m.slots, k)
+	return ok, nil
+}
+
+func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (p webhook.DuePage, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range slices.SortedFunc(maps.Values(m.slots), func(a, b webhook.Slot) int {
+		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]), bytes.Compare(a.Webhook[:], b.Webhook[:]))
+	}) {
+		switch {
+		case s.Due.IsZero() || s.Source != source:
+		case s.Due.After(now):
+			p.Next = s.Due
+			return p, nil
+		case skip(s.SlotKey):
+		case len(p.Slots) == limit:
+			return p, nil
+		default:
+			p.Slots = append(p.Slots, s)
+		}
+	}
+	return p, nil
+}
+
+func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.cars[id]
+	if !ok {
+		return nil, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
+	}
+	view := webhook.VehicleView{Vehicle: v, Status: m.status[id]}
+	for _, k := range slices.SortedFunc(maps.Keys(m.slots), func(a, b webhook.SlotKey) int { return bytes.Compare(a.Webhook[:], b.Webhook[:]) }) {
+		if k.Vehicle == id {
+			w := *m.hooks[k.Webhook]
+			view.Slots = append(view.Slots, webhook.SlotView{Slot: m.slots[k], Webhook: &w})
+		}
+	}
+	if _, err := decide(view); err != nil { // a decision may be made more than once
+		return nil, err
+	}
+	d, err := decide(view)
+	if err != nil {
+		return nil, err
+	}
+	if m.refuse != nil {
+		return nil, m.refuse
+	}
+	m.commits++
+	m.status[id] = d.Status
+	var made []webhook.Delivery
+	for _, c := range d.Slots {
+		w := m.hooks[c.Slot.Webhook]
+		m.slots[c.Slot.SlotKey] = stored(c.Slot)
+		w.Firings.Collapsed += c.Collapsed
+		w.Firings.Skipped += c.Skipped
+		if c.Draft == nil {
+			continue
+		}
+		var did uuid.UUID
+		binary.BigEndian.PutUint64(did[8:], uint64(len(m.deliveries)+1))
+		x := webhook.Delivery{
+			ID: did, MessageID: did, Webhook: c.Slot.Webhook, Vehicle: id, EventName: c.Draft.EventName, Cause: c.Draft.Cause,
+			State: webhook.Waiting, Due: c.Draft.Due, CreatedAt: time.Now(), Bytes: len(c.Draft.Payload),
+		}
+		w.Firings.Produced++
+		w.Ledger.Count(webhook.Waiting)
+		m.deliveries = append(m.deliveries, x)
+		m.payloads[did] = c.Draft.Payload
+		made = append(made, x)
+	}
+	return made, nil
+}
+
+func (m *memory) RebaseSlots(_ context.Context, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, s := range m.slots {
+		if s.Due.IsZero() {
+			continue
+		}
+		if t, ok := due(webhook.SlotView{Slot: s, Webhook: m.hooks[k.Webhook]}, m.cars[k.Vehicle]); ok {
+			if m.refuse != nil {
+				return 0, m.refuse
+			}
+			s.Due = t
+			m.slots[k] = stored(s)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// setStatus parks or unparks the slots of a webhook as the data file does.
+func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.hooks[id]
+	before := w.Fires()
+	w.Status, w.Reason = st, why
+	for k, s := range m.slots {
+		if k.Webhook != id || w.Fires() == before {
+			continue
+		}
+		s.Due = time.Time{}
+		if w.Fires() {
+			s.Due, s.Cause = time.Now(), webhook.CauseFirst
+			if s.FiredAt.IsZero() {
+				s.Anchor = s.Due
+			}
+		}
+		m.slots[k] = stored(s)
+	}
+}
+
+// fleet is a source whose cars do as the test says.
+type fleet struct {
+	mu    sync.Mutex
+	plug  map[uuid.UUID]vehicle.Plug
+	took  map[uuid.UUID]time.Duration
+	fault func(id uuid.UUID, p vehicle.Path) *vehicle.Fault
+	calls []call
+	busy  map[uuid.UUID]int
+	most  int // calls in flight at a time
+	now   int
+	twice bool // two calls of one car in flight
+}
+
+type call struct {
+	car   uuid.UUID
+	paths vehicle.Paths
+	at    time.Time
+}
+
+func (f *fleet) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
+	f.mu.Lock()
+	f.calls = append(f.calls, call{ref.ID, paths, time.Now()})
+	f.busy[ref.ID]++
+	f.twice = f.twice || f.busy[ref.ID] > 1
+	f.now++
+	f.most = max(f.most, f.now)
+	took := f.took[ref.ID]
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.busy[ref.ID]--
+		f.now--
+		f.mu.Unlock()
+	}()
+	if took > 0 {
+		select {
+		case <-time.After(took):
+		case <-ctx.Done():
+			return vehicle.Snapshot{}, ctx.Err()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	s := vehicle.Snapshot{
+		Charge:   vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: now, Value: vehicle.Charge{State: vehicle.NotCharging, Plug: f.plug[ref.ID]}},
+		Battery:  vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: now, Value: vehicle.Battery{PercentRemaining: 0.5}},
+		Location: vehicle.Reading[vehicle.Location]{OK: true, FetchedAt: now},
+	}
+	for p := range paths.All() {
+		if f.fault != nil {
+			if bad := f.fault(ref.ID, p); bad != nil {
+				s.Fail(vehicle.PathsOf(p), bad, now)
+			}
+		}
+	}
+	return pick(s, paths), nil
+}
+
+func (f *fleet) set(id uuid.UUID, p vehicle.Plug) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plug[id] = p
+}
+
+func (f *fleet) failing(fault func(uuid.UUID, vehicle.Path) *vehicle.Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
+}
+
+func (f *fleet) count() (calls, paths uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.calls {
+		calls, paths = calls+1, paths+uint64(c.paths.Len())
+	}
+	return calls, paths
+}

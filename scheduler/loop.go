@@ -1,0 +1,187 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+const (
+	// page is how many due slots are looked at in one go.
+	page = 256
+	// maxBusy bounds the vehicles of a source that are being served at a time,
+	// most of them waiting for one of the source's places.
+	maxBusy = 1024
+)
+
+// Run serves due slots until ctx ends. Then it picks no more, lets reads in flight
+// finish and takes their results in, cuts short what has not finished after the
+// settings' Drain, and returns nil. It may be called once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	start, owed := true, true // a rebase is owed at the start
+	last := time.Now()
+	for ctx.Err() == nil {
+		now := time.Now()
+		if back := steppedBack(last, now); back > s.set.ClockBack {
+			s.event(zerolog.WarnLevel, "clock.back").Dur("by", back).Msg("the clock went back")
+			owed = true
+		}
+		last = now
+		s.turned.Store(now.UnixNano())
+		if owed && s.rebase(ctx, start, now) {
+			start, owed = false, false
+		}
+		wake := now.Add(s.set.MaxSleep)
+		if !owed && !s.full.Load() {
+			wake = s.turn(ctx, now)
+		}
+		s.sleep(ctx, wake)
+	}
+	s.drain()
+	return nil
+}
+
+// steppedBack returns how far the wall clock fell behind the time that passed.
+func steppedBack(last, now time.Time) time.Duration {
+	return stepped(now.Sub(last), now.Round(0).Sub(last.Round(0)))
+}
+
+// stepped takes the time that passed by the monotonic and by the wall clock. A
+// machine that slept shows as a step forward, which is none of our business.
+func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wall) }
+
+// rebase brings slots back that are due further ahead than their cadence, and at
+// the start puts them on the cadence that the configuration has now. It reports
+// false when the disk was full and it has to be done again.
+func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
+	ahead := 0
+	_, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
+		replanned := false
+		if start {
+			v.Due, replanned = s.rules.Replan(v, c, now)
+		}
+		due, moved := s.rules.Rebase(v, c, start, now)
+		if moved {
+			ahead++
+		}
+		return due, moved || replanned
+	})
+	if errors.Is(err, webhook.ErrNoSpace) {
+		s.noSpace(err)
+		return false
+	}
+	s.space()
+	if err != nil && ctx.Err() == nil {
+		s.event(zerolog.ErrorLevel, "clock.back").Err(err).Msg("slots not rebased")
+	}
+	if ahead > 0 {
+		s.event(zerolog.WarnLevel, "clock.back").Int("slots", ahead).Msg("slots due later than one cadence from now were brought back")
+	}
+	return true
+}
+
+// turn picks what is due of every source and returns when to look again.
+func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
+	wake := now.Add(s.set.MaxSleep)
+	for _, name := range s.names {
+		if next := s.pick(ctx, s.sources[name], now); !next.IsZero() && next.Before(wake) {
+			wake = next
+		}
+	}
+	return wake
+}
+
+// pick starts serving the vehicles of a source that have due slots and returns
+// when the next slot is due; zero when a kick will tell.
+func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.Time {
+	for ctx.Err() == nil {
+		p, err := s.store.Due(ctx, src.name, now, page, s.skip)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.event(zerolog.ErrorLevel, "read.fault").Str("source", src.name).Err(err).Msg("due queue not read")
+			}
+			return time.Time{}
+		}
+		if !s.start(ctx, src, p.Slots) {
+			return time.Time{} // the source is full; who leaves it kicks
+		}
+		if len(p.Slots) < page {
+			return p.Next
+		}
+	}
+	return time.Time{}
+}
+
+// skip passes over slots of vehicles that are being served, and notes that there
+// was something to pass over.
+func (s *Scheduler) skip(k webhook.SlotKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.cars[k.Vehicle]
+	if c == nil || !c.slots {
+		return false
+	}
+	c.missed = true
+	return true
+}
+
+// start serves the vehicles of due slots, one goroutine each; false means that the
+// source had no room for all.
+func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Slot) bool {
+	byCar := map[uuid.UUID][]webhook.Slot{}
+	var order []uuid.UUID
+	for _, slot := range slots {
+		if byCar[slot.Vehicle] == nil {
+			order = append(order, slot.Vehicle)
+		}
+		byCar[slot.Vehicle] = append(byCar[slot.Vehicle], slot)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range order {
+		if src.busy >= maxBusy {
+			return false
+		}
+		c := s.hold(id)
+		c.slots = true
+		src.busy++
+		due := byCar[id]
+		s.work.Go(func() { s.serve(ctx, src, c, due) })
+	}
+	return true
+}
+
+// sleep waits until the time, a kick or the end of ctx.
+func (s *Scheduler) sleep(ctx context.Context, until time.Time) {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.kick:
+	case <-ctx.Done():
+	}
+}
+
+// drain waits for what is in flight and cuts it short when it takes too long.
+func (s *Scheduler) drain() {
+	s.mu.Lock()
+	s.closed = true
+	close(s.closing)
+	s.mu.Unlock()
+	t := time.AfterFunc(s.set.Drain, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cut = true
+		for r := range s.reads {
+			r.cancel()
+		}
+	})
+	defer t.Stop()
+	s.work.Wait()
+}

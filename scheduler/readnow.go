@@ -1,0 +1,162 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// ErrClosing means that the daemon is stopping and reads nothing more.
+var ErrClosing = webhook.ErrStopping
+
+// ReadNow reads a vehicle for a caller, by the same poller and within the same
+// limits as due slots: one read in flight per vehicle, the source's pool, its
+// retry-after, and the freshness window, within which a reading is used again.
+// There is one try. The reading counts and is decided on as any other: a change
+// of the plug leads to deliveries.
+//
+// The faults of paths are in the snapshot; while the source may not be asked it
+// is the source's last answer, with the time left as RetryAfter. An error means
+// that there is no reading: [webhook.ErrNotFound], [webhook.ErrNoSpace],
+// [ErrClosing], a *webhook.Invalid for no paths, or ctx's. A read that has begun
+// goes on without the caller and is taken in.
+func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error) {
+	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
+		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
+	}
+	v, err := s.store.Vehicle(ctx, vehicleID)
+	if err != nil {
+		return vehicle.Snapshot{}, err
+	}
+	src := s.sources[v.Source]
+	if src == nil {
+		return vehicle.Snapshot{}, fmt.Errorf("vehicle %s: %w: its source %q is not configured", v.ID, webhook.ErrConflict, v.Source)
+	}
+	if s.full.Load() {
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, webhook.ErrNoSpace)
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
+	}
+	c := s.hold(v.ID)
+	s.work.Add(1)
+	s.mu.Unlock()
+
+	type answer struct {
+		snapshot vehicle.Snapshot
+		err      error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		defer s.work.Done()
+		snap, err := s.callersRead(ctx, src, c, v, paths)
+		s.mu.Lock()
+		s.drop(v.ID, c)
+		s.mu.Unlock()
+		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+			// Nobody is left to be told.
+			s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", v.ID).Err(err).Msg("a caller's read was not taken in")
+		}
+		done <- answer{snap, err}
+	}()
+	select {
+	case a := <-done:
+		return a.snapshot, a.err
+	case <-ctx.Done():
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, ctx.Err())
+	}
+}
+
+func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehicle.Vehicle, paths vehicle.Paths) (vehicle.Snapshot, error) {
+	none := func(err error) (vehicle.Snapshot, error) {
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, err)
+	}
+	wctx, stop := s.untilClosing(ctx)
+	defer stop()
+	ended := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return ErrClosing
+	}
+	if !c.take(wctx) {
+		return none(ended())
+	}
+	defer c.give()
+	// What a slot's read brought while this one waited is used.
+	st, err := s.store.VehicleStatus(ctx, v.ID)
+	if err != nil {
+		return none(err)
+	}
+	now := time.Now()
+	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, now, s.set.Freshness)}
+	need := paths &^ rd.Fresh
+	refused := func(now time.Time) bool {
+		until, why := s.gate(src, st, &rd, now)
+		if why == nil {
+			return false
+		}
+		left := *why
+		left.RetryAfter = until.Sub(now)
+		rd.Got.Fail(need, &left, now)
+		return true
+	}
+	if need == 0 || refused(now) {
+		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	}
+	if !src.place(wctx) {
+		return none(ended())
+	}
+	if refused(time.Now()) { // the source was paused meanwhile
+		src.leave()
+		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	}
+	answered := s.call(ctx, src, v, need, &rd)
+	src.leave()
+	if err := s.commit(ctx, v, rd); err != nil {
+		return none(err)
+	}
+	if !answered {
+		return none(ErrClosing)
+	}
+	return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+}
+
+// untilClosing derives a context that also ends when the scheduler is closing.
+func (s *Scheduler) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
+	wctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	s.work.Go(func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-done:
+		}
+	})
+	return wctx, func() { close(done); cancel() }
+}
+
+// pick returns the snapshot with only the given paths.
+func pick(s vehicle.Snapshot, paths vehicle.Paths) vehicle.Snapshot {
+	out := vehicle.Snapshot{RequestID: s.RequestID}
+	if paths.Has(vehicle.PathCharge) {
+		out.Charge = s.Charge
+	}
+	if paths.Has(vehicle.PathBattery) {
+		out.Battery = s.Battery
+	}
+	if paths.Has(vehicle.PathLocation) {
+		out.Location = s.Location
+	}
+	return out
+}

@@ -1,0 +1,100 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+func TestReadNow(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		w.sim.took[car] = 30 * time.Second
+		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.until(10 * time.Second)
+		// A caller waits for the read in flight and takes its answer.
+		s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathBattery))
+		if err != nil || !s.Battery.OK || s.Charge.Asked() || time.Since(w.t0) != 30*time.Second {
+			t.Errorf("%+v, %v after %s", s, err, time.Since(w.t0))
+		}
+		w.until(20 * time.Minute)
+		// A change that a caller sees in part: the rest is read and delivered at once.
+		w.sim.took[car] = 0
+		w.sim.set(car, vehicle.PluggedIn)
+		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil || s.Charge.Value.Plug != vehicle.PluggedIn || s.Battery.Asked() {
+			t.Errorf("%+v, %v", s, err)
+		}
+		w.until(30 * time.Minute)
+		w.wantCalls(w.sim, car, "0s "+all, "20m0s /charge", "20m0s /battery /location")
+		w.wantMade(car, "30s first", "20m0s change")
+		// One that a caller sees in full needs no further read; inside the gap it
+		// waits for the gap's end.
+		w.sim.set(car, vehicle.Unplugged)
+		_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+		w.until(30*time.Minute + 20*time.Second)
+		w.sim.set(car, vehicle.PluggedIn)
+		_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths) // fresh: not asked again
+		w.until(2 * time.Hour)
+		w.wantCalls(w.sim, car, "0s "+all, "20m0s /charge", "20m0s /battery /location", "30m0s "+all, "1h30m0s "+all, "2h0m0s "+all)
+		w.wantMade(car, "30s first", "20m0s change", "30m0s change", "1h30m0s change", "2h0m0s grid")
+		w.wantCounted(w.sim)
+	})
+}
+
+func TestChangeInsideTheGap(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.o.Settings.Freshness = time.Second
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), car)
+		for i, p := range []vehicle.Plug{vehicle.PluggedIn, vehicle.Unplugged, vehicle.PluggedIn} { // a loose plug
+			w.until(time.Duration(i+1) * 10 * time.Second)
+			w.sim.set(car, p)
+			_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+		}
+		w.until(31 * time.Minute)
+		// One delivery at the end of the gap; the grid counts from the last change.
+		w.wantMade(car, "0s first", "1m0s change", "30m30s grid")
+		w.wantCounted(w.sim)
+	})
+}
+
+func TestReadNowRefuses(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car, stray := w.car("sim", vehicle.Unplugged), w.car("gone", vehicle.Unplugged)
+		ctx := w.t.Context()
+		var bad *webhook.Invalid
+		if _, err := w.s.ReadNow(ctx, car, 0); !errors.As(err, &bad) {
+			t.Errorf("no paths: %v", err)
+		}
+		if _, err := w.s.ReadNow(ctx, uuid.New(), vehicle.AllPaths); !errors.Is(err, webhook.ErrNotFound) {
+			t.Errorf("unknown vehicle: %v", err)
+		}
+		if _, err := w.s.ReadNow(ctx, stray, vehicle.AllPaths); !errors.Is(err, webhook.ErrConflict) {
+			t.Errorf("unknown source: %v", err)
+		}
+		// A caller who leaves: the read goes on, counts, and is taken in.
+		w.sim.took[car] = 10 * time.Second
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := w.s.ReadNow(short, car, vehicle.AllPaths); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller who left: %v", err)
+		}
+		w.until(time.Minute)
+		if st := w.statusOf(car); st.Reads != 1 || st.State != vehicle.StateUnplugged {
+			t.Errorf("status %+v", st)
+		}
+		w.stop()
+		if _, err := w.s.ReadNow(ctx, car, vehicle.AllPaths); !errors.Is(err, ErrClosing) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}

@@ -1,0 +1,291 @@
+// Package scheduler decides when a vehicle is read and what its reading leads to.
+//
+// One loop sleeps until the head of the due queue, a kick or half a minute, and
+// picks due slots. Slots of one vehicle are served by one read; a bounded pool per
+// source makes the reads, so that a slow one holds up neither another source nor
+// another vehicle. What a read leads to is decided by package cadence, inside the
+// transaction that commits it. Until then a slot stays due: after a crash it
+// simply is due again.
+//
+// It guarantees:
+//   - at most one read in flight per vehicle, whoever asked for it;
+//   - a firing yields exactly one delivery per subscription, and firings that were
+//     missed collapse into one;
+//   - every call of a source is counted once in the vehicle's status, in the
+//     transaction that takes its result;
+//   - a retry-after is never undercut, across slots and restarts too;
+//   - goroutines are bounded, and none outlives Run or the call that made it.
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/payload"
+)
+
+// Store is what the scheduler needs of the data file.
+type Store interface {
+	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
+	// VehicleStatus returns the zero Status for a vehicle that was never read.
+	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
+	Subscribe(ctx context.Context, key webhook.SlotKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error)) (webhook.Subscription, bool, error)
+	Unsubscribe(ctx context.Context, key webhook.SlotKey) (bool, error)
+	// Due returns the slots of a source that are due at now, oldest first.
+	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error)
+	// CompleteRead runs decide in one transaction and commits what it decided.
+	CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error)
+	// RebaseSlots offers every slot that is not parked and moves those for which
+	// due returns true.
+	RebaseSlots(ctx context.Context, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (int, error)
+}
+
+// SourceConfig is a source and how many reads it stands at a time.
+type SourceConfig struct {
+	Source vehicle.Source
+	// MaxReads bounds the reads in flight; 0 is 8.
+	MaxReads int
+}
+
+// Settings are the numbers of the scheduler. A zero duration or count takes the
+// default; FirstDelivery is taken as it is.
+type Settings struct {
+	// FirstDelivery sends the first delivery at once on subscribing.
+	FirstDelivery bool
+	// Gap is the least time between two deliveries of a subscription, 60 s.
+	Gap time.Duration
+	// Freshness is how young a reading must be to be used again, 60 s.
+	Freshness time.Duration
+	// UnknownAfter is how long an unknown plug keeps the last state, 24 h.
+	UnknownAfter time.Duration
+	// SlotTries and SlotTime bound the tries for one slot, 3 and 2 min. A try
+	// that has begun is not cut short.
+	SlotTries int
+	SlotTime  time.Duration
+	// Backoff is the wait before the second try, 2 s; it grows five-fold.
+	Backoff time.Duration
+	// ReadTime is how long one call of a source may take, 310 s.
+	ReadTime time.Duration
+	// SourcePause is how long a source rests after a rate limit of the whole
+	// application that names no time, 60 s.
+	SourcePause time.Duration
+	// MaxSleep is the longest the loop sleeps before it looks at the clock, 30 s.
+	MaxSleep time.Duration
+	// ClockBack is how far the clock must go back to be noticed, 1 min.
+	ClockBack time.Duration
+	// Drain is how long reads in flight may go on after Run's context ended
+	// before they are cut short, 20 s.
+	Drain time.Duration
+}
+
+// Defaults returns the settings of product.md, the first delivery at once.
+func Defaults() Settings { return Settings{FirstDelivery: true}.filled() }
+
+func (s Settings) filled() Settings {
+	fill := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	fill(&s.Gap, time.Minute)
+	fill(&s.Freshness, time.Minute)
+	fill(&s.UnknownAfter, 24*time.Hour)
+	fill(&s.SlotTime, 2*time.Minute)
+	fill(&s.Backoff, 2*time.Second)
+	fill(&s.ReadTime, 310*time.Second)
+	fill(&s.SourcePause, time.Minute)
+	fill(&s.MaxSleep, 30*time.Second)
+	fill(&s.ClockBack, time.Minute)
+	fill(&s.Drain, 20*time.Second)
+	if s.SlotTries <= 0 {
+		s.SlotTries = 3
+	}
+	return s
+}
+
+// Options make a Scheduler.
+type Options struct {
+	Store Store
+	// Sources are the configured sources by name.
+	Sources map[string]SourceConfig
+	Policy  cadence.Policy
+	// Settings are the numbers; the zero value is the defaults without a first
+	// delivery.
+	Settings Settings
+	// UnitSystem of the payloads, payload.Metric or payload.Imperial; empty is
+	// metric.
+	UnitSystem string
+	// Compose makes a payload's bytes; nil is payload.Compose.
+	Compose func(payload.Event) ([]byte, error)
+	// Produced is told of deliveries after their commit; it must not block. It
+	// may be nil.
+	Produced func([]webhook.Delivery)
+	Log      zerolog.Logger
+}
+
+// Scheduler owns the due loop, the poller, and subscribing.
+type Scheduler struct {
+	store    Store
+	rules    cadence.Rules
+	set      Settings
+	compose  func(payload.Event) ([]byte, error)
+	produced func([]webhook.Delivery)
+	units    string
+	log      zerolog.Logger
+
+	sources map[string]*source
+	names   []string // of sources, sorted
+
+	kick   chan struct{}
+	turned atomic.Int64 // when the loop last turned, unix nanoseconds
+	full   atomic.Bool  // the disk is full: nothing is read
+
+	mu      sync.Mutex
+	cars    map[uuid.UUID]*car
+	reads   map[*read]struct{}
+	closing chan struct{} // closed when Run's context ended
+	closed  bool
+	cut     bool // reads were cut short
+	work    sync.WaitGroup
+}
+
+// New returns a scheduler ready to Run. It refuses an invalid default cadence or
+// unit system, and a source that is none.
+func New(o Options) (*Scheduler, error) {
+	policy, err := o.Policy.Ready()
+	if err != nil {
+		return nil, err
+	}
+	switch o.UnitSystem {
+	case "", payload.Metric, payload.Imperial:
+	default:
+		return nil, &webhook.Invalid{Field: "unit_system", Value: o.UnitSystem, Allowed: "metric or imperial"}
+	}
+	set := o.Settings.filled()
+	s := &Scheduler{
+		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, units: o.UnitSystem, log: o.Log,
+		rules: cadence.Rules{
+			Policy: policy, FirstDelivery: set.FirstDelivery, Gap: set.Gap,
+			UnknownAfter: set.UnknownAfter, ClockBack: set.ClockBack,
+		},
+		sources: map[string]*source{},
+		kick:    make(chan struct{}, 1),
+		cars:    map[uuid.UUID]*car{},
+		reads:   map[*read]struct{}{},
+		closing: make(chan struct{}),
+	}
+	if s.compose == nil {
+		s.compose = payload.Compose
+	}
+	for name, c := range o.Sources {
+		if c.Source == nil {
+			return nil, fmt.Errorf("source %s: none given", name)
+		}
+		limit := c.MaxReads
+		if limit <= 0 {
+			limit = 8
+		}
+		s.sources[name] = &source{name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit))}
+		s.names = append(s.names, name)
+	}
+	sort.Strings(s.names)
+	return s, nil
+}
+
+// Subscribe puts a vehicle on a webhook, with a grid that counts from at; zero is
+// now. The first delivery is due at that moment. It is idempotent: an existing
+// subscription comes back with created false, its schedule as it was. Subscribing
+// to a webhook that does not fire succeeds and waits. Unknown ids are
+// [webhook.ErrNotFound].
+func (s *Scheduler) Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, at time.Time) (webhook.Subscription, bool, error) {
+	now := time.Now()
+	if at.IsZero() {
+		at = now
+	}
+	key := webhook.SlotKey{Webhook: webhookID, Vehicle: vehicleID}
+	sub, created, err := s.store.Subscribe(ctx, key, func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Slot, error) {
+		return s.rules.First(w, v, st, at, now), nil
+	})
+	if err != nil {
+		return sub, created, fmt.Errorf("subscribe vehicle %s to webhook %s: %w", vehicleID, webhookID, err)
+	}
+	if created {
+		s.event(zerolog.InfoLevel, "subscription.added").Stringer("webhook", webhookID).Stringer("vehicle", vehicleID).
+			Time("anchor", at).Msg("vehicle subscribed")
+		s.Kick()
+	}
+	return sub, created, nil
+}
+
+// Unsubscribe takes a vehicle off a webhook and reports whether it was on it. What
+// was produced stays.
+func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (bool, error) {
+	removed, err := s.store.Unsubscribe(ctx, webhook.SlotKey{Webhook: webhookID, Vehicle: vehicleID})
+	if err != nil {
+		return removed, fmt.Errorf("unsubscribe vehicle %s from webhook %s: %w", vehicleID, webhookID, err)
+	}
+	if removed {
+		s.event(zerolog.InfoLevel, "subscription.removed").Stringer("webhook", webhookID).Stringer("vehicle", vehicleID).
+			Msg("vehicle unsubscribed")
+	}
+	return removed, nil
+}
+
+// Replan puts the slots of a webhook on the points of its cadence after that was
+// set anew, and returns how many moved; the nil id is every webhook. The grid's
+// anchor stays. Without it the new cadence counts from the next firing.
+func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
+	now := time.Now()
+	n, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
+		if webhookID != uuid.Nil && v.SlotKey.Webhook != webhookID {
+			return time.Time{}, false
+		}
+		return s.rules.Replan(v, c, now)
+	})
+	if err != nil {
+		return n, fmt.Errorf("plan the slots of webhook %s anew: %w", webhookID, err)
+	}
+	s.Kick()
+	return n, nil
+}
+
+// Forget drops what is kept in memory of a vehicle that was disconnected; a wait
+// for its next try ends. A read in flight ends by itself and leaves nothing.
+func (s *Scheduler) Forget(vehicleID uuid.UUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.cars[vehicleID]; c != nil && !c.forgotten {
+		c.forgotten = true
+		close(c.gone)
+	}
+}
+
+// Kick makes the loop look at the due queue now. It never blocks.
+func (s *Scheduler) Kick() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Alive reports whether the loop has turned within twice its longest sleep.
+func (s *Scheduler) Alive(now time.Time) bool {
+	last := s.turned.Load()
+	return last != 0 && now.Sub(time.Unix(0, last)) <= 2*s.set.MaxSleep
+}
+
+// event starts a log line of the closed vocabulary.
+func (s *Scheduler) event(level zerolog.Level, name string) *zerolog.Event {
+	return s.log.WithLevel(level).Str("event", name) //nolint:zerologlint // the caller sends it
+}

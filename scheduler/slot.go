@@ -1,0 +1,119 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// serve deals with the due slots of one vehicle and lets the loop know. After an
+// error that does not pass by itself the vehicle rests for a while, so that a
+// slot that stays due does not have its source asked again and again.
+func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.Slot) {
+	id := due[0].Vehicle
+	if c.take(ctx) {
+		err := s.slot(ctx, src, c, due)
+		c.give()
+		if err != nil && !errors.Is(err, context.Canceled) {
+			if !errors.Is(err, webhook.ErrNotFound) {
+				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due slots not served")
+			}
+			c.wait(ctx, time.Now().Add(s.set.MaxSleep))
+		}
+	}
+	s.mu.Lock()
+	again := c.missed || src.busy >= maxBusy
+	c.slots, c.missed = false, false
+	src.busy--
+	s.drop(id, c)
+	s.mu.Unlock()
+	if again {
+		s.Kick()
+	}
+}
+
+// slot reads a vehicle for its due slots, with tries, and commits the outcome.
+func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.Slot) error {
+	id := due[0].Vehicle
+	v, err := s.store.Vehicle(ctx, id)
+	if err != nil {
+		return err
+	}
+	st, err := s.store.VehicleStatus(ctx, id)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if s.rules.Held(due, start) {
+		return s.commit(ctx, v, cadence.Read{})
+	}
+	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness)}
+	if s.tries(ctx, src, c, v, st, &rd, start) {
+		rd.Slot = true
+	} else if rd.Calls == 0 {
+		return nil // cut short before anything was asked: still due
+	}
+	return s.commit(ctx, v, rd)
+}
+
+// tries asks for the paths that are not fresh until each has a value or a fault
+// that stands, for at most the slot's tries and time. It reports false when it
+// was cut short.
+func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, rd *cadence.Read, start time.Time) bool {
+	need := vehicle.AllPaths &^ rd.Fresh
+	pause := s.set.Backoff
+	var next time.Time
+	for try := 0; need != 0 && try < s.set.SlotTries; {
+		now := time.Now()
+		at, why := s.gate(src, st, rd, now)
+		if next.After(at) {
+			at = next
+		}
+		if at.After(start.Add(s.set.SlotTime)) {
+			if try == 0 {
+				rd.Held = why
+			}
+			return true
+		}
+		if at.After(now) {
+			if !c.wait(ctx, at) {
+				return false
+			}
+			continue // the gate may have moved meanwhile
+		}
+		if !src.place(ctx) {
+			return false
+		}
+		now = time.Now()
+		if at, _ := s.gate(src, st, rd, now); at.After(now) {
+			src.leave()
+			continue
+		}
+		if try == 0 {
+			start = now // waiting for a place is not the slot's time
+		} else if now.After(start.Add(s.set.SlotTime)) {
+			src.leave()
+			return true
+		}
+		answered := s.call(ctx, src, v, need, rd)
+		src.leave()
+		if !answered {
+			return false
+		}
+		try++
+		for p := range need.All() {
+			if f := rd.Got.Fault(p); f == nil || !f.Temporary() {
+				need &^= vehicle.PathsOf(p)
+			}
+		}
+		next = time.Now().Add(pause)
+		pause *= 5
+	}
+	return true
+}

@@ -1,0 +1,124 @@
+package scheduler
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"plugbeat/vehicle"
+)
+
+// source is a configured source with its pool and what it said last.
+type source struct {
+	name   string
+	from   vehicle.Source
+	limit  int
+	places *semaphore.Weighted // reads in flight
+	busy   int                 // vehicles whose due slots are being served; Scheduler.mu
+
+	mu        sync.Mutex
+	inFlight  int
+	reads     uint64
+	pathReads uint64
+	faults    uint64
+	notBefore time.Time
+	why       *vehicle.Fault
+	lastOK    time.Time
+	lastFault string
+	faultAt   time.Time
+}
+
+// SourceStatus tells of a source since the start of the process.
+type SourceStatus struct {
+	Name     string
+	MaxReads int
+	// InFlight is how many calls have not returned.
+	InFlight int
+	// Reads and PathReads count calls and the paths asked for in them; Faults
+	// counts paths that came back without a value.
+	Reads, PathReads, Faults uint64
+	// NotBefore is when the source may be asked again after a rate limit of the
+	// whole application; zero when it may be asked now.
+	NotBefore time.Time
+	// LastOK is when a read last brought a value; LastFault is the text of the
+	// newest fault, at LastFaultAt. Zero and empty before the first.
+	LastOK      time.Time
+	LastFault   string
+	LastFaultAt time.Time
+}
+
+// Sources returns the sources by name.
+func (s *Scheduler) Sources() []SourceStatus {
+	now := time.Now()
+	list := make([]SourceStatus, 0, len(s.names))
+	for _, name := range s.names {
+		src := s.sources[name]
+		src.mu.Lock()
+		st := SourceStatus{
+			Name: name, MaxReads: src.limit, InFlight: src.inFlight,
+			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
+			LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+		}
+		if src.notBefore.After(now) {
+			st.NotBefore = src.notBefore
+		}
+		src.mu.Unlock()
+		list = append(list, st)
+	}
+	return list
+}
+
+// paused returns until when the whole source rests and why; nil when it does not.
+func (src *source) paused(now time.Time) (time.Time, *vehicle.Fault) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if src.why == nil || !src.notBefore.After(now) {
+		return time.Time{}, nil
+	}
+	// A clock that went back does not prolong the rest.
+	if most := now.Add(src.why.RetryAfter); src.notBefore.After(most) {
+		src.notBefore = most
+	}
+	return src.notBefore, src.why
+}
+
+// pause makes the whole source rest and reports whether that is news.
+func (src *source) pause(until time.Time, why *vehicle.Fault) bool {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if !until.After(src.notBefore) {
+		return false
+	}
+	src.notBefore, src.why = until, why
+	return true
+}
+
+// begin and end account for one call.
+func (src *source) begin(paths vehicle.Paths) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	src.inFlight++
+	src.reads++
+	src.pathReads += uint64(paths.Len())
+}
+
+func (src *source) end(got vehicle.Snapshot, at time.Time) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	src.inFlight--
+	for p := range got.Asked().All() {
+		if f := got.Fault(p); f != nil {
+			src.faults++
+			src.lastFault, src.faultAt = f.Error(), at
+		} else {
+			src.lastOK = at
+		}
+	}
+}
+
+// place takes one of the source's places, or reports that ctx ended first.
+func (src *source) place(ctx context.Context) bool { return src.places.Acquire(ctx, 1) == nil }
+
+func (src *source) leave() { src.places.Release(1) }
