@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/app"
+	"plugbeat/config"
+	"plugbeat/webhook/api"
+)
+
+// checked is the JSON of check. The API's problems keep their parts; a file that
+// was opened here has them in one text.
+type checked struct {
+	Checked  string   `json:"checked"` // the file, or the daemon's socket
+	Sound    bool     `json:"sound"`
+	Problems []string `json:"problems"`
+}
+
+func (s *shell) checkCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "check",
+		Usage:     "check a data file: every record, every index both ways, every ledger",
+		ArgsUsage: "[FILE]",
+		Description: `Without FILE a running daemon is asked to check a copy of its data; where none runs, the data
+file of the config is opened, read only. Exit code 1 means that problems were found.`,
+		Flags: append([]ucli.Flag{
+			&ucli.StringFlag{Name: "data", Usage: "check this `FILE`, as the argument does"},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat check
+plugbeat check ./copy-of/plugbeat.db`),
+		Action: s.check,
+	}
+}
+
+func (s *shell) check(c *ucli.Context) error {
+	if err := wantArgs(c, 0, 1); err != nil {
+		return err
+	}
+	file := c.Args().First()
+	if d := c.String("data"); d != "" {
+		if file != "" && file != d {
+			return &usageError{msg: "check takes one file: an argument or --data, not both"}
+		}
+		file = d
+	}
+	if file != "" {
+		return s.checkFile(c, file)
+	}
+	path, from, err := s.socket(c)
+	if err != nil {
+		return err
+	}
+	a := api.Dial(path)
+	defer a.Close()
+	r, err := a.Check(c.Context)
+	if errors.Is(err, api.ErrNoDaemon) {
+		if cfgFile, _ := s.configPath(c); cfgFile != "" && c.String("socket") == "" {
+			cfg, err := config.Load(cfgFile)
+			if err != nil {
+				return loadError(cfgFile, err)
+			}
+			return s.checkFile(c, cfg.DataFile())
+		}
+	}
+	if err != nil {
+		return s.explain(err, path, from)
+	}
+	out := checked{Checked: path, Sound: len(r.Problems) == 0, Problems: []string{}}
+	for _, p := range r.Problems {
+		out.Problems = append(out.Problems, fmt.Sprintf("%s %s: %s", p.Bucket, p.Key, p.Text))
+	}
+	return s.showCheck(c, out, fmt.Sprintf("a copy of the running daemon's data, %s in %s", size(r.Bytes), took(r.Duration)))
+}
+
+func (s *shell) checkFile(c *ucli.Context, file string) error {
+	problems, err := app.CheckFile(file)
+	if _, missing := os.Stat(file); err != nil && missing == nil {
+		return hint(err, "if a daemon has it open, that one checks a copy: plugbeat check, without a file")
+	}
+	if err != nil {
+		return hint(err, "data files are named plugbeat.db, in the config's data_dir")
+	}
+	return s.showCheck(c, checked{Checked: file, Sound: len(problems) == 0, Problems: append([]string{}, problems...)}, file)
+}
+
+func (s *shell) showCheck(c *ucli.Context, r checked, what string) error {
+	err := s.print(c, r, func(p *page) {
+		if r.Sound {
+			p.line("sound: %s", clean(what))
+			return
+		}
+		p.line("%s in %s", count(len(r.Problems), "problem"), clean(what))
+		for _, t := range r.Problems {
+			p.line("  %s", clean(t))
+		}
+		p.line("keep a copy of the file; restore a backup, or report the problems with the copy's check")
+	})
+	if err == nil && !r.Sound {
+		return &silent{errors.New("problems found")}
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"plugbeat": func() {
+			b := ReadBuild("1.2.3")
+			os.Exit(Run(context.Background(), b, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+// TestScripts runs the command lines that need no daemon, as processes.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PLUGBEAT_CONFIG", "")
+			e.Setenv("PLUGBEAT_SOCKET", "")
+			return nil
+		},
+	})
+}
+
+// noon is the moment at which tests look at the clock.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// result is what one command line did.
+type result struct {
+	code     int
+	out, err string
+}
+
+// session is a command line's surroundings in a test.
+type session struct {
+	socket string
+	tty    bool
+	stdin  string
+	env    map[string]string
+}
+
+func (x session) run(t *testing.T, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	s := &shell{
+		build: Build{Version: "1.2.3", Go: "go1.26", Platform: "linux/amd64"},
+		in:    strings.NewReader(x.stdin), out: &out, err: &errs, inTTY: x.tty, outTTY: x.tty, errTTY: x.tty,
+		now:        func() time.Time { return noon },
+		env:        func(name string) string { return x.env[name] },
+		defaultCfg: filepath.Join(t.TempDir(), "none.yaml"),
+		defaultSoc: x.socket,
+	}
+	code := s.run(t.Context(), args)
+	return result{code, out.String(), errs.String()}
+}
+
+// golden compares got with a file under testdata, or writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; write it with: go test ./cli -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// daemon is a stand-in for a running daemon: it answers on a real unix socket
+// what a test gave it and remembers what it was asked.
+type daemon struct {
+	socket string
+	mux    *http.ServeMux
+
+	mu    sync.Mutex
+	asked []string // method, path with query, body
+	last  []byte   // the body of the last answer
+}
+
+func newDaemon(t *testing.T) *daemon {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pb") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &daemon{socket: filepath.Join(dir, "s"), mux: http.NewServeMux()}
+	l, err := net.Listen("unix", d.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		d.mu.Lock()
+		d.asked = append(d.asked, fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), body))
+		d.mu.Unlock()
+		d.mux.ServeHTTP(w, r)
+	}))
+	_ = srv.Listener.Close()
+	srv.Listener = l
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return d
+}
+
+// on answers a pattern of http.ServeMux, below /api/v1, with v as JSON.
+func (d *daemon) on(method, path string, v any) *daemon {
+	return d.fail(method, path, http.StatusOK, v)
+}
+
+// fail answers with a status of its own.
+func (d *daemon) fail(method, path string, status int, v any) *daemon {
+	d.mux.HandleFunc(method+" /api/v1"+path, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		b, _ := json.Marshal(v)
+		d.mu.Lock()
+		d.last = b
+		d.mu.Unlock()
+		_, _ = w.Write(b)
+	})
+	return d
+}
+
+// answered returns the body of the last answer.
+func (d *daemon) answered() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
+func (d *daemon) wasAsked(t *testing.T, want ...string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Equal(d.asked, want) {
+		t.Errorf("asked:\n got %q\nwant %q", d.asked, want)
+	}
+	d.asked = nil
+}
+
+func refusal(code api.Code, message, hint string) api.Envelope {
+	return api.Envelope{Error: &api.Error{Code: code, Message: message, Hint: hint}}
+}
+
+// The things a test's daemon knows.
+var (
+	hookID  = uuid.MustParse("7d5f1c1e-3c52-4c5e-9a55-3f1d2c4b5a69")
+	deadID  = uuid.MustParse("9b1c7e2a-0f7d-4e6e-8a51-1f1d2c4b5a70")
+	carID   = uuid.MustParse("36ab27d0-fd9d-4455-823a-ce30af709ffc")
+	otherID = uuid.MustParse("cf6a1b70-2f65-4c0f-8d30-9f0e5a4c2b11")
+	sentID  = uuid.MustParse("0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e")
+	waitID  = uuid.MustParse("0198c2a4-8f3e-7c51-9d0e-5b6f1a2c3d4f")
+)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+func in(d time.Duration) time.Time  { return noon.Add(d) }
+
+func healthyHook() webhook.Webhook {
+	return webhook.Webhook{
+		ID: hookID, Name: "fleet", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth,
+		Cadence: webhook.Cadence{PluggedIn: "15m"}, CreatedAt: ago(50 * time.Hour), Status: webhook.Active, StatusSince: ago(49 * time.Hour), VerifiedAt: ago(49 * time.Hour),
+		Health: webhook.Health{LastAttempt: ago(4 * time.Minute), LastSuccess: ago(4 * time.Minute), LastAnswer: "an old failure"},
+		Ledger: webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, Firings: webhook.Firings{Produced: 121, Collapsed: 3},
+	}
+}
+
+func failingHook() webhook.Webhook {
+	return webhook.Webhook{
+		ID: deadID, Name: "old app", Type: webhook.TypeDynamic, CallbackURI: "http://10.0.0.7:9000/cb", Signing: webhook.SignSmartcar, AllowPrivate: true,
+		CreatedAt: ago(90 * 24 * time.Hour), Status: webhook.Active, StatusSince: ago(90 * 24 * time.Hour), VerifiedAt: ago(90 * 24 * time.Hour),
+		Health: webhook.Health{FailingSince: ago(22 * time.Minute), Rung: 3, NextTrial: in(4 * time.Minute), LastAttempt: ago(17 * time.Minute), LastSuccess: ago(time.Hour),
+			LastAnswer: "connect: connection refused; is the receiver running?", NextChallenge: in(13 * time.Minute)},
+		Ledger: webhook.Ledger{Produced: 40, Delivered: 31, Cancelled: 2}, Firings: webhook.Firings{Produced: 40},
+	}
+}
+
+func cars() []api.VehicleView {
+	rangeKm := 210.4
+	return []api.VehicleView{
+		{
+			Vehicle: vehicle.Vehicle{ID: carID, Source: "simulator", Native: "car-1", Make: "TESLA", Model: "Model 3", Year: 2022, Mode: vehicle.ModeSimulated, ConnectedAt: ago(60 * time.Hour)},
+			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: ago(40 * time.Minute), Since: ago(40 * time.Minute), SeenAt: ago(4 * time.Minute), ReadAt: ago(4 * time.Minute), Reads: 122, PathReads: 366,
+				Last: vehicle.Snapshot{
+					Charge:   vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}, DataAge: ago(5 * time.Minute), FetchedAt: ago(4 * time.Minute)},
+					Battery:  vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.62, RangeKm: &rangeKm}, FetchedAt: ago(4 * time.Minute)},
+					Location: vehicle.Reading[vehicle.Location]{OK: true, Value: vehicle.Location{Latitude: 52.52, Longitude: 13.405}, FetchedAt: ago(4 * time.Minute)},
+				}},
+		},
+		{
+			Vehicle: vehicle.Vehicle{ID: otherID, Source: "simulator", Native: "car-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated, ConnectedAt: ago(60 * time.Hour), Permissions: []string{"read_charge"}},
+			Status: vehicle.Status{State: vehicle.StateUnknown, Restricted: true, ReadAt: ago(31 * time.Minute), Reads: 2, PathReads: 6, NotBefore: in(10 * time.Minute),
+				NotBeforeFault: &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Description: "slow down"},
+				Last: vehicle.Snapshot{
+					Charge:  vehicle.Reading[vehicle.Charge]{Fault: &vehicle.Fault{Type: vehicle.TypePermission, Description: "the owner granted no access"}, FetchedAt: ago(31 * time.Minute)},
+					Battery: vehicle.Reading[vehicle.Battery]{Fault: &vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE"}, FetchedAt: ago(31 * time.Minute)},
+				}},
+		},
+	}
+}
+
+func subscriptions() []api.SubscriptionView {
+	slot := func(v uuid.UUID, st vehicle.State) webhook.Slot {
+		return webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v}, Source: "simulator", Due: in(11 * time.Minute), Anchor: ago(time.Hour), State: st, FiredAt: ago(4 * time.Minute)}
+	}
+	parked := slot(otherID, vehicle.StateUnknown)
+	parked.Due, parked.FiredAt = time.Time{}, time.Time{}
+	return []api.SubscriptionView{
+		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active},
+		{Slot: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, Parked: true},
+	}
+}
+
+func deliveries() []webhook.Delivery {
+	base := webhook.Delivery{Webhook: hookID, Vehicle: carID, EventName: "dynamic", Bytes: 1204}
+	sent, wait, dead := base, base, base
+	sent.ID, sent.MessageID, sent.State, sent.Cause, sent.Due, sent.CreatedAt, sent.FinishedAt, sent.Attempts =
+		sentID, sentID, webhook.Delivered, webhook.CauseFirst, ago(time.Hour), ago(time.Hour-2*time.Second), ago(time.Hour-3*time.Second), 1
+	wait.ID, wait.MessageID, wait.State, wait.Cause, wait.Due, wait.CreatedAt, wait.Attempts, wait.NextAttempt, wait.LastAnswer =
+		waitID, waitID, webhook.Waiting, webhook.CauseChange, ago(6*time.Minute), ago(6*time.Minute), 2, in(4*time.Minute), "500 Internal Server Error"
+	dead.ID, dead.MessageID, dead.State, dead.CreatedAt, dead.FinishedAt, dead.Attempts, dead.FinalText =
+		uuid.MustParse("0198c2a4-6f3e-7c51-9d0e-5b6f1a2c3d4d"), waitID, webhook.Dead, ago(3*time.Hour), ago(3*time.Hour), 1, "413: our payload was 1 204 bytes; raise the receiver's limit"
+	return []webhook.Delivery{wait, sent, dead}
+}

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func (s *shell) deliveryCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "delivery",
+		Usage: "look at what was sent, what waits and why",
+		CustomHelpTemplate: example(`
+plugbeat delivery list
+plugbeat delivery list --state waiting`),
+		Subcommands: []*ucli.Command{s.deliveryListCommand(), s.deliveryShowCommand()},
+	}
+}
+
+func (s *shell) deliveryListCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "list",
+		Usage: "list deliveries, newest first",
+		Flags: append([]ucli.Flag{
+			&ucli.StringFlag{Name: "webhook", Usage: "only of this `WEBHOOK`, a name or an id"},
+			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
+			&ucli.StringFlag{Name: "state", Usage: "only in this `STATE`: " + stateList()},
+			&ucli.StringFlag{Name: "since", Usage: "only made after `TIME`: how long ago (2h), or a date and time"},
+			&ucli.StringFlag{Name: "until", Usage: "only made before `TIME`"},
+			&ucli.IntFlag{Name: "limit", Usage: "at most `N`", Value: 20},
+			&ucli.StringFlag{Name: "before", Usage: "go on where a list ended: the `CURSOR` it printed"},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat delivery list
+plugbeat delivery list --webhook fleet --state dead --since 24h`),
+		Action: s.withClient(0, 0, s.listDeliveries),
+	}
+}
+
+func stateList() string {
+	var list []string
+	for _, st := range webhook.States {
+		list = append(list, string(st))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *api.Client) error {
+	q, err := s.deliveryQuery(c)
+	if err != nil {
+		return err
+	}
+	want := c.Int("limit")
+	out := api.Page[webhook.Delivery]{Items: []webhook.Delivery{}}
+	for len(out.Items) < want {
+		q.Limit = min(want-len(out.Items), api.MaxLimit)
+		pg, err := a.Deliveries(ctx, q)
+		if err != nil {
+			return err
+		}
+		out.Items = append(out.Items, pg.Items...)
+		out.Next = pg.Next
+		if pg.Next == "" || pg.Next == q.Before {
+			break
+		}
+		q.Before = pg.Next
+	}
+	hooks := map[uuid.UUID]string{}
+	if !c.Bool("json") && len(out.Items) > 0 {
+		list, err := collect(func(after string) (api.Page[webhook.Webhook], error) { return a.Webhooks(ctx, after, api.MaxLimit) })
+		if err != nil {
+			return err
+		}
+		for _, w := range list {
+			hooks[w.ID] = w.Name
+		}
+	}
+	return s.print(c, out, func(p *page) {
+		if len(out.Items) == 0 {
+			p.line("no deliveries%s", map[bool]string{true: " that match", false: " yet"}[filtered(c)])
+			return
+		}
+		var rows [][]string
+		for _, d := range out.Items {
+			name := hooks[d.Webhook]
+			if name == "" {
+				name = d.Webhook.String()
+			}
+			rows = append(rows, []string{d.ID.String(), p.rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(), d.Cause.String(), short(deliveryNote(p, d), 60)})
+		}
+		p.table([]string{"ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE", "NOTE"}, rows)
+		if out.Next != "" {
+			p.line("\nolder: --before %s, or --limit %d", clean(out.Next), 5*want)
+		}
+	})
+}
+
+func filtered(c *ucli.Context) bool {
+	return slices.ContainsFunc([]string{"webhook", "vehicle", "state", "since", "until", "before"}, c.IsSet)
+}
+
+func (s *shell) deliveryQuery(c *ucli.Context) (api.DeliveryQuery, error) {
+	q := api.DeliveryQuery{Webhook: c.String("webhook"), State: webhook.State(c.String("state")), Before: c.String("before")}
+	var err error
+	if v := c.String("vehicle"); v != "" {
+		if q.Vehicle, err = vehicleID(v); err != nil {
+			return q, err
+		}
+	}
+	if q.State != "" && !slices.Contains(webhook.States[:], q.State) {
+		return q, &usageError{msg: fmt.Sprintf("--state %q: want one of %s", string(q.State), stateList())}
+	}
+	if q.Since, err = moment(c, "since", s.now()); err != nil {
+		return q, err
+	}
+	if q.Until, err = moment(c, "until", s.now()); err != nil {
+		return q, err
+	}
+	if c.Int("limit") < 1 {
+		return q, &usageError{msg: fmt.Sprintf("--limit %d: want 1 or more", c.Int("limit"))}
+	}
+	return q, nil
+}
+
+// deliveryNote is what matters most about a delivery: why it ended, or why it
+// waits and until when.
+func deliveryNote(p *page, d webhook.Delivery) string {
+	switch {
+	case d.State == webhook.Delivered:
+		return ""
+	case d.State.Final():
+		return d.FinalText
+	case !d.NextAttempt.IsZero():
+		return "next " + p.rel(d.NextAttempt) + "; " + d.LastAnswer
+	}
+	return d.LastAnswer
+}
+
+func (s *shell) deliveryShowCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "show",
+		Usage:     "show a delivery with its attempts and its payload",
+		ArgsUsage: "DELIVERY",
+		Flags:     clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e
+plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			arg := c.Args().First()
+			id, err := uuid.Parse(arg)
+			if err != nil || len(arg) != 36 {
+				return &usageError{msg: fmt.Sprintf("%q is not a delivery id", arg), hint: "ids are listed by: plugbeat delivery list"}
+			}
+			v, err := a.Delivery(ctx, id)
+			if err != nil {
+				return err
+			}
+			return s.print(c, v, func(p *page) { showDelivery(p, v) })
+		}),
+	}
+}
+
+func showDelivery(p *page, v api.DeliveryView) {
+	d := v.Delivery
+	resend := ""
+	if d.ResendOf != nil {
+		resend = d.ResendOf.String()
+	}
+	superseded := ""
+	if d.SupersededBy != nil {
+		superseded = d.SupersededBy.String()
+	}
+	p.fields(
+		[2]string{"id", d.ID.String()},
+		[2]string{"state", string(d.State)},
+		[2]string{"why", d.FinalText},
+		[2]string{"webhook", d.Webhook.String()},
+		[2]string{"vehicle", d.Vehicle.String()},
+		[2]string{"webhook-id", d.MessageID.String()},
+		[2]string{"event", d.EventName},
+		[2]string{"cause", d.Cause.String()},
+		[2]string{"due", p.rel(d.Due)},
+		[2]string{"made", p.rel(d.CreatedAt)},
+		[2]string{"finished", when(p, d.FinishedAt)},
+		[2]string{"next attempt", when(p, d.NextAttempt)},
+		[2]string{"resend of", resend},
+		[2]string{"superseded by", superseded},
+		[2]string{"payload", size(int64(d.Bytes))},
+	)
+	p.line("")
+	if len(v.Attempts) == 0 {
+		p.line("no attempt yet")
+	} else {
+		showAttempts(p, v.Attempts)
+		if body := v.Attempts[len(v.Attempts)-1].Body; len(body) > 0 && d.State != webhook.Delivered {
+			p.line("\nlast answer's body:\n%s", indented(string(body)))
+		}
+	}
+	p.line("")
+	var pretty bytes.Buffer
+	switch {
+	case len(v.Payload) == 0 || string(v.Payload) == "null":
+		p.line("the payload is erased")
+	case json.Indent(&pretty, v.Payload, "  ", "  ") == nil:
+		p.line("payload:\n  %s", cleanLines(pretty.String()))
+	default:
+		p.line("payload:\n%s", indented(string(v.Payload)))
+	}
+}
+
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(cleanLines(text), "\n", "\n  ")
+}

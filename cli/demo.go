@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/app"
+	"plugbeat/webhook"
+)
+
+func (s *shell) demoCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "demo",
+		Usage: "watch it work: a simulated fleet, a real receiver, an hour in seconds",
+		Description: `Needs no configuration. The fleet is a real HTTP server that speaks Smartcar v2.0, the receiver
+checks every signature, the daemon is the true one with its delays scaled. It shows cars being
+plugged in and out, a receiver's outage and a restart. Exit code 0 only if every delivery is
+accounted for on all sides.`,
+		Flags: []ucli.Flag{
+			&ucli.Int64Flag{Name: "seed", Usage: "the fleet's `SEED`; the same one drives the same trips", Value: 1},
+			&ucli.IntFlag{Name: "vehicles", Usage: "`N` cars, 3 or more", Value: 6},
+			&ucli.DurationFlag{Name: "for", Usage: "how long to run, a `TIME` of 20s or more", Value: time.Minute},
+			&ucli.StringFlag{Name: "keep", Usage: "leave config, keys and data in `DIR`"},
+		},
+		CustomHelpTemplate: example(`
+plugbeat demo
+plugbeat demo --for 2m --vehicles 20 --json`),
+		Action: s.demo,
+	}
+}
+
+func (s *shell) demo(c *ucli.Context) error {
+	if err := wantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	balanced, err := app.Demo(c.Context, app.DemoOptions{
+		Seed: c.Int64("seed"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
+		JSON: c.Bool("json"), Out: s.out, Color: s.outTTY && s.env("NO_COLOR") == "",
+	})
+	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
+		return &usageError{msg: bad.Error(), hint: "see: plugbeat demo --help"}
+	}
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if !balanced {
+		return hint(errors.New("demo: the accounts do not balance; the summary above says which"), "run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// TestRefused: what the daemon refuses is exit code 1, with its hint on a line of
+// its own, and the same object as JSON.
+func TestRefused(t *testing.T) {
+	d := newDaemon(t)
+	d.fail("GET", "/webhooks/none", http.StatusNotFound, refusal(api.CodeNotFound, "webhook none: not found", "webhooks are listed by plugbeat webhook list"))
+	x := session{socket: d.socket}
+	r := x.run(t, "webhook", "show", "none")
+	if want := "plugbeat: webhook none: not found\n  webhooks are listed by plugbeat webhook list\n"; r.code != ExitFailure || r.err != want || r.out != "" {
+		t.Errorf("exit %d\n%q\nwant %q", r.code, r.err, want)
+	}
+	r = x.run(t, "webhook", "show", "none", "--json")
+	if want := `{"error":{"code":"not_found","message":"webhook none: not found","hint":"webhooks are listed by plugbeat webhook list"}}` + "\n"; r.err != want || r.out != "" {
+		t.Errorf("--json: %s", r.err)
+	}
+}
+
+// TestChallengeFailed: a webhook that was added but not verified still shows its
+// key, which nothing else ever shows, and says what the receiver has to do.
+func TestChallengeFailed(t *testing.T) {
+	d := newDaemon(t)
+	d.on("POST", "/webhooks", api.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_key"})
+	wrong := refusal(api.CodeChallengeFailed, "the callback answered 404", "")
+	d.fail("POST", "/webhooks/"+hookID.String()+"/verify", http.StatusFailedDependency, wrong)
+	d.fail("POST", "/webhooks/fleet/verify", http.StatusFailedDependency, wrong)
+	d.fail("POST", "/webhooks/fleet/enable", http.StatusFailedDependency, wrong)
+	x := session{socket: d.socket}
+	r := x.run(t, strings.Fields("webhook add --name fleet --callback https://203.0.113.5/ --verify")...)
+	if r.code != ExitFailure || !strings.Contains(r.out, "whsec_key") || !strings.HasPrefix(r.err, "plugbeat: webhook fleet was added but is not verified: the callback answered 404\n") || !strings.Contains(r.err, "then try again: plugbeat webhook verify fleet\n") {
+		t.Errorf("add: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	down := refusal(api.CodeChallengeFailed, "connection refused", "")
+	down.Error.Challenge = &api.Challenge{Text: "connection refused"}
+	d.fail("POST", "/webhooks/down/verify", http.StatusFailedDependency, down)
+	if r = x.run(t, "webhook", "verify", "down"); r.err != "plugbeat: connection refused\n  then try again: plugbeat webhook verify down\n" {
+		t.Errorf("verify without an answer: %s", r.err)
+	}
+	if r = x.run(t, "webhook", "verify", "fleet"); r.code != ExitFailure || r.out != "" || !strings.Contains(r.err, "HMAC-SHA256(management token, payload.challenge)") {
+		t.Errorf("verify: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	if r = x.run(t, "webhook", "enable", "fleet"); r.code != ExitFailure || !strings.Contains(r.err, "plugbeat webhook enable fleet --force") {
+		t.Errorf("enable: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+}
+
+// TestFailedTest: a test payload that is refused is shown and is a failure.
+func TestFailedTest(t *testing.T) {
+	d := newDaemon(t)
+	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: time.Second, Outcome: webhook.OutcomeRefused, Status: 500})
+	r := session{socket: d.socket}.run(t, "webhook", "test", "fleet")
+	if r.code != ExitFailure || !strings.Contains(r.out, "500 Internal Server Error") || !strings.HasPrefix(r.err, "plugbeat: the test payload was not accepted: 500 Internal Server Error\n") {
+		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
+	}
+}
+
+// TestProblemsFound: a check that found problems prints them and exits 1, without
+// an error beside them.
+func TestProblemsFound(t *testing.T) {
+	d := newDaemon(t)
+	d.on("POST", "/check", api.Checked{Problems: []api.Problem{{Bucket: "slot_due", Key: "ab12", Text: "no slot for this row"}}})
+	x := session{socket: d.socket}
+	if r := x.run(t, "check"); r.code != ExitFailure || r.err != "" || !strings.Contains(r.out, "1 problem in ") || !strings.Contains(r.out, "\n  slot_due ab12: no slot for this row\n") {
+		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	r := x.run(t, "check", "--json")
+	var got checked
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || got.Sound || len(got.Problems) != 1 || r.err != "" || r.code != ExitFailure {
+		t.Errorf("--json: exit %d, %v\n%s%s", r.code, err, r.out, r.err)
+	}
+}
+
+// TestUsage: what can be seen to be wrong without a daemon is exit code 2, names
+// the flag or argument and what is allowed, and asks the daemon nothing.
+func TestUsage(t *testing.T) {
+	d := full(t)
+	for typed, want := range map[string]string{
+		"webhook show":         "plugbeat webhook show needs WEBHOOK",
+		"webhook show a b":     `plugbeat webhook show takes WEBHOOK, got one more: "b"`,
+		"status now":           `plugbeat status takes no argument, got "now"`,
+		"webhook add":          "webhook add needs --name and --callback",
+		"webhook add --name x": "webhook add needs --name and --callback",
+		"webhook add --name x --callback ftp://x/":                            `--callback: callback_uri "ftp://x/": its scheme is not http or https`,
+		"webhook add --name x --callback http://127.0.0.1/":                   "the callback's address 127.0.0.1 is loopback, which plugbeat sends to only on request",
+		"webhook add --name x --callback http://localhost:80/":                "the callback's address 127.0.0.1 is loopback",
+		"webhook add --name x --callback http://[fd00::1]/":                   "the callback's address fd00::1 is private",
+		"webhook add --name x --callback https://203.0.113.5/ --id 7":         `--id "7": want a UUID`,
+		"webhook add --name x --callback https://203.0.113.5/ --signing none": `--signing "none": want smartcar, standard or both`,
+		"webhook change fleet":                                                "webhook change needs at least one setting to change",
+		"webhook change fleet --signing x":                                    `--signing "x": want smartcar, standard or both`,
+		"webhook change fleet --callback /x":                                  `--callback: callback_uri "/x"`,
+		"webhook rm fleet":                                                    "", // asks the daemon first
+		"vehicle show 7":                                                      `"7" is not a vehicle id`,
+		"vehicle read " + carID.String() + " --paths charge,odometer":         `--paths: "odometer" is not a path; there are charge, battery and location`,
+		"vehicle connect":                                                     "vehicle connect needs --source NAME",
+		"vehicle connect --source smartcar --refresh-token-stdin":             "no refresh token on standard input",
+		"subscribe fleet":                                                     "subscribe needs either vehicle ids or --all",
+		"subscribe fleet --all " + carID.String():                             "subscribe needs either vehicle ids or --all",
+		"subscribe fleet --all --spread 60":                                   `--spread "60": want a duration with its unit`,
+		"subscribe fleet --all --spread -1h":                                  "--spread -1h0m0s: want a positive duration",
+		"unsubscribe fleet":                                                   "plugbeat unsubscribe needs WEBHOOK VEHICLE...",
+		"delivery list --state lost":                                          `--state "lost": want one of waiting, delivered`,
+		"delivery list --since yesterday":                                     `--since "yesterday": want how long ago`,
+		"delivery list --limit 0":                                             "--limit 0: want 1 or more",
+		"delivery list --limit many":                                          `--limit "many": want a whole number`,
+		"delivery show x":                                                     `"x" is not a delivery id`,
+		"token add backend":                                                   "token add needs the kind of token: --access",
+		"token add backend --access --vehicle x":                              `"x" is not a vehicle id`,
+		"token rm backend":                                                    "plugbeat token rm cannot be undone",
+		"check a b":                                                           `plugbeat check takes [FILE], got one more: "b"`,
+		"check a --data b":                                                    "check takes one file: an argument or --data, not both",
+		"status --json=maybe":                                                 `--json "maybe": want true or false`,
+		"init":                                                                "init needs the folder to set up",
+		"check-config a --config b":                                           "check-config takes one file: an argument or --config, not both",
+	} {
+		if want == "" {
+			continue
+		}
+		r := session{socket: d.socket}.run(t, strings.Fields(typed)...)
+		if r.code != ExitUsage || r.out != "" || !strings.HasPrefix(r.err, "plugbeat: "+want) {
+			t.Errorf("%s: exit %d\n%s%s", typed, r.code, r.out, r.err)
+		}
+		d.wasAsked(t)
+	}
+}
+
+// TestNoDaemon: with nothing at the socket, every client command says where it
+// looked, why there, and what to do.
+func TestNoDaemon(t *testing.T) {
+	none := t.TempDir() + "/none.sock"
+	for from, x := range map[string]session{
+		"the standard place; nothing named another": {socket: none},
+		"$PLUGBEAT_SOCKET":                          {socket: "/elsewhere", env: map[string]string{"PLUGBEAT_SOCKET": none}},
+	} {
+		r := x.run(t, "status")
+		if want := "plugbeat: no plugbeat daemon answers at " + none + " (from " + from + ")\n  start it: plugbeat serve --config FILE\n"; r.code != ExitFailure || !strings.HasPrefix(r.err, want) {
+			t.Errorf("exit %d\n%s\nwant %s", r.code, r.err, want)
+		}
+	}
+	r := session{socket: "/elsewhere"}.run(t, "status", "--socket", none, "--json")
+	var e errorJSON
+	if err := json.Unmarshal([]byte(r.err), &e); err != nil || e.Error.Code != "no_daemon" || !strings.Contains(e.Error.Message, none+" (from --socket)") || e.Error.Hint == "" || r.out != "" {
+		t.Errorf("--json: %v\n%s", err, r.err)
+	}
+}
+
+// TestConfirm: what cannot be undone is asked on a terminal.
+func TestConfirm(t *testing.T) {
+	for answer, removed := range map[string]bool{"y\n": true, "yes\n": true, "n\n": false, "\n": false, "": false, "what\nY\n": true} {
+		d := full(t)
+		r := session{socket: d.socket, tty: true, stdin: answer}.run(t, "webhook", "rm", "fleet")
+		if got := len(d.asked) == 2; got != removed || (r.code == ExitOK) != removed {
+			t.Errorf("answer %q: exit %d, asked %q\n%s", answer, r.code, d.asked, r.err)
+		}
+	}
+	d := full(t)
+	if r := (session{socket: d.socket}).run(t, "webhook", "rm", "fleet"); r.code != ExitUsage || len(d.asked) != 1 || !strings.Contains(r.err, "confirm it with --yes") {
+		t.Errorf("without a terminal: exit %d, asked %q\n%s", r.code, d.asked, r.err)
+	}
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook/api"
+)
+
+// collect walks every page of a list.
+func collect[T any](page func(after string) (api.Page[T], error)) ([]T, error) {
+	list := []T{}
+	for item, err := range api.All(page) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// items is the JSON of a whole list: one page without a next.
+func items[T any](list []T) api.Page[T] { return api.Page[T]{Items: list} }
+
+// vehicleID reads a vehicle's id from the command line.
+func vehicleID(s string) (uuid.UUID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 {
+		return uuid.Nil, &usageError{msg: fmt.Sprintf("%q is not a vehicle id", s), hint: "ids are listed by: plugbeat vehicle list"}
+	}
+	return id, nil
+}
+
+func vehicleIDs(list []string) ([]uuid.UUID, error) {
+	var ids []uuid.UUID
+	for _, s := range list {
+		id, err := vehicleID(s)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// moment reads a flag that is a time, or a length of time before now.
+func moment(c *ucli.Context, flag string, now time.Time) (time.Time, error) {
+	v := c.String(flag)
+	if v == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, v, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &usageError{msg: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)", flag, v)}
+}
+
+// word quotes a name for a shell where it needs it.
+func word(name string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
+	}
+	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
+		return name
+	}
+	return "'" + strings.ReplaceAll(clean(name), "'", `'\''`) + "'"
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	ucli "github.com/urfave/cli/v2"
+)
+
+// page collects what a command prints for a person, so that it is written whole
+// or not at all.
+type page struct {
+	b   bytes.Buffer
+	now time.Time
+}
+
+// line adds one line of text. Values in args that came from outside must have
+// gone through clean.
+func (p *page) line(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
+
+// table adds aligned columns under a head.
+func (p *page) table(head []string, rows [][]string) {
+	p.columns("", append([][]string{head}, rows...))
+}
+
+// fields adds aligned pairs of label and value; pairs with an empty value are
+// left out.
+func (p *page) fields(pairs ...[2]string) {
+	var rows [][]string
+	for _, f := range pairs {
+		if f[1] != "" {
+			rows = append(rows, []string{f[0], f[1]})
+		}
+	}
+	p.columns("", rows)
+}
+
+func (p *page) columns(indent string, rows [][]string) {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		cells := make([]string, len(r))
+		for i, c := range r {
+			cells[i] = clean(c)
+		}
+		_, _ = fmt.Fprintf(w, "%s%s\n", indent, strings.Join(cells, "\t"))
+	}
+	_ = w.Flush() // writes to memory
+	p.b.WriteString(trimLines(b.String()))
+}
+
+// rel is a time relative to the page's now.
+func (p *page) rel(t time.Time) string { return relative(t, p.now) }
+
+// print writes a command's result: v as JSON, or what human puts on a page.
+func (s *shell) print(c *ucli.Context, v any, human func(*page)) error {
+	p := page{now: s.now()}
+	if c.Bool("json") {
+		e := json.NewEncoder(&p.b)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(v); err != nil {
+			return fmt.Errorf("encode result: %w", err)
+		}
+	} else {
+		human(&p)
+	}
+	if _, err := s.out.Write(p.b.Bytes()); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
+
+// relative says when t is, seen from now: "in 12m", "3m ago", "now", and "-" for
+// no time at all.
+func relative(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := t.Sub(now)
+	switch {
+	case d > -time.Second && d < time.Second:
+		return "now"
+	case d > 0:
+		return "in " + span(d)
+	}
+	return span(-d) + " ago"
+}
+
+// span is a length of time in at most two units, rounded down: 45s, 12m, 1h 5m,
+// 2d 3h, 40d. Below a second it is in milliseconds.
+func span(d time.Duration) string {
+	day := 24 * time.Hour
+	two := func(big, small time.Duration, bigUnit, smallUnit string) string {
+		s := fmt.Sprintf("%d%s", d/big, bigUnit)
+		if rest := d % big / small; rest > 0 {
+			s += fmt.Sprintf(" %d%s", rest, smallUnit)
+		}
+		return s
+	}
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d/time.Millisecond)
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < day:
+		return two(time.Hour, time.Minute, "h", "m")
+	case d < 10*day:
+		return two(day, time.Hour, "d", "h")
+	}
+	return fmt.Sprintf("%dd", d/day)
+}
+
+// took is how long something lasted, to three digits: 87ms, 1.25s, 15s.
+func took(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+// size is a number of bytes for a person.
+func size(n int64) string {
+	const unit = 1024
+	switch {
+	case n < unit:
+		return fmt.Sprintf("%d B", n)
+	case n < unit*unit:
+		return fmt.Sprintf("%.1f KiB", float64(n)/unit)
+	case n < unit*unit*unit:
+		return fmt.Sprintf("%.1f MiB", float64(n)/unit/unit)
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/unit/unit/unit)
+}
+
+// count writes a number with its noun: "1 vehicle", "2 vehicles".
+func count[N int | int64 | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// clean makes a text from outside safe for one cell of a terminal: control
+// characters, which could move the cursor or hide text, become blanks.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// cleanLines is clean for texts of several lines.
+func cleanLines(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// short cuts a text to n characters.
+func short(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"plugbeat/config"
+)
+
+func TestLogger(t *testing.T) {
+	for _, tc := range []struct {
+		format         string
+		terminal, json bool
+	}{{"auto", false, true}, {"auto", true, false}, {"json", true, true}, {"text", false, false}, {"text", true, false}} {
+		var b bytes.Buffer
+		log, err := newLogger(config.Log{Level: "warn", Format: tc.format}, &b, tc.terminal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info().Str("event", "read.done").Msg("below the level")
+		log.Warn().Str("event", "clock.back").Msg("the clock went back")
+		got := b.String()
+		if strings.Contains(got, "read.done") || !strings.Contains(got, "clock.back") {
+			t.Errorf("%+v: %s", tc, got)
+		}
+		if json.Valid(b.Bytes()) != tc.json {
+			t.Errorf("%+v: %s", tc, got)
+		}
+		if strings.Contains(got, "\x1b[") != (!tc.json && tc.terminal) {
+			t.Errorf("%+v: colour, or none on a terminal: %q", tc, got)
+		}
+	}
+	if _, err := newLogger(config.Log{Level: "loud"}, &bytes.Buffer{}, false); err == nil {
+		t.Error("a level that is none was taken")
+	}
+}
+
+// full disk, closed pipe: output that cannot be written is a failure.
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestOutputFails(t *testing.T) {
+	var errs bytes.Buffer
+	code := Run(t.Context(), Build{}, []string{"version"}, strings.NewReader(""), brokenWriter{}, &errs)
+	if code != ExitFailure || errs.String() != "plugbeat: write output: no space left on device\n" {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/config"
+	"plugbeat/webhook/api"
+)
+
+// Where a packaged daemon has its config and its socket.
+const (
+	defaultConfig = "/etc/plugbeat/config.yaml"
+	defaultSocket = "/run/plugbeat/plugbeat.sock"
+)
+
+// clientFlags are the flags of every command that speaks to a daemon. The
+// environment is looked at in socket, not by the flag library, because a flag
+// typed beats any variable.
+func clientFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "config", Usage: "the daemon's config `FILE` [$PLUGBEAT_CONFIG]"},
+		&ucli.StringFlag{Name: "socket", Usage: "the daemon's unix socket `PATH` [$PLUGBEAT_SOCKET]"},
+	}
+}
+
+// configPath returns the config file in use and whether somebody named it: the
+// flag, the environment, else the standard place if a file is there, else empty.
+func (s *shell) configPath(c *ucli.Context) (path string, named bool) {
+	if p := c.String("config"); p != "" {
+		return p, true
+	}
+	if p := s.env("PLUGBEAT_CONFIG"); p != "" {
+		return p, true
+	}
+	if _, err := os.Stat(s.defaultCfg); err == nil {
+		return s.defaultCfg, false
+	}
+	return "", false
+}
+
+// socket returns the path of the daemon's socket and, in words, what named it.
+func (s *shell) socket(c *ucli.Context) (path, from string, err error) {
+	if p := c.String("socket"); p != "" {
+		return p, "--socket", nil
+	}
+	if c.String("config") == "" {
+		if p := s.env("PLUGBEAT_SOCKET"); p != "" {
+			return p, "$PLUGBEAT_SOCKET", nil
+		}
+	}
+	file, _ := s.configPath(c)
+	if file == "" {
+		return s.defaultSoc, "the standard place; nothing named another", nil
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		return "", "", loadError(file, err)
+	}
+	return cfg.Socket, "config " + file, nil
+}
+
+// withClient wraps the action of a command that speaks to a daemon.
+func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli.Context, a *api.Client) error) ucli.ActionFunc {
+	return func(c *ucli.Context) error {
+		if err := wantArgs(c, least, most); err != nil {
+			return err
+		}
+		path, from, err := s.socket(c)
+		if err != nil {
+			return err
+		}
+		a := api.Dial(path)
+		defer a.Close()
+		return s.explain(do(c.Context, c, a), path, from)
+	}
+}
+
+// explain adds to a client's error what the operator can do about it.
+func (s *shell) explain(err error, path, from string) error {
+	if !errors.Is(err, api.ErrNoDaemon) {
+		return err
+	}
+	next := "start it: plugbeat serve --config FILE"
+	if file, ok := strings.CutPrefix(from, "config "); ok {
+		next = "start it: plugbeat serve --config " + word(file)
+	} else if near := s.nearbyConfig(); near != "" {
+		next = fmt.Sprintf("there is a config at %[1]s: export PLUGBEAT_CONFIG=%[1]s", word(near))
+	}
+	return hint(fmt.Errorf("%w at %s (from %s)", api.ErrNoDaemon, path, from),
+		"%s\nor name another daemon's config: --config FILE, or export PLUGBEAT_CONFIG=FILE", next)
+}
+
+// nearbyConfig returns a config in or just below the working directory, for a
+// hint; empty when there is none or more than one.
+func (s *shell) nearbyConfig() string {
+	var found []string
+	for _, pattern := range []string{"config.yaml", "*/config.yaml"} {
+		names, _ := filepath.Glob(pattern) // the pattern is well-formed
+		for _, n := range names {
+			if _, err := config.Load(n); err == nil {
+				found = append(found, n)
+			}
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	abs, err := filepath.Abs(found[0])
+	if err != nil {
+		return ""
+	}
+	return abs
+}
+
+// loadError names the file and the command that lists its faults.
+func loadError(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return hint(fmt.Errorf("no config at %s", file), "write one: plugbeat init --dir DIR")
+	}
+	return hint(fmt.Errorf("config %s: %w", file, err), "correct it, then: plugbeat check-config %s", file)
+}

@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// settingFlags are the flags of a webhook's settings, for add and change.
+func settingFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "name", Usage: "the webhook's `NAME`, by which commands know it"},
+		&ucli.StringFlag{Name: "callback", Usage: "the `URI` that receives payloads, http or https"},
+		&ucli.StringFlag{Name: "unplugged", Usage: "`CADENCE` while unplugged: a duration (1h) or a cron expression (\"0 * * * *\")"},
+		&ucli.StringFlag{Name: "plugged-in", Usage: "`CADENCE` while plugged in"},
+		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC)"},
+		&ucli.BoolFlag{Name: "fastest", Usage: "while plugged in, the make's fastest sensible interval", DisableDefaultText: true},
+		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
+		&ucli.BoolFlag{Name: "allow-private", Usage: "let the callback be a private or loopback address; =false when delivery.allow lists it", DisableDefaultText: true},
+	}
+}
+
+func (s *shell) webhookAddCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "add",
+		Usage: "add a webhook; asks for what is missing when typed on a terminal",
+		Description: `The signing key is printed once. The webhook receives nothing until it is verified: plugbeat
+POSTs a challenge to the callback, which answers {"challenge": HMAC-SHA256(management token, challenge)}.`,
+		Flags: append(append(settingFlags(),
+			&ucli.StringFlag{Name: "id", Usage: "bring an old webhook's `UUID` along"},
+			&ucli.BoolFlag{Name: "verify", Usage: "send the challenge at once", DisableDefaultText: true}), clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat webhook add
+plugbeat webhook add --name fleet --callback https://example.com/hook --verify
+plugbeat webhook add --name local --callback http://127.0.0.1:8000/hook --allow-private`),
+		Action: s.withClient(0, 0, s.addWebhook),
+	}
+}
+
+func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) error {
+	n, err := newWebhook(c)
+	if err != nil {
+		return err
+	}
+	verify := c.Bool("verify")
+	ask := s.inTTY && !c.Bool("json")
+	var p *prompter
+	if ask {
+		p = s.prompter()
+	}
+	if n.Name == "" || n.CallbackURI == "" {
+		if !ask {
+			return &usageError{msg: "webhook add needs --name and --callback", hint: "on a terminal it asks for them; see: plugbeat webhook add --help"}
+		}
+		// Nobody should answer questions for a daemon that is not there.
+		if _, err := a.Version(ctx); err != nil {
+			return err
+		}
+		if verify, err = s.webhookWizard(ctx, c, p, &n); err != nil {
+			return err
+		}
+	} else if err := webhook.CheckCallback(n.CallbackURI); err != nil {
+		return &usageError{msg: "--callback: " + err.Error()}
+	} else if n.AllowPrivate, err = s.consent(ctx, c, p, n.CallbackURI); err != nil {
+		return err
+	}
+	added, err := a.AddWebhook(ctx, n)
+	if err != nil {
+		return err
+	}
+	var verified *api.Verified
+	var refused error
+	if verify {
+		v, err := a.VerifyWebhook(ctx, added.Webhook.ID.String())
+		if err == nil {
+			verified, added.Webhook = &v, v.Webhook
+		} else {
+			// The key is shown only here, so the result comes first.
+			refused = hint(fmt.Errorf("webhook %s was added but is not verified: %w", added.Webhook.Name, err), "%s", verifyHint(err, added.Webhook.Name))
+		}
+	}
+	return errors.Join(s.print(c, added, func(p *page) { showAdded(p, added, verified) }), refused)
+}
+
+func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
+	n := api.NewWebhook{
+		Type: webhook.TypeDynamic, Name: c.String("name"), CallbackURI: c.String("callback"),
+		Cadence: webhook.Cadence{Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
+		Signing: webhook.Signing(c.String("signing")),
+	}
+	if v := c.String("id"); v != "" {
+		id, err := uuid.Parse(v)
+		if err != nil || len(v) != 36 {
+			return n, &usageError{msg: fmt.Sprintf("--id %q: want a UUID, such as 2b3a7c1e-8f0d-4f6e-9a55-3f1d2c4b5a69", v)}
+		}
+		n.ID = &id
+	}
+	return n, checkSigning(n.Signing)
+}
+
+func checkSigning(v webhook.Signing) error {
+	switch v {
+	case "", webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
+		return nil
+	}
+	return &usageError{msg: fmt.Sprintf("--signing %q: want smartcar, standard or both", string(v))}
+}
+
+// webhookWizard asks for what a webhook needs and whether to verify it.
+func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) (verify bool, err error) {
+	_, err = p.ask("type", string(webhook.TypeDynamic), func(v string) error {
+		if v != string(webhook.TypeDynamic) {
+			return fmt.Errorf("%q is not a type; the one there is: dynamic (its cadence follows the plug)", v)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if n.Name == "" {
+		n.Name, err = p.ask("name", "", func(v string) error {
+			if v == "" {
+				return errors.New("a name is needed; commands will know the webhook by it")
+			}
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	if n.CallbackURI == "" {
+		if n.CallbackURI, err = p.ask("callback URI", "", webhook.CheckCallback); err != nil {
+			return false, err
+		}
+	} else if err := webhook.CheckCallback(n.CallbackURI); err != nil {
+		return false, &usageError{msg: "--callback: " + err.Error()}
+	}
+	if n.AllowPrivate, err = s.consent(ctx, c, p, n.CallbackURI); err != nil {
+		return false, err
+	}
+	yes, err := p.confirm(fmt.Sprintf("add webhook %s to %s", clean(n.Name), clean(n.CallbackURI)), true)
+	if err != nil {
+		return false, err
+	}
+	if !yes {
+		return false, errors.New("not added; nothing was changed")
+	}
+	if c.Bool("verify") {
+		return true, nil
+	}
+	return p.confirm("send the challenge now, so that it may receive payloads", true)
+}
+
+func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
+	name := word(a.Webhook.Name)
+	p.fields(
+		[2]string{"webhook", a.Webhook.Name},
+		[2]string{"id", a.Webhook.ID.String()},
+		[2]string{"callback", a.Webhook.CallbackURI},
+		[2]string{"status", health(&a.Webhook)},
+		[2]string{"signing key", a.SigningKey + "   (shown once; for the webhook-signature header)"},
+	)
+	warn(p, a.Warnings)
+	p.line("")
+	if v != nil {
+		p.line("verified: %s", clean(v.Challenge.Text))
+		p.line("next: plugbeat subscribe %s --all", name)
+		return
+	}
+	p.line("next: plugbeat webhook verify %s", name)
+}
+
+func warn(p *page, warnings []string) {
+	for _, w := range warnings {
+		p.line("warning: %s", clean(w))
+	}
+}
+
+// verifyHint says what to do about a challenge that was not answered rightly.
+func verifyHint(err error, name string) string {
+	lines := []string{"then try again: plugbeat webhook verify " + word(name)}
+	if ch := challengeOf(err); ch != nil && (ch.Status != 0 || ch.Text == "") {
+		lines = append([]string{`the callback answers a body with "eventName": "verify" by status 200 and {"challenge": HEX}, where HEX is`,
+			"HMAC-SHA256(management token, payload.challenge); Smartcar's SDKs have it as hashChallenge"}, lines...)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func (s *shell) webhookChangeCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "change",
+		Usage:     "change a webhook's settings",
+		ArgsUsage: "WEBHOOK",
+		Description: `Only the settings named change. A new callback has to be verified before it receives anything;
+what waits then goes to it. --unplugged, --plugged-in and --zone with an empty value return to the daemon's default.`,
+		Flags: append(settingFlags(), clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat webhook change fleet --plugged-in 15m
+plugbeat webhook change fleet --callback https://example.com/new && plugbeat webhook verify fleet`),
+		Action: s.withClient(1, 1, s.changeWebhook),
+	}
+}
+
+func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Client) error {
+	ref := c.Args().First()
+	var ch api.WebhookChange
+	text := func(flag string) *string {
+		if !c.IsSet(flag) {
+			return nil
+		}
+		v := c.String(flag)
+		return &v
+	}
+	ch.Name, ch.CallbackURI = text("name"), text("callback")
+	if v := text("signing"); v != nil {
+		sign := webhook.Signing(*v)
+		if err := checkSigning(sign); err != nil || sign == "" {
+			return &usageError{msg: fmt.Sprintf("--signing %q: want smartcar, standard or both", *v)}
+		}
+		ch.Signing = &sign
+	}
+	if c.IsSet("allow-private") {
+		v := c.Bool("allow-private")
+		ch.AllowPrivate = &v
+	}
+	cadence := c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
+	if !cadence && ch == (api.WebhookChange{}) {
+		return &usageError{msg: "webhook change needs at least one setting to change", hint: "see: plugbeat webhook change --help"}
+	}
+	if ch.CallbackURI != nil {
+		if err := webhook.CheckCallback(*ch.CallbackURI); err != nil {
+			return &usageError{msg: "--callback: " + err.Error()}
+		}
+	}
+	if cadence || ch.CallbackURI != nil && ch.AllowPrivate == nil {
+		w, err := a.Webhook(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if cadence {
+			ch.Cadence = changedCadence(c, w.Cadence)
+		}
+		if ch.CallbackURI != nil && ch.AllowPrivate == nil && !w.AllowPrivate {
+			var p *prompter
+			if s.inTTY && !c.Bool("json") {
+				p = s.prompter()
+			}
+			yes, err := s.consent(ctx, c, p, *ch.CallbackURI)
+			if err != nil {
+				return err
+			}
+			if yes {
+				ch.AllowPrivate = &yes
+			}
+		}
+	}
+	changed, err := a.ChangeWebhook(ctx, ref, ch)
+	if err != nil {
+		return err
+	}
+	return s.print(c, changed, func(p *page) {
+		showWebhook(p, &changed.Webhook)
+		warn(p, changed.Warnings)
+		if w := changed.Webhook; w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged || w.Status == webhook.Unverified {
+			p.line("\nnext: plugbeat webhook verify %s", word(w.Name))
+		}
+	})
+}
+
+// changedCadence is the webhook's cadence with the flags that were typed.
+func changedCadence(c *ucli.Context, old webhook.Cadence) *webhook.Cadence {
+	for flag, field := range map[string]*string{"unplugged": &old.Unplugged, "plugged-in": &old.PluggedIn, "zone": &old.Zone} {
+		if c.IsSet(flag) {
+			*field = c.String(flag)
+		}
+	}
+	if c.IsSet("fastest") {
+		old.Fastest = c.Bool("fastest")
+	}
+	return &old
+}
+
+func (s *shell) webhookVerifyCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "verify",
+		Usage:     "send the challenge; a right answer activates the webhook",
+		ArgsUsage: "WEBHOOK",
+		Description: `The callback gets {"eventName": "verify", ...} and answers {"challenge": HEX}, where HEX is the
+HMAC-SHA256 of the challenge under the management token.`,
+		Flags: clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat webhook verify fleet`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			v, err := a.VerifyWebhook(ctx, c.Args().First())
+			if err != nil {
+				if e := challengeOf(err); e != nil {
+					return hint(err, "%s", verifyHint(err, c.Args().First()))
+				}
+				return err
+			}
+			return s.print(c, v, func(p *page) {
+				p.line("%s is verified: the callback answered the challenge in %s and receives payloads now", clean(v.Webhook.Name), took(v.Challenge.Duration))
+				p.line("next: plugbeat subscribe %s --all", word(v.Webhook.Name))
+			})
+		}),
+	}
+}
+
+func (s *shell) webhookTestCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "test",
+		Usage:     "send a test payload with made-up values; it is not a delivery",
+		ArgsUsage: "WEBHOOK",
+		Flags:     clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat webhook test fleet`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			t, err := a.TestWebhook(ctx, c.Args().First())
+			if err != nil {
+				return err
+			}
+			if err := s.print(c, t, func(p *page) { showAttempts(p, []webhook.Attempt{t}) }); err != nil {
+				return err
+			}
+			if t.Outcome != webhook.OutcomeDelivered {
+				return hint(fmt.Errorf("the test payload was not accepted: %s", answer(t)), "correct the receiver, then: plugbeat webhook test %s", word(c.Args().First()))
+			}
+			return nil
+		}),
+	}
+}
+
+func (s *shell) webhookEnableCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:        "enable",
+		Usage:       "enable a disabled webhook after a right answer to a challenge",
+		ArgsUsage:   "WEBHOOK",
+		Description: "What waited leaves at once, oldest first, at most 8 at a time.",
+		Flags: append([]ucli.Flag{
+			&ucli.BoolFlag{Name: "force", Usage: "without a challenge", DisableDefaultText: true},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat webhook enable fleet`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			w, err := a.EnableWebhook(ctx, c.Args().First(), c.Bool("force"))
+			if err != nil {
+				if challengeOf(err) != nil {
+					return hint(err, "correct the receiver and try again, or skip the challenge: plugbeat webhook enable %s --force", word(c.Args().First()))
+				}
+				return err
+			}
+			return s.print(c, w, func(p *page) {
+				p.line("%s is %s; %s waiting", clean(w.Name), health(&w), count(w.Ledger.Waiting(), "delivery"))
+			})
+		}),
+	}
+}
+
+func (s *shell) webhookDisableCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:        "disable",
+		Usage:       "stop a webhook until it is enabled",
+		ArgsUsage:   "WEBHOOK",
+		Description: "Its vehicles are not read for it and nothing is sent. What waits keeps waiting.",
+		Flags:       clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat webhook disable fleet`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			w, err := a.DisableWebhook(ctx, c.Args().First())
+			if err != nil {
+				return err
+			}
+			return s.print(c, w, func(p *page) {
+				p.line("%s is %s; %s waiting", clean(w.Name), health(&w), count(w.Ledger.Waiting(), "delivery"))
+				p.line("to go on: plugbeat webhook enable %s", word(w.Name))
+			})
+		}),
+	}
+}
+
+func (s *shell) webhookRemoveCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:        "rm",
+		Usage:       "remove a webhook, its subscriptions and what waits",
+		ArgsUsage:   "WEBHOOK",
+		Description: "Waiting deliveries are cancelled. On a terminal it asks first.",
+		Flags:       append([]ucli.Flag{yesFlag()}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat webhook rm fleet --yes`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			w, err := a.Webhook(ctx, c.Args().First())
+			if err != nil {
+				return err
+			}
+			question := fmt.Sprintf("remove webhook %s and cancel its %s waiting", clean(w.Name), count(w.Ledger.Waiting(), "delivery"))
+			if err := s.sure(c, question); err != nil {
+				return err
+			}
+			done, err := a.RemoveWebhook(ctx, w.ID.String())
+			if err != nil {
+				return err
+			}
+			return s.print(c, done, func(p *page) {
+				p.line("removed %s; %s cancelled", clean(w.Name), count(done.Cancelled, "waiting delivery"))
+			})
+		}),
+	}
+}
+
+func yesFlag() ucli.Flag {
+	return &ucli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", DisableDefaultText: true}
+}
+
+// sure asks before something that cannot be undone; not on a terminal, --yes is
+// needed instead.
+func (s *shell) sure(c *ucli.Context, question string) error {
+	if c.Bool("yes") {
+		return nil
+	}
+	if !s.inTTY || c.Bool("json") {
+		return &usageError{msg: c.Command.HelpName + " cannot be undone", hint: "confirm it with --yes"}
+	}
+	yes, err := s.prompter().confirm(question, false)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return fmt.Errorf("not confirmed; nothing was changed")
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestWizard: on a terminal, webhook add asks for what it was not told.
+func TestWizard(t *testing.T) {
+	look := "GET /api/v1/version "
+	post := "POST /api/v1/webhooks "
+	verify := "POST /api/v1/webhooks/" + hookID.String() + "/verify "
+	for _, tc := range []struct {
+		name, typed, answers string
+		code                 int
+		asked                []string
+		questions            []string
+	}{
+		{"all of it", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\ny\ny\n", ExitOK,
+			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
+			[]string{"type [dynamic]: ", "name: ", "callback URI: ", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
+		{"answers that cannot be taken are asked again", "webhook add", "schedule\ndynamic\n\nfleet\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", ExitOK,
+			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
+			[]string{`"schedule" is not a type`, "a name is needed", `callback_uri "/hook"`, "it carries userinfo"}},
+		{"a loopback callback needs consent", "webhook add", "\nlocal\nhttp://localhost:8000/hook\ny\ny\nn\n", ExitOK,
+			[]string{look, post + `{"name":"local","type":"dynamic","callback_uri":"http://localhost:8000/hook","allow_private":true}`},
+			[]string{"the callback's address 127.0.0.1 is loopback; may plugbeat send to such addresses for this webhook (y/N): "}},
+		{"a private callback with all flags still needs consent", "webhook add --name local --callback http://10.1.2.3/hook", "n\n", ExitOK,
+			[]string{post + `{"name":"local","type":"dynamic","callback_uri":"http://10.1.2.3/hook"}`},
+			[]string{"10.1.2.3 is private"}},
+		{"what flags say is not asked", "webhook add --name fleet --verify", "\nhttps://203.0.113.5/hook\ny\n", ExitOK,
+			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
+			[]string{"callback URI: "}},
+		{"no at the end adds nothing", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look}, []string{"not added; nothing was changed"}},
+		{"input that ends adds nothing", "webhook add", "\nfleet\n", ExitFailure, []string{look}, []string{"input ended before the question was answered"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := full(t)
+			r := session{socket: d.socket, tty: true, stdin: tc.answers}.run(t, strings.Fields(tc.typed)...)
+			if r.code != tc.code {
+				t.Errorf("exit %d, want %d\n%s%s", r.code, tc.code, r.out, r.err)
+			}
+			for _, q := range tc.questions {
+				if !strings.Contains(r.err, q) {
+					t.Errorf("not asked or said: %q in\n%s", q, r.err)
+				}
+			}
+			if strings.Contains(r.err, "u:p") || strings.Contains(r.out, "(Y/n)") {
+				t.Errorf("a password, or a question on standard output:\n%s%s", r.out, r.err)
+			}
+			d.wasAsked(t, tc.asked...)
+		})
+	}
+
+	r := session{socket: t.TempDir() + "/none", tty: true, stdin: "\nfleet\n"}.run(t, "webhook", "add")
+	if r.code != ExitFailure || !strings.HasPrefix(r.err, "plugbeat: no plugbeat daemon answers") {
+		t.Errorf("without a daemon: exit %d\n%s", r.code, r.err)
+	}
+}
