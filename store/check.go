@@ -1,0 +1,301 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	bolt "go.etcd.io/bbolt"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Problem is one thing in the data file that cannot be as it is.
+type Problem struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+	Text   string `json:"text"`
+}
+
+// String returns "bucket key: text".
+func (p Problem) String() string { return p.Bucket + " " + p.Key + ": " + p.Text }
+
+// maxProblems ends a check that finds more; one damage can show in many rows.
+const maxProblems = 1000
+
+// Check walks the whole store and returns what is wrong with it; nil means all is
+// well. It decodes and unseals every record, walks every index both ways, and
+// holds every ledger against its lane. One read transaction is open meanwhile:
+// where that matters, check a copy with [CheckFile].
+func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
+	err = s.view(ctx, func(r reader) error {
+		problems, err = check(ctx, r)
+		return err
+	})
+	return problems, err
+}
+
+// CheckFile is Check for a data file that no process has open, or a copy. It reads
+// only, needs no key (sealed values are not opened), and checks bbolt's pages too.
+// A file that cannot be read at all is an error wrapping ErrDamaged, ErrNewer or
+// ErrInUse.
+func CheckFile(path string) (problems []Problem, err error) {
+	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: defaultLockTimeout})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			problems, err = nil, damaged(path, p)
+		}
+		if cerr := db.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	tx, err := db.Begin(false)
+	if err != nil {
+		return nil, fmt.Errorf("read data file %s: %w", path, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := checkFile(path, tx); err != nil {
+		return nil, err
+	}
+	if problems, err = check(context.Background(), reader{tx: tx}); err != nil {
+		return nil, err
+	}
+	// bbolt's own check runs in a goroutine of its own, where a fault could not be
+	// caught; by now every page it will follow has been read.
+	for perr := range tx.Check() {
+		problems = append(problems, Problem{Bucket: "pages", Text: perr.Error()})
+	}
+	return problems, nil
+}
+
+// checker collects problems.
+type checker struct {
+	reader
+	ctx      context.Context
+	problems []Problem
+	seen     int
+	hooks    map[uuid.UUID]webhookRecord
+}
+
+func check(ctx context.Context, r reader) ([]Problem, error) {
+	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
+	for _, walk := range []func(){
+		c.meta, c.webhooks, c.vehicles, c.vehicleState, c.subscriptions, c.subsByVehicle, c.slots, c.slotDue,
+		c.deliveries, c.attempts, c.payloads, c.lane, c.finished, c.secrets, c.grants, c.grantsByHash,
+	} {
+		walk()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return c.problems, nil
+}
+
+func (c *checker) bad(bucket, key, format string, args ...any) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, Problem{Bucket: bucket, Key: key, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// walk hands every row of a bucket to row, until there are too many problems or
+// the context ends.
+func (c *checker) walk(bucket string, row func(k, v []byte)) {
+	for k, v := range c.rows(bucket, nil, nil) {
+		if c.seen++; c.seen%1024 == 0 && c.ctx.Err() != nil || len(c.problems) >= maxProblems {
+			return
+		}
+		row(k, v)
+	}
+}
+
+// ids is walk for buckets whose key is one id.
+func (c *checker) ids(bucket string, row func(id uuid.UUID, key string, v []byte)) {
+	c.walk(bucket, func(k, v []byte) {
+		id, err := parseID(k)
+		if err != nil {
+			c.bad(bucket, fmt.Sprintf("%x", k), "%v", err)
+			return
+		}
+		row(id, id.String(), v)
+	})
+}
+
+// pairs is walk for buckets whose key is webhook · vehicle, or the reverse.
+func (c *checker) pairs(bucket string, row func(key webhook.SlotKey, name string, v []byte)) {
+	c.walk(bucket, func(k, v []byte) {
+		key, err := parseSlotKey(k)
+		if err != nil {
+			c.bad(bucket, fmt.Sprintf("%x", k), "%v", err)
+			return
+		}
+		if bucket == bucketSubsByVehicle {
+			key = webhook.SlotKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
+		}
+		row(key, slotName(key), v)
+	})
+}
+
+func slotName(k webhook.SlotKey) string { return k.Webhook.String() + "/" + k.Vehicle.String() }
+
+func (c *checker) meta() {
+	c.walk(bucketMeta, func(k, v []byte) {
+		want := map[string]int{string(metaSchema): 4, string(metaInstance): idLen, string(metaCreated): timeLen, string(metaLastID): idLen, string(metaCanary): sealedMin + len(canaryText)}
+		if n, known := want[string(k)]; !known {
+			c.bad(bucketMeta, string(k), "it is not known")
+		} else if len(v) != n {
+			c.bad(bucketMeta, string(k), "it has %d bytes, want %d", len(v), n)
+		}
+	})
+	for _, name := range [][]byte{metaSchema, metaInstance, metaCreated, metaLastID, metaCanary} {
+		if !c.has(bucketMeta, name) {
+			c.bad(bucketMeta, string(name), "it is missing")
+		}
+	}
+	if v := c.get(bucketMeta, metaSchema); len(v) == 4 && binary.BigEndian.Uint32(v) != schemaVersion {
+		c.bad(bucketMeta, string(metaSchema), "schema %d, want %d", binary.BigEndian.Uint32(v), schemaVersion)
+	}
+	if k, _ := c.bucket(bucketDeliveries).Cursor().Last(); bytes.Compare(k, c.get(bucketMeta, metaLastID)) > 0 {
+		c.bad(bucketMeta, string(metaLastID), "a delivery has a greater id, %x", k)
+	}
+	known := make(map[string]bool)
+	for _, name := range bucketNames {
+		known[name] = true
+	}
+	_ = c.tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+		if !known[string(name)] {
+			c.bad(string(name), "", "the bucket is not known")
+		}
+		return nil
+	})
+}
+
+func (c *checker) webhooks() {
+	names := make(map[string]uuid.UUID)
+	c.ids(bucketWebhooks, func(id uuid.UUID, key string, v []byte) {
+		rec, err := c.decodeWebhook(id, v)
+		if err != nil {
+			c.bad(bucketWebhooks, key, "%v", err)
+		}
+		if rec.ID != id {
+			c.bad(bucketWebhooks, key, "its record says %s", rec.ID)
+			return
+		}
+		if len(rec.SealedKey) < sealedMin {
+			c.bad(bucketWebhooks, key, "its signing key is not sealed")
+		}
+		if other, taken := names[rec.Name]; taken && !rec.Removing {
+			c.bad(bucketWebhooks, key, "webhook %s has the name %q too", other, rec.Name)
+		}
+		if !rec.Removing {
+			names[rec.Name] = id
+		}
+		c.hooks[id] = rec
+	})
+}
+
+func (c *checker) vehicles() {
+	c.ids(bucketVehicles, func(id uuid.UUID, key string, v []byte) {
+		var rec vehicleRecord
+		if err := decode(v, &rec); err != nil {
+			c.bad(bucketVehicles, key, "%v", err)
+		} else if rec.ID != id {
+			c.bad(bucketVehicles, key, "its record says %s", rec.ID)
+		} else if err := checkSource(rec.Source); err != nil {
+			c.bad(bucketVehicles, key, "%v", err)
+		}
+	})
+}
+
+func (c *checker) vehicleState() {
+	c.ids(bucketVehicleState, func(id uuid.UUID, key string, v []byte) {
+		var st vehicle.Status
+		if err := decode(v, &st); err != nil {
+			c.bad(bucketVehicleState, key, "%v", err)
+		}
+		if !c.has(bucketVehicles, id[:]) {
+			c.bad(bucketVehicleState, key, "there is no such vehicle")
+		}
+	})
+}
+
+func (c *checker) subscriptions() {
+	c.pairs(bucketSubscriptions, func(key webhook.SlotKey, name string, v []byte) {
+		var sub webhook.Subscription
+		if err := decode(v, &sub); err != nil {
+			c.bad(bucketSubscriptions, name, "%v", err)
+		} else if sub.SlotKey != key {
+			c.bad(bucketSubscriptions, name, "its record says %s", slotName(sub.SlotKey))
+		}
+		if !c.has(bucketWebhooks, key.Webhook[:]) {
+			c.bad(bucketSubscriptions, name, "there is no such webhook")
+		}
+		if !c.has(bucketVehicles, key.Vehicle[:]) {
+			c.bad(bucketSubscriptions, name, "there is no such vehicle")
+		}
+		if !c.has(bucketSlots, slotKey(key)) {
+			c.bad(bucketSlots, name, "the row is missing, its subscription is there")
+		}
+		if !c.has(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook)) {
+			c.bad(bucketSubsByVehicle, name, "the row is missing, its subscription is there")
+		}
+	})
+}
+
+func (c *checker) subsByVehicle() {
+	c.pairs(bucketSubsByVehicle, func(key webhook.SlotKey, name string, _ []byte) {
+		if !c.has(bucketSubscriptions, slotKey(key)) {
+			c.bad(bucketSubsByVehicle, name, "there is no such subscription")
+		}
+	})
+}
+
+func (c *checker) slots() {
+	c.pairs(bucketSlots, func(key webhook.SlotKey, name string, v []byte) {
+		if !c.has(bucketSubscriptions, slotKey(key)) {
+			c.bad(bucketSlots, name, "there is no such subscription")
+		}
+		slot, err := decodeSlot(key, v)
+		if err != nil {
+			c.bad(bucketSlots, name, "%v", err)
+			return
+		}
+		if v, err := c.vehicleRecord(key.Vehicle); err == nil && v.Source != slot.Source {
+			c.bad(bucketSlots, name, "its source is %s, its vehicle's %s", slot.Source, v.Source)
+		}
+		if w, ok := c.hooks[key.Webhook]; ok && w.Fires() == slot.Due.IsZero() {
+			c.bad(bucketSlots, name, "parked is %t and its webhook's firing is %t", slot.Due.IsZero(), w.Fires())
+		}
+		if due, err := slotDueKey(slot); err != nil {
+			c.bad(bucketSlots, name, "%v", err)
+		} else if due != nil && !c.has(bucketSlotDue, due) {
+			c.bad(bucketSlotDue, name, "the row is missing, its slot is due at %s", slot.Due.Format(time.RFC3339Nano))
+		}
+	})
+}
+
+func (c *checker) slotDue() {
+	c.walk(bucketSlotDue, func(k, _ []byte) {
+		source, ms, key, err := parseDue(k)
+		if err != nil {
+			c.bad(bucketSlotDue, fmt.Sprintf("%x", k), "%v", err)
+			return
+		}
+		name := slotName(key)
+		slot, err := c.slot(key)
+		switch {
+		case err != nil:
+			c.bad(bucketSlotDue, name, "there is no such slot")
+		case !slot.Due.Equal(timeOf(ms)) || slot.Source != source:
+			c.bad(bucketSlotDue, name, "it says %s at %s and its slot %s at %s", source, timeOf(ms), slot.Source, slot.Due)
+		}
+	})
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Records are JSON and change only by adding fields: a field that is absent
+// reads as its zero value. The golden files under testdata hold each of them.
+
+// webhookRecord is a webhook with what only the store knows of it.
+type webhookRecord struct {
+	webhook.Webhook
+	// Removing is set from the first step of a removal to its last.
+	Removing bool `json:"removing"`
+	// SealedKey is the webhook's Key, sealed for bucket webhooks and its id.
+	SealedKey []byte `json:"sealed_key"`
+}
+
+// vehicleRecord is a vehicle with what only the store knows of it.
+type vehicleRecord struct {
+	vehicle.Vehicle
+	// Removing is set from the first step of a removal to its last.
+	Removing bool `json:"removing"`
+}
+
+// deliveryRecord is a delivery with what only the store knows of it.
+type deliveryRecord struct {
+	webhook.Delivery
+	// Erased says what of a finished delivery is gone before its record is.
+	Erased erased `json:"erased"`
+}
+
+// erased is what of a finished delivery is gone.
+type erased string
+
+const (
+	erasedNothing erased = ""        // payload and attempts are there
+	erasedPayload erased = "payload" // retention took the payload
+	erasedAll     erased = "all"     // the vehicle was removed: neither payload nor attempts
+)
+
+// grantRecord is a grant with its hash, which the grant's own JSON leaves out.
+type grantRecord struct {
+	vehicle.Grant
+	Hash string `json:"sha256"` // hex
+}
+
+func (r grantRecord) grant() (vehicle.Grant, error) {
+	g := r.Grant
+	n, err := hex.Decode(g.Hash[:], []byte(r.Hash))
+	if err != nil || n != len(g.Hash) || len(r.Hash) != 2*len(g.Hash) {
+		return g, fmt.Errorf("grant %q: its hash is not 64 hexadecimal digits", g.Name)
+	}
+	return g, nil
+}
+
+// encode writes a record. It fails only for values JSON cannot hold, such as a
+// fraction that is not a number.
+func encode(record any) ([]byte, error) {
+	b, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", kindOf(record), err)
+	}
+	return b, nil
+}
+
+func decode(b []byte, record any) error {
+	if err := json.Unmarshal(b, record); err != nil {
+		return fmt.Errorf("decode %s: %w", kindOf(record), err)
+	}
+	return nil
+}
+
+func kindOf(record any) string {
+	s := fmt.Sprintf("%T", record)
+	return strings.TrimSuffix(s[strings.LastIndexByte(s, '.')+1:], "Record")
+}
+
+// slotVersion is the first byte of a slot's value.
+const slotVersion = 1
+
+// slotLen is the length of a slot's value:
+//
+//	0  version
+//	1  due, unix ms, 0 while parked
+//	9  anchor, unix ms
+//	17 fired at, unix ms, 0 for never
+//	25 state
+//	26 cause
+//	27 source, zero padded to 16
+const slotLen = 1 + 3*timeLen + 2 + sourceLen
+
+func encodeSlot(s webhook.Slot) ([]byte, error) {
+	b := append(make([]byte, 0, slotLen), slotVersion)
+	for _, t := range [...]struct {
+		field string
+		at    time.Time
+	}{{"due", s.Due}, {"anchor", s.Anchor}, {"fired_at", s.FiredAt}} {
+		ms, err := millis(t.at)
+		if err != nil {
+			return nil, fmt.Errorf("slot %s: %w", t.field, err)
+		}
+		b = binary.BigEndian.AppendUint64(b, ms)
+	}
+	if s.State > vehicle.StatePluggedIn || s.Cause > webhook.CauseChange {
+		return nil, fmt.Errorf("slot: no state %d or cause %d", s.State, s.Cause)
+	}
+	if err := checkSource(s.Source); err != nil {
+		return nil, err
+	}
+	p := padSource(s.Source)
+	return append(append(b, byte(s.State), byte(s.Cause)), p[:]...), nil
+}
+
+func decodeSlot(key webhook.SlotKey, b []byte) (webhook.Slot, error) {
+	s := webhook.Slot{SlotKey: key}
+	if len(b) != slotLen || b[0] != slotVersion {
+		return s, fmt.Errorf("slot: %d bytes %x..., want %d bytes of version %d", len(b), b[:min(len(b), 1)], slotLen, slotVersion)
+	}
+	for i, t := range []*time.Time{&s.Due, &s.Anchor, &s.FiredAt} {
+		ms := binary.BigEndian.Uint64(b[1+i*timeLen:])
+		if ms > maxMillis {
+			return s, fmt.Errorf("slot: time %d is out of range", ms)
+		}
+		*t = timeOf(ms)
+	}
+	s.State, s.Cause = vehicle.State(b[25]), webhook.Cause(b[26])
+	if s.State > vehicle.StatePluggedIn || s.Cause > webhook.CauseChange {
+		return s, fmt.Errorf("slot: no state %d or cause %d", s.State, s.Cause)
+	}
+	var err error
+	s.Source, err = parseSource(b[27:])
+	return s, err
+}
+
+// named wraps one of webhook's errors with the kind and id of the thing.
+func named(kind string, id any, err error) error { return fmt.Errorf("%s %v: %w", kind, id, err) }
+
+func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNotFound) }
+func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
+func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// Lane lists what waits on a webhook in the order of creation, the deliveries
+// greater than after, at most limit; a limit of 0 or less means 100. A webhook
+// that is unknown has an empty lane.
+func (s *Store) Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error) {
+	limit = pageLimit(limit)
+	var items []webhook.LaneItem
+	err := s.view(ctx, func(r reader) error {
+		from := pairKey(webhookID, after)
+		for k, v := range r.rows(bucketLane, webhookID[:], from) {
+			if bytes.Equal(k, from) {
+				continue
+			}
+			if len(items) == limit {
+				break
+			}
+			_, id, err := parsePair(k)
+			if err != nil || len(v) != idLen {
+				return damaged(s.path, "lane has a row that is none")
+			}
+			items = append(items, webhook.LaneItem{Delivery: id, Vehicle: uuid.UUID(v)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+// Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.
+func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
+	err = s.view(ctx, func(r reader) error {
+		rec, err := r.delivery(id)
+		d = rec.Delivery
+		return err
+	})
+	return d, err
+}
+
+// Payload returns a delivery's bytes, or an error wrapping webhook.ErrNotFound
+// that says whether the delivery is unknown or its payload was erased.
+func (s *Store) Payload(ctx context.Context, id uuid.UUID) (p []byte, err error) {
+	err = s.view(ctx, func(r reader) error {
+		if b := r.get(bucketPayloads, id[:]); b != nil {
+			p = bytes.Clone(b)
+			return nil
+		}
+		rec, err := r.delivery(id)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("payload of delivery %s (%s): %w: it is no longer kept", id, rec.State, webhook.ErrNotFound)
+	})
+	return p, err
+}
+
+// Attempts lists a delivery's attempts from the first; none when its vehicle was
+// removed. An unknown delivery is webhook.ErrNotFound.
+func (s *Store) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attempt, err error) {
+	err = s.view(ctx, func(r reader) error {
+		if !r.has(bucketDeliveries, id[:]) {
+			return noDelivery(id)
+		}
+		for _, b := range r.rows(bucketAttempts, id[:], nil) {
+			var a webhook.Attempt
+			if err := decode(b, &a); err != nil {
+				return named("attempt of delivery", id, err)
+			}
+			as = append(as, a)
+		}
+		return nil
+	})
+	return as, err
+}
+
+// Deliveries lists the deliveries that the filter selects, newest first, those
+// less than before (uuid.Nil for the newest), at most limit; a limit of 0 or less
+// means 100. Since is inclusive and Until exclusive, both about CreatedAt.
+func (s *Store) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+	limit = pageLimit(limit)
+	var ds []webhook.Delivery
+	for more := true; more && len(ds) < limit; {
+		more = false
+		err := s.view(ctx, func(r reader) error {
+			seen := 0
+			c := r.bucket(bucketDeliveries).Cursor()
+			k, b := c.Last()
+			if before != uuid.Nil {
+				// Past the end there is nothing to step back from.
+				if at, _ := c.Seek(before[:]); at != nil {
+					k, b = c.Prev()
+				} else {
+					k, b = c.Last()
+				}
+			}
+			for ; k != nil; k, b = c.Prev() {
+				if seen++; seen > pageRows || len(ds) == limit {
+					more = len(ds) < limit
+					break
+				}
+				before = uuid.UUID(k)
+				// An id's time is never before the creation, so older ones are too.
+				if !f.Since.IsZero() && int64(lastMillis(before)) < f.Since.UnixMilli() {
+					return nil
+				}
+				if !mentions(b, f.Webhook) || !mentions(b, f.Vehicle) {
+					continue
+				}
+				var rec deliveryRecord
+				if err := decode(b, &rec); err != nil {
+					return named("delivery", before, err)
+				}
+				if selects(f, rec.Delivery) {
+					ds = append(ds, rec.Delivery)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ds, nil
+}
+
+// mentions tells without decoding whether a record may have the id; uuid.Nil is
+// in every record.
+func mentions(record []byte, id uuid.UUID) bool {
+	if id == uuid.Nil {
+		return true
+	}
+	var text [38]byte
+	text[0], text[37] = '"', '"'
+	copy(text[1:], id.String())
+	return bytes.Contains(record, text[:])
+}
+
+func selects(f webhook.DeliveryFilter, d webhook.Delivery) bool {
+	return (f.Webhook == uuid.Nil || d.Webhook == f.Webhook) &&
+		(f.Vehicle == uuid.Nil || d.Vehicle == f.Vehicle) &&
+		(f.State == "" || d.State == f.State) &&
+		(f.Since.IsZero() || !d.CreatedAt.Before(f.Since)) &&
+		(f.Until.IsZero() || d.CreatedAt.Before(f.Until))
+}

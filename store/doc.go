@@ -1,0 +1,55 @@
+// Package store keeps everything plugbeat knows in one bbolt file, and is the
+// only package that knows it is bbolt.
+//
+// # Guarantees
+//
+//   - A write that was acknowledged survives kill -9.
+//   - Every index row has its record and every record its index rows.
+//   - The ledger balances: a webhook's produced deliveries are the finished ones
+//     and those in its lane. It moves in the transaction of the change.
+//   - Decisions are made in the transaction that commits them, on what stands there.
+//   - No reader outlives its call: a read copies out a bounded page and ends.
+//   - Signing keys and vendors' tokens are sealed from the first write.
+//
+// [Store.Check] and [CheckFile] prove the second and third by walking every index
+// both ways.
+//
+// # Buckets
+//
+// Keys have a fixed width and are big-endian, so order on disk is order in time
+// or by id. Times in keys are unix milliseconds in 8 bytes; ids are 16 bytes.
+//
+//	meta             name                               schema, instance, created, canary, last_id
+//	webhooks         webhook                            JSON: settings, status, health, ledger, sealed key
+//	vehicles         vehicle                            JSON
+//	vehicle_state    vehicle                            JSON: plug state, newest readings, counts of reads
+//	subscriptions    webhook vehicle                    JSON
+//	subs_by_vehicle  vehicle webhook                    empty
+//	slots            webhook vehicle                    43 bytes, version first (codec.go)
+//	slot_due         source16 time webhook vehicle      empty: this bucket is the due queue, one cursor a source
+//	deliveries       delivery                           JSON: state, rung; neither payload nor attempts
+//	attempts         delivery n32                       JSON
+//	payloads         delivery                           the bytes that are sent
+//	lane             webhook delivery                   vehicle: what waits, in the order of creation
+//	finished         time delivery                      empty: what is finished, for retention
+//	secrets          name                               sealed
+//	grants           name                               JSON: an access token's hash and reach
+//	grants_by_hash   sha256                             name
+//
+// A parked slot (its webhook does not fire) has no due time and no slot_due row.
+// Delivery ids are made by the writer and only grow, so a lane is in commit order.
+//
+// # Writing
+//
+// One goroutine commits (writer.go). It takes all operations that queued while
+// the last commit ran, so an idle store commits one operation at once and a busy
+// one groups by itself. An operation checks first and writes after; a refused one
+// has written nothing and the group goes on without it.
+//
+// # Removal in steps
+//
+// Removing a webhook or a vehicle may touch more rows than one transaction
+// should. It is marked as being removed first, which hides it, then emptied in
+// slices each of which keeps every guarantee, then deleted. [Open] ends a removal
+// that was interrupted.
+package store

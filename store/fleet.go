@@ -1,0 +1,126 @@
+package store
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its slots
+// follow when its source changes. A vehicle that is just being removed is
+// webhook.ErrConflict.
+func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
+	if v.ID == uuid.Nil {
+		return &webhook.Invalid{Field: "id", Value: v.ID.String(), Allowed: "any other UUID"}
+	}
+	if err := checkSource(v.Source); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *writeTx) error {
+		rec := vehicleRecord{Vehicle: v}
+		moved := false
+		if t.has(bucketVehicles, v.ID[:]) {
+			old, err := t.vehicleRecord(v.ID)
+			if err != nil {
+				return err
+			}
+			if old.Removing {
+				return named("vehicle", v.ID, webhook.ErrConflict)
+			}
+			rec.ConnectedAt, moved = old.ConnectedAt, old.Source != v.Source
+		}
+		if rec.ConnectedAt.IsZero() {
+			rec.ConnectedAt = t.now
+		}
+		b, err := encode(rec)
+		if err != nil {
+			return err
+		}
+		if moved {
+			if err := t.moveSlots(v.ID, v.Source); err != nil {
+				return err
+			}
+		}
+		return t.put(bucketVehicles, v.ID[:], b)
+	})
+}
+
+// moveSlots moves a vehicle's slots to another source's part of the due queue.
+func (t *writeTx) moveSlots(id uuid.UUID, source string) error {
+	keys, err := t.subscriptionsOf(id)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		old, err := t.slot(key)
+		if err != nil {
+			return err
+		}
+		slot := old
+		slot.Source = source
+		if err := t.putSlot(&old, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Vehicle returns a vehicle, or an error wrapping webhook.ErrNotFound.
+func (s *Store) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, err error) {
+	err = s.view(ctx, func(r reader) error {
+		v, err = r.vehicle(id)
+		return err
+	})
+	return v, err
+}
+
+// Vehicles lists vehicles by id, those greater than after, at most limit; a limit
+// of 0 or less means 100.
+func (s *Store) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
+	limit = pageLimit(limit)
+	var vs []vehicle.Vehicle
+	for more := true; more && len(vs) < limit; {
+		more = false
+		err := s.view(ctx, func(r reader) error {
+			seen := 0
+			for k, b := range r.rows(bucketVehicles, nil, after[:]) {
+				if bytes.Equal(k, after[:]) {
+					continue
+				}
+				if seen++; seen > pageRows || len(vs) == limit {
+					more = true
+					break
+				}
+				var rec vehicleRecord
+				if err := decode(b, &rec); err != nil {
+					return named("vehicle", uuid.UUID(k), err)
+				}
+				if after = rec.ID; !rec.Removing {
+					vs = append(vs, rec.Vehicle)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return vs, nil
+}
+
+// VehicleStatus returns what is known of a vehicle from its readings; the zero
+// Status before the first. An unknown vehicle is webhook.ErrNotFound.
+func (s *Store) VehicleStatus(ctx context.Context, id uuid.UUID) (st vehicle.Status, err error) {
+	err = s.view(ctx, func(r reader) error {
+		if _, err := r.vehicle(id); err != nil {
+			return err
+		}
+		st, err = r.status(id)
+		return err
+	})
+	return st, err
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Info describes the data file and what is in it.
+type Info struct {
+	Path string `json:"path"`
+	// FileBytes is the size on disk, which never shrinks by itself; LiveBytes is
+	// what of it is in use, and is held against Options.MaxSize.
+	FileBytes int64     `json:"file_bytes"`
+	LiveBytes int64     `json:"live_bytes"`
+	MaxBytes  int64     `json:"max_bytes"`
+	FreePages int       `json:"free_pages"`
+	Schema    int       `json:"schema"`
+	Instance  uuid.UUID `json:"instance"`
+	CreatedAt time.Time `json:"created_at"`
+	// Commits and Operations count since the file was opened; their quotient is
+	// the mean size of a group. LargestGroup is at most 256.
+	Commits      uint64 `json:"commits"`
+	Operations   uint64 `json:"operations"`
+	LargestGroup int    `json:"largest_group"`
+	// Readers is how many read transactions are open, this one not counted.
+	Readers       int    `json:"readers"`
+	Webhooks      int    `json:"webhooks"`
+	Vehicles      int    `json:"vehicles"`
+	Subscriptions int    `json:"subscriptions"`
+	Waiting       uint64 `json:"waiting"`
+}
+
+// Info returns the store's numbers. It walks the keys of vehicles and
+// subscriptions, so it is for people and not for loops.
+func (s *Store) Info(ctx context.Context) (Info, error) {
+	i := Info{
+		Path: s.path, MaxBytes: s.maxSize, Schema: schemaVersion, Instance: s.instance, CreatedAt: s.created,
+		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
+		Readers: s.db.Stats().OpenTxN,
+	}
+	var err error
+	if i.LiveBytes, err = s.liveBytes(ctx); err != nil {
+		return Info{}, err
+	}
+	err = s.view(ctx, func(r reader) error {
+		stats := s.db.Stats()
+		i.FreePages = stats.FreePageN + stats.PendingPageN
+		for k, b := range r.rows(bucketWebhooks, nil, nil) {
+			rec, err := r.decodeWebhook(uuid.UUID(k), b)
+			if err != nil {
+				return err
+			}
+			if !rec.Removing {
+				i.Webhooks++
+			}
+			i.Waiting += rec.Ledger.Waiting()
+		}
+		for range r.rows(bucketVehicles, nil, nil) {
+			i.Vehicles++
+		}
+		for range r.rows(bucketSubscriptions, nil, nil) {
+			i.Subscriptions++
+		}
+		return nil
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	st, err := s.file.Stat()
+	if err != nil {
+		return Info{}, fmt.Errorf("data file: %w", err)
+	}
+	i.FileBytes = st.Size()
+	return i, nil
+}
+
+// liveBytes is the size of the pages in use.
+func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
+	err = s.view(ctx, func(r reader) error {
+		stats := s.db.Stats()
+		page := int64(s.db.Info().PageSize)
+		n = r.tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*page
+		return nil
+	})
+	return n, err
+}
+
+// Copy writes a consistent copy of the data file to path, which it replaces. The
+// copy is made under a temporary name beside it, flushed and then renamed, so
+// path is never half a copy. It is for local files only: a read transaction is
+// open meanwhile, and the data file grows while one is.
+func (s *Store) Copy(ctx context.Context, path string) error {
+	if err := s.copy(ctx, path); err != nil {
+		return fmt.Errorf("copy data file to %s: %w", path, spaceError(err))
+	}
+	return nil
+}
+
+func (s *Store) copy(ctx context.Context, path string) error {
+	if same, err := filepath.Abs(path); err != nil {
+		return err
+	} else if own, err := filepath.Abs(s.path); err != nil {
+		return err
+	} else if same == own {
+		return errors.New("it is the data file itself")
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	temp := f.Name()
+	defer func() { _ = os.Remove(temp) }()
+	err = s.view(ctx, func(r reader) error {
+		_, err := r.tx.WriteTo(f)
+		return err
+	})
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}

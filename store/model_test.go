@@ -1,0 +1,488 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"pgregory.net/rapid"
+
+	"plugbeat/webhook"
+)
+
+// model is what the store should hold, in plain maps.
+type model struct {
+	dir   string
+	f     *fixture
+	now   time.Time
+	hooks map[uuid.UUID]*modelHook
+	cars  map[uuid.UUID]uint64 // vehicle to its reads
+	slots map[webhook.SlotKey]time.Time
+	items map[uuid.UUID]*modelDelivery
+	names map[string]string
+}
+
+type modelHook struct {
+	fires  bool
+	ledger webhook.Ledger
+}
+
+type modelDelivery struct {
+	webhook, vehicle uuid.UUID
+	state            webhook.State
+	attempts         int
+	finished         time.Time
+	payload          string // empty when erased
+}
+
+// TestModel drives the store and the model through the same random operations,
+// with reopening, and holds one against the other after each step.
+func TestModel(t *testing.T) {
+	dir := fastDir(t)
+	runs := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		runs++
+		m := &model{
+			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, cars: map[uuid.UUID]uint64{},
+			slots: map[webhook.SlotKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{},
+		}
+		m.f = &fixture{t: t, now: t0}
+		m.f.o = Options{Path: filepath.Join(m.dir, "plugbeat.db"), Key: testKey, Log: zerolog.Nop(), Now: func() time.Time { return m.now }}
+		m.f.open()
+		defer func() {
+			_ = m.f.Close()
+			_ = os.RemoveAll(m.dir)
+		}()
+		m.start()
+		rt.Repeat(map[string]func(*rapid.T){
+			"":              m.check,
+			"vehicle":       m.putVehicle,
+			"remove car":    m.removeVehicle,
+			"webhook":       m.addWebhook,
+			"status":        m.setStatus,
+			"remove hook":   m.removeWebhook,
+			"subscribe":     m.subscribe,
+			"unsubscribe":   m.unsubscribe,
+			"read":          m.read,
+			"read again":    m.read,
+			"settle":        m.settle,
+			"settle again":  m.settle,
+			"sweep":         m.sweep,
+			"secret":        m.secret,
+			"reopen":        func(*rapid.T) { m.f.reopen() },
+			"refused group": m.refused,
+		})
+	})
+}
+
+// start begins with a small fleet, so that most random steps have something to do.
+func (m *model) start() {
+	m.f.fleet(2, 2)
+	for n := 1; n <= 2; n++ {
+		m.hooks[wid(n)], m.cars[vid(n)] = &modelHook{fires: true}, 0
+		m.slots[key(n, 1)], m.slots[key(n, 2)] = m.now, m.now
+	}
+}
+
+func (m *model) tick(rt *rapid.T) {
+	m.now = m.now.Add(time.Duration(rapid.IntRange(-600, 3600).Draw(rt, "seconds")) * time.Second)
+}
+
+func some(rt *rapid.T, id func(int) uuid.UUID) uuid.UUID {
+	return id(rapid.IntRange(1, 3).Draw(rt, "n"))
+}
+
+// expect compares an error with the one the model predicts.
+func expect(rt *rapid.T, err, want error) {
+	rt.Helper()
+	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
+		rt.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+func missing(absent bool) error {
+	if absent {
+		return webhook.ErrNotFound
+	}
+	return nil
+}
+
+func (m *model) putVehicle(rt *rapid.T) {
+	v := newVehicle(rapid.IntRange(1, 3).Draw(rt, "n"))
+	v.Source = rapid.SampledFrom([]string{"sim", "other"}).Draw(rt, "source")
+	expect(rt, m.f.PutVehicle(ctx, v), nil)
+	if _, known := m.cars[v.ID]; !known {
+		m.cars[v.ID] = 0
+	}
+}
+
+func (m *model) removeVehicle(rt *rapid.T) {
+	v := some(rt, vid)
+	_, known := m.cars[v]
+	cancelled, err := m.f.RemoveVehicle(ctx, v)
+	expect(rt, err, missing(!known))
+	n := 0
+	for _, d := range m.items {
+		if known && d.vehicle == v {
+			n += m.finish(d, webhook.Cancelled)
+			d.payload = ""
+		}
+	}
+	if len(cancelled) != n {
+		rt.Fatalf("%d cancelled, want %d", len(cancelled), n)
+	}
+	delete(m.cars, v)
+	maps.DeleteFunc(m.slots, func(k webhook.SlotKey, _ time.Time) bool { return k.Vehicle == v })
+}
+
+// finish ends a delivery that waits and returns how many did.
+func (m *model) finish(d *modelDelivery, to webhook.State) int {
+	if d.state != webhook.Waiting {
+		return 0
+	}
+	d.state, d.finished = to, m.now
+	m.hooks[d.webhook].ledger.Count(to)
+	return 1
+}
+
+func (m *model) addWebhook(rt *rapid.T) {
+	w := newWebhook(rapid.IntRange(1, 3).Draw(rt, "n"))
+	w.Status = rapid.SampledFrom([]webhook.Status{webhook.Active, webhook.Unverified}).Draw(rt, "status")
+	err := m.f.AddWebhook(ctx, w)
+	if m.hooks[w.ID] != nil {
+		expect(rt, err, webhook.ErrExists)
+		return
+	}
+	expect(rt, err, nil)
+	m.hooks[w.ID] = &modelHook{fires: w.Fires()}
+}
+
+func (m *model) setFires(id uuid.UUID, w webhook.Webhook) {
+	h := m.hooks[id]
+	if h.fires == w.Fires() {
+		return
+	}
+	h.fires = w.Fires()
+	for k := range m.slots {
+		if k.Webhook != id {
+			continue
+		}
+		if m.slots[k] = (time.Time{}); h.fires {
+			m.slots[k] = m.now
+		}
+	}
+}
+
+func drawStatus(rt *rapid.T, w *webhook.Webhook) {
+	w.Status = rapid.SampledFrom([]webhook.Status{webhook.Active, webhook.Unverified, webhook.Disabled}).Draw(rt, "status")
+	w.Reason = ""
+	if w.Status == webhook.Disabled {
+		w.Reason = rapid.SampledFrom([]webhook.Reason{webhook.Exhausted, webhook.Gone}).Draw(rt, "reason")
+	}
+}
+
+func (m *model) setStatus(rt *rapid.T) {
+	m.tick(rt)
+	id := some(rt, wid)
+	want := newWebhook(0)
+	drawStatus(rt, &want)
+	_, err := m.f.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error { w.Status, w.Reason = want.Status, want.Reason; return nil })
+	expect(rt, err, missing(m.hooks[id] == nil))
+	if err == nil {
+		m.setFires(id, want)
+	}
+}
+
+func (m *model) removeWebhook(rt *rapid.T) {
+	id := some(rt, wid)
+	n, err := m.f.RemoveWebhook(ctx, id)
+	expect(rt, err, missing(m.hooks[id] == nil))
+	want := 0
+	for _, d := range m.items {
+		if err == nil && d.webhook == id {
+			want += m.finish(d, webhook.Cancelled)
+		}
+	}
+	if n != want {
+		rt.Fatalf("%d cancelled, want %d", n, want)
+	}
+	delete(m.hooks, id)
+	maps.DeleteFunc(m.slots, func(k webhook.SlotKey, _ time.Time) bool { return k.Webhook == id })
+}
+
+func (m *model) subscribe(rt *rapid.T) {
+	k := webhook.SlotKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
+	_, car := m.cars[k.Vehicle]
+	at := m.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "minutes")) * time.Minute)
+	_, created, err := m.f.Subscribe(ctx, k, dueAt(at))
+	expect(rt, err, missing(!car || m.hooks[k.Webhook] == nil))
+	if err != nil {
+		return
+	}
+	if _, had := m.slots[k]; had == created {
+		rt.Fatalf("created %t, had %t", created, had)
+	} else if !had {
+		if m.slots[k] = (time.Time{}); m.hooks[k.Webhook].fires {
+			m.slots[k] = at
+		}
+	}
+}
+
+func (m *model) unsubscribe(rt *rapid.T) {
+	k := webhook.SlotKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
+	removed, err := m.f.Unsubscribe(ctx, k)
+	expect(rt, err, nil)
+	if _, had := m.slots[k]; had != removed {
+		rt.Fatalf("removed %t, had %t", removed, had)
+	}
+	delete(m.slots, k)
+}
+
+func (m *model) read(rt *rapid.T) {
+	m.tick(rt)
+	v := some(rt, vid)
+	_, known := m.cars[v]
+	produced, err := m.f.CompleteRead(ctx, v, fireAll(m.now))
+	expect(rt, err, missing(!known))
+	if err != nil {
+		return
+	}
+	m.cars[v]++
+	want := 0
+	for k := range m.slots {
+		if k.Vehicle == v && m.hooks[k.Webhook].fires {
+			want++
+			m.slots[k] = m.now.Add(time.Hour)
+			m.hooks[k.Webhook].ledger.Count(webhook.Waiting)
+		}
+	}
+	for _, d := range produced {
+		if m.items[d.ID] != nil || d.State != webhook.Waiting {
+			rt.Fatalf("produced %+v", d)
+		}
+		m.items[d.ID] = &modelDelivery{webhook: d.Webhook, vehicle: v, state: webhook.Waiting, payload: fmt.Sprintf(`{"reads":%d}`, m.cars[v])}
+	}
+	if len(produced) != want {
+		rt.Fatalf("%d produced, want %d", len(produced), want)
+	}
+}
+
+func (m *model) ids() []uuid.UUID {
+	return slices.SortedFunc(maps.Keys(m.items), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+func (m *model) settle(rt *rapid.T) {
+	ids := m.ids()
+	if len(ids) == 0 {
+		return
+	}
+	m.tick(rt)
+	id := rapid.SampledFrom(ids).Draw(rt, "delivery")
+	d := m.items[id]
+	to := rapid.SampledFrom(webhook.States[:]).Draw(rt, "state")
+	also := rapid.SampledFrom(webhook.States[:]).Draw(rt, "also")
+	leave := rapid.IntRange(0, 9).Draw(rt, "leave") == 0
+	status := newWebhook(0)
+	if leave {
+		drawStatus(rt, &status)
+	}
+	var others []uuid.UUID
+	var is webhook.Webhook
+	_, ds, err := m.f.Settle(ctx, d.webhook, id, attempt(m.now), func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
+		others = nil
+		if err := end(to, m.now)(w, d, nil); err != nil {
+			return err
+		}
+		for _, o := range tried {
+			if others = append(others, o.ID); also.Final() {
+				if err := o.Apply(also, m.now, "also"); err != nil {
+					return err
+				}
+			}
+		}
+		w.Health.Tried = []webhook.Tried{{Delivery: d.ID, Vehicle: d.Vehicle}}
+		if leave {
+			w.Status, w.Reason = status.Status, status.Reason
+		}
+		is = *w
+		return nil
+	})
+	switch {
+	case m.hooks[d.webhook] == nil:
+		expect(rt, err, webhook.ErrNotFound)
+		return
+	case d.state.Final():
+		expect(rt, err, webhook.ErrConflict)
+		return
+	}
+	expect(rt, err, nil)
+	if len(ds) != 1+len(others) {
+		rt.Fatalf("%d stored, want %d", len(ds), 1+len(others))
+	}
+	d.attempts++
+	if to.Final() {
+		m.finish(d, to)
+	}
+	for _, o := range others {
+		if m.items[o].state != webhook.Waiting {
+			rt.Fatalf("%s was tried and is %s", o, m.items[o].state)
+		}
+		if also.Final() {
+			m.finish(m.items[o], also)
+		}
+	}
+	m.setFires(d.webhook, is)
+}
+
+func (m *model) sweep(rt *rapid.T) {
+	m.tick(rt)
+	payloads := time.Duration(rapid.IntRange(0, 5).Draw(rt, "payload hours")) * time.Hour
+	records := payloads + time.Duration(rapid.IntRange(0, 5).Draw(rt, "record hours"))*time.Hour
+	if _, err := m.f.Sweep(ctx, m.now, payloads, records); err != nil {
+		rt.Fatal(err)
+	}
+	for id, d := range m.items {
+		if !d.state.Final() {
+			continue
+		}
+		at := d.finished.UnixMilli()
+		if at <= m.now.Add(-records).UnixMilli() {
+			delete(m.items, id)
+		} else if at <= m.now.Add(-payloads).UnixMilli() {
+			// A clock that went back may leave a payload until its record goes.
+			if _, err := m.f.Payload(ctx, id); err != nil {
+				d.payload = ""
+			}
+		}
+	}
+}
+
+func (m *model) secret(rt *rapid.T) {
+	name := fmt.Sprint(rapid.IntRange(1, 3).Draw(rt, "name"))
+	if rapid.Bool().Draw(rt, "delete") {
+		_, had := m.names[name]
+		expect(rt, m.f.DeleteSecret(ctx, name), missing(!had))
+		delete(m.names, name)
+		return
+	}
+	m.names[name] = rapid.StringN(0, 20, -1).Draw(rt, "secret")
+	expect(rt, m.f.PutSecret(ctx, name, []byte(m.names[name])), nil)
+}
+
+func (m *model) refused(rt *rapid.T) {
+	no := errors.New("no")
+	errs := m.f.group(func(*writeTx) error { return no }, func(*writeTx) error { panic("oh") }, putName("4"), func(t *writeTx) error {
+		return errors.Join(t.put(bucketLane, []byte("x"), nil), no)
+	})
+	if !errors.Is(errs[0], no) || errs[1] == nil || errs[2] != nil || errs[3] == nil {
+		rt.Fatal(errs)
+	}
+	m.names["4"] = "4"
+}
+
+// check holds the whole store against the model.
+func (m *model) check(rt *rapid.T) {
+	ps, err := m.f.Check(ctx)
+	expect(rt, err, nil)
+	if len(ps) > 0 {
+		rt.Fatalf("problems: %v", ps)
+	}
+	if n := m.f.db.Stats().OpenTxN; n != 0 {
+		rt.Fatalf("%d readers are open", n)
+	}
+	ws, err := m.f.Webhooks(ctx)
+	expect(rt, err, nil)
+	if len(ws) != len(m.hooks) {
+		rt.Fatalf("%d webhooks, want %d", len(ws), len(m.hooks))
+	}
+	for _, w := range ws {
+		if h := m.hooks[w.ID]; h == nil || h.ledger != w.Ledger || h.fires != w.Fires() || w.Firings.Produced != w.Ledger.Produced || len(w.Key) == 0 {
+			rt.Fatalf("webhook %+v, want %+v", w, h)
+		}
+	}
+	vs, err := m.f.Vehicles(ctx, uuid.Nil, 3)
+	expect(rt, err, nil)
+	if len(vs) != min(3, len(m.cars)) {
+		rt.Fatalf("%d vehicles, want %d", len(vs), len(m.cars))
+	}
+	for v, reads := range m.cars {
+		if st, err := m.f.VehicleStatus(ctx, v); err != nil || st.Reads != reads {
+			rt.Fatalf("%d reads, want %d (%v)", st.Reads, reads, err)
+		}
+	}
+	m.checkSlots(rt)
+	m.checkDeliveries(rt)
+	for name, want := range m.names {
+		if got, err := m.f.Secret(ctx, name); err != nil || string(got) != want {
+			rt.Fatalf("secret %s is %q, want %q (%v)", name, got, want, err)
+		}
+	}
+}
+
+func (m *model) checkSlots(rt *rapid.T) {
+	views, err := m.f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SlotKey{}, 0)
+	expect(rt, err, nil)
+	if len(views) != len(m.slots) {
+		rt.Fatalf("%d slots, want %d", len(views), len(m.slots))
+	}
+	due := 0
+	for _, v := range views {
+		want, ok := m.slots[v.SlotKey]
+		if !ok || !v.Due.Equal(want) {
+			rt.Fatalf("slot due %v, want %v", v.Due, want)
+		}
+		if !want.IsZero() {
+			due++
+		}
+	}
+	for _, source := range []string{"sim", "other"} {
+		page, err := m.f.Due(ctx, source, m.now.Add(1000*time.Hour), 100, nil)
+		expect(rt, err, nil)
+		due -= len(page.Slots)
+		if !slices.IsSortedFunc(page.Slots, func(a, b webhook.Slot) int { return a.Due.Compare(b.Due) }) {
+			rt.Fatal("the due queue is not in order", page)
+		}
+	}
+	if due != 0 {
+		rt.Fatalf("%d slots are not in the due queue", due)
+	}
+}
+
+func (m *model) checkDeliveries(rt *rapid.T) {
+	ids := m.ids()
+	ds, err := m.f.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, len(ids)+1)
+	expect(rt, err, nil)
+	if len(ds) != len(ids) {
+		rt.Fatalf("%d deliveries, want %d", len(ds), len(ids))
+	}
+	lanes := make(map[uuid.UUID][]webhook.LaneItem)
+	for i, id := range ids {
+		got, want := ds[len(ds)-1-i], m.items[id]
+		if got.ID != id || got.State != want.state || got.Attempts != want.attempts || got.Vehicle != want.vehicle || got.Webhook != want.webhook {
+			rt.Fatalf("delivery %+v, want %+v", got, want)
+		}
+		p, err := m.f.Payload(ctx, id)
+		if want.payload == "" {
+			expect(rt, err, webhook.ErrNotFound)
+		} else if err != nil || string(p) != want.payload {
+			rt.Fatalf("payload %s, want %s (%v)", p, want.payload, err)
+		}
+		if want.state == webhook.Waiting {
+			lanes[want.webhook] = append(lanes[want.webhook], webhook.LaneItem{Delivery: id, Vehicle: want.vehicle})
+		}
+	}
+	for id := range m.hooks {
+		lane, err := m.f.Lane(ctx, id, uuid.Nil, 1000)
+		if err != nil || !slices.Equal(lane, lanes[id]) {
+			rt.Fatalf("lane %v, want %v (%v)", lane, lanes[id], err)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// CompleteRead takes the result of a read. decide gets the vehicle, its status
+// and its slots as they stand in the committing transaction and says what shall
+// stand; it may run more than once and changes nothing. Its status, its slots and
+// their deliveries, with payload, lane, ledger and firings, are committed
+// together, and the deliveries are returned in the order of the decision. The
+// store sets a slot's source, and parks it when its webhook does not fire; a
+// draft for such a webhook is webhook.ErrConflict. An unknown vehicle is
+// webhook.ErrNotFound.
+func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		produced = nil
+		view, err := t.vehicleView(vehicleID)
+		if err != nil {
+			return err
+		}
+		decision, err := decide(view)
+		if err != nil {
+			return err
+		}
+		plans, err := t.planRead(view, decision)
+		if err != nil {
+			return err
+		}
+		status, err := encode(decision.Status)
+		if err != nil {
+			return err
+		}
+		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
+			return err
+		}
+		for _, p := range plans {
+			d, err := t.fire(p)
+			if err != nil {
+				return err
+			}
+			if d != nil {
+				produced = append(produced, *d)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return produced, nil
+}
+
+// vehicleView is all that a read of the vehicle is decided on.
+func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error) {
+	if view.Vehicle, err = t.vehicle(id); err != nil {
+		return view, err
+	}
+	if view.Status, err = t.status(id); err != nil {
+		return view, err
+	}
+	keys, err := t.subscriptionsOf(id)
+	if err != nil {
+		return view, err
+	}
+	for _, key := range keys {
+		slot, err := t.slot(key)
+		if err != nil {
+			return view, err
+		}
+		h, err := t.hook(key.Webhook)
+		if err != nil {
+			return view, err
+		}
+		if h.rec.Removing {
+			continue
+		}
+		w := cloneWebhook(h.rec.Webhook)
+		view.Slots = append(view.Slots, webhook.SlotView{Slot: slot, Webhook: &w})
+	}
+	return view, nil
+}
+
+// firing is a slot's change that was checked and can be written.
+type firing struct {
+	hook   *hook
+	before webhook.Slot
+	change webhook.SlotChange
+}
+
+// planRead checks a decision against the view it was made on.
+func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) ([]firing, error) {
+	standing := make(map[webhook.SlotKey]webhook.Slot, len(view.Slots))
+	for _, v := range view.Slots {
+		standing[v.SlotKey] = v.Slot
+	}
+	plans := make([]firing, 0, len(decision.Slots))
+	for _, c := range decision.Slots {
+		name := fmt.Sprintf("%s/%s", c.Slot.Webhook, c.Slot.Vehicle)
+		before, ok := standing[c.Slot.SlotKey]
+		if !ok {
+			return nil, fmt.Errorf("slot %s: %w: the decision has it twice or it is not the vehicle's", name, webhook.ErrConflict)
+		}
+		delete(standing, c.Slot.SlotKey)
+		h, err := t.liveHook(c.Slot.Webhook)
+		if err != nil {
+			return nil, err
+		}
+		if c.Draft != nil && (!h.rec.Fires() || len(c.Draft.Payload) == 0) {
+			return nil, fmt.Errorf("slot %s: %w: it has a draft without payload or its webhook does not fire", name, webhook.ErrConflict)
+		}
+		c.Slot.Source = before.Source
+		if c.Slot.Due, err = dueOf(h, c.Slot); err != nil {
+			return nil, err
+		}
+		if _, err := encodeSlot(c.Slot); err != nil {
+			return nil, err
+		}
+		plans = append(plans, firing{hook: h, before: before, change: c})
+	}
+	return plans, nil
+}
+
+// fire writes a slot's change and, where it has a draft, produces the delivery.
+func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
+	if err := t.putSlot(&p.before, p.change.Slot); err != nil {
+		return nil, err
+	}
+	w := &p.hook.rec.Webhook
+	if p.change.Collapsed+p.change.Skipped > 0 || p.change.Draft != nil {
+		w.Firings.Collapsed += p.change.Collapsed
+		w.Firings.Skipped += p.change.Skipped
+		t.touch(p.hook)
+	}
+	if p.change.Draft == nil {
+		return nil, nil
+	}
+	draft := p.change.Draft
+	id, err := t.newID()
+	if err != nil {
+		return nil, err
+	}
+	rec := deliveryRecord{Delivery: webhook.Delivery{
+		ID: id, Webhook: w.ID, Vehicle: p.before.Vehicle, MessageID: id,
+		EventName: draft.EventName, Cause: draft.Cause, State: webhook.Waiting,
+		Due: draft.Due.UTC(), CreatedAt: t.now, Bytes: len(draft.Payload), Round: w.Health.Round,
+	}}
+	if err := t.putRecord(bucketDeliveries, id[:], rec); err != nil {
+		return nil, err
+	}
+	if err := t.put(bucketPayloads, id[:], draft.Payload); err != nil {
+		return nil, err
+	}
+	if err := t.put(bucketLane, pairKey(w.ID, id), rec.Vehicle[:]); err != nil {
+		return nil, err
+	}
+	w.Ledger.Count(webhook.Waiting)
+	w.Firings.Produced++
+	return &rec.Delivery, nil
+}

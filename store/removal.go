@@ -1,0 +1,264 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// sliceRows is how many rows one operation of a removal or sweep changes.
+const sliceRows = 128
+
+// RemoveWebhook removes a webhook with its subscriptions and cancels what waits
+// on it. The records of its deliveries stay until retention takes them. It works
+// in slices; the webhook is gone for callers from the first. When an error stops
+// it, calling it again goes on. An unknown webhook is webhook.ErrNotFound.
+func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		h, err := t.hook(id)
+		if err != nil {
+			return err
+		}
+		w := cloneWebhook(h.rec.Webhook)
+		w.Status, w.Reason, w.StatusSince = webhook.Disabled, webhook.ByOperator, t.now
+		if err := t.setWebhook(h, w); err != nil {
+			return err
+		}
+		h.rec.Removing = true
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		n, left := 0, false
+		err := s.update(ctx, func(t *writeTx) error {
+			n, left = 0, true
+			for _, k := range t.keys(bucketLane, id[:], sliceRows) {
+				rec, err := t.delivery(uuid.UUID(k[idLen:]))
+				if err != nil {
+					return err
+				}
+				if _, err := t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing); err != nil {
+					return err
+				}
+				n++
+			}
+			subs := t.keys(bucketSubscriptions, id[:], sliceRows)
+			for _, k := range subs {
+				key, err := parseSlotKey(k)
+				if err != nil {
+					return err
+				}
+				if err := t.deleteSubscription(key); err != nil {
+					return err
+				}
+			}
+			if n == sliceRows || len(subs) == sliceRows {
+				return nil
+			}
+			left = false
+			delete(t.hooks, id)
+			return t.delete(bucketWebhooks, id[:])
+		})
+		if err != nil {
+			return cancelled, err
+		}
+		cancelled += n
+		if !left {
+			return cancelled, nil
+		}
+	}
+}
+
+// RemoveVehicle removes a vehicle with its subscriptions, status and readings,
+// takes it out of every grant, cancels what waits for it, and erases the payloads
+// and attempts of all its deliveries; their bare records stay until retention
+// takes them. Its source's secrets are the caller's to delete, because other
+// vehicles may share them. It works in slices; the vehicle is gone for callers
+// from the first. When an error stops it, calling it again goes on. An unknown
+// vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
+func (s *Store) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		rec, err := t.vehicleRecord(id)
+		if err != nil {
+			return err
+		}
+		keys, err := t.subscriptionsOf(id)
+		if err != nil {
+			return err
+		}
+		rec.Removing = true
+		if err := t.putRecord(bucketVehicles, id[:], rec); err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := t.deleteSubscription(key); err != nil {
+				return err
+			}
+		}
+		if err := t.delete(bucketVehicleState, id[:]); err != nil {
+			return err
+		}
+		return t.ungrant(id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// From here on nothing new is produced for the vehicle.
+	if cancelled, err = s.cancelVehicle(ctx, id); err != nil {
+		return cancelled, err
+	}
+	if err := s.eraseVehicle(ctx, id); err != nil {
+		return cancelled, err
+	}
+	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
+}
+
+// cancelVehicle cancels what waits for a vehicle and erases it.
+func (s *Store) cancelVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+	err = s.slices(ctx, bucketLane, func(_, v []byte) bool { return bytes.Equal(v, id[:]) }, func(t *writeTx, k []byte) error {
+		rec, err := t.delivery(uuid.UUID(k[idLen:]))
+		if err != nil {
+			return err
+		}
+		_, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
+		return err
+	}, func(k []byte) error {
+		return s.view(ctx, func(r reader) error {
+			rec, err := r.delivery(uuid.UUID(k[idLen:]))
+			cancelled = append(cancelled, rec.Delivery)
+			return err
+		})
+	})
+	return cancelled, err
+}
+
+// eraseVehicle erases the payloads and attempts of a vehicle's finished
+// deliveries.
+func (s *Store) eraseVehicle(ctx context.Context, id uuid.UUID) error {
+	return s.slices(ctx, bucketDeliveries, func(_, b []byte) bool { return mentions(b, id) }, func(t *writeTx, k []byte) error {
+		rec, err := t.delivery(uuid.UUID(k))
+		if err != nil {
+			return err
+		}
+		if rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
+			return nil
+		}
+		if err := t.erase(&rec, erasedAll); err != nil {
+			return err
+		}
+		return t.putRecord(bucketDeliveries, k, rec)
+	}, nil)
+}
+
+// slices walks a bucket in bounded reads and hands the rows that match to change,
+// in bounded operations. A row that went away meanwhile is passed over. done, if
+// any, runs for each row after its change is committed.
+func (s *Store) slices(ctx context.Context, bucket string, match func(k, v []byte) bool, change func(t *writeTx, k []byte) error, done func(k []byte) error) error {
+	var after []byte
+	for more := true; more; {
+		var found [][]byte
+		more = false
+		err := s.view(ctx, func(r reader) error {
+			seen := 0
+			for k, v := range r.rows(bucket, nil, after) {
+				if bytes.Equal(k, after) {
+					continue
+				}
+				if seen++; seen > 16*pageRows || len(found) == sliceRows {
+					more = true
+					break
+				}
+				if match(k, v) {
+					found = append(found, bytes.Clone(k))
+				}
+				after = append(after[:0], k...)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		var changed [][]byte
+		err = s.update(ctx, func(t *writeTx) error {
+			changed = nil
+			for _, k := range found {
+				if !t.has(bucket, k) {
+					continue
+				}
+				if err := change(t, k); err != nil {
+					return err
+				}
+				changed = append(changed, k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, k := range changed {
+			if done == nil {
+				break
+			}
+			if err := done(k); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endRemovals goes on with removals that the end of the process interrupted.
+func (s *Store) endRemovals() error {
+	ctx := context.Background()
+	var hooks, vehicles []uuid.UUID
+	err := s.view(ctx, func(r reader) error {
+		var err error
+		if hooks, err = r.removing(bucketWebhooks); err != nil {
+			return err
+		}
+		vehicles, err = r.removing(bucketVehicles)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range hooks {
+		if _, err := s.RemoveWebhook(ctx, id); err != nil {
+			return err
+		}
+	}
+	for _, id := range vehicles {
+		if _, err := s.RemoveVehicle(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removing lists the records of a bucket that are marked as being removed.
+func (r reader) removing(bucket string) (ids []uuid.UUID, err error) {
+	for k, b := range r.rows(bucket, nil, nil) {
+		if !bytes.Contains(b, []byte(`"removing":true`)) {
+			continue
+		}
+		var mark struct {
+			Removing bool `json:"removing"`
+		}
+		if err := decode(b, &mark); err != nil {
+			return nil, named(bucket, uuid.UUID(k), err)
+		}
+		if mark.Removing {
+			ids = append(ids, uuid.UUID(k))
+		}
+	}
+	return ids, nil
+}

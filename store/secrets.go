@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// maxName is the longest name of a secret or grant, in bytes.
+const maxName = 512
+
+func checkName(field, name string) error {
+	if name == "" || len(name) > maxName {
+		return &webhook.Invalid{Field: field, Value: name[:min(len(name), 40)], Allowed: "1 to 512 bytes"}
+	}
+	return nil
+}
+
+// PutSecret seals b and keeps it under the name, replacing what is there. When it
+// returns nil the secret survives kill -9.
+func (s *Store) PutSecret(ctx context.Context, name string, b []byte) error {
+	if err := checkName("secret name", name); err != nil {
+		return err
+	}
+	sealed := s.sealer.seal(bucketSecrets, []byte(name), b)
+	return s.update(ctx, func(t *writeTx) error { return t.put(bucketSecrets, []byte(name), sealed) })
+}
+
+// Secret returns a secret, or an error wrapping webhook.ErrNotFound.
+func (s *Store) Secret(ctx context.Context, name string) (b []byte, err error) {
+	err = s.view(ctx, func(r reader) error {
+		sealed := r.get(bucketSecrets, []byte(name))
+		if sealed == nil {
+			return named("secret", name, webhook.ErrNotFound)
+		}
+		if b, err = s.sealer.open(bucketSecrets, []byte(name), sealed); err != nil {
+			return named("secret", name, err)
+		}
+		return nil
+	})
+	return b, err
+}
+
+// DeleteSecret removes a secret; an unknown name is webhook.ErrNotFound.
+func (s *Store) DeleteSecret(ctx context.Context, name string) error {
+	return s.update(ctx, func(t *writeTx) error {
+		if t.get(bucketSecrets, []byte(name)) == nil {
+			return named("secret", name, webhook.ErrNotFound)
+		}
+		return t.delete(bucketSecrets, []byte(name))
+	})
+}
+
+// SecretNames lists the names that begin with prefix, sorted.
+func (s *Store) SecretNames(ctx context.Context, prefix string) (names []string, err error) {
+	err = s.view(ctx, func(r reader) error {
+		for k := range r.rows(bucketSecrets, []byte(prefix), nil) {
+			names = append(names, string(k))
+		}
+		return nil
+	})
+	return names, err
+}
+
+// PutGrant adds a grant. A name that is taken, or a token that another grant
+// has, is webhook.ErrExists.
+func (s *Store) PutGrant(ctx context.Context, g vehicle.Grant) error {
+	if err := checkName("token name", g.Name); err != nil {
+		return err
+	}
+	rec := grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])}
+	return s.update(ctx, func(t *writeTx) error {
+		if t.has(bucketGrants, []byte(g.Name)) || t.has(bucketGrantsByHash, g.Hash[:]) {
+			return named("token", g.Name, webhook.ErrExists)
+		}
+		if rec.CreatedAt.IsZero() {
+			rec.CreatedAt = t.now
+		}
+		if err := t.putRecord(bucketGrants, []byte(g.Name), rec); err != nil {
+			return err
+		}
+		return t.put(bucketGrantsByHash, g.Hash[:], []byte(g.Name))
+	})
+}
+
+func (r reader) grant(name []byte) (vehicle.Grant, error) {
+	b := r.get(bucketGrants, name)
+	if b == nil {
+		return vehicle.Grant{}, named("token", string(name), webhook.ErrNotFound)
+	}
+	var rec grantRecord
+	if err := decode(b, &rec); err != nil {
+		return rec.Grant, named("token", string(name), err)
+	}
+	return rec.grant()
+}
+
+// GrantByHash returns the grant of the token with this SHA-256, or an error
+// wrapping webhook.ErrNotFound.
+func (s *Store) GrantByHash(ctx context.Context, hash [32]byte) (g vehicle.Grant, err error) {
+	err = s.view(ctx, func(r reader) error {
+		name := r.get(bucketGrantsByHash, hash[:])
+		if name == nil {
+			return named("token", "of this hash", webhook.ErrNotFound)
+		}
+		g, err = r.grant(name)
+		return err
+	})
+	return g, err
+}
+
+// Grants lists all grants by name.
+func (s *Store) Grants(ctx context.Context) (gs []vehicle.Grant, err error) {
+	err = s.view(ctx, func(r reader) error {
+		for k := range r.rows(bucketGrants, nil, nil) {
+			g, err := r.grant(k)
+			if err != nil {
+				return err
+			}
+			gs = append(gs, g)
+		}
+		return nil
+	})
+	return gs, err
+}
+
+// DeleteGrant revokes a grant; an unknown name is webhook.ErrNotFound.
+func (s *Store) DeleteGrant(ctx context.Context, name string) error {
+	return s.update(ctx, func(t *writeTx) error { return t.deleteGrant([]byte(name)) })
+}
+
+func (t *writeTx) deleteGrant(name []byte) error {
+	g, err := t.grant(name)
+	if err != nil {
+		return err
+	}
+	if err := t.delete(bucketGrantsByHash, g.Hash[:]); err != nil {
+		return err
+	}
+	return t.delete(bucketGrants, name)
+}
+
+// ungrant takes a vehicle out of every grant. A grant that covers nothing else
+// is deleted, because one without vehicles covers all.
+func (t *writeTx) ungrant(id uuid.UUID) error {
+	for _, name := range t.keys(bucketGrants, nil, 0) {
+		g, err := t.grant(name)
+		if err != nil {
+			return err
+		}
+		i := slices.Index(g.Vehicles, id)
+		if i < 0 {
+			continue
+		}
+		g.Vehicles = slices.DeleteFunc(g.Vehicles, func(v uuid.UUID) bool { return v == id })
+		if len(g.Vehicles) == 0 {
+			if err := t.deleteGrant(name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.putRecord(bucketGrants, name, grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Options says where the data file is and how it is kept.
+type Options struct {
+	// Path is the data file. It is created, mode 0600 in a directory 0700, when
+	// it does not exist.
+	Path string
+	// Key seals secrets: 32 bytes (AES-256). It must be the one the file was
+	// created with.
+	Key []byte
+	// Log gets store.opened, store.no_space and store.space_back.
+	Log zerolog.Logger
+	// MaxSize is the bytes of live data above which [Store.Sweep] lets go of the
+	// oldest; 0 means 1 GiB.
+	MaxSize int64
+	// LockTimeout is how long Open waits for another process to let go of the
+	// file; 0 means 2 s.
+	LockTimeout time.Duration
+	// Now stamps ids and created-at times; nil means time.Now.
+	Now func() time.Time
+
+	fileMax int // hard limit of the file's size in bytes, for tests; 0 means none
+}
+
+// The defaults of Options.
+const (
+	defaultMaxSize     = 1 << 30
+	defaultLockTimeout = 2 * time.Second
+)
+
+// The errors of Open and of a store that can no longer be used. Errors about
+// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists or ErrNoSpace.
+var (
+	// ErrInUse means that another process holds the data file.
+	ErrInUse = errors.New("in use by another process")
+	// ErrDamaged means that the data file cannot be what a store wrote.
+	ErrDamaged = errors.New("damaged")
+	// ErrNewer means that a later version of plugbeat wrote the data file.
+	ErrNewer = errors.New("written by a newer version")
+	// ErrKey means that the data file was sealed with another key.
+	ErrKey = errors.New("sealed with another key")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the data file is closed")
+)
+
+// Store is an open data file. Its methods may be called from any goroutine, and
+// what they return shares no memory with the store.
+type Store struct {
+	path     string
+	db       *bolt.DB
+	file     *os.File // the db's own
+	sealer   *sealer
+	log      zerolog.Logger
+	now      func() time.Time
+	maxSize  int64
+	instance uuid.UUID
+	created  time.Time
+
+	sending sync.RWMutex // held for reading while an operation is queued
+	closed  bool         // under sending
+	ops     chan *operation
+	stopped chan struct{} // closed when the writer has returned
+
+	fatal  atomic.Pointer[error]
+	fatalC chan error
+	full   bool // the last commit found no space; the writer's own
+
+	commits    atomic.Uint64
+	operations atomic.Uint64
+	largest    atomic.Int64
+
+	swept sweepMark
+}
+
+// Fatal yields at most one error: a commit failed for another reason than lack
+// of space, so what is on disk is unknown. All calls return that error from then
+// on, and the process should end.
+func (s *Store) Fatal() <-chan error { return s.fatalC }
+
+// fail makes the store unusable; the first reason stands.
+func (s *Store) fail(err error) error {
+	if s.fatal.CompareAndSwap(nil, &err) {
+		s.fatalC <- err
+	}
+	return s.broken()
+}
+
+// broken returns the reason the store is unusable, or nil.
+func (s *Store) broken() error {
+	if p := s.fatal.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Close commits what is queued, waits for readers, and releases the file. Calls
+// made later return ErrClosed. It is safe to call more than once.
+func (s *Store) Close() error {
+	s.sending.Lock()
+	again := s.closed
+	if !again {
+		s.closed = true
+		close(s.ops)
+	}
+	s.sending.Unlock()
+	<-s.stopped
+	if again {
+		return nil
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close data file %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// view runs read in a read transaction that ends when it returns. read must copy
+// what it keeps, be bounded, and touch nothing that may wait.
+func (s *Store) view(ctx context.Context, read func(reader) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.broken(); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(s.path, p)
+		}
+	}()
+	// A damaged page may lead outside the mapped file; then the fault is an error
+	// and not the end of the process.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	tx, err := s.db.Begin(false)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("read data file %s: %w", s.path, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return read(reader{tx: tx, sealer: s.sealer})
+}
+
+// defaultLimit is the size of a page when a caller's limit is not positive.
+const defaultLimit = 100
+
+// pageRows is how many rows one read transaction looks at.
+const pageRows = 512
+
+func pageLimit(limit int) int {
+	if limit <= 0 {
+		return defaultLimit
+	}
+	return limit
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// SweepResult is what a sweep let go of.
+type SweepResult struct {
+	// Payloads counts finished deliveries whose payload was erased, Records those
+	// removed whole.
+	Payloads, Records int
+	// Expired holds the deliveries that waited and were let go of for lack of
+	// room, oldest first.
+	Expired []webhook.Delivery
+}
+
+// sweepMark remembers how far payloads were erased, so that each sweep does not
+// walk all that is kept. It is lost with the process, and then one sweep walks.
+type sweepMark struct {
+	sync.Mutex
+	payloads []byte // key in finished
+}
+
+// Sweep erases the payloads of deliveries that finished more than payloadsFor
+// ago and removes the records of those that finished more than recordsFor ago.
+// When the live data is larger than Options.MaxSize after that, the oldest
+// records of finished deliveries go first, and when none is left the oldest
+// waiting deliveries expire, losing their payload. It works in slices, each one
+// transaction; with an error the result tells what was done until then.
+func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
+	s.swept.Lock()
+	defer s.swept.Unlock()
+	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
+		return res, err
+	}
+	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), &res); err != nil {
+		return res, err
+	}
+	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.expireWaiting} {
+		for {
+			live, err := s.liveBytes(ctx)
+			if err != nil {
+				return res, err
+			}
+			if live <= s.maxSize {
+				return res, nil
+			}
+			if more, err := shrink(ctx, &res); err != nil {
+				return res, err
+			} else if !more {
+				break
+			}
+		}
+	}
+	return res, nil
+}
+
+// finishedBefore copies a slice of the finished index: rows greater than after
+// and not later than until (zero means any time).
+func (s *Store) finishedBefore(ctx context.Context, after []byte, until time.Time) (keys [][]byte, err error) {
+	if !until.IsZero() && until.UnixMilli() < 1 {
+		return nil, nil
+	}
+	err = s.view(ctx, func(r reader) error {
+		for k := range r.rows(bucketFinished, nil, after) {
+			ms, _, err := parseDone(k)
+			if err != nil {
+				return damaged(s.path, err)
+			}
+			if !until.IsZero() && int64(ms) > until.UnixMilli() || len(keys) == sliceRows {
+				break
+			}
+			if !bytes.Equal(k, after) {
+				keys = append(keys, bytes.Clone(k))
+			}
+		}
+		return nil
+	})
+	return keys, err
+}
+
+func (s *Store) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
+	for {
+		keys, err := s.finishedBefore(ctx, nil, until)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		if err := s.removeFinished(ctx, keys, res); err != nil {
+			return err
+		}
+	}
+}
+
+// removeFinished removes finished deliveries whole, by their keys in finished.
+func (s *Store) removeFinished(ctx context.Context, keys [][]byte, res *SweepResult) error {
+	n := 0
+	err := s.update(ctx, func(t *writeTx) error {
+		n = 0
+		for _, k := range keys {
+			if !t.has(bucketFinished, k) {
+				continue
+			}
+			id := k[timeLen:]
+			if err := t.deletePrefix(bucketAttempts, id); err != nil {
+				return err
+			}
+			for bucket, key := range map[string][]byte{bucketPayloads: id, bucketDeliveries: id, bucketFinished: k} {
+				if err := t.delete(bucket, key); err != nil {
+					return err
+				}
+			}
+			n++
+		}
+		return nil
+	})
+	if err == nil {
+		res.Records += n
+	}
+	return err
+}
+
+func (s *Store) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
+	for {
+		keys, err := s.finishedBefore(ctx, s.swept.payloads, until)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		n := 0
+		err = s.update(ctx, func(t *writeTx) error {
+			n = 0
+			for _, k := range keys {
+				if !t.has(bucketFinished, k) {
+					continue
+				}
+				rec, err := t.delivery(uuid.UUID(k[timeLen:]))
+				if err != nil {
+					return err
+				}
+				if rec.Erased != erasedNothing {
+					continue
+				}
+				if err := t.erase(&rec, erasedPayload); err != nil {
+					return err
+				}
+				if err := t.putRecord(bucketDeliveries, rec.ID[:], rec); err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		res.Payloads += n
+		s.swept.payloads = keys[len(keys)-1]
+	}
+}
+
+// dropFinished removes a slice of the oldest finished deliveries; more is false
+// when there was none.
+func (s *Store) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
+	keys, err := s.finishedBefore(ctx, nil, time.Time{})
+	if err != nil || len(keys) == 0 {
+		return false, err
+	}
+	return true, s.removeFinished(ctx, keys, res)
+}
+
+// expireWaiting expires a slice of the oldest waiting deliveries; more is false
+// when there was none.
+func (s *Store) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
+	var expired []webhook.Delivery
+	err = s.update(ctx, func(t *writeTx) error {
+		expired = nil
+		for _, id := range t.oldestWaiting(sliceRows) {
+			rec, err := t.delivery(id)
+			if err != nil {
+				return err
+			}
+			d, err := t.finish(rec, webhook.Expired, "the data file reached its largest size", erasedPayload)
+			if err != nil {
+				return err
+			}
+			expired = append(expired, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	res.Expired = append(res.Expired, expired...)
+	return len(expired) > 0, nil
+}
+
+// oldestWaiting merges the heads of all lanes into the n oldest deliveries.
+func (t *writeTx) oldestWaiting(n int) []uuid.UUID {
+	var heads [][]byte // delivery ids, each lane's first n
+	c := t.bucket(bucketLane).Cursor()
+	k, _ := c.First()
+	for k != nil {
+		lane := bytes.Clone(k[:idLen])
+		for _, k := range t.keys(bucketLane, lane, n) {
+			heads = append(heads, k[idLen:])
+		}
+		k, _ = c.Seek(append(lane, bytes.Repeat([]byte{0xff}, idLen+1)...))
+	}
+	slices.SortFunc(heads, bytes.Compare)
+	ids := make([]uuid.UUID, 0, n)
+	for _, h := range heads[:min(n, len(heads))] {
+		ids = append(ids, uuid.UUID(h))
+	}
+	return ids
+}

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// AddWebhook adds a webhook. Its ledger and firings begin at zero, its CreatedAt
+// is now unless given. A taken id or name is webhook.ErrExists.
+func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+	if w.ID == uuid.Nil {
+		return &webhook.Invalid{Field: "id", Value: w.ID.String(), Allowed: "any other UUID"}
+	}
+	if err := checkName("name", w.Name); err != nil {
+		return err
+	}
+	w = cloneWebhook(w)
+	w.Ledger, w.Firings = webhook.Ledger{}, webhook.Firings{}
+	return s.update(ctx, func(t *writeTx) error {
+		if t.has(bucketWebhooks, w.ID[:]) {
+			return named("webhook", w.ID, webhook.ErrExists)
+		}
+		if err := t.nameFree(w.Name, w.ID); err != nil {
+			return err
+		}
+		h := &hook{rec: webhookRecord{Webhook: w}}
+		if h.rec.CreatedAt.IsZero() {
+			h.rec.CreatedAt = t.now
+		}
+		if err := t.putWebhook(h); err != nil {
+			return err
+		}
+		t.hooks[w.ID] = h
+		return nil
+	})
+}
+
+// nameFree returns webhook.ErrExists when another webhook has the name.
+func (t *writeTx) nameFree(name string, id uuid.UUID) error {
+	for _, k := range t.keys(bucketWebhooks, nil, 0) {
+		h, err := t.hook(uuid.UUID(k))
+		if err != nil {
+			return err
+		}
+		if h.rec.Name == name && h.rec.ID != id && !h.rec.Removing {
+			return fmt.Errorf("webhook named %q: %w", name, webhook.ErrExists)
+		}
+	}
+	return nil
+}
+
+// Webhook returns a webhook with its key, or an error wrapping
+// webhook.ErrNotFound.
+func (s *Store) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, err error) {
+	err = s.view(ctx, func(r reader) error {
+		rec, err := r.webhookRecord(id)
+		if err == nil && rec.Removing {
+			err = noWebhook(id)
+		}
+		w = rec.Webhook
+		return err
+	})
+	return w, err
+}
+
+// Webhooks lists all webhooks with their keys, by id.
+func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
+	err = s.view(ctx, func(r reader) error {
+		for k, b := range r.rows(bucketWebhooks, nil, nil) {
+			rec, err := r.decodeWebhook(uuid.UUID(k), b)
+			if err != nil {
+				return err
+			}
+			if !rec.Removing {
+				ws = append(ws, rec.Webhook)
+			}
+		}
+		return nil
+	})
+	return ws, err
+}
+
+// UpdateWebhook runs change on the webhook as it stands in the committing
+// transaction and keeps the result, unless change returns an error, which is
+// passed on. change may run more than once. It cannot change ID, CreatedAt,
+// Ledger and Firings. When the webhook begins or ceases to fire, its slots are
+// unparked, due now, or parked in the same transaction.
+func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		h, err := t.liveHook(id)
+		if err != nil {
+			return err
+		}
+		w := cloneWebhook(h.rec.Webhook)
+		if err := change(&w); err != nil {
+			return err
+		}
+		if err := t.setWebhook(h, w); err != nil {
+			return err
+		}
+		out = cloneWebhook(h.rec.Webhook)
+		return nil
+	})
+	if err != nil {
+		return webhook.Webhook{}, err
+	}
+	return out, nil
+}
+
+// setWebhook makes w the group's webhook, except for what only the store changes.
+func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
+	old := &h.rec.Webhook
+	w.ID, w.CreatedAt, w.Ledger, w.Firings = old.ID, old.CreatedAt, old.Ledger, old.Firings
+	if w.Name != old.Name {
+		if err := checkName("name", w.Name); err != nil {
+			return err
+		}
+		if err := t.nameFree(w.Name, w.ID); err != nil {
+			return err
+		}
+	}
+	if _, err := encode(w); err != nil {
+		return err
+	}
+	if !bytes.Equal(w.Key, old.Key) {
+		h.rec.SealedKey = nil
+	}
+	fired := old.Fires()
+	h.rec.Webhook = cloneWebhook(w)
+	t.touch(h)
+	if w.Fires() != fired {
+		return t.park(&h.rec.Webhook)
+	}
+	return nil
+}
+
+// park takes all slots of a webhook that does not fire out of the due queue, or
+// makes those of one that does due now.
+func (t *writeTx) park(w *webhook.Webhook) error {
+	for _, k := range t.keys(bucketSlots, w.ID[:], 0) {
+		key, err := parseSlotKey(k)
+		if err != nil {
+			return err
+		}
+		old, err := t.slot(key)
+		if err != nil {
+			return err
+		}
+		slot := old
+		if !w.Fires() {
+			slot.Due = timeOf(0)
+		} else {
+			slot.Due, slot.Cause = t.now, webhook.CauseFirst
+			if slot.FiredAt.IsZero() {
+				slot.Anchor = t.now
+			}
+		}
+		if err := t.putSlot(&old, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}

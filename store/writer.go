@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
+)
+
+// maxGroup is how many operations one commit takes at most.
+const maxGroup = 256
+
+// operation is a caller's change, waiting for the commit that makes it last.
+type operation struct {
+	run  func(*writeTx) error
+	err  error
+	done chan error
+}
+
+// update hands run to the writer and waits until it is committed or refused. run
+// checks first and writes after. It may run more than once, so it sets every
+// result of the caller from scratch. Once queued it is not taken back when ctx
+// ends: the caller always learns what became of it.
+func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.broken(); err != nil {
+		return err
+	}
+	o := &operation{run: run, done: make(chan error, 1)}
+	s.sending.RLock()
+	if s.closed {
+		s.sending.RUnlock()
+		return ErrClosed
+	}
+	select {
+	case s.ops <- o:
+		s.sending.RUnlock()
+	case <-ctx.Done():
+		s.sending.RUnlock()
+		return ctx.Err()
+	}
+	return <-o.done
+}
+
+// write is the writer: it commits groups of operations until the store is closed
+// and the queue is empty.
+func (s *Store) write() {
+	defer close(s.stopped)
+	debug.SetPanicOnFault(true)
+	group := make([]*operation, 0, maxGroup)
+	for first := range s.ops {
+		group = append(group[:0], first)
+	drain:
+		for len(group) < maxGroup {
+			select {
+			case o, open := <-s.ops:
+				if !open {
+					break drain
+				}
+				group = append(group, o)
+			default:
+				break drain
+			}
+		}
+		s.commit(group)
+	}
+}
+
+// result is what came of a try to commit a group.
+type result uint8
+
+const (
+	committed result = iota
+	poisoned         // one operation spoiled the transaction; run the others without it
+	declined         // nothing was committed, for a reason that may be one operation's size
+	ruined           // what is on disk is unknown
+)
+
+// commit runs a group until each of its operations has its answer.
+func (s *Store) commit(group []*operation) {
+	for len(group) > 0 {
+		if err := s.broken(); err != nil {
+			answer(group, err)
+			return
+		}
+		res, i, err := s.try(group)
+		switch res {
+		case committed:
+			for _, o := range group {
+				o.done <- o.err
+			}
+			return
+		case poisoned:
+			group[i].done <- err
+			group = slices.Delete(group, i, i+1)
+		case declined:
+			if len(group) == 1 {
+				answer(group, err)
+				return
+			}
+			// A smaller change may have room, above all one that deletes.
+			for _, o := range group {
+				s.commit([]*operation{o})
+			}
+			return
+		case ruined:
+			answer(group, s.fail(err))
+			return
+		}
+	}
+}
+
+func answer(group []*operation, err error) {
+	for _, o := range group {
+		o.done <- err
+	}
+}
+
+// try runs a group in one transaction and commits it. With poisoned, i is the
+// operation to leave out and err its answer.
+func (s *Store) try(group []*operation) (res result, i int, err error) {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return ruined, 0, fmt.Errorf("write data file %s: %w", s.path, err)
+	}
+	defer func() {
+		// Only the store's own code or bbolt can panic here: operations are
+		// guarded one by one.
+		if p := recover(); p != nil {
+			res, err = ruined, damaged(s.path, p)
+		}
+		_ = tx.Rollback() // after a commit it does nothing
+	}()
+	t := s.begin(tx)
+	for i, o := range group {
+		before := t.writes
+		panicked := false
+		o.err, panicked = guard(o.run, t)
+		if panicked || o.err != nil && t.writes != before {
+			return poisoned, i, o.err
+		}
+	}
+	if t.writes == 0 {
+		return committed, 0, nil // all were refused or had nothing to do
+	}
+	if err := t.flush(); err != nil {
+		return declined, 0, err
+	}
+	id := tx.ID()
+	if err := tx.Commit(); err != nil {
+		if !noSpace(err) || s.reached(id) {
+			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)
+		}
+		if !s.full {
+			s.full = true
+			s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
+		}
+		return declined, 0, spaceError(err)
+	}
+	if s.full {
+		s.full = false
+		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Msg("there is space for the data file again")
+	}
+	s.commits.Add(1)
+	s.operations.Add(uint64(len(group)))
+	s.largest.Store(max(s.largest.Load(), int64(len(group))))
+	return committed, 0, nil
+}
+
+// reached reports whether the transaction that failed to commit is what a reader
+// now finds, so that it may or may not survive.
+func (s *Store) reached(id int) bool {
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = tx.Rollback() }()
+	return tx.ID() >= id
+}
+
+// guard runs an operation and turns its panic into an error that carries the
+// stack, because a panic is a mistake in the program and somebody must find it.
+func guard(run func(*writeTx) error, t *writeTx) (err error, panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			err, panicked = fmt.Errorf("store operation panicked: %v\n%s", p, debug.Stack()), true
+		}
+	}()
+	return run(t), false
+}
+
+// noSpace reports whether err says that the disk, the quota or the allowed size
+// of the file is used up.
+func noSpace(err error) bool {
+	if errors.Is(err, bolterrors.ErrMaxSizeReached) || errors.Is(err, webhook.ErrNoSpace) {
+		return true
+	}
+	for _, n := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		// bbolt keeps only the text of some of its causes.
+		if errors.Is(err, n) || err != nil && strings.HasSuffix(err.Error(), n.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// spaceError wraps webhook.ErrNoSpace around an error of that kind.
+func spaceError(err error) error {
+	if noSpace(err) && !errors.Is(err, webhook.ErrNoSpace) {
+		return fmt.Errorf("%w (%w)", webhook.ErrNoSpace, err)
+	}
+	return err
+}
