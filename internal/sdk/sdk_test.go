@@ -77,7 +77,7 @@ func TestSmartcarSDK(t *testing.T) {
 func drive(t *testing.T, node, line string) {
 	api := freeAddress(t)
 	d := daemon.New(t, func(config string) string {
-		return config + fmt.Sprintf("\nhttp:\n  api: {listen: %q}\n  admin: {listen: \"127.0.0.1:0\"}\n", api)
+		return strings.NewReplacer("127.0.0.1:8765", api, "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
 	})
 	d.Start()
 

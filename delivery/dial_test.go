@@ -1,0 +1,209 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"plugbeat/webhook"
+)
+
+func TestClasses(t *testing.T) {
+	for class, addrs := range map[class]string{
+		classPublic:        "1.1.1.1 8.8.8.8 100.128.0.1 172.32.0.1 192.169.0.1 198.20.0.1 2606:4700::1 2a00:1450::1 64:ff9b::808:808 ::ffff:8.8.8.8 223.255.255.255",
+		classPrivate:       "10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 fc00::1 fd12::1 ::ffff:10.0.0.1",
+		classLoopback:      "127.0.0.1 127.255.0.1 ::1 ::ffff:127.0.0.1",
+		classMetadata:      "169.254.169.254 169.254.170.2 fd00:ec2::254 100.100.100.200 168.63.129.16 192.0.0.192 ::ffff:169.254.169.254 64:ff9b::a9fe:a9fe",
+		classLinkLocal:     "169.254.1.1 fe80::1 fe80::1%eth0 febf::1 10.0.0.1%x",
+		classUnspecified:   "0.0.0.0 :: ::ffff:0.0.0.0",
+		classMulticast:     "224.0.0.1 239.255.255.255 ff02::1 ::ffff:224.0.0.1",
+		classBroadcast:     "255.255.255.255",
+		classReserved:      "0.1.2.3 192.0.0.8 192.88.99.1 198.18.0.1 198.19.255.255 240.0.0.1 100::1 4000::1 fec0::1 2001:2::1 2001:10::1 5f00::1",
+		classDocumentation: "192.0.2.1 198.51.100.1 203.0.113.1 2001:db8::1 3fff::1",
+		classTransition:    "2002:7f00:1::1 2002:808:808::1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::7f00:1 64:ff9b:1::808:808 ::7f00:1 ::8.8.8.8 ::ffff:0:7f00:1 2001:0:4136:e378:8000:63bf:3fff:fdd2",
+	} {
+		for _, a := range strings.Fields(addrs) {
+			ip, err := netip.ParseAddr(a)
+			if err != nil {
+				if a == "10.0.0.1%x" {
+					continue
+				}
+				t.Fatal(err)
+			}
+			if got := classify(ip); got != class {
+				t.Errorf("%s is %s, want %s", a, got, class)
+			}
+		}
+	}
+}
+
+func TestGuard(t *testing.T) {
+	all := []string{"10.0.0.1:80", "192.168.1.5:8123", "127.0.0.1:9000", "[::1]:9000", "[fd00::1]:80", "8.8.8.8:443"}
+	for _, c := range []struct {
+		allow   string
+		private bool
+		want    string // which of all pass
+	}{
+		{"", false, "8.8.8.8:443"},
+		{"", true, strings.Join(all, " ")},
+		{"private", false, "10.0.0.1:80 192.168.1.5:8123 [fd00::1]:80 8.8.8.8:443"},
+		{"loopback", false, "127.0.0.1:9000 [::1]:9000 8.8.8.8:443"},
+		{"192.168.1.0/24", false, "192.168.1.5:8123 8.8.8.8:443"},
+		{"192.168.1.5", false, "192.168.1.5:8123 8.8.8.8:443"},
+		{"192.168.1.5:8123", false, "192.168.1.5:8123 8.8.8.8:443"},
+		{"192.168.1.5:80", false, "8.8.8.8:443"},
+		{"::1", false, "[::1]:9000 8.8.8.8:443"},
+		{"0.0.0.0/0", false, "10.0.0.1:80 192.168.1.5:8123 127.0.0.1:9000 8.8.8.8:443"},
+	} {
+		var allow []string
+		if c.allow != "" {
+			allow = []string{c.allow}
+		}
+		g, err := NewGuard(allow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			err := g.Check(a, a, c.private)
+			if want := strings.Contains(" "+c.want+" ", " "+a+" "); (err == nil) != want {
+				t.Errorf("allow %q, consent %v: %s: %v", c.allow, c.private, a, err)
+			}
+			var denied *DeniedError
+			if err != nil && (!errors.As(err, &denied) || !strings.Contains(denied.advice(), "delivery.allow") || !strings.Contains(err.Error(), a)) {
+				t.Errorf("%v", err)
+			}
+		}
+		for _, a := range []string{"169.254.169.254:80", "[fe80::1%lo]:80", "0.0.0.0:80", "224.0.0.1:80", "240.0.0.1:80", "[2002:7f00:1::]:80", "192.0.2.1:80", "nonsense", ""} {
+			if g.Check(a, a, true) == nil {
+				t.Errorf("allow %q: %s passes", c.allow, a)
+			}
+		}
+	}
+	// A name in the list allows what it resolves to, at that port.
+	g, err := NewGuard([]string{"Home.Local:8123"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Check("192.168.1.5:8123", "home.local:8123", false) != nil || g.Check("192.168.1.5:8123", "other.local:8123", false) == nil {
+		t.Error("host:port does not go by name")
+	}
+	if g.Check("169.254.169.254:8123", "home.local:8123", false) == nil {
+		t.Error("a name reaches the metadata service")
+	}
+	for _, bad := range []string{"", "everything", "10.0.0.0/33", "169.254.169.254", "169.254.169.254:80", "0.0.0.0", "224.0.0.1/32", "host", "host:0", "host:99999", "*:80", "::ffff:10.0.0.0/104"} {
+		var invalid *webhook.Invalid
+		if _, err := NewGuard([]string{bad}); !errors.As(err, &invalid) || invalid.Field != "delivery.allow[0]" {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestOwnListeners(t *testing.T) {
+	g, err := NewGuard([]string{"loopback", "private"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.SetOwn([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080"), netip.MustParseAddrPort("[::]:9090")})
+	for a, refused := range map[string]bool{
+		"127.0.0.1:8080": true, "[::1]:8080": true, "127.0.0.2:8080": true, "[::ffff:127.0.0.1]:8080": true, "127.0.0.1:9090": true,
+		"127.0.0.1:8081": false, "10.99.0.1:8080": false, "10.99.0.1:9090": false,
+	} {
+		if err := g.Check(a, a, true); (err != nil) != refused {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			if g.Check(net.JoinHostPort(n.IP.String(), "9090"), "", true) == nil {
+				t.Errorf("%s reaches a listener on every address", n.IP)
+			}
+		}
+	}
+}
+
+func FuzzGuard(f *testing.F) {
+	for _, s := range []string{"127.0.0.1:80", "[fe80::1%eth0]:80", "", "[::ffff:127.0.0.1%a]:1", "1.2.3.4:99999"} {
+		f.Add(s)
+	}
+	g, err := NewGuard([]string{"private", "loopback"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		if g.Check(address, address, false) != nil {
+			return
+		}
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			t.Fatalf("%q passes and is no address", address)
+		}
+		if ip := ap.Addr().Unmap(); ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip.Zone() != "" {
+			t.Fatalf("%q passes", address)
+		}
+	})
+}
+
+func TestClassify(t *testing.T) {
+	for status, want := range map[int]webhook.Outcome{
+		200: webhook.OutcomeDelivered, 201: webhook.OutcomeDelivered, 299: webhook.OutcomeDelivered,
+		301: webhook.OutcomeRedirect, 304: webhook.OutcomeRedirect, 308: webhook.OutcomeRedirect,
+		400: webhook.OutcomeBlamed, 413: webhook.OutcomeBlamed, 415: webhook.OutcomeBlamed, 422: webhook.OutcomeBlamed,
+		410: webhook.OutcomeGone, 429: webhook.OutcomeThrottled, 503: webhook.OutcomeThrottled,
+		401: webhook.OutcomeRefused, 404: webhook.OutcomeRefused, 418: webhook.OutcomeRefused, 500: webhook.OutcomeRefused, 599: webhook.OutcomeRefused, 999: webhook.OutcomeRefused, 101: webhook.OutcomeRefused,
+	} {
+		if v := Classify(status, nil, 1204); v.Outcome != want {
+			t.Errorf("%d is %s, want %s", status, v.Outcome, want)
+		}
+	}
+	v := Classify(413, nil, 1204)
+	if got := answerText(webhook.Attempt{Outcome: v.Outcome, Status: 413, Cause: v.Cause}); got != "413: our payload was 1 204 bytes; raise the receiver's limit" {
+		t.Error(got)
+	}
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)} }
+	for _, c := range []struct {
+		err  error
+		want webhook.Outcome
+	}{
+		{dial(syscall.ECONNREFUSED), webhook.OutcomeNoAnswer}, {dial(syscall.EHOSTUNREACH), webhook.OutcomeNoAnswer}, {io.EOF, webhook.OutcomeNoAnswer},
+		{errTimeout{15 * time.Second}, webhook.OutcomeNoAnswer}, {context.DeadlineExceeded, webhook.OutcomeNoAnswer}, {errors.New("?"), webhook.OutcomeNoAnswer},
+		{dial(syscall.ENETUNREACH), webhook.OutcomeOurs}, {dial(syscall.ENETDOWN), webhook.OutcomeOurs}, {dial(syscall.EMFILE), webhook.OutcomeOurs},
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, webhook.OutcomeNoAnswer},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, webhook.OutcomeNoAnswer},
+		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, webhook.OutcomeOurs},
+		{&net.DNSError{Err: "read udp 127.0.0.53:53: connection refused"}, webhook.OutcomeOurs},
+		{fmt.Errorf("dial: %w", &DeniedError{Address: "10.0.0.1:80", Class: "private"}), webhook.OutcomeDenied},
+	} {
+		if v := Classify(0, c.err, 0); v.Outcome != c.want || v.Error == "" {
+			t.Errorf("%v is %+v, want %s", c.err, v, c.want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	for h, want := range map[string]time.Duration{
+		"": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "-5": 0, "+5": 0, "1.5": 0, "soon": 0, "0x10": 0,
+		"Tue, 01 Jan 2030 12:01:00 GMT": time.Minute, "Tue, 01 Jan 2030 11:59:00 GMT": 0, "Tue, 01 Jan 2030 12:00:00 GMT": 0,
+		"Tuesday, 01-Jan-30 12:01:00 GMT": time.Minute,
+		strings.Repeat("9", 65):           0,
+	} {
+		if got := retryAfter(h, now); got != want {
+			t.Errorf("%q: %s, want %s", h, got, want)
+		}
+	}
+	s, _ := DefaultSettings().complete()
+	for _, long := range []string{"31536000000", "99999999999999999999999", "Tue, 01 Jan 3030 12:00:00 GMT"} { // a thousand years and more
+		if got := s.wait([16]byte{1}, 0, retryAfter(long, now)); got != s.longest() {
+			t.Errorf("%q: waits %s, want the longest rung", long, got)
+		}
+	}
+}

@@ -1,0 +1,360 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+// memory is a Store in memory that keeps the contract of the real one: ids grow,
+// functions run one at a time on copies, and a refused one changes nothing.
+type memory struct {
+	mu       sync.Mutex
+	hooks    map[uuid.UUID]webhook.Webhook
+	ds       map[uuid.UUID]webhook.Delivery
+	order    []uuid.UUID
+	attempts map[uuid.UUID][]webhook.Attempt
+	seq      uint64
+	full     bool
+	broken   error
+	settles  int
+}
+
+func newMemory() *memory {
+	return &memory{hooks: map[uuid.UUID]webhook.Webhook{}, ds: map[uuid.UUID]webhook.Delivery{}, attempts: map[uuid.UUID][]webhook.Attempt{}}
+}
+
+func clone(w webhook.Webhook) webhook.Webhook {
+	w.Health.Tried = slices.Clone(w.Health.Tried)
+	return w
+}
+
+func (m *memory) check(ctx context.Context, write bool) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case write && m.broken != nil:
+		return m.broken
+	case write && m.full:
+		return fmt.Errorf("commit: %w", webhook.ErrNoSpace)
+	}
+	return nil
+}
+
+func (m *memory) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.hooks[id]
+	if !ok {
+		return w, fmt.Errorf("webhook %s: %w", id, webhook.ErrNotFound)
+	}
+	return clone(w), m.check(ctx, false)
+}
+
+func (m *memory) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.hooks {
+		ws = append(ws, clone(w))
+	}
+	return ws, m.check(ctx, false)
+}
+
+func (m *memory) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.hooks {
+		if o.ID == w.ID || o.Name == w.Name {
+			return fmt.Errorf("webhook %s: %w", w.Name, webhook.ErrExists)
+		}
+	}
+	if err := m.check(ctx, true); err != nil {
+		return err
+	}
+	m.hooks[w.ID] = w
+	return nil
+}
+
+func (m *memory) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.hooks[id]
+	if !ok {
+		return w, fmt.Errorf("webhook %s: %w", id, webhook.ErrNotFound)
+	}
+	w = clone(w)
+	if err := change(&w); err != nil {
+		return webhook.Webhook{}, err
+	}
+	if err := m.check(ctx, true); err != nil {
+		return webhook.Webhook{}, err
+	}
+	m.hooks[id] = clone(w)
+	return w, nil
+}
+
+func (m *memory) RemoveWebhook(_ context.Context, id uuid.UUID) (n int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.hooks[id]; !ok {
+		return 0, fmt.Errorf("webhook %s: %w", id, webhook.ErrNotFound)
+	}
+	delete(m.hooks, id)
+	for k, d := range m.ds {
+		if d.Webhook == id && d.State == webhook.Waiting {
+			_ = d.Apply(webhook.Cancelled, time.Now(), "removed")
+			m.ds[k] = d
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (m *memory) Lane(ctx context.Context, id, after uuid.UUID, limit int) (items []webhook.LaneItem, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.order {
+		if d := m.ds[k]; d.Webhook == id && d.State == webhook.Waiting && older(after, k) && len(items) < limit {
+			items = append(items, webhook.LaneItem{Delivery: k, Vehicle: d.Vehicle})
+		}
+	}
+	return items, m.check(ctx, false)
+}
+
+func (m *memory) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.ds[id]
+	if !ok {
+		return d, fmt.Errorf("delivery %s: %w", id, webhook.ErrNotFound)
+	}
+	return d, m.check(ctx, false)
+}
+
+func (m *memory) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) {
+	return []byte(`{"n":"` + id.String() + `"}`), ctx.Err()
+}
+
+func (m *memory) Settle(ctx context.Context, hook, id uuid.UUID, a webhook.Attempt, settle func(*webhook.Webhook, *webhook.Delivery, []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.hooks[hook]
+	d, found := m.ds[id]
+	switch {
+	case !ok || !found:
+		return w, nil, fmt.Errorf("delivery %s: %w", id, webhook.ErrNotFound)
+	case d.State.Final():
+		return w, nil, fmt.Errorf("delivery %s: %w", id, webhook.ErrConflict)
+	}
+	// Twice, as a group that is tried again would.
+	var out webhook.Webhook
+	var all []*webhook.Delivery
+	for range 2 {
+		out, all = clone(w), nil
+		one := d
+		all = append(all, &one)
+		for _, t := range w.Health.Tried {
+			if o, ok := m.ds[t.Delivery]; ok && t.Delivery != id && o.State == webhook.Waiting {
+				all = append(all, &o)
+			}
+		}
+		if err := settle(&out, all[0], all[1:]); err != nil {
+			return w, nil, err
+		}
+	}
+	if err := m.check(ctx, true); err != nil {
+		return w, nil, err
+	}
+	m.settles++
+	var ds []webhook.Delivery
+	for _, x := range all {
+		if x.State.Final() {
+			out.Ledger.Count(x.State)
+		}
+		m.ds[x.ID] = *x
+		ds = append(ds, *x)
+	}
+	a.N = all[0].Attempts
+	m.attempts[id] = append(m.attempts[id], a)
+	m.hooks[hook] = clone(out)
+	return out, ds, nil
+}
+
+// produce commits waiting deliveries, one of each vehicle.
+func (m *memory) produce(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range vehicles {
+		m.seq++
+		var id uuid.UUID
+		binary.BigEndian.PutUint64(id[:8], uint64(time.Now().UnixMilli())<<16|0x7000)
+		binary.BigEndian.PutUint64(id[8:], 1<<63|m.seq)
+		d := webhook.Delivery{ID: id, MessageID: id, Webhook: hook, Vehicle: car1(v), State: webhook.Waiting, CreatedAt: time.Now(), Bytes: 46}
+		m.ds[id] = d
+		m.order = append(m.order, id)
+		w := m.hooks[hook]
+		w.Ledger.Count(webhook.Waiting)
+		m.hooks[hook] = w
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+func (m *memory) state(id uuid.UUID) webhook.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ds[id].State
+}
+
+func (m *memory) hook(id uuid.UUID) webhook.Webhook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return clone(m.hooks[id])
+}
+
+// receiver is a network that answers itself. It counts and checks.
+type receiver struct {
+	t  testing.TB
+	mu sync.Mutex
+	// answer is asked for each payload; challenges are answered rightly while well.
+	answer     func(ctx context.Context, id string, n int) (int, error)
+	well       bool
+	challenges int
+	seen       map[string]int
+	order      []string
+	at         []time.Time
+	flying     int
+	most       int
+}
+
+var testToken = webhook.Secret("a management token")
+
+func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, _ := io.ReadAll(req.Body)
+	if got := req.Header[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
+		r.t.Errorf("SC-Signature %q", got)
+	}
+	reply := func(status int, body string, h http.Header) *http.Response {
+		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: req}
+	}
+	if c, ok := bytes.CutPrefix(body, []byte("challenge ")); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.challenges++
+		if !r.well {
+			return nil, io.EOF
+		}
+		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
+		return reply(200, string(b), nil), nil
+	}
+	id := req.Header[signing.HeaderID][0]
+	r.mu.Lock()
+	r.seen[id]++
+	n := len(r.order)
+	r.order = append(r.order, id)
+	r.at = append(r.at, time.Now())
+	r.flying++
+	r.most = max(r.most, r.flying)
+	answer := r.answer
+	r.mu.Unlock()
+	status, err := answer(req.Context(), id, n)
+	r.mu.Lock()
+	r.flying--
+	r.mu.Unlock()
+	if err == nil && req.Context().Err() != nil {
+		err = req.Context().Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(status, "ok", nil), nil
+}
+
+func (r *receiver) set(answer func(ctx context.Context, id string, n int) (int, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+func (r *receiver) be(well bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.well = well
+}
+
+// rest sleeps, and then until nothing moves any more.
+func rest(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func fine(context.Context, string, int) (int, error) { return 200, nil }
+
+// rig is a running dispatcher over memory and a receiver.
+type rig struct {
+	*Dispatcher
+	m    *memory
+	r    *receiver
+	id   uuid.UUID
+	log  *bytes.Buffer
+	stop func() error
+}
+
+func newRig(t testing.TB, s Settings) *rig {
+	r := &rig{m: newMemory(), r: &receiver{t: t, seen: map[string]int{}, answer: fine, well: true}, log: &bytes.Buffer{}}
+	r.start(t, s)
+	w, err := r.Add(t.Context(), webhook.Webhook{Name: "one", CallbackURI: "http://receiver.test/hook"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.id = w.ID
+	if w, _, err = r.Verify(t.Context(), r.id); err != nil || w.Status != webhook.Active {
+		t.Fatal(w.Status, err)
+	}
+	return r
+}
+
+func (r *rig) start(t testing.TB, s Settings) {
+	d, err := New(Options{
+		Store: r.m, Settings: s, ManagementToken: testToken, Transport: r.r, Log: zerolog.New(zerolog.SyncWriter(r.log)),
+		Bodies: Bodies{
+			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
+			Test:   func(uuid.UUID) []byte { return []byte(`{"mode":"test"}`) },
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	synctest.Wait()
+	r.Dispatcher = d
+	var once sync.Once
+	r.stop = func() (err error) {
+		once.Do(func() { cancel(); err = <-ended })
+		return err
+	}
+}
+
+func (r *rig) produce(vehicles ...int) []webhook.Delivery {
+	ds := r.m.produce(r.id, vehicles...)
+	r.Produced(ds)
+	return ds
+}

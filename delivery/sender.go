@@ -1,0 +1,255 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+// Limits of an answer. Both are far above what any receiver needs.
+const (
+	maxHeaderBytes = 64 << 10
+	// keptHeaders and keptHeaderBytes bound what an attempt records of the headers.
+	keptHeaders     = 40
+	keptHeaderBytes = 4 << 10
+	idleTime        = 30 * time.Second
+)
+
+// errInterrupted ends requests that outlive the grace time.
+var errInterrupted = errors.New("plugbeat stopped")
+
+// sender makes the requests of one webhook over connections of its own. Requests
+// are HTTP/1.1, because HTTP/2 would lower the spelling of SC-Signature. It is
+// safe for concurrent use.
+type sender struct {
+	s     *Settings
+	guard *Guard
+	token webhook.Secret
+	// transport is nil in production; tests put their own network there.
+	transport http.RoundTripper
+
+	mu           sync.Mutex
+	client       http.RoundTripper
+	callback     string
+	allowPrivate bool
+}
+
+// roundTripper returns the webhook's connections, new ones once the callback or
+// the consent to private addresses has changed.
+func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
+	if x.transport != nil {
+		return x.transport
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.client == nil || x.callback != w.CallbackURI || x.allowPrivate != w.AllowPrivate {
+		x.closeLocked()
+		x.client, x.callback, x.allowPrivate = newTransport(x.s, x.guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
+	}
+	return x.client
+}
+
+func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  nil, // never from the environment
+		DialContext:            guard.dialer(allowPrivate, s.Timeout),
+		Protocols:              &http1,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    s.InFlight,
+		IdleConnTimeout:        idleTime,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+}
+
+func (x *sender) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.closeLocked()
+}
+
+func (x *sender) closeLocked() {
+	if c, ok := x.client.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+	x.client = nil
+}
+
+// send makes one POST to the callback and returns what came of it. The body of
+// the answer is read for Settings.BodyTime after its headers; whatever it does, a
+// 2xx status is a success. An attempt that ctx ended is OutcomeInterrupted.
+func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) webhook.Attempt {
+	start := time.Now()
+	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
+	status, err := x.exchange(ctx, w, message, start, body, &a)
+	a.Duration = time.Since(start)
+	if err != nil && context.Cause(ctx) != nil {
+		a.Outcome, a.Error = webhook.OutcomeInterrupted, errInterrupted.Error()
+		return a
+	}
+	v := Classify(status, err, len(body))
+	if v.Outcome == webhook.OutcomeNoAnswer && !loopbackTarget(w.CallbackURI) && !online() {
+		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
+	}
+	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
+	if v.Outcome == webhook.OutcomeThrottled {
+		if h := a.Header["Retry-After"]; len(h) > 0 {
+			a.RetryAfter = retryAfter(h[0], time.Now())
+		}
+	}
+	return a
+}
+
+func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.CallbackURI, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	// The spelling is the wire's: receivers behind some gateways compare case.
+	if w.Signing != webhook.SignStandard {
+		req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar(x.token, body)}
+	}
+	if w.Signing != webhook.SignSmartcar {
+		req.Header[signing.HeaderID] = []string{message.String()}
+		req.Header[signing.HeaderTimestamp] = []string{strconv.FormatInt(at.Unix(), 10)}
+		req.Header[signing.HeaderSignature] = []string{signing.Standard(w.Key, message, at, body)}
+	}
+	req.Header["Content-Type"] = []string{"application/json"}
+	req.Header["User-Agent"] = []string{x.s.UserAgent}
+	return req, nil
+}
+
+func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(errTimeout{x.s.Timeout}) })
+	defer deadline.Stop()
+	address := &dialled{}
+	ctx = context.WithValue(ctx, dialledKey{}, address)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { address.set(c.Conn.RemoteAddr().String()) }})
+	rt := x.roundTripper(w)
+	var resp *http.Response
+	for again := 0; ; again++ {
+		req, err := x.request(ctx, w, message, at, body)
+		if err != nil {
+			return 0, err
+		}
+		resp, err = rt.RoundTrip(req)
+		if err == nil {
+			break
+		}
+		if closedIdle(err) && again < 3 && ctx.Err() == nil {
+			continue // nothing was written: the receiver has seen no attempt
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		a.Address = address.get()
+		return 0, err
+	}
+	a.Address = address.get()
+	a.Header = keepHeaders(resp.Header)
+	// The headers are in time, so the outcome stands. The body has a time of its
+	// own, and what it does no longer matters.
+	if deadline.Stop() {
+		bodyTime := time.AfterFunc(x.s.BodyTime, func() { cancel(nil) })
+		a.Body = readSome(resp.Body, x.s.BodyBytes)
+		bodyTime.Stop()
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+// closedIdle reports whether a kept connection turned out to be closed before
+// anything of the request was written. The transport itself repeats the other
+// case in which nothing was written.
+func closedIdle(err error) bool {
+	return strings.Contains(err.Error(), "server closed idle connection")
+}
+
+// readSome reads at most n bytes, and one more so that a short body ends its
+// connection's use cleanly.
+func readSome(r io.Reader, n int) []byte {
+	b, _ := io.ReadAll(io.LimitReader(r, int64(n)+1)) //nolint:errcheck // what came is what is kept
+	if len(b) > n {
+		b = b[:n]
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// keepHeaders copies the answer's headers as far as they are worth keeping.
+// Cookies are credentials and are left out.
+func keepHeaders(h http.Header) map[string][]string {
+	kept, left := map[string][]string{}, keptHeaderBytes
+	first := []string{"Retry-After", "Location", "Content-Type", "Date", "Server"}
+	take := func(name string, values []string) {
+		if name == "Set-Cookie" || kept[name] != nil || len(kept) >= keptHeaders {
+			return
+		}
+		for _, v := range values {
+			if left -= len(name) + len(v); left < 0 {
+				return
+			}
+			kept[name] = append(kept[name], strings.ToValidUTF8(v, "?"))
+		}
+	}
+	for _, name := range first {
+		take(name, h[name])
+	}
+	for name, values := range h {
+		take(name, values)
+	}
+	return kept
+}
+
+func loopbackTarget(callback string) bool {
+	u, err := url.Parse(callback)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return strings.EqualFold(u.Hostname(), "localhost")
+	}
+	return ip.Unmap().IsLoopback()
+}
+
+// callbackAddress returns the host:port of a callback whose host is an address,
+// so that a refusal is told when the webhook is added and not at the first
+// request.
+func callbackAddress(callback string) (address string, ok bool) {
+	u, err := url.Parse(callback)
+	if err != nil {
+		return "", false
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+		return "", false
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port), true
+}

@@ -1,0 +1,379 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+// ChallengeResult is what a receiver made of a challenge.
+type ChallengeResult struct {
+	// Status is the HTTP status, 0 where there was no answer.
+	Status   int
+	Duration time.Duration
+	// Text says in words what was answered and what to look at.
+	Text string
+}
+
+// checked is a challenge with its verdict; err is nil for the right answer.
+type checked struct {
+	ChallengeResult
+	outcome webhook.Outcome
+	err     error
+}
+
+// challenge sends a challenge and checks the answer.
+func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
+	challenge := signing.NewChallenge()
+	a := send.send(ctx, w, uuid.New(), d.bodies.Verify(w.ID, challenge))
+	c := checked{ChallengeResult: ChallengeResult{Status: a.Status, Duration: a.Duration, Text: answerText(a)}, outcome: a.Outcome}
+	if a.Outcome == webhook.OutcomeDelivered {
+		c.Text = "answered rightly"
+		if c.err = signing.CheckAnswer(d.token, challenge, a.Body); c.err != nil {
+			c.Text = strings.TrimPrefix(c.err.Error(), webhook.ErrChallenge.Error()+": ")
+		}
+	} else {
+		c.err = fmt.Errorf("%w: %s", webhook.ErrChallenge, c.Text)
+	}
+	d.log.Info().Str("event", "challenge").Stringer("webhook", w.ID).Bool("right", c.err == nil).Int("status", c.Status).
+		Dur("duration", c.Duration).Str("text", c.Text).Msg("challenge sent")
+	return c
+}
+
+// sender returns the webhook's connections, and what to do with them after use.
+func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
+	if l := d.lane(id); l != nil {
+		return l.send, func() {}
+	}
+	s = &sender{s: d.s, guard: d.guard, token: d.token, transport: d.net}
+	return s, s.close
+}
+
+// update changes a webhook and tells its lane.
+func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+	w, err := d.store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
+		if err := change(w); err != nil {
+			return err
+		}
+		w.Health.Seq++
+		return nil
+	})
+	if err != nil {
+		return w, err
+	}
+	if l := d.lane(id); l != nil {
+		l.adopt(w)
+	}
+	return w, nil
+}
+
+func now() time.Time { return time.Now().UTC().Round(0) }
+
+const allowedName = "1 to 64 letters, digits, spaces and . _ - that begin and end with a letter or digit and are not an id"
+
+func checkName(name string) error {
+	bad := func(why string) error {
+		return &webhook.Invalid{Field: "name", Value: clean(name), Allowed: allowedName, Why: why}
+	}
+	rs := []rune(name)
+	if len(rs) == 0 || len(rs) > 64 {
+		return bad("")
+	}
+	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for _, r := range rs {
+		if !word(r) && !strings.ContainsRune(" ._-", r) {
+			return bad("")
+		}
+	}
+	if !word(rs[0]) || !word(rs[len(rs)-1]) {
+		return bad("")
+	}
+	if _, err := uuid.Parse(name); err == nil {
+		return bad("it looks like an id")
+	}
+	return nil
+}
+
+// checkCallback refuses a callback that cannot be reached: no such URI, or an
+// address that the guard refuses. A name is checked when it is dialled.
+func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
+	if len(uri) > 2048 {
+		return &webhook.Invalid{Field: "callback_uri", Value: uri[:40] + "...", Allowed: "at most 2048 characters"}
+	}
+	if err := webhook.CheckCallback(uri); err != nil {
+		return err
+	}
+	address, ok := callbackAddress(uri)
+	if !ok {
+		return nil
+	}
+	var denied *DeniedError
+	if err := d.guard.Check(address, address, allowPrivate); errors.As(err, &denied) {
+		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.advice(), Why: denied.Error()}
+	}
+	return nil
+}
+
+func checkSigning(s webhook.Signing) error {
+	switch s {
+	case webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
+		return nil
+	}
+	return &webhook.Invalid{Field: "signing", Value: clean(string(s)), Allowed: "smartcar, standard or both"}
+}
+
+// Add adds a webhook, unverified. Type defaults to dynamic, Signing to both; the
+// id and the key are made unless given. Bad input is a *[webhook.Invalid]; a
+// taken id or name wraps [webhook.ErrExists]. The cadence is the caller's to check.
+func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error) {
+	if w.Type == "" {
+		w.Type = webhook.TypeDynamic
+	}
+	if w.Signing == "" {
+		w.Signing = webhook.SignBoth
+	}
+	if w.ID == uuid.Nil {
+		w.ID = uuid.New()
+	}
+	if w.Key == nil {
+		w.Key = signing.NewKey()
+	}
+	if w.Type != webhook.TypeDynamic {
+		return webhook.Webhook{}, &webhook.Invalid{Field: "type", Value: clean(string(w.Type)), Allowed: "dynamic"}
+	}
+	if len(w.Key) < 24 || len(w.Key) > 64 {
+		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
+	}
+	for _, err := range []error{checkName(w.Name), checkSigning(w.Signing), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
+		if err != nil {
+			return webhook.Webhook{}, err
+		}
+	}
+	at := now()
+	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
+	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
+	w.Health, w.Ledger, w.Firings = webhook.Health{}, webhook.Ledger{}, webhook.Firings{}
+	if err := d.store.AddWebhook(ctx, w); err != nil {
+		return webhook.Webhook{}, err
+	}
+	d.mu.Lock()
+	if d.begin != nil && d.lanes[w.ID] == nil {
+		d.begin(w)
+	}
+	d.mu.Unlock()
+	d.log.Info().Str("event", "webhook.added").Stringer("webhook", w.ID).Str("name", w.Name).Msg("webhook added, not yet verified")
+	return w, nil
+}
+
+// Change is what of a webhook shall change; nil fields stay.
+type Change struct {
+	Name         *string
+	CallbackURI  *string
+	Cadence      *webhook.Cadence
+	Signing      *webhook.Signing
+	AllowPrivate *bool
+}
+
+// Change changes a webhook. Another callback disables a webhook that was
+// verified (callback_changed) until the new receiver is verified; one that the
+// operator disabled stays so. The cadence is the caller's to check.
+func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change) (webhook.Webhook, error) {
+	var events []Event
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+		events = nil
+		if c.Name != nil {
+			if err := checkName(*c.Name); err != nil {
+				return err
+			}
+			w.Name = *c.Name
+		}
+		if c.Signing != nil {
+			if err := checkSigning(*c.Signing); err != nil {
+				return err
+			}
+			w.Signing = *c.Signing
+		}
+		if c.Cadence != nil {
+			w.Cadence = *c.Cadence
+		}
+		if c.AllowPrivate != nil {
+			w.AllowPrivate = *c.AllowPrivate
+		}
+		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
+		if moved {
+			w.CallbackURI = *c.CallbackURI
+		}
+		if moved || c.AllowPrivate != nil {
+			if err := d.checkCallback(w.CallbackURI, w.AllowPrivate); err != nil {
+				return err
+			}
+		}
+		if !moved {
+			return nil
+		}
+		w.VerifiedAt = time.Time{}
+		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
+			out(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", now())
+			events = []Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
+		}
+		return nil
+	})
+	if err != nil {
+		return w, err
+	}
+	d.log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
+	d.report(events)
+	return w, nil
+}
+
+// out disables a webhook at somebody's wish.
+func out(w *webhook.Webhook, r webhook.Reason, text string, at time.Time) {
+	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, r, text, at
+	clearLadder(&w.Health)
+	w.Health.NextChallenge, w.Health.Challenges = time.Time{}, 0
+}
+
+// Verify sends a challenge. The right answer makes an unverified webhook active,
+// also one disabled because its callback changed or its ladder was exhausted, and
+// brings the next rung of a failing one forward. One that is gone or disabled by
+// the operator stays so. Any other answer is an error that wraps
+// [webhook.ErrChallenge], and changes nothing.
+func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
+	w, c, err := d.challenged(ctx, id)
+	if err != nil {
+		return w, c, err
+	}
+	uri := w.CallbackURI
+	var events []Event
+	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
+		if w.CallbackURI != uri {
+			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
+		}
+		at := now()
+		w.VerifiedAt, events = at, nil
+		switch {
+		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
+			comeBack(w, at)
+			events = []Event{{Name: eventVerified, Webhook: id}}
+		default:
+			events = d.s.challenged(w, true, at)
+		}
+		return nil
+	})
+	if err != nil {
+		return w, c, err
+	}
+	d.report(events)
+	return w, c, nil
+}
+
+// challenged sends a challenge that somebody asked for.
+func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil {
+		return w, ChallengeResult{}, err
+	}
+	send, release := d.sender(id)
+	defer release()
+	c := d.challenge(ctx, send, &w)
+	if c.err != nil {
+		d.log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", id).Str("text", c.Text).Msg("the receiver did not answer the challenge rightly")
+		return w, c.ChallengeResult, fmt.Errorf("webhook %s: %w", id, c.err)
+	}
+	return w, c.ChallengeResult, nil
+}
+
+// Test sends a test payload at once. It is no delivery: it is recorded nowhere
+// and does not bear on the webhook's health. Only an active webhook gets one.
+func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil {
+		return webhook.Attempt{}, err
+	}
+	if !w.Delivers() {
+		how := "verify it first"
+		if w.Status == webhook.Disabled {
+			how = "enable it first"
+		}
+		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s", id, webhook.ErrConflict, w.Status, how)
+	}
+	send, release := d.sender(id)
+	defer release()
+	a := send.send(ctx, &w, uuid.New(), d.bodies.Test(id))
+	a.N = 1
+	return a, nil
+}
+
+// Enable makes a webhook active and begins a new round. It sends a challenge
+// first, whose failure wraps [webhook.ErrChallenge], unless forced. An active
+// webhook stays as it is.
+func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil || w.Status == webhook.Active {
+		return w, err
+	}
+	if !force {
+		if w, _, err = d.challenged(ctx, id); err != nil {
+			return w, err
+		}
+	}
+	uri := w.CallbackURI
+	changed := false
+	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
+		if changed = w.Status != webhook.Active; !changed {
+			return nil
+		}
+		if !force && w.CallbackURI != uri {
+			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
+		}
+		at := now()
+		comeBack(w, at)
+		if !force {
+			w.VerifiedAt = at
+		}
+		return nil
+	})
+	if err == nil && changed {
+		d.report([]Event{{Name: eventEnabled, Webhook: id}})
+	}
+	return w, err
+}
+
+// Disable takes a webhook out of service until it is enabled. What waits keeps
+// waiting, and nothing new is produced for it.
+func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+		out(w, webhook.ByOperator, "disabled by the operator", now())
+		return nil
+	})
+	if err == nil {
+		d.report([]Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}})
+	}
+	return w, err
+}
+
+// Remove removes a webhook with its subscriptions, cancels what waits and cuts
+// off what is in flight. It returns how many deliveries were cancelled.
+func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+	cancelled, err = d.store.RemoveWebhook(ctx, id)
+	if err != nil {
+		return cancelled, err
+	}
+	d.mu.Lock()
+	l := d.lanes[id]
+	delete(d.lanes, id)
+	d.mu.Unlock()
+	if l != nil {
+		l.remove()
+	}
+	d.log.Info().Str("event", "webhook.removed").Stringer("webhook", id).Int("cancelled", cancelled).Msg("webhook removed")
+	return cancelled, nil
+}

@@ -1,0 +1,311 @@
+package delivery
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+// raw is a receiver that speaks bytes: what it got, and what it answers.
+func raw(t *testing.T, serve func(n int, request string, c net.Conn)) (uri string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	var n atomic.Int32
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				r := bufio.NewReader(c)
+				for {
+					var head strings.Builder
+					length := 0
+					for {
+						line, err := r.ReadString('\n')
+						if err != nil {
+							return
+						}
+						head.WriteString(line)
+						if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
+							length, _ = strconv.Atoi(strings.TrimSpace(v))
+						}
+						if line == "\r\n" {
+							break
+						}
+					}
+					body := make([]byte, length)
+					if _, err := io.ReadFull(r, body); err != nil {
+						return
+					}
+					serve(int(n.Add(1)), head.String()+string(body), c)
+				}
+			}()
+		}
+	}()
+	return "http://" + ln.Addr().String() + "/hook?x=1"
+}
+
+func wireSender(t *testing.T, s Settings) *sender {
+	t.Helper()
+	done, err := s.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := NewGuard(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &sender{s: &done, guard: g, token: testToken}
+	t.Cleanup(x.close)
+	return x
+}
+
+var wireKey = webhook.Secret("0123456789abcdef0123456789abcdef")
+
+func hookAt(uri string) *webhook.Webhook {
+	return &webhook.Webhook{ID: uuid.UUID{1}, CallbackURI: uri, AllowPrivate: true, Signing: webhook.SignBoth, Key: wireKey}
+}
+
+func TestHeadersOnTheWire(t *testing.T) {
+	got := make(chan string, 1)
+	uri := raw(t, func(_ int, request string, c net.Conn) {
+		got <- request
+		fmt.Fprint(c, "HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	body := []byte(`{"a":1}`)
+	id := uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
+	for _, how := range []webhook.Signing{webhook.SignBoth, webhook.SignSmartcar, webhook.SignStandard} {
+		w := hookAt(uri)
+		w.Signing = how
+		a := wireSender(t, Settings{}).send(t.Context(), w, id, body)
+		if a.Outcome != webhook.OutcomeDelivered || a.Status != 204 || !strings.HasPrefix(a.Address, "127.0.0.1:") {
+			t.Fatalf("%+v", a)
+		}
+		request := <-got
+		smartcar := "\r\nSC-Signature: " + signing.Smartcar(testToken, body) + "\r\n"
+		standard := fmt.Sprintf("\r\nwebhook-timestamp: %d\r\n", a.StartedAt.Unix())
+		signature := "\r\nwebhook-signature: " + signing.Standard(wireKey, id, a.StartedAt, body) + "\r\n"
+		for text, want := range map[string]bool{
+			"POST /hook?x=1 HTTP/1.1\r\n":            true,
+			"\r\nContent-Type: application/json\r\n": true,
+			"\r\nUser-Agent: Smartcar/2.0\r\n":       true,
+			"\r\nContent-Length: 7\r\n":              true,
+			"\r\n\r\n{\"a\":1}":                      true,
+			smartcar:                                 how != webhook.SignStandard,
+			standard:                                 how != webhook.SignSmartcar,
+			signature:                                how != webhook.SignSmartcar,
+			"\r\nwebhook-id: " + id.String():         how != webhook.SignSmartcar,
+			"Accept-Encoding":                        false,
+			"Idempotency":                            false,
+		} {
+			if strings.Contains(request, text) != want {
+				t.Errorf("%s: %q in the request is %v\n%s", how, text, !want, request)
+			}
+		}
+	}
+}
+
+func TestAnswersOnTheWire(t *testing.T) {
+	s := Settings{Timeout: 500 * time.Millisecond, BodyTime: 200 * time.Millisecond}
+	endless := func(c net.Conn, line string) {
+		_ = c.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		for {
+			if _, err := io.WriteString(c, line); err != nil {
+				return
+			}
+		}
+	}
+	hang := func(net.Conn) { time.Sleep(3 * time.Second) }
+	for name, tc := range map[string]struct {
+		answer  func(c net.Conn)
+		outcome webhook.Outcome
+		most    time.Duration
+		body    int
+	}{
+		"redirect":         {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeRedirect, time.Second, 0},
+		"slow body":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, time.Second, 2},
+		"endless body":     {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"); endless(c, strings.Repeat("x", 1000)) }, webhook.OutcomeDelivered, time.Second, 4096},
+		"broken body":      {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); c.Close() }, webhook.OutcomeDelivered, time.Second, 2},
+		"gzip kept as is":  {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc") }, webhook.OutcomeDelivered, time.Second, 3},
+		"endless headers":  {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); endless(c, "A: "+strings.Repeat("x", 1000)+"\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"slow headers":     {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); hang(c) }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"silence":          {hang, webhook.OutcomeNoAnswer, time.Second, 0},
+		"reset":            {func(c net.Conn) { c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"nonsense":         {func(c net.Conn) { io.WriteString(c, "hello\r\n\r\n"); c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"1xx first":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeDelivered, time.Second, 0},
+		"1xx for ever":     {func(c net.Conn) { endless(c, "HTTP/1.1 103 Early Hints\r\n\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"switch protocols": {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n") }, webhook.OutcomeRefused, time.Second, 0},
+		"too large":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeBlamed, time.Second, 0},
+		"throttled":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeThrottled, time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			uri := raw(t, func(_ int, _ string, c net.Conn) { tc.answer(c) })
+			a := wireSender(t, s).send(t.Context(), hookAt(uri), uuid.New(), []byte("{}"))
+			if a.Outcome != tc.outcome || a.Duration > tc.most || len(a.Body) != tc.body {
+				t.Errorf("%s %d after %s, body %d bytes, %q", a.Outcome, a.Status, a.Duration, len(a.Body), answerText(a))
+			}
+			if a.Outcome != webhook.OutcomeDelivered && answerText(a) == "" {
+				t.Error("nothing says what happened")
+			}
+			if name == "throttled" && (a.RetryAfter != 2*time.Hour || a.Header["Set-Cookie"] != nil) {
+				t.Errorf("%+v", a)
+			}
+			if name == "redirect" && !strings.Contains(answerText(a), "302 to http://127.0.0.1:1/: redirects are never followed") {
+				t.Error(answerText(a))
+			}
+		})
+	}
+}
+
+// A kept connection that the receiver closed costs no attempt, and a request
+// that was written is never written again.
+func TestStaleConnection(t *testing.T) {
+	var served atomic.Int32
+	uri := raw(t, func(n int, _ string, c net.Conn) {
+		served.Add(1)
+		if n == 4 { // takes the request and goes without an answer
+			_ = c.Close()
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		if n == 2 {
+			_ = c.Close()
+		}
+	})
+	x := wireSender(t, Settings{})
+	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeDelivered, webhook.OutcomeDelivered, webhook.OutcomeNoAnswer, webhook.OutcomeDelivered} {
+		if i == 2 {
+			time.Sleep(50 * time.Millisecond) // lets the close arrive; without it the outcome may be either
+		}
+		if a := x.send(t.Context(), hookAt(uri), uuid.New(), []byte("{}")); a.Outcome != want {
+			t.Errorf("request %d: %s %s", i+1, a.Outcome, answerText(a))
+		}
+	}
+	if served.Load() != 5 {
+		t.Errorf("the receiver saw 5 attempts %d times", served.Load())
+	}
+}
+
+func TestNoProxyAndNoListenerOfOurs(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
+	defer srv.Close()
+	x := wireSender(t, Settings{})
+	w := hookAt(srv.URL)
+	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDelivered {
+		t.Error(answerText(a))
+	}
+	// Without the consent the same connection is not used again.
+	w.AllowPrivate = false
+	a := x.send(t.Context(), w, uuid.New(), nil)
+	if a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "loopback") || !strings.Contains(answerText(a), "delivery.allow") {
+		t.Error(a.Outcome, answerText(a))
+	}
+	w.AllowPrivate = true
+	d := &Dispatcher{guard: x.guard}
+	d.OwnListeners([]string{srv.Listener.Addr().String(), "nonsense"})
+	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "own listener") {
+		t.Error(a.Outcome, answerText(a))
+	}
+}
+
+func TestNothingListens(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uri := "http://" + ln.Addr().String()
+	_ = ln.Close()
+	a := wireSender(t, Settings{}).send(t.Context(), hookAt(uri), uuid.New(), nil)
+	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "is the receiver running") || a.Address == "" {
+		t.Errorf("%+v", a)
+	}
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	srv.Config.ErrorLog = nil
+	a = wireSender(t, Settings{}).send(t.Context(), hookAt(srv.URL), uuid.New(), nil)
+	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "certificate") {
+		t.Errorf("%+v", a)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	a = wireSender(t, Settings{}).send(t.Context(), hookAt(strings.Replace(plain.URL, "http:", "https:", 1)), uuid.New(), nil)
+	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "http instead of https") {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	uri := raw(t, func(int, string, net.Conn) { time.Sleep(2 * time.Second) })
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(errInterrupted) })
+	if a := wireSender(t, Settings{}).send(ctx, hookAt(uri), uuid.New(), nil); a.Outcome != webhook.OutcomeInterrupted {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestChallengeOnTheWire(t *testing.T) {
+	answer := func(c string) string { return c }
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if got := r.Header.Get("SC-Signature"); got != signing.Smartcar(testToken, b) {
+			w.WriteHeader(401)
+			return
+		}
+		c, _ := bytes.CutPrefix(b, []byte("challenge "))
+		fmt.Fprint(w, answer(string(c)))
+	}))
+	defer srv.Close()
+	m := newMemory()
+	d, err := New(Options{Store: m, ManagementToken: testToken, Bodies: Bodies{
+		Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(uuid.UUID) []byte { return []byte("{}") }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Add(t.Context(), webhook.Webhook{Name: "x", CallbackURI: srv.URL}); err == nil {
+		t.Error("loopback was taken without consent")
+	}
+	w, err := d.Add(t.Context(), webhook.Webhook{Name: "x", CallbackURI: srv.URL, AllowPrivate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]func(string) string{
+		"echo":  func(c string) string { return `{"challenge":"` + c + `"}` },
+		"empty": func(string) string { return "" },
+		"html":  func(string) string { return "<html>" },
+		"wrong": func(c string) string { return `{"challenge":"` + signing.AnswerOf(webhook.Secret("x"), c) + `"}` },
+	} {
+		answer = f
+		if _, c, err := d.Verify(t.Context(), w.ID); !errors.Is(err, webhook.ErrChallenge) || c.Status != 200 || c.Text == "" || m.hook(w.ID).Status != webhook.Unverified {
+			t.Errorf("%s: %+v %v", name, c, err)
+		}
+	}
+	answer = func(c string) string { return `{"challenge":"` + signing.AnswerOf(testToken, c) + `"}` }
+	if got, _, err := d.Verify(t.Context(), w.ID); err != nil || got.Status != webhook.Active {
+		t.Errorf("%v", err)
+	}
+}
