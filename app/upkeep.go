@@ -20,7 +20,7 @@ func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
 	i, err := u.a.store.Info(ctx)
 	return api.StoreInfo{
 		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
-		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
+		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting, Full: i.Full,
 	}, err
 }
 
@@ -36,10 +36,17 @@ func (upkeep) CheckFile(path string) ([]api.Problem, error) {
 
 // Sources tells how each configured source fares.
 func (u upkeep) Sources() []api.Source {
+	vehicles := map[string]int{}
+	for v, err := range u.a.vehicles(context.Background()) {
+		if err != nil {
+			break // the store's own trouble is told by Info
+		}
+		vehicles[v.Source]++
+	}
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
 		out = append(out, api.Source{
-			Name: s.Name, InFlight: s.InFlight, Reads: s.Reads, Faults: s.Faults,
+			Name: s.Name, Vehicles: vehicles[s.Name], InFlight: s.InFlight, Reads: s.Reads, Faults: s.Faults,
 			LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
 		})
 	}

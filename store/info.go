@@ -28,6 +28,8 @@ type Info struct {
 	Commits      uint64 `json:"commits"`
 	Operations   uint64 `json:"operations"`
 	LargestGroup int    `json:"largest_group"`
+	// Full is true while the last commit found no space.
+	Full bool `json:"full"`
 	// Readers is how many read transactions are open, this one not counted.
 	Readers       int    `json:"readers"`
 	Webhooks      int    `json:"webhooks"`
@@ -41,7 +43,7 @@ type Info struct {
 func (s *Store) Info(ctx context.Context) (Info, error) {
 	i := Info{
 		Path: s.path, MaxBytes: s.maxSize, Schema: schemaVersion, Instance: s.instance, CreatedAt: s.created,
-		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
+		Full: s.full.Load(), Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
 		Readers: s.db.Stats().OpenTxN,
 	}
 	var err error

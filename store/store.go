@@ -79,7 +79,7 @@ type Store struct {
 
 	fatal  atomic.Pointer[error]
 	fatalC chan error
-	full   bool // the last commit found no space; the writer's own
+	full   atomic.Bool // the last commit found no space
 
 	commits    atomic.Uint64
 	operations atomic.Uint64

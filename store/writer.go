@@ -160,14 +160,14 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 		if !noSpace(err) || s.reached(id) {
 			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)
 		}
-		if !s.full {
-			s.full = true
+		if !s.full.Load() {
+			s.full.Store(true)
 			s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
 		}
 		return declined, 0, spaceError(err)
 	}
-	if s.full {
-		s.full = false
+	if s.full.Load() {
+		s.full.Store(false)
 		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Msg("there is space for the data file again")
 	}
 	s.commits.Add(1)
