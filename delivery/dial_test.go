@@ -30,7 +30,7 @@ func TestClasses(t *testing.T) {
 		classDocumentation: "192.0.2.1 198.51.100.1 203.0.113.1 2001:db8::1 3fff::1",
 		classTransition:    "2002:7f00:1::1 2002:808:808::1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::7f00:1 64:ff9b:1::808:808 ::7f00:1 ::8.8.8.8 ::ffff:0:7f00:1 2001:0:4136:e378:8000:63bf:3fff:fdd2",
 	} {
-		for _, a := range strings.Fields(addrs) {
+		for a := range strings.FieldsSeq(addrs) {
 			ip, err := netip.ParseAddr(a)
 			if err != nil {
 				if a == "10.0.0.1%x" {
@@ -168,7 +168,9 @@ func TestClassify(t *testing.T) {
 	if got := answerText(webhook.Attempt{Outcome: v.Outcome, Status: 413, Cause: v.Cause}); got != "413: our payload was 1 204 bytes; raise the receiver's limit" {
 		t.Error(got)
 	}
-	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)} }
+	dial := func(err error) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
+	}
 	for _, c := range []struct {
 		err  error
 		want webhook.Outcome

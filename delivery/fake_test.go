@@ -247,7 +247,7 @@ var testToken = webhook.Secret("a management token")
 
 func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, _ := io.ReadAll(req.Body)
-	if got := req.Header[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
+	if got := map[string][]string(req.Header)[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
 		r.t.Errorf("SC-Signature %q", got)
 	}
 	reply := func(status int, body string, h http.Header) *http.Response {
@@ -263,7 +263,7 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
 		return reply(200, string(b), nil), nil
 	}
-	id := req.Header[signing.HeaderID][0]
+	id := map[string][]string(req.Header)[signing.HeaderID][0]
 	r.mu.Lock()
 	r.seen[id]++
 	n := len(r.order)
@@ -292,6 +292,46 @@ func (r *receiver) set(answer func(ctx context.Context, id string, n int) (int, 
 	r.answer = answer
 }
 
+func locked[T any](mu *sync.Mutex, get func() T) T {
+	mu.Lock()
+	defer mu.Unlock()
+	return get()
+}
+
+func (r *receiver) sent() int           { return locked(&r.mu, func() int { return len(r.order) }) }
+func (r *receiver) asked() int          { return locked(&r.mu, func() int { return r.challenges }) }
+func (r *receiver) peak() int           { return locked(&r.mu, func() int { return r.most }) }
+func (r *receiver) times(id string) int { return locked(&r.mu, func() int { return r.seen[id] }) }
+func (r *receiver) ids() []string {
+	return locked(&r.mu, func() []string { return slices.Clone(r.order) })
+}
+func (r *receiver) since(n int) time.Duration {
+	return locked(&r.mu, func() time.Duration { return r.at[len(r.at)-1].Sub(r.at[n]) })
+}
+
+func (m *memory) get(id uuid.UUID) webhook.Delivery {
+	return locked(&m.mu, func() webhook.Delivery { return m.ds[id] })
+}
+
+func (m *memory) tries(id uuid.UUID) []webhook.Attempt {
+	return locked(&m.mu, func() []webhook.Attempt { return slices.Clone(m.attempts[id]) })
+}
+func (m *memory) commits() int { return locked(&m.mu, func() int { return m.settles }) }
+
+// safeLog is a log that may be read while it is written.
+type safeLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *safeLog) String() string { return locked(&l.mu, l.b.String) }
+
 func (r *receiver) be(well bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -312,12 +352,12 @@ type rig struct {
 	m    *memory
 	r    *receiver
 	id   uuid.UUID
-	log  *bytes.Buffer
+	log  *safeLog
 	stop func() error
 }
 
 func newRig(t testing.TB, s Settings) *rig {
-	r := &rig{m: newMemory(), r: &receiver{t: t, seen: map[string]int{}, answer: fine, well: true}, log: &bytes.Buffer{}}
+	r := &rig{m: newMemory(), r: &receiver{t: t, seen: map[string]int{}, answer: fine, well: true}, log: &safeLog{}}
 	r.start(t, s)
 	w, err := r.Add(t.Context(), webhook.Webhook{Name: "one", CallbackURI: "http://receiver.test/hook"})
 	if err != nil {
@@ -327,12 +367,13 @@ func newRig(t testing.TB, s Settings) *rig {
 	if w, _, err = r.Verify(t.Context(), r.id); err != nil || w.Status != webhook.Active {
 		t.Fatal(w.Status, err)
 	}
+	synctest.Wait()
 	return r
 }
 
 func (r *rig) start(t testing.TB, s Settings) {
 	d, err := New(Options{
-		Store: r.m, Settings: s, ManagementToken: testToken, Transport: r.r, Log: zerolog.New(zerolog.SyncWriter(r.log)),
+		Store: r.m, Settings: s, ManagementToken: testToken, Transport: r.r, Log: zerolog.New(r.log),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(uuid.UUID) []byte { return []byte(`{"mode":"test"}`) },

@@ -91,10 +91,10 @@ func (s *Settings) book(w *webhook.Webhook, d *webhook.Delivery, tried []*webhoo
 	h.LastAttempt, h.Challenges = now, 0
 	b.prune()
 	var err error
-	switch {
-	case x.Outcome == webhook.OutcomeDelivered:
+	switch x.Outcome {
+	case webhook.OutcomeDelivered:
 		err = b.succeed()
-	case x.Outcome == webhook.OutcomeGone:
+	case webhook.OutcomeGone:
 		h.LastAnswer = d.LastAnswer
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason == webhook.Exhausted {
 			b.disable(webhook.Gone, d.LastAnswer)

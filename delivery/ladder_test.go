@@ -145,8 +145,7 @@ func TestThrottled(t *testing.T) {
 func TestPoisonAmongFine(t *testing.T) {
 	var poison uuid.UUID
 	late := map[uuid.UUID]time.Duration{}
-	var m *sim
-	m = newSim(t, func(d *webhook.Delivery, now time.Time) answer {
+	m := newSim(t, func(d *webhook.Delivery, now time.Time) answer {
 		if d.ID == poison {
 			return answer{status: 500, after: 20 * time.Millisecond}
 		}

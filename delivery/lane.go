@@ -311,7 +311,7 @@ func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
 		held = nil
 	}
 	err := l.commit(work, func(ctx context.Context) (err error) {
-		now := time.Now().UTC().Round(0)
+		now := stamp()
 		out, changed, err = l.d.store.Settle(ctx, l.id, it.Delivery, x.Attempt, func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -352,7 +352,7 @@ func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
 }
 
 // commit runs a write until it succeeds or fails for another reason than a full
-// disk; meanwhile nothing leaves the lane. It goes on through a shutdown until
+// disk, which the store logs; meanwhile nothing leaves the lane. It goes on through a shutdown until
 // requests are cut off, for what it commits has happened.
 func (l *lane) commit(work context.Context, write func(context.Context) error) error {
 	ctx := context.WithoutCancel(work)
@@ -364,7 +364,6 @@ func (l *lane) commit(work context.Context, write func(context.Context) error) e
 	l.stalled++
 	l.paused = err.Error()
 	l.mu.Unlock()
-	l.d.log.Error().Str("event", "store.no_space").Stringer("webhook", l.id).Err(err).Msg("the disk is full; the lane waits for space")
 	for wait := l.d.s.OwnFaultWait; errors.Is(err, webhook.ErrNoSpace); wait = min(2*wait, l.d.s.OwnFaultMax) {
 		timer := time.NewTimer(wait)
 		select {
@@ -379,9 +378,6 @@ func (l *lane) commit(work context.Context, write func(context.Context) error) e
 	l.stalled--
 	l.paused = ""
 	l.mu.Unlock()
-	if err == nil {
-		l.d.log.Info().Str("event", "store.space_back").Stringer("webhook", l.id).Msg("the disk has space again")
-	}
 	return err
 }
 
@@ -431,7 +427,7 @@ func (l *lane) challenge(work context.Context, w webhook.Webhook) {
 	var events []Event
 	var out webhook.Webhook
 	err := l.commit(work, func(ctx context.Context) (err error) {
-		now := time.Now().UTC().Round(0)
+		now := stamp()
 		out, err = l.d.store.UpdateWebhook(ctx, l.id, func(x *webhook.Webhook) error {
 			// An answer of another receiver, or of before another round, heals nothing.
 			events = l.d.s.challenged(x, c.err == nil && x.CallbackURI == w.CallbackURI && x.Health.Round == w.Health.Round, now)

@@ -50,23 +50,23 @@ func TestDelivers(t *testing.T) {
 		}
 		rest(time.Minute)
 		r.balanced(t, 60, 0)
-		if r.r.most != 8 {
-			t.Errorf("%d in flight, want 8", r.r.most)
+		if r.r.peak() != 8 {
+			t.Errorf("%d in flight, want 8", r.r.peak())
 		}
-		if r.m.settles != 60 {
-			t.Errorf("%d commits for 60 outcomes", r.m.settles)
+		if r.m.commits() != 60 {
+			t.Errorf("%d commits for 60 outcomes", r.m.commits())
 		}
 		last := map[uuid.UUID]uuid.UUID{}
-		for _, id := range r.r.order {
-			d := r.m.ds[uuid.MustParse(id)]
+		for _, id := range r.r.ids() {
+			d := r.m.get(uuid.MustParse(id))
 			if older(d.ID, last[d.Vehicle]) {
 				t.Fatal("order of a vehicle broken")
 			}
 			last[d.Vehicle] = d.ID
 		}
 		for _, d := range ds {
-			if r.r.seen[d.ID.String()] != 1 {
-				t.Errorf("%s arrived %d times", d.ID, r.r.seen[d.ID.String()])
+			if r.r.times(d.ID.String()) != 1 {
+				t.Errorf("%s arrived %d times", d.ID, r.r.times(d.ID.String()))
 			}
 		}
 	})
@@ -76,7 +76,7 @@ func TestLaneOutageOverRestarts(t *testing.T) {
 	bubble(t, Settings{}, func(t *testing.T, r *rig) {
 		r.r.set(func(context.Context, string, int) (int, error) { return 0, io.EOF })
 		r.r.be(false)
-		before := r.r.challenges
+		before := r.r.asked()
 		for range 12 {
 			for v := range 20 {
 				r.produce(v)
@@ -89,8 +89,8 @@ func TestLaneOutageOverRestarts(t *testing.T) {
 				}
 			}
 		}
-		between(t, "attempts", len(r.r.order), 7, 10)
-		between(t, "challenges", r.r.challenges-before, 10, 20)
+		between(t, "attempts", r.r.sent(), 7, 10)
+		between(t, "challenges", r.r.asked()-before, 10, 20)
 		w := r.m.hook(r.id)
 		if w.Reason != webhook.Exhausted || !strings.Contains(w.ReasonText, "closed the connection without an answer") {
 			t.Error(w.Status, w.ReasonText)
@@ -102,13 +102,13 @@ func TestLaneOutageOverRestarts(t *testing.T) {
 		}
 		r.r.be(true)
 		r.r.set(fine)
-		n := len(r.r.at)
+		n := r.r.sent()
 		rest(time.Hour + 10*time.Second)
 		r.balanced(t, 240, 0)
 		if w := r.m.hook(r.id); w.Status != webhook.Active || w.Health.Round != 2 || !strings.Contains(r.log.String(), "webhook.healed") {
 			t.Errorf("%+v", w)
 		}
-		if took := r.r.at[len(r.r.at)-1].Sub(r.r.at[n]); took < 239*20*time.Millisecond {
+		if took := r.r.since(n); took < 239*20*time.Millisecond {
 			t.Errorf("240 deliveries drained in %s, faster than 50 a second", took)
 		}
 	})
@@ -140,11 +140,11 @@ func TestOwnRungOverRestart(t *testing.T) {
 		}
 		r.start(t, Settings{Jitter: -1})
 		rest(8 * time.Second)
-		if n := r.r.seen[ds[0].ID.String()]; n != 1 {
+		if n := r.r.times(ds[0].ID.String()); n != 1 {
 			t.Errorf("sent %d times before its rung", n)
 		}
 		rest(3 * time.Second)
-		if n := r.r.seen[ds[0].ID.String()]; n != 2 {
+		if n := r.r.times(ds[0].ID.String()); n != 2 {
 			t.Errorf("sent %d times after its rung", n)
 		}
 	})
@@ -155,8 +155,8 @@ func TestGoneDisablesAtOnce(t *testing.T) {
 		r.r.set(func(context.Context, string, int) (int, error) { return 410, nil })
 		r.produce(1, 2, 3)
 		rest(48 * time.Hour)
-		if w := r.m.hook(r.id); w.Reason != webhook.Gone || len(r.r.order) > 3 {
-			t.Error(w.Status, w.Reason, len(r.r.order))
+		if w := r.m.hook(r.id); w.Reason != webhook.Gone || r.r.sent() > 3 {
+			t.Error(w.Status, w.Reason, r.r.sent())
 		}
 	})
 }
@@ -166,14 +166,14 @@ func TestOwnFaultSpendsNoRung(t *testing.T) {
 		r.r.set(func(context.Context, string, int) (int, error) { return 0, syscall.ENETUNREACH })
 		d := r.produce(1)[0]
 		rest(24 * time.Hour)
-		w, got := r.m.hook(r.id), r.m.ds[d.ID]
-		if w.Health.Failing() || w.Status != webhook.Active || got.Attempts != 0 || len(r.m.attempts[d.ID]) != 0 {
+		w, got := r.m.hook(r.id), r.m.get(d.ID)
+		if w.Health.Failing() || w.Status != webhook.Active || got.Attempts != 0 || len(r.m.tries(d.ID)) != 0 {
 			t.Errorf("%s, %d attempts", w.Status, got.Attempts)
 		}
 		if l := r.Lanes()[0]; !strings.Contains(l.Paused, "no network") {
 			t.Errorf("status: %+v", l)
 		}
-		between(t, "tries a day", len(r.r.order), 1400, 1450)
+		between(t, "tries a day", r.r.sent(), 1400, 1450)
 		r.r.set(fine)
 		rest(time.Minute)
 		r.balanced(t, 1, 0)
@@ -190,7 +190,7 @@ func TestDiskFull(t *testing.T) {
 		r.m.full = true
 		r.m.mu.Unlock()
 		rest(time.Hour)
-		if n := len(r.r.order); n != 1 || r.m.state(ds[0].ID) != webhook.Waiting {
+		if n := r.r.sent(); n != 1 || r.m.state(ds[0].ID) != webhook.Waiting {
 			t.Fatalf("%d requests while the outcome could not be kept", n)
 		}
 		if l := r.Lanes()[0]; !strings.Contains(l.Paused, "no space") {
@@ -202,7 +202,7 @@ func TestDiskFull(t *testing.T) {
 		r.produce(1, 2)
 		rest(2 * time.Minute)
 		r.balanced(t, 3, 0)
-		if n := r.r.seen[ds[0].ID.String()]; n != 1 {
+		if n := r.r.times(ds[0].ID.String()); n != 1 {
 			t.Errorf("sent %d times", n)
 		}
 	})
@@ -249,12 +249,12 @@ func TestStop(t *testing.T) {
 			}
 			took := time.Since(at)
 			if takes == time.Hour {
-				if took != 20*time.Second || r.m.ds[ds[0].ID].Attempts != 0 {
-					t.Errorf("stopped after %s, %d attempts booked", took, r.m.ds[ds[0].ID].Attempts)
+				if took != 20*time.Second || r.m.get(ds[0].ID).Attempts != 0 {
+					t.Errorf("stopped after %s, %d attempts booked", took, r.m.get(ds[0].ID).Attempts)
 				}
 				r.r.set(fine)
-			} else if took != takes || r.m.state(ds[0].ID) != webhook.Delivered || len(r.r.order) != 1 {
-				t.Errorf("stopped after %s, %s, %d requests", took, r.m.state(ds[0].ID), len(r.r.order))
+			} else if took != takes || r.m.state(ds[0].ID) != webhook.Delivered || r.r.sent() != 1 {
+				t.Errorf("stopped after %s, %s, %d requests", took, r.m.state(ds[0].ID), r.r.sent())
 			}
 			r.start(t, s)
 			rest(time.Minute)
@@ -323,8 +323,8 @@ func TestForgottenAndRemoved(t *testing.T) {
 		r.Forget(ds[:2])
 		rest(time.Minute)
 		r.balanced(t, 1, 0)
-		if len(r.r.order) != 2 {
-			t.Errorf("%d requests", len(r.r.order))
+		if r.r.sent() != 2 {
+			t.Errorf("%d requests", r.r.sent())
 		}
 		r.produce(3)
 		synctest.Wait()
@@ -334,5 +334,36 @@ func TestForgottenAndRemoved(t *testing.T) {
 		if len(r.Lanes()) != 0 || !r.Alive(time.Now()) {
 			t.Error("the lane is still there")
 		}
+	})
+}
+
+// A new round frees what rested on its own rung, and a trial takes it too.
+func TestNewRoundWakes(t *testing.T) {
+	bubble(t, Settings{Ladder: []time.Duration{time.Hour, time.Hour}}, func(t *testing.T, r *rig) {
+		r.r.set(func(_ context.Context, _ string, n int) (int, error) {
+			if n == 0 {
+				time.Sleep(time.Second)
+				return 500, nil
+			}
+			return 200, nil
+		})
+		bad := r.produce(1)[0]
+		rest(100 * time.Millisecond)
+		r.produce(2)
+		rest(10 * time.Minute)
+		if d := r.m.get(bad.ID); d.NextAttempt.IsZero() || d.State != webhook.Waiting {
+			t.Fatalf("%+v", d)
+		}
+		if l := r.Lanes()[0]; l.Waiting != 1 || !l.NextAttempt.Equal(r.m.get(bad.ID).NextAttempt) || l.Oldest.IsZero() {
+			t.Errorf("status: %+v", l)
+		}
+		if _, err := r.Disable(t.Context(), r.id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r.balanced(t, 2, 0)
 	})
 }

@@ -62,11 +62,11 @@ func (d *Dispatcher) report(events []Event) {
 }
 
 func (l *lane) reportAttempt(it webhook.LaneItem, x exchange) {
-	line := l.d.log.Debug()
+	level := zerolog.DebugLevel
 	if x.Outcome != webhook.OutcomeDelivered {
-		line = l.d.log.Info()
+		level = zerolog.InfoLevel
 	}
-	line.Str("event", "attempt").Stringer("webhook", l.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).Int("attempt", x.N).
+	l.d.log.WithLevel(level).Str("event", "attempt").Stringer("webhook", l.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).Int("attempt", x.N).
 		Str("outcome", string(x.Outcome)).Int("status", x.Status).Dur("duration", x.Duration).Stringer("kind", x.kind).
 		Str("text", answerText(x.Attempt)).Msg("attempt ended")
 }

@@ -167,7 +167,8 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 	a.Header = keepHeaders(resp.Header)
 	// The headers are in time, so the outcome stands. The body has a time of its
 	// own, and what it does no longer matters.
-	if deadline.Stop() {
+	// After 101 it is the bare connection, which no context ends.
+	if deadline.Stop() && resp.StatusCode != http.StatusSwitchingProtocols {
 		bodyTime := time.AfterFunc(x.s.BodyTime, func() { cancel(nil) })
 		a.Body = readSome(resp.Body, x.s.BodyBytes)
 		bodyTime.Stop()

@@ -75,7 +75,8 @@ func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webh
 	return w, nil
 }
 
-func now() time.Time { return time.Now().UTC().Round(0) }
+// stamp is the wall clock as it is stored.
+func stamp() time.Time { return time.Now().UTC().Round(0) }
 
 const allowedName = "1 to 64 letters, digits, spaces and . _ - that begin and end with a letter or digit and are not an id"
 
@@ -157,7 +158,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 			return webhook.Webhook{}, err
 		}
 	}
-	at := now()
+	at := stamp()
 	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
 	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
 	w.Health, w.Ledger, w.Firings = webhook.Health{}, webhook.Ledger{}, webhook.Firings{}
@@ -221,7 +222,7 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change) (webhoo
 		}
 		w.VerifiedAt = time.Time{}
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
-			out(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", now())
+			out(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
 			events = []Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
 		}
 		return nil
@@ -257,7 +258,7 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 		if w.CallbackURI != uri {
 			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
 		}
-		at := now()
+		at := stamp()
 		w.VerifiedAt, events = at, nil
 		switch {
 		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
@@ -334,7 +335,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webh
 		if !force && w.CallbackURI != uri {
 			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
 		}
-		at := now()
+		at := stamp()
 		comeBack(w, at)
 		if !force {
 			w.VerifiedAt = at
@@ -351,7 +352,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webh
 // waiting, and nothing new is produced for it.
 func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		out(w, webhook.ByOperator, "disabled by the operator", now())
+		out(w, webhook.ByOperator, "disabled by the operator", stamp())
 		return nil
 	})
 	if err == nil {

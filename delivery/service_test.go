@@ -78,10 +78,10 @@ func TestUnverifiedGetsOnlyChallenges(t *testing.T) {
 		}
 		r.Produced(r.m.produce(w.ID, 1))
 		rest(48 * time.Hour)
-		if len(r.r.order) != 0 {
+		if r.r.sent() != 0 {
 			t.Error("an unverified webhook got a delivery")
 		}
-		if _, err := r.Test(t.Context(), w.ID); !errors.Is(err, webhook.ErrConflict) || len(r.r.order) != 0 {
+		if _, err := r.Test(t.Context(), w.ID); !errors.Is(err, webhook.ErrConflict) || r.r.sent() != 0 {
 			t.Errorf("test payload to an unverified webhook: %v", err)
 		}
 		r.r.be(false)
@@ -97,7 +97,7 @@ func TestUnverifiedGetsOnlyChallenges(t *testing.T) {
 			t.Error(got, c, err)
 		}
 		rest(time.Second)
-		if len(r.r.order) != 1 {
+		if r.r.sent() != 1 {
 			t.Error("what waited did not leave")
 		}
 		a, err := r.Test(t.Context(), w.ID)
@@ -123,9 +123,9 @@ func TestChangeAndDisable(t *testing.T) {
 			t.Error(w, err)
 		}
 		r.produce(1)
-		before := r.r.challenges
+		before := r.r.asked()
 		rest(48 * time.Hour)
-		if len(r.r.order) != 0 || r.r.challenges != before {
+		if r.r.sent() != 0 || r.r.asked() != before {
 			t.Error("only exhausted heals itself, and nothing leaves")
 		}
 		if w, _, err = r.Verify(t.Context(), r.id); err != nil || w.Status != webhook.Active {
@@ -168,14 +168,14 @@ func TestVerifyHelpsAFailingOne(t *testing.T) {
 		r.r.be(false)
 		r.produce(1)
 		rest(30 * time.Minute)
-		n := len(r.r.order)
+		n := r.r.sent()
 		r.r.be(true)
 		if _, _, err := r.Verify(t.Context(), r.id); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if len(r.r.order) != n+1 {
-			t.Errorf("%d attempts, want one more than %d", len(r.r.order), n)
+		if r.r.sent() != n+1 {
+			t.Errorf("%d attempts, want one more than %d", r.r.sent(), n)
 		}
 		r.r.be(false)
 		rest(24 * time.Hour)

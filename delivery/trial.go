@@ -111,7 +111,8 @@ func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) 
 	}
 	alone := h.Trial == 1 && h.Rung >= s.retries() && (answered || h.TrialLast == webhook.OutcomeNoAnswer)
 	for _, t := range h.Tried {
-		if !t.InTrial || !(answered && t.Blamed || alone && !q.others(t.Vehicle)) {
+		may := answered && t.Blamed || alone && !q.others(t.Vehicle)
+		if !t.InTrial || !may {
 			continue
 		}
 		// The newest of this vehicle in the trial decides: its next is next.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,7 +94,7 @@ func TestHeadersOnTheWire(t *testing.T) {
 	got := make(chan string, 1)
 	uri := raw(t, func(_ int, request string, c net.Conn) {
 		got <- request
-		fmt.Fprint(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		_, _ = fmt.Fprint(c, "HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	body := []byte(`{"a":1}`)
 	id := uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -145,21 +146,40 @@ func TestAnswersOnTheWire(t *testing.T) {
 		most    time.Duration
 		body    int
 	}{
-		"redirect":         {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeRedirect, time.Second, 0},
-		"slow body":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, time.Second, 2},
-		"endless body":     {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"); endless(c, strings.Repeat("x", 1000)) }, webhook.OutcomeDelivered, time.Second, 4096},
-		"broken body":      {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); c.Close() }, webhook.OutcomeDelivered, time.Second, 2},
-		"gzip kept as is":  {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc") }, webhook.OutcomeDelivered, time.Second, 3},
-		"endless headers":  {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); endless(c, "A: "+strings.Repeat("x", 1000)+"\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"slow headers":     {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); hang(c) }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"silence":          {hang, webhook.OutcomeNoAnswer, time.Second, 0},
-		"reset":            {func(c net.Conn) { c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"nonsense":         {func(c net.Conn) { io.WriteString(c, "hello\r\n\r\n"); c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"1xx first":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeDelivered, time.Second, 0},
-		"1xx for ever":     {func(c net.Conn) { endless(c, "HTTP/1.1 103 Early Hints\r\n\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"switch protocols": {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n") }, webhook.OutcomeRefused, time.Second, 0},
-		"too large":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeBlamed, time.Second, 0},
-		"throttled":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeThrottled, time.Second, 0},
+		"redirect": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+		}, webhook.OutcomeRedirect, time.Second, 0},
+		"slow body": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, time.Second, 2},
+		"endless body": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+			endless(c, strings.Repeat("x", 1000))
+		}, webhook.OutcomeDelivered, time.Second, 4096},
+		"broken body": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab")
+			_ = c.Close()
+		}, webhook.OutcomeDelivered, time.Second, 2},
+		"gzip kept as is": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")
+		}, webhook.OutcomeDelivered, time.Second, 3},
+		"endless headers": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+			endless(c, "A: "+strings.Repeat("x", 1000)+"\r\n")
+		}, webhook.OutcomeNoAnswer, time.Second, 0},
+		"slow headers": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"); hang(c) }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"silence":      {hang, webhook.OutcomeNoAnswer, time.Second, 0},
+		"reset":        {func(c net.Conn) { _ = c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"nonsense":     {func(c net.Conn) { _, _ = io.WriteString(c, "hello\r\n\r\n"); _ = c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"1xx first": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}, webhook.OutcomeDelivered, time.Second, 0},
+		"1xx for ever": {func(c net.Conn) { endless(c, "HTTP/1.1 103 Early Hints\r\n\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"switch protocols": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+		}, webhook.OutcomeRefused, time.Second, 0},
+		"too large": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeBlamed, time.Second, 0},
+		"throttled": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+		}, webhook.OutcomeThrottled, time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,32 +201,51 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}
 }
 
-// A kept connection that the receiver closed costs no attempt, and a request
-// that was written is never written again.
-func TestStaleConnection(t *testing.T) {
+// A request that was written is never written again, also on a kept connection
+// that turns out to be dead.
+func TestWrittenOnce(t *testing.T) {
 	var served atomic.Int32
 	uri := raw(t, func(n int, _ string, c net.Conn) {
 		served.Add(1)
-		if n == 4 { // takes the request and goes without an answer
+		if n == 2 { // takes the request and goes without an answer
 			_ = c.Close()
 			return
 		}
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		if n == 2 {
-			_ = c.Close()
-		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})
 	x := wireSender(t, Settings{})
-	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeDelivered, webhook.OutcomeDelivered, webhook.OutcomeNoAnswer, webhook.OutcomeDelivered} {
-		if i == 2 {
-			time.Sleep(50 * time.Millisecond) // lets the close arrive; without it the outcome may be either
-		}
+	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeNoAnswer, webhook.OutcomeDelivered} {
 		if a := x.send(t.Context(), hookAt(uri), uuid.New(), []byte("{}")); a.Outcome != want {
 			t.Errorf("request %d: %s %s", i+1, a.Outcome, answerText(a))
 		}
 	}
-	if served.Load() != 5 {
-		t.Errorf("the receiver saw 5 attempts %d times", served.Load())
+	if served.Load() != 3 {
+		t.Errorf("the receiver saw 3 attempts %d times", served.Load())
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A kept connection that the receiver had closed before anything was written
+// costs no attempt; one that keeps doing so does.
+func TestClosedIdle(t *testing.T) {
+	for closed, want := range map[int]webhook.Outcome{1: webhook.OutcomeDelivered, 3: webhook.OutcomeDelivered, 4: webhook.OutcomeNoAnswer} {
+		n := 0
+		x := wireSender(t, Settings{})
+		x.transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if b, _ := io.ReadAll(r.Body); string(b) != "{}" {
+				t.Errorf("body %q at try %d", b, n)
+			}
+			if n++; n <= closed {
+				return nil, errors.New("http: server closed idle connection")
+			}
+			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		})
+		if a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), []byte("{}")); a.Outcome != want {
+			t.Errorf("closed %d times: %s", closed, a.Outcome)
+		}
 	}
 }
 
@@ -244,9 +283,10 @@ func TestNothingListens(t *testing.T) {
 	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "is the receiver running") || a.Address == "" {
 		t.Errorf("%+v", a)
 	}
-	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
 	defer srv.Close()
-	srv.Config.ErrorLog = nil
 	a = wireSender(t, Settings{}).send(t.Context(), hookAt(srv.URL), uuid.New(), nil)
 	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "certificate") {
 		t.Errorf("%+v", a)
@@ -277,7 +317,7 @@ func TestChallengeOnTheWire(t *testing.T) {
 			return
 		}
 		c, _ := bytes.CutPrefix(b, []byte("challenge "))
-		fmt.Fprint(w, answer(string(c)))
+		_, _ = fmt.Fprint(w, answer(string(c)))
 	}))
 	defer srv.Close()
 	m := newMemory()

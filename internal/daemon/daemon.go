@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,9 @@ type Daemon struct {
 	// Env is added to the environment of every process.
 	Env []string
 
-	cmd *exec.Cmd
-	log *lockedBuffer
+	cmd    *exec.Cmd
+	exited chan error // yields once, how cmd ended
+	log    *lockedBuffer
 }
 
 var build struct {
@@ -110,15 +112,7 @@ func (d *Daemon) Client() *api.Client {
 // Start runs serve and returns once its socket answers.
 func (d *Daemon) Start() {
 	d.t.Helper()
-	d.cmd = exec.Command(d.binary, "serve", "--config", d.Config())
-	d.cmd.Env = append(os.Environ(), d.Env...)
-	d.cmd.Stderr, d.cmd.Stdout = d.log, d.log
-	if err := d.cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	exited := make(chan error, 1)
-	go func(c *exec.Cmd) { exited <- c.Wait() }(d.cmd)
-	d.cmd.Cancel = func() error { return <-exited }
+	d.launch(d.log)
 	client := api.Dial(filepath.Join(d.Dir, "data", "plugbeat.sock"))
 	defer client.Close()
 	for deadline := time.Now().Add(20 * time.Second); ; {
@@ -128,7 +122,7 @@ func (d *Daemon) Start() {
 			d.t.Fatalf("the daemon does not answer: %v\n%s", err, d.log.tail(4000))
 		}
 		select {
-		case err := <-exited:
+		case err := <-d.exited:
 			d.cmd = nil
 			d.t.Fatalf("serve ended: %v\n%s", err, d.log.tail(4000))
 		case <-time.After(10 * time.Millisecond):
@@ -136,11 +130,55 @@ func (d *Daemon) Start() {
 	}
 }
 
+// launch starts serve with its output going to w.
+func (d *Daemon) launch(w io.Writer) {
+	d.t.Helper()
+	cmd := exec.Command(d.binary, "serve", "--config", d.Config())
+	cmd.Env = append(os.Environ(), d.Env...)
+	cmd.Stderr, cmd.Stdout = w, w
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	d.cmd, d.exited = cmd, exited
+}
+
+// Serve runs a serve that is expected to end by itself, and returns what it
+// printed and its exit code. One that still runs after half a minute fails the
+// test.
+func (d *Daemon) Serve() (output string, code int) {
+	d.t.Helper()
+	if d.cmd != nil {
+		d.t.Fatal("a daemon runs already; another one needs a Beside")
+	}
+	var out lockedBuffer
+	d.launch(&out)
+	defer func() { d.cmd = nil }()
+	cmd := d.cmd
+	select {
+	case <-d.exited:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		<-d.exited
+		d.t.Fatalf("serve was expected to end and goes on:\n%s", out.tail(4000))
+	}
+	return out.tail(1 << 30), cmd.ProcessState.ExitCode()
+}
+
+// Beside is a second operator in the same folder: the same config and data file,
+// with processes of its own.
+func (d *Daemon) Beside() *Daemon {
+	b := &Daemon{t: d.t, binary: d.binary, Dir: d.Dir, Env: d.Env, log: &lockedBuffer{}}
+	d.t.Cleanup(b.Kill)
+	return b
+}
+
 // Kill ends the process as kill -9 does and waits for it; nothing to kill is fine.
 func (d *Daemon) Kill() {
 	if d.cmd != nil {
 		_ = d.cmd.Process.Kill()
-		_ = d.cmd.Cancel()
+		<-d.exited
 		d.cmd = nil
 	}
 }
@@ -154,7 +192,7 @@ func (d *Daemon) Stop() error {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	err := d.cmd.Cancel()
+	err := <-d.exited
 	d.cmd = nil
 	return err
 }

@@ -164,7 +164,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if a.Status == 0 {
 		a.Status = http.StatusOK
 	}
-	if m.Event != "verify" && !(m.Smartcar && m.Standard) && a.Status < 300 {
+	if m.Event != "verify" && (!m.Smartcar || !m.Standard) && a.Status < 300 {
 		a.Status = http.StatusUnauthorized
 	}
 	if a.Delay > 0 {
@@ -191,9 +191,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if a.Drop {
 		panic(http.ErrAbortHandler)
 	}
-	for k, v := range a.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), a.Header)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.Status)
 	reply := map[string]string{}
@@ -232,7 +230,7 @@ func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
 	r.mu.Unlock()
 	if err == nil && time.Since(time.Unix(seconds, 0)).Abs() < 5*time.Minute && key != nil {
 		want := "v1," + base64.StdEncoding.EncodeToString(digest(key, m.ID+"."+stamp+"."+string(body)))
-		for _, got := range strings.Fields(req.Header.Get("webhook-signature")) {
+		for got := range strings.FieldsSeq(req.Header.Get("webhook-signature")) {
 			m.Standard = m.Standard || hmac.Equal([]byte(want), []byte(got))
 		}
 	}

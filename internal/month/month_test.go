@@ -1,0 +1,299 @@
+// Package month holds a month of fifty cars in fake time: the real store, the
+// real scheduler and the real delivery loop between sources that fail and
+// receivers that go out, held against a model of the cadence that knows nothing
+// but the story.
+package month
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/store"
+	"plugbeat/webhook"
+)
+
+var (
+	seed = flag.Uint64("seed", 1, "the `number` that the month is drawn from")
+	days = flag.Int("days", defaultDays, "how many `days` to simulate, at least 3")
+)
+
+// Every delivery is made at the moment the cadence says, exactly one a firing;
+// every firing is produced or collapsed and counted; and every delivery reaches a
+// final state that the receiver agrees with.
+func TestMonth(t *testing.T) {
+	began := time.Now()
+	n := *days
+	if testing.Short() {
+		n = 3
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newStory(*seed, max(n, 3))
+		poison := make([][]time.Duration, len(s.hooks))
+		for i := range s.hooks {
+			poison[i] = slices.Clone(s.hooks[i].poison)
+		}
+		w := newWorld(t, s)
+		w.live()
+		for i := range s.hooks {
+			s.hooks[i].poison = poison[i]
+		}
+		w.check()
+	})
+	t.Logf("seed %d, %d days in %s", *seed, max(n, 3), time.Since(began).Round(100*time.Millisecond))
+}
+
+// wrong reports what is wrong, but not all of it.
+type wrong struct {
+	*testing.T
+	n int
+}
+
+func (x *wrong) f(format string, args ...any) {
+	x.Helper()
+	if x.n++; x.n <= 20 {
+		x.Errorf(format, args...)
+	} else if x.n == 21 {
+		x.Error("and more")
+	}
+	x.Fail()
+}
+
+func (w *world) check() {
+	ctx := w.t.Context()
+	x := &wrong{T: w.t}
+	for _, l := range w.dispatcher.Lanes() {
+		if l.Waiting+uint64(l.InFlight) > 0 { //nolint:gosec // not negative
+			x.f("%s: %d waiting and %d in flight though every receiver is well: %+v", w.hooks[w.index[l.Webhook]].name, l.Waiting, l.InFlight, l)
+		}
+	}
+	w.rest()
+	made := w.deliveries(ctx)
+	total := w.checkCadence(x, made)
+	w.checkReads(ctx, x)
+	w.checkLedgers(ctx, x, made)
+	w.checkReceiver(x, made)
+	problems, err := w.store.Check(ctx)
+	w.must(err)
+	for _, p := range problems {
+		x.f("check: %s", p)
+	}
+	info, err := w.store.Info(ctx)
+	w.must(err)
+	w.down()
+	if offline, err := store.CheckFile(w.path); err != nil || len(offline) > 0 {
+		x.f("offline check: %v %v", err, offline)
+	}
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	for _, line := range w.log.wrong {
+		x.f("logged: %s", line)
+	}
+	w.t.Logf("%s; file %.1f MiB; %d dead, %d disabled, %d healed, %d failing, %d rungs", total, float64(info.FileBytes)/(1<<20),
+		w.log.count["delivery.dead"], w.log.count["webhook.disabled"], w.log.count["webhook.healed"], w.log.count["webhook.failing"], w.log.count["webhook.rung"])
+}
+
+// deliveries returns every delivery in the order of ids.
+func (w *world) deliveries(ctx context.Context) []webhook.Delivery {
+	var all []webhook.Delivery
+	for before := uuid.Nil; ; {
+		page, err := w.store.Deliveries(ctx, webhook.DeliveryFilter{}, before, 1000)
+		w.must(err)
+		if len(page) == 0 {
+			slices.Reverse(all)
+			return all
+		}
+		all = append(all, page...)
+		before = page[len(page)-1].ID
+	}
+}
+
+type pair struct {
+	hook int
+	car  uuid.UUID
+}
+
+// checkCadence compares each subscription's deliveries with the model's firings.
+func (w *world) checkCadence(x *wrong, made []webhook.Delivery) string {
+	got := map[pair][]webhook.Delivery{}
+	for _, d := range made {
+		p := pair{w.index[d.Webhook], d.Vehicle}
+		got[p] = append(got[p], d)
+	}
+	charge := map[string]string{}
+	for _, m := range w.receiver.Messages() {
+		charge[m.ID] = m.Plugged
+	}
+	var total tally
+	firings, collapsed, asks := 0, make([]int, len(w.hooks)), 0
+	for _, c := range w.cars {
+		e := w.expect(c)
+		total.add(e.tally)
+		asks += len(e.asks)
+		if !slices.Equal(w.asks[c.id], e.asks) {
+			i := 0
+			for i < min(len(e.asks), len(w.asks[c.id])) && e.asks[i] == w.asks[c.id][i] {
+				i++
+			}
+			x.f("car %d: its source was asked %d times, want %d; from call %d on: %v, want %v", c.n, len(w.asks[c.id]), len(e.asks), i,
+				w.asks[c.id][i:min(i+3, len(w.asks[c.id]))], e.asks[i:min(i+3, len(e.asks))])
+		}
+		for h := range w.hooks {
+			collapsed[h] += e.collapsed[h]
+			firings += len(e.firings[h])
+			have := got[pair{h, c.id}]
+			if len(have) != len(e.firings[h]) {
+				x.f("car %d on %s: %d deliveries, want %d", c.n, w.hooks[h].name, len(have), len(e.firings[h]))
+			}
+			for i := range min(len(have), len(e.firings[h])) {
+				want := e.firings[h][i]
+				d := firing{have[i].Due.Sub(w.t0), have[i].CreatedAt.Sub(w.t0), cause(have[i].Cause.String()), want.charge}
+				if told := charge[have[i].ID.String()]; told != "" {
+					d.charge = told
+				}
+				if d != want {
+					x.f("car %d on %s, delivery %d: %+v, want %+v", c.n, w.hooks[h].name, i, d, want)
+					break
+				}
+				if i > 0 && have[i].CreatedAt.Sub(have[i-1].CreatedAt) < gap {
+					x.f("car %d on %s, delivery %d: %s after the one before", c.n, w.hooks[h].name, i, have[i].CreatedAt.Sub(have[i-1].CreatedAt))
+				}
+			}
+		}
+	}
+	for h, id := range w.ids {
+		hook, err := w.store.Webhook(w.t.Context(), id)
+		w.must(err)
+		if f := hook.Firings; int(f.Collapsed) != collapsed[h] || f.Skipped != 0 { //nolint:gosec // small
+			x.f("%s: %d firings collapsed, want %d; %d skipped", hook.Name, f.Collapsed, collapsed[h], f.Skipped)
+		}
+	}
+	if firings != len(made) {
+		x.f("%d deliveries, want %d", len(made), firings)
+	}
+	if total.changes == 0 || total.stale == 0 || total.gapped == 0 || total.held == 0 || total.retried == 0 {
+		x.f("the month held nothing to test: %+v", total)
+	}
+	return fmt.Sprintf("%d cars, %d webhooks, %d calls of sources, %d deliveries, collapsed %v, %d restarts, story %+v",
+		len(w.cars), len(w.hooks), asks, firings, collapsed, len(w.downs), total)
+}
+
+func (t *tally) add(o tally) {
+	t.changes, t.stale, t.gapped, t.held = t.changes+o.changes, t.stale+o.stale, t.gapped+o.gapped, t.held+o.held
+	t.retried, t.cut, t.unknown = t.retried+o.retried, t.cut+o.cut, t.unknown+o.unknown
+}
+
+// checkReads compares the counters of reads, which survive restarts, with what the
+// sources saw.
+func (w *world) checkReads(ctx context.Context, x *wrong) {
+	for _, c := range w.cars {
+		st, err := w.store.VehicleStatus(ctx, c.id)
+		if errors.Is(err, webhook.ErrNotFound) && c.n == gone {
+			continue // disconnected: nothing is kept
+		}
+		w.must(err)
+		paths := 0
+		for _, a := range w.asks[c.id] {
+			for _, p := range a.paths {
+				if p {
+					paths++
+				}
+			}
+		}
+		if int(st.Reads) != len(w.asks[c.id]) || int(st.PathReads) != paths { //nolint:gosec // small
+			x.f("car %d: %d reads of %d paths are counted, the source saw %d of %d", c.n, st.Reads, st.PathReads, len(w.asks[c.id]), paths)
+		}
+	}
+}
+
+// checkLedgers holds each webhook's ledger against its deliveries.
+func (w *world) checkLedgers(ctx context.Context, x *wrong, made []webhook.Delivery) {
+	for _, id := range w.ids {
+		hook, err := w.store.Webhook(ctx, id)
+		w.must(err)
+		var want webhook.Ledger
+		for _, d := range made {
+			if d.Webhook != id {
+				continue
+			}
+			want.Count(webhook.Waiting)
+			if d.State.Final() {
+				want.Count(d.State)
+			}
+		}
+		l := hook.Ledger
+		if l != want || l.Waiting() != 0 || l.Expired+l.Superseded != 0 || l.Produced != hook.Firings.Produced {
+			x.f("%s: ledger %+v, its deliveries are %+v, %d firings produced", hook.Name, l, want, hook.Firings.Produced)
+		}
+		if hook.Status != webhook.Active || hook.Health.Failing() {
+			x.f("%s: %s %s, %+v though its receiver is well", hook.Name, hook.Status, hook.Reason, hook.Health)
+		}
+	}
+}
+
+// checkReceiver holds what the receivers took against what is noted as delivered.
+func (w *world) checkReceiver(x *wrong, made []webhook.Delivery) {
+	accepted := w.receiver.Accepted()
+	delivered, dead := 0, 0
+	arrived := map[string]time.Time{}
+	newest := map[pair]uuid.UUID{}
+	for _, m := range w.receiver.Messages() {
+		if m.Event == "verify" {
+			continue
+		}
+		if !m.Smartcar || !m.Standard {
+			x.f("message %s: a signature is wrong", m.ID)
+		}
+		if m.Status >= 300 {
+			continue
+		}
+		p := pair{w.index[uuid.MustParse(m.Webhook)], uuid.MustParse(m.Vehicle)}
+		id := uuid.MustParse(m.ID)
+		if last := newest[p]; bytes.Compare(id[:], last[:]) < 0 {
+			x.f("%s, car %s: %s was taken after %s, which is later", w.hooks[p.hook].name, m.Vehicle, id, last)
+		}
+		newest[p] = id
+		if _, known := arrived[m.ID]; !known {
+			arrived[m.ID] = m.At
+		}
+	}
+	for _, d := range made {
+		h := &w.hooks[w.index[d.Webhook]]
+		id := d.ID.String()
+		switch d.State {
+		case webhook.Delivered:
+			delivered++
+			if accepted[id] == 0 {
+				x.f("%s is delivered and was never taken", id)
+			}
+			at := d.CreatedAt.Sub(w.t0)
+			if n := accepted[id]; n > 1 && h.calm(at) {
+				x.f("%s, made after %s, was taken %d times", id, at, n)
+			}
+			if late := arrived[id].Sub(d.CreatedAt); late != 0 && h.calm(at) {
+				x.f("%s to %s, made after %s, arrived %s late", id, h.name, at, late)
+			}
+		case webhook.Dead:
+			dead++
+			if !w.poisoned[id] {
+				x.f("%s is dead and was not poisoned: %s", id, d.FinalText)
+			}
+		case webhook.Cancelled:
+			if d.Vehicle != w.cars[gone].id {
+				x.f("%s is cancelled: %s", id, d.FinalText)
+			}
+			delete(accepted, id) // it was taken too late to be noted
+		}
+	}
+	if len(accepted) != delivered || dead != len(w.poisoned) {
+		x.f("%d taken, %d delivered; %d poisoned, %d dead", len(accepted), delivered, len(w.poisoned), dead)
+	}
+}

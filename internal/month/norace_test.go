@@ -1,0 +1,5 @@
+//go:build !race
+
+package month
+
+const defaultDays = 30

@@ -1,0 +1,430 @@
+package month
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// A story is everything that happens to the daemon from outside: the cars, what
+// their sources answer, what callers and the operator do, how the receivers fare.
+// It is a pure function of the seed. Moments are durations since the start, in
+// whole milliseconds, the resolution of a slot.
+type story struct {
+	seed  uint64
+	end   time.Duration
+	hooks []hook
+	cars  []*car
+	ops   []op
+	downs []span // the daemon does not run
+}
+
+type span struct{ from, to time.Duration }
+
+func (s span) holds(t time.Duration) bool { return s.from <= t && t < s.to }
+
+// hook is a webhook: its grids, and the troubles of its receiver.
+type hook struct {
+	name    string
+	cadence webhook.Cadence
+	apart   bool // it has cars and a beginning of its own
+	grids   [2]grid
+	outages []outage
+	// poison are moments: the next payload that arrives after each is refused for
+	// ever with 413.
+	poison []time.Duration
+	parked []span // it does not fire
+}
+
+type outage struct {
+	span
+	how trouble
+}
+
+type trouble int
+
+const (
+	refused   trouble = iota // nothing listens
+	broken                   // 500
+	throttled                // 503 with Retry-After
+	slow                     // answers after the timeout
+	lagging                  // answers in time, but not at once
+)
+
+func (h *hook) outage(t time.Duration) (trouble, bool) {
+	for _, o := range h.outages {
+		if o.holds(t) {
+			return o.how, true
+		}
+	}
+	return 0, false
+}
+
+// calm reports whether a delivery made at t meets a receiver that has long been
+// well, so that it arrives at the moment it is made.
+func (h *hook) calm(t time.Duration) bool {
+	near := func(s span) bool { return t > s.from-time.Minute && t < s.to+3*time.Hour }
+	for _, o := range h.outages {
+		if near(o.span) {
+			return false
+		}
+	}
+	for _, p := range h.poison {
+		if near(span{p, p + 12*time.Hour}) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(h.parked, near)
+}
+
+// kind is what a source says of a path.
+type kind int
+
+const (
+	fine kind = iota
+	account
+	billing
+	permission
+	asleep
+	upstream
+	network // no answer at all
+	limited // rate limit of the car, with retry-after
+	flaky   // of a spell: every path for itself, now and then
+	tired   // of a spell: the battery does not answer
+	shy     // of a spell: the location is not permitted
+	stale   // of a spell: the source answers from a cache two hours old
+)
+
+// truths are the rules of a kind as docs say them, apart from the code's own.
+var truths = map[kind]struct {
+	fault               vehicle.Fault
+	temporary, restrict bool
+}{
+	account:    {vehicle.Fault{Type: "CONNECTED_SERVICES_ACCOUNT", Code: "ACCOUNT_ISSUE", Status: 400}, false, true},
+	billing:    {vehicle.Fault{Type: "BILLING", Code: "INVALID_PLAN", Status: 430}, false, true},
+	permission: {vehicle.Fault{Type: "PERMISSION", Status: 403}, false, true},
+	asleep:     {vehicle.Fault{Type: "VEHICLE_STATE", Code: "ASLEEP", Status: 409}, false, false},
+	upstream:   {vehicle.Fault{Type: "UPSTREAM", Code: "NO_RESPONSE", Status: 502}, true, false},
+	network:    {vehicle.Fault{Type: "UPSTREAM", Code: "NO_RESPONSE", Status: 502}, true, false},
+	limited:    {vehicle.Fault{Type: "RATE_LIMIT", Code: "VEHICLE", Status: 429}, true, false},
+}
+
+const staleBy = 2 * time.Hour
+
+type spell struct {
+	span
+	kind  kind
+	retry time.Duration // what a rate limit asks for
+}
+
+// car is a car's month.
+type car struct {
+	n       int
+	id      uuid.UUID
+	source  string
+	slow    bool
+	toggles []time.Duration // the plug goes in, out, in, ...
+	spells  []spell
+	seed    uint64
+}
+
+func (c *car) plugged(t time.Duration) bool {
+	n, _ := slices.BinarySearch(c.toggles, t+1)
+	return n%2 == 1
+}
+
+// chance is a number that depends on nothing but the car, the moment and salt.
+func (c *car) chance(t time.Duration, salt uint64) uint64 {
+	x := c.seed ^ uint64(t.Milliseconds())*0x9e3779b97f4a7c15 ^ salt*0xbf58476d1ce4e5b9
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// answer is what the source says when it is asked at t.
+type answer struct {
+	kinds   [3]kind
+	retry   time.Duration
+	plugged bool
+	age     time.Duration // of the charge reading; 0 is new
+	takes   time.Duration
+}
+
+func (c *car) answer(t time.Duration) answer {
+	a := answer{plugged: c.plugged(t)}
+	if c.slow {
+		a.takes = []time.Duration{40, 40, 350, 350, 1200, 4000}[c.chance(t, 1)%6] * time.Millisecond
+	}
+	i := slices.IndexFunc(c.spells, func(s spell) bool { return s.holds(t) })
+	if i < 0 {
+		return a
+	}
+	switch s := c.spells[i]; s.kind {
+	case flaky:
+		for p := range a.kinds {
+			if c.chance(t, uint64(10+p))%3 == 0 {
+				a.kinds[p] = upstream
+			}
+		}
+	case tired:
+		a.kinds[vehicle.PathBattery] = upstream
+	case shy:
+		a.kinds[vehicle.PathLocation] = permission
+	case stale:
+		if t > staleBy {
+			a.age, a.plugged = staleBy, c.plugged(t-staleBy)
+		}
+	default:
+		a.kinds, a.retry = [3]kind{s.kind, s.kind, s.kind}, s.retry
+	}
+	return a
+}
+
+// gone is the car that is disconnected while its deliveries wait.
+const gone = 7
+
+type deed int
+
+const (
+	subscribe deed = iota
+	unsubscribe
+	readNow
+	disconnect
+	verify  // car is nil
+	disable // car is nil
+	enable  // car is nil
+	stop
+	start
+)
+
+// op is something that is done to the daemon.
+type op struct {
+	at     time.Duration
+	what   deed
+	car    *car
+	hook   int
+	anchor time.Duration // of a subscription; 0 is now
+}
+
+const (
+	usual    = iota // 1h and 30m
+	other           // 45m and 20m
+	calendar        // cron expressions in a zone off the hour
+	late            // verified only after a while
+	rapid           // every minute, the shortest cadence, which is also the gap
+)
+
+func newStory(seed uint64, days int) *story {
+	total := time.Duration(days) * 24 * time.Hour
+	part := func(percent int) time.Duration { return total / 100 * time.Duration(percent) }
+	s := &story{seed: seed, end: total + 7*time.Minute}
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	within := func(r *rand.Rand, a, b time.Duration) time.Duration {
+		return a.Truncate(time.Millisecond) + time.Duration(r.Int64N(max(1, (b-a).Milliseconds())))*time.Millisecond
+	}
+
+	long := 26 * time.Hour // longer than an unknown plug keeps its state
+	if days < 8 {
+		long = 5 * time.Hour
+	}
+	for _, d := range []span{{part(30), 5 * time.Hour}, {part(70), long}} {
+		from := within(rnd, d.from, d.from+time.Hour)
+		s.downs = append(s.downs, span{from, within(rnd, from+d.to, from+d.to+time.Hour)})
+	}
+
+	s.hooks = []hook{
+		usual:    {name: "usual", grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}},
+		other:    {name: "other", cadence: webhook.Cadence{Unplugged: "45m", PluggedIn: "20m"}, grids: [2]grid{{every: 45 * time.Minute}, {every: 20 * time.Minute}}},
+		calendar: {name: "calendar", cadence: webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *", Zone: "Asia/Kolkata"}, grids: [2]grid{{every: time.Hour, fixed: true, offset: 30 * time.Minute}, {every: 30 * time.Minute, fixed: true}}},
+		late:     {name: "late", apart: true, grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, part(20), part(22))}}},
+		rapid:    {name: "rapid", apart: true, cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}, grids: [2]grid{{every: time.Minute}, {every: time.Minute}}},
+	}
+	off := within(rnd, part(50), part(51))
+	s.hooks[other].parked = []span{{off, within(rnd, off+5*time.Hour, off+6*time.Hour)}}
+	s.troubles(rnd, within, part)
+
+	for n := range 50 {
+		s.cars = append(s.cars, s.newCar(n, within))
+	}
+	s.deeds(within, part)
+	slices.SortStableFunc(s.ops, func(a, b op) int { return int(a.at - b.at) })
+	return s
+}
+
+type drawn func(r *rand.Rand, a, b time.Duration) time.Duration
+
+// troubles are the receivers'. Each outage is whole: while it lasts everything
+// fails, so that only what is poisoned may die.
+func (s *story) troubles(rnd *rand.Rand, within drawn, part func(int) time.Duration) {
+	last := s.end - 15*time.Hour
+	for i := range s.hooks {
+		h := &s.hooks[i]
+		for t := within(rnd, 2*time.Hour, 20*time.Hour); ; {
+			length := within(rnd, time.Minute, 20*time.Minute)
+			if rnd.IntN(4) == 0 {
+				length = within(rnd, 20*time.Minute, 5*time.Hour)
+			}
+			o := outage{span{t, t + length}, trouble(rnd.IntN(5))}
+			t = within(rnd, o.to+time.Hour, o.to+60*time.Hour)
+			if o.to > last {
+				break
+			}
+			clash := func(p span) bool { return o.from < p.to+2*time.Hour && o.to > p.from-2*time.Hour }
+			if i == usual && clash(span{part(40), part(40) + 15*time.Hour}) || slices.ContainsFunc(h.parked, clash) {
+				continue
+			}
+			h.outages = append(h.outages, o)
+		}
+		if i == usual {
+			// Longer than the whole ladder: the webhook is disabled and heals itself.
+			// And one that spans a restart.
+			h.outages = append(h.outages, outage{span{part(40), part(40) + 15*time.Hour}, refused},
+				outage{span{s.downs[1].from - time.Hour, s.downs[1].to + time.Hour}, slow})
+		}
+		if i != late && i != rapid {
+			for _, p := range []int{10, 35, 85} {
+				if at := within(rnd, part(p), part(p+4)); at < s.end-36*time.Hour {
+					h.poison = append(h.poison, at)
+				}
+			}
+		}
+	}
+}
+
+// newCar draws a car's plug and the spells of its source.
+func (s *story) newCar(n int, within drawn) *car {
+	r := rand.New(rand.NewPCG(s.seed, uint64(1000+n)))
+	c := &car{n: n, source: "quick", slow: n%2 == 1, seed: r.Uint64()}
+	if c.slow {
+		c.source = "slow"
+	}
+	binary.BigEndian.PutUint32(c.id[:], uint32(n+1)) //nolint:gosec // small
+	c.id[6], c.id[8] = 0x40, 0x80
+	for t := within(r, 0, 10*time.Hour); t < s.end; {
+		c.toggles = append(c.toggles, t) // in
+		if r.IntN(8) == 0 {              // a loose plug, while the source is moody and callers are curious
+			from := t
+			for range 2 * (3 + r.IntN(8)) {
+				t = within(r, t+5*time.Second, t+time.Minute)
+				c.toggles = append(c.toggles, t)
+			}
+			c.spells = append(c.spells, spell{span: span{from, t + time.Minute}, kind: flaky})
+			for at := from; at < t+time.Minute; at = within(r, at+5*time.Second, at+40*time.Second) {
+				s.call(at, c)
+			}
+		}
+		t = within(r, t+20*time.Minute, t+12*time.Hour)
+		c.toggles = append(c.toggles, t) // out
+		t = within(r, t+20*time.Minute, t+20*time.Hour)
+	}
+	for t := within(r, time.Hour, 60*time.Hour); t < s.end; t = within(r, t+time.Hour, t+100*time.Hour) {
+		p := spell{kind: account + kind(r.IntN(int(stale-account)+1)), retry: within(r, 10*time.Second, 5*time.Minute)}
+		if r.IntN(2) == 0 {
+			p.retry = within(r, 5*time.Minute, 4*time.Hour)
+		}
+		to := within(r, t+3*time.Minute, t+5*time.Hour)
+		if r.IntN(4) == 0 {
+			to = within(r, t+20*time.Hour, t+45*time.Hour)
+		}
+		p.span = span{t, to}
+		c.spells = append(c.spells, p)
+	}
+	for t := within(r, time.Hour, 10*time.Hour); t < s.end; t = within(r, t+time.Minute, t+16*time.Hour) {
+		s.call(t, c)
+	}
+	return c
+}
+
+// call makes a caller read the car, unless the daemon is about to stop.
+func (s *story) call(at time.Duration, c *car) {
+	for _, d := range s.downs {
+		if at > d.from-10*time.Minute && at < d.to+time.Minute {
+			return
+		}
+	}
+	if at > time.Hour && at < s.end-10*time.Minute {
+		s.ops = append(s.ops, op{at: at, what: readNow, car: c})
+	}
+}
+
+// deeds are the subscriptions, the operator's and the restarts.
+func (s *story) deeds(within drawn, part func(int) time.Duration) {
+	r := rand.New(rand.NewPCG(s.seed, 1))
+	add := func(o op) { s.ops = append(s.ops, o) }
+	for _, c := range s.cars {
+		h := usual
+		switch {
+		case c.n >= 42:
+			h = calendar
+		case c.n >= 30:
+			h = other
+		}
+		o := op{at: within(r, time.Millisecond, 10*time.Minute), what: subscribe, car: c, hook: h}
+		if c.n%3 == 0 { // spread: the anchor lies ahead
+			o.anchor = within(r, 10*time.Minute, time.Hour)
+		}
+		add(o)
+		if c.n < 4 { // on a second webhook as well
+			add(op{at: within(r, 11*time.Minute, 20*time.Minute), what: subscribe, car: c, hook: other})
+		}
+		if c.n >= 26 && c.n < 31 {
+			add(op{at: within(r, 21*time.Minute, 2*time.Hour), what: subscribe, car: c, hook: late})
+		}
+	}
+	for _, n := range []int{48, 49} {
+		add(op{at: within(r, part(55), part(56)), what: subscribe, car: s.cars[n], hook: rapid})
+		add(op{at: within(r, part(59), part(60)), what: unsubscribe, car: s.cars[n], hook: rapid})
+	}
+	at := within(r, part(40)+5*time.Hour, part(40)+6*time.Hour)
+	s.ops = slices.DeleteFunc(s.ops, func(o op) bool { return o.car == s.cars[gone] && o.at > at-10*time.Minute })
+	add(op{at: at, what: disconnect, car: s.cars[gone]})
+	add(op{at: s.hooks[late].parked[0].to, what: verify, hook: late})
+	add(op{at: s.hooks[other].parked[0].from, what: disable, hook: other})
+	add(op{at: s.hooks[other].parked[0].to, what: enable, hook: other})
+	for _, d := range s.downs {
+		add(op{at: d.from, what: stop})
+		add(op{at: d.to, what: start})
+	}
+}
+
+// snapshot puts an answer into the words of a source.
+func (a answer) snapshot(paths vehicle.Paths, asked time.Time) (vehicle.Snapshot, error) {
+	var s vehicle.Snapshot
+	if a.kinds[0] == network {
+		return s, fmt.Errorf("%s: connection reset", http.MethodGet)
+	}
+	for p := range paths.All() {
+		if k := a.kinds[p]; k != fine {
+			f := truths[k].fault
+			f.RetryAfter = a.retry
+			if k != limited {
+				f.RetryAfter = 0
+			}
+			s.Fail(vehicle.PathsOf(p), &f, time.Time{})
+			continue
+		}
+		switch p {
+		case vehicle.PathCharge:
+			s.Charge = vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.NotCharging, Plug: vehicle.Unplugged}}
+			if a.plugged {
+				s.Charge.Value = vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}
+			}
+			if a.age > 0 {
+				s.Charge.DataAge = asked.Add(-a.age)
+			}
+		case vehicle.PathBattery:
+			s.Battery = vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.5}}
+		case vehicle.PathLocation:
+			s.Location = vehicle.Reading[vehicle.Location]{OK: true, Value: vehicle.Location{Latitude: 52.5, Longitude: 13.4}}
+		}
+	}
+	return s, nil
+}
