@@ -17,7 +17,7 @@ func (s *shell) tokenCommand() *ucli.Command {
 		Description: "A token is printed once; only its hash is kept.",
 		CustomHelpTemplate: example(`
 plugbeat token add backend --access
-curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8080/v2.0/vehicles`),
+curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles`),
 		Subcommands: []*ucli.Command{s.tokenAddCommand(), s.tokenListCommand(), s.tokenRemoveCommand()},
 	}
 }

@@ -261,7 +261,7 @@ see it. It is sealed as it is stored.`,
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat vehicle connect --source smartcar --refresh-token-stdin < token.txt
-plugbeat vehicle connect --source simulator`),
+plugbeat vehicle connect --source cars`),
 		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
 			source := c.String("source")
 			if source == "" {

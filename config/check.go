@@ -233,8 +233,12 @@ func checkSource(p *complaints, name string, s Source) {
 	}
 	const origin = "an absolute https URL without path, or http to this machine"
 	for key, u := range map[string]string{"api_origin": s.Smartcar.APIOrigin, "auth_origin": s.Smartcar.AuthOrigin, "connect_origin": s.Smartcar.ConnectOrigin} {
-		if checkURL(p, join(at, key), u, origin) && strings.HasPrefix(strings.ToLower(u), "http:") && !loopbackURL(u) {
+		switch {
+		case !checkURL(p, join(at, key), u, origin):
+		case strings.HasPrefix(strings.ToLower(u), "http:") && !loopbackURL(u):
 			p.add(join(at, key), u, "tokens would go over the network in the clear", origin)
+		case hasPath(u):
+			p.add(join(at, key), u, "it has a path or a query", origin)
 		}
 	}
 	if s.Smartcar.RedirectURI != "" {
@@ -249,15 +253,21 @@ func checkURL(p *complaints, at, s, allowed string) bool {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		p.add(at, s, "it is not absolute", allowed)
+		p.add(at, webhook.Redact(s), "it is not absolute", allowed)
 	case u.User != nil:
-		p.add(at, u.Redacted(), "it carries a user name or password", allowed)
+		p.add(at, webhook.Redact(s), "it carries a user name or password", allowed)
 	case u.Fragment != "":
 		p.add(at, s, "it has a fragment", allowed)
 	default:
 		return true
 	}
 	return false
+}
+
+// hasPath reports whether there is more to the URL than its origin.
+func hasPath(s string) bool {
+	u, err := url.Parse(s)
+	return err != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery
 }
 
 // loopbackURL reports whether the URL's host is this machine.

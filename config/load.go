@@ -19,6 +19,9 @@ const (
 	standardDataDir = "/var/lib/plugbeat"
 	standardSocket  = "/run/plugbeat/plugbeat.sock"
 
+	// maxSocket is the longest path a unix socket may have, in bytes.
+	maxSocket = 107
+
 	// maxFile is the largest file taken, in bytes; the complete reference is 10 KB.
 	maxFile = 1 << 20
 )
@@ -53,10 +56,14 @@ func Parse(text []byte, dir string) (Config, error) {
 	if ok {
 		c.check(p)
 	}
+	r := c.Resolve(dir)
+	if n := len(r.Socket); n > maxSocket {
+		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n), fmt.Sprintf("a path of at most %d bytes, which is what a system takes; without one it is plugbeat.sock in data_dir", maxSocket))
+	}
 	if err := p.err(); err != nil {
 		return Config{}, err
 	}
-	return c.Resolve(dir), nil
+	return r, nil
 }
 
 // document returns the one document of the text, nil when there is nothing in it.

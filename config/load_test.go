@@ -63,9 +63,11 @@ func TestComplaints(t *testing.T) {
 		{"no port", "http: {api: {listen: localhost}}\n", `line 1: http.api.listen "localhost": it is not host:port; allowed: host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener`},
 		{"wrong port", "http: {api: {listen: \"localhost:http\"}}\n", `line 1: http.api.listen "localhost:http": "http" is no port; allowed: host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener`},
 		{"same port", "http: {api: {listen: \":80\"}, admin: {listen: \":80\"}}\n", `line 1: http.admin.listen ":80": http.api.listen has the same; allowed: another address or port`},
+		{"socket", "socket: /" + strings.Repeat("x", 107) + "\n", `line 1: socket "/` + strings.Repeat("x", 107) + `": its path has 108 bytes; allowed: a path of at most 107 bytes, which is what a system takes; without one it is plugbeat.sock in data_dir`},
 		// Application.
 		{"redirect", "application:\n  redirect_uris:\n    - https://app.example/cb\n    - app.example/cb\n", `line 4: application.redirect_uris[1] "app.example/cb": it is not absolute; allowed: an absolute http or https URI without fragment`},
-		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://me:xxxxx@app.example": it carries a user name or password; allowed: an absolute http or https URI without fragment`},
+		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute http or https URI without fragment`},
+		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute http or https URI without fragment`},
 		// Sources.
 		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
 		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla"; allowed: simulator, smartcar`},
@@ -74,6 +76,8 @@ func TestComplaints(t *testing.T) {
 		{"no cars", "sources: {cars: {type: simulator, vehicles: 0}}\n", `line 1: sources.cars.vehicles "0"; allowed: 1 to 100000`},
 		{"no client id", "sources: {s: {type: smartcar}}\n", `line 1: sources.s.client_id "": it is empty; allowed: your application's client id at Smartcar`},
 		{"tokens in the clear", "sources: {s: {type: smartcar, client_id: x, api_origin: \"http://example.com\"}}\n", `line 1: sources.s.api_origin "http://example.com": tokens would go over the network in the clear; allowed: an absolute https URL without path, or http to this machine`},
+		{"origin with a path", "sources: {s: {type: smartcar, client_id: x, api_origin: \"https://api.smartcar.com/v2.0\"}}\n", `line 1: sources.s.api_origin "https://api.smartcar.com/v2.0": it has a path or a query; allowed: an absolute https URL without path, or http to this machine`},
+		{"origin with a query", "sources: {s: {type: smartcar, client_id: x, auth_origin: \"https://auth.smartcar.com/?a=b\"}}\n", `line 1: sources.s.auth_origin "https://auth.smartcar.com/?a=b": it has a path or a query; allowed: an absolute https URL without path, or http to this machine`},
 		// Cadence.
 		{"cadence without unit", "cadence: {unplugged: 30}\n", `line 1: cadence.unplugged "30": it has no unit; allowed: ` + cadenceAllowed},
 		{"cadence too fast", "cadence: {plugged_in: 59s}\n", `line 1: cadence.plugged_in "59s": it is faster than 1m; allowed: ` + cadenceAllowed},

@@ -2,12 +2,14 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -104,20 +106,56 @@ func decode(r *http.Request, into any) error {
 	case err == nil:
 		return nil
 	case ok:
-		return &webhook.Invalid{Field: wrong.Field, Value: "a JSON " + wrong.Value, Allowed: "a JSON " + jsonName(wrong.Type.String())}
+		return &webhook.Invalid{Field: cmp.Or(wrong.Field, "body"), Value: "a JSON " + wrong.Value, Allowed: "a JSON " + jsonName(wrong.Type)}
 	case errors.Is(err, io.EOF):
 		return &webhook.Invalid{Field: "body", Allowed: "a JSON object", Why: "it is empty"}
+	}
+	if bad := badID(b, reflect.TypeOf(into).Elem()); bad != nil {
+		return bad
 	}
 	return &webhook.Invalid{Field: "body", Value: "JSON", Allowed: "a JSON object with the fields of docs/api.md", Why: strings.TrimPrefix(err.Error(), "json: ")}
 }
 
-func jsonName(goType string) string {
+// badID finds the text of the body that should be an id and is none, where t is
+// the struct that the body should be: encoding/json does not tell which field
+// did not take its text. It returns nil when that is not what is wrong.
+func badID(body []byte, t reflect.Type) error {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return nil
+	}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		var texts []string
+		switch f.Type {
+		case reflect.TypeFor[*uuid.UUID]():
+			texts = make([]string, 1)
+			if json.Unmarshal(members[name], &texts[0]) != nil {
+				continue
+			}
+		case reflect.TypeFor[[]uuid.UUID]():
+			if json.Unmarshal(members[name], &texts) != nil {
+				continue
+			}
+		}
+		for _, text := range texts {
+			if _, err := uuid.Parse(text); err != nil {
+				return &webhook.Invalid{Field: name, Value: clip(text), Allowed: "a UUID, such as 2b3a7c1e-8f0d-4f6e-9a55-3f1d2c4b5a69"}
+			}
+		}
+	}
+	return nil
+}
+
+func jsonName(t reflect.Type) string {
 	switch {
-	case goType == "bool":
+	case t.Kind() == reflect.Pointer:
+		return jsonName(t.Elem())
+	case t.Kind() == reflect.Bool:
 		return "true or false"
-	case strings.HasPrefix(goType, "[]"):
+	case t.Kind() == reflect.Slice:
 		return "array"
-	case strings.HasPrefix(goType, "api.") || strings.HasSuffix(goType, "Cadence"):
+	case t.Kind() == reflect.Struct:
 		return "object"
 	}
 	return "string"
@@ -175,7 +213,7 @@ func checkName(name string) error {
 		return bad("it is too long")
 	case strings.TrimSpace(name) != name:
 		return bad("it begins or ends with a space")
-	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
+	case strings.ContainsFunc(name, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }):
 		return bad("it has characters that do not print")
 	case name == "." || name == "..":
 		return bad("it is a path")

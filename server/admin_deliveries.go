@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,6 +66,9 @@ func (s *Server) showDelivery(r *http.Request) (any, error) {
 		return nil, err
 	}
 	d, err := s.Store.Delivery(ctx, id)
+	if errors.Is(err, webhook.ErrNotFound) {
+		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
+	}
 	if err != nil {
 		return nil, err
 	}

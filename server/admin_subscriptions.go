@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -105,7 +106,7 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 			continue // it was disconnected since we looked
 		}
 		if err != nil {
-			return nil, err
+			return nil, partly(err, out.Subscribed, len(cars))
 		}
 		item := api.SubscribedItem{Subscription: sub, Already: !fresh}
 		if fresh {
@@ -117,6 +118,15 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 		out.Items = append(out.Items, item)
 	}
 	return out, nil
+}
+
+// partly says of an error how many vehicles were subscribed before it: hints that
+// nothing was changed would not be true.
+func partly(err error, done, all int) error {
+	if done == 0 {
+		return err
+	}
+	return &hinted{err, fmt.Sprintf("%d of %d vehicles were subscribed before that and stay so; subscribe again for the others", done, all)}
 }
 
 // carsOf returns the vehicles to subscribe, each once, in the order given.

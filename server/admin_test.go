@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -160,11 +161,15 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 		{"no name", func(n *api.NewWebhook) { n.Name = "" }, api.CodeInvalid, "name", "empty"},
 		{"name an id", func(n *api.NewWebhook) { n.Name = strings.ReplaceAll(carA.String(), "-", "") }, api.CodeInvalid, "name", "id"},
 		{"name with control characters", func(n *api.NewWebhook) { n.Name = "a\x1b[31m" }, api.CodeInvalid, "name", "print"},
+		{"name with a character lost", func(n *api.NewWebhook) { n.Name = "a\ufffdb" }, api.CodeInvalid, "name", "print"},
 		{"name a path", func(n *api.NewWebhook) { n.Name = ".." }, api.CodeInvalid, "name", "path"},
 		{"name too long", func(n *api.NewWebhook) { n.Name = strings.Repeat("x", 65) }, api.CodeInvalid, "name", "long"},
 		{"taken", func(n *api.NewWebhook) { n.Name = "home" }, api.CodeExists, "", "already exists"},
 		{"type", func(n *api.NewWebhook) { n.Type = "eventBased" }, api.CodeInvalid, "type", "dynamic"},
 		{"relative", func(n *api.NewWebhook) { n.CallbackURI = "/hook" }, api.CodeInvalid, "callback_uri", "http"},
+		{"port", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, api.CodeInvalid, "callback_uri", "port"},
+		{"no URI", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com/%zz" }, api.CodeInvalid, "callback_uri", "not a URI"},
+		{"URI too long", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com/" + strings.Repeat("x", 2000) }, api.CodeInvalid, "callback_uri", "too long"},
 		{"userinfo", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com" }, api.CodeInvalid, "callback_uri", "userinfo"},
 		{"signing", func(n *api.NewWebhook) { n.Signing = "none" }, api.CodeInvalid, "signing", "both"},
 		{"cadence", func(n *api.NewWebhook) { n.Cadence.Unplugged = "30" }, api.CodeInvalid, "cadence.unplugged", "unit"},
@@ -207,7 +212,11 @@ func TestAdminBodies(t *testing.T) {
 		{"wrong type", `{"name":7}`, "name", "a JSON string"},
 		{"wrong inner type", `{"cadence":{"fastest":"yes"}}`, "cadence.fastest", "true or false"},
 		{"two", `{}{}`, "body", "follows"},
-		{"array", `[]`, "", "a JSON object"},
+		{"array", `[]`, "body", "a JSON object"},
+		{"text", `"x"`, "body", "a JSON object"},
+		{"cut off", `{"name":"x"`, "body", "unexpected EOF"},
+		{"id", `{"name":"x","id":"123"}`, "id", `"value":"123","allowed":"a UUID`},
+		{"id of a wrong type", `{"name":"x","id":7}`, "id", "a JSON string"},
 		{"UTF-8", "{\"name\":\"\xff\"}", "body", "UTF-8"},
 		{"large", `{"name":"` + strings.Repeat("x", maxBody) + `"}`, "body", "65536"},
 	}
@@ -218,6 +227,13 @@ func TestAdminBodies(t *testing.T) {
 		var e api.Envelope
 		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || rec.Code != 400 || e.Error.Field != tt.field || !strings.Contains(rec.Body.String(), tt.says) {
 			t.Errorf("%s: %d %s", tt.name, rec.Code, rec.Body)
+		}
+	}
+	for target, body := range map[string]string{"/api/v1/subscriptions": `{"webhook":"home","vehicles":["` + carA.String() + `","zzz"]}`, "/api/v1/tokens": `{"name":"x","vehicles":["zzz"]}`} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("POST", target, strings.NewReader(body)))
+		if rec.Code != 400 || !strings.Contains(rec.Body.String(), `"field":"vehicles","value":"zzz","allowed":"a UUID`) {
+			t.Errorf("%s %s: %d %s", target, body, rec.Code, rec.Body)
 		}
 	}
 	for _, target := range []string{"/api/v1/nothing", "/api/v1//webhooks", "/api/v2/webhooks", "/"} {
@@ -246,6 +262,7 @@ func TestAdminErrors(t *testing.T) {
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), api.CodeUnavailable, 503},
 		{fmt.Errorf("x: %w", context.Canceled), api.CodeUnavailable, 503},
 		{&vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502}, api.CodeSource, 502},
+		{fmt.Errorf("connect: %w: %w", &vehicle.Fault{Type: vehicle.TypeServer, Status: 500}, webhook.ErrNoSpace), api.CodeNoSpace, 507},
 		{&api.Error{Code: api.CodeUnauthorized, Message: "m"}, api.CodeUnauthorized, 401},
 		{errors.New("secret detail of the inside"), api.CodeInternal, 500},
 	}
@@ -260,6 +277,11 @@ func TestAdminErrors(t *testing.T) {
 		}
 		if rec.Code != tt.status || e.Error.Code != tt.code || strings.Contains(rec.Body.String(), "secret detail") {
 			t.Errorf("%v: %d %s", tt.err, rec.Code, rec.Body)
+		}
+	}
+	for resolution, says := range map[string]string{vehicle.ResolveRetryLater: "try again", vehicle.ResolveReauthenticate: "signs in again", "": ""} {
+		if e := apiErrorOf(&vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502, Resolution: resolution}); !strings.Contains(e.Hint, says) || (e.Hint == "") != (says == "") {
+			t.Errorf("%s: %q", resolution, e.Hint)
 		}
 	}
 	seen := map[api.Code]bool{}
@@ -363,6 +385,24 @@ func TestAdminSubscriptions(t *testing.T) {
 }
 
 // The limit of spread is the webhook's own unplugged cadence.
+// A bulk subscription that fails in the middle says how far it came.
+func TestSubscribeManyFailsInTheMiddle(t *testing.T) {
+	for _, fail := range []error{fmt.Errorf("subscribe: %w", webhook.ErrNoSpace), errors.New("secret detail of the inside")} {
+		w := newWorld()
+		w.failCar, w.failCarWith = carB, fail
+		c := overSocket(t, newServer(t, w))
+		_, err := c.Subscribe(t.Context(), api.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carA, carB}})
+		e, ok := errors.AsType[*api.Error](err)
+		if !ok || !strings.Contains(e.Hint, "1 of 2 vehicles were subscribed") || strings.Contains(err.Error(), "nothing was changed") || strings.Contains(err.Error(), "secret detail") {
+			t.Errorf("%v", err)
+		}
+		_, err = c.Subscribe(t.Context(), api.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carB}})
+		if strings.Contains(err.Error(), "were subscribed before") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestSpreadLimit(t *testing.T) {
 	s := newServer(t, newWorld())
 	tests := []struct {
@@ -423,6 +463,8 @@ func TestAdminDeliveries(t *testing.T) {
 	refused(t, err, api.CodeInvalid, "waiting, delivered, superseded, dead, expired, cancelled")
 	_, err = c.Deliveries(ctx, api.DeliveryQuery{Limit: 501})
 	refused(t, err, api.CodeInvalid, "1 to 500")
+	_, err = c.Delivery(ctx, carA)
+	refused(t, err, api.CodeNotFound, "delivery "+carA.String(), "plugbeat delivery list")
 	d := must[api.DeliveryView](t)(c.Delivery(ctx, w.past[1].ID))
 	if string(d.Payload) != `{"version":"2.0","x":"<&>"}` || d.Attempts == nil {
 		t.Errorf("%+v, payload %s", d, d.Payload)
@@ -482,6 +524,16 @@ func TestAdminCheck(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if left, _ := filepath.Glob(s.CheckDir + "/*"); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	// What a killed daemon left goes with the next check, and nothing else.
+	for _, dir := range []string{"plugbeat-check-1", "other"} {
+		if err := os.MkdirAll(filepath.Join(s.CheckDir, dir, "x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must[api.Checked](t)(c.Check(ctx))
+	if left, _ := filepath.Glob(s.CheckDir + "/*"); len(left) != 1 || filepath.Base(left[0]) != "other" {
 		t.Errorf("left behind: %v", left)
 	}
 	s.checking.Lock()

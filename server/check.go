@@ -1,13 +1,34 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
+	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
+
+// checkPrefix begins the names of the folders that copies are made in.
+const checkPrefix = "plugbeat-check-"
+
+// clearCheckDir removes the copies of checks that a killed daemon could not end.
+// Only in a directory of its own: elsewhere another daemon may be at work.
+func (s *Server) clearCheckDir() {
+	if s.CheckDir == "" {
+		return
+	}
+	left, _ := os.ReadDir(s.CheckDir) // MkdirTemp will say what is wrong with it
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), checkPrefix) {
+			_ = os.RemoveAll(filepath.Join(s.CheckDir, e.Name())) // what stays is only space
+		}
+	}
+}
 
 // check copies the data file to this machine's disk and looks for what is wrong in
 // the copy, so that the daemon's own file has no long reader.
@@ -17,7 +38,11 @@ func (s *Server) check(r *http.Request) (any, error) {
 	}
 	defer s.checking.Unlock()
 	began := s.Now()
-	dir, err := os.MkdirTemp(s.CheckDir, "plugbeat-check-")
+	s.clearCheckDir()
+	dir, err := os.MkdirTemp(s.CheckDir, checkPrefix)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil, fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrNoSpace, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the copy: %w", err)
 	}

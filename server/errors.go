@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,6 +56,13 @@ var table = [...]row{
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "An unexpected error occurred."}},
 }
 
+// resolutions says what an operator does about a source's fault.
+var resolutions = map[string]string{
+	vehicle.ResolveRetryLater:     "try again; if it stays so, look at the source's section in the config and at the way to the vendor",
+	vehicle.ResolveReauthenticate: "the owner of the account signs in again, then: plugbeat vehicle connect",
+	vehicle.ResolveContactSupport: "ask the vendor's support",
+}
+
 func rowOf(err error) row {
 	for _, r := range table {
 		if r.is(err) {
@@ -81,8 +89,21 @@ func faultOf(err error) *vehicle.Fault {
 	return &f
 }
 
+// hinted is an error with a hint that is truer than its row's.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
 // apiErrorOf is the error as the admin API's. It copies.
 func apiErrorOf(err error) *api.Error {
+	if h, ok := errors.AsType[*hinted](err); ok {
+		e := apiErrorOf(h.error)
+		e.Hint = h.hint
+		return e
+	}
 	if e, ok := errors.AsType[*api.Error](err); ok {
 		c := *e
 		if c.Status == 0 {
@@ -90,8 +111,9 @@ func apiErrorOf(err error) *api.Error {
 		}
 		return &c
 	}
-	if f, ok := errors.AsType[*vehicle.Fault](err); ok {
-		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: f.ResolutionURL}
+	// A source that could not save its tokens has a fault and our full disk in it.
+	if f, ok := errors.AsType[*vehicle.Fault](err); ok && !errors.Is(err, webhook.ErrNoSpace) {
+		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
 	}
 	r := rowOf(err)
 	e := &api.Error{Code: r.code, Status: r.status, Message: err.Error(), Hint: r.hint}

@@ -51,6 +51,9 @@ type world struct {
 	reads []vehicle.Paths
 	// fail, when set, is what every write answers.
 	fail error
+	// failCarWith is what subscribing failCar answers.
+	failCar     uuid.UUID
+	failCarWith error
 	// answer is what a challenge finds.
 	answer api.Challenge
 	wrong  bool
@@ -226,6 +229,9 @@ func (w *world) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Ti
 		return webhook.Subscription{}, false, w.fail
 	}
 	key := webhook.SlotKey{Webhook: hook, Vehicle: car}
+	if w.failCar == car {
+		return webhook.Subscription{}, false, w.failCarWith
+	}
 	sub := webhook.Subscription{SlotKey: key, CreatedAt: noon}
 	if slices.ContainsFunc(w.subs, func(s webhook.SlotView) bool { return s.SlotKey == key }) {
 		return sub, false, nil

@@ -40,8 +40,8 @@ type Options struct {
 	ApplicationID uuid.UUID
 	// Signing is what a new webhook has where its request names none.
 	Signing webhook.Signing
-	// CheckDir is where copies of the data file are checked; empty is the
-	// system's directory for temporary files.
+	// CheckDir is where copies of the data file are checked, a directory that no
+	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir string
 	Version  api.Version
 	// StartedAt is shown in the status.

@@ -95,10 +95,10 @@ func (s *Server) v2Error(w http.ResponseWriter, r *http.Request, err error) {
 		f.Status = http.StatusInternalServerError
 	}
 	id := requestID(w)
-	s.logError(r, id, f.Status, err)
 	if upstream, perr := uuid.Parse(f.RequestID); perr == nil {
 		id = upstream.String()
 	}
+	s.logError(r, id, f.Status, err) // under the id that the caller sees
 	f.RequestID = id
 	header := map[string]string{headerRequestID: id}
 	if f.Status == http.StatusTooManyRequests || f.RetryAfter > 0 && f.Status >= 500 {

@@ -44,11 +44,24 @@ func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
 			snap.Fail(paths, fault, s.Now())
 		}
 	}
+	for p := range paths.All() {
+		if f, ok := errors.AsType[*vehicle.Fault](accountFault(faultAt(snap, p))); ok {
+			snap.Fail(vehicle.PathsOf(p), f, s.Now())
+		}
+	}
 	entries := make([]payload.Value, len(names))
 	for i, n := range names {
 		entries[i] = s.batchEntry(c, n, snap)
 	}
 	return reply{body: object(payload.Member{Key: "responses", Value: payload.Array(entries...)})}, nil
+}
+
+// faultAt is the path's fault as an error, nil for none.
+func faultAt(snap vehicle.Snapshot, p vehicle.Path) error {
+	if f := snap.Fault(p); f != nil {
+		return f
+	}
+	return nil
 }
 
 // readFault is the fault of each path when the whole read failed; false when the

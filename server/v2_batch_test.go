@@ -94,6 +94,8 @@ func TestBatchFaults(t *testing.T) {
 			return s, nil
 		}, []float64{200, 409}},
 		{"all", whole(asleep), []float64{409, 409}},
+		// A 401 would make SDKs refresh a token that is good.
+		{"vendor's token", whole(&vehicle.Fault{Type: vehicle.TypeAuthentication, Status: 401, Description: "Expired."}), []float64{400, 400}},
 		{"time", whole(context.DeadlineExceeded), []float64{502, 502}},
 		{"nothing read", whole(nil), []float64{500, 500}},
 	}

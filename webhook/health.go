@@ -32,7 +32,8 @@ type Health struct {
 	// when none is. TrialLast is the outcome of the last of them.
 	Trial     int     `json:"trial,omitempty"`
 	TrialLast Outcome `json:"trial_last,omitempty"`
-	// Forwarded is true once a right challenge brought the current rung forward.
+	// Forwarded is true once a right challenge brought the current rung forward;
+	// it stays so through the last rung's trial.
 	Forwarded bool `json:"forwarded"`
 	// Early counts the attempts made outside trials since the one that made the
 	// webhook failing: first deliveries of untried vehicles sent between rungs,

@@ -9,7 +9,10 @@ package webhook
 import (
 	"fmt"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -166,15 +169,20 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[secret]")) }
 // MarshalText keeps the secret out of JSON and every other encoding.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
+// maxCallback bounds a callback URI, in bytes.
+const maxCallback = 2000
+
 // CheckCallback returns an error naming the value and what is allowed when s
 // cannot be a callback URI.
 func CheckCallback(s string) error {
 	bad := func(why string) error {
-		return &Invalid{Field: "callback_uri", Value: redactUserinfo(s), Allowed: "an absolute http or https URI without user name, password or fragment", Why: why}
+		return &Invalid{Field: "callback_uri", Value: Redact(s), Allowed: "an absolute http or https URI without user name, password or fragment, at most 2000 bytes", Why: why}
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil:
+	case len(s) > maxCallback:
+		return bad("it is too long")
+	case err != nil || !utf8.ValidString(s):
 		return bad("it is not a URI")
 	case u.User != nil:
 		return bad("it carries userinfo")
@@ -185,12 +193,36 @@ func CheckCallback(s string) error {
 	case u.Fragment != "":
 		return bad("it has a fragment")
 	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return bad("its port is not from 1 to 65535")
+		}
+	}
 	return nil
 }
 
-func redactUserinfo(s string) string {
-	if u, err := url.Parse(s); err == nil {
-		return u.Redacted()
+// Redact returns a URI fit for a message: what may be a user name and password is
+// replaced, also where the text is no URI, and a long one is cut.
+func Redact(s string) string {
+	const most = 200
+	start := 0
+	if i := strings.Index(s, "//"); i >= 0 {
+		start = i + 2
+	}
+	end := len(s)
+	if i := strings.IndexAny(s[start:], "/?#"); i >= 0 {
+		end = start + i
+	}
+	// A password with a slash in it reaches further than the authority does.
+	at := strings.LastIndexByte(s[start:end], '@')
+	if _, err := url.Parse(s); err != nil && at < 0 {
+		at = strings.LastIndexByte(s[start:], '@')
+	}
+	if at >= 0 {
+		s = s[:start] + "xxxxx" + s[start+at:]
+	}
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
 }

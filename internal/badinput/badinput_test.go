@@ -388,6 +388,20 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestWarnings: what is allowed but unwise is said once, with what to do, and does not
+// stop the start.
+func TestWarnings(t *testing.T) {
+	d := folder(t)
+	file := filepath.Join(d.Dir, "management_token")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.Start()
+	if n := strings.Count(d.Log(), `"event":"config.warning"`); n != 1 || !strings.Contains(d.Log(), "chmod 640 "+file) {
+		t.Errorf("%d warnings:\n%s", n, d.Log())
+	}
+}
+
 // TestNoDaemon: a command without a daemon says where it looked and how to start one.
 func TestNoDaemon(t *testing.T) {
 	d := folder(t)

@@ -58,8 +58,8 @@ func TestFullDisk(t *testing.T) {
 	eventually(t, "the first deliveries wait", func() bool { return status(t, c).Store.Waiting == 3 })
 
 	// A plug that moves within the gap makes its slots due at the gap's end.
-	moved := uuid.Nil
 	eventually(t, "a plug moves", func() bool {
+		moved := false
 		for _, s := range subscribed.Items {
 			if _, err := c.ReadVehicle(ctx, s.Vehicle, 0b111); err != nil {
 				t.Fatal(err)
@@ -67,43 +67,52 @@ func TestFullDisk(t *testing.T) {
 		}
 		for _, s := range slots(t, c) {
 			if s.Due.Before(time.Now().Add(time.Minute)) {
-				moved = s.Vehicle
+				moved = true
 			}
 		}
-		return moved != uuid.Nil
+		return moved
 	})
 	fill(t, ballast)
 	use := user(t, c)
-	use() // what the file itself has left
-
-	var refused *api.Error
-	if _, err := c.AddWebhook(ctx, large(-1)); !errors.As(err, &refused) || refused.Code != api.CodeNoSpace || refused.Hint == "" {
-		t.Fatalf("a webhook on a full disk: %v", err)
+	refused, err := use() // what the file itself has left
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeNoSpace || !strings.Contains(e.Hint, "nothing was changed") {
+		t.Errorf("a webhook on a full disk: %v", err)
 	}
-	_, errs, code := d.Run("webhook", "add", "--name", "too-much", "--callback", large(-1).CallbackURI)
-	if code != 1 {
-		t.Errorf("exit code %d", code)
-	}
-	complaint(t, errs, "no space left for the data file", "free space on the data file's disk", "nothing was changed")
+	// A commit that was too large leaves room for a smaller one, so this takes some tries.
+	typed, tries := "", 0
+	eventually(t, "a command is refused", func() bool {
+		_, _ = use()
+		tries++
+		typed = fmt.Sprintf("typed%d", tries)
+		_, errs, code := d.Run("webhook", "add", "--name", typed, "--callback", large(0).CallbackURI)
+		if code == 1 {
+			complaint(t, errs, "no space left for the data file", "free space on the data file's disk", "nothing was changed")
+		}
+		return code == 1
+	})
 
 	r.Rule(nil)
 	eventually(t, "a slot is overdue", func() bool {
+		_, _ = use()
 		for _, s := range slots(t, c) {
-			if s.Vehicle == moved && s.Due.Before(time.Now().Add(-time.Second)) {
+			if s.Due.Before(time.Now().Add(-time.Second)) {
 				return true
 			}
 		}
-		use() // what a commit that was too small to fail has freed
 		return false
 	})
-	full := status(t, c)
-	if !full.Store.Full || len(full.Attention) == 0 || !strings.Contains(full.Attention[0], "disk is full") || !strings.Contains(full.Attention[0], d.DataFile()) {
-		t.Errorf("the status of a full disk: full %v, attention %q", full.Store.Full, full.Attention)
-	}
-	if text := d.Must("status"); !strings.Contains(text, "DISK FULL") || !strings.Contains(text, "the disk is full") {
-		t.Errorf("plugbeat status says:\n%s", text)
-	}
-	for _, name := range []string{"too-much", large(-1).Name} {
+	var full api.Status
+	eventually(t, "the status says so", func() bool {
+		_, _ = use()
+		full = status(t, c)
+		return full.Store.Full && len(full.Attention) > 0 && strings.Contains(full.Attention[0], "disk is full") && strings.Contains(full.Attention[0], d.DataFile())
+	})
+	eventually(t, "plugbeat status says so", func() bool {
+		_, _ = use()
+		text := d.Must("status")
+		return strings.Contains(text, "DISK FULL") && strings.Contains(text, "the disk is full")
+	})
+	for _, name := range []string{typed, refused} {
 		if _, err := c.Webhook(ctx, name); !errors.Is(err, webhook.ErrNotFound) {
 			t.Errorf("webhook %s was refused and is there: %v", name, err)
 		}
@@ -167,14 +176,14 @@ func TestStartOnFullDisk(t *testing.T) {
 	d.Must("subscribe", "home", "--all")
 	fill(t, ballast)
 	use := user(t, d.Client())
-	use()
+	_, _ = use()
 	d.Kill()
 
 	d.Start()
-	use()
-	if text := d.Must("status"); !strings.Contains(text, "DISK FULL") {
-		t.Errorf("plugbeat status says:\n%s", text)
-	}
+	eventually(t, "plugbeat status says so", func() bool {
+		name, _ := use()
+		return name != "" && strings.Contains(d.Must("status"), "DISK FULL")
+	})
 	_, errs, code := d.Run("check")
 	if code != 1 {
 		t.Errorf("check without space for its copy: exit code %d", code)
@@ -231,16 +240,23 @@ func fill(t *testing.T, file string) {
 }
 
 // user returns a function that adds webhooks until the data file has no page left
-// for another.
-func user(t *testing.T, c *api.Client) (use func()) {
+// for another, and returns the name of what was refused and the refusal.
+func user(t *testing.T, c *api.Client) (use func() (string, error)) {
 	n := 0
-	return func() {
+	return func() (string, error) {
 		t.Helper()
-		for err := error(nil); !errors.Is(err, webhook.ErrNoSpace); n++ {
-			if _, err = c.AddWebhook(context.Background(), large(n)); err != nil && !errors.Is(err, webhook.ErrNoSpace) || n > 20000 {
-				t.Fatalf("the disk does not fill: %v", err)
+		for n < 20000 {
+			n++
+			_, err := c.AddWebhook(context.Background(), large(n))
+			if errors.Is(err, webhook.ErrNoSpace) {
+				return large(n).Name, err
+			}
+			if err != nil {
+				t.Fatal(err)
 			}
 		}
+		t.Fatal("the disk does not fill")
+		return "", nil
 	}
 }
 

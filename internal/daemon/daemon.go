@@ -32,7 +32,8 @@ type Daemon struct {
 	Env []string
 
 	cmd    *exec.Cmd
-	exited chan error // yields once, how cmd ended
+	exited chan struct{} // closed once cmd has ended, and ended is set
+	ended  *error        // how it ended
 	log    *lockedBuffer
 }
 
@@ -122,7 +123,8 @@ func (d *Daemon) Start() {
 			d.t.Fatalf("the daemon does not answer: %v\n%s", err, d.log.tail(4000))
 		}
 		select {
-		case err := <-d.exited:
+		case <-d.exited:
+			err := *d.ended
 			d.cmd = nil
 			d.t.Fatalf("serve ended: %v\n%s", err, d.log.tail(4000))
 		case <-time.After(10 * time.Millisecond):
@@ -139,9 +141,12 @@ func (d *Daemon) launch(w io.Writer) {
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	d.cmd, d.exited = cmd, exited
+	exited, ended := make(chan struct{}), new(error)
+	go func() {
+		*ended = cmd.Wait()
+		close(exited)
+	}()
+	d.cmd, d.exited, d.ended = cmd, exited, ended
 }
 
 // Serve runs a serve that is expected to end by itself, and returns what it
@@ -192,9 +197,9 @@ func (d *Daemon) Stop() error {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	err := <-d.exited
+	<-d.exited
 	d.cmd = nil
-	return err
+	return *d.ended
 }
 
 // Run types a command and returns what it printed and its exit code.

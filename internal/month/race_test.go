@@ -2,5 +2,5 @@
 
 package month
 
-// Under the race detector ten days take as long as the whole month without it.
-const defaultDays = 10
+// Under the race detector five days take as long as the month without it.
+const defaultDays = 5

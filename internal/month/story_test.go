@@ -24,8 +24,25 @@ type story struct {
 	hooks []hook
 	cars  []*car
 	ops   []op
-	downs []span // the daemon does not run
+	downs []down // the daemon does not run
 }
+
+// down is a stop, and the start at its end. The stop waits for its moment, so that
+// it meets something under way; see world.hunt.
+type down struct {
+	span
+	prey prey
+}
+
+type prey int
+
+const (
+	retrying prey = iota // a slot between two tries
+	sending              // a request under way, which is cut off
+)
+
+// patience is how long a stop waits for its moment.
+const patience = 40 * time.Minute
 
 type span struct{ from, to time.Duration }
 
@@ -69,8 +86,14 @@ func (h *hook) outage(t time.Duration) (trouble, bool) {
 }
 
 // calm reports whether a delivery made at t meets a receiver that has long been
-// well, so that it arrives at the moment it is made.
-func (h *hook) calm(t time.Duration) bool {
+// well, so that it arrives at the moment it is made. What a start finds waiting
+// leaves at the pace of a backlog.
+func (s *story) calm(h *hook, t time.Duration) bool {
+	for _, d := range s.downs {
+		if t > d.from-time.Minute && t < d.to+time.Minute {
+			return false
+		}
+	}
 	near := func(s span) bool { return t > s.from-time.Minute && t < s.to+3*time.Hour }
 	for _, o := range h.outages {
 		if near(o.span) {
@@ -219,7 +242,7 @@ const (
 	other           // 45m and 20m
 	calendar        // cron expressions in a zone off the hour
 	late            // verified only after a while
-	rapid           // every minute, the shortest cadence, which is also the gap
+	rapid           // every minute, which is also the gap, and faster than the gap
 )
 
 func newStory(seed uint64, days int) *story {
@@ -235,9 +258,9 @@ func newStory(seed uint64, days int) *story {
 	if days < 8 {
 		long = 5 * time.Hour
 	}
-	for _, d := range []span{{part(30), 5 * time.Hour}, {part(70), long}} {
+	for _, d := range []down{{span{part(30), 5 * time.Hour}, retrying}, {span{part(63), 2 * time.Hour}, sending}, {span{part(70), long}, retrying}} {
 		from := within(rnd, d.from, d.from+time.Hour)
-		s.downs = append(s.downs, span{from, within(rnd, from+d.to, from+d.to+time.Hour)})
+		s.downs = append(s.downs, down{span{from, within(rnd, from+d.to, from+d.to+time.Hour)}, d.prey})
 	}
 
 	s.hooks = []hook{
@@ -245,7 +268,7 @@ func newStory(seed uint64, days int) *story {
 		other:    {name: "other", cadence: webhook.Cadence{Unplugged: "45m", PluggedIn: "20m"}, grids: [2]grid{{every: 45 * time.Minute}, {every: 20 * time.Minute}}},
 		calendar: {name: "calendar", cadence: webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *", Zone: "Asia/Kolkata"}, grids: [2]grid{{every: time.Hour, fixed: true, offset: 30 * time.Minute}, {every: 30 * time.Minute, fixed: true}}},
 		late:     {name: "late", apart: true, grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, part(20), part(22))}}},
-		rapid:    {name: "rapid", apart: true, cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}, grids: [2]grid{{every: time.Minute}, {every: time.Minute}}},
+		rapid:    {name: "rapid", apart: true, cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "25s"}, grids: [2]grid{{every: time.Minute}, {every: 25 * time.Second}}},
 	}
 	off := within(rnd, part(50), part(51))
 	s.hooks[other].parked = []span{{off, within(rnd, off+5*time.Hour, off+6*time.Hour)}}
@@ -278,16 +301,17 @@ func (s *story) troubles(rnd *rand.Rand, within drawn, part func(int) time.Durat
 				break
 			}
 			clash := func(p span) bool { return o.from < p.to+2*time.Hour && o.to > p.from-2*time.Hour }
-			if i == usual && clash(span{part(40), part(40) + 15*time.Hour}) || slices.ContainsFunc(h.parked, clash) {
+			if i == usual && (clash(span{part(40), part(40) + 15*time.Hour}) || clash(s.downs[1].span)) || slices.ContainsFunc(h.parked, clash) {
 				continue
 			}
 			h.outages = append(h.outages, o)
 		}
 		if i == usual {
 			// Longer than the whole ladder: the webhook is disabled and heals itself.
-			// And one that spans a restart.
+			// And two that span a restart.
 			h.outages = append(h.outages, outage{span{part(40), part(40) + 15*time.Hour}, refused},
-				outage{span{s.downs[1].from - time.Hour, s.downs[1].to + time.Hour}, slow})
+				outage{span{s.downs[1].from - time.Hour, s.downs[1].to}, lagging},
+				outage{span{s.downs[2].from - time.Hour, s.downs[2].to + time.Hour}, slow})
 		}
 		if i != late && i != rapid {
 			for _, p := range []int{10, 35, 85} {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,8 +57,12 @@ type world struct {
 	asks     map[uuid.UUID][]ask
 	reading  map[uuid.UUID]bool
 	flying   map[string]bool // webhook and vehicle with a request under way
+	moody    time.Duration   // when a source last failed at a slot's first try
 	seen     []map[string]bool
 	poisoned map[string]bool
+	cut      map[string]bool // messages whose request the daemon ended itself
+	poisons  []int           // how many of each hook's are used up
+	session  int             // how often the daemon was started
 }
 
 // loud are the errors that the story is there to bring about.
@@ -86,12 +91,13 @@ func newWorld(t *testing.T, s *story) *world {
 	w := &world{
 		story: s, t: t, t0: time.Now(), path: filepath.Join(dir(t), "plugbeat.db"),
 		index: map[uuid.UUID]int{}, receiver: receiver.New(token), asks: map[uuid.UUID][]ask{},
-		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, log: events{count: map[string]int{}},
+		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}},
 	}
 	w.receiver.Rule(w.rule)
 	for range s.hooks {
 		w.seen = append(w.seen, map[string]bool{})
 	}
+	w.poisons = make([]int, len(s.hooks))
 	return w
 }
 
@@ -121,10 +127,15 @@ func (w *world) up() {
 	var err error
 	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: log})
 	w.must(err)
-	policy, err := cadence.Policy{}.Ready()
+	policy, err := cadence.Policy{Floor: 10 * time.Second}.Ready()
 	w.must(err)
+	var set delivery.Settings
+	if w.session < len(w.downs) && w.downs[w.session].prey == sending {
+		set.Drain = time.Second // shorter than what will be under way
+	}
+	w.session++
 	w.dispatcher, err = delivery.New(delivery.Options{
-		Store: w.store, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
+		Store: w.store, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	w.must(err)
@@ -168,7 +179,7 @@ func (w *world) down() {
 	i, err := w.store.Info(w.t.Context())
 	w.must(err)
 	if i.Readers != 0 {
-		w.t.Errorf("after %s: %d read transactions are open", w.since(), i.Readers)
+		w.t.Fatalf("after %s: %d read transactions are open", w.since(), i.Readers) // closing would wait for them
 	}
 	w.must(w.store.Close())
 }
@@ -192,13 +203,41 @@ func (w *world) live() {
 			w.must(err)
 		}
 	}
-	for _, o := range w.ops {
-		time.Sleep(o.at - w.since())
+	for i := range w.ops {
+		time.Sleep(w.ops[i].at - w.since())
 		synctest.Wait()
-		w.do(ctx, o)
+		if w.ops[i].what == stop {
+			w.downs[w.session-1].from = w.hunt(w.downs[w.session-1])
+			w.ops[i].at = w.downs[w.session-1].from
+		}
+		w.do(ctx, w.ops[i])
 	}
 	time.Sleep(w.end - w.since())
 	synctest.Wait()
+}
+
+// hunt waits for the moment of a stop and returns it; the model hears of it later.
+func (w *world) hunt(d down) time.Duration {
+	for w.since() < d.from+patience {
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		switch d.prey {
+		case retrying:
+			w.mu.Lock()
+			moody := w.moody
+			w.mu.Unlock()
+			if since := w.since() - moody; since > 0 && since < time.Second {
+				return w.since()
+			}
+		case sending:
+			for _, l := range w.dispatcher.Lanes() {
+				if l.InFlight > 0 {
+					return w.since()
+				}
+			}
+		}
+	}
+	return w.since()
 }
 
 func (w *world) do(ctx context.Context, o op) {
@@ -252,6 +291,10 @@ func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 		w.t.Errorf("after %s: two reads of car %d are under way", at, c.n)
 	}
 	w.reading[c.id] = true
+	a := c.answer(at)
+	if before := w.asks[c.id]; a.kinds[0] == upstream && len(before) > 0 && at-before[len(before)-1].at > time.Minute {
+		w.moody = at + a.takes
+	}
 	w.asks[c.id] = append(w.asks[c.id], ask{at, [3]bool{paths.Has(0), paths.Has(1), paths.Has(2)}})
 	w.mu.Unlock()
 	defer func() {
@@ -259,7 +302,6 @@ func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 		defer w.mu.Unlock()
 		w.reading[c.id] = false
 	}()
-	a := c.answer(at)
 	select {
 	case <-time.After(a.takes):
 	case <-ctx.Done():
@@ -270,10 +312,8 @@ func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 
 // RoundTrip implements http.RoundTripper: the network to the receivers.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
-	for i, h := range w.hooks {
-		if how, bad := w.hooks[i].outage(w.since()); bad && how == refused && r.URL.Path == "/"+h.name {
-			return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
-		}
+	if how, bad := w.hookAt(r.URL.Path).outage(w.since()); bad && how == refused {
+		return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
 	}
 	in := r.Clone(r.Context())
 	in.Header = http.Header{}
@@ -282,7 +322,19 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 			in.Header.Add(name, v)
 		}
 	}
-	return simulator.Transport(w.receiver).RoundTrip(in)
+	answer, err := simulator.Transport(w.receiver).RoundTrip(in)
+	if err != nil {
+		if how, bad := w.hookAt(r.URL.Path).outage(w.since()); bad && how == lagging {
+			w.mu.Lock()
+			w.cut[in.Header.Get("webhook-id")] = true
+			w.mu.Unlock()
+		}
+	}
+	return answer, err
+}
+
+func (w *world) hookAt(path string) *hook {
+	return &w.hooks[slices.IndexFunc(w.hooks, func(h hook) bool { return path == "/"+h.name })]
 }
 
 // rule is what the receivers do with what arrives.
@@ -308,7 +360,7 @@ func (w *world) rule(m receiver.Message) receiver.Answer {
 	case how == slow:
 		return receiver.Answer{Delay: 20 * time.Second}
 	}
-	return receiver.Answer{Delay: 3 * time.Second}
+	return receiver.Answer{Delay: 12 * time.Second}
 }
 
 func (h *hook) parkedAt(t time.Duration) bool {
@@ -328,8 +380,8 @@ func (w *world) poison(h *hook, i int, id string, at time.Duration) bool {
 	if w.poisoned[id] {
 		return true
 	}
-	if len(h.poison) > 0 && at >= h.poison[0] && !w.seen[i][id] {
-		h.poison = h.poison[1:]
+	if n := w.poisons[i]; n < len(h.poison) && at >= h.poison[n] && !w.seen[i][id] {
+		w.poisons[i]++
 		w.poisoned[id] = true
 	}
 	w.seen[i][id] = true

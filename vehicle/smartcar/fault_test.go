@@ -339,18 +339,20 @@ func TestRequests(t *testing.T) {
 func TestOptions(t *testing.T) {
 	good := smartcar.Options{ClientID: "a", ClientSecret: "b", Tokens: &memory{}}
 	for want, change := range map[string]func(*smartcar.Options){
-		"":              func(*smartcar.Options) {},
-		"api_origin":    func(o *smartcar.Options) { o.APIOrigin = "http://api.example" },
-		"auth_origin":   func(o *smartcar.Options) { o.AuthOrigin = "auth.example" },
-		"client_id":     func(o *smartcar.Options) { o.ClientID = "" },
-		"client_secret": func(o *smartcar.Options) { o.ClientSecret = "" },
-		"tokens":        func(o *smartcar.Options) { o.Tokens = nil },
-		"mode":          func(o *smartcar.Options) { o.Mode = "dead" },
+		"":                func(*smartcar.Options) {},
+		"api_origin":      func(o *smartcar.Options) { o.APIOrigin = "http://api.example" },
+		"auth_origin":     func(o *smartcar.Options) { o.AuthOrigin = "auth.example" },
+		"api_origin \"xx": func(o *smartcar.Options) { o.APIOrigin = "https://u:hunter2@api.example" },
+		"api_origin \"":   func(o *smartcar.Options) { o.APIOrigin = "https://u:hunter2%zz@api.example" },
+		"client_id":       func(o *smartcar.Options) { o.ClientID = "" },
+		"client_secret":   func(o *smartcar.Options) { o.ClientSecret = "" },
+		"tokens":          func(o *smartcar.Options) { o.Tokens = nil },
+		"mode":            func(o *smartcar.Options) { o.Mode = "dead" },
 	} {
 		o := good
 		change(&o)
 		s, err := smartcar.New(o)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%s: %v", want, err)
 		}
 		if s != nil {

@@ -173,6 +173,9 @@ func clients(given *http.Client) (keep, once *http.Client) {
 func checkOrigin(name, value string) error {
 	u, err := url.Parse(value)
 	allowed := "an absolute https URL; http only to a loopback host"
+	if i := strings.LastIndexByte(value, '@'); i >= 0 {
+		value = "xxxxx" + value[i:] // a password is not for messages
+	}
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("smartcar: %s %q: allowed: %s", name, value, allowed)
 	}

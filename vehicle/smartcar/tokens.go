@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -235,7 +236,11 @@ func (a agent) RoundTrip(r *http.Request) (*http.Response, error) {
 func oauthFault(err error) *vehicle.Fault {
 	var r *oauth2.RetrieveError
 	if !errors.As(err, &r) {
-		f := vehicle.NoResponse("Smartcar's token endpoint did not answer as it should: " + cause(err))
+		why := cause(err)
+		if strings.Contains(why, "cannot parse json") { // oauth2 gives the body to nobody
+			why = "a page or text instead of JSON"
+		}
+		f := vehicle.NoResponse("Smartcar's token endpoint did not answer as it should: " + why)
 		var u *url.Error
 		f.Network = errors.As(err, &u)
 		return f
