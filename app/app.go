@@ -2,8 +2,9 @@
 // scheduler, the delivery loop and the HTTP servers, and stops them in reverse.
 //
 // It guarantees that a failed [New] leaves nothing open, that what [App.Run] starts
-// has ended when it returns, and that stopping takes no longer than the grace time
-// once it has to cut requests off.
+// has ended when it returns, and that a stop waits no longer than the grace time
+// before it cuts off what is in flight. One thing is waited for beyond it, about a
+// minute at most: an exchange of a vendor's tokens, whose answer cannot be had again.
 package app
 
 import (
@@ -13,6 +14,9 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,8 +49,16 @@ type App struct {
 	sources    map[string]source
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
+	guard      *delivery.Guard // of requests to sources
 	listeners  []*served
 	closers    []named // last in, first out
+	opened     time.Time
+	ran        atomic.Bool
+
+	requests *requests
+	serving  sync.WaitGroup
+	// fleetTurn holds a token while vehicles are connected or disconnected.
+	fleetTurn chan struct{}
 }
 
 // named is something to undo.
@@ -66,15 +78,15 @@ type served struct {
 // nothing. On an error nothing stays open. The error names the setting or the file
 // that is in the way.
 func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) {
-	a = &App{cfg: cfg, log: o.Log}
+	a = &App{cfg: cfg, log: o.Log, opened: time.Now(), requests: newRequests(), fleetTurn: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
 			a = nil
 		}
 	}()
-	for _, w := range cfg.Warnings() {
-		o.Log.Warn().Str("event", "config.warning").Msg(w)
+	if a.guard, err = delivery.NewGuard(cfg.Delivery.Allow); err != nil {
+		return a, err
 	}
 	key, err := cfg.SealingKey()
 	if err != nil {
@@ -84,11 +96,11 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), Log: o.Log}); err != nil {
+	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
-	if a.sources, err = a.openSources(ctx); err != nil {
+	if err := a.openSources(ctx); err != nil {
 		return a, err
 	}
 	if err := a.build(ctx, o, token); err != nil {
@@ -136,13 +148,13 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	if err != nil {
 		return err
 	}
-	if err := a.listen("http.api.listen", a.cfg.HTTP.API.Listen, srv.HTTP(srv.Public())); err != nil {
+	if err := a.listen(ctx, "http.api.listen", a.cfg.HTTP.API.Listen, srv.HTTP(srv.Public())); err != nil {
 		return err
 	}
-	if err := a.listen("http.admin.listen", a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.Ready())); err != nil {
+	if err := a.listen(ctx, "http.admin.listen", a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.Ready())); err != nil {
 		return err
 	}
-	if err := a.listenSocket(srv.HTTP(srv.Admin())); err != nil {
+	if err := a.listenSocket(ctx, srv.HTTP(srv.Admin())); err != nil {
 		return err
 	}
 	var own []string
@@ -152,6 +164,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 		}
 	}
 	a.dispatcher.OwnListeners(own)
+	a.ownListeners(own)
 	return nil
 }
 
@@ -175,9 +188,9 @@ func (a *App) onClose(name string, undo func() error) {
 // close undoes what New did, last first.
 func (a *App) close() error {
 	var errs []error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		if err := a.closers[i].undo(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", a.closers[i].name, err))
+	for _, c := range slices.Backward(a.closers) {
+		if err := c.undo(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", c.name, err))
 		}
 	}
 	a.closers = nil
@@ -195,11 +208,15 @@ func (a *App) APIAddr() string {
 	return ""
 }
 
-// Run starts the loops and the servers and blocks until ctx ends or the store
-// fails. Then it stops picking work, waits for what is in flight up to the grace
-// time, stops the servers and closes the store. After a commit that failed for
-// another reason than a full disk it returns that error: what is on disk is unknown.
+// Run starts the loops and the servers and blocks until ctx ends or one of them,
+// or the store, fails. Then it stops picking work, waits for what is in flight up to
+// the grace time, stops the servers and closes the store. After a commit that failed
+// for another reason than a full disk it returns that error: what is on disk is
+// unknown. It must be called once, also to undo New; a second call is an error.
 func (a *App) Run(ctx context.Context) (err error) {
+	if !a.ran.CompareAndSwap(false, true) {
+		return errors.New("app: it ran already")
+	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	loops, stopLoops := context.WithCancel(ctx)
 	defer stopLoops()
@@ -208,14 +225,14 @@ func (a *App) Run(ctx context.Context) (err error) {
 	ended := make(chan error, 3)
 	go func() { ended <- a.dispatcher.Run(loops) }()
 	go func() { ended <- a.scheduler.Run(loops) }()
-	go func() { ended <- a.housekeeping(loops) }()
+	go func() { a.housekeeping(loops); ended <- nil }()
 	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
 
 	running := 3
+	var broken error // the store's
 	select {
 	case <-ctx.Done():
-	case err = <-a.store.Fatal():
-		a.log.Error().Str("event", "store.failed").Err(err).Msg("the data file cannot be trusted any more; start again")
+	case broken = <-a.store.Fatal():
 	case err = <-servers:
 	case err = <-ended:
 		running--
@@ -233,32 +250,41 @@ func (a *App) Run(ctx context.Context) (err error) {
 		}
 	}
 	a.shutdown(grace)
+	if broken == nil {
+		select {
+		case broken = <-a.store.Fatal():
+		default:
+		}
+	}
+	if broken != nil {
+		// The loops fail of the same; one cause is told.
+		err = fmt.Errorf("the data file cannot be trusted any more: %w; what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
+		a.log.Error().Str("event", "store.failed").Err(broken).Msg("the data file cannot be trusted any more: look at the disk, then start again")
+	}
 	a.log.Info().Str("event", "daemon.stopped").Msg("plugbeat has stopped")
 	return err
 }
 
-// housekeeping applies the retention rules now and then.
-func (a *App) housekeeping(ctx context.Context) error {
+// housekeeping applies the retention rules at the start and now and then.
+func (a *App) housekeeping(ctx context.Context) {
+	a.sweep(ctx)
+	scheduler.Every(ctx, cadence.Every(a.cfg.Retention.Every), a.sweep)
+}
+
+func (a *App) sweep(ctx context.Context) {
 	r := a.cfg.Retention
-	every, err := cadence.Parse(r.Every.String(), "", r.Every)
-	if err != nil {
-		return fmt.Errorf("retention.every: %w", err)
+	res, err := a.store.Sweep(ctx, time.Now(), r.Payloads, r.Records)
+	a.dispatcher.Forget(res.Expired)
+	for _, d := range res.Expired {
+		a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).
+			Msg("a waiting delivery expired: the data file holds more than retention.max_size")
 	}
-	scheduler.Every(ctx, every, func(ctx context.Context) {
-		res, err := a.store.Sweep(ctx, time.Now(), r.Payloads, r.Records)
-		a.dispatcher.Forget(res.Expired)
-		for _, d := range res.Expired {
-			a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).
-				Msg("a waiting delivery expired: the data file holds more than retention.max_size")
-		}
-		switch {
-		case err != nil && ctx.Err() == nil:
-			a.log.Error().Str("event", "retention.failed").Err(err).Msg("retention was cut short")
-		case res.Payloads+res.Records > 0:
-			a.log.Info().Str("event", "retention.swept").Int("payloads", res.Payloads).Int("records", res.Records).Msg("old deliveries were let go")
-		}
-	})
-	return nil
+	if err != nil && ctx.Err() == nil {
+		a.log.Error().Str("event", "retention.failed").Err(err).Msg("retention was cut short")
+	}
+	if res.Payloads+res.Records > 0 {
+		a.log.Info().Str("event", "retention.swept").Int("payloads", res.Payloads).Int("records", res.Records).Msg("old deliveries were let go")
+	}
 }
 
 // probes are what readiness depends on: the store open and both loops alive.
@@ -273,7 +299,7 @@ func (a *App) probes() []server.Probe {
 	}
 	return []server.Probe{
 		{Name: "store", Ready: func(time.Time) error {
-			_, err := a.store.Webhook(context.Background(), uuid.Nil)
+			_, err := a.store.Webhook(a.requests.ctx, uuid.Nil)
 			if errors.Is(err, webhook.ErrNotFound) {
 				return nil
 			}

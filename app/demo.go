@@ -98,13 +98,19 @@ func Demo(ctx context.Context, o DemoOptions) (balanced bool, err error) {
 	}
 	d := &demo{DemoOptions: o, started: time.Now(), hour: o.For / demoHours}
 	d.show = newShow(o.Out, o.JSON, o.Color, d.started, d.hour)
+	ctx, gone := context.WithCancelCause(ctx)
+	defer gone(nil)
+	d.show.gone = gone
 	if d.dir = o.Keep; d.dir == "" {
 		if d.dir, err = os.MkdirTemp("", "plugbeat-demo-"); err != nil {
 			return false, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
 	}
-	closeUpstream, err := d.openUpstream()
+	if _, err := os.Stat(filepath.Join(d.dir, "data", "plugbeat.db")); err == nil {
+		return false, &webhook.Invalid{Field: "--keep", Value: d.dir, Why: "there is a data file already, and the demo begins with none", Allowed: "another folder"}
+	}
+	closeUpstream, err := d.openUpstream(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -127,7 +133,7 @@ func Demo(ctx context.Context, o DemoOptions) (balanced bool, err error) {
 }
 
 // openUpstream starts the vendor's side and the application's side.
-func (d *demo) openUpstream() (closeFn func(), err error) {
+func (d *demo) openUpstream(ctx context.Context) (closeFn func(), err error) {
 	at := func(share float64) time.Duration { return time.Duration(share * float64(d.For)) }
 	d.fleet, err = simulator.NewFleet(
 		simulator.Settings{Seed: uint64(d.Seed), Cars: d.Vehicles, Start: d.started, Hour: d.hour},
@@ -143,7 +149,7 @@ func (d *demo) openUpstream() (closeFn func(), err error) {
 	}
 	d.upstream = simulator.NewServer(d.fleet, simulator.ServerOptions{})
 	l := listener{handler: d.upstream}
-	if err := l.open(); err != nil {
+	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
 	d.show.say("demo", "upstream", "a simulated fleet of %d speaks Smartcar v2.0 at %s", d.Vehicles, l.url())
@@ -151,7 +157,7 @@ func (d *demo) openUpstream() (closeFn func(), err error) {
 	d.receiver.Rule(d.answer)
 	d.receiver.Heard(d.show.heard)
 	d.receiving = listener{handler: d.receiver}
-	if err := d.receiving.open(); err != nil {
+	if err := d.receiving.open(ctx); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -178,7 +184,7 @@ func (d *demo) answer(m receiver.Message) receiver.Answer {
 	return receiver.Answer{}
 }
 
-// boot starts the daemon and waits until its socket answers.
+// boot starts the daemon; its socket is bound when it returns.
 func (d *demo) boot(ctx context.Context) error {
 	log := zerolog.New(d.show).Level(zerolog.DebugLevel)
 	a, err := New(ctx, d.cfg, Options{Log: log, Version: "demo"})
@@ -237,7 +243,7 @@ func (d *demo) course(ctx context.Context) error {
 		{plugAt, d.note("plug", "%s is plugged in", carPlugs)},
 		{failAt, d.note("fail", "the owner of %s changes the account's password", carFails)},
 		{poisonAt, func() error {
-			d.show.say("demo", "poison", "the receiver will refuse one payload of %s, for ever", d.show.car(d.fleet.Car(carPoisoned).ID))
+			d.show.say("demo", "poison", "the receiver will refuse one payload of %s with 413, for ever: it dies alone once another payload gets through", d.show.car(d.fleet.Car(carPoisoned).ID))
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.poison = "armed"
@@ -252,10 +258,10 @@ func (d *demo) course(ctx context.Context) error {
 		}},
 		{outageEnd, func() error {
 			d.show.say("demo", "outage", "the receiver is back")
-			return d.receiving.open()
+			return d.receiving.open(ctx)
 		}},
 		{restartAt, func() error {
-			d.show.say("demo", "restart", "plugbeat is stopped with SIGTERM's path")
+			d.show.say("demo", "restart", "plugbeat is told to stop, as by SIGTERM")
 			return d.halt()
 		}},
 		{restartEnd, func() error {
@@ -269,11 +275,11 @@ func (d *demo) course(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
+			return context.Cause(ctx)
 		case err := <-d.ended:
 			t.Stop()
 			d.app = nil
-			return fmt.Errorf("the daemon ended: %w", err)
+			return errors.Join(errors.New("the daemon ended by itself"), err)
 		case <-t.C:
 		}
 		if err := s.what(); err != nil {
@@ -297,12 +303,12 @@ type listener struct {
 	server  *http.Server
 }
 
-func (l *listener) open() error {
+func (l *listener) open(ctx context.Context) error {
 	addr := l.addr
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
@@ -332,9 +338,6 @@ func (d *demo) configure(upstream string) error {
 	data := filepath.Join(d.dir, "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
-	}
-	if _, err := os.Stat(filepath.Join(data, "plugbeat.db")); err == nil {
-		return fmt.Errorf("--keep %s: there is a data file already; the demo begins with none: choose another folder", d.dir)
 	}
 	text := fmt.Sprintf(demoConfig, upstream)
 	files := map[string]string{

@@ -35,7 +35,7 @@ type summary struct {
 func (d *demo) account(ctx context.Context) (bool, error) {
 	s := summary{Complaints: []string{}}
 	wrong := func(format string, args ...any) { s.Complaints = append(s.Complaints, fmt.Sprintf(format, args...)) }
-	problems, err := store.CheckFile(d.cfg.DataFile())
+	problems, err := store.CheckFileContext(ctx, d.cfg.DataFile())
 	if err != nil {
 		return false, err
 	}
@@ -46,7 +46,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: key})
+	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: key}) //nolint:contextcheck // it ends by its own lock timeout
 	if err != nil {
 		return false, err
 	}
@@ -109,7 +109,8 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	}
 
 	served := d.upstream.Reads()
-	for id, n := range served {
+	for _, v := range d.fleet.Vehicles() {
+		id, n := v.ID, served[v.ID]
 		st, err := db.VehicleStatus(ctx, id)
 		if err != nil {
 			return false, err
@@ -150,6 +151,9 @@ func (s *show) end(sum summary) error {
 		verdict = "\x1b[" + colour + "m" + verdict + "\x1b[0m"
 	}
 	fmt.Fprintf(&b, "  %s\n", verdict)
+	if sum.Balanced {
+		fmt.Fprintf(&b, "\nNext: plugbeat init --dir D, and the quickstart in README.md\n")
+	}
 	_, err := fmt.Fprint(s.out, b.String())
 	return err
 }

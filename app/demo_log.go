@@ -75,11 +75,13 @@ func (s *show) answer(e map[string]any) string {
 }
 
 func (s *show) next(e map[string]any) string {
-	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e["next"]))
-	if err != nil {
-		return ""
+	text := fmt.Sprintf(": rung %v of its ladder is spent", e["rung"])
+	// Logged times are whole seconds.
+	at, err := time.Parse(time.RFC3339, fmt.Sprint(e["next"]))
+	if wait := time.Until(at); err == nil && wait > 2*time.Second {
+		text += ", the next trial comes in about " + s.scaled(wait)
 	}
-	return ", next trial in " + s.scaled(time.Until(at))
+	return text
 }
 
 func (s *show) right(e map[string]any) string {

@@ -24,13 +24,16 @@ type show struct {
 	start time.Time
 	hour  time.Duration
 
+	// gone is called when Out takes nothing more, as when a pager was closed.
+	gone func(error)
+
 	mu    sync.Mutex
 	names map[string]string
 	last  map[string]time.Time // vehicle: when its last delivery arrived
 }
 
 func newShow(out io.Writer, asJSON, color bool, start time.Time, hour time.Duration) *show {
-	return &show{out: out, json: asJSON, color: color, start: start, hour: hour, names: map[string]string{}, last: map[string]time.Time{}}
+	return &show{out: out, json: asJSON, color: color, start: start, hour: hour, gone: func(error) {}, names: map[string]string{}, last: map[string]time.Time{}}
 }
 
 // name makes the car known by a short name.
@@ -69,17 +72,23 @@ func (s *show) print(l line, style string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.json {
-		b, err := json.Marshal(l)
-		if err == nil {
-			_, _ = s.out.Write(append(b, '\n'))
-		}
+		s.put(l)
 		return
 	}
 	text := fmt.Sprintf("%+7.1fs  %5.2fh  %-8s  %s", l.At, l.Hours, l.Who, l.Text)
 	if s.color && style != "" {
 		text = "\x1b[" + style + "m" + text + "\x1b[0m"
 	}
-	_, _ = fmt.Fprintln(s.out, text)
+	if _, err := fmt.Fprintln(s.out, text); err != nil {
+		s.gone(err)
+	}
+}
+
+// put writes one object as a line of JSON.
+func (s *show) put(v any) {
+	if err := json.NewEncoder(s.out).Encode(v); err != nil {
+		s.gone(err)
+	}
 }
 
 // heard prints what the receiver got.
@@ -99,8 +108,12 @@ func (s *show) heard(m receiver.Message) {
 	}
 	s.mu.Unlock()
 	after := "its first"
-	if !before.IsZero() {
-		after = s.scaled(m.At.Sub(before)) + " after its last"
+	switch waited := m.At.Sub(before); {
+	case before.IsZero():
+	case waited < s.hour/60:
+		after = "one that had waited"
+	default:
+		after = s.scaled(waited) + " after its last"
 	}
 	what := m.Plugged
 	if len(m.Errors) > 0 {

@@ -15,15 +15,35 @@ import (
 	"plugbeat/webhook"
 )
 
-// fleet connects and disconnects vehicles for the server.
+// fleet connects and disconnects vehicles for the server. It does one at a time,
+// so that a connection's tokens are not erased while a vehicle of it comes in.
 type fleet struct{ a *App }
 
-// Connect adds the vehicles that the refresh token reaches at the named source.
+// vendorTime is how long a vendor may take to confirm a disconnection.
+const vendorTime = 20 * time.Second
+
+// turn waits until nobody else connects or disconnects.
+func (f fleet) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case f.a.fleetTurn <- struct{}{}:
+		return func() { <-f.a.fleetTurn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Connect adds the vehicles that the refresh token reaches at the named source. A
+// vehicle that is connected already keeps its subscriptions and what is known of it.
 func (f fleet) Connect(ctx context.Context, name, refreshToken string) ([]vehicle.Vehicle, error) {
 	s := f.a.sources[name]
 	if s == nil {
 		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a configured source: " + strings.Join(slices.Sorted(maps.Keys(f.a.sources)), ", ")}
 	}
+	done, err := f.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return f.connect(ctx, name, s, refreshToken)
 }
 
@@ -32,51 +52,92 @@ func (f fleet) connect(ctx context.Context, name string, s source, refreshToken 
 	if err != nil {
 		return nil, err
 	}
+	var moved []vehicle.Vehicle
+	for _, v := range vs {
+		old, err := f.a.store.Vehicle(ctx, v.ID)
+		if err != nil || old.Source == name {
+			continue
+		}
+		// A source that the config does not have any more gives its vehicles up.
+		if f.a.sources[old.Source] != nil {
+			return nil, fmt.Errorf("vehicle %s: %w: it is connected through source %s; disconnect it there first", v.ID, webhook.ErrConflict, old.Source)
+		}
+		moved = append(moved, old)
+	}
 	for i := range vs {
 		vs[i].Source, vs[i].ConnectedAt = name, time.Now().UTC()
-		if old, err := f.a.store.Vehicle(ctx, vs[i].ID); err == nil && old.Source != name {
-			return nil, fmt.Errorf("vehicle %s: %w: it is connected through source %s; disconnect it there first", vs[i].ID, webhook.ErrConflict, old.Source)
-		}
 		if err := f.a.store.PutVehicle(ctx, vs[i]); err != nil {
 			return nil, err
 		}
+		if vs[i], err = f.a.store.Vehicle(ctx, vs[i].ID); err != nil {
+			return nil, err
+		}
 		f.a.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
+	}
+	for _, old := range moved {
+		if err := f.forget(ctx, old); err != nil {
+			return nil, err
+		}
+	}
+	if f.a.scheduler != nil { // nil while New connects a simulator's fleet
+		f.a.scheduler.Kick()
 	}
 	return vs, nil
 }
 
 // Disconnect ends a vehicle: at its vendor where that can be reached, and then
 // here with all that is kept of it. A vendor that does not answer does not keep
-// the operator from erasing; it is logged.
+// the operator from erasing; it is logged. Erasing goes on when ctx ends.
 func (f fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
 	a := f.a
+	done, err := f.turn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	v, err := a.store.Vehicle(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	s := a.sources[v.Source]
-	if s != nil {
-		if err := s.disconnect(ctx, v); err != nil {
+	if s := a.sources[v.Source]; s != nil {
+		vendor, cancel := context.WithTimeout(ctx, vendorTime)
+		err := s.disconnect(vendor, v)
+		cancel()
+		if err != nil {
 			a.log.Warn().Str("event", "source.disconnect_failed").Stringer("vehicle", id).Err(err).
 				Msg("the vendor did not confirm the disconnection; end the access in the owner's account there too")
 		}
 	}
-	gone, err := a.store.RemoveVehicle(ctx, id)
-	if err != nil {
+	ctx = context.WithoutCancel(ctx)
+	// The tokens first: were they last, a crash in between would leave them for ever.
+	if err := f.forget(ctx, v); err != nil {
 		return 0, err
 	}
+	gone, err := a.store.RemoveVehicle(ctx, id)
 	a.scheduler.Forget(id)
 	a.dispatcher.Forget(gone)
-	a.log.Info().Str("event", "vehicle.disconnected").Stringer("vehicle", id).Int("cancelled", len(gone)).Msg("vehicle disconnected, its data erased")
-	if s == nil || v.Connection == "" {
-		return len(gone), nil
+	if err != nil {
+		return len(gone), err
 	}
-	for other, err := range a.vehicles(ctx) {
-		if err != nil || other.Source == v.Source && other.Connection == v.Connection {
-			return len(gone), err
+	a.log.Info().Str("event", "vehicle.disconnected").Stringer("vehicle", id).Int("cancelled", len(gone)).Msg("vehicle disconnected, its data erased")
+	return len(gone), nil
+}
+
+// forget erases the tokens of a vehicle's connection, unless another vehicle needs
+// them.
+func (f fleet) forget(ctx context.Context, v vehicle.Vehicle) error {
+	if v.Connection == "" {
+		return nil
+	}
+	for other, err := range f.a.vehicles(ctx) {
+		if err != nil || other.ID != v.ID && other.Source == v.Source && other.Connection == v.Connection {
+			return err
 		}
 	}
-	return len(gone), s.forget(ctx, v.Connection)
+	if s := f.a.sources[v.Source]; s != nil {
+		return s.forget(ctx, v.Connection)
+	}
+	return tokens{f.a, v.Source}.Save(ctx, v.Connection, nil)
 }
 
 // vehicles yields every vehicle, a page at a time.

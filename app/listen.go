@@ -14,11 +14,11 @@ import (
 )
 
 // listen binds an address of the config; an empty one is off.
-func (a *App) listen(setting, addr string, srv *http.Server) error {
+func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server) error {
 	if addr == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %s is taken by another program (another plugbeat?): stop it, or choose another port", setting, addr)
@@ -29,21 +29,30 @@ func (a *App) listen(setting, addr string, srv *http.Server) error {
 	return nil
 }
 
-// listenSocket binds the local socket: file permissions are its access control,
-// 0660 in a folder that init made 0700 or systemd gave the group.
-func (a *App) listenSocket(srv *http.Server) error {
+// socketMode is the local socket's: file permissions are its access control, in a
+// folder that init made 0700 or systemd gave the group.
+const socketMode = 0o660
+
+// longestSocket is the longest path of a socket that every system takes.
+const longestSocket = 103
+
+// listenSocket binds the local socket.
+func (a *App) listenSocket(ctx context.Context, srv *http.Server) error {
 	path := a.cfg.Socket
+	if len(path) > longestSocket {
+		return fmt.Errorf("socket: %s has %d characters; allowed: at most %d, which is all that a unix socket's path may have", path, len(path), longestSocket)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	if err := clearSocket(path); err != nil {
+	if err := clearSocket(ctx, path); err != nil {
 		return err
 	}
-	ln, err := net.Listen("unix", path)
+	ln, err := listenUnix(ctx, path)
 	if err != nil {
 		return fmt.Errorf("socket %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, socketMode); err != nil {
 		return errors.Join(fmt.Errorf("socket: %w", err), ln.Close())
 	}
 	a.serveLater("socket", ln, srv)
@@ -51,9 +60,10 @@ func (a *App) listenSocket(srv *http.Server) error {
 }
 
 // clearSocket removes the socket a killed daemon left. The store's lock was taken
-// before, so no other daemon of this data file is alive; a socket that somebody
-// answers belongs to another, and a path that is no socket is left alone.
-func clearSocket(path string) error {
+// before, so no other daemon of this data file is alive. Only a socket that nobody
+// listens at is removed: one that answers, or that cannot be asked, may be
+// another's, and a path that is no socket is left alone.
+func clearSocket(ctx context.Context, path string) error {
 	st, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -63,9 +73,13 @@ func clearSocket(path string) error {
 	case st.Mode()&fs.ModeSocket == 0:
 		return fmt.Errorf("socket: %s is there and is no socket: move it away, or set another path", path)
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
 		_ = c.Close()
 		return fmt.Errorf("socket: another plugbeat answers at %s: stop it, or set another path", path)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("socket: %s may be in use by another program: %w; remove it if it is not, or set another path", path, err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("socket: %w", err)
@@ -74,6 +88,8 @@ func clearSocket(path string) error {
 }
 
 func (a *App) serveLater(name string, ln net.Listener, srv *http.Server) {
+	srv.BaseContext = func(net.Listener) context.Context { return a.requests.ctx }
+	srv.Handler = a.requests.counted(srv.Handler)
 	a.listeners = append(a.listeners, &served{name: name, ln: ln, http: srv})
 	a.onClose(name, func() error {
 		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
@@ -87,20 +103,29 @@ func (a *App) serveLater(name string, ln net.Listener, srv *http.Server) {
 func (a *App) serve() <-chan error {
 	failed := make(chan error, len(a.listeners))
 	for _, l := range a.listeners {
-		go func() {
+		a.serving.Go(func() {
 			if err := l.http.Serve(l.ln); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("%s: %w", l.name, err)
 			}
-		}()
+		})
 	}
 	return failed
 }
 
-// shutdown ends the servers: requests under way may finish until ctx ends.
+// cutTime is how long requests that were cut off may take to notice.
+const cutTime = 5 * time.Second
+
+// shutdown ends the servers: requests under way may finish until ctx ends, and are
+// then cut off. No handler runs when it returns, or it is told which had to be left.
 func (a *App) shutdown(ctx context.Context) {
 	for _, l := range a.listeners {
 		if err := l.http.Shutdown(ctx); err != nil {
 			_ = l.http.Close()
 		}
+	}
+	a.serving.Wait()
+	a.requests.cut()
+	if n := a.requests.wait(cutTime); n > 0 {
+		a.log.Error().Str("event", "daemon.stopping").Int("requests", n).Msg("requests do not end and are left")
 	}
 }

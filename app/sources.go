@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"plugbeat/config"
 	"plugbeat/vehicle"
@@ -32,38 +33,69 @@ var kinds = map[string]func(a *App, name string, s config.Source) (source, error
 }
 
 // openSources opens every configured source. A simulator's fleet is connected at
-// the first start.
-func (a *App) openSources(ctx context.Context) (map[string]source, error) {
-	sources := map[string]source{}
-	for name, cfg := range a.cfg.Sources {
-		s, err := kinds[cfg.Type](a, name, cfg)
+// the source's first start; what is disconnected later stays so.
+func (a *App) openSources(ctx context.Context) error {
+	a.sources = map[string]source{}
+	for _, name := range a.cfg.SourceNames() {
+		s, err := kinds[a.cfg.Sources[name].Type](a, name, a.cfg.Sources[name])
 		if err != nil {
-			return nil, fmt.Errorf("sources.%s: %w", name, err)
+			return fmt.Errorf("sources.%s: %w", name, err)
 		}
 		a.onClose("source "+name, func() error { s.close(); return nil })
-		sources[name] = s
+		a.sources[name] = s
 	}
-	known := map[string]int{}
+	for _, name := range a.cfg.SourceNames() {
+		if a.cfg.Sources[name].Type != "simulator" {
+			continue
+		}
+		if err := a.connectFirst(ctx, name); err != nil {
+			return fmt.Errorf("sources.%s: %w", name, err)
+		}
+	}
+	known, err := a.countVehicles(ctx)
+	for name, n := range known {
+		if a.sources[name] == nil {
+			a.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).Msg(missing)
+		}
+	}
+	return err
+}
+
+// missing is what is said of a source that has vehicles and no place in the config.
+const missing = "it is not in the config, so its vehicles are not read: put it back, or disconnect them"
+
+// connectFirst connects a simulator's fleet once in the life of the data file.
+// Cars that another source has are that one's.
+func (a *App) connectFirst(ctx context.Context, name string) error {
+	done := tokens{a, name}.name("connected")
+	switch _, err := a.store.Secret(ctx, done); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, webhook.ErrNotFound):
+		return err
+	}
+	_, err := (fleet{a}).connect(ctx, name, a.sources[name], "")
+	if errors.Is(err, webhook.ErrConflict) {
+		a.log.Warn().Str("event", "source.missing").Str("source", name).Err(err).Msg("a simulator's cars are another source's; give it another seed")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return a.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
+}
+
+// countVehicles counts the vehicles of each source, also of those that the config
+// does not have.
+func (a *App) countVehicles(ctx context.Context) (map[string]int, error) {
+	n := map[string]int{}
 	for v, err := range a.vehicles(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		known[v.Source]++
+		n[v.Source]++
 	}
-	for name, n := range known {
-		if sources[name] == nil {
-			a.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).
-				Msg("vehicles of a source that the config does not have are not read: put it back, or disconnect them")
-		}
-	}
-	for name := range sources {
-		if a.cfg.Sources[name].Type == "simulator" && known[name] == 0 {
-			if _, err := (fleet{a}).connect(ctx, name, sources[name], ""); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return sources, nil
+	return n, nil
 }
 
 type simulated struct{ *simulator.Source }
@@ -96,7 +128,7 @@ func openSmartcar(a *App, name string, s config.Source) (source, error) {
 	c := s.Smartcar
 	src, err := smartcar.New(smartcar.Options{
 		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: c.RedirectURI,
-		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, Log: a.log.With().Str("source", name).Logger(),
+		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, HTTPClient: a.guarded(name, c.APIOrigin, c.AuthOrigin), Log: a.log.With().Str("source", name).Logger(),
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -25,8 +27,8 @@ func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
 }
 
 // CheckFile looks for what is wrong in a data file that nobody has open.
-func (upkeep) CheckFile(path string) ([]api.Problem, error) {
-	ps, err := store.CheckFile(path)
+func (u upkeep) CheckFile(path string) ([]api.Problem, error) {
+	ps, err := store.CheckFileContext(u.a.requests.ctx, path)
 	out := make([]api.Problem, len(ps))
 	for i, p := range ps {
 		out[i] = api.Problem(p)
@@ -34,14 +36,12 @@ func (upkeep) CheckFile(path string) ([]api.Problem, error) {
 	return out, err
 }
 
-// Sources tells how each configured source fares.
+// Sources tells how each configured source fares, and of those that have vehicles
+// and are not configured.
 func (u upkeep) Sources() []api.Source {
-	vehicles := map[string]int{}
-	for v, err := range u.a.vehicles(context.Background()) {
-		if err != nil {
-			break // the store's own trouble is told by Info
-		}
-		vehicles[v.Source]++
+	vehicles, err := u.a.countVehicles(u.a.requests.ctx)
+	if err != nil {
+		vehicles = nil // the store's own trouble is told by Info
 	}
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
@@ -49,6 +49,11 @@ func (u upkeep) Sources() []api.Source {
 			Name: s.Name, Vehicles: vehicles[s.Name], InFlight: s.InFlight, Reads: s.Reads, Faults: s.Faults,
 			LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
 		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
+		if u.a.sources[name] == nil {
+			out = append(out, api.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.a.opened})
+		}
 	}
 	return out
 }

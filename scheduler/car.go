@@ -17,6 +17,7 @@ type car struct {
 	missed    bool // the loop came by a due slot meanwhile
 	gone      chan struct{}
 	forgotten bool
+	next      *car // the same vehicle connected anew, once forgotten
 }
 
 // hold returns the vehicle's car; drop gives it back. s.mu must be held.
@@ -32,9 +33,34 @@ func (s *Scheduler) hold(id uuid.UUID) *car {
 
 // drop gives a car back. s.mu must be held.
 func (s *Scheduler) drop(id uuid.UUID, c *car) {
-	if c.users--; c.users == 0 {
+	c.users--
+	switch {
+	case c.users > 0:
+	case c.next != nil:
+		s.drop(id, c.next)
+	default:
 		delete(s.cars, id)
 	}
+}
+
+// forget ends what is under way for a vehicle. Should it be connected again
+// meanwhile, that is another car, which still waits for its turn. s.mu must be held.
+func (s *Scheduler) forget(id uuid.UUID) {
+	c := s.cars[id]
+	if c == nil {
+		return
+	}
+	c.forgotten = true
+	close(c.gone)
+	c.next = &car{turn: c.turn, gone: make(chan struct{}), users: 1}
+	s.cars[id] = c.next
+}
+
+// left reports whether the vehicle was disconnected since the car was held.
+func (s *Scheduler) left(c *car) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.forgotten
 }
 
 // take waits for the vehicle's turn; false means that ctx ended first.

@@ -19,11 +19,11 @@ import (
 // tells of what came of it. While the disk is full it keeps the result and tries
 // again. If the decision itself cannot be carried out (a payload that cannot be
 // composed), the calls are counted all the same and the error is returned.
-func (s *Scheduler) commit(ctx context.Context, v vehicle.Vehicle, rd cadence.Read) error {
-	out, produced, err := s.keep(ctx, v, rd)
+func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) error {
+	out, produced, err := s.keep(ctx, c, v, rd)
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrNoSpace) && rd.Calls > 0 {
 		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
-		if _, _, again := s.keep(ctx, v, only); again != nil {
+		if _, _, again := s.keep(ctx, c, v, only); again != nil {
 			return fmt.Errorf("%w; its reads are not counted: %w", err, again)
 		}
 	}
@@ -41,10 +41,13 @@ func (s *Scheduler) commit(ctx context.Context, v vehicle.Vehicle, rd cadence.Re
 }
 
 // keep commits once, or as often as it takes until the disk has space.
-func (s *Scheduler) keep(ctx context.Context, v vehicle.Vehicle, rd cadence.Read) (out cadence.Outcome, produced []webhook.Delivery, err error) {
+func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) (out cadence.Outcome, produced []webhook.Delivery, err error) {
 	for pause := time.Second; ; pause = min(2*pause, s.set.MaxSleep) {
 		now := time.Now()
 		produced, err = s.store.CompleteRead(context.WithoutCancel(ctx), v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
+			if s.left(c) {
+				return webhook.Decision{}, fmt.Errorf("vehicle %s: %w: it was disconnected", v.ID, webhook.ErrNotFound)
+			}
 			out = s.rules.Decide(view, rd, now)
 			return out.Decision, s.fill(&out, view.Vehicle, now)
 		})
@@ -56,6 +59,7 @@ func (s *Scheduler) keep(ctx context.Context, v vehicle.Vehicle, rd cadence.Read
 		select {
 		case <-s.closing:
 			return out, nil, err
+		case <-c.gone:
 		case <-time.After(pause):
 		}
 	}

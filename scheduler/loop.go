@@ -101,6 +101,9 @@ func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
 // when the next slot is due; zero when a kick will tell.
 func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.Time {
 	for ctx.Err() == nil {
+		s.mu.Lock()
+		clear(s.served)
+		s.mu.Unlock()
 		p, err := s.store.Due(ctx, src.name, now, page, s.skip)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -147,6 +150,11 @@ func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Slot
 	for _, id := range order {
 		if src.busy >= maxBusy {
 			return false
+		}
+		if _, ok := s.served[id]; ok {
+			// The look at the queue may be older than what that came to.
+			s.Kick()
+			continue
 		}
 		c := s.hold(id)
 		c.slots = true

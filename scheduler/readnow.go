@@ -93,6 +93,9 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 		return none(ended())
 	}
 	defer c.give()
+	if s.left(c) {
+		return none(webhook.ErrNotFound)
+	}
 	// What a slot's read brought while this one waited is used.
 	st, err := s.store.VehicleStatus(ctx, v.ID)
 	if err != nil {
@@ -123,7 +126,7 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 	}
 	answered := s.call(ctx, src, v, need, &rd)
 	src.leave()
-	if err := s.commit(ctx, v, rd); err != nil {
+	if err := s.commit(ctx, c, v, rd); err != nil {
 		return none(err)
 	}
 	if !answered {

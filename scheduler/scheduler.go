@@ -153,6 +153,7 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	cars    map[uuid.UUID]*car
+	served  map[uuid.UUID]struct{} // since the loop last began to look at the due queue
 	reads   map[*read]struct{}
 	closing chan struct{} // closed when Run's context ended
 	closed  bool
@@ -182,6 +183,7 @@ func New(o Options) (*Scheduler, error) {
 		sources: map[string]*source{},
 		kick:    make(chan struct{}, 1),
 		cars:    map[uuid.UUID]*car{},
+		served:  map[uuid.UUID]struct{}{},
 		reads:   map[*read]struct{}{},
 		closing: make(chan struct{}),
 	}
@@ -261,14 +263,12 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 }
 
 // Forget drops what is kept in memory of a vehicle that was disconnected; a wait
-// for its next try ends. A read in flight ends by itself and leaves nothing.
+// for its next try ends. A read in flight ends by itself and leaves nothing, also
+// when the vehicle is connected again meanwhile.
 func (s *Scheduler) Forget(vehicleID uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.cars[vehicleID]; c != nil && !c.forgotten {
-		c.forgotten = true
-		close(c.gone)
-	}
+	s.forget(vehicleID)
 }
 
 // Kick makes the loop look at the due queue now. It never blocks.

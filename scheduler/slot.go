@@ -18,7 +18,10 @@ import (
 func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.Slot) {
 	id := due[0].Vehicle
 	if c.take(ctx) {
-		err := s.slot(ctx, src, c, due)
+		err := context.Canceled
+		if !s.left(c) {
+			err = s.slot(ctx, src, c, due)
+		}
 		c.give()
 		if err != nil && !errors.Is(err, context.Canceled) {
 			if !errors.Is(err, webhook.ErrNotFound) {
@@ -30,6 +33,7 @@ func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhoo
 	s.mu.Lock()
 	again := c.missed || src.busy >= maxBusy
 	c.slots, c.missed = false, false
+	s.served[id] = struct{}{}
 	src.busy--
 	s.drop(id, c)
 	s.mu.Unlock()
@@ -51,7 +55,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	}
 	start := time.Now()
 	if s.rules.Held(due, start) {
-		return s.commit(ctx, v, cadence.Read{})
+		return s.commit(ctx, c, v, cadence.Read{})
 	}
 	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness)}
 	if s.tries(ctx, src, c, v, st, &rd, start) {
@@ -59,7 +63,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	} else if rd.Calls == 0 {
 		return nil // cut short before anything was asked: still due
 	}
-	return s.commit(ctx, v, rd)
+	return s.commit(ctx, c, v, rd)
 }
 
 // tries asks for the paths that are not fresh until each has a value or a fault

@@ -252,3 +252,45 @@ func TestComposeFails(t *testing.T) {
 		w.wantCounted(w.sim)
 	})
 }
+
+// A vehicle that is disconnected and connected again while it is read gets nothing
+// of that read, and is still not read twice at a time.
+func TestConnectedAgainMeanwhile(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		hook, car := w.hook(webhook.Cadence{}), w.car("sim", vehicle.PluggedIn)
+		w.sim.took[car] = 30 * time.Second
+		w.subscribe(hook, car)
+		asked := make(chan error, 1)
+		go func() {
+			_, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+			asked <- err
+		}()
+		w.until(10 * time.Second)
+		w.store.mu.Lock()
+		v := w.store.cars[car]
+		delete(w.store.cars, car)
+		delete(w.store.slots, webhook.SlotKey{Webhook: hook, Vehicle: car})
+		w.store.mu.Unlock()
+		w.s.Forget(car)
+		w.store.mu.Lock()
+		w.store.cars[car] = v
+		w.store.mu.Unlock()
+		w.subscribe(hook, car)
+		w.until(31 * time.Second)
+		if st := w.statusOf(car); st.Reads != 0 || st.State != vehicle.StateUnknown {
+			t.Errorf("the read of before was taken in: %+v", st)
+		}
+		w.until(10 * time.Minute)
+		if err := <-asked; !errors.Is(err, webhook.ErrNotFound) {
+			t.Errorf("the caller of before got %v", err)
+		}
+		w.wantCalls(w.sim, car, "0s "+all, "30s "+all)
+		w.wantMade(car, "1m0s first")
+		w.s.mu.Lock()
+		if len(w.s.cars) != 0 {
+			t.Errorf("%d cars are kept", len(w.s.cars))
+		}
+		w.s.mu.Unlock()
+	})
+}

@@ -45,6 +45,11 @@ func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
 // A file that cannot be read at all is an error wrapping ErrDamaged, ErrNewer or
 // ErrInUse.
 func CheckFile(path string) (problems []Problem, err error) {
+	return CheckFileContext(context.Background(), path)
+}
+
+// CheckFileContext is CheckFile that ends early with ctx.
+func CheckFileContext(ctx context.Context, path string) (problems []Problem, err error) {
 	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: defaultLockTimeout})
 	if err != nil {
 		return nil, err
@@ -66,7 +71,7 @@ func CheckFile(path string) (problems []Problem, err error) {
 	if err := checkFile(path, tx); err != nil {
 		return nil, err
 	}
-	if problems, err = check(context.Background(), reader{tx: tx}); err != nil {
+	if problems, err = check(ctx, reader{tx: tx}); err != nil {
 		return nil, err
 	}
 	// bbolt's own check runs in a goroutine of its own, where a fault could not be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -96,12 +97,25 @@ func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
 // Copy writes a consistent copy of the data file to path, which it replaces. The
 // copy is made under a temporary name beside it, flushed and then renamed, so
 // path is never half a copy. It is for local files only: a read transaction is
-// open meanwhile, and the data file grows while one is.
+// open meanwhile, and the data file grows while one is. It ends early with ctx.
 func (s *Store) Copy(ctx context.Context, path string) error {
 	if err := s.copy(ctx, path); err != nil {
 		return fmt.Errorf("copy data file to %s: %w", path, spaceError(err))
 	}
 	return nil
+}
+
+// whileContext is a writer that refuses to go on once its context has ended.
+type whileContext struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c whileContext) Write(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(b)
 }
 
 func (s *Store) copy(ctx context.Context, path string) error {
@@ -119,7 +133,10 @@ func (s *Store) copy(ctx context.Context, path string) error {
 	temp := f.Name()
 	defer func() { _ = os.Remove(temp) }()
 	err = s.view(ctx, func(r reader) error {
-		_, err := r.tx.WriteTo(f)
+		_, err := r.tx.WriteTo(whileContext{ctx, f})
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err() // bbolt keeps only its text
+		}
 		return err
 	})
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {

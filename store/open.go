@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	go s.write()
-	if err := s.endRemovals(); err != nil {
+	if err := s.endRemovals(context.Background()); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open data file %s: end an interrupted removal: %w", o.Path, err)
 	}

@@ -15,9 +15,16 @@ const sliceRows = 128
 
 // RemoveWebhook removes a webhook with its subscriptions and cancels what waits
 // on it. The records of its deliveries stay until retention takes them. It works
-// in slices; the webhook is gone for callers from the first. When an error stops
-// it, calling it again goes on. An unknown webhook is webhook.ErrNotFound.
+// in slices; the webhook is gone for callers from the first, and from then on the
+// end of ctx does not stop it. When an error does, calling it again, the next
+// Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound.
 func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+	s.removals.Lock()
+	defer s.removals.Unlock()
+	return s.removeWebhook(ctx, id)
+}
+
+func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.hook(id)
 		if err != nil {
@@ -34,6 +41,7 @@ func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int,
 	if err != nil {
 		return 0, err
 	}
+	ctx = context.WithoutCancel(ctx)
 	for {
 		n, left := 0, false
 		err := s.update(ctx, func(t *writeTx) error {
@@ -80,9 +88,16 @@ func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int,
 // and attempts of all its deliveries; their bare records stay until retention
 // takes them. Its source's secrets are the caller's to delete, because other
 // vehicles may share them. It works in slices; the vehicle is gone for callers
-// from the first. When an error stops it, calling it again goes on. An unknown
+// from the first, and from then on the end of ctx does not stop it. When an error
+// does, calling it again, the next Sweep or the next Open goes on. An unknown
 // vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
 func (s *Store) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+	s.removals.Lock()
+	defer s.removals.Unlock()
+	return s.removeVehicle(ctx, id)
+}
+
+func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		rec, err := t.vehicleRecord(id)
 		if err != nil {
@@ -110,6 +125,7 @@ func (s *Store) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 		return nil, err
 	}
 	// From here on nothing new is produced for the vehicle.
+	ctx = context.WithoutCancel(ctx)
 	if cancelled, err = s.cancelVehicle(ctx, id); err != nil {
 		return cancelled, err
 	}
@@ -216,9 +232,11 @@ func (s *Store) slices(ctx context.Context, bucket string, match func(k, v []byt
 	return nil
 }
 
-// endRemovals goes on with removals that the end of the process interrupted.
-func (s *Store) endRemovals() error {
-	ctx := context.Background()
+// endRemovals goes on with removals that the end of the process or a full disk
+// interrupted.
+func (s *Store) endRemovals(ctx context.Context) error {
+	s.removals.Lock()
+	defer s.removals.Unlock()
 	var hooks, vehicles []uuid.UUID
 	err := s.view(ctx, func(r reader) error {
 		var err error
@@ -232,12 +250,12 @@ func (s *Store) endRemovals() error {
 		return err
 	}
 	for _, id := range hooks {
-		if _, err := s.RemoveWebhook(ctx, id); err != nil {
+		if _, err := s.removeWebhook(ctx, id); err != nil {
 			return err
 		}
 	}
 	for _, id := range vehicles {
-		if _, err := s.RemoveVehicle(ctx, id); err != nil {
+		if _, err := s.removeVehicle(ctx, id); err != nil {
 			return err
 		}
 	}

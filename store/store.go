@@ -85,7 +85,8 @@ type Store struct {
 	operations atomic.Uint64
 	largest    atomic.Int64
 
-	swept sweepMark
+	swept    sweepMark
+	removals sync.Mutex // held through a removal
 }
 
 // Fatal yields at most one error: a commit failed for another reason than lack

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -33,11 +34,14 @@ type sweepMark struct {
 // ago and removes the records of those that finished more than recordsFor ago.
 // When the live data is larger than Options.MaxSize after that, the oldest
 // records of finished deliveries go first, and when none is left the oldest
-// waiting deliveries expire, losing their payload. It works in slices, each one
-// transaction; with an error the result tells what was done until then.
+// waiting deliveries expire, losing their payload. Removals that were interrupted
+// are ended first. It works in slices, each one transaction; with an error the
+// result tells what was done until then.
 func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
+	// What keeps a removal from its end does not keep the rest from theirs.
+	defer func(unended error) { err = errors.Join(err, unended) }(s.endRemovals(ctx))
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
 		return res, err
 	}
@@ -128,6 +132,9 @@ func (s *Store) removeFinished(ctx context.Context, keys [][]byte, res *SweepRes
 }
 
 func (s *Store) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
+	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
+		s.swept.payloads = nil // the clock went back, or more is kept now: walk again
+	}
 	for {
 		keys, err := s.finishedBefore(ctx, s.swept.payloads, until)
 		if err != nil || len(keys) == 0 {

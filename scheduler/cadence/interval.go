@@ -10,6 +10,13 @@ type interval struct {
 	spec  string
 }
 
+// Every returns the grid of the interval; what Parse would refuse (less than a
+// millisecond, or no whole number of them) is rounded up.
+func Every(d time.Duration) Schedule {
+	d = max((d + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
+	return interval{every: d, spec: short(d)}
+}
+
 // Next implements Schedule.
 func (i interval) Next(anchor, after time.Time) time.Time {
 	a, t, e := anchor.UnixMilli(), after.UnixMilli(), i.every.Milliseconds()

@@ -290,3 +290,15 @@ func parse(t testing.TB, spec string) Schedule {
 	}
 	return s
 }
+
+func TestEvery(t *testing.T) {
+	at := time.UnixMilli(1_000_000)
+	for d, want := range map[time.Duration]time.Duration{
+		0: time.Millisecond, -time.Hour: time.Millisecond, 1500 * time.Microsecond: 2 * time.Millisecond,
+		10 * time.Minute: 10 * time.Minute, 9000 * time.Hour: 9000 * time.Hour,
+	} {
+		if got := Every(d).Next(at, at).Sub(at); got != want {
+			t.Errorf("every %v is every %v, want %v", d, got, want)
+		}
+	}
+}

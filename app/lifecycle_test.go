@@ -1,0 +1,377 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/config"
+	"plugbeat/internal/receiver"
+	"plugbeat/store"
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/simulator"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+	"plugbeat/webhook/payload"
+	"plugbeat/webhook/signing"
+)
+
+// A New that fails, wherever it does, names what is in the way and leaves
+// nothing: no lock, no listener, no socket, no goroutine.
+func TestFailedNewLeavesNothing(t *testing.T) {
+	taken := func(t *testing.T, network, addr string) net.Listener {
+		ln, err := net.Listen(network, addr)
+		must(t, err)
+		t.Cleanup(func() { _ = ln.Close() })
+		return ln
+	}
+	for _, c := range []struct {
+		name string
+		prep func(t *testing.T, dir string, cfg *config.Config)
+		want []string
+	}{
+		{"no key", func(t *testing.T, dir string, cfg *config.Config) { cfg.KeyFile = filepath.Join(dir, "none") }, []string{"key_file"}},
+		{"no token", func(t *testing.T, dir string, cfg *config.Config) { cfg.Application.ManagementTokenFile = "" }, []string{"management_token_file"}},
+		{"an address in delivery.allow that is none", func(t *testing.T, dir string, cfg *config.Config) { cfg.Delivery.Allow = []string{"169.254.169.254"} }, []string{"delivery.allow", "169.254.169.254"}},
+		{"a source without its secret", func(t *testing.T, dir string, cfg *config.Config) {
+			must(t, os.Remove(filepath.Join(dir, "secret")))
+		}, []string{"sources.car"}},
+		{"the api's port is taken", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.HTTP.API.Listen = taken(t, "tcp", "127.0.0.1:0").Addr().String()
+		}, []string{"http.api.listen", "another port"}},
+		{"the admin's port is taken", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.HTTP.Admin.Listen = taken(t, "tcp", "127.0.0.1:0").Addr().String()
+		}, []string{"http.admin.listen", "another port"}},
+		{"a file at the socket's path", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.Socket = filepath.Join(dir, "token")
+		}, []string{"token", "no socket"}},
+		{"another daemon at the socket", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.Socket = filepath.Join(dir, "other.sock")
+			taken(t, "unix", cfg.Socket)
+		}, []string{"other.sock", "another plugbeat"}},
+		{"a socket that cannot be asked", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.Socket = filepath.Join(dir, "other.sock")
+			c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: cfg.Socket, Net: "unixgram"})
+			must(t, err)
+			t.Cleanup(func() { _ = c.Close() })
+		}, []string{"other.sock", "in use"}},
+		{"a socket's path that is too long", func(t *testing.T, dir string, cfg *config.Config) {
+			cfg.Socket = filepath.Join(dir, strings.Repeat("s", 110))
+		}, []string{"103"}},
+		{"a context that has ended", nil, []string{"canceled"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := shortDir(t)
+			cfg := configured(t, dir, simulatorSource+smartcarAt("https://api.example.com"))
+			good := cfg
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ports := []string{free(t), free(t)}
+			cfg.HTTP.API.Listen, cfg.HTTP.Admin.Listen = ports[0], ports[1]
+			if c.prep == nil {
+				cancel()
+			} else {
+				c.prep(t, dir, &cfg)
+			}
+			before := goroutines()
+			there, statErr := os.Lstat(cfg.Socket)
+			a, err := New(ctx, cfg, Options{Log: zerolog.Nop()})
+			if a != nil {
+				t.Error("New returned an App beside its error")
+			}
+			wantError(t, err, c.want...)
+			noneLeft(t, before)
+			if after, err := os.Lstat(cfg.Socket); statErr == nil && (err != nil || !os.SameFile(there, after)) {
+				t.Error("what was at the socket's path is gone")
+			}
+			gone(t, good, ports...)
+		})
+	}
+}
+
+// free is a port of this machine that nobody has.
+func free(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+func TestSecondDaemonOnTheSameFile(t *testing.T) {
+	cfg := configured(t, shortDir(t), simulatorSource)
+	d := start(t, cfg)
+	_, err := New(t.Context(), cfg, Options{Log: zerolog.Nop()})
+	wantError(t, err, cfg.DataFile(), store.ErrInUse.Error())
+	if _, err := d.client.Status(t.Context()); err != nil {
+		t.Fatal("the first one suffered:", err)
+	}
+}
+
+// Run ends for each of its causes, with all it started.
+func TestRunEnds(t *testing.T) {
+	before := goroutines()
+	t.Cleanup(func() { noneLeft(t, before) })
+	t.Run("by its context", func(t *testing.T) {
+		cfg := configured(t, shortDir(t), simulatorSource)
+		cfg.Retention.Every = 9000 * time.Hour // the config allows more than a year
+		d := start(t, cfg)
+		eventually(t, "readiness", func() bool {
+			st, err := d.client.Status(t.Context())
+			return err == nil && st.Ready
+		})
+		api := d.APIAddr()
+		if took := d.stop(); took > 900*time.Millisecond {
+			t.Errorf("an idle daemon took %v to stop", took)
+		}
+		gone(t, cfg, api)
+		log := strings.Split(strings.TrimSpace(d.log.String()), "\n")
+		if !strings.Contains(log[len(log)-1], "daemon.stopped") {
+			t.Errorf("its last words: %s", log[len(log)-1])
+		}
+		if err := d.Run(t.Context()); err == nil {
+			t.Error("it ran twice")
+		}
+	})
+	t.Run("by a context that had ended", func(t *testing.T) {
+		cfg := configured(t, shortDir(t), simulatorSource)
+		a, err := New(t.Context(), cfg, Options{Log: zerolog.Nop()})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		must(t, a.Run(ctx))
+		gone(t, cfg, a.APIAddr())
+	})
+	t.Run("by a listener", func(t *testing.T) {
+		cfg := configured(t, shortDir(t), simulatorSource)
+		d := start(t, cfg)
+		must(t, d.listeners[0].ln.Close())
+		wantError(t, <-d.ended, "http.api.listen")
+		d.cancel = nil
+		gone(t, cfg)
+	})
+}
+
+func TestLocalSocket(t *testing.T) {
+	t.Run("mode", func(t *testing.T) {
+		cfg := configured(t, shortDir(t), "")
+		start(t, cfg)
+		if st, err := os.Stat(cfg.Socket); err != nil || st.Mode() != fs.ModeSocket|0o660 {
+			t.Error(st, err)
+		}
+	})
+	t.Run("what a killed daemon left is replaced", func(t *testing.T) {
+		cfg := configured(t, shortDir(t), "")
+		must(t, os.MkdirAll(filepath.Dir(cfg.Socket), 0o700))
+		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: cfg.Socket, Net: "unix"})
+		must(t, err)
+		ln.SetUnlinkOnClose(false)
+		must(t, ln.Close())
+		d := start(t, cfg)
+		if _, err := d.client.Version(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What starts stops in reverse: listeners, then requests and loops, then sources,
+// which may have tokens to save, and the store last.
+func TestStopsInReverse(t *testing.T) {
+	open := kinds["simulator"]
+	defer func() { kinds["simulator"] = open }()
+	var saved, dialled error
+	kinds["simulator"] = func(a *App, name string, s config.Source) (source, error) {
+		src, err := open(a, name, s)
+		return stub{source: src, end: func() {
+			saved = tokens{a, name}.Save(context.Background(), "owner", []byte("the last"))
+			_, dialled = net.Dial("unix", a.cfg.Socket)
+		}}, err
+	}
+	dir := shortDir(t)
+	d := start(t, configured(t, dir, simulatorSource))
+	d.stop()
+	if saved != nil || dialled == nil {
+		t.Errorf("as the source was closed: tokens saved with %v, a dial to the socket with %v", saved, dialled)
+	}
+}
+
+// A request that is cut off at the end of the grace time has ended before the
+// store is closed and before Run returns.
+func TestRequestsEndBeforeRunDoes(t *testing.T) {
+	d := start(t, configured(t, shortDir(t), simulatorSource))
+	begun, result := make(chan struct{}), error(nil)
+	d.sources["sim"] = stub{source: d.sources["sim"], bring: func(ctx context.Context) error {
+		close(begun)
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond)
+		result = d.store.PutSecret(context.Background(), "last", []byte("x"))
+		if result == nil {
+			result = errors.New("it wrote")
+		}
+		return result
+	}}
+	go func() { _, _ = d.client.ConnectVehicles(context.Background(), "sim", "") }()
+	<-begun
+	if took := d.stop(); took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("a stop with a grace of 1s took %v", took)
+	}
+	if result == nil || result.Error() != "it wrote" {
+		t.Errorf("the request ended with %v", result)
+	}
+}
+
+// A stop waits for a read, a receiver and callers that hang no longer than the
+// grace time. Nothing is lost by it: the next start reads and sends again.
+func TestDrainWithinGrace(t *testing.T) {
+	d := quiet(t)
+	d.cfg.Grace, d.cfg.Delivery.Timeout = time.Second, 10*time.Second
+	must(t, d.boot(t.Context()))
+	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
+	must(t, err)
+	added, err := d.client.AddWebhook(t.Context(), api.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
+	must(t, err)
+	d.hook = added.Webhook
+	must(t, d.receiver.Know(d.hook.ID.String(), added.SigningKey))
+	_, err = d.client.VerifyWebhook(t.Context(), "hook")
+	must(t, err)
+
+	hang := make(chan struct{})
+	asked := make(chan struct{}, 10)
+	reads, sends := cars.Vehicles[0], cars.Vehicles[1]
+	d.receiver.Rule(func(m receiver.Message) receiver.Answer {
+		if m.Vehicle == sends.ID.String() {
+			asked <- struct{}{}
+			<-hang
+		}
+		return receiver.Answer{}
+	})
+	_, err = d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{sends.ID}})
+	must(t, err)
+	<-asked // the receiver hangs
+	remove := d.upstream.Inject(reads.ID, simulator.Injection{Delay: 300 * time.Second})
+	_, err = d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{reads.ID}})
+	must(t, err)
+	caller := make(chan error, 1)
+	go func() {
+		_, err := d.client.ReadVehicle(context.Background(), reads.ID, vehicle.AllPaths)
+		caller <- err
+	}()
+	eventually(t, "a read in flight", func() bool { return d.app.scheduler.Sources()[0].InFlight > 0 })
+	began := time.Now()
+	must(t, d.halt())
+	if took := time.Since(began); took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("a stop with a grace of 1s took %v", took)
+	}
+	if err := <-caller; err == nil {
+		t.Error("the caller's read succeeded")
+	}
+	if n := len(d.receiver.Accepted()); n != 0 {
+		t.Errorf("%d accepted", n)
+	}
+
+	close(hang)
+	remove()
+	must(t, d.boot(t.Context()))
+	eventually(t, "both vehicles' payloads", func() bool {
+		got := map[string]bool{}
+		for _, m := range d.receiver.Messages() {
+			got[m.Vehicle] = got[m.Vehicle] || m.Status == 200
+		}
+		return got[reads.ID.String()] && got[sends.ID.String()]
+	})
+	must(t, d.halt())
+	if ok, err := d.account(t.Context()); !ok || err != nil {
+		t.Error("the accounts do not agree", err)
+	}
+}
+
+// What was due and what waited goes on after a restart, and the account that the
+// demo draws up finds what a receiver lost, invented or refused to count.
+func TestRestartResumesAndAccount(t *testing.T) {
+	d := quiet(t)
+	must(t, d.boot(t.Context()))
+	must(t, d.setUp(t.Context()))
+	all := func(n int) func() bool {
+		return func() bool { return len(d.receiver.Accepted()) >= n }
+	}
+	eventually(t, "first deliveries", all(3))
+	d.receiving.close()
+	eventually(t, "deliveries that wait", func() bool {
+		st, err := d.client.Status(t.Context())
+		return err == nil && st.Store.Waiting >= 3
+	})
+	before := len(d.receiver.Accepted())
+	must(t, d.halt())
+	must(t, d.receiving.open(t.Context()))
+	must(t, d.boot(t.Context()))
+	eventually(t, "what waited, and more", all(before+6))
+	must(t, d.halt())
+
+	account := func(want string) {
+		t.Helper()
+		var out lines
+		d.show = newShow(&out, true, false, d.started, d.hour)
+		balanced, err := d.account(t.Context())
+		must(t, err)
+		if balanced != (want == "") || !strings.Contains(out.String(), want) {
+			t.Errorf("balanced %t, want a complaint %q in:\n%s", balanced, want, out.String())
+		}
+	}
+	account("")
+
+	heard := d.receiver
+	d.receiver = receiver.New(demoToken)
+	account("does not have it")
+	d.receiver = heard
+	served := d.upstream
+	d.upstream = simulator.NewServer(d.fleet, simulator.ServerOptions{})
+	account("the fleet served 0")
+	d.upstream = served
+
+	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: mustKey(t, d.cfg)})
+	must(t, err)
+	w, err := db.Webhook(t.Context(), d.hook.ID)
+	must(t, err)
+	must(t, db.Close())
+	post(t, d, &w, true)
+	account("which does not count as delivered")
+	post(t, d, &w, false)
+	account("1 requests had a wrong signature")
+}
+
+// post sends the receiver what the daemon never made, with or without the right
+// signatures.
+func post(t *testing.T, d *demo, w *webhook.Webhook, signed bool) {
+	t.Helper()
+	body, err := payload.Compose(payload.Event{WebhookID: w.ID, EventName: string(w.Type), Mode: vehicle.ModeSimulated, Vehicle: d.fleet.Car(0).ID, RequestID: uuid.NewString(), Timestamp: time.Now()})
+	must(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://receiver/", bytes.NewReader(body))
+	must(t, err)
+	id, now := uuid.New(), time.Now()
+	req.Header.Set(signing.HeaderID, id.String())
+	req.Header.Set(signing.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	if signed {
+		req.Header.Set("SC-Signature", signing.Smartcar([]byte(demoToken), body))
+		req.Header.Set(signing.HeaderSignature, signing.Standard(w.Key, id, now, body))
+	}
+	d.receiver.ServeHTTP(httptest.NewRecorder(), req)
+}
+
+func mustKey(t *testing.T, cfg config.Config) webhook.Secret {
+	t.Helper()
+	key, err := cfg.SealingKey()
+	must(t, err)
+	return key
+}
