@@ -147,6 +147,9 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 
 // damaged is the error for a file that cannot be read as what a store wrote.
 func damaged(path string, why any) error {
+	if _, crash := why.(runtime.Error); crash {
+		why = "a page in it leads outside the file or to no page"
+	}
 	return fmt.Errorf("data file %s is %w: %v; restore it from a backup", path, ErrDamaged, why)
 }
 

@@ -72,7 +72,7 @@ func contents(t *testing.T, dir string) string {
 	return b.String()
 }
 
-var trace = regexp.MustCompile(`(?m)^goroutine \d+|^panic:|\.go:\d+`)
+var trace = regexp.MustCompile(`(?m)^goroutine \d+|^panic:|runtime error|\.go:\d+`)
 
 // complaint holds a message to the rule: one line that begins with the program's name,
 // at most with hints below it, each of the words in it, and no trace.
