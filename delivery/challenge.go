@@ -68,8 +68,9 @@ func (s *Settings) challenged(w *webhook.Webhook, right bool, now time.Time) []E
 // heal re-enables a webhook that was disabled as exhausted.
 func (s *Settings) heal(w *webhook.Webhook, now time.Time) []Event {
 	h := &w.Health
+	spared := h.Spared
 	comeBack(w, now)
-	h.HealedAt = now
+	h.HealedAt, h.Spared = now, spared
 	return []Event{{Name: eventHealed, Webhook: w.ID, Text: "the receiver answers again"}}
 }
 

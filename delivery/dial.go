@@ -21,6 +21,10 @@ type Guard struct {
 	private, loopback bool
 	prefixes          []netip.Prefix
 	hosts             map[string]bool // host:port, lower case
+	// resolver is nil, for the system's, and online the function of that name;
+	// tests put their own there.
+	resolver *net.Resolver
+	online   func() bool
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
@@ -51,7 +55,7 @@ const allowedEntries = `a CIDR (192.168.1.0/24), an IP, host:port, "loopback" or
 
 // NewGuard returns a guard with the entries of delivery.allow.
 func NewGuard(allow []string) (*Guard, error) {
-	g := &Guard{hosts: map[string]bool{}}
+	g := &Guard{hosts: map[string]bool{}, online: online}
 	for i, entry := range allow {
 		if err := g.allow(entry); err != nil {
 			return nil, &webhook.Invalid{Field: "delivery.allow[" + strconv.Itoa(i) + "]", Value: entry, Allowed: allowedEntries, Why: err.Error()}
@@ -183,10 +187,35 @@ func local(ip netip.Addr) bool {
 	return false
 }
 
-// dialled is where a request's connection notes the address it tried last.
+// dialled is where a request notes how far it came: the name it looks up now, the
+// address it tried last, whether it has a connection.
 type dialled struct {
-	mu      sync.Mutex
-	address string
+	mu        sync.Mutex
+	name      string
+	address   string
+	connected bool
+}
+
+func (d *dialled) lookup(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.name = name
+}
+
+func (d *dialled) connect(a string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.address, d.connected = a, true
+}
+
+// late is the error of a request whose time is over.
+func (d *dialled) late(after time.Duration) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.name != "" && !d.connected {
+		return &net.DNSError{Err: errTimeout{after: after}.Error(), Name: d.name, IsTimeout: true}
+	}
+	return errTimeout{after: after, connected: d.connected}
 }
 
 func (d *dialled) set(a string) {
@@ -206,7 +235,7 @@ type dialledKey struct{}
 // dialer returns a dial function that passes every address through the guard.
 func (g *Guard) dialer(allowPrivate bool, timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, target string) (net.Conn, error) {
-		d := net.Dialer{Timeout: timeout, ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {
+		d := net.Dialer{Timeout: timeout, Resolver: g.resolver, ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {
 			if err := g.Check(address, target, allowPrivate); err != nil {
 				return err
 			}

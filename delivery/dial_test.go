@@ -176,7 +176,7 @@ func TestClassify(t *testing.T) {
 		want webhook.Outcome
 	}{
 		{dial(syscall.ECONNREFUSED), webhook.OutcomeNoAnswer}, {dial(syscall.EHOSTUNREACH), webhook.OutcomeNoAnswer}, {io.EOF, webhook.OutcomeNoAnswer},
-		{errTimeout{15 * time.Second}, webhook.OutcomeNoAnswer}, {context.DeadlineExceeded, webhook.OutcomeNoAnswer}, {errors.New("?"), webhook.OutcomeNoAnswer},
+		{errTimeout{after: 15 * time.Second, connected: true}, webhook.OutcomeNoAnswer}, {context.DeadlineExceeded, webhook.OutcomeNoAnswer}, {errors.New("?"), webhook.OutcomeNoAnswer},
 		{dial(syscall.ENETUNREACH), webhook.OutcomeOurs}, {dial(syscall.ENETDOWN), webhook.OutcomeOurs}, {dial(syscall.EMFILE), webhook.OutcomeOurs},
 		{&net.DNSError{Err: "no such host", IsNotFound: true}, webhook.OutcomeNoAnswer},
 		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, webhook.OutcomeNoAnswer},

@@ -151,3 +151,29 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 }
+
+// The clock went back by hours: the next rung is no further away than a rung.
+func TestClockWentBackAtARung(t *testing.T) {
+	s, _ := DefaultSettings().complete()
+	w := webhook.Webhook{ID: uuid.UUID{1}, Status: webhook.Active}
+	for rung, wait := range s.Ladder[:5] {
+		w.Health = webhook.Health{FailingSince: epoch.Add(5 * time.Hour), NextTrial: epoch.Add(5 * time.Hour), Rung: rung}
+		if !s.repair(&w, epoch) || w.Health.NextTrial.Sub(epoch) > wait+wait/5 {
+			t.Errorf("rung %d is %s away", rung, w.Health.NextTrial.Sub(epoch))
+		}
+	}
+	// What the receiver asked for stands, as far as it can have asked.
+	w.Health = webhook.Health{FailingSince: epoch, NextTrial: epoch.Add(2 * time.Hour), NotBefore: epoch.Add(2 * time.Hour)}
+	if s.repair(&w, epoch) {
+		t.Error("a wait that the receiver asked for was cut")
+	}
+	// So with a delivery's own rung, read at the start.
+	d := webhook.Delivery{RoundAttempts: 1, NextAttempt: epoch.Add(5 * time.Hour), LastOutcome: webhook.OutcomeRefused}
+	if got := s.ownRung(w.ID, &d, epoch).Sub(epoch); got > 12*time.Second {
+		t.Errorf("its own first rung is %s away", got)
+	}
+	d.LastOutcome = webhook.OutcomeThrottled
+	if got := s.ownRung(w.ID, &d, epoch).Sub(epoch); got != 5*time.Hour {
+		t.Errorf("asked for 5h, its own rung is %s away", got)
+	}
+}

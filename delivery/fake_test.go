@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,7 +15,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"plugbeat/webhook"
-	"plugbeat/webhook/signing"
 )
 
 // memory is a Store in memory that keeps the contract of the real one: ids grow,
@@ -34,6 +29,8 @@ type memory struct {
 	full     bool
 	broken   error
 	settles  int
+	lost     uuid.UUID // its payload is gone
+	reading  func()    // called before a payload is read
 }
 
 func newMemory() *memory {
@@ -148,6 +145,12 @@ func (m *memory) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, 
 }
 
 func (m *memory) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) {
+	if before := locked(&m.mu, func() func() { return m.reading }); before != nil {
+		before()
+	}
+	if locked(&m.mu, func() bool { return m.lost == id }) {
+		return nil, fmt.Errorf("delivery %s: %w", id, webhook.ErrNotFound)
+	}
 	return []byte(`{"n":"` + id.String() + `"}`), ctx.Err()
 }
 
@@ -228,87 +231,6 @@ func (m *memory) hook(id uuid.UUID) webhook.Webhook {
 	return clone(m.hooks[id])
 }
 
-// receiver is a network that answers itself. It counts and checks.
-type receiver struct {
-	t  testing.TB
-	mu sync.Mutex
-	// answer is asked for each payload; challenges are answered rightly while well.
-	answer     func(ctx context.Context, id string, n int) (int, error)
-	well       bool
-	challenges int
-	seen       map[string]int
-	order      []string
-	at         []time.Time
-	flying     int
-	most       int
-}
-
-var testToken = webhook.Secret("a management token")
-
-func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, _ := io.ReadAll(req.Body)
-	if got := map[string][]string(req.Header)[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
-		r.t.Errorf("SC-Signature %q", got)
-	}
-	reply := func(status int, body string, h http.Header) *http.Response {
-		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: req}
-	}
-	if c, ok := bytes.CutPrefix(body, []byte("challenge ")); ok {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.challenges++
-		if !r.well {
-			return nil, io.EOF
-		}
-		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
-		return reply(200, string(b), nil), nil
-	}
-	id := map[string][]string(req.Header)[signing.HeaderID][0]
-	r.mu.Lock()
-	r.seen[id]++
-	n := len(r.order)
-	r.order = append(r.order, id)
-	r.at = append(r.at, time.Now())
-	r.flying++
-	r.most = max(r.most, r.flying)
-	answer := r.answer
-	r.mu.Unlock()
-	status, err := answer(req.Context(), id, n)
-	r.mu.Lock()
-	r.flying--
-	r.mu.Unlock()
-	if err == nil && req.Context().Err() != nil {
-		err = req.Context().Err()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply(status, "ok", nil), nil
-}
-
-func (r *receiver) set(answer func(ctx context.Context, id string, n int) (int, error)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = answer
-}
-
-func locked[T any](mu *sync.Mutex, get func() T) T {
-	mu.Lock()
-	defer mu.Unlock()
-	return get()
-}
-
-func (r *receiver) sent() int           { return locked(&r.mu, func() int { return len(r.order) }) }
-func (r *receiver) asked() int          { return locked(&r.mu, func() int { return r.challenges }) }
-func (r *receiver) peak() int           { return locked(&r.mu, func() int { return r.most }) }
-func (r *receiver) times(id string) int { return locked(&r.mu, func() int { return r.seen[id] }) }
-func (r *receiver) ids() []string {
-	return locked(&r.mu, func() []string { return slices.Clone(r.order) })
-}
-func (r *receiver) since(n int) time.Duration {
-	return locked(&r.mu, func() time.Duration { return r.at[len(r.at)-1].Sub(r.at[n]) })
-}
-
 func (m *memory) get(id uuid.UUID) webhook.Delivery {
 	return locked(&m.mu, func() webhook.Delivery { return m.ds[id] })
 }
@@ -331,12 +253,6 @@ func (l *safeLog) Write(p []byte) (int, error) {
 }
 
 func (l *safeLog) String() string { return locked(&l.mu, l.b.String) }
-
-func (r *receiver) be(well bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.well = well
-}
 
 // rest sleeps, and then until nothing moves any more.
 func rest(d time.Duration) {
@@ -382,6 +298,7 @@ func (r *rig) start(t testing.TB, s Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.guard.online = func() bool { return true } // whatever this machine has
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()

@@ -56,8 +56,10 @@ const (
 type exchange struct {
 	webhook.Attempt
 	kind kind
-	// ladder is the FailingSince of the ladder a trial belongs to.
-	ladder time.Time
+	// ladder is the FailingSince of the ladder a trial belongs to, callback where
+	// it was sent.
+	ladder   time.Time
+	callback string
 }
 
 // booking carries one call of book.
@@ -85,9 +87,17 @@ func (s *Settings) book(w *webhook.Webhook, d *webhook.Delivery, tried []*webhoo
 		d.Round, d.RoundAttempts = h.Round, 0
 	}
 	d.Attempts++
-	d.RoundAttempts++
 	d.NextAttempt = time.Time{}
 	d.LastOutcome, d.LastAnswer = x.Outcome, answerText(x.Attempt)
+	if x.callback != w.CallbackURI {
+		// The callback was changed meanwhile: what its old receiver says bears on
+		// this delivery alone, and takes none of its attempts at the new one.
+		if x.Outcome == webhook.OutcomeDelivered {
+			return b.events, b.deliver()
+		}
+		return nil, nil
+	}
+	d.RoundAttempts++
 	h.LastAttempt, h.Challenges = now, 0
 	b.prune()
 	var err error
@@ -159,12 +169,19 @@ func (b *booking) spentText() string {
 
 const blamedText = "the receiver refuses this payload while it takes others"
 
-func (b *booking) succeed() error {
-	h := &b.w.Health
+func (b *booking) deliver() error {
 	if err := b.d.Apply(webhook.Delivered, b.now, ""); err != nil {
 		return err
 	}
 	b.event(Event{Name: eventDelivered, Delivery: b.d.ID, Vehicle: b.d.Vehicle})
+	return nil
+}
+
+func (b *booking) succeed() error {
+	h := &b.w.Health
+	if err := b.deliver(); err != nil {
+		return err
+	}
 	h.LastSuccess, h.LastAnswer, h.Spared = b.now, "", 0
 	h.Tried = without(h.Tried, b.d.ID)
 	switch {
@@ -256,7 +273,7 @@ func (b *booking) fail() error {
 		h.TrialLast = b.x.Outcome
 		if h.Trial == 1 {
 			h.Rung++
-			h.Forwarded = false
+			h.Forwarded = h.Forwarded && h.Rung >= b.s.retries()
 		}
 		h.NextTrial = time.Time{}
 		if h.Rung < b.s.retries() {
@@ -306,9 +323,11 @@ func (b *booking) mark(t webhook.Tried) {
 
 // endTrial closes a trial in which nothing succeeded. The last rung's ends the
 // ladder: the webhook is disabled, unless all the ladder shows is one payload
-// that the receiver blames and the ladder before it did not end the same way.
+// that the receiver blames, or does not take although it has just answered a
+// challenge, and the ladder before it did not end the same way.
 func (b *booking) endTrial() error {
 	h := &b.w.Health
+	answered := h.Forwarded && (h.TrialLast == webhook.OutcomeRefused || h.TrialLast == webhook.OutcomeRedirect || h.TrialLast == webhook.OutcomeNoAnswer)
 	h.Trial, h.TrialLast = 0, ""
 	for i := range h.Tried {
 		h.Tried[i].InTrial = false
@@ -317,13 +336,17 @@ func (b *booking) endTrial() error {
 		b.event(Event{Name: eventRung, Text: h.LastAnswer, Rung: h.Rung, Next: h.NextTrial})
 		return nil
 	}
-	if len(h.Tried) == 1 && h.Tried[0].Blamed && h.Spared == 0 {
+	if len(h.Tried) == 1 && (h.Tried[0].Blamed || answered) && h.Spared == 0 {
 		d := b.tried[h.Tried[0].Delivery]
 		if h.Tried[0].Delivery == b.d.ID {
 			d = b.d
 		}
 		if d != nil && (d == b.d || b.q.doom(d.ID)) {
-			if err := b.die(d, "the receiver refused this payload through the whole ladder, and nothing else was tried"); err != nil {
+			why := "the receiver refused this payload through the whole ladder, and nothing else was tried"
+			if answered {
+				why = "the receiver took this payload at no rung although it answers challenges, and nothing else was tried"
+			}
+			if err := b.die(d, why); err != nil {
 				return err
 			}
 			clearLadder(h)

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ func status(code int) func(*webhook.Delivery, time.Time) answer {
 
 func between(t *testing.T, what string, n, least, most int) {
 	t.Helper()
+	t.Logf("%s: %d", what, n)
 	if n < least || n > most {
 		t.Errorf("%s: %d, want %d to %d", what, n, least, most)
 	}
@@ -88,9 +91,17 @@ func TestReceiverDiesUnderLoad(t *testing.T) {
 }
 
 func TestAnswers500(t *testing.T) {
-	for _, code := range []int{500, 404, 401, 302, 418} {
+	for i, code := range []int{500, 500, 404, 401, 302, 418} {
 		m := newSim(t, status(code))
-		m.fleet(20, 12*time.Hour)
+		if i == 0 { // all at once, each hour
+			for h := range 12 {
+				for v := range 20 {
+					m.produce(time.Duration(h)*time.Hour, v)
+				}
+			}
+		} else {
+			m.fleet(20, 12*time.Hour)
+		}
 		m.run(12 * time.Hour)
 		between(t, "attempts", len(m.sent), 13, 24)
 		if m.w.Reason != webhook.Exhausted || m.count(webhook.Waiting) != 240 {
@@ -141,158 +152,11 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// One payload is answered 500 for ever; the other cars are fine.
-func TestPoisonAmongFine(t *testing.T) {
-	var poison uuid.UUID
-	late := map[uuid.UUID]time.Duration{}
-	m := newSim(t, func(d *webhook.Delivery, now time.Time) answer {
-		if d.ID == poison {
-			return answer{status: 500, after: 20 * time.Millisecond}
-		}
-		return answer{status: 200, after: 20 * time.Millisecond}
-	})
-	m.fleet(20, 14*time.Hour)
-	poison = m.arrivals[3].it.Delivery
-	due := map[uuid.UUID]time.Time{}
-	for _, a := range m.arrivals {
-		due[a.it.Delivery] = a.at
-	}
-	m.run(14 * time.Hour)
-	n := 0
-	for _, s := range m.sent {
-		if s.it.Delivery == poison {
-			n++
-		}
-		if s.it.Vehicle != m.all[poison].Vehicle {
-			late[s.it.Delivery] = max(late[s.it.Delivery], s.at.Sub(due[s.it.Delivery]))
-		}
-	}
-	for id, d := range late {
-		if d > time.Second {
-			t.Errorf("delivery %s of another car waited %s", id, d)
-		}
-	}
-	if n != 7 {
-		t.Errorf("%d attempts of the poison, want 7", n)
-	}
-	p := m.all[poison]
-	if p.State != webhook.Dead || !strings.Contains(p.FinalText, "6th retry") {
-		t.Errorf("poison: %s %q", p.State, p.FinalText)
-	}
-	if m.count(webhook.Waiting) != 0 || m.count(webhook.Dead) != 1 || m.w.Status != webhook.Active {
-		t.Error(m)
-	}
-}
-
-func TestBlamedAmongFine(t *testing.T) {
-	var poison uuid.UUID
-	m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {
-		if d.ID == poison {
-			return answer{status: 413, after: 5 * time.Millisecond}
-		}
-		return answer{status: 200, after: 20 * time.Millisecond}
-	})
-	poison = m.produce(0, 0)
-	m.produce(3*time.Second, 1)
-	m.produce(time.Minute, 0)
-	m.run(2 * time.Minute)
-	if m.all[poison].State != webhook.Dead || m.count(webhook.Delivered) != 2 || m.all[poison].Attempts != 1 {
-		t.Error(m, m.all[poison].Attempts)
-	}
-}
-
-func TestOneCarBlamedOnce(t *testing.T) {
-	m := newSim(t, status(413))
-	id := m.produce(0, 0)
-	m.run(13 * time.Hour)
-	if m.all[id].State != webhook.Dead || m.w.Status != webhook.Active || m.w.Health.Spared != 1 || m.all[id].Attempts != 7 {
-		t.Error(m)
-	}
-	// A second in a row disables.
-	again := m.produce(13*time.Hour, 0)
-	m.run(26 * time.Hour)
-	if m.all[again].State != webhook.Waiting || m.w.Reason != webhook.Exhausted {
-		t.Error(m)
-	}
-	// A success between them does not let it come so far.
-	m = newSim(t, func(d *webhook.Delivery, now time.Time) answer {
-		if now.Sub(epoch) > 13*time.Hour && now.Sub(epoch) < 14*time.Hour {
-			return answer{status: 200}
-		}
-		return answer{status: 413}
-	})
-	m.produce(0, 0)
-	m.produce(13*time.Hour+time.Minute, 0)
-	m.produce(15*time.Hour, 0)
-	m.run(40 * time.Hour)
-	if m.w.Status != webhook.Active || m.count(webhook.Dead) != 2 || m.count(webhook.Delivered) != 1 {
-		t.Error(m)
-	}
-}
-
-// One car, one payload answered 500 for ever: the last rung tries its next.
-func TestOneCarPoison(t *testing.T) {
-	for _, ans := range []answer{{status: 500}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
-		var poison uuid.UUID
-		m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {
-			if d.ID == poison {
-				return ans
-			}
-			return answer{status: 200}
-		})
-		poison = m.produce(0, 0)
-		for h := 1; h < 14; h++ {
-			m.produce(time.Duration(h)*time.Hour, 0)
-		}
-		m.run(14 * time.Hour)
-		if m.all[poison].State != webhook.Dead || m.w.Status != webhook.Active || m.count(webhook.Delivered) != 13 || len(m.named(eventDisabled)) != 0 {
-			t.Error(ans, m)
-		}
-	}
-}
-
-// One car whose payload is blamed: its next is tried at the next rung.
-func TestOneCarBlamedNext(t *testing.T) {
-	var poison uuid.UUID
-	m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {
-		if d.ID == poison {
-			return answer{status: 422}
-		}
-		return answer{status: 200}
-	})
-	poison = m.produce(0, 0)
-	next := m.produce(time.Second, 0)
-	m.run(13 * time.Second)
-	if m.all[poison].State != webhook.Dead || m.all[next].State != webhook.Delivered {
-		t.Error(m)
-	}
-}
-
 func TestGone(t *testing.T) {
 	m := newSim(t, status(410))
 	m.fleet(3, 3*time.Hour)
 	m.run(3 * time.Hour)
 	if m.w.Status != webhook.Disabled || m.w.Reason != webhook.Gone || len(m.sent) != 1 || len(m.challenges) != 0 {
-		t.Error(m)
-	}
-}
-
-func TestPoisonFleet(t *testing.T) {
-	// Five cars of twenty are refused with 500 for ever: the fifteen others are
-	// found and the webhook lives.
-	m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {
-		if d.Vehicle[15] < 5 {
-			return answer{status: 500, after: 10 * time.Millisecond}
-		}
-		return answer{status: 200, after: 10 * time.Millisecond}
-	})
-	for h := range 24 {
-		for v := range 20 {
-			m.produce(time.Duration(h)*time.Hour, v)
-		}
-	}
-	m.run(25 * time.Hour)
-	if len(m.named(eventDisabled)) != 0 || m.count(webhook.Delivered) != 15*24 {
 		t.Error(m)
 	}
 }
@@ -331,6 +195,42 @@ func TestHealing(t *testing.T) {
 	healed := m.named(eventHealed)
 	if len(healed) != 1 || healed[0].at.Sub(epoch) > up+time.Hour || m.count(webhook.Delivered) != 480 || m.w.Health.Round != 1 {
 		t.Error(m, healed)
+	}
+}
+
+// The exact times of a dead receiver, without jitter: attempts by the ladder,
+// challenges 15, 30 and 60 minutes after the last attempt and then hourly, while
+// the next rung is more than 15 minutes away, and while exhausted.
+func TestTimes(t *testing.T) {
+	m := newSim(t, refuse)
+	m.s.Jitter = 0
+	m.produce(0, 0)
+	m.run(16 * time.Hour)
+	const last = 39060 * time.Second
+	var attempts, challenges []time.Duration
+	for _, s := range m.sent {
+		attempts = append(attempts, s.at.Sub(epoch))
+	}
+	for _, c := range m.challenges {
+		challenges = append(challenges, c.Sub(epoch))
+	}
+	var wantAttempts, want []time.Duration
+	for _, s := range []int{0, 10, 60, 310, 1560, 7810, 39060} {
+		wantAttempts = append(wantAttempts, time.Duration(s)*time.Second)
+	}
+	after := func(from time.Duration, minutes ...int) {
+		for _, n := range minutes {
+			want = append(want, from+time.Duration(n)*time.Minute)
+		}
+	}
+	after(1560*time.Second, 15, 30, 60)
+	after(7810*time.Second, 15, 30, 60, 120, 180, 240, 300, 360, 420, 480)
+	after(last, 15, 30, 60, 120, 180, 240, 300)
+	if !slices.Equal(attempts, wantAttempts) || !slices.Equal(challenges, want) {
+		t.Errorf("attempts at %v, want %v\nchallenges at %v, want %v", attempts, wantAttempts, challenges, want)
+	}
+	if d := m.named(eventDisabled); len(d) != 1 || d[0].at.Sub(epoch) != last {
+		t.Errorf("disabled: %+v", d)
 	}
 }
 
@@ -384,6 +284,33 @@ func TestWait(t *testing.T) {
 	}
 	if got := s.wait(uuid.UUID{1}, 0, time.Hour); got != time.Hour {
 		t.Errorf("asked for 1h, waits %s", got)
+	}
+}
+
+func TestPresets(t *testing.T) {
+	for name, want := range map[string]struct {
+		first  time.Duration
+		factor time.Duration
+		all    time.Duration
+	}{"default": {10 * time.Second, 5, 10*time.Hour + 51*time.Minute}, "": {10 * time.Second, 5, 10*time.Hour + 51*time.Minute}, "smartcar": {25 * time.Second, 2, 26*time.Minute + 15*time.Second}} {
+		l, err := Preset(name)
+		if err != nil || len(l) != 6 || l[0] != want.first {
+			t.Fatalf("%q: %v %v", name, l, err)
+		}
+		all := l[0]
+		for i := 1; i < len(l); i++ {
+			all += l[i]
+			if l[i] != want.factor*l[i-1] {
+				t.Errorf("%q: %v", name, l)
+			}
+		}
+		if all != want.all {
+			t.Errorf("%q: %s in all", name, all)
+		}
+	}
+	var bad *webhook.Invalid
+	if _, err := Preset("fast"); !errors.As(err, &bad) {
+		t.Error(err)
 	}
 }
 

@@ -12,8 +12,12 @@ import (
 	"plugbeat/webhook"
 )
 
-// lanePage is how many rows a lane reads at once.
-const lanePage = 1000
+// lanePage is how many rows a lane reads at once, clockBack how far the wall
+// clock goes back before that is taken for more than a correction.
+const (
+	lanePage  = 1000
+	clockBack = time.Minute
+)
 
 // lane sends what waits at one webhook. One goroutine decides what leaves; each
 // request runs in a goroutine of its own, which also books its outcome.
@@ -146,6 +150,9 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if now.Round(0).Before(l.turned.Round(0).Add(-clockBack)) {
+		l.q.wake(true) // each rung is read and repaired when its delivery is next
+	}
 	l.turned = now
 	if l.err != nil {
 		return 0, l.err
@@ -175,9 +182,10 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 			}
 			l.pace = now.Add(time.Second / time.Duration(l.d.s.RecoverRate))
 		}
+		known := k != normal || l.q.rested(it.Vehicle)
 		l.q.start(it, k)
 		w := l.w
-		l.work.Go(func() { l.attempt(work, w, it, k) })
+		l.work.Go(func() { l.attempt(work, w, it, k, known) })
 	}
 	w := l.w
 	if due := w.Health.NextChallenge; !due.IsZero() && !due.After(now) && !l.challenging {
@@ -257,194 +265,6 @@ func (l *lane) adoptLocked(w webhook.Webhook) {
 	}
 }
 
-// attempt sends one delivery and books what came of it.
-func (l *lane) attempt(work context.Context, w webhook.Webhook, it webhook.LaneItem, k kind) {
-	d, err := l.d.store.Delivery(work, it.Delivery)
-	var body []byte
-	if err == nil && !d.State.Final() {
-		if now := time.Now(); k == normal && d.Round == w.Health.Round && d.NextAttempt.After(now) {
-			// Its own rung, known to the store only since the start.
-			until := d.NextAttempt
-			if latest := l.d.s.latest(now); until.After(latest) {
-				until = latest
-			}
-			l.landed(it, func() { l.q.rest(it, until) })
-			return
-		}
-		body, err = l.d.store.Payload(work, it.Delivery)
-	}
-	switch {
-	case work.Err() != nil:
-		l.landed(it, nil)
-		return
-	case errors.Is(err, webhook.ErrNotFound) || err == nil && d.State.Final():
-		l.landed(it, func() { l.q.remove(it) })
-		return
-	case err != nil:
-		l.fatal(err)
-		l.landed(it, nil)
-		return
-	}
-	a := l.send.send(work, &w, d.MessageID, body)
-	switch a.Outcome {
-	case webhook.OutcomeInterrupted:
-		l.landed(it, nil)
-		return
-	case webhook.OutcomeOurs:
-		l.ownFault(answerText(a))
-		l.landed(it, nil)
-		return
-	}
-	l.settle(work, it, exchange{Attempt: a, kind: k, ladder: w.Health.FailingSince})
-}
-
-// settle commits an outcome, waiting for space on a full disk.
-func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
-	var events []Event
-	var held []uuid.UUID
-	var out webhook.Webhook
-	var changed []webhook.Delivery
-	release := func() {
-		for _, id := range held {
-			delete(l.q.doomed, id)
-		}
-		held = nil
-	}
-	err := l.commit(work, func(ctx context.Context) (err error) {
-		now := stamp()
-		out, changed, err = l.d.store.Settle(ctx, l.id, it.Delivery, x.Attempt, func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			release()
-			for _, t := range tried {
-				if _, doomed := l.q.doomed[t.ID]; !doomed {
-					held = append(held, t.ID)
-				}
-			}
-			e, err := l.d.s.book(w, d, tried, x, l.q, now)
-			events = e
-			return err
-		})
-		return err
-	})
-	l.landed(it, func() {
-		release()
-		switch {
-		case err == nil:
-			l.faults, l.paused = 0, ""
-			l.adoptLocked(out)
-			for _, d := range changed {
-				settled(l.q, d)
-			}
-		case errors.Is(err, webhook.ErrNotFound), errors.Is(err, webhook.ErrConflict):
-			l.q.remove(it) // cancelled or expired while it was in flight
-		}
-	})
-	switch {
-	case err == nil:
-		x.N = changed[0].Attempts
-		l.reportAttempt(it, x)
-		l.report(events)
-	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, webhook.ErrConflict), work.Err() != nil:
-	default:
-		l.fatal(err)
-	}
-}
-
-// commit runs a write until it succeeds or fails for another reason than a full
-// disk, which the store logs; meanwhile nothing leaves the lane. It goes on through a shutdown until
-// requests are cut off, for what it commits has happened.
-func (l *lane) commit(work context.Context, write func(context.Context) error) error {
-	ctx := context.WithoutCancel(work)
-	err := write(ctx)
-	if !errors.Is(err, webhook.ErrNoSpace) {
-		return err
-	}
-	l.mu.Lock()
-	l.stalled++
-	l.paused = err.Error()
-	l.mu.Unlock()
-	for wait := l.d.s.OwnFaultWait; errors.Is(err, webhook.ErrNoSpace); wait = min(2*wait, l.d.s.OwnFaultMax) {
-		timer := time.NewTimer(wait)
-		select {
-		case <-work.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-		err = write(ctx)
-	}
-	l.mu.Lock()
-	l.stalled--
-	l.paused = ""
-	l.mu.Unlock()
-	return err
-}
-
-// landed ends an attempt in the queue.
-func (l *lane) landed(it webhook.LaneItem, then func()) {
-	l.mu.Lock()
-	l.q.land(it)
-	if then != nil {
-		then()
-	}
-	l.mu.Unlock()
-	l.nudge()
-}
-
-// ownFault holds the lane for a while: what failed says nothing of the receiver.
-func (l *lane) ownFault(text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if l.hold.After(now) {
-		return // several were in flight: one fault
-	}
-	wait := min(l.d.s.OwnFaultWait<<min(l.faults, 20), l.d.s.OwnFaultMax)
-	l.faults++
-	l.hold, l.paused = now.Add(wait), text
-	l.d.log.Warn().Str("event", "attempt").Stringer("webhook", l.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
-		Dur("wait", wait).Msg("a fault of our own; no rung is spent")
-}
-
-// challenge sends the challenge that is due and books the answer.
-func (l *lane) challenge(work context.Context, w webhook.Webhook) {
-	done := func() {
-		l.mu.Lock()
-		l.challenging = false
-		l.mu.Unlock()
-		l.nudge()
-	}
-	defer done()
-	c := l.d.challenge(work, l.send, &w)
-	switch c.outcome {
-	case webhook.OutcomeInterrupted:
-		return
-	case webhook.OutcomeOurs:
-		l.ownFault(c.Text)
-		return
-	}
-	var events []Event
-	var out webhook.Webhook
-	err := l.commit(work, func(ctx context.Context) (err error) {
-		now := stamp()
-		out, err = l.d.store.UpdateWebhook(ctx, l.id, func(x *webhook.Webhook) error {
-			// An answer of another receiver, or of before another round, heals nothing.
-			events = l.d.s.challenged(x, c.err == nil && x.CallbackURI == w.CallbackURI && x.Health.Round == w.Health.Round, now)
-			return nil
-		})
-		return err
-	})
-	switch {
-	case err == nil:
-		l.adopt(out)
-		l.report(events)
-	case errors.Is(err, webhook.ErrNotFound), work.Err() != nil:
-	default:
-		l.fatal(err)
-	}
-}
-
 // fatal ends Run: the store cannot be worked with.
 func (l *lane) fatal(err error) {
 	l.mu.Lock()
@@ -463,7 +283,10 @@ func (l *lane) status(now time.Time) LaneStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &l.w.Health
-	s := LaneStatus{Webhook: l.id, InFlight: len(l.q.flying), Waiting: uint64(max(l.q.waiting, 0)), NextChallenge: h.NextChallenge, Paused: l.paused} //nolint:gosec // not negative
+	s := LaneStatus{Webhook: l.id, InFlight: len(l.q.flying), Waiting: uint64(max(l.q.waiting, 0)), NextChallenge: h.NextChallenge} //nolint:gosec // not negative
+	if l.hold.After(now) || l.stalled > 0 || l.faults > 0 && len(l.q.flying) > 0 {
+		s.Paused = l.paused
+	}
 	if id, ok := l.q.first(); ok {
 		sec, nsec := id.Time().UnixTime()
 		s.Oldest = time.Unix(sec, nsec).UTC()

@@ -171,6 +171,9 @@ func (q *queue) rest(it webhook.LaneItem, until time.Time) {
 	}
 }
 
+// rested reports whether the vehicle's head has a rung of its own that is known.
+func (q *queue) rested(vehicle uuid.UUID) bool { return !q.cars[vehicle].until.IsZero() }
+
 // wake makes every resting vehicle ready; forget also drops its rung.
 func (q *queue) wake(forget bool) {
 	for len(q.resting.cars) > 0 {

@@ -65,11 +65,14 @@ func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
 }
 
 func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
+	// Connecting outlives the request it began for, whose own time ends first.
+	connect := s.Timeout + time.Second
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  nil, // never from the environment
-		DialContext:            guard.dialer(allowPrivate, s.Timeout),
+		DialContext:            guard.dialer(allowPrivate, connect),
+		TLSHandshakeTimeout:    connect,
 		Protocols:              &http1,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    s.InFlight,
@@ -99,12 +102,15 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
 	status, err := x.exchange(ctx, w, message, start, body, &a)
 	a.Duration = time.Since(start)
-	if err != nil && context.Cause(ctx) != nil {
-		a.Outcome, a.Error = webhook.OutcomeInterrupted, errInterrupted.Error()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
+		if errors.Is(cause, errInterrupted) {
+			a.Error = errInterrupted.Error()
+		}
 		return a
 	}
 	v := Classify(status, err, len(body))
-	if v.Outcome == webhook.OutcomeNoAnswer && !loopbackTarget(w.CallbackURI) && !online() {
+	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
 	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
@@ -138,11 +144,15 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(errTimeout{x.s.Timeout}) })
-	defer deadline.Stop()
 	address := &dialled{}
+	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(address.late(x.s.Timeout)) })
+	defer deadline.Stop()
 	ctx = context.WithValue(ctx, dialledKey{}, address)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { address.set(c.Conn.RemoteAddr().String()) }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(i httptrace.DNSStartInfo) { address.lookup(i.Host) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { address.lookup("") },
+		GotConn:  func(c httptrace.GotConnInfo) { address.connect(c.Conn.RemoteAddr().String()) },
+	})
 	rt := x.roundTripper(w)
 	var resp *http.Response
 	for again := 0; ; again++ {
@@ -210,6 +220,9 @@ func keepHeaders(h http.Header) map[string][]string {
 			if left -= len(name) + len(v); left < 0 {
 				return
 			}
+			if name == "Location" {
+				v = webhook.Redact(v)
+			}
 			kept[name] = append(kept[name], strings.ToValidUTF8(v, "?"))
 		}
 	}
@@ -222,7 +235,12 @@ func keepHeaders(h http.Header) map[string][]string {
 	return kept
 }
 
-func loopbackTarget(callback string) bool {
+// onLoopback reports whether a request went to this machine: by the address it
+// dialled, or by its callback where it dialled none.
+func onLoopback(address, callback string) bool {
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		return ap.Addr().Unmap().IsLoopback()
+	}
 	u, err := url.Parse(callback)
 	if err != nil {
 		return false

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,9 +107,6 @@ func checkName(name string) error {
 // checkCallback refuses a callback that cannot be reached: no such URI, or an
 // address that the guard refuses. A name is checked when it is dialled.
 func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
-	if len(uri) > 2048 {
-		return &webhook.Invalid{Field: "callback_uri", Value: uri[:40] + "...", Allowed: "at most 2048 characters"}
-	}
 	if err := webhook.CheckCallback(uri); err != nil {
 		return err
 	}
@@ -152,6 +150,9 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	}
 	if len(w.Key) < 24 || len(w.Key) > 64 {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
+	}
+	if bytes.Equal(w.Key, d.token) {
+		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
 	for _, err := range []error{checkName(w.Name), checkSigning(w.Signing), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
 		if err != nil {

@@ -29,6 +29,7 @@ func TestAddRefuses(t *testing.T) {
 			{"type", func(w *webhook.Webhook) { w.Type = "schedule" }},
 			{"signing", func(w *webhook.Webhook) { w.Signing = "none" }},
 			{"signing_key", func(w *webhook.Webhook) { w.Key = webhook.Secret("short") }},
+			{"signing_key", func(w *webhook.Webhook) { w.Key = testToken }},
 			{"callback_uri", func(w *webhook.Webhook) { w.CallbackURI = "" }},
 			{"callback_uri", func(w *webhook.Webhook) { w.CallbackURI = "/hook" }},
 			{"callback_uri", func(w *webhook.Webhook) { w.CallbackURI = "ftp://example.com/" }},

@@ -197,15 +197,9 @@ func (s *Settings) wait(id uuid.UUID, rung int, asked time.Duration) time.Durati
 	return max(base, min(asked, s.longest()))
 }
 
-// latest is the furthest a stored time of a ladder can lie ahead. What is
-// further was written under another clock or another ladder.
-func (s *Settings) latest(now time.Time) time.Time {
-	return now.Add(s.longest() + min(time.Duration(float64(s.longest())*s.Jitter), s.JitterMax))
-}
-
-// repair pulls stored times that lie further ahead than any ladder can have
-// meant back to that: the clock went back since they were written, or the
-// settings changed. It reports whether it changed anything.
+// repair pulls stored times that lie further ahead than their rung can have meant
+// back to that: the clock went back since they were written, or the settings
+// changed. It reports whether it changed anything.
 func (s *Settings) repair(w *webhook.Webhook, now time.Time) bool {
 	h := &w.Health
 	changed := false
@@ -214,12 +208,25 @@ func (s *Settings) repair(w *webhook.Webhook, now time.Time) bool {
 			*t, changed = latest, true
 		}
 	}
-	pull(&h.NextTrial, s.latest(now))
 	pull(&h.NotBefore, now.Add(s.longest()))
+	pull(&h.NextTrial, later(now.Add(s.wait(w.ID, h.Rung, 0)), h.NotBefore))
 	pull(&h.FailingSince, now)
 	pull(&h.NextChallenge, now.Add(max(s.ChallengeMax, s.ChallengeEvery, s.longest())))
 	if changed {
 		h.Seq++
 	}
 	return changed
+}
+
+// ownRung is when the webhook's delivery may leave by its own rung, repaired in
+// the same way.
+func (s *Settings) ownRung(id uuid.UUID, d *webhook.Delivery, now time.Time) time.Time {
+	wait := s.wait(id, d.RoundAttempts-1, 0)
+	if d.LastOutcome == webhook.OutcomeThrottled {
+		wait = max(wait, s.longest())
+	}
+	if latest := now.Add(wait); d.NextAttempt.After(latest) {
+		return latest
+	}
+	return d.NextAttempt
 }

@@ -75,7 +75,10 @@ func Classify(status int, err error, bytes int) Verdict {
 }
 
 // errTimeout ends a request whose headers did not come in time.
-type errTimeout struct{ after time.Duration }
+type errTimeout struct {
+	after     time.Duration
+	connected bool
+}
 
 func (e errTimeout) Error() string   { return "no answer within " + span(e.after) }
 func (errTimeout) Timeout() bool     { return true }
@@ -92,6 +95,7 @@ func classifyError(err error) Verdict {
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
 	var network net.Error
+	var late errTimeout
 	is := func(errs ...error) bool {
 		for _, e := range errs {
 			if errors.Is(err, e) {
@@ -129,6 +133,8 @@ func classifyError(err error) Verdict {
 		v.Cause = "the receiver does not speak TLS; is the callback URI http instead of https?"
 	case errors.As(err, &alert):
 		v.Cause = "the receiver refused TLS"
+	case errors.As(err, &late) && !late.connected:
+		v.Cause = "no connection came about; is the receiver down, or a firewall before it?"
 	case errors.As(err, &network) && network.Timeout():
 		v.Cause = "the receiver takes too long; answer first, work afterwards"
 	}

@@ -79,6 +79,7 @@ func wireSender(t *testing.T, s Settings) *sender {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.online = func() bool { return true } // whatever this machine has
 	x := &sender{s: &done, guard: g, token: testToken}
 	t.Cleanup(x.close)
 	return x
@@ -177,6 +178,9 @@ func TestAnswersOnTheWire(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
 		}, webhook.OutcomeRefused, time.Second, 0},
 		"too large": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeBlamed, time.Second, 0},
+		"an error that asks for a wait": {func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 500 Oops\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n")
+		}, webhook.OutcomeRefused, time.Second, 0},
 		"throttled": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
 		}, webhook.OutcomeThrottled, time.Second, 0},
@@ -193,6 +197,9 @@ func TestAnswersOnTheWire(t *testing.T) {
 			}
 			if name == "throttled" && (a.RetryAfter != 2*time.Hour || a.Header["Set-Cookie"] != nil) {
 				t.Errorf("%+v", a)
+			}
+			if name != "throttled" && a.RetryAfter != 0 {
+				t.Errorf("Retry-After is honoured: %+v", a)
 			}
 			if name == "redirect" && !strings.Contains(answerText(a), "302 to http://127.0.0.1:1/: redirects are never followed") {
 				t.Error(answerText(a))
@@ -258,6 +265,9 @@ func TestNoProxyAndNoListenerOfOurs(t *testing.T) {
 	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDelivered {
 		t.Error(answerText(a))
 	}
+	if newTransport(x.s, x.guard, true).Proxy != nil { // the environment's is never used for loopback
+		t.Error("a proxy is used")
+	}
 	// Without the consent the same connection is not used again.
 	w.AllowPrivate = false
 	a := x.send(t.Context(), w, uuid.New(), nil)
@@ -303,7 +313,12 @@ func TestInterrupted(t *testing.T) {
 	uri := raw(t, func(int, string, net.Conn) { time.Sleep(2 * time.Second) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(errInterrupted) })
-	if a := wireSender(t, Settings{}).send(ctx, hookAt(uri), uuid.New(), nil); a.Outcome != webhook.OutcomeInterrupted {
+	if a := wireSender(t, Settings{}).send(ctx, hookAt(uri), uuid.New(), nil); a.Outcome != webhook.OutcomeInterrupted || a.Error != "plugbeat stopped" {
+		t.Errorf("%+v", a)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if a := wireSender(t, Settings{}).send(gone, hookAt(uri), uuid.New(), nil); a.Outcome != webhook.OutcomeInterrupted || a.Error != "given up before an answer came" {
 		t.Errorf("%+v", a)
 	}
 }
