@@ -143,7 +143,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	srv, err := server.New(server.Options{
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
 		Probes: a.probes(), Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
-		Signing: webhook.Signing(a.cfg.Webhooks.Signing), CheckDir: a.cfg.DataDir, Version: api.Version{Version: o.Version, Go: runtime.Version()}, Log: o.Log,
+		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), CheckDir: a.cfg.DataDir, Version: api.Version{Version: o.Version, Go: runtime.Version()}, Log: o.Log,
 	})
 	if err != nil {
 		return err

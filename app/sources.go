@@ -110,7 +110,7 @@ func openSimulator(_ *App, _ string, s config.Source) (source, error) {
 
 func (s simulated) connect(_ context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
 	if refreshToken != "" {
-		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "none: a simulator needs no credentials"}
+		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "no token: a simulator needs none"}
 	}
 	return s.Fleet().Vehicles(), nil
 }

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -78,12 +80,15 @@ func (s *shell) check(c *ucli.Context) error {
 }
 
 func (s *shell) checkFile(c *ucli.Context, file string) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return hint(fmt.Errorf("there is no data file at %s", file), "data files are named plugbeat.db, in the config's data_dir; the daemon makes its own at its first start")
+	}
 	problems, err := app.CheckFile(file)
-	if _, missing := os.Stat(file); err != nil && missing == nil {
-		return hint(err, "if a daemon has it open, that one checks a copy: plugbeat check, without a file")
+	if err != nil && strings.Contains(err.Error(), "in use") {
+		return hint(err, "the daemon that has it open checks a copy: plugbeat check, without a file")
 	}
 	if err != nil {
-		return hint(err, "data files are named plugbeat.db, in the config's data_dir")
+		return err
 	}
 	return s.showCheck(c, checked{Checked: file, Sound: len(problems) == 0, Problems: append([]string{}, problems...)}, file)
 }

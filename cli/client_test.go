@@ -20,7 +20,7 @@ import (
 // full is a daemon with two webhooks, two cars and some history.
 func full(t *testing.T) *daemon {
 	d := newDaemon(t)
-	hooks := []webhook.Webhook{healthyHook(), failingHook()}
+	hooks := []api.WebhookView{view(healthyHook()), view(failingHook())}
 	d.on("GET", "/webhooks", items(hooks))
 	d.on("GET", "/webhooks/fleet", hooks[0])
 	d.on("GET", "/webhooks/"+hookID.String(), hooks[0])
@@ -37,7 +37,9 @@ func full(t *testing.T) *daemon {
 	d.on("DELETE", "/subscriptions/fleet/"+carID.String(), api.Unsubscribed{Removed: true})
 	d.on("DELETE", "/subscriptions/fleet/"+otherID.String(), api.Unsubscribed{})
 	d.on("GET", "/deliveries", items(deliveries()))
+	fleet := view(healthyHook())
 	d.on("GET", "/deliveries/"+waitID.String(), api.DeliveryView{
+		Webhook: &fleet, Vehicle: &cars()[0].Vehicle,
 		Delivery: deliveries()[0], Payload: json.RawMessage(`{"version":"2.0","payload":{"vehicles":[{"vehicleId":"x"}]}}`),
 		Attempts: []webhook.Attempt{
 			{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeNoAnswer, Error: "no answer within 15s", Cause: "is the receiver slow?"},
@@ -52,7 +54,7 @@ func full(t *testing.T) *daemon {
 	disabled := healthyHook()
 	disabled.Status, disabled.Reason = webhook.Disabled, webhook.ByOperator
 	d.on("POST", "/webhooks/fleet/disable", disabled)
-	d.on("PATCH", "/webhooks/fleet", api.WebhookChanged{Webhook: healthyHook(), Warnings: []string{"faster than KIA stands"}})
+	d.on("PATCH", "/webhooks/fleet", api.WebhookChanged{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Warnings: []string{"faster than KIA stands"}})
 	d.on("DELETE", "/webhooks/"+hookID.String(), api.Cancelled{Cancelled: 2})
 	d.on("GET", "/tokens", items([]api.TokenView{{Name: "backend", CreatedAt: ago(3 * time.Hour)}, {Name: "one", Vehicles: []uuid.UUID{carID}, CreatedAt: ago(time.Minute)}}))
 	d.on("POST", "/tokens", api.TokenAdded{Name: "backend", Token: "pbt_0123456789"})
@@ -79,10 +81,10 @@ func status() api.Status {
 			{Name: "smartcar", Vehicles: 1, InFlight: 1, Reads: 9, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute)},
 		},
 		Webhooks: []api.WebhookStatus{
-			{Webhook: healthyHook(), Lane: api.Lane{Waiting: 1, Oldest: ago(time.Minute)}},
-			{Webhook: failingHook(), Lane: api.Lane{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute), NextAttempt: in(4 * time.Minute), NextChallenge: in(13 * time.Minute)}},
+			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Lane: api.Lane{Waiting: 1, Oldest: ago(time.Minute)}},
+			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Lane: api.Lane{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute), NextAttempt: in(4 * time.Minute), NextChallenge: in(13 * time.Minute)}},
 		},
-		Vehicles: api.VehicleSummary{Total: 2, PluggedIn: 1, Unknown: 1, Restricted: 1}, Subscriptions: 2,
+		Vehicles: api.VehicleSummary{Total: 2, PluggedIn: 1, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
 	}
 }
 
@@ -122,7 +124,7 @@ func TestOutput(t *testing.T) {
 		{"vehicle_read", "vehicle read --paths charge,/battery " + car, "", []string{"POST /api/v1/vehicles/" + car + "/read?paths=charge%2Cbattery "}},
 		{"vehicle_connect", "vehicle connect --source smartcar --refresh-token-stdin", "secret-token\n", []string{`POST /api/v1/vehicles/connect {"source":"smartcar","refresh_token":"secret-token"}`}},
 		{"vehicle_disconnect", "vehicle disconnect -y " + car, "", []string{"GET /api/v1/vehicles/" + car + " ", "DELETE /api/v1/vehicles/" + car + " "}},
-		{"subscribe", "subscribe fleet --all --spread 1h", "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","all":true,"spread":"1h0m0s"}`}},
+		{"subscribe", "subscribe fleet --all --spread 1h", "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","all":true,"spread":"1h"}`}},
 		{"subscribe_one", "subscribe fleet " + car, "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","vehicles":["` + car + `"]}`}},
 		{"unsubscribe", "unsubscribe fleet " + car + " " + other, "", []string{"DELETE /api/v1/subscriptions/fleet/" + car + " ", "DELETE /api/v1/subscriptions/fleet/" + other + " "}},
 		{"delivery_list", "delivery list", "", []string{"GET /api/v1/deliveries?limit=20 ", "GET /api/v1/webhooks?limit=500 "}},

@@ -120,6 +120,15 @@ func healthyHook() webhook.Webhook {
 	}
 }
 
+// view is a webhook as the daemon shows it.
+func view(w webhook.Webhook) api.WebhookView {
+	v := api.WebhookView{Webhook: w, Derived: api.Derived{Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}}}
+	if w.Cadence.PluggedIn != "" {
+		v.Effective.PluggedIn = w.Cadence.PluggedIn
+	}
+	return v
+}
+
 func failingHook() webhook.Webhook {
 	return webhook.Webhook{
 		ID: deadID, Name: "old app", Type: webhook.TypeDynamic, CallbackURI: "http://10.0.0.7:9000/cb", Signing: webhook.SignSmartcar, AllowPrivate: true,
@@ -161,8 +170,8 @@ func subscriptions() []api.SubscriptionView {
 	parked := slot(otherID, vehicle.StateUnknown)
 	parked.Due, parked.FiredAt = time.Time{}, time.Time{}
 	return []api.SubscriptionView{
-		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active},
-		{Slot: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, Parked: true},
+		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 retries used", Cadence: "15m"},
+		{Slot: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
 }
 

@@ -74,14 +74,14 @@ func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *api.Clie
 		}
 		q.Before = pg.Next
 	}
-	hooks := map[uuid.UUID]string{}
+	hooks := map[uuid.UUID]*api.WebhookView{}
 	if !c.Bool("json") && len(out.Items) > 0 {
-		list, err := collect(func(after string) (api.Page[webhook.Webhook], error) { return a.Webhooks(ctx, after, api.MaxLimit) })
+		list, err := collect(func(after string) (api.Page[api.WebhookView], error) { return a.Webhooks(ctx, after, api.MaxLimit) })
 		if err != nil {
 			return err
 		}
-		for _, w := range list {
-			hooks[w.ID] = w.Name
+		for i := range list {
+			hooks[list[i].ID] = &list[i]
 		}
 	}
 	return s.print(c, out, func(p *page) {
@@ -90,12 +90,15 @@ func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *api.Clie
 			return
 		}
 		var rows [][]string
-		for _, d := range out.Items {
-			name := hooks[d.Webhook]
-			if name == "" {
-				name = d.Webhook.String()
+		for i, d := range out.Items {
+			w, name := hooks[d.Webhook], d.Webhook.String()
+			if w != nil {
+				name = w.Name
 			}
-			rows = append(rows, []string{d.ID.String(), p.rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(), d.Cause.String(), short(deliveryNote(p, d), 60)})
+			behind := slices.ContainsFunc(out.Items[i+1:], func(o webhook.Delivery) bool {
+				return o.State == webhook.Waiting && o.Webhook == d.Webhook && o.Vehicle == d.Vehicle
+			})
+			rows = append(rows, []string{d.ID.String(), p.rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(), d.Cause.String(), p.note(deliveryNote(p, d, w, behind), 60)})
 		}
 		p.table([]string{"ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE", "NOTE"}, rows)
 		if out.Next != "" {
@@ -132,17 +135,59 @@ func (s *shell) deliveryQuery(c *ucli.Context) (api.DeliveryQuery, error) {
 }
 
 // deliveryNote is what matters most about a delivery: why it ended, or why it
-// waits and until when.
-func deliveryNote(p *page, d webhook.Delivery) string {
+// waits and until when. w is nil where the webhook is not known.
+func deliveryNote(p *page, d webhook.Delivery, w *api.WebhookView, behind bool) string {
 	switch {
 	case d.State == webhook.Delivered:
 		return ""
 	case d.State.Final():
 		return d.FinalText
-	case !d.NextAttempt.IsZero():
-		return "next " + p.rel(d.NextAttempt) + "; " + d.LastAnswer
 	}
-	return d.LastAnswer
+	note := ""
+	switch {
+	case w != nil && w.Status == webhook.Unverified:
+		note = "the webhook is not verified"
+	case w != nil && w.Status == webhook.Disabled:
+		note = "the webhook is " + w.Summary()
+	case w != nil && w.Health.Failing():
+		note = "the webhook is failing, " + trial(p, w)
+	case behind:
+		note = "behind an earlier one of this vehicle"
+	case !d.NextAttempt.IsZero():
+		note = "next attempt " + p.next(d.NextAttempt)
+	}
+	if note != "" && d.LastAnswer != "" {
+		note += "; "
+	}
+	return note + d.LastAnswer
+}
+
+// trial says when a failing webhook is tried next.
+func trial(p *page, w *api.WebhookView) string {
+	if w.Health.NextTrial.IsZero() {
+		return "its last trial is going on"
+	}
+	return "next trial " + p.next(w.Health.NextTrial)
+}
+
+// whatNext says what a waiting delivery waits for; empty for one that is finished.
+func whatNext(p *page, v api.DeliveryView) string {
+	d, w := v.Delivery, v.Webhook
+	switch {
+	case d.State.Final():
+		return ""
+	case w != nil && w.Status == webhook.Unverified:
+		return "the webhook is not verified: " + comeBack(&w.Webhook)
+	case w != nil && w.Status == webhook.Disabled:
+		return "the webhook is " + w.Summary() + ": " + comeBack(&w.Webhook)
+	case w != nil && w.Health.Failing():
+		return "waits for its webhook: failing, " + trial(p, w)
+	case v.Behind != nil:
+		return "behind an earlier delivery of this vehicle, " + v.Behind.String()
+	case !d.NextAttempt.IsZero():
+		return "its own next attempt " + p.next(d.NextAttempt)
+	}
+	return "leaves at once"
 }
 
 func (s *shell) deliveryShowCommand() *ucli.Command {
@@ -175,6 +220,13 @@ func showDelivery(p *page, v api.DeliveryView) {
 	if d.ResendOf != nil {
 		resend = d.ResendOf.String()
 	}
+	hook, car := d.Webhook.String(), d.Vehicle.String()
+	if v.Webhook != nil {
+		hook = v.Webhook.Name + "   " + hook
+	}
+	if v.Vehicle != nil {
+		car = carName(*v.Vehicle) + "   " + car
+	}
 	superseded := ""
 	if d.SupersededBy != nil {
 		superseded = d.SupersededBy.String()
@@ -183,15 +235,15 @@ func showDelivery(p *page, v api.DeliveryView) {
 		[2]string{"id", d.ID.String()},
 		[2]string{"state", string(d.State)},
 		[2]string{"why", d.FinalText},
-		[2]string{"webhook", d.Webhook.String()},
-		[2]string{"vehicle", d.Vehicle.String()},
+		[2]string{"next", whatNext(p, v)},
+		[2]string{"webhook", hook},
+		[2]string{"vehicle", car},
 		[2]string{"webhook-id", d.MessageID.String()},
 		[2]string{"event", d.EventName},
 		[2]string{"cause", d.Cause.String()},
 		[2]string{"due", p.rel(d.Due)},
 		[2]string{"made", p.rel(d.CreatedAt)},
 		[2]string{"finished", when(p, d.FinishedAt)},
-		[2]string{"next attempt", when(p, d.NextAttempt)},
 		[2]string{"resend of", resend},
 		[2]string{"superseded by", superseded},
 		[2]string{"payload", size(int64(d.Bytes))},

@@ -3,6 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -36,12 +40,19 @@ func (s *shell) demo(c *ucli.Context) error {
 	if err := wantArgs(c, 0, 0); err != nil {
 		return err
 	}
+	// A closed pipe is a failed write, after which the demo clears up and ends.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+	out := &listener{w: s.out}
 	balanced, err := app.Demo(c.Context, app.DemoOptions{
 		Seed: c.Int64("seed"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
-		JSON: c.Bool("json"), Out: s.out, Color: s.outTTY && s.env("NO_COLOR") == "",
+		JSON: c.Bool("json"), Out: out, Color: s.outTTY && s.env("NO_COLOR") == "",
 	})
 	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
 		return &usageError{msg: bad.Error(), hint: "see: plugbeat demo --help"}
+	}
+	if err != nil && out.left.Load() {
+		return &silent{err} // as with: plugbeat demo | head
 	}
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -50,4 +61,18 @@ func (s *shell) demo(c *ucli.Context) error {
 		return hint(errors.New("demo: the accounts do not balance; the summary above says which"), "run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
 	}
 	return nil
+}
+
+// listener passes the demo's output on and knows once nobody reads it any more.
+type listener struct {
+	w    io.Writer
+	left atomic.Bool
+}
+
+func (l *listener) Write(b []byte) (int, error) {
+	n, err := l.w.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		l.left.Store(true)
+	}
+	return n, err
 }

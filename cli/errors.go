@@ -41,7 +41,7 @@ func hint(err error, format string, args ...any) error {
 type silent struct{ error }
 
 // errorJSON is how --json shows an error: the admin API's error object, with the
-// codes usage, no_daemon and failure of the command line's own.
+// codes usage, no_daemon, no_answer and failure of the command line's own.
 type errorJSON struct {
 	Error struct {
 		Code    string `json:"code"`
@@ -74,6 +74,8 @@ func (s *shell) report(err error, asJSON bool) {
 		e.Error.Field, e.Error.Value, e.Error.Allowed = a.Field, a.Value, a.Allowed
 	case errors.Is(err, api.ErrNoDaemon):
 		e.Error.Code = "no_daemon"
+	case errors.Is(err, api.ErrNoAnswer):
+		e.Error.Code = "no_answer"
 	}
 	if h, ok := errors.AsType[*hinted](err); ok {
 		e.Error.Hint = h.hint

@@ -60,7 +60,7 @@ func TestFailedTest(t *testing.T) {
 	d := newDaemon(t)
 	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: time.Second, Outcome: webhook.OutcomeRefused, Status: 500})
 	r := session{socket: d.socket}.run(t, "webhook", "test", "fleet")
-	if r.code != ExitFailure || !strings.Contains(r.out, "500 Internal Server Error") || !strings.HasPrefix(r.err, "plugbeat: the test payload was not accepted: 500 Internal Server Error\n") {
+	if r.code != ExitFailure || !strings.Contains(r.out, "500 Internal Server Error") || !strings.HasPrefix(r.err, "plugbeat: fleet refused the test payload: 500 Internal Server Error in 1s\n") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
 	}
 }
@@ -108,7 +108,7 @@ func TestUsage(t *testing.T) {
 		"subscribe fleet":                                                     "subscribe needs either vehicle ids or --all",
 		"subscribe fleet --all " + carID.String():                             "subscribe needs either vehicle ids or --all",
 		"subscribe fleet --all --spread 60":                                   `--spread "60": want a duration with its unit`,
-		"subscribe fleet --all --spread -1h":                                  "--spread -1h0m0s: want a positive duration",
+		"subscribe fleet --all --spread -1h":                                  "--spread -1h: want a positive duration",
 		"unsubscribe fleet":                                                   "plugbeat unsubscribe needs WEBHOOK VEHICLE...",
 		"delivery list --state lost":                                          `--state "lost": want one of waiting, delivered`,
 		"delivery list --since yesterday":                                     `--since "yesterday": want how long ago`,

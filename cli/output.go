@@ -17,6 +17,7 @@ import (
 type page struct {
 	b   bytes.Buffer
 	now time.Time
+	cut bool // notes are cut to fit a terminal
 }
 
 // line adds one line of text. Values in args that came from outside must have
@@ -57,9 +58,26 @@ func (p *page) columns(indent string, rows [][]string) {
 // rel is a time relative to the page's now.
 func (p *page) rel(t time.Time) string { return relative(t, p.now) }
 
+// next is a time that is to come: one that has passed is overdue.
+func (p *page) next(t time.Time) string {
+	if late := p.now.Sub(t); !t.IsZero() && late >= time.Second {
+		return "overdue " + span(late)
+	}
+	return p.rel(t)
+}
+
+// note cuts a text to n characters where a terminal shows it; what reads a pipe or
+// a file gets all of it.
+func (p *page) note(text string, n int) string {
+	if p.cut {
+		return short(text, n)
+	}
+	return text
+}
+
 // print writes a command's result: v as JSON, or what human puts on a page.
 func (s *shell) print(c *ucli.Context, v any, human func(*page)) error {
-	p := page{now: s.now()}
+	p := page{now: s.now(), cut: s.outTTY}
 	if c.Bool("json") {
 		e := json.NewEncoder(&p.b)
 		e.SetEscapeHTML(false)

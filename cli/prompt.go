@@ -50,6 +50,9 @@ func (p *prompter) ask(question, fallback string, check func(string) error) (str
 	}
 }
 
+// say tells the person something between two questions.
+func (p *prompter) say(text string) { _, _ = fmt.Fprintf(p.out, "  %s\n", text) }
+
 // confirm asks for yes or no; an empty answer takes fallback.
 func (p *prompter) confirm(question string, fallback bool) (bool, error) {
 	choice := "y/N"

@@ -34,7 +34,7 @@ func showStatus(p *page, st api.Status) {
 	if len(st.Attention) == 0 && st.Ready {
 		p.line("all is well")
 	}
-	if !st.Ready {
+	if !st.Ready && len(st.Attention) == 0 {
 		p.line("! not ready: %s", clean(orDash(strings.Join(st.NotReady, ", "))))
 	}
 	for _, a := range st.Attention {
@@ -59,6 +59,7 @@ func showStatus(p *page, st api.Status) {
 		[2]string{"data file", data},
 		[2]string{"vehicles", vehicles},
 		[2]string{"subscriptions", fmt.Sprint(st.Subscriptions)},
+		[2]string{"next reading", upcoming(p, st.NextReading)},
 		[2]string{"waiting", count(st.Store.Waiting, "delivery")},
 	)
 	p.line("")
@@ -84,7 +85,7 @@ func showSources(p *page, sources []api.Source) {
 			}
 			note += s.LastFault
 		}
-		rows = append(rows, []string{s.Name, fmt.Sprint(s.Vehicles), fmt.Sprint(s.Reads), fmt.Sprint(s.Faults), fmt.Sprint(s.InFlight), p.rel(s.LastOK), short(note, 70)})
+		rows = append(rows, []string{s.Name, fmt.Sprint(s.Vehicles), fmt.Sprint(s.Reads), fmt.Sprint(s.Faults), fmt.Sprint(s.InFlight), p.rel(s.LastOK), p.note(note, 70)})
 	}
 	p.table([]string{"SOURCE", "VEHICLES", "READS", "FAULTS", "READING", "LAST OK", "NOTE"}, rows)
 }
@@ -98,19 +99,23 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 	for _, h := range hooks {
 		w, lane := h.Webhook, h.Lane
 		var notes []string
+		next := "next attempt "
+		if w.Health.Failing() {
+			next = "next trial "
+		}
 		for _, t := range []struct {
 			label string
 			at    time.Time
-		}{{"next try ", lane.NextAttempt}, {"challenge ", lane.NextChallenge}} {
+		}{{next, lane.NextAttempt}, {"challenge ", lane.NextChallenge}} {
 			if !t.at.IsZero() {
-				notes = append(notes, t.label+p.rel(t.at))
+				notes = append(notes, t.label+p.next(t.at))
 			}
 		}
 		if text := failureText(w.Health); text != "" {
 			notes = append(notes, text)
 		}
-		rows = append(rows, []string{w.Name, health(&w), fmt.Sprint(lane.Waiting), p.rel(lane.Oldest), fmt.Sprint(lane.InFlight),
-			fmt.Sprint(w.Ledger.Delivered), p.rel(w.Health.LastSuccess), short(strings.Join(notes, "; "), 80)})
+		rows = append(rows, []string{w.Name, api.WebhookView{Webhook: w, Derived: h.Derived}.Summary(), fmt.Sprint(lane.Waiting), p.rel(lane.Oldest), fmt.Sprint(lane.InFlight),
+			fmt.Sprint(w.Ledger.Delivered), p.rel(w.Health.LastSuccess), p.note(strings.Join(notes, "; "), 80)})
 	}
 	p.table([]string{"WEBHOOK", "STATUS", "WAITING", "OLDEST", "SENDING", "DELIVERED", "LAST", "NOTE"}, rows)
 }

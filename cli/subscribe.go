@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -33,11 +34,11 @@ plugbeat subscribe fleet --all --spread 1h`),
 				return &usageError{msg: "subscribe needs either vehicle ids or --all", hint: "ids are listed by: plugbeat vehicle list"}
 			}
 			if spread < 0 {
-				return &usageError{msg: "--spread " + spread.String() + ": want a positive duration, such as 30m or 1h"}
+				return &usageError{msg: "--spread " + typed(spread) + ": want a positive duration, such as 30m or 1h"}
 			}
 			req := api.Subscribe{Webhook: c.Args().First(), Vehicles: ids, All: all}
 			if spread > 0 {
-				req.Spread = spread.String()
+				req.Spread = typed(spread)
 			}
 			done, err := a.Subscribe(ctx, req)
 			if err != nil {
@@ -46,6 +47,18 @@ plugbeat subscribe fleet --all --spread 1h`),
 			return s.print(c, done, func(p *page) { showSubscribed(p, done, word(req.Webhook), spread > 0) })
 		}),
 	}
+}
+
+// typed writes a duration as a person types it: 1h, not 1h0m0s.
+func typed(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func showSubscribed(p *page, done api.Subscribed, name string, spread bool) {

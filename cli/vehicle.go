@@ -107,9 +107,9 @@ func showVehicle(p *page, v api.VehicleView) {
 	}
 	var rows [][]string
 	for _, sub := range v.Subscriptions {
-		rows = append(rows, []string{sub.WebhookName, string(sub.WebhookStatus), stateName(sub.State), due(p, sub), p.rel(sub.FiredAt)})
+		rows = append(rows, []string{sub.WebhookName, sub.WebhookSummary, cadenceOf(sub), due(p, sub), p.rel(sub.FiredAt)})
 	}
-	p.table([]string{"WEBHOOK", "STATUS", "CADENCE", "NEXT", "LAST"}, rows)
+	p.table([]string{"WEBHOOK", "STATUS", "CADENCE", "NEXT", "LAST PRODUCED"}, rows)
 }
 
 // notBefore says until when the source asked to wait, while that lies ahead.
@@ -275,6 +275,9 @@ plugbeat vehicle connect --source cars`),
 				}
 			}
 			done, err := a.ConnectVehicles(ctx, source, token)
+			if e, ok := errors.AsType[*api.Error](err); ok && e.Field == "refresh_token" && token != "" {
+				return hint(fmt.Errorf("source %s is a simulator and needs no token", source), "leave out --refresh-token-stdin")
+			}
 			if err != nil {
 				return err
 			}

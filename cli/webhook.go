@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,10 +39,11 @@ func (s *shell) webhookListCommand() *ucli.Command {
 plugbeat webhook list
 plugbeat webhook list --json`),
 		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			list, err := collect(func(after string) (api.Page[webhook.Webhook], error) { return a.Webhooks(ctx, after, 0) })
+			list, err := collect(func(after string) (api.Page[api.WebhookView], error) { return a.Webhooks(ctx, after, 0) })
 			if err != nil {
 				return err
 			}
+			slices.SortFunc(list, func(a, b api.WebhookView) int { return cmp.Compare(a.Name, b.Name) })
 			return s.print(c, items(list), func(p *page) {
 				if len(list) == 0 {
 					p.line("no webhooks yet; add one: plugbeat webhook add")
@@ -48,8 +51,8 @@ plugbeat webhook list --json`),
 				}
 				var rows [][]string
 				for _, w := range list {
-					rows = append(rows, []string{w.Name, health(&w), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
-						p.rel(w.Health.LastSuccess), short(w.CallbackURI, 60), w.ID.String()})
+					rows = append(rows, []string{w.Name, w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
+						p.rel(w.Health.LastSuccess), p.note(w.CallbackURI, 60), w.ID.String()})
 				}
 				p.table([]string{"NAME", "STATUS", "WAITING", "DELIVERED", "LAST", "CALLBACK", "ID"}, rows)
 			})
@@ -59,7 +62,7 @@ plugbeat webhook list --json`),
 
 // webhookShown is the JSON of webhook show.
 type webhookShown struct {
-	Webhook       webhook.Webhook        `json:"webhook"`
+	Webhook       api.WebhookView        `json:"webhook"`
 	Subscriptions []api.SubscriptionView `json:"subscriptions"`
 }
 
@@ -91,37 +94,37 @@ plugbeat webhook show fleet`),
 				}
 				var rows [][]string
 				for _, v := range subs {
-					rows = append(rows, []string{v.Vehicle.String(), stateName(v.State), due(p, v), p.rel(v.FiredAt)})
+					rows = append(rows, []string{v.Vehicle.String(), cadenceOf(v), due(p, v), p.rel(v.FiredAt)})
 				}
-				p.table([]string{"VEHICLE", "CADENCE", "NEXT", "LAST"}, rows)
+				p.table([]string{"VEHICLE", "CADENCE", "NEXT", "LAST PRODUCED"}, rows)
 			})
 		}),
 	}
 }
 
 // showWebhook prints everything known of a webhook.
-func showWebhook(p *page, w *webhook.Webhook) {
+func showWebhook(p *page, w *api.WebhookView) {
 	h, l := w.Health, w.Ledger
 	p.fields(
 		[2]string{"name", w.Name},
 		[2]string{"id", w.ID.String()},
 		[2]string{"type", string(w.Type)},
 		[2]string{"callback", w.CallbackURI},
-		[2]string{"status", health(w)},
+		[2]string{"status", w.Summary()},
 		[2]string{"reason", w.ReasonText},
 		[2]string{"since", p.rel(w.StatusSince)},
 		[2]string{"verified", p.rel(w.VerifiedAt)},
-		[2]string{"unplugged", orDefault(w.Cadence.Unplugged)},
-		[2]string{"plugged in", pluggedIn(w.Cadence)},
-		[2]string{"zone", w.Cadence.Zone},
+		[2]string{"unplugged", inForce(w.Cadence.Unplugged, w.Effective.Unplugged)},
+		[2]string{"plugged in", pluggedIn(w)},
+		[2]string{"zone", inForce(w.Cadence.Zone, w.Effective.Zone)},
 		[2]string{"signing", string(w.Signing)},
 		[2]string{"private callback", yesNo(w.AllowPrivate)},
 		[2]string{"last delivered", p.rel(h.LastSuccess)},
 		[2]string{"last answer", failureText(h)},
 		[2]string{"failing since", when(p, h.FailingSince)},
-		[2]string{"next trial", when(p, h.NextTrial)},
+		[2]string{"next trial", upcoming(p, h.NextTrial)},
 		[2]string{"not before", asked(p, h)},
-		[2]string{"next challenge", when(p, h.NextChallenge)},
+		[2]string{"next challenge", upcoming(p, h.NextChallenge)},
 		[2]string{"ledger", ledger(l)},
 		[2]string{"firings", fmt.Sprintf("%d produced, %d collapsed, %d skipped", w.Firings.Produced, w.Firings.Collapsed, w.Firings.Skipped)},
 	)
@@ -149,29 +152,36 @@ func ledger(l webhook.Ledger) string {
 		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, l.Waiting())
 }
 
-// health is a webhook's status in a few words.
-func health(w *webhook.Webhook) string {
-	switch {
-	case w.Status == webhook.Disabled:
-		return fmt.Sprintf("disabled (%s)", w.Reason)
-	case w.Status == webhook.Active && w.Health.Failing():
-		return fmt.Sprintf("failing (rung %d)", w.Health.Rung)
+// inForce is a setting of a webhook, or the daemon's default that stands in for it;
+// a zone that nobody set is not worth a line.
+func inForce(own, effective string) string {
+	if own == "" && effective != "" && effective != "UTC" {
+		return effective + " (the daemon's default)"
 	}
-	return string(w.Status)
+	return own
 }
 
-func orDefault(spec string) string {
-	if spec == "" {
-		return "the daemon's default"
+func pluggedIn(w *api.WebhookView) string {
+	if w.Cadence.Fastest {
+		return "the make's fastest; " + w.Effective.PluggedIn + " where that is not known"
 	}
-	return spec
+	return inForce(w.Cadence.PluggedIn, w.Effective.PluggedIn)
 }
 
-func pluggedIn(c webhook.Cadence) string {
-	if c.Fastest {
-		return "the make's fastest"
+// cadenceOf is the cadence of a subscription and the state that chose it.
+func cadenceOf(v api.SubscriptionView) string {
+	if v.Cadence == "" {
+		return stateName(v.State)
 	}
-	return orDefault(c.PluggedIn)
+	return v.Cadence + " (" + stateName(v.State) + ")"
+}
+
+// comeBack is the command that brings a webhook back that is not active.
+func comeBack(w *webhook.Webhook) string {
+	if w.Status == webhook.Disabled && w.Reason != webhook.CallbackChanged {
+		return "plugbeat webhook enable " + word(w.Name)
+	}
+	return "plugbeat webhook verify " + word(w.Name)
 }
 
 // due says when a subscription fires next.
@@ -179,7 +189,7 @@ func due(p *page, v api.SubscriptionView) string {
 	if v.Parked {
 		return "when the webhook is " + map[bool]string{true: "verified", false: "enabled"}[v.WebhookStatus == webhook.Unverified]
 	}
-	return p.rel(v.Due)
+	return p.next(v.Due)
 }
 
 // when is a relative time, or nothing where there is none.
@@ -188,4 +198,12 @@ func when(p *page, t time.Time) string {
 		return ""
 	}
 	return p.rel(t)
+}
+
+// upcoming is when for a time that is to come.
+func upcoming(p *page, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return p.next(t)
 }

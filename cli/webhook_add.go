@@ -115,15 +115,6 @@ func checkSigning(v webhook.Signing) error {
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
 func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) (verify bool, err error) {
-	_, err = p.ask("type", string(webhook.TypeDynamic), func(v string) error {
-		if v != string(webhook.TypeDynamic) {
-			return fmt.Errorf("%q is not a type; the one there is: dynamic (its cadence follows the plug)", v)
-		}
-		return nil
-	})
-	if err != nil {
-		return false, err
-	}
 	if n.Name == "" {
 		n.Name, err = p.ask("name", "", func(v string) error {
 			if v == "" {
@@ -135,14 +126,7 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter,
 			return false, err
 		}
 	}
-	if n.CallbackURI == "" {
-		if n.CallbackURI, err = p.ask("callback URI", "", webhook.CheckCallback); err != nil {
-			return false, err
-		}
-	} else if err := webhook.CheckCallback(n.CallbackURI); err != nil {
-		return false, &usageError{msg: "--callback: " + err.Error()}
-	}
-	if n.AllowPrivate, err = s.consent(ctx, c, p, n.CallbackURI); err != nil {
+	if err := s.askCallback(ctx, c, p, n); err != nil {
 		return false, err
 	}
 	yes, err := p.confirm(fmt.Sprintf("add webhook %s to %s", clean(n.Name), clean(n.CallbackURI)), true)
@@ -158,13 +142,48 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter,
 	return p.confirm("send the challenge now, so that it may receive payloads", true)
 }
 
+// askCallback asks for a callback unless a flag gave it, until it is one that
+// plugbeat may send to.
+func (s *shell) askCallback(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) error {
+	asked := n.CallbackURI == ""
+	if !asked {
+		if err := webhook.CheckCallback(n.CallbackURI); err != nil {
+			return &usageError{msg: "--callback: " + err.Error()}
+		}
+	}
+	for {
+		var err error
+		if asked {
+			n.CallbackURI, err = p.ask("callback URI", "", func(v string) error {
+				if v == "" {
+					return errors.New("a callback URI is needed: where payloads are POSTed, such as https://example.com/hook")
+				}
+				return webhook.CheckCallback(v)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if n.AllowPrivate, err = s.consent(ctx, c, p, n.CallbackURI); err != nil {
+			return err
+		}
+		if n.AllowPrivate || !asked || c.IsSet("allow-private") {
+			return nil
+		}
+		if _, class := privateAddress(ctx, n.CallbackURI); class == "" {
+			return nil
+		}
+		p.say("then nothing would ever reach it; which other callback?")
+	}
+}
+
 func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
 	name := word(a.Webhook.Name)
 	p.fields(
 		[2]string{"webhook", a.Webhook.Name},
 		[2]string{"id", a.Webhook.ID.String()},
 		[2]string{"callback", a.Webhook.CallbackURI},
-		[2]string{"status", health(&a.Webhook)},
+		[2]string{"status", api.WebhookView{Webhook: a.Webhook}.Summary()},
 		[2]string{"signing key", a.SigningKey + "   (shown once; for the webhook-signature header)"},
 	)
 	warn(p, a.Warnings)
@@ -177,7 +196,12 @@ func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
 	p.line("next: plugbeat webhook verify %s", name)
 }
 
+// warn prints warnings, the first with a count where there are more than three.
 func warn(p *page, warnings []string) {
+	if n := len(warnings); n > 3 {
+		p.line("warning: %s (and %d more like it; all of them: --json)", clean(warnings[0]), n-1)
+		return
+	}
 	for _, w := range warnings {
 		p.line("warning: %s", clean(w))
 	}

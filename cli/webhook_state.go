@@ -83,7 +83,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		return err
 	}
 	return s.print(c, changed, func(p *page) {
-		showWebhook(p, &changed.Webhook)
+		showWebhook(p, &api.WebhookView{Webhook: changed.Webhook, Derived: changed.Derived})
 		warn(p, changed.Warnings)
 		if w := changed.Webhook; w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged || w.Status == webhook.Unverified {
 			p.line("\nnext: plugbeat webhook verify %s", word(w.Name))
@@ -110,7 +110,9 @@ func (s *shell) webhookVerifyCommand() *ucli.Command {
 		Usage:     "send the challenge; a right answer activates the webhook",
 		ArgsUsage: "WEBHOOK",
 		Description: `The callback gets {"eventName": "verify", ...} and answers {"challenge": HEX}, where HEX is the
-HMAC-SHA256 of the challenge under the management token.`,
+HMAC-SHA256 of the challenge under the management token. On a failing webhook a right answer
+brings the next trial forward to now, which spends that retry. One that the operator disabled,
+or whose receiver answered 410, stays disabled; enable sends a challenge too.`,
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook verify fleet`),
@@ -122,11 +124,31 @@ plugbeat webhook verify fleet`),
 				}
 				return err
 			}
-			return s.print(c, v, func(p *page) {
-				p.line("%s is verified: the callback answered the challenge in %s and receives payloads now", clean(v.Webhook.Name), took(v.Challenge.Duration))
-				p.line("next: plugbeat subscribe %s --all", word(v.Webhook.Name))
-			})
+			return s.print(c, v, func(p *page) { showVerified(p, v) })
 		}),
+	}
+}
+
+// showVerified says what a right answer led to, which depends on how the webhook was.
+func showVerified(p *page, v api.Verified) {
+	w := &v.Webhook
+	name, in := clean(w.Name), took(v.Challenge.Duration)
+	switch {
+	case w.Status == webhook.Disabled:
+		p.line("%s answered the challenge rightly in %s, but it is still disabled (%s)", name, in, w.Reason)
+		p.line("next: %s", comeBack(w))
+	case w.Health.Failing():
+		trial := "; a trial is going on"
+		if !w.Health.NextTrial.IsZero() {
+			trial = ", next trial " + p.next(w.Health.NextTrial)
+		}
+		p.line("%s answered the challenge rightly in %s; it is failing: %s waiting%s", name, in, count(w.Ledger.Waiting(), "delivery"), trial)
+		p.line("see: plugbeat webhook show %s", word(w.Name))
+	default:
+		p.line("%s is verified: the callback answered the challenge in %s and receives payloads now", name, in)
+		if !v.Subscribed {
+			p.line("next: plugbeat subscribe %s --all", word(w.Name))
+		}
 	}
 }
 
@@ -143,11 +165,24 @@ plugbeat webhook test fleet`),
 			if err != nil {
 				return err
 			}
-			if err := s.print(c, t, func(p *page) { showAttempts(p, []webhook.Attempt{t}) }); err != nil {
+			name := c.Args().First()
+			accepted := t.Outcome == webhook.OutcomeDelivered
+			err = s.print(c, t, func(p *page) {
+				if accepted {
+					p.line("%s accepted the test payload: %d in %s", clean(name), t.Status, took(t.Duration))
+					return
+				}
+				showAttempts(p, []webhook.Attempt{t})
+			})
+			if err != nil {
 				return err
 			}
-			if t.Outcome != webhook.OutcomeDelivered {
-				return hint(fmt.Errorf("the test payload was not accepted: %s", answer(t)), "correct the receiver, then: plugbeat webhook test %s", word(c.Args().First()))
+			if !accepted {
+				verb := "refused"
+				if t.Status == 0 {
+					verb = "did not get"
+				}
+				return hint(fmt.Errorf("%s %s the test payload: %s in %s", name, verb, answer(t), took(t.Duration)), "correct the receiver, then: plugbeat webhook test %s", word(c.Args().First()))
 			}
 			return nil
 		}),
@@ -174,7 +209,7 @@ plugbeat webhook enable fleet`),
 				return err
 			}
 			return s.print(c, w, func(p *page) {
-				p.line("%s is %s; %s waiting", clean(w.Name), health(&w), count(w.Ledger.Waiting(), "delivery"))
+				p.line("%s is %s; %s waiting", clean(w.Name), api.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
 			})
 		}),
 	}
@@ -195,7 +230,7 @@ plugbeat webhook disable fleet`),
 				return err
 			}
 			return s.print(c, w, func(p *page) {
-				p.line("%s is %s; %s waiting", clean(w.Name), health(&w), count(w.Ledger.Waiting(), "delivery"))
+				p.line("%s is %s; %s waiting", clean(w.Name), api.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
 				p.line("to go on: plugbeat webhook enable %s", word(w.Name))
 			})
 		}),

@@ -43,13 +43,24 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// String is the complaint in one line, led by the line it is on.
+// String is the complaint in one line, led by the line it is on. The value is left
+// out where it says nothing: that of the whole file, and a key's own name.
 func (c Complaint) String() string {
-	if c.Line == 0 {
-		return c.Error()
+	text := c.Error()
+	switch {
+	case c.Field == wholeFile:
+		text = c.Why + "; allowed: " + c.Allowed
+	case c.Value != "" && (c.Field == c.Value || strings.HasSuffix(c.Field, "."+c.Value)):
+		text = c.Field + ": " + c.Why + "; allowed: " + c.Allowed
 	}
-	return fmt.Sprintf("line %d: %s", c.Line, c.Error())
+	if c.Line == 0 {
+		return text
+	}
+	return fmt.Sprintf("line %d: %s", c.Line, text)
 }
+
+// wholeFile is the field of a complaint that is about no single setting.
+const wholeFile = "config"
 
 // complaints collects what is wrong. lines knows where each setting of the file
 // stands.
@@ -67,7 +78,7 @@ func newComplaints() *complaints {
 // wrong value is noise.
 func (c *complaints) add(field, value, why, allowed string) {
 	if field == "" {
-		field = "config"
+		field = wholeFile
 	}
 	if c.wrong[field] {
 		return

@@ -122,9 +122,9 @@ func (d decoder) unknown(key string, val *yaml.Node, at, kind string, all, field
 	case slices.Contains(keysOf(all), key):
 		why += fmt.Sprintf(" for type %s", kind)
 	case near != "":
-		why += fmt.Sprintf("; did you mean %s?", near)
+		why += fmt.Sprintf(" (did you mean %s?)", near)
 	case pathOf(key) != "":
-		why += fmt.Sprintf(" here; did you mean %s?", pathOf(key))
+		why += fmt.Sprintf(" here (did you mean %s?)", pathOf(key))
 	}
 	d.add(join(at, key), key, why, strings.Join(names, ", "))
 }

@@ -12,8 +12,10 @@ import (
 )
 
 const referenceHead = `# plugbeat's configuration: every setting with its default. A file needs only what
-# differs; an empty one is valid. Unknown keys and wrong values stop the start and
-# name themselves: plugbeat check-config FILE tests a file. A restart applies it.
+# differs, and two things that have no default: key_file and
+# application.management_token_file, unless systemd's credentials hold them. Unknown
+# keys and wrong values stop the start and name themselves: plugbeat check-config FILE
+# tests a file. A restart applies it.
 # Durations have a unit: 45s, 30m, 1h30m; the longest unit is the hour.
 `
 

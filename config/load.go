@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -69,36 +71,55 @@ func Parse(text []byte, dir string) (Config, error) {
 // document returns the one document of the text, nil when there is nothing in it.
 func document(p *complaints, b []byte) (*yaml.Node, bool) {
 	wrong := func(value, why, allowed string) (*yaml.Node, bool) {
-		p.add("config", value, why, allowed)
+		p.add(wholeFile, value, why, allowed)
 		return nil, false
 	}
 	switch {
 	case len(b) > maxFile:
-		return wrong(fmt.Sprintf("%d bytes", len(b)), "the file is too large", "at most 1MiB")
+		return wrong("", "the file is too large", "at most 1MiB")
 	case !utf8.Valid(b):
-		return wrong("...", "the file is not UTF-8", "UTF-8 text")
+		return wrong("", "the file is not UTF-8", "UTF-8 text")
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(b))
 	if err != nil {
-		return wrong("...", err.Error(), "YAML")
+		return wrong("", err.Error(), "YAML")
 	}
 	var doc, second yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF):
 		return nil, true
 	case err != nil:
-		return wrong("...", "it is not YAML: "+strings.TrimPrefix(err.Error(), "go-yaml load error "), "YAML: keys and values, as in config.example.yaml")
+		why, line := syntax(err)
+		p.lines[wholeFile] = line
+		return wrong("", "it is not YAML: "+why, "keys and values, as in config.example.yaml")
 	}
 	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
-		return wrong("---", "there is a second document", "one document")
+		return wrong("", "there is a second document", "one document")
 	}
 	if len(doc.Content) != 1 || isNull(doc.Content[0]) {
 		return nil, true
 	}
 	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
-		return wrong(text(root), "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(reflect.TypeFor[Config]())), ", "))
+		return wrong("", "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(reflect.TypeFor[Config]())), ", "))
 	}
 	return doc.Content[0], true
+}
+
+// scanned is how the YAML library words what it cannot read, and where.
+var scanned = regexp.MustCompile(`^(?:go-yaml load error )?in \w+(?: \((.*?)\))? at L(\d+)\.C\d+(?:-L\d+\.C\d+)?: (.*)$`)
+
+// syntax takes the library's error apart; line is 0 where it names none.
+func syntax(err error) (why string, line int) {
+	m := scanned.FindStringSubmatch(err.Error())
+	if m == nil {
+		return strings.TrimPrefix(err.Error(), "go-yaml load error "), 0
+	}
+	why = m[3]
+	if m[1] != "" {
+		why += " " + m[1]
+	}
+	line, _ = strconv.Atoi(m[2]) // digits
+	return why, line
 }
 
 // Resolve returns the config with its paths made absolute against dir and the

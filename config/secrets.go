@@ -49,7 +49,7 @@ func NewSealingKey() webhook.Secret {
 // that ends its file. The error names the setting and says how to make one.
 func (c Config) ManagementToken() (webhook.Secret, error) {
 	const setting = "application.management_token_file"
-	path, b, err := c.read(setting, c.Application.ManagementTokenFile, credentialToken, "plugbeat init makes one; or: openssl rand -hex 32")
+	path, b, err := c.read(setting, c.Application.ManagementTokenFile, credentialToken, "openssl rand -hex 32 makes one")
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (c Config) ManagementToken() (webhook.Secret, error) {
 	switch {
 	case len(text) < minToken:
 		return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("the token in it has %d characters", len(text)),
-			Allowed: "at least 32 characters; plugbeat init makes one; or: openssl rand -hex 32"}
+			Allowed: "at least 32 characters; openssl rand -hex 32 makes one"}
 	case strings.ContainsFunc(text, notToken):
 		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "there are spaces, line breaks or characters outside ASCII in the token",
 			Allowed: "printable ASCII without spaces, on one line"}
@@ -71,7 +71,7 @@ func notToken(r rune) bool { return r <= ' ' || r > '~' }
 // hex or in base64.
 func (c Config) SealingKey() (webhook.Secret, error) {
 	const setting = "key_file"
-	path, b, err := c.read(setting, c.KeyFile, credentialKey, "plugbeat init makes one; or: openssl rand -base64 32")
+	path, b, err := c.read(setting, c.KeyFile, credentialKey, c.keyAdvice())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,18 @@ func (c Config) SealingKey() (webhook.Secret, error) {
 		}
 	}
 	return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("its %d bytes are not a key", len(b)),
-		Allowed: "32 bytes, raw, in hex or in base64; plugbeat init makes one; or: openssl rand -base64 32"}
+		Allowed: "32 bytes, raw, in hex or in base64; " + c.keyAdvice()}
+}
+
+// keyAdvice says where a key comes from: for a data file that is there already only
+// its own key does.
+func (c Config) keyAdvice() string {
+	if c.DataDir != "" {
+		if _, err := os.Stat(c.DataFile()); err == nil {
+			return "put back the key that " + c.DataFile() + " was created with; a new one cannot open it"
+		}
+	}
+	return "openssl rand -base64 32 makes one"
 }
 
 // ClientSecret reads the application's client secret.
@@ -208,7 +219,7 @@ func (c Config) Warnings() []string {
 			continue
 		}
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&^widest != 0 {
-			out = append(out, fmt.Sprintf("%s %s: its mode %04o lets other users at it; run: chmod 640 %s", setting, path, info.Mode().Perm(), path))
+			out = append(out, fmt.Sprintf("%s %s: its mode %04o lets other users at it; run: chmod 600 %s", setting, path, info.Mode().Perm(), path))
 		}
 	}
 	for setting, listen := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {

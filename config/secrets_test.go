@@ -32,7 +32,7 @@ func TestManagementToken(t *testing.T) {
 		{"plain", long + "y", ""},
 		{"newline trimmed", long + "y\n", ""},
 		{"newlines trimmed", long + "y\r\n\n", ""},
-		{"short", long, "the token in it has 31 characters; allowed: at least 32 characters; plugbeat init makes one; or: openssl rand -hex 32"},
+		{"short", long, "the token in it has 31 characters; allowed: at least 32 characters; openssl rand -hex 32 makes one"},
 		{"short with its newline", long + "\n", "the token in it has 31 characters"},
 		{"empty", "\n", "the token in it has 0 characters"},
 		{"two lines", long + "\n" + long, "there are spaces, line breaks or characters outside ASCII"},
@@ -60,13 +60,13 @@ func TestManagementToken(t *testing.T) {
 		})
 	}
 	for file, wrong := range map[string]string{
-		"":                               `application.management_token_file "": it is not set; allowed: a file that plugbeat may read, or the systemd credential management_token; plugbeat init makes one; or: openssl rand -hex 32`,
+		"":                               `application.management_token_file "": it is not set; allowed: a file that plugbeat may read, or the systemd credential management_token; openssl rand -hex 32 makes one`,
 		filepath.Join(dir, "none"):       "there is no such file",
 		dir:                              "it is not a file",
 		filepath.Join(dir, "token", "x"): "not a directory",
 	} {
 		_, err := Config{Application: Application{ManagementTokenFile: file}}.ManagementToken()
-		if err == nil || !strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "plugbeat init makes one") {
+		if err == nil || !strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "openssl rand -hex 32 makes one") {
 			t.Errorf("%q: got %v", file, err)
 		}
 	}
@@ -98,6 +98,28 @@ func TestSealingKey(t *testing.T) {
 	}
 	if got, err := (Config{KeyFile: write(t, dir, "key", string(NewSealingKey())+"\n", 0o600)}).SealingKey(); err != nil || len(got) != 32 {
 		t.Errorf("a new key: %v", err)
+	}
+}
+
+// TestLostSealingKey: who lost the key of a data file is not told to make another.
+func TestLostSealingKey(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	cfg := Config{DataDir: dir, KeyFile: filepath.Join(dir, "key")}
+	for _, text := range []string{"", "no key"} {
+		if text != "" {
+			write(t, dir, "key", text, 0o600)
+		}
+		if _, err := cfg.SealingKey(); err == nil || !strings.Contains(err.Error(), "openssl rand -base64 32 makes one") {
+			t.Errorf("a new folder: %v", err)
+		}
+		write(t, dir, "plugbeat.db", "sealed", 0o600)
+		if _, err := cfg.SealingKey(); err == nil || !strings.Contains(err.Error(), "put back the key that "+cfg.DataFile()+" was created with; a new one cannot open it") || strings.Contains(err.Error(), "makes one") {
+			t.Errorf("a data file without its key: %v", err)
+		}
+		if err := os.Remove(cfg.DataFile()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -148,7 +170,7 @@ func TestWarnings(t *testing.T) {
 	got := strings.Join(cfg.Warnings(), "\n")
 	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +
 		"http.api.listen :8765: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1\n" +
-		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 640 " + cfg.KeyFile
+		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 600 " + cfg.KeyFile
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

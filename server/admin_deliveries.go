@@ -87,5 +87,5 @@ func (s *Server) showDelivery(r *http.Request) (any, error) {
 	if json.Valid(body) {
 		view.Payload = body
 	}
-	return view, nil
+	return view, s.surroundings(ctx, &view)
 }

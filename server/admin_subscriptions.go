@@ -43,7 +43,7 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 	}
 	views := make([]api.SubscriptionView, len(slots))
 	for i, sl := range slots {
-		views[i] = subscriptionView(sl)
+		views[i] = s.subscriptionView(r.Context(), sl)
 	}
 	return pageOf(views, limit, func(v api.SubscriptionView) string { return slotCursor(v.SlotKey) }), nil
 }
@@ -65,14 +65,6 @@ func parseSlotKey(s string) (webhook.SlotKey, bool) {
 	w, ok := parseID(a)
 	v, ok2 := parseID(b)
 	return webhook.SlotKey{Webhook: w, Vehicle: v}, ok && ok2
-}
-
-func subscriptionView(sl webhook.SlotView) api.SubscriptionView {
-	v := api.SubscriptionView{Slot: sl.Slot, Parked: sl.Due.IsZero()}
-	if sl.Webhook != nil {
-		v.WebhookName, v.WebhookStatus = sl.Webhook.Name, sl.Webhook.Status
-	}
-	return v
 }
 
 // subscribeMany puts vehicles on a webhook. It looks at everything before it
@@ -106,7 +98,7 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 			continue // it was disconnected since we looked
 		}
 		if err != nil {
-			return nil, partly(err, out.Subscribed, len(cars))
+			return nil, partly(about(&w, err), out.Subscribed, len(cars))
 		}
 		item := api.SubscribedItem{Subscription: sub, Already: !fresh}
 		if fresh {
@@ -179,5 +171,5 @@ func (s *Server) unsubscribeOne(r *http.Request) (any, error) {
 	if errors.Is(err, webhook.ErrNotFound) {
 		removed, err = false, nil
 	}
-	return api.Unsubscribed{Removed: removed}, err
+	return api.Unsubscribed{Removed: removed}, about(&w, err)
 }

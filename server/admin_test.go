@@ -88,7 +88,7 @@ func TestAdminWebhooks(t *testing.T) {
 	if len(got.Warnings) == 0 {
 		t.Error("a reading a minute of a Tesla and a Kia is not warned of")
 	}
-	shown := must[webhook.Webhook](t)(c.Webhook(ctx, "a/b c"))
+	shown := must[api.WebhookView](t)(c.Webhook(ctx, "a/b c"))
 	if shown.ID != got.Webhook.ID {
 		t.Errorf("found %s by name", shown.ID)
 	}
@@ -555,6 +555,11 @@ func TestReady(t *testing.T) {
 	if rec := get(); rec.Code != http.StatusOK || strings.TrimSpace(rec.Body.String()) != `{"status":"ready"}` {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
+	w.info.Full = true
+	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"not_ready":["store: disk full"]`) {
+		t.Errorf("a full disk: %d %s", rec.Code, rec.Body)
+	}
+	w.info.Full = false
 	bad = errors.New("its loop stands still")
 	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "scheduler: its loop stands still") {
 		t.Errorf("%d %s", rec.Code, rec.Body)

@@ -71,7 +71,7 @@ func (s *Server) showVehicle(r *http.Request) (any, error) {
 	}
 	view := api.VehicleView{Vehicle: v, Status: st}
 	for _, sl := range slots {
-		view.Subscriptions = append(view.Subscriptions, subscriptionView(sl))
+		view.Subscriptions = append(view.Subscriptions, s.subscriptionView(r.Context(), sl))
 	}
 	return view, nil
 }

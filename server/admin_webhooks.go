@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -29,7 +30,11 @@ func (s *Server) webhooks(r *http.Request) (any, error) {
 	}
 	slices.SortFunc(all, func(a, b webhook.Webhook) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	all = slices.DeleteFunc(all, func(w webhook.Webhook) bool { return after != uuid.Nil && bytes.Compare(w.ID[:], after[:]) <= 0 })
-	return pageOf(all[:min(len(all), limit+1)], limit, func(w webhook.Webhook) string { return w.ID.String() }), nil
+	var views []api.WebhookView
+	for i := range all[:min(len(all), limit+1)] {
+		views = append(views, s.view(&all[i]))
+	}
+	return pageOf(views, limit, func(w api.WebhookView) string { return w.ID.String() }), nil
 }
 
 func (s *Server) addWebhook(r *http.Request) (any, error) {
@@ -92,7 +97,8 @@ func checkSigning(v webhook.Signing) error {
 }
 
 func (s *Server) showWebhook(r *http.Request) (any, error) {
-	return s.pathWebhookAdmin(r)
+	w, err := s.pathWebhookAdmin(r)
+	return s.view(&w), err
 }
 
 func (s *Server) changeWebhook(r *http.Request) (any, error) {
@@ -126,10 +132,11 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	if w, err = s.Deliveries.Change(r.Context(), w.ID, c); err != nil {
-		return nil, err
+	changed, err := s.Deliveries.Change(r.Context(), w.ID, c)
+	if err != nil {
+		return nil, about(&w, err)
 	}
-	return api.WebhookChanged{Webhook: w, Warnings: warnings}, nil
+	return api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings}, nil
 }
 
 func (s *Server) removeWebhook(r *http.Request) (any, error) {
@@ -138,7 +145,7 @@ func (s *Server) removeWebhook(r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := s.Deliveries.Remove(r.Context(), w.ID)
-	return api.Cancelled{Cancelled: n}, err
+	return api.Cancelled{Cancelled: n}, about(&w, err)
 }
 
 func (s *Server) verifyWebhook(r *http.Request) (any, error) {
@@ -148,9 +155,11 @@ func (s *Server) verifyWebhook(r *http.Request) (any, error) {
 	}
 	v, answer, err := s.Deliveries.Verify(r.Context(), w.ID)
 	if err != nil {
-		return nil, challengeError(err, answer)
+		return nil, challengeError(about(&w, err), answer)
 	}
-	return api.Verified{Webhook: v, Challenge: answer}, nil
+	subs, err := s.Store.Subscriptions(r.Context(), w.ID, uuid.Nil, webhook.SlotKey{}, 1)
+	// It is verified, whether or not this could be read.
+	return api.Verified{Webhook: v, Challenge: answer, Subscribed: err != nil || len(subs) > 0}, nil
 }
 
 // challengeError adds what the receiver answered.
@@ -171,7 +180,8 @@ func (s *Server) testWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Deliveries.Test(r.Context(), w.ID)
+	a, err := s.Deliveries.Test(r.Context(), w.ID)
+	return a, about(&w, err)
 }
 
 func (s *Server) enableWebhook(r *http.Request) (any, error) {
@@ -185,10 +195,16 @@ func (s *Server) enableWebhook(r *http.Request) (any, error) {
 			return nil, &webhook.Invalid{Field: "force", Value: clip(v), Allowed: "true or false"}
 		}
 	}
-	if w, err = s.Deliveries.Enable(r.Context(), w.ID, force); err != nil {
-		return nil, challengeError(err, api.Challenge{})
+	// Force skips the challenge, not the proof: the callback answered rightly once.
+	if force && w.Status != webhook.Active && w.VerifiedAt.IsZero() {
+		return nil, &api.Error{Code: api.CodeConflict, Message: fmt.Sprintf("webhook %s (%s): its callback was never verified, so nothing is sent to it by force", w.Name, w.ID),
+			Hint: "run: plugbeat webhook verify " + shellWord(w.Name)}
 	}
-	return w, nil
+	enabled, err := s.Deliveries.Enable(r.Context(), w.ID, force)
+	if err != nil {
+		return nil, challengeError(about(&w, err), api.Challenge{})
+	}
+	return enabled, nil
 }
 
 func (s *Server) disableWebhook(r *http.Request) (any, error) {
@@ -196,5 +212,6 @@ func (s *Server) disableWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Deliveries.Disable(r.Context(), w.ID)
+	disabled, err := s.Deliveries.Disable(r.Context(), w.ID)
+	return disabled, about(&w, err)
 }

@@ -25,6 +25,9 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		add("the disk is full: nothing is read or delivered until there is space for %s", st.Store.Path)
 	}
 	for _, part := range st.NotReady {
+		if part == diskFull {
+			continue // told above
+		}
 		add("not ready: %s; look at the daemon's log", part)
 	}
 	if m := st.Store.MaxBytes; m > 0 && st.Store.LiveBytes > m/10*9 {
@@ -91,7 +94,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case w.Status == webhook.Disabled:
 		since := ""
 		if !w.StatusSince.IsZero() {
-			since = " since " + apart(now.Sub(w.StatusSince))
+			since = " for " + apart(now.Sub(w.StatusSince))
 		}
 		head := fmt.Sprintf("webhook %s is disabled (%s)%s%s%s; ", w.Name, w.Reason, since, about, waiting)
 		switch w.Reason {
@@ -135,22 +138,29 @@ func carLine(c api.VehicleView) string {
 	return fmt.Sprintf("vehicle %s (%s %s): %s; %s", c.Vehicle.ID, c.Vehicle.Make, c.Vehicle.Model, why, do)
 }
 
-// apart prints a distance in time with its two largest units: "2d3h", "4m10s".
+// apart prints a distance in time as the command line's tables do: 45s, 12m,
+// 1h 5m, 2d 3h, rounded down.
 func apart(d time.Duration) string {
+	two := func(big, small time.Duration, bigUnit, smallUnit string) string {
+		text := fmt.Sprintf("%d%s", d/big, bigUnit)
+		if rest := d % big / small; rest > 0 {
+			text += fmt.Sprintf(" %d%s", rest, smallUnit)
+		}
+		return text
+	}
 	d = max(d, 0)
+	const day = 24 * time.Hour
 	switch {
-	case d < time.Second:
-		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
 	case d < time.Hour:
-		return short(d.Truncate(time.Second))
-	case d < 24*time.Hour:
-		return short(d.Truncate(time.Minute))
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < day:
+		return two(time.Hour, time.Minute, "h", "m")
+	case d < 10*day:
+		return two(day, time.Hour, "d", "h")
 	}
-	days, hours := d/(24*time.Hour), d%(24*time.Hour)/time.Hour
-	if hours == 0 {
-		return fmt.Sprintf("%dd", days)
-	}
-	return fmt.Sprintf("%dd%dh", days, hours)
+	return fmt.Sprintf("%dd", d/day)
 }
 
 // oneLine keeps what receivers and vendors said from breaking a line, or a

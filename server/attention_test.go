@@ -46,7 +46,7 @@ func TestAttention(t *testing.T) {
 	}
 	st := api.Status{
 		Store:         api.StoreInfo{Full: true, Path: "/d/plugbeat.db", LiveBytes: 95 << 20, MaxBytes: 100 << 20},
-		NotReady:      []string{"scheduler: stands still"},
+		NotReady:      []string{diskFull, "scheduler: stands still"},
 		Vehicles:      api.VehicleSummary{Total: 9},
 		Subscriptions: 0,
 		Webhooks: []api.WebhookStatus{
@@ -71,12 +71,12 @@ func TestAttention(t *testing.T) {
 		"the disk is full",
 		"not ready: scheduler: stands still",
 		"the data file holds 95 of at most 100 MiB",
-		"webhook out is disabled (exhausted) since 1d2h: 413: raise the receiver's limit; 12 waiting; it comes back by itself when its receiver answers a challenge, or run: plugbeat webhook enable out",
-		"webhook gone is disabled (gone) since 1d2h: it answered 410; 12 waiting; run: plugbeat webhook enable gone",
-		"webhook moved is disabled (callback_changed) since 1d2h; 12 waiting; run: plugbeat webhook verify moved",
+		"webhook out is disabled (exhausted) for 1d 2h: 413: raise the receiver's limit; 12 waiting; it comes back by itself when its receiver answers a challenge, or run: plugbeat webhook enable out",
+		"webhook gone is disabled (gone) for 1d 2h: it answered 410; 12 waiting; run: plugbeat webhook enable gone",
+		"webhook moved is disabled (callback_changed) for 1d 2h; 12 waiting; run: plugbeat webhook verify moved",
 		"webhook failing is failing for 20m: 500 [31mboo; 12 waiting; see: plugbeat delivery list --webhook failing",
 		"webhook new is not verified, so nothing is delivered to it; run: plugbeat webhook verify new",
-		"webhook by hand is disabled (operator) since 1d2h; 12 waiting; run: plugbeat webhook enable 'by hand'",
+		"webhook by hand is disabled (operator) for 1d 2h; 12 waiting; run: plugbeat webhook enable 'by hand'",
 		"source smartcar: RATE_LIMIT (3m ago); it is not asked again for 10m",
 		"vehicle 00000000-0000-0000-0000-000000000000 ( ): CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED; its owner opens https://example.com/reauth",
 		"vehicle ", "vehicle ", "vehicle ", "vehicle ",
@@ -102,8 +102,8 @@ func TestAttention(t *testing.T) {
 
 func TestApart(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 300 * time.Millisecond: "0s", 90 * time.Second: "1m30s", time.Hour: "1h", 90*time.Minute + 7*time.Second: "1h30m",
-		24 * time.Hour: "1d", 34 * time.Hour: "1d10h", 10 * time.Minute: "10m",
+		-time.Hour: "0s", 300 * time.Millisecond: "0s", 90 * time.Second: "1m", time.Hour: "1h", 90*time.Minute + 7*time.Second: "1h 30m",
+		24 * time.Hour: "1d", 34 * time.Hour: "1d 10h", 10 * time.Minute: "10m",
 	} {
 		if got := apart(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -81,12 +82,17 @@ func faultOf(err error) *vehicle.Fault {
 	}
 	f := rowOf(err).fault
 	if f.Description == "" {
-		f.Description = err.Error()
+		f.Description = plain(err)
 	}
 	if inv, ok := errors.AsType[*webhook.Invalid](err); ok {
 		f.Detail = detail(inv.Error(), inv.Field)
 	}
 	return &f
+}
+
+// plain is an error's text without the word that only classes it.
+func plain(err error) string {
+	return strings.Replace(err.Error(), webhook.ErrConflict.Error()+": ", "", 1)
 }
 
 // hinted is an error with a hint that is truer than its row's.
@@ -116,7 +122,10 @@ func apiErrorOf(err error) *api.Error {
 		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
 	}
 	r := rowOf(err)
-	e := &api.Error{Code: r.code, Status: r.status, Message: err.Error(), Hint: r.hint}
+	e := &api.Error{Code: r.code, Status: r.status, Message: plain(err), Hint: r.hint}
+	if n, ok := errors.AsType[*named](err); ok && n.hint != "" {
+		e.Hint = n.hint
+	}
 	if inv, ok := errors.AsType[*webhook.Invalid](err); ok {
 		e.Field, e.Value, e.Allowed = inv.Field, inv.Value, inv.Allowed
 	}

@@ -105,7 +105,7 @@ func reading(p vehicle.Paths) vehicle.Snapshot {
 
 func newServer(tb testing.TB, w *world) *Server {
 	tb.Helper()
-	s, err := New(Options{Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Probes: w.probes,
+	s, err := New(Options{Retries: 6, Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Probes: w.probes,
 		Policy: cadence.Policy{}, ManagementToken: webhook.Secret(management), ApplicationID: noID,
 		CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return noon }})
@@ -212,7 +212,7 @@ func (w *world) Attempts(context.Context, uuid.UUID) ([]webhook.Attempt, error) 
 
 func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery, _ error) {
 	for _, d := range slices.Backward(w.past) {
-		fits := (f.State == "" || f.State == d.State) && (f.Webhook == uuid.Nil || f.Webhook == d.Webhook)
+		fits := (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) && (f.Webhook == uuid.Nil || f.Webhook == d.Webhook)
 		if fits && (before == uuid.Nil || bytes.Compare(d.ID[:], before[:]) < 0) && len(out) < limit {
 			out = append(out, d)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/webhook"
+	"plugbeat/webhook/api"
 )
 
 // The headers of answers are sent in lower case: on error answers Smartcar's Java
@@ -160,7 +161,8 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 
 // readyz answers 200 when the daemon can do its work, else 503 and what is missing.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	missing := s.notReady()
+	info, err := s.Upkeep.Info(r.Context())
+	missing := s.notReady(info, err)
 	answer := struct {
 		Status   string   `json:"status"`
 		NotReady []string `json:"not_ready,omitempty"`
@@ -174,9 +176,19 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// notReady lists the parts that are not ready and why.
-func (s *Server) notReady() []string {
+// diskFull is what of readiness a full disk takes: it stops both loops.
+const diskFull = "store: disk full"
+
+// notReady lists the parts that are not ready and why, given what is known of the
+// data file.
+func (s *Server) notReady(info api.StoreInfo, err error) []string {
 	var missing []string
+	switch {
+	case err != nil:
+		missing = append(missing, "store: "+err.Error())
+	case info.Full:
+		missing = append(missing, diskFull)
+	}
 	for _, p := range s.Probes {
 		if err := p.Ready(s.Now()); err != nil {
 			missing = append(missing, p.Name+": "+err.Error())

@@ -38,6 +38,8 @@ type Options struct {
 	ManagementToken webhook.Secret
 	// ApplicationID makes the ids of /v2.0/user stable; any fixed UUID does.
 	ApplicationID uuid.UUID
+	// Retries is how many retries a failing webhook has; 0 where it is not known.
+	Retries int
 	// Signing is what a new webhook has where its request names none.
 	Signing webhook.Signing
 	// CheckDir is where copies of the data file are checked, a directory that no

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -13,8 +15,7 @@ import (
 func (s *Server) status(r *http.Request) (any, error) {
 	ctx := r.Context()
 	now := s.Now()
-	st := api.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), NotReady: s.notReady(), Sources: s.Upkeep.Sources(), Webhooks: []api.WebhookStatus{}}
-	st.Ready = len(st.NotReady) == 0
+	st := api.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), Sources: s.Upkeep.Sources(), Webhooks: []api.WebhookStatus{}}
 	if st.Sources == nil {
 		st.Sources = []api.Source{}
 	}
@@ -22,18 +23,24 @@ func (s *Server) status(r *http.Request) (any, error) {
 	if st.Store, err = s.Upkeep.Info(ctx); err != nil {
 		return nil, err
 	}
+	st.NotReady = s.notReady(st.Store, nil)
+	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions
+	if st.NextReading, err = s.nextReading(ctx); err != nil {
+		return nil, err
+	}
 	hooks, err := s.Store.Webhooks(ctx)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(hooks, func(a, b webhook.Webhook) int { return cmp.Compare(a.Name, b.Name) })
 	lanes := s.Deliveries.Lanes()
 	for _, w := range hooks {
 		lane, ok := lanes[w.ID]
 		if !ok {
 			lane.Waiting = w.Ledger.Waiting()
 		}
-		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Lane: lane})
+		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Lane: lane})
 	}
 	var cars []api.VehicleView
 	err = s.eachVehicle(ctx, func(v vehicle.Vehicle) error {

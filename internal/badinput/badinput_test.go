@@ -152,7 +152,7 @@ func TestManagementToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, file, []byte("hunter2-is-short\n"))
-	refuses(t, d, setting, file, "16 characters", "at least 32", "plugbeat init")
+	refuses(t, d, setting, file, "16 characters", "at least 32", "openssl rand")
 	if out, _ := d.Serve(); strings.Contains(out, "hunter2") {
 		t.Errorf("the token is shown:\n%s", out)
 	}
@@ -163,7 +163,7 @@ func TestManagementToken(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, d, setting, file, "no such file", "plugbeat init")
+	refuses(t, d, setting, file, "no such file", "openssl rand")
 	edit(t, d.Config(), func(text string) string {
 		return regexp.MustCompile(`management_token_file: .*`).ReplaceAllString(text, `management_token_file: ""`)
 	})
@@ -181,7 +181,11 @@ func TestSealingKey(t *testing.T) {
 	write(t, file, []byte("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"))
 	refuses(t, d, d.DataFile(), "another key", "the key it was created with")
 	write(t, file, []byte("short\n"))
-	refuses(t, d, "key_file", file, "32 bytes")
+	refuses(t, d, "key_file", file, "32 bytes", "put back the key")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, d, "key_file", file, "no such file", "put back the key that "+d.DataFile()+" was created with", "a new one cannot open it")
 }
 
 // A config that cannot be taken stops the start before anything is touched.
@@ -195,7 +199,7 @@ func TestConfig(t *testing.T) {
 		line  string
 		words []string
 	}{
-		{"cadenze: {}", []string{`cadenze "cadenze"`, "did you mean cadence?"}},
+		{"cadenze: {}", []string{`cadenze: there is no such key`, "did you mean cadence?"}},
 		{"grace: 30", []string{`grace "30"`, "it has no unit", "like 45s"}},
 		{"grace: -5m", []string{`grace "-5m"`, "negative", "like 45s"}},
 		{"grace: 0", []string{`grace "0"`, "like 45s"}},
@@ -397,7 +401,7 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Start()
-	if n := strings.Count(d.Log(), `"event":"config.warning"`); n != 1 || !strings.Contains(d.Log(), "chmod 640 "+file) {
+	if n := strings.Count(d.Log(), `"event":"config.warning"`); n != 1 || !strings.Contains(d.Log(), "chmod 600 "+file) {
 		t.Errorf("%d warnings:\n%s", n, d.Log())
 	}
 }

@@ -97,7 +97,7 @@ func (p Policy) Warn(c webhook.Cadence, mk string) string {
 		if text != "" {
 			text += "; "
 		}
-		text += fmt.Sprintf("%s %s is faster than the %s that %s stands", state, s, short(stands), mk)
+		text += fmt.Sprintf("%s %s is faster than the %s recommended for %s", state, s, short(stands), mk)
 	}
 	tell("unplugged", unplugged, m.Unplugged, time.Hour)
 	tell("plugged_in", pluggedIn, m.Fastest, 30*time.Minute)

@@ -70,12 +70,12 @@ func TestPolicyWarn(t *testing.T) {
 		want    string // empty for no warning
 	}{
 		{webhook.Cadence{}, "HYUNDAI", ""},
-		{webhook.Cadence{PluggedIn: "10m"}, "HYUNDAI", "plugged_in 10m is faster than the 30m that HYUNDAI stands: about 20 requests"},
-		{webhook.Cadence{PluggedIn: "*/10 * * * *"}, "Kia", "plugged_in */10 * * * * is faster than the 30m that Kia stands"},
+		{webhook.Cadence{PluggedIn: "10m"}, "HYUNDAI", "plugged_in 10m is faster than the 30m recommended for HYUNDAI: about 20 requests"},
+		{webhook.Cadence{PluggedIn: "*/10 * * * *"}, "Kia", "plugged_in */10 * * * * is faster than the 30m recommended for Kia"},
 		{webhook.Cadence{PluggedIn: "10m"}, "SKODA", ""},
 		{webhook.Cadence{Unplugged: "30m"}, "SKODA", ""},
-		{webhook.Cadence{Unplugged: "30m"}, "FORD", "unplugged 30m is faster than the 1h that FORD stands"},
-		{webhook.Cadence{Unplugged: "5m", PluggedIn: "1m"}, "VOLVO", "stands; plugged_in 1m is faster than the 15m"},
+		{webhook.Cadence{Unplugged: "30m"}, "FORD", "unplugged 30m is faster than the 1h recommended for FORD"},
+		{webhook.Cadence{Unplugged: "5m", PluggedIn: "1m"}, "VOLVO", "recommended for VOLVO; plugged_in 1m is faster than the 15m"},
 		{webhook.Cadence{Fastest: true}, "TESLA", ""},
 		{webhook.Cadence{PluggedIn: "1m"}, "TRABANT", ""},
 		{webhook.Cadence{PluggedIn: "1"}, "FORD", ""},

@@ -23,22 +23,39 @@ import (
 	"plugbeat/webhook"
 )
 
+// How long a call waits for the daemon's answer. Those that wait for a vendor, a
+// receiver or a disk take longer than the daemon gives these.
+const (
+	patience      = 15 * time.Second
+	slowPatience  = time.Minute // many commits, or a vendor's confirmation
+	challengeTime = 40 * time.Second
+	readTime      = 330 * time.Second
+	checkTime     = 10 * time.Minute
+)
+
 // maxAnswer bounds what a client reads of one answer.
 const maxAnswer = 64 << 20
 
 // Client speaks /api/v1 to a daemon over its unix socket. It is safe for
 // concurrent use. Every method returns an [*Error] when the daemon refused, an
-// error that is [ErrNoDaemon] when none answered, and ctx's error when it ended.
+// error that is [ErrNoDaemon] when none is there, one that is [ErrNoAnswer] when it
+// took the call and did not answer in time, and ctx's error when it ended.
 type Client struct {
 	socket string
 	http   *http.Client
+	wait   time.Duration
+}
+
+// within returns the client with another time to wait for an answer.
+func (c *Client) within(d time.Duration) *Client {
+	return &Client{socket: c.socket, http: c.http, wait: d}
 }
 
 // Dial returns a client of the daemon that listens at the socket. It connects
 // with the first call, not before.
 func Dial(socket string) *Client {
 	d := net.Dialer{Timeout: 5 * time.Second}
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+	return &Client{socket: socket, wait: patience, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return d.DialContext(ctx, "unix", socket)
 		},
@@ -65,12 +82,12 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 
 // Webhooks returns one page of the webhooks, by id. After is the Next of the page
 // before, or empty; limit 0 is [DefaultLimit].
-func (c *Client) Webhooks(ctx context.Context, after string, limit int) (p Page[webhook.Webhook], err error) {
+func (c *Client) Webhooks(ctx context.Context, after string, limit int) (p Page[WebhookView], err error) {
 	return p, c.do(ctx, http.MethodGet, c.path("webhooks"), paging("after", after, limit), nil, &p)
 }
 
 // Webhook returns a webhook by id or name.
-func (c *Client) Webhook(ctx context.Context, ref string) (w webhook.Webhook, err error) {
+func (c *Client) Webhook(ctx context.Context, ref string) (w WebhookView, err error) {
 	return w, c.do(ctx, http.MethodGet, c.path("webhooks", ref), nil, nil, &w)
 }
 
@@ -86,17 +103,17 @@ func (c *Client) ChangeWebhook(ctx context.Context, ref string, ch WebhookChange
 
 // RemoveWebhook removes a webhook, its subscriptions and what waits.
 func (c *Client) RemoveWebhook(ctx context.Context, ref string) (a Cancelled, err error) {
-	return a, c.do(ctx, http.MethodDelete, c.path("webhooks", ref), nil, nil, &a)
+	return a, c.within(slowPatience).do(ctx, http.MethodDelete, c.path("webhooks", ref), nil, nil, &a)
 }
 
 // VerifyWebhook sends a challenge; a wrong answer is [CodeChallengeFailed].
 func (c *Client) VerifyWebhook(ctx context.Context, ref string) (a Verified, err error) {
-	return a, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "verify"), nil, nil, &a)
+	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "verify"), nil, nil, &a)
 }
 
 // TestWebhook sends a test payload and returns what came of it.
 func (c *Client) TestWebhook(ctx context.Context, ref string) (a webhook.Attempt, err error) {
-	return a, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "test"), nil, nil, &a)
+	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "test"), nil, nil, &a)
 }
 
 // EnableWebhook enables a disabled webhook, after a right answer to a challenge
@@ -106,7 +123,7 @@ func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool) (w w
 	if force {
 		q.Set("force", "true")
 	}
-	return w, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
+	return w, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
 }
 
 // DisableWebhook stops a webhook's slots and deliveries until it is enabled.
@@ -131,17 +148,17 @@ func (c *Client) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Pa
 		names = append(names, strings.TrimPrefix(p.String(), "/"))
 	}
 	q := url.Values{"paths": {strings.Join(names, ",")}}
-	return s, c.do(ctx, http.MethodPost, c.path("vehicles", id.String(), "read"), q, nil, &s)
+	return s, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", id.String(), "read"), q, nil, &s)
 }
 
 // ConnectVehicles adds the vehicles of an account at a source.
 func (c *Client) ConnectVehicles(ctx context.Context, source, refreshToken string) (a Connected, err error) {
-	return a, c.do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source, RefreshToken: refreshToken}, &a)
+	return a, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source, RefreshToken: refreshToken}, &a)
 }
 
 // DisconnectVehicle removes a vehicle, its subscriptions and its data.
 func (c *Client) DisconnectVehicle(ctx context.Context, id uuid.UUID) (a Cancelled, err error) {
-	return a, c.do(ctx, http.MethodDelete, c.path("vehicles", id.String()), nil, nil, &a)
+	return a, c.within(slowPatience).do(ctx, http.MethodDelete, c.path("vehicles", id.String()), nil, nil, &a)
 }
 
 // Subscriptions returns one page of the subscriptions of a webhook (id or name,
@@ -159,7 +176,7 @@ func (c *Client) Subscriptions(ctx context.Context, webhookRef string, vehicleID
 
 // Subscribe puts vehicles on a webhook.
 func (c *Client) Subscribe(ctx context.Context, s Subscribe) (a Subscribed, err error) {
-	return a, c.do(ctx, http.MethodPost, c.path("subscriptions"), nil, s, &a)
+	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("subscriptions"), nil, s, &a)
 }
 
 // Unsubscribe takes a vehicle off a webhook; what was produced still leaves.
@@ -209,7 +226,7 @@ func (c *Client) RemoveToken(ctx context.Context, name string) error {
 
 // Check has the daemon check a copy of its data file.
 func (c *Client) Check(ctx context.Context) (a Checked, err error) {
-	return a, c.do(ctx, http.MethodPost, c.path("check"), nil, nil, &a)
+	return a, c.within(checkTime).do(ctx, http.MethodPost, c.path("check"), nil, nil, &a)
 }
 
 // All walks every page of a list. It stops at the first error, which it yields
@@ -269,6 +286,8 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, 
 	if path == "" {
 		return &webhook.Invalid{Field: "name", Allowed: "an id or a name"}
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, ErrNoAnswer)
+	defer cancel()
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -321,6 +340,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	causes := []error{err}
 	text := fmt.Sprintf("daemon at %s: %v: it may be stopping; look at its log", c.socket, err)
 	switch {
+	case errors.Is(context.Cause(ctx), ErrNoAnswer):
+		causes = []error{ErrNoAnswer, ctx.Err()}
+		text = fmt.Sprintf("the daemon at %s %v; look at its log, or restart it", c.socket, ErrNoAnswer)
 	case ctx.Err() != nil:
 		causes = []error{ctx.Err()}
 		text = fmt.Sprintf("daemon at %s: %v", c.socket, ctx.Err())

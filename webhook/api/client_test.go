@@ -86,6 +86,59 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestNoAnswer: a daemon that takes a call and is silent ends it in time, and is not
+// mistaken for one that is not there, nor for a caller who gave up.
+func TestNoAnswer(t *testing.T) {
+	release := make(chan struct{})
+	c := listen(t, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	err := c.within(20*time.Millisecond).do(t.Context(), http.MethodGet, "/api/v1/status", nil, nil, nil)
+	want := "the daemon at " + c.Socket() + " accepts connections but does not answer; look at its log, or restart it"
+	if !errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrNoDaemon) || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.Status(ctx); errors.Is(err, ErrNoAnswer) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the caller's own deadline: %v", err)
+	}
+}
+
+// waits records how long a call would wait for its answer.
+type waits struct{ last time.Duration }
+
+func (w *waits) RoundTrip(r *http.Request) (*http.Response, error) {
+	if end, ok := r.Context().Deadline(); ok {
+		w.last = time.Until(end).Round(time.Second)
+	}
+	return nil, errors.New("no daemon in this test")
+}
+
+// TestPatience: every call has an end, and those that wait for others have a later one.
+func TestPatience(t *testing.T) {
+	var w waits
+	c := Dial("s")
+	c.http.Transport = &w
+	ctx, id := t.Context(), uuid.New()
+	for want, calls := range map[time.Duration][]func(){
+		15 * time.Second: {func() { _, _ = c.Status(ctx) }, func() { _, _ = c.Webhooks(ctx, "", 0) }, func() { _, _ = c.DisableWebhook(ctx, "x") }, func() { _, _ = c.Delivery(ctx, id) }},
+		time.Minute: {func() { _, _ = c.RemoveWebhook(ctx, "x") }, func() { _, _ = c.DisconnectVehicle(ctx, id) },
+			func() { _, _ = c.Subscribe(ctx, Subscribe{}) }},
+		40 * time.Second: {func() { _, _ = c.VerifyWebhook(ctx, "x") }, func() { _, _ = c.TestWebhook(ctx, "x") },
+			func() { _, _ = c.EnableWebhook(ctx, "x", false) }},
+		330 * time.Second: {func() { _, _ = c.ReadVehicle(ctx, id, 1) }, func() { _, _ = c.ConnectVehicles(ctx, "x", "") }},
+		10 * time.Minute:  {func() { _, _ = c.Check(ctx) }},
+	} {
+		for i, call := range calls {
+			w.last = 0
+			call()
+			if w.last != want {
+				t.Errorf("call %d waits %v, want %v", i, w.last, want)
+			}
+		}
+	}
+}
+
 func TestStranger(t *testing.T) {
 	for _, answer := range []string{"404 page not found", `{"error":"x"}`, `{"error":{}}`, `null`} {
 		c := listen(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -98,6 +98,10 @@ func (e *Error) ErrorCode() string { return string(e.Code) }
 // wrapped in an error that names the socket and says what to do.
 var ErrNoDaemon = errors.New("no plugbeat daemon answers")
 
+// ErrNoAnswer means that the daemon took the call and did not answer in time. What
+// was asked for may have been done.
+var ErrNoAnswer = errors.New("accepts connections but does not answer")
+
 // unreachable is the error of a call that got no answer: what happened and what
 // to do, with the cause still in its chain.
 type unreachable struct {

@@ -22,6 +22,9 @@ type Status struct {
 	Webhooks      []WebhookStatus `json:"webhooks"`
 	Vehicles      VehicleSummary  `json:"vehicles"`
 	Subscriptions int             `json:"subscriptions"` // as Store.Subscriptions
+	// NextReading is when the first slot comes due; it may have passed. Absent
+	// when none does.
+	NextReading time.Time `json:"next_reading,omitzero"`
 }
 
 // StoreInfo describes the data file.
@@ -69,7 +72,8 @@ func (s Source) Trouble() bool {
 // WebhookStatus is a webhook with its lane.
 type WebhookStatus struct {
 	Webhook webhook.Webhook `json:"webhook"`
-	Lane    Lane            `json:"lane"`
+	Derived
+	Lane Lane `json:"lane"`
 }
 
 // Lane is a webhook's queue as it stands.

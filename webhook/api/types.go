@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,6 +59,36 @@ type WebhookAdded struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// WebhookView is a webhook with what the daemon knows beside its record.
+type WebhookView struct {
+	webhook.Webhook
+	Derived
+}
+
+// Summary is the webhook's status in a few words; every list and table says it so.
+func (v WebhookView) Summary() string {
+	w := &v.Webhook
+	switch {
+	case w.Status == webhook.Disabled:
+		return fmt.Sprintf("disabled (%s)", w.Reason)
+	case w.Status == webhook.Active && w.Health.Failing() && v.Retries > 0:
+		return fmt.Sprintf("failing, %d of %d retries used", w.Health.Rung, v.Retries)
+	case w.Status == webhook.Active && w.Health.Failing():
+		return fmt.Sprintf("failing, %d retries used", w.Health.Rung)
+	}
+	return string(w.Status)
+}
+
+// Derived is what follows for a webhook from the daemon's config.
+type Derived struct {
+	// Retries is how many retries a failing webhook has before it is disabled; 0
+	// where it is not known.
+	Retries int `json:"retries,omitempty"`
+	// Effective is the cadence in force: the webhook's own, the daemon's default
+	// where it sets none. Its zone is empty for UTC.
+	Effective webhook.Cadence `json:"effective_cadence"`
+}
+
 // WebhookChange is the body of PATCH /webhooks/{id}; nil leaves a field as it is.
 type WebhookChange struct {
 	Name         *string          `json:"name,omitempty"`
@@ -69,8 +100,9 @@ type WebhookChange struct {
 
 // WebhookChanged is the answer to PATCH /webhooks/{id}.
 type WebhookChanged struct {
-	Webhook  webhook.Webhook `json:"webhook"`
-	Warnings []string        `json:"warnings,omitempty"`
+	Webhook webhook.Webhook `json:"webhook"`
+	Derived
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Challenge is what a receiver made of a verification challenge.
@@ -87,6 +119,8 @@ type Challenge struct {
 type Verified struct {
 	Webhook   webhook.Webhook `json:"webhook"`
 	Challenge Challenge       `json:"challenge"`
+	// Subscribed is true when the webhook has a vehicle.
+	Subscribed bool `json:"subscribed"`
 }
 
 // Cancelled is the answer to removing a webhook or disconnecting a vehicle.
@@ -121,6 +155,10 @@ type SubscriptionView struct {
 	webhook.Slot
 	WebhookName   string         `json:"webhook_name"`
 	WebhookStatus webhook.Status `json:"webhook_status"`
+	// WebhookSummary is the status in words, as [WebhookView.Summary] says it.
+	WebhookSummary string `json:"webhook_summary"`
+	// Cadence is the one in force for the slot's state and the vehicle's make.
+	Cadence string `json:"cadence"`
 	// Parked is true while the webhook does not fire; Due is zero then.
 	Parked bool `json:"parked"`
 }
@@ -180,6 +218,12 @@ type DeliveryView struct {
 	Attempts []webhook.Attempt `json:"attempts"`
 	// Payload is the body as it was sent; null once it was erased.
 	Payload json.RawMessage `json:"payload"`
+	// Webhook and Vehicle are those of the delivery; absent once removed.
+	Webhook *WebhookView     `json:"webhook,omitempty"`
+	Vehicle *vehicle.Vehicle `json:"vehicle,omitempty"`
+	// Behind is an earlier delivery of the same webhook and vehicle that waits;
+	// this one leaves after it. Absent when there is none.
+	Behind *uuid.UUID `json:"behind,omitempty"`
 }
 
 // TokenView is an access token without the token.
