@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -301,6 +300,7 @@ type listener struct {
 	handler http.Handler
 	addr    string
 	server  *http.Server
+	served  chan struct{} // closed once nothing is accepted any more
 }
 
 func (l *listener) open(ctx context.Context) error {
@@ -314,14 +314,19 @@ func (l *listener) open(ctx context.Context) error {
 	}
 	l.addr = ln.Addr().String()
 	l.server = &http.Server{Handler: l.handler, ReadHeaderTimeout: 5 * time.Second}
-	go func(s *http.Server) { _ = s.Serve(ln) }(l.server)
+	l.served = make(chan struct{})
+	go func(s *http.Server, served chan struct{}) {
+		defer close(served)
+		_ = s.Serve(ln)
+	}(l.server, l.served)
 	return nil
 }
 
-// close ends the server and its connections; no request may be in it forever.
+// close ends the server and its connections, and its address is free again; no request may be in it forever.
 func (l *listener) close() {
 	if l.server != nil {
 		_ = l.server.Close()
+		<-l.served
 		l.server = nil
 	}
 }
@@ -342,7 +347,7 @@ func (d *demo) configure(upstream string) error {
 	text := fmt.Sprintf(demoConfig, upstream)
 	files := map[string]string{
 		"config.yaml":      text,
-		"sealing_key":      hex.EncodeToString(config.NewSealingKey()[:32]) + "\n",
+		"sealing_key":      string(config.NewSealingKey()) + "\n",
 		"management_token": demoToken + "\n",
 		"client_secret":    "simulator-secret\n",
 	}
@@ -355,6 +360,7 @@ func (d *demo) configure(upstream string) error {
 	if err != nil {
 		return fmt.Errorf("the demo's config: %w", err)
 	}
+	d.show.cadence(cfg.Cadence)
 	d.cfg = cfg.Scaled(float64(time.Hour) / float64(d.hour))
 	d.show.say("demo", "scale", "one hour passes in %v; every delay of the config is divided by %.0f", d.hour.Round(time.Millisecond), float64(time.Hour)/float64(d.hour))
 	return nil

@@ -57,12 +57,20 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	s.Ledger, s.Waiting, s.Firings = w.Ledger, w.Ledger.Waiting(), w.Firings
-	lane, err := db.Lane(ctx, w.ID, uuid.Nil, pageSize)
-	if err != nil {
-		return false, err
+	waiting := uint64(0)
+	for after := uuid.Nil; ; {
+		page, err := db.Lane(ctx, w.ID, after, pageSize)
+		if err != nil {
+			return false, err
+		}
+		waiting += uint64(len(page))
+		if len(page) < pageSize {
+			break
+		}
+		after = page[len(page)-1].Delivery
 	}
-	if uint64(len(lane)) != s.Waiting {
-		wrong("the ledger says %d wait, the lane holds %d", s.Waiting, len(lane))
+	if waiting != s.Waiting {
+		wrong("the ledger says %d wait, the lane holds %d", s.Waiting, waiting)
 	}
 	if s.Firings.Produced != s.Ledger.Produced {
 		wrong("%d firings produced, the ledger has %d", s.Firings.Produced, s.Ledger.Produced)

@@ -15,6 +15,7 @@ var told = map[string]struct {
 	"daemon.started":        {"1", nil},
 	"daemon.stopping":       {"1", nil},
 	"daemon.stopped":        {"1", nil},
+	"daemon.cut":            {"31", nil},
 	"webhook.verified":      {"32", nil},
 	"webhook.failing":       {"31", (*show).answer},
 	"webhook.rung":          {"33", (*show).next},
@@ -28,8 +29,11 @@ var told = map[string]struct {
 	"vehicle.state":         {"35", (*show).state},
 	"slot.collapsed":        {"33", nil},
 	"source.not_before":     {"33", nil},
+	"source.token_failed":   {"33", nil},
 	"source.reauthenticate": {"31", nil},
 	"clock.back":            {"31", nil},
+	"scheduler.failed":      {"31", nil},
+	"vehicle.claimed":       {"33", nil},
 	"store.no_space":        {"31", nil},
 }
 
@@ -92,9 +96,14 @@ func (s *show) right(e map[string]any) string {
 }
 
 func (s *show) state(e map[string]any) string {
-	every := map[string]string{"plugged_in": "every 30m from now on", "unplugged": "every hour from now on"}
+	text := fmt.Sprintf(": from %v to %v", e["from"], e["to"])
 	if e["from"] == "unknown" {
-		return fmt.Sprintf(": %v, %s", e["to"], every[fmt.Sprint(e["to"])])
+		text = fmt.Sprintf(": %v", e["to"])
 	}
-	return fmt.Sprintf(": from %v to %v, %s", e["from"], e["to"], every[fmt.Sprint(e["to"])])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if every := s.every[fmt.Sprint(e["to"])]; every != "" {
+		text += ", every " + every + " from now on"
+	}
+	return text
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/config"
 	"plugbeat/internal/receiver"
 	"plugbeat/vehicle"
 )
@@ -29,6 +30,7 @@ type show struct {
 
 	mu    sync.Mutex
 	names map[string]string
+	every map[string]string    // a state of the plug: its cadence before it was scaled
 	last  map[string]time.Time // vehicle: when its last delivery arrived
 }
 
@@ -41,6 +43,13 @@ func (s *show) name(id uuid.UUID, i int, v vehicle.Vehicle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names[id.String()] = fmt.Sprintf("%d %s", i+1, v.Model)
+}
+
+// cadence makes known how often a state of the plug leads to deliveries.
+func (s *show) cadence(c config.Cadence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.every = map[string]string{vehicle.StatePluggedIn.String(): c.PluggedIn, vehicle.StateUnplugged.String(): c.Unplugged}
 }
 
 func (s *show) car(id uuid.UUID) string {

@@ -48,7 +48,6 @@ func TestSourceGuard(t *testing.T) {
 func TestSourceClient(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
 	defer srv.Close()
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	g, err := delivery.NewGuard(nil)
 	must(t, err)
 	a := &App{guard: g}
@@ -62,6 +61,9 @@ func TestSourceClient(t *testing.T) {
 			_ = res.Body.Close()
 		}
 		return err
+	}
+	if tr, ok := a.guarded("car", srv.URL).Transport.(*http.Transport); !ok || tr.Proxy != nil {
+		t.Error("a source's client would ask a proxy, which hides the address from the check")
 	}
 	if err := get(a.guarded("car", srv.URL), srv.URL); err != nil {
 		t.Error("the configured origin is refused:", err)

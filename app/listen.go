@@ -126,6 +126,6 @@ func (a *App) shutdown(ctx context.Context) {
 	a.serving.Wait()
 	a.requests.cut()
 	if n := a.requests.wait(cutTime); n > 0 {
-		a.log.Error().Str("event", "daemon.stopping").Int("requests", n).Msg("requests do not end and are left")
+		a.log.Error().Str("event", "daemon.cut").Int("requests", n).Msg("requests do not end and are left")
 	}
 }

@@ -76,7 +76,7 @@ func (a *App) connectFirst(ctx context.Context, name string) error {
 	}
 	_, err := (fleet{a}).connect(ctx, name, a.sources[name], "")
 	if errors.Is(err, webhook.ErrConflict) {
-		a.log.Warn().Str("event", "source.missing").Str("source", name).Err(err).Msg("a simulator's cars are another source's; give it another seed")
+		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).Msg("a simulator's cars are another source's; give it another seed")
 		return nil
 	}
 	if err != nil {

@@ -98,6 +98,8 @@ func TestUsage(t *testing.T) {
 		"webhook add --name x --callback https://203.0.113.5/ --id 7":         `--id "7": want a UUID`,
 		"webhook add --name x --callback https://203.0.113.5/ --signing none": `--signing "none": want smartcar, standard or both`,
 		"webhook change fleet":                                                "webhook change needs at least one setting to change",
+		"webhook add --name a/b --callback https://203.0.113.5/":              `--name: name "a/b": it could be taken for a path`,
+		"webhook change fleet --name=--force":                                 `--name: name "--force": it could be taken for an option`,
 		"webhook change fleet --signing x":                                    `--signing "x": want smartcar, standard or both`,
 		"webhook change fleet --callback /x":                                  `--callback: callback_uri "/x"`,
 		"webhook rm fleet":                                                    "", // asks the daemon first

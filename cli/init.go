@@ -149,5 +149,6 @@ and in another one:
   plugbeat status
   plugbeat vehicle list
   plugbeat webhook add
+  plugbeat webhook verify WEBHOOK
   plugbeat subscribe WEBHOOK --all`, word(r.Config))
 }

@@ -28,7 +28,7 @@ func (s *shell) tokenAddCommand() *ucli.Command {
 		Usage:     "make a token and print it, this once",
 		ArgsUsage: "NAME",
 		Flags: append([]ucli.Flag{
-			&ucli.BoolFlag{Name: "access", Usage: "an access token for /v2.0: reads, subscribes, unsubscribes", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "access", Usage: "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles", DisableDefaultText: true},
 			&ucli.StringSliceFlag{Name: "vehicle", Usage: "only for the vehicle with this `ID`; may be repeated", DefaultText: "every vehicle"},
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`

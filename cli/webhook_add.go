@@ -90,6 +90,9 @@ func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) 
 }
 
 func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
+	if err := checkNameFlag(c); err != nil {
+		return api.NewWebhook{}, err
+	}
 	n := api.NewWebhook{
 		Type: webhook.TypeDynamic, Name: c.String("name"), CallbackURI: c.String("callback"),
 		Cadence: webhook.Cadence{Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
@@ -105,10 +108,18 @@ func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
 	return n, checkSigning(n.Signing)
 }
 
+func checkNameFlag(c *ucli.Context) error {
+	if v := c.String("name"); v != "" {
+		if err := webhook.CheckName(v); err != nil {
+			return &usageError{msg: "--name: " + err.Error()}
+		}
+	}
+	return nil
+}
+
 func checkSigning(v webhook.Signing) error {
-	switch v {
-	case "", webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
-		return nil
+	if v == "" || webhook.CheckSigning(v) == nil {
+		return nil // empty is the daemon's default
 	}
 	return &usageError{msg: fmt.Sprintf("--signing %q: want smartcar, standard or both", string(v))}
 }
@@ -120,7 +131,7 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter,
 			if v == "" {
 				return errors.New("a name is needed; commands will know the webhook by it")
 			}
-			return nil
+			return webhook.CheckName(v)
 		})
 		if err != nil {
 			return false, err

@@ -36,6 +36,9 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		return &v
 	}
 	ch.Name, ch.CallbackURI = text("name"), text("callback")
+	if err := checkNameFlag(c); err != nil {
+		return err
+	}
 	if v := text("signing"); v != nil {
 		sign := webhook.Signing(*v)
 		if err := checkSigning(sign); err != nil || sign == "" {

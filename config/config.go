@@ -58,7 +58,7 @@ type Listener struct {
 
 // Application is the program that this daemon serves.
 type Application struct {
-	ClientID            string   `yaml:"client_id" doc:"Its client id, as it presents it to plugbeat."`
+	ClientID            string   `yaml:"client_id" doc:"Its client id, as it will present it to plugbeat. Not used until plugbeat serves OAuth; neither are the next two."`
 	ClientSecretFile    string   `yaml:"client_secret_file" doc:"File with its client secret. Empty: the systemd credential client_secret."`
 	RedirectURIs        []string `yaml:"redirect_uris" doc:"The URIs a login may return to, absolute http or https."`
 	ManagementTokenFile string   `yaml:"management_token_file" doc:"File with the application management token, at least 32 characters: the key of SC-Signature and of challenges, known to your receivers. Empty: the systemd credential management_token. Make one: plugbeat init."`

@@ -22,6 +22,9 @@ const (
 	credentialSecret = "client_secret"
 )
 
+// placeholderID stands in the template where the operator's own belongs.
+const placeholderID = "your-client-id"
+
 const (
 	minToken = 32
 	keySize  = 32
@@ -211,7 +214,11 @@ func (c Config) Warnings() []string {
 	}
 	for name, s := range c.Sources {
 		if s.Type == "smartcar" {
-			files[join("sources", name)+".client_secret_file"] = secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
+			at := join("sources", name)
+			files[at+".client_secret_file"] = secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
+			if s.Smartcar.ClientID == placeholderID {
+				out = append(out, fmt.Sprintf("%s.client_id %q: it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there", at, placeholderID))
+			}
 		}
 	}
 	for setting, path := range files {

@@ -41,9 +41,9 @@ var classes = []struct {
 	in    []netip.Prefix
 }{
 	// AWS and most others, AWS containers, AWS time and DNS, Alibaba, Oracle,
-	// Azure, AWS and Google over IPv6.
+	// Azure, Volcengine, and over IPv6 AWS, Google and Scaleway.
 	{classMetadata, prefixes("169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "169.254.169.253/32", "169.254.169.123/32",
-		"100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "fd00:ec2::/64", "fd20:ce::254/128")},
+		"100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "100.96.0.96/32", "fd00:ec2::/64", "fd20:ce::254/128", "fd00:42::42/128")},
 	{classUnspecified, prefixes("0.0.0.0/32", "::/128")},
 	{classLoopback, prefixes("127.0.0.0/8", "::1/128")},
 	{classBroadcast, prefixes("255.255.255.255/32")},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,9 @@ type Guard struct {
 	// tests put their own there.
 	resolver *net.Resolver
 	online   func() bool
+	// answered is when any receiver at a public address last answered, in unix
+	// nanoseconds.
+	answered atomic.Int64
 
 	mu  sync.RWMutex
 	own []netip.AddrPort

@@ -19,9 +19,9 @@ import (
 func TestClasses(t *testing.T) {
 	for class, addrs := range map[class]string{
 		classPublic:        "1.1.1.1 8.8.8.8 100.128.0.1 172.32.0.1 192.169.0.1 198.20.0.1 2606:4700::1 2a00:1450::1 64:ff9b::808:808 ::ffff:8.8.8.8 223.255.255.255",
-		classPrivate:       "10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 fc00::1 fd12::1 ::ffff:10.0.0.1",
+		classPrivate:       "10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 fc00::1 fd12::1 fd00:42::43 100.96.0.97 ::ffff:10.0.0.1",
 		classLoopback:      "127.0.0.1 127.255.0.1 ::1 ::ffff:127.0.0.1",
-		classMetadata:      "169.254.169.254 169.254.170.2 fd00:ec2::254 100.100.100.200 168.63.129.16 192.0.0.192 ::ffff:169.254.169.254 64:ff9b::a9fe:a9fe",
+		classMetadata:      "169.254.169.254 169.254.170.2 169.254.170.23 fd00:ec2::254 fd00:ec2::23 fd00:42::42 100.96.0.96 ::ffff:100.96.0.96 64:ff9b::6460:60 100.100.100.200 168.63.129.16 192.0.0.192 ::ffff:169.254.169.254 64:ff9b::a9fe:a9fe",
 		classLinkLocal:     "169.254.1.1 fe80::1 fe80::1%eth0 febf::1 10.0.0.1%x",
 		classUnspecified:   "0.0.0.0 :: ::ffff:0.0.0.0",
 		classMulticast:     "224.0.0.1 239.255.255.255 ff02::1 ::ffff:224.0.0.1",
@@ -81,7 +81,7 @@ func TestGuard(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		}
-		for _, a := range []string{"169.254.169.254:80", "[fe80::1%lo]:80", "0.0.0.0:80", "224.0.0.1:80", "240.0.0.1:80", "[2002:7f00:1::]:80", "192.0.2.1:80", "nonsense", ""} {
+		for _, a := range []string{"169.254.169.254:80", "[fe80::1%lo]:80", "0.0.0.0:80", "224.0.0.1:80", "240.0.0.1:80", "[2002:7f00:1::]:80", "192.0.2.1:80", "[fd00:42::42]:80", "100.96.0.96:80", "nonsense", ""} {
 			if g.Check(a, a, true) == nil {
 				t.Errorf("allow %q: %s passes", c.allow, a)
 			}
@@ -98,7 +98,7 @@ func TestGuard(t *testing.T) {
 	if g.Check("169.254.169.254:8123", "home.local:8123", false) == nil {
 		t.Error("a name reaches the metadata service")
 	}
-	for _, bad := range []string{"", "everything", "10.0.0.0/33", "169.254.169.254", "169.254.169.254:80", "0.0.0.0", "224.0.0.1/32", "host", "host:0", "host:99999", "*:80", "::ffff:10.0.0.0/104"} {
+	for _, bad := range []string{"", "everything", "10.0.0.0/33", "169.254.169.254", "169.254.169.254:80", "fd00:42::42", "100.96.0.96", "0.0.0.0", "224.0.0.1/32", "host", "host:0", "host:99999", "*:80", "::ffff:10.0.0.0/104"} {
 		var invalid *webhook.Invalid
 		if _, err := NewGuard([]string{bad}); !errors.As(err, &invalid) || invalid.Field != "delivery.allow[0]" {
 			t.Errorf("%q: %v", bad, err)

@@ -54,12 +54,15 @@ func (l *lane) attempt(work context.Context, w webhook.Webhook, it webhook.LaneI
 	l.settle(work, it, exchange{Attempt: a, kind: k, ladder: w.Health.FailingSince, callback: w.CallbackURI})
 }
 
-// still reports whether what was picked for w may leave yet: the webhook was
-// neither disabled nor pointed elsewhere meanwhile.
+// still reports whether what was picked for w may leave yet: the webhook was not
+// disabled meanwhile. Another callback disables it too, and what enables it again
+// begins a round. A consent to private addresses that was withdrawn meanwhile is
+// taken out of w.
 func (l *lane) still(w *webhook.Webhook) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Delivers() && l.w.Health.Round == w.Health.Round && l.w.CallbackURI == w.CallbackURI
+	w.AllowPrivate = w.AllowPrivate && l.w.AllowPrivate
+	return l.w.Delivers() && l.w.Health.Round == w.Health.Round
 }
 
 // gap tells of a delivery that cannot be sent although it waits. One that was

@@ -273,7 +273,7 @@ func TestLanesAreIndependent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Enable(t.Context(), w.ID, true); err != nil {
+		if _, err := r.Enable(t.Context(), w.ID, false); err != nil {
 			t.Fatal(err)
 		}
 		slow := map[string]bool{}

@@ -47,6 +47,9 @@ type sender struct {
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
+	// fault is when the network last failed these requests; zero once one was
+	// answered.
+	fault time.Time
 }
 
 // roundTripper returns the webhook's connections, new ones once the callback or
@@ -110,6 +113,7 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 		return a
 	}
 	v := Classify(status, err, len(body))
+	x.blame(&v, status, a.Address)
 	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
@@ -120,6 +124,29 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 		}
 	}
 	return a
+}
+
+// blame takes a network fault for the receiver's, where one at a public address
+// answered somebody since the same fault the time before: then our network works.
+// The first fault in a row is always ours.
+func (x *sender) blame(v *Verdict, status int, address string) {
+	now := time.Now()
+	if status != 0 {
+		if ap, err := netip.ParseAddrPort(address); err == nil && classify(ap.Addr()) == classPublic {
+			x.guard.answered.Store(now.UnixNano())
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case status != 0:
+		x.fault = time.Time{}
+	case v.Network:
+		if !x.fault.IsZero() && x.guard.answered.Load() > x.fault.UnixNano() {
+			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "its name or its address is out of reach, while others answer"
+		}
+		x.fault = now
+	}
 }
 
 func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (*http.Request, error) {

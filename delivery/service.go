@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/google/uuid"
 
@@ -79,31 +78,6 @@ func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webh
 // stamp is the wall clock as it is stored.
 func stamp() time.Time { return time.Now().UTC().Round(0) }
 
-const allowedName = "1 to 64 letters, digits, spaces and . _ - that begin and end with a letter or digit and are not an id"
-
-func checkName(name string) error {
-	bad := func(why string) error {
-		return &webhook.Invalid{Field: "name", Value: clean(name), Allowed: allowedName, Why: why}
-	}
-	rs := []rune(name)
-	if len(rs) == 0 || len(rs) > 64 {
-		return bad("")
-	}
-	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-	for _, r := range rs {
-		if !word(r) && !strings.ContainsRune(" ._-", r) {
-			return bad("")
-		}
-	}
-	if !word(rs[0]) || !word(rs[len(rs)-1]) {
-		return bad("")
-	}
-	if _, err := uuid.Parse(name); err == nil {
-		return bad("it looks like an id")
-	}
-	return nil
-}
-
 // checkCallback refuses a callback that cannot be reached: no such URI, or an
 // address that the guard refuses. A name is checked when it is dialled.
 func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
@@ -119,14 +93,6 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.advice(), Why: denied.Error()}
 	}
 	return nil
-}
-
-func checkSigning(s webhook.Signing) error {
-	switch s {
-	case webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
-		return nil
-	}
-	return &webhook.Invalid{Field: "signing", Value: clean(string(s)), Allowed: "smartcar, standard or both"}
 }
 
 // Add adds a webhook, unverified. Type defaults to dynamic, Signing to both; the
@@ -145,16 +111,13 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	if w.Key == nil {
 		w.Key = signing.NewKey()
 	}
-	if w.Type != webhook.TypeDynamic {
-		return webhook.Webhook{}, &webhook.Invalid{Field: "type", Value: clean(string(w.Type)), Allowed: "dynamic"}
-	}
 	if len(w.Key) < 24 || len(w.Key) > 64 {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
 	}
 	if bytes.Equal(w.Key, d.token) {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
-	for _, err := range []error{checkName(w.Name), checkSigning(w.Signing), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
+	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckSigning(w.Signing), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
 		if err != nil {
 			return webhook.Webhook{}, err
 		}
@@ -192,13 +155,13 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change) (webhoo
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
 		events = nil
 		if c.Name != nil {
-			if err := checkName(*c.Name); err != nil {
+			if err := webhook.CheckName(*c.Name); err != nil {
 				return err
 			}
 			w.Name = *c.Name
 		}
 		if c.Signing != nil {
-			if err := checkSigning(*c.Signing); err != nil {
+			if err := webhook.CheckSigning(*c.Signing); err != nil {
 				return err
 			}
 			w.Signing = *c.Signing
@@ -315,8 +278,9 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 }
 
 // Enable makes a webhook active and begins a new round. It sends a challenge
-// first, whose failure wraps [webhook.ErrChallenge], unless forced. An active
-// webhook stays as it is.
+// first, whose failure wraps [webhook.ErrChallenge], unless forced. Force skips the
+// challenge, not the proof: a callback that never answered one rightly is a
+// [webhook.ErrConflict]. An active webhook stays as it is.
 func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
 	w, err := d.store.Webhook(ctx, id)
 	if err != nil || w.Status == webhook.Active {
@@ -335,6 +299,9 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webh
 		}
 		if !force && w.CallbackURI != uri {
 			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
+		}
+		if force && w.VerifiedAt.IsZero() {
+			return fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
 		at := stamp()
 		comeBack(w, at)

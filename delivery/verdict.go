@@ -25,6 +25,9 @@ type Verdict struct {
 	Error string
 	// Cause is the likely cause in words; empty where the answer says it all.
 	Cause string
+	// Network is true of a fault of our own that could be the receiver's: only
+	// what others get tells the two apart.
+	Network bool
 }
 
 // Classify judges an HTTP status, or the error where there was none. Bytes is
@@ -110,11 +113,11 @@ func classifyError(err error) Verdict {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		v.Cause = "no such host; check the callback URI's name"
 	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):
-		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "no resolver answers"}
+		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "no resolver answers", Network: true}
 	case errors.As(err, &dns):
 		v.Cause = "the name cannot be resolved"
 	case is(syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL):
-		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no network"}
+		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no network", Network: true}
 	case is(syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM):
 		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no file handles or memory left"}
 	case is(syscall.ECONNREFUSED):

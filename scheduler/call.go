@@ -108,7 +108,7 @@ func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, n
 		if f == nil {
 			continue
 		}
-		everybody := f.Type == vehicle.TypeRateLimit && f.Code == "SMARTCAR_API"
+		everybody := f.PausesSource()
 		if everybody && f.RetryAfter <= 0 {
 			// The source named no time, but the next car would be refused as well.
 			rest := *f

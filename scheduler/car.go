@@ -13,6 +13,7 @@ type car struct {
 	turn chan struct{}
 	// The rest is guarded by Scheduler.mu.
 	users     int
+	callers   int  // of ReadNow, at most maxCallers
 	slots     bool // its due slots are being served
 	missed    bool // the loop came by a due slot meanwhile
 	gone      chan struct{}

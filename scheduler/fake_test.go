@@ -193,7 +193,11 @@ func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) 
 		s.Due = time.Time{}
 		if w.Fires() {
 			s.Due, s.Cause = time.Now(), webhook.CauseFirst
-			if s.FiredAt.IsZero() {
+			switch {
+			case !s.FiredAt.IsZero():
+			case s.Anchor.After(s.Due):
+				s.Due = s.Anchor
+			default:
 				s.Anchor = s.Due
 			}
 		}

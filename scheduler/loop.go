@@ -78,7 +78,7 @@ func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool 
 	}
 	s.space()
 	if err != nil && ctx.Err() == nil {
-		s.event(zerolog.ErrorLevel, "clock.back").Err(err).Msg("slots not rebased")
+		s.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("slots not rebased")
 	}
 	if ahead > 0 {
 		s.event(zerolog.WarnLevel, "clock.back").Int("slots", ahead).Msg("slots due later than one cadence from now were brought back")
@@ -107,7 +107,7 @@ func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.T
 		p, err := s.store.Due(ctx, src.name, now, page, s.skip)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.event(zerolog.ErrorLevel, "read.fault").Str("source", src.name).Err(err).Msg("due queue not read")
+				s.event(zerolog.ErrorLevel, "scheduler.failed").Str("source", src.name).Err(err).Msg("due queue not read")
 			}
 			return time.Time{}
 		}

@@ -14,6 +14,14 @@ import (
 	"plugbeat/webhook"
 )
 
+const (
+	// maxCallers bounds the callers whose reads of one vehicle wait or are under
+	// way. Each has a goroutine, and the vendor's answer may take minutes.
+	maxCallers = 32
+	// callersPause is what callers beyond it are told to wait.
+	callersPause = 2 * time.Second
+)
+
 // ErrClosing means that the daemon is stopping and reads nothing more.
 var ErrClosing = webhook.ErrStopping
 
@@ -26,7 +34,8 @@ var ErrClosing = webhook.ErrStopping
 // The faults of paths are in the snapshot; while the source may not be asked it
 // is the source's last answer, with the time left as RetryAfter. An error means
 // that there is no reading: [webhook.ErrNotFound], [webhook.ErrNoSpace],
-// [ErrClosing], a *webhook.Invalid for no paths, or ctx's. A read that has begun
+// [ErrClosing], a *webhook.Invalid for no paths, a *vehicle.Fault RATE_LIMIT:VEHICLE
+// when 32 callers wait for the vehicle already, or ctx's. A read that has begun
 // goes on without the caller and is taken in.
 func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error) {
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
@@ -49,6 +58,12 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
 	}
 	c := s.hold(v.ID)
+	if c.callers >= maxCallers {
+		s.drop(v.ID, c)
+		s.mu.Unlock()
+		return vehicle.Snapshot{}, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
+	}
+	c.callers++
 	s.work.Add(1)
 	s.mu.Unlock()
 
@@ -61,6 +76,7 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 		defer s.work.Done()
 		snap, err := s.callersRead(ctx, src, c, v, paths)
 		s.mu.Lock()
+		c.callers--
 		s.drop(v.ID, c)
 		s.mu.Unlock()
 		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {

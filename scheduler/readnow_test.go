@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,5 +97,83 @@ func TestReadNowRefuses(t *testing.T) {
 		if _, err := w.s.ReadNow(ctx, car, vehicle.AllPaths); !errors.Is(err, ErrClosing) {
 			t.Errorf("after the end: %v", err)
 		}
+	})
+}
+
+// Callers of a vehicle that does not answer do not pile up.
+func TestReadNowBoundsCallers(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car, other := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		w.sim.took[car] = 5 * time.Minute
+		const callers = maxCallers + 10
+		got := make(chan error, callers)
+		for range callers {
+			go func() {
+				_, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+				got <- err
+			}()
+		}
+		synctest.Wait()
+		if len(got) != callers-maxCallers {
+			t.Fatalf("%d callers were told at once, want %d", len(got), callers-maxCallers)
+		}
+		for range callers - maxCallers {
+			f, ok := errors.AsType[*vehicle.Fault](<-got)
+			if !ok || f.Type != vehicle.TypeRateLimit || f.Code != "VEHICLE" || f.Status != 429 || f.RetryAfter != callersPause {
+				t.Errorf("refused with %v", f)
+			}
+		}
+		if _, err := w.s.ReadNow(w.t.Context(), other, vehicle.AllPaths); err != nil {
+			t.Errorf("another vehicle: %v", err)
+		}
+		w.until(6 * time.Minute)
+		if len(got) != maxCallers {
+			t.Fatalf("%d callers were answered, want %d", len(got), maxCallers)
+		}
+		for range maxCallers {
+			if err := <-got; err != nil {
+				t.Errorf("one who waited: %v", err)
+			}
+		}
+		// One read served them all, and there is room again.
+		w.wantCalls(w.sim, car, "0s "+all)
+		w.sim.took[car] = 0
+		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		if len(w.s.cars) != 0 {
+			t.Errorf("%d vehicles are still held", len(w.s.cars))
+		}
+		w.wantCounted(w.sim)
+	})
+}
+
+// A caller who leaves makes room, also while a read holds the vehicle.
+func TestReadNowCallersLeave(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		w.sim.took[car] = time.Minute
+		for range 3 {
+			ctx, leave := context.WithCancel(w.t.Context())
+			for range maxCallers - 3 {
+				go func() {
+					if _, err := w.s.ReadNow(ctx, car, vehicle.AllPaths); !errors.Is(err, context.Canceled) {
+						t.Errorf("a caller who left: %v", err)
+					}
+				}()
+			}
+			synctest.Wait()
+			leave()
+			synctest.Wait()
+		}
+		if n := w.s.cars[car].callers; n != 1 {
+			t.Errorf("%d callers are counted, want the one whose read is under way", n)
+		}
+		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
+			t.Errorf("the next caller: %v", err)
+		}
+		w.wantCalls(w.sim, car, "0s "+all)
 	})
 }

@@ -197,6 +197,32 @@ func TestPoolIsBounded(t *testing.T) {
 	})
 }
 
+// The vehicles of a source that are served at a time are bounded, and so are their
+// goroutines; the others get their turn.
+func TestBusyIsBounded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const cars = maxBusy + 50
+		w.o.Sources["sim"] = SourceConfig{Source: w.sim, MaxReads: 2 * cars}
+		w.start()
+		hook := w.hook(webhook.Cadence{})
+		for range cars {
+			car := w.car("sim", vehicle.Unplugged)
+			w.sim.took[car] = time.Minute
+			if _, _, err := w.s.Subscribe(w.t.Context(), hook, car, w.t0.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.until(3 * time.Minute)
+		if w.sim.most != maxBusy {
+			t.Errorf("%d vehicles were served at a time, want %d", w.sim.most, maxBusy)
+		}
+		if n, _ := w.sim.count(); n != cars {
+			t.Errorf("%d reads, want one for each of %d cars", n, cars)
+		}
+		w.wantCounted(w.sim)
+	})
+}
+
 // A whole read that fails is every path's fault; an answer with holes is made whole.
 func TestAnswersAreMadeWhole(t *testing.T) {
 	now := time.Now()

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -198,29 +196,6 @@ func idOf(field, s string) (uuid.UUID, error) {
 		return uuid.Nil, &webhook.Invalid{Field: field, Value: clip(s), Allowed: "a UUID, as `plugbeat " + field + " list` shows them"}
 	}
 	return id, nil
-}
-
-// checkName takes 1 to 64 printable characters that no id and no path could be.
-func checkName(name string) error {
-	bad := func(why string) error {
-		return &webhook.Invalid{Field: "name", Value: clip(name), Allowed: "1 to 64 printable characters, not a UUID", Why: why}
-	}
-	_, notID := uuid.Parse(name)
-	switch {
-	case name == "":
-		return bad("it is empty")
-	case utf8.RuneCountInString(name) > 64:
-		return bad("it is too long")
-	case strings.TrimSpace(name) != name:
-		return bad("it begins or ends with a space")
-	case strings.ContainsFunc(name, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }):
-		return bad("it has characters that do not print")
-	case name == "." || name == "..":
-		return bad("it is a path")
-	case notID == nil:
-		return bad("it could be taken for an id")
-	}
-	return nil
 }
 
 // clip shortens what is quoted back to who sent it.

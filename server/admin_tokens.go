@@ -54,7 +54,7 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 	if err := decode(r, &n); err != nil {
 		return nil, err
 	}
-	if err := checkName(n.Name); err != nil {
+	if err := webhook.CheckName(n.Name); err != nil {
 		return nil, err
 	}
 	g := vehicle.Grant{Name: n.Name, CreatedAt: s.Now().UTC()}

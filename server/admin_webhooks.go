@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,7 +54,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w.Signing == "" {
 		w.Signing = s.Signing
 	}
-	if err := errors.Join(checkName(w.Name), checkType(w.Type), webhook.CheckCallback(w.CallbackURI), checkSigning(w.Signing)); err != nil {
+	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing)); err != nil {
 		return nil, first(err)
 	}
 	warnings, err := s.checkCadence(r.Context(), &w)
@@ -81,21 +80,6 @@ func first(err error) error {
 	return err
 }
 
-func checkType(t webhook.Type) error {
-	if t != webhook.TypeDynamic {
-		return &webhook.Invalid{Field: "type", Value: clip(string(t)), Allowed: string(webhook.TypeDynamic)}
-	}
-	return nil
-}
-
-func checkSigning(v webhook.Signing) error {
-	switch v {
-	case webhook.SignSmartcar, webhook.SignStandard, webhook.SignBoth:
-		return nil
-	}
-	return &webhook.Invalid{Field: "signing", Value: clip(string(v)), Allowed: "smartcar, standard or both"}
-}
-
 func (s *Server) showWebhook(r *http.Request) (any, error) {
 	w, err := s.pathWebhookAdmin(r)
 	return s.view(&w), err
@@ -114,13 +98,13 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, signing, allow_private"}
 	}
 	if c.Name != nil {
-		err = errors.Join(err, checkName(*c.Name))
+		err = errors.Join(err, webhook.CheckName(*c.Name))
 	}
 	if c.CallbackURI != nil {
 		err = errors.Join(err, webhook.CheckCallback(*c.CallbackURI))
 	}
 	if c.Signing != nil {
-		err = errors.Join(err, checkSigning(*c.Signing))
+		err = errors.Join(err, webhook.CheckSigning(*c.Signing))
 	}
 	if err != nil {
 		return nil, first(err)
@@ -195,13 +179,11 @@ func (s *Server) enableWebhook(r *http.Request) (any, error) {
 			return nil, &webhook.Invalid{Field: "force", Value: clip(v), Allowed: "true or false"}
 		}
 	}
-	// Force skips the challenge, not the proof: the callback answered rightly once.
-	if force && w.Status != webhook.Active && w.VerifiedAt.IsZero() {
-		return nil, &api.Error{Code: api.CodeConflict, Message: fmt.Sprintf("webhook %s (%s): its callback was never verified, so nothing is sent to it by force", w.Name, w.ID),
-			Hint: "run: plugbeat webhook verify " + shellWord(w.Name)}
-	}
 	enabled, err := s.Deliveries.Enable(r.Context(), w.ID, force)
-	if err != nil {
+	switch {
+	case errors.Is(err, webhook.ErrConflict):
+		return nil, &hinted{about(&w, err), "run: plugbeat webhook verify " + shellWord(w.Name)}
+	case err != nil:
 		return nil, challengeError(about(&w, err), api.Challenge{})
 	}
 	return enabled, nil

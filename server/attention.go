@@ -12,6 +12,10 @@ import (
 	"plugbeat/webhook/api"
 )
 
+// longWait is how old a healthy webhook's oldest waiting delivery is when a person
+// should look at it: the receiver refuses some vehicle's payloads.
+const longWait = 10 * time.Minute
+
 // maxCars bounds the lines about single vehicles.
 const maxCars = 5
 
@@ -39,6 +43,9 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		if line := webhookLine(h, now); line != "" {
 			add("%s", line)
 		}
+	}
+	if n := st.DeadToday; n > 0 {
+		add("%d deliveries died in the last 24 hours: their receivers refused them; see: plugbeat delivery list --state dead", n)
 	}
 	for _, src := range st.Sources {
 		if !src.Trouble() {
@@ -117,6 +124,9 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 			w.Name, apart(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
 	case w.Status == webhook.Unverified:
 		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)
+	case !h.Lane.Oldest.IsZero() && now.Sub(h.Lane.Oldest) > longWait:
+		return fmt.Sprintf("webhook %s takes deliveries, but not all%s, the oldest for %s; see: plugbeat delivery list --webhook %s --state waiting",
+			w.Name, waiting, apart(now.Sub(h.Lane.Oldest)), name)
 	}
 	return ""
 }

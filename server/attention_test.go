@@ -49,8 +49,10 @@ func TestAttention(t *testing.T) {
 		NotReady:      []string{diskFull, "scheduler: stands still"},
 		Vehicles:      api.VehicleSummary{Total: 9},
 		Subscriptions: 0,
+		DeadToday:     3,
 		Webhooks: []api.WebhookStatus{
 			hook("well", func(*webhook.Webhook) {}),
+			{Webhook: webhook.Webhook{Name: "picky", Status: webhook.Active}, Lane: api.Lane{Waiting: 2, Oldest: noon.Add(-12 * time.Minute)}},
 			hook("by hand", disabled(webhook.ByOperator, "")),
 			hook("new", func(w *webhook.Webhook) { w.Status = webhook.Unverified }),
 			hook("failing", func(w *webhook.Webhook) {
@@ -77,6 +79,8 @@ func TestAttention(t *testing.T) {
 		"webhook failing is failing for 20m: 500 [31mboo; 12 waiting; see: plugbeat delivery list --webhook failing",
 		"webhook new is not verified, so nothing is delivered to it; run: plugbeat webhook verify new",
 		"webhook by hand is disabled (operator) for 1d 2h; 12 waiting; run: plugbeat webhook enable 'by hand'",
+		"webhook picky takes deliveries, but not all; 2 waiting, the oldest for 12m; see: plugbeat delivery list --webhook picky --state waiting",
+		"3 deliveries died in the last 24 hours",
 		"source smartcar: RATE_LIMIT (3m ago); it is not asked again for 10m",
 		"vehicle 00000000-0000-0000-0000-000000000000 ( ): CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED; its owner opens https://example.com/reauth",
 		"vehicle ", "vehicle ", "vehicle ", "vehicle ",

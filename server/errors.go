@@ -138,8 +138,6 @@ func apiErrorOf(err error) *api.Error {
 // statusOf is the status of an error that a handler made itself.
 func statusOf(c api.Code) int {
 	switch c {
-	case api.CodeUnauthorized:
-		return http.StatusUnauthorized
 	case api.CodeSource:
 		return http.StatusBadGateway
 	}

@@ -337,6 +337,11 @@ func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool) (webhook.Webh
 	if h.w.wrong && !force {
 		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
 	}
+	for _, w := range h.w.hooks {
+		if force && w.ID == id && w.Status != webhook.Active && w.VerifiedAt.IsZero() {
+			return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: its callback was never verified", id, webhook.ErrConflict)
+		}
+	}
 	return h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
 }
 

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
+
+	"github.com/google/uuid"
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -57,6 +60,11 @@ func (s *Server) status(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	dead, err := s.Store.Deliveries(ctx, webhook.DeliveryFilter{State: webhook.Dead, Since: now.Add(-24 * time.Hour)}, uuid.Nil, api.MaxLimit)
+	if err != nil {
+		return nil, err
+	}
+	st.DeadToday = len(dead)
 	st.Attention = attention(st, cars, now)
 	return st, nil
 }

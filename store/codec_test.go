@@ -132,7 +132,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestEncodeRefuses(t *testing.T) {
-	if _, err := encode(vehicle.Status{Last: vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{Value: vehicle.Battery{PercentRemaining: math.NaN()}}}}); err == nil {
+	if _, err := encode(vehicle.Status{Last: vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: math.NaN()}}}}); err == nil {
 		t.Error("a fraction that is not a number")
 	}
 	for _, at := range []time.Time{time.Unix(-1, 0), time.UnixMilli(0), time.UnixMilli(maxMillis + 1)} {

@@ -26,6 +26,7 @@ type model struct {
 	hooks map[uuid.UUID]*modelHook
 	cars  map[uuid.UUID]uint64 // vehicle to its reads
 	slots map[webhook.SlotKey]time.Time
+	first map[webhook.SlotKey]time.Time // of slots that never fired: where subscribing put them
 	items map[uuid.UUID]*modelDelivery
 	names map[string]string
 }
@@ -52,7 +53,7 @@ func TestModel(t *testing.T) {
 		runs++
 		m := &model{
 			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, cars: map[uuid.UUID]uint64{},
-			slots: map[webhook.SlotKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{},
+			slots: map[webhook.SlotKey]time.Time{}, first: map[webhook.SlotKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{},
 		}
 		m.f = &fixture{t: t, now: t0}
 		m.f.o = Options{Path: filepath.Join(m.dir, "plugbeat.db"), Key: testKey, Log: zerolog.Nop(), Now: func() time.Time { return m.now }}
@@ -89,6 +90,7 @@ func (m *model) start() {
 	for n := 1; n <= 2; n++ {
 		m.hooks[wid(n)], m.cars[vid(n)] = &modelHook{fires: true}, 0
 		m.slots[key(n, 1)], m.slots[key(n, 2)] = m.now, m.now
+		m.first[key(n, 1)], m.first[key(n, 2)] = m.now, m.now
 	}
 }
 
@@ -141,6 +143,7 @@ func (m *model) removeVehicle(rt *rapid.T) {
 	}
 	delete(m.cars, v)
 	maps.DeleteFunc(m.slots, func(k webhook.SlotKey, _ time.Time) bool { return k.Vehicle == v })
+	maps.DeleteFunc(m.first, func(k webhook.SlotKey, _ time.Time) bool { return k.Vehicle == v })
 }
 
 // finish ends a delivery that waits and returns how many did.
@@ -177,6 +180,9 @@ func (m *model) setFires(id uuid.UUID, w webhook.Webhook) {
 		}
 		if m.slots[k] = (time.Time{}); h.fires {
 			m.slots[k] = m.now
+			if at := m.first[k]; at.After(m.now) {
+				m.slots[k] = at
+			}
 		}
 	}
 }
@@ -215,7 +221,9 @@ func (m *model) removeWebhook(rt *rapid.T) {
 		rt.Fatalf("%d cancelled, want %d", n, want)
 	}
 	delete(m.hooks, id)
-	maps.DeleteFunc(m.slots, func(k webhook.SlotKey, _ time.Time) bool { return k.Webhook == id })
+	gone := func(k webhook.SlotKey, _ time.Time) bool { return k.Webhook == id }
+	maps.DeleteFunc(m.slots, gone)
+	maps.DeleteFunc(m.first, gone)
 }
 
 func (m *model) subscribe(rt *rapid.T) {
@@ -230,6 +238,7 @@ func (m *model) subscribe(rt *rapid.T) {
 	if _, had := m.slots[k]; had == created {
 		rt.Fatalf("created %t, had %t", created, had)
 	} else if !had {
+		m.first[k] = at
 		if m.slots[k] = (time.Time{}); m.hooks[k.Webhook].fires {
 			m.slots[k] = at
 		}
@@ -244,6 +253,7 @@ func (m *model) unsubscribe(rt *rapid.T) {
 		rt.Fatalf("removed %t, had %t", removed, had)
 	}
 	delete(m.slots, k)
+	delete(m.first, k)
 }
 
 func (m *model) read(rt *rapid.T) {
@@ -261,6 +271,7 @@ func (m *model) read(rt *rapid.T) {
 		if k.Vehicle == v && m.hooks[k.Webhook].fires {
 			want++
 			m.slots[k] = m.now.Add(time.Hour)
+			delete(m.first, k)
 			m.hooks[k.Webhook].ledger.Count(webhook.Waiting)
 		}
 	}

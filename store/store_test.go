@@ -254,6 +254,19 @@ func TestParking(t *testing.T) {
 			t.Errorf("slot %d unparked as %+v, was %+v", i, s.Slot, never.Slot)
 		}
 	}
+	// A first delivery that lies ahead keeps its place.
+	set(webhook.Disabled, webhook.ByOperator)
+	must(t, f.PutVehicle(ctx, newVehicle(4)))
+	if _, _, err := f.Subscribe(ctx, key(1, 4), dueAt(f.now.Add(20*time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	ahead := f.now.Add(20 * time.Minute)
+	set(webhook.Active, "")
+	for _, s := range slots() {
+		if s.SlotKey == key(1, 4) && (!s.Due.Equal(ahead) || !s.Anchor.Equal(ahead)) {
+			t.Errorf("a spread slot unparked as %+v, want it due at %s", s.Slot, ahead)
+		}
+	}
 }
 
 func TestSubscribe(t *testing.T) {

@@ -140,7 +140,8 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 }
 
 // park takes all slots of a webhook that does not fire out of the due queue, or
-// makes those of one that does due now.
+// makes those of one that does due now. A first delivery that was put ahead on
+// subscribing (a spread) stays where it was put.
 func (t *writeTx) park(w *webhook.Webhook) error {
 	for _, k := range t.keys(bucketSlots, w.ID[:], 0) {
 		key, err := parseSlotKey(k)
@@ -156,7 +157,11 @@ func (t *writeTx) park(w *webhook.Webhook) error {
 			slot.Due = timeOf(0)
 		} else {
 			slot.Due, slot.Cause = t.now, webhook.CauseFirst
-			if slot.FiredAt.IsZero() {
+			switch {
+			case !slot.FiredAt.IsZero():
+			case slot.Anchor.After(t.now):
+				slot.Due = slot.Anchor
+			default:
 				slot.Anchor = t.now
 			}
 		}

@@ -87,6 +87,21 @@ func (f *Fault) Restricts() bool {
 	return false
 }
 
+// PausesSource reports whether the source refuses every vehicle and not only the
+// one that was asked for: a rate limit whose code Smartcar v2.0 keeps for the whole
+// application. The next vehicle would be refused as well, and asking anyway may
+// prolong the limit, so the whole source rests. Any other rate limit is the
+// vehicle's own.
+func (f *Fault) PausesSource() bool {
+	return f.Type == TypeRateLimit && f.Code == "SMARTCAR_API"
+}
+
+// TooManyReads is the fault of a vehicle for which too many reads are asked at a
+// time; retryAfter is when one may be asked again.
+func TooManyReads(description string, retryAfter time.Duration) *Fault {
+	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description, RetryAfter: retryAfter}
+}
+
 // Doc returns the fault's documentation URL, made from type and code where the
 // source gave none.
 func (f *Fault) Doc() string {

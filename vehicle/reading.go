@@ -1,6 +1,9 @@
 package vehicle
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Reading is what a source returned for one path: a value with its age, or a
 // fault. The zero Reading means the path was not asked for.
@@ -16,6 +19,21 @@ type Reading[T any] struct {
 	FetchedAt time.Time `json:"fetched_at"`
 	// Fault says why there is no value; nil when OK or not asked for.
 	Fault *Fault `json:"fault,omitempty"`
+}
+
+// MarshalJSON leaves the value out where there is none, so that nobody reads a
+// zero for it.
+func (r Reading[T]) MarshalJSON() ([]byte, error) {
+	type plain Reading[T]
+	if r.OK {
+		return json.Marshal(plain(r))
+	}
+	return json.Marshal(struct {
+		OK        bool      `json:"ok"`
+		DataAge   time.Time `json:"data_age"`
+		FetchedAt time.Time `json:"fetched_at"`
+		Fault     *Fault    `json:"fault,omitempty"`
+	}{r.OK, r.DataAge, r.FetchedAt, r.Fault})
 }
 
 // Asked reports whether the path was asked for at all.
@@ -67,9 +85,9 @@ type Snapshot struct {
 	// RequestID is the id of the upstream request that filled the snapshot, or
 	// one made here where the source gave none; a UUID in text.
 	RequestID string            `json:"request_id,omitempty"`
-	Charge    Reading[Charge]   `json:"charge"`
-	Battery   Reading[Battery]  `json:"battery"`
-	Location  Reading[Location] `json:"location"`
+	Charge    Reading[Charge]   `json:"charge,omitzero"`
+	Battery   Reading[Battery]  `json:"battery,omitzero"`
+	Location  Reading[Location] `json:"location,omitzero"`
 }
 
 // Fault returns the fault that stands at p, nil where there is a value or the

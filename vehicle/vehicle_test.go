@@ -121,6 +121,23 @@ func TestFaultClasses(t *testing.T) {
 	}
 }
 
+func TestFaultPausesSource(t *testing.T) {
+	for _, c := range []struct {
+		fault vehicle.Fault
+		want  bool
+	}{
+		{vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "SMARTCAR_API"}, true},
+		{vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", RetryAfter: time.Hour}, false},
+		{vehicle.Fault{Type: vehicle.TypeRateLimit}, false},
+		{vehicle.Fault{Type: vehicle.TypeUpstream, Code: "SMARTCAR_API"}, false},
+		{*vehicle.TooManyReads("", time.Second), false},
+	} {
+		if got := c.fault.PausesSource(); got != c.want {
+			t.Errorf("%s: pauses the source %v", c.fault.Error(), got)
+		}
+	}
+}
+
 func TestFaultTexts(t *testing.T) {
 	for _, c := range []struct {
 		fault      *vehicle.Fault

@@ -238,7 +238,11 @@ func (m *carModel) operate(o op) {
 				continue
 			}
 			b.due, b.cause = o.at, "first"
-			if !b.everFired {
+			switch {
+			case b.everFired:
+			case b.anchor > o.at: // put ahead on subscribing
+				b.due = b.anchor
+			default:
 				b.anchor = o.at
 			}
 		}

@@ -133,8 +133,8 @@ func (s *Source) renew(ctx context.Context, a *account, refused string) (string,
 		s.tell(a, err)
 		if good {
 			a.retryAt = now.Add(again)
-			s.opts.Log.Warn().Str("event", "source.not_before").Str("connection", a.name).
-				Time("not_before", a.retryAt.UTC()).Err(err).Msg("tokens not renewed ahead of time; the present ones are still good")
+			s.opts.Log.Warn().Str("event", "source.token_failed").Str("connection", a.name).
+				Time("next", a.retryAt.UTC()).Err(err).Msg("tokens not renewed ahead of time; the present ones are still good")
 			return a.pair.Access, nil
 		}
 		return "", err

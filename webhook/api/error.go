@@ -22,7 +22,6 @@ type Code string
 // The codes of an [Error], with the status each is answered with.
 const (
 	CodeInvalid         Code = "invalid"          // 400
-	CodeUnauthorized    Code = "unauthorized"     // 401
 	CodeNotFound        Code = "not_found"        // 404
 	CodeConflict        Code = "conflict"         // 409
 	CodeExists          Code = "exists"           // 409

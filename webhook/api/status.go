@@ -15,13 +15,16 @@ type Status struct {
 	// line each with what to do. Empty, never null, when all is well.
 	Attention []string `json:"attention"`
 	// Ready is what /readyz says; NotReady names what is missing.
-	Ready         bool            `json:"ready"`
-	NotReady      []string        `json:"not_ready,omitempty"`
-	Store         StoreInfo       `json:"store"`
-	Sources       []Source        `json:"sources"`
-	Webhooks      []WebhookStatus `json:"webhooks"`
-	Vehicles      VehicleSummary  `json:"vehicles"`
-	Subscriptions int             `json:"subscriptions"` // as Store.Subscriptions
+	Ready    bool            `json:"ready"`
+	NotReady []string        `json:"not_ready,omitempty"`
+	Store    StoreInfo       `json:"store"`
+	Sources  []Source        `json:"sources"`
+	Webhooks []WebhookStatus `json:"webhooks"`
+	Vehicles VehicleSummary  `json:"vehicles"`
+	// DeadToday counts deliveries that died among those made in the last 24 h,
+	// at most MaxLimit.
+	DeadToday     int `json:"dead_today"`
+	Subscriptions int `json:"subscriptions"` // as Store.Subscriptions
 	// NextReading is when the first slot comes due; it may have passed. Absent
 	// when none does.
 	NextReading time.Time `json:"next_reading,omitzero"`

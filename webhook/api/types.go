@@ -37,7 +37,7 @@ type Version struct {
 type NewWebhook struct {
 	// ID brings an old webhook's id along; nil makes one.
 	ID *uuid.UUID `json:"id,omitempty"`
-	// Name is 1 to 64 printable characters, unique, and not a UUID.
+	// Name is as [webhook.CheckName] takes it, and unique.
 	Name        string          `json:"name"`
 	Type        webhook.Type    `json:"type,omitempty"` // empty is dynamic
 	CallbackURI string          `json:"callback_uri"`
@@ -236,7 +236,7 @@ type TokenView struct {
 
 // NewToken is the body of POST /tokens.
 type NewToken struct {
-	// Name is 1 to 64 printable characters, unique.
+	// Name is as [webhook.CheckName] takes it, and unique.
 	Name     string      `json:"name"`
 	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
 }
