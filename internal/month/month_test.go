@@ -23,7 +23,7 @@ import (
 
 var (
 	seed = flag.Uint64("seed", 1, "the `number` that the month is drawn from")
-	days = flag.Int("days", defaultDays, "how many `days` to simulate, at least 3")
+	days = flag.Int("days", defaultDays, "how many `days` to simulate, at least 3; 0 skips")
 )
 
 // Every delivery is made at the moment the cadence says, exactly one a firing;
@@ -32,6 +32,9 @@ var (
 func TestMonth(t *testing.T) {
 	began := time.Now()
 	n := *days
+	if n == 0 {
+		t.Skip("skipped under the race detector, which itself may crash in so long a synctest run (golang/go issue 78156): run it without -race, or give -days")
+	}
 	if testing.Short() {
 		n = 3
 	}

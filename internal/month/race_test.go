@@ -2,5 +2,8 @@
 
 package month
 
-// Under the race detector five days take as long as the month without it.
-const defaultDays = 5
+// Under the race detector the month runs only when -days asks for it: Go 1.26's
+// race detector sometimes crashes by itself when timers fire in a synctest bubble
+// (golang/go issue 78156), about once in ten such runs here. The loops have their
+// own tests under it.
+const defaultDays = 0
