@@ -33,7 +33,7 @@ func TestMonth(t *testing.T) {
 	began := time.Now()
 	n := *days
 	if n == 0 {
-		t.Skip("skipped under the race detector, which itself may crash in so long a synctest run (golang/go issue 78156): run it without -race, or give -days")
+		t.Skip("skipped under the race detector, which crashed once in so long a synctest run (docs/decisions.md): run it without -race, or give -days")
 	}
 	if testing.Short() {
 		n = 3
