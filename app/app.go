@@ -96,7 +96,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
+	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
@@ -265,10 +265,40 @@ func (a *App) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// housekeeping applies the retention rules at the start and now and then.
+// housekeeping looks at the disk and applies the retention rules, at the start and
+// now and then, until ctx ends.
 func (a *App) housekeeping(ctx context.Context) {
+	var jobs sync.WaitGroup
+	jobs.Go(func() {
+		watch := a.watchDisk()
+		watch(ctx)
+		scheduler.Every(ctx, cadence.Every(diskEvery), watch)
+	})
 	a.sweep(ctx)
 	scheduler.Every(ctx, cadence.Every(a.cfg.Retention.Every), a.sweep)
+	jobs.Wait()
+}
+
+// diskEvery is how often the disk is looked at.
+const diskEvery = time.Minute
+
+// watchDisk returns a job that tells when the disk becomes nearly full and when it
+// is so no more. A disk that refuses a write is told of by the store.
+func (a *App) watchDisk() func(context.Context) {
+	nearly := false
+	return func(ctx context.Context) {
+		d, err := a.store.Disk(ctx)
+		if err != nil || (d.State == webhook.DiskNearlyFull) == nearly || !d.State.Writable() {
+			return // what is wrong with the store ends the process elsewhere
+		}
+		nearly = !nearly
+		if nearly {
+			a.log.Warn().Str("event", "store.nearly_full").Int64("free", d.FreeBytes).Int64("live", d.LiveBytes).
+				Msg("the disk has less free than retention.min_free, or the data file nears retention.max_size: make room")
+			return
+		}
+		a.log.Info().Str("event", "store.space_back").Any("was", webhook.DiskNearlyFull).Int64("free", d.FreeBytes).Int64("live", d.LiveBytes).Msg("there is room again")
+	}
 }
 
 func (a *App) sweep(ctx context.Context) {

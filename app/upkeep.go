@@ -22,7 +22,8 @@ func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
 	i, err := u.a.store.Info(ctx)
 	return api.StoreInfo{
 		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
-		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting, Full: i.Full,
+		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
+		State: i.State, DiskFreeBytes: i.FreeBytes, DiskTotalBytes: i.TotalBytes, MinFreeBytes: i.MinFreeBytes,
 	}, err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
@@ -50,9 +51,7 @@ func showStatus(p *page, st api.Status) {
 	if st.Store.MaxBytes > 0 {
 		data += fmt.Sprintf(" (%s used of %s)", size(st.Store.LiveBytes), size(st.Store.MaxBytes))
 	}
-	if st.Store.Full {
-		data += ", DISK FULL"
-	}
+	data += disk(st.Store)
 	p.fields(
 		[2]string{"plugbeat", st.Version.Version},
 		[2]string{"up", span(max(0, p.now.Sub(st.StartedAt)))},
@@ -66,6 +65,23 @@ func showStatus(p *page, st api.Status) {
 	showSources(p, st.Sources)
 	p.line("")
 	showLanes(p, st.Webhooks)
+}
+
+// disk says what the data file's disk has left, loudly where that is too little.
+func disk(i api.StoreInfo) string {
+	free := ""
+	if i.DiskTotalBytes > 0 {
+		free = fmt.Sprintf(", %s free", size(i.DiskFreeBytes))
+	}
+	switch i.State {
+	case webhook.DiskFull:
+		return free + ", DISK FULL"
+	case webhook.DiskReadOnly:
+		return free + ", DISK READ-ONLY"
+	case webhook.DiskNearlyFull:
+		return free + ", NEARLY FULL"
+	}
+	return free
 }
 
 func showSources(p *page, sources []api.Source) {

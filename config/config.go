@@ -162,6 +162,7 @@ type Retention struct {
 	Records  time.Duration `yaml:"records" doc:"Records of finished deliveries and their attempts; not shorter than payloads."`
 	MaxSize  Size          `yaml:"max_size" min:"1MiB" doc:"When the data file holds more than this, the oldest waiting deliveries expire, loudly."`
 	Every    time.Duration `yaml:"every" doc:"How often the rules above are applied."`
+	MinFree  Size          `yaml:"min_free" min:"0B" doc:"When the data file's file system has less than this free (at most a tenth of it), status and log warn: when nothing is free, nothing is read or delivered. 0B never warns."`
 }
 
 // Default returns the configuration of an empty file, its paths not yet resolved.
@@ -188,7 +189,7 @@ func Default() Config {
 				Every: time.Hour, HealWindow: time.Hour, Max: 24 * time.Hour},
 		},
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
-		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute},
+		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},
 		Floor:     time.Minute,
 	}
 }

@@ -133,14 +133,14 @@ func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
 func (l *lane) commit(work context.Context, write func(context.Context) error) error {
 	ctx := context.WithoutCancel(work)
 	err := write(ctx)
-	if !errors.Is(err, webhook.ErrNoSpace) {
+	if !errors.Is(err, webhook.ErrUnwritable) {
 		return err
 	}
 	l.mu.Lock()
 	l.stalled++
 	l.paused = err.Error()
 	l.mu.Unlock()
-	for wait := l.d.s.OwnFaultWait; errors.Is(err, webhook.ErrNoSpace); wait = min(2*wait, l.d.s.OwnFaultMax) {
+	for wait := l.d.s.OwnFaultWait; errors.Is(err, webhook.ErrUnwritable); wait = min(2*wait, l.d.s.OwnFaultMax) {
 		timer := time.NewTimer(wait)
 		select {
 		case <-work.Done():

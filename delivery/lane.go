@@ -231,7 +231,7 @@ func (l *lane) tidy(ctx context.Context, now time.Time) error {
 	switch {
 	case errors.Is(err, webhook.ErrNotFound):
 		return nil // removed; the lane is about to end
-	case errors.Is(err, webhook.ErrNoSpace):
+	case errors.Is(err, webhook.ErrUnwritable):
 		l.ownFault(err.Error())
 		return nil
 	case err != nil:

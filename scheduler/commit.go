@@ -16,12 +16,12 @@ import (
 )
 
 // commit takes a read's result into the store, decided on what stands there, and
-// tells of what came of it. While the disk is full it keeps the result and tries
+// tells of what came of it. While the disk refuses writes it keeps the result and tries
 // again. If the decision itself cannot be carried out (a payload that cannot be
 // composed), the calls are counted all the same and the error is returned.
 func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) error {
 	out, produced, err := s.keep(ctx, c, v, rd)
-	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrNoSpace) && rd.Calls > 0 {
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrUnwritable) && rd.Calls > 0 {
 		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
 		if _, _, again := s.keep(ctx, c, v, only); again != nil {
 			return fmt.Errorf("%w; its reads are not counted: %w", err, again)
@@ -40,7 +40,7 @@ func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd ca
 	return nil
 }
 
-// keep commits once, or as often as it takes until the disk has space.
+// keep commits once, or as often as it takes until the disk takes it.
 func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) (out cadence.Outcome, produced []webhook.Delivery, err error) {
 	for pause := time.Second; ; pause = min(2*pause, s.set.MaxSleep) {
 		now := time.Now()
@@ -51,11 +51,11 @@ func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, rd cade
 			out = s.rules.Decide(view, rd, now)
 			return out.Decision, s.fill(&out, view.Vehicle, now)
 		})
-		if !errors.Is(err, webhook.ErrNoSpace) {
-			s.space()
+		if !errors.Is(err, webhook.ErrUnwritable) {
+			s.resume()
 			return out, produced, err
 		}
-		s.noSpace(err)
+		s.pause(err)
 		select {
 		case <-s.closing:
 			return out, nil, err
@@ -65,18 +65,22 @@ func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, rd cade
 	}
 }
 
-func (s *Scheduler) noSpace(err error) {
-	if s.full.CompareAndSwap(false, true) {
-		s.event(zerolog.ErrorLevel, "store.no_space").Err(err).Msg("the disk is full: reading pauses until it has space")
+// pause stops reading for a disk that refuses writes.
+func (s *Scheduler) pause(err error) {
+	class, event := webhook.ErrNoSpace, "store.no_space"
+	if errors.Is(err, webhook.ErrReadOnly) {
+		class, event = webhook.ErrReadOnly, "store.read_only"
+	}
+	if s.paused.CompareAndSwap(nil, &class) {
+		s.event(zerolog.ErrorLevel, event).Err(err).Msg("the disk refuses writes: reading pauses until it takes them")
 	}
 }
 
-// space ends the pause that a full disk made. Whoever waits with a result calls it
-// when the store answered anything else; were the disk still full, the next
-// result would say so.
-func (s *Scheduler) space() {
-	if s.full.CompareAndSwap(true, false) {
-		s.event(zerolog.InfoLevel, "store.space_back").Msg("the disk has space again")
+// resume ends that pause. Whoever waits with a result calls it when the store
+// answered anything else; would the disk still refuse, the next result would say so.
+func (s *Scheduler) resume() {
+	if s.paused.Swap(nil) != nil {
+		s.event(zerolog.InfoLevel, "store.space_back").Msg("the disk takes writes again")
 		s.Kick()
 	}
 }

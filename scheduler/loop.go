@@ -38,7 +38,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			start, owed = false, false
 		}
 		wake := now.Add(s.set.MaxSleep)
-		if !owed && !s.full.Load() {
+		if !owed && s.paused.Load() == nil {
 			wake = s.turn(ctx, now)
 		}
 		s.sleep(ctx, wake)
@@ -58,7 +58,7 @@ func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wa
 
 // rebase brings slots back that are due further ahead than their cadence, and at
 // the start puts them on the cadence that the configuration has now. It reports
-// false when the disk was full and it has to be done again.
+// false when the disk refused it and it has to be done again.
 func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
 	_, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
@@ -72,11 +72,11 @@ func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool 
 		}
 		return due, moved || replanned
 	})
-	if errors.Is(err, webhook.ErrNoSpace) {
-		s.noSpace(err)
+	if errors.Is(err, webhook.ErrUnwritable) {
+		s.pause(err)
 		return false
 	}
-	s.space()
+	s.resume()
 	if err != nil && ctx.Err() == nil {
 		s.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("slots not rebased")
 	}

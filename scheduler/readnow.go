@@ -33,7 +33,7 @@ var ErrClosing = webhook.ErrStopping
 //
 // The faults of paths are in the snapshot; while the source may not be asked it
 // is the source's last answer, with the time left as RetryAfter. An error means
-// that there is no reading: [webhook.ErrNotFound], [webhook.ErrNoSpace],
+// that there is no reading: [webhook.ErrNotFound], [webhook.ErrUnwritable],
 // [ErrClosing], a *webhook.Invalid for no paths, a *vehicle.Fault RATE_LIMIT:VEHICLE
 // when 32 callers wait for the vehicle already, or ctx's. A read that has begun
 // goes on without the caller and is taken in.
@@ -49,8 +49,8 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 	if src == nil {
 		return vehicle.Snapshot{}, fmt.Errorf("vehicle %s: %w: its source %q is not configured", v.ID, webhook.ErrConflict, v.Source)
 	}
-	if s.full.Load() {
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, webhook.ErrNoSpace)
+	if why := s.paused.Load(); why != nil {
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, *why)
 	}
 	s.mu.Lock()
 	if s.closed {

@@ -148,8 +148,8 @@ type Scheduler struct {
 	names   []string // of sources, sorted
 
 	kick   chan struct{}
-	turned atomic.Int64 // when the loop last turned, unix nanoseconds
-	full   atomic.Bool  // the disk is full: nothing is read
+	turned atomic.Int64          // when the loop last turned, unix nanoseconds
+	paused atomic.Pointer[error] // ErrNoSpace or ErrReadOnly: nothing is read; nil while the disk takes writes
 
 	mu      sync.Mutex
 	cars    map[uuid.UUID]*car

@@ -149,6 +149,34 @@ func TestNoSpace(t *testing.T) {
 	})
 }
 
+// A read-only disk is waited for as a full one is, under its own name.
+func TestReadOnly(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		hook, car := w.hook(webhook.Cadence{}), w.car("sim", vehicle.Unplugged)
+		refuse := func(err error) {
+			w.store.mu.Lock()
+			w.store.refuse = err
+			w.store.mu.Unlock()
+		}
+		w.subscribe(hook, car)
+		w.until(30 * time.Minute)
+		refuse(webhook.ErrReadOnly)
+		w.until(90 * time.Minute)
+		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); !errors.Is(err, webhook.ErrReadOnly) {
+			t.Errorf("a caller while the disk is read-only: %v", err)
+		}
+		refuse(nil)
+		w.until(91 * time.Minute)
+		if len(w.made(car)) != 2 {
+			t.Errorf("delivered %q", w.made(car))
+		}
+		if w.events("store.read_only") != 1 || w.events("store.no_space") != 0 || w.events("store.space_back") != 1 {
+			t.Error("the log does not tell")
+		}
+	})
+}
+
 func TestRebaseWaitsForSpace(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()

@@ -259,6 +259,7 @@ func TestAdminErrors(t *testing.T) {
 		{fmt.Errorf("x: %w", webhook.ErrConflict), api.CodeConflict, 409},
 		{fmt.Errorf("x: %w", webhook.ErrChallenge), api.CodeChallengeFailed, 424},
 		{fmt.Errorf("x: %w", webhook.ErrNoSpace), api.CodeNoSpace, 507},
+		{fmt.Errorf("x: %w", webhook.ErrReadOnly), api.CodeReadOnly, 507},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), api.CodeUnavailable, 503},
 		{fmt.Errorf("x: %w", context.Canceled), api.CodeUnavailable, 503},
 		{&vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502}, api.CodeSource, 502},
@@ -554,11 +555,15 @@ func TestReady(t *testing.T) {
 	if rec := get(); rec.Code != http.StatusOK || strings.TrimSpace(rec.Body.String()) != `{"status":"ready"}` {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	w.info.Full = true
+	w.info.State = webhook.DiskFull
 	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"not_ready":["store: disk full"]`) {
 		t.Errorf("a full disk: %d %s", rec.Code, rec.Body)
 	}
-	w.info.Full = false
+	w.info.State = webhook.DiskReadOnly
+	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"not_ready":["store: disk read-only"]`) {
+		t.Errorf("a read-only disk: %d %s", rec.Code, rec.Body)
+	}
+	w.info.State = webhook.DiskNearlyFull
 	bad = errors.New("its loop stands still")
 	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "scheduler: its loop stands still") {
 		t.Errorf("%d %s", rec.Code, rec.Body)

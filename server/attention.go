@@ -25,14 +25,20 @@ const maxCars = 5
 func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 	lines := []string{}
 	add := func(format string, args ...any) { lines = append(lines, oneLine(fmt.Sprintf(format, args...))) }
-	if st.Store.Full {
+	switch st.Store.State {
+	case webhook.DiskFull:
 		add("the disk is full: nothing is read or delivered until there is space for %s", st.Store.Path)
+	case webhook.DiskReadOnly:
+		add("the disk is read-only: nothing is read or delivered until %s can be written; see the kernel's log for why, then mount it for writing", st.Store.Path)
 	}
 	for _, part := range st.NotReady {
-		if part == diskFull {
+		if part == diskFull || part == diskReadOnly {
 			continue // told above
 		}
 		add("not ready: %s; look at the daemon's log", part)
+	}
+	if free, low := st.Store.DiskFreeBytes, st.Store.MinFreeBytes; st.Store.State == webhook.DiskNearlyFull && free < low {
+		add("the disk is nearly full: %d MiB are free where %s is and %d should be (retention.min_free); when none is left nothing is read or delivered: make room", free>>20, st.Store.Path, low>>20)
 	}
 	if m := st.Store.MaxBytes; m > 0 && st.Store.LiveBytes > m/10*9 {
 		add("the data file holds %d of at most %d MiB: above that, waiting deliveries expire, oldest first; bring the receivers back or raise retention.max_size", st.Store.LiveBytes>>20, m>>20)

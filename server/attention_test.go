@@ -35,6 +35,26 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestAttentionOfTheDisk(t *testing.T) {
+	file := api.StoreInfo{Path: "/d/plugbeat.db", LiveBytes: 1 << 20, MaxBytes: 100 << 20, DiskFreeBytes: 200 << 20, DiskTotalBytes: 1 << 30, MinFreeBytes: 256 << 20}
+	for state, want := range map[webhook.DiskState]string{
+		webhook.DiskOK:         "",
+		webhook.DiskNearlyFull: "the disk is nearly full: 200 MiB are free where /d/plugbeat.db is and 256 should be (retention.min_free)",
+		webhook.DiskFull:       "the disk is full: nothing is read or delivered until there is space for /d/plugbeat.db",
+		webhook.DiskReadOnly:   "the disk is read-only: nothing is read or delivered until /d/plugbeat.db can be written",
+	} {
+		file.State = state
+		got := attention(api.Status{Store: file}, nil, noon)
+		if len(got) > 1 || !strings.HasPrefix(strings.Join(got, ""), want) || want == "" && len(got) > 0 {
+			t.Errorf("%s: %q, want %q", state, got, want)
+		}
+	}
+	file.State, file.DiskFreeBytes, file.LiveBytes = webhook.DiskNearlyFull, 1<<30, 95<<20
+	if got := attention(api.Status{Store: file}, nil, noon); len(got) != 1 || !strings.HasPrefix(got[0], "the data file holds 95 of at most 100 MiB") {
+		t.Errorf("by what is kept: %q", got)
+	}
+}
+
 func TestAttention(t *testing.T) {
 	hook := func(name string, edit func(*webhook.Webhook)) api.WebhookStatus {
 		h := api.WebhookStatus{Webhook: webhook.Webhook{Name: name, Status: webhook.Active, StatusSince: noon.Add(-26 * time.Hour)}, Lane: api.Lane{Waiting: 12}}
@@ -45,7 +65,7 @@ func TestAttention(t *testing.T) {
 		return func(w *webhook.Webhook) { w.Status, w.Reason, w.ReasonText = webhook.Disabled, r, text }
 	}
 	st := api.Status{
-		Store:         api.StoreInfo{Full: true, Path: "/d/plugbeat.db", LiveBytes: 95 << 20, MaxBytes: 100 << 20},
+		Store:         api.StoreInfo{State: webhook.DiskFull, Path: "/d/plugbeat.db", LiveBytes: 95 << 20, MaxBytes: 100 << 20},
 		NotReady:      []string{diskFull, "scheduler: stands still"},
 		Vehicles:      api.VehicleSummary{Total: 9},
 		Subscriptions: 0,

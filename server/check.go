@@ -40,6 +40,9 @@ func (s *Server) check(r *http.Request) (any, error) {
 	began := s.Now()
 	s.clearCheckDir()
 	dir, err := os.MkdirTemp(s.CheckDir, checkPrefix)
+	if errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrReadOnly, err)
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil, fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrNoSpace, err)
 	}

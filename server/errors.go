@@ -43,6 +43,8 @@ var table = [...]row{
 		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
 	{is(webhook.ErrNoSpace), api.CodeNoSpace, http.StatusInsufficientStorage, "free space on the data file's disk; nothing was changed",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is full. Nothing was changed."}},
+	{is(webhook.ErrReadOnly), api.CodeReadOnly, http.StatusInsufficientStorage, "mount the data file's file system for writing; nothing was changed",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is read-only. Nothing was changed."}},
 	{is(webhook.ErrChallenge), api.CodeChallengeFailed, http.StatusFailedDependency, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
 	{is(webhook.ErrConflict), api.CodeConflict, http.StatusConflict, "",
@@ -117,8 +119,8 @@ func apiErrorOf(err error) *api.Error {
 		}
 		return &c
 	}
-	// A source that could not save its tokens has a fault and our full disk in it.
-	if f, ok := errors.AsType[*vehicle.Fault](err); ok && !errors.Is(err, webhook.ErrNoSpace) {
+	// A source that could not save its tokens has a fault and our disk's trouble in it.
+	if f, ok := errors.AsType[*vehicle.Fault](err); ok && !errors.Is(err, webhook.ErrUnwritable) {
 		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
 	}
 	r := rowOf(err)

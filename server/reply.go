@@ -176,8 +176,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// diskFull is what of readiness a full disk takes: it stops both loops.
-const diskFull = "store: disk full"
+// What of readiness a disk takes that refuses writes: it stops both loops.
+const (
+	diskFull     = "store: disk full"
+	diskReadOnly = "store: disk read-only"
+)
 
 // notReady lists the parts that are not ready and why, given what is known of the
 // data file.
@@ -186,8 +189,10 @@ func (s *Server) notReady(info api.StoreInfo, err error) []string {
 	switch {
 	case err != nil:
 		missing = append(missing, "store: "+err.Error())
-	case info.Full:
+	case info.State == webhook.DiskFull:
 		missing = append(missing, diskFull)
+	case info.State == webhook.DiskReadOnly:
+		missing = append(missing, diskReadOnly)
 	}
 	for _, p := range s.Probes {
 		if err := p.Ready(s.Now()); err != nil {

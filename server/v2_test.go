@@ -324,6 +324,7 @@ func TestV2Errors(t *testing.T) {
 		{"conflict", fmt.Errorf("x: %w", webhook.ErrConflict), 500, `"INTERNAL"`, ""},
 		{"challenge", fmt.Errorf("x: %w", webhook.ErrChallenge), 500, `"INTERNAL"`, ""},
 		{"no space", fmt.Errorf("x: %w", webhook.ErrNoSpace), 500, `disk is full`, ""},
+		{"read-only", fmt.Errorf("x: %w", webhook.ErrReadOnly), 500, `disk is read-only`, ""},
 		{"deadline", fmt.Errorf("x: %w", context.DeadlineExceeded), 502, `"NO_RESPONSE"`, ""},
 		{"stopping", fmt.Errorf("x: %w", context.Canceled), 500, `is stopping`, ""},
 		{"unforeseen", errors.New("secret detail of the inside"), 500, `An unexpected error occurred.`, ""},

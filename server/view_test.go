@@ -167,7 +167,7 @@ func TestDeliverySurroundings(t *testing.T) {
 func TestStatusOrder(t *testing.T) {
 	w := newWorld()
 	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "a first one", Status: webhook.Active})
-	w.info = api.StoreInfo{Full: true, Path: "/d/plugbeat.db"}
+	w.info = api.StoreInfo{State: webhook.DiskFull, Path: "/d/plugbeat.db"}
 	st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 	if st.Webhooks[0].Webhook.Name != "a first one" {
 		t.Errorf("%+v", st.Webhooks)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"plugbeat/webhook"
 )
 
 // Info describes the data file and what is in it.
@@ -29,8 +31,11 @@ type Info struct {
 	Commits      uint64 `json:"commits"`
 	Operations   uint64 `json:"operations"`
 	LargestGroup int    `json:"largest_group"`
-	// Full is true while the last commit found no space.
-	Full bool `json:"full"`
+	// These four are as in [Disk].
+	State        webhook.DiskState `json:"state"`
+	FreeBytes    int64             `json:"disk_free_bytes"`
+	TotalBytes   int64             `json:"disk_total_bytes"`
+	MinFreeBytes int64             `json:"min_free_bytes"`
 	// Readers is how many read transactions are open, this one not counted.
 	Readers       int    `json:"readers"`
 	Webhooks      int    `json:"webhooks"`
@@ -44,13 +49,14 @@ type Info struct {
 func (s *Store) Info(ctx context.Context) (Info, error) {
 	i := Info{
 		Path: s.path, MaxBytes: s.maxSize, Schema: schemaVersion, Instance: s.instance, CreatedAt: s.created,
-		Full: s.full.Load(), Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
+		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
 		Readers: s.db.Stats().OpenTxN,
 	}
-	var err error
-	if i.LiveBytes, err = s.liveBytes(ctx); err != nil {
+	disk, err := s.Disk(ctx)
+	if err != nil {
 		return Info{}, err
 	}
+	i.State, i.FreeBytes, i.TotalBytes, i.MinFreeBytes, i.LiveBytes = disk.State, disk.FreeBytes, disk.TotalBytes, disk.MinFreeBytes, disk.LiveBytes
 	err = s.view(ctx, func(r reader) error {
 		stats := s.db.Stats()
 		i.FreePages = stats.FreePageN + stats.PendingPageN
@@ -100,7 +106,7 @@ func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
 // open meanwhile, and the data file grows while one is. It ends early with ctx.
 func (s *Store) Copy(ctx context.Context, path string) error {
 	if err := s.copy(ctx, path); err != nil {
-		return fmt.Errorf("copy data file to %s: %w", path, spaceError(err))
+		return fmt.Errorf("copy data file to %s: %w", path, diskError(err))
 	}
 	return nil
 }

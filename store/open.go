@@ -18,6 +18,8 @@ import (
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
 )
 
 // schemaVersion is the version of the file's layout that this code reads and
@@ -47,7 +49,7 @@ var canaryText = []byte("plugbeat")
 
 // Open opens the data file, creating it atomically when there is none. Its errors
 // name the file and say what to do; they wrap ErrInUse, ErrDamaged, ErrNewer,
-// ErrKey or webhook.ErrNoSpace where one of these is the reason. A removal that
+// ErrKey or webhook.ErrUnwritable where one of these is the reason. A removal that
 // was interrupted is ended before Open returns.
 func Open(o Options) (*Store, error) {
 	sl, err := newSealer(o.Key)
@@ -63,11 +65,14 @@ func Open(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.commit == nil {
+		o.commit = (*bolt.Tx).Commit
+	}
 	info, err := os.Stat(o.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(o, sl); err != nil {
-			return nil, fmt.Errorf("create data file %s: %w", o.Path, spaceError(err))
+			return nil, fmt.Errorf("create data file %s: %w", o.Path, diskError(err))
 		}
 	case err != nil:
 		return nil, fmt.Errorf("open data file: %w", err)
@@ -75,9 +80,10 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open data file: %s is a directory", o.Path)
 	}
 	s := &Store{
-		path: o.Path, sealer: sl, log: o.Log, now: o.Now, maxSize: o.MaxSize,
+		path: o.Path, sealer: sl, log: o.Log, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit,
 		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
 	}
+	s.refused.Store(webhook.DiskOK)
 	s.db, s.file, err = openFile(o.Path, bolt.Options{Timeout: o.LockTimeout, MaxSize: o.fileMax})
 	if err != nil {
 		return nil, err
@@ -134,8 +140,8 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 		return nil, nil, damaged(path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, nil, fmt.Errorf("open data file: %w; it must belong to the user plugbeat runs as", err)
-	case noSpace(err):
-		return nil, nil, fmt.Errorf("open data file %s: %w", path, spaceError(err))
+	case refusal(err) != webhook.DiskOK:
+		return nil, nil, fmt.Errorf("open data file %s: %w", path, diskError(err))
 	case errors.As(err, new(syscall.Errno)):
 		return nil, nil, fmt.Errorf("open data file %s: %w; it must be on a local disk, whose file system has locks and memory mapping", path, err)
 	case err != nil:

@@ -24,18 +24,22 @@ type Options struct {
 	// Key seals secrets: 32 bytes (AES-256). It must be the one the file was
 	// created with.
 	Key []byte
-	// Log gets store.opened, store.no_space and store.space_back.
+	// Log gets store.opened, store.no_space, store.read_only and store.space_back.
 	Log zerolog.Logger
 	// MaxSize is the bytes of live data above which [Store.Sweep] lets go of the
 	// oldest; 0 means 1 GiB.
 	MaxSize int64
+	// MinFree is the free bytes of the file system below which [Store.Disk] is
+	// nearly full, at most a tenth of it; 0 means that it never is for that reason.
+	MinFree int64
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file; 0 means 2 s.
 	LockTimeout time.Duration
 	// Now stamps ids and created-at times; nil means time.Now.
 	Now func() time.Time
 
-	fileMax int // hard limit of the file's size in bytes, for tests; 0 means none
+	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
+	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
 }
 
 // The defaults of Options.
@@ -45,7 +49,8 @@ const (
 )
 
 // The errors of Open and of a store that can no longer be used. Errors about
-// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists or ErrNoSpace.
+// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists, ErrNoSpace
+// or ErrReadOnly.
 var (
 	// ErrInUse means that another process holds the data file.
 	ErrInUse = errors.New("in use by another process")
@@ -69,6 +74,8 @@ type Store struct {
 	log      zerolog.Logger
 	now      func() time.Time
 	maxSize  int64
+	minFree  int64
+	commitTx func(*bolt.Tx) error
 	instance uuid.UUID
 	created  time.Time
 
@@ -79,7 +86,8 @@ type Store struct {
 
 	fatal  atomic.Pointer[error]
 	fatalC chan error
-	full   atomic.Bool // the last commit found no space
+	// refused is why the disk refused the last commit, DiskOK when it did not.
+	refused atomic.Value // webhook.DiskState
 
 	commits    atomic.Uint64
 	operations atomic.Uint64
@@ -90,7 +98,7 @@ type Store struct {
 }
 
 // Fatal yields at most one error: a commit failed for another reason than lack
-// of space, so what is on disk is unknown. All calls return that error from then
+// of space or a read-only file system, so what is on disk is unknown. All calls return that error from then
 // on, and the process should end.
 func (s *Store) Fatal() <-chan error { return s.fatalC }
 

@@ -2,14 +2,9 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"syscall"
-
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"plugbeat/webhook"
 )
@@ -156,20 +151,15 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 		return declined, 0, err
 	}
 	id := tx.ID()
-	if err := tx.Commit(); err != nil {
-		if !noSpace(err) || s.reached(id) {
+	if err := s.commitTx(tx); err != nil {
+		why := refusal(err)
+		if why == webhook.DiskOK || s.reached(id) {
 			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)
 		}
-		if !s.full.Load() {
-			s.full.Store(true)
-			s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
-		}
-		return declined, 0, spaceError(err)
+		s.refuse(why, err)
+		return declined, 0, diskError(err)
 	}
-	if s.full.Load() {
-		s.full.Store(false)
-		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Msg("there is space for the data file again")
-	}
+	s.refuse(webhook.DiskOK, nil)
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
 	s.largest.Store(max(s.largest.Load(), int64(len(group))))
@@ -187,6 +177,22 @@ func (s *Store) reached(id int) bool {
 	return tx.ID() >= id
 }
 
+// refuse keeps what the disk made of the last commit, and tells when that changed.
+func (s *Store) refuse(now webhook.DiskState, err error) {
+	was := s.refused.Swap(now)
+	if was == now {
+		return
+	}
+	switch now {
+	case webhook.DiskFull:
+		s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
+	case webhook.DiskReadOnly:
+		s.log.Error().Str("event", "store.read_only").Str("path", s.path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
+	default:
+		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Any("was", was).Msg("the data file can be written again")
+	}
+}
+
 // guard runs an operation and turns its panic into an error that carries the
 // stack, because a panic is a mistake in the program and somebody must find it.
 func guard(run func(*writeTx) error, t *writeTx) (err error, panicked bool) {
@@ -196,27 +202,4 @@ func guard(run func(*writeTx) error, t *writeTx) (err error, panicked bool) {
 		}
 	}()
 	return run(t), false
-}
-
-// noSpace reports whether err says that the disk, the quota or the allowed size
-// of the file is used up.
-func noSpace(err error) bool {
-	if errors.Is(err, bolterrors.ErrMaxSizeReached) || errors.Is(err, webhook.ErrNoSpace) {
-		return true
-	}
-	for _, n := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		// bbolt keeps only the text of some of its causes.
-		if errors.Is(err, n) || err != nil && strings.HasSuffix(err.Error(), n.Error()) {
-			return true
-		}
-	}
-	return false
-}
-
-// spaceError wraps webhook.ErrNoSpace around an error of that kind.
-func spaceError(err error) error {
-	if noSpace(err) && !errors.Is(err, webhook.ErrNoSpace) {
-		return fmt.Errorf("%w (%w)", webhook.ErrNoSpace, err)
-	}
-	return err
 }

@@ -32,9 +32,13 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrExists means that the id or name is taken.
 	ErrExists = errors.New("already exists")
-	// ErrNoSpace means that the disk is full: nothing was written, and the
-	// caller waits and tries again.
-	ErrNoSpace = errors.New("no space left for the data file")
+	// ErrUnwritable is what ErrNoSpace and ErrReadOnly are: the disk took nothing,
+	// so nothing was written, and the caller waits and tries again.
+	ErrUnwritable = errors.New("the data file cannot be written now")
+	// ErrNoSpace means that the disk is full.
+	ErrNoSpace error = unwritable("no space left for the data file")
+	// ErrReadOnly means that the data file's file system is read-only.
+	ErrReadOnly error = unwritable("the data file's file system is read-only")
 	// ErrStopping means that the daemon is stopping and takes no more work.
 	ErrStopping = errors.New("the daemon is stopping")
 	// ErrChallenge means that the receiver did not answer the challenge rightly.

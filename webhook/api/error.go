@@ -27,7 +27,8 @@ const (
 	CodeExists          Code = "exists"           // 409
 	CodeChallengeFailed Code = "challenge_failed" // 424
 	CodeSource          Code = "source"           // 502: the vehicle's source answered with a fault
-	CodeNoSpace         Code = "no_space"         // 507
+	CodeNoSpace         Code = "no_space"         // 507: the disk is full
+	CodeReadOnly        Code = "read_only"        // 507: the disk takes no writes
 	CodeUnavailable     Code = "unavailable"      // 503
 	CodeInternal        Code = "internal"         // 500
 )
@@ -84,6 +85,10 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeExists
 	case webhook.ErrNoSpace:
 		return e.Code == CodeNoSpace
+	case webhook.ErrReadOnly:
+		return e.Code == CodeReadOnly
+	case webhook.ErrUnwritable:
+		return e.Code == CodeNoSpace || e.Code == CodeReadOnly
 	case webhook.ErrChallenge:
 		return e.Code == CodeChallengeFailed
 	}

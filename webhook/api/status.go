@@ -46,8 +46,13 @@ type StoreInfo struct {
 	// Subscriptions and Waiting count the records of those kinds.
 	Subscriptions int    `json:"subscriptions"`
 	Waiting       uint64 `json:"waiting"`
-	// Full is true while the disk refuses writes.
-	Full bool `json:"full"`
+	// State is what the disk lets be done: ok, nearly_full, full or read_only.
+	State webhook.DiskState `json:"state"`
+	// DiskFreeBytes and DiskTotalBytes are the file system's, 0 where not known;
+	// with less than MinFreeBytes free it is nearly full.
+	DiskFreeBytes  int64 `json:"disk_free_bytes"`
+	DiskTotalBytes int64 `json:"disk_total_bytes"`
+	MinFreeBytes   int64 `json:"min_free_bytes"`
 }
 
 // Source is a configured vehicle source at work.
