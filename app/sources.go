@@ -52,13 +52,12 @@ func (a *App) openSources(ctx context.Context) error {
 			return fmt.Errorf("sources.%s: %w", name, err)
 		}
 	}
-	known, err := a.countVehicles(ctx)
-	for name, n := range known {
+	for name, n := range a.store.VehiclesBySource() {
 		if a.sources[name] == nil {
 			a.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).Msg(missing)
 		}
 	}
-	return err
+	return nil
 }
 
 // missing is what is said of a source that has vehicles and no place in the config.
@@ -83,19 +82,6 @@ func (a *App) connectFirst(ctx context.Context, name string) error {
 		return err
 	}
 	return a.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
-}
-
-// countVehicles counts the vehicles of each source, also of those that the config
-// does not have.
-func (a *App) countVehicles(ctx context.Context) (map[string]int, error) {
-	n := map[string]int{}
-	for v, err := range a.vehicles(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		n[v.Source]++
-	}
-	return n, nil
 }
 
 type simulated struct{ *simulator.Source }

@@ -40,10 +40,7 @@ func (u upkeep) CheckFile(path string) ([]api.Problem, error) {
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured.
 func (u upkeep) Sources() []api.Source {
-	vehicles, err := u.a.countVehicles(u.a.requests.ctx)
-	if err != nil {
-		vehicles = nil // the store's own trouble is told by Info
-	}
+	vehicles := u.a.store.VehiclesBySource()
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
 		out = append(out, api.Source{

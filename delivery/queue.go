@@ -29,12 +29,18 @@ type queue struct {
 	cars    map[uuid.UUID]*car
 	ready   carHeap // not in flight and not resting, oldest head first
 	resting carHeap // held back by their own rung, soonest first
-	flying  map[uuid.UUID]kind
+	flying  map[uuid.UUID]underway
 	// doomed deliveries are being finished in a transaction under way: they must
 	// not leave meanwhile.
 	doomed  map[uuid.UUID]struct{}
 	waiting int
 	last    uuid.UUID // the newest id ever added
+}
+
+// underway is an attempt under way.
+type underway struct {
+	kind kind
+	car  *car
 }
 
 type car struct {
@@ -74,7 +80,7 @@ func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
 func newQueue() *queue {
 	return &queue{
-		cars: map[uuid.UUID]*car{}, flying: map[uuid.UUID]kind{}, doomed: map[uuid.UUID]struct{}{},
+		cars: map[uuid.UUID]*car{}, flying: map[uuid.UUID]underway{}, doomed: map[uuid.UUID]struct{}{},
 		ready:   carHeap{less: func(a, b *car) bool { return older(a.ids[0], b.ids[0]) }},
 		resting: carHeap{less: func(a, b *car) bool { return a.until.Before(b.until) }},
 	}
@@ -94,7 +100,7 @@ func (q *queue) add(items ...webhook.LaneItem) {
 			q.cars[it.Vehicle] = c
 		}
 		c.ids = append(c.ids, it.Delivery)
-		if len(c.ids) == 1 {
+		if len(c.ids) == 1 && !c.busy {
 			heap.Push(&q.ready, c)
 		}
 	}
@@ -134,7 +140,7 @@ func (q *queue) remove(it webhook.LaneItem) {
 // start marks a delivery as in flight.
 func (q *queue) start(it webhook.LaneItem, k kind) {
 	c := q.cars[it.Vehicle]
-	q.flying[it.Delivery] = k
+	q.flying[it.Delivery] = underway{k, c}
 	c.busy = true
 	if c.where != nil {
 		heap.Remove(c.where, c.index)
@@ -260,8 +266,8 @@ func (q *queue) doom(delivery uuid.UUID) bool {
 // trials counts the attempts in flight that belong to a trial.
 func (q *queue) trials() int {
 	n := 0
-	for _, k := range q.flying {
-		if k == trial {
+	for _, f := range q.flying {
+		if f.kind == trial {
 			n++
 		}
 	}
@@ -294,14 +300,23 @@ func settled(q *queue, d webhook.Delivery) {
 	q.rest(it, d.NextAttempt)
 }
 
-// first is the oldest delivery that waits, wherever its vehicle stands.
-func (q *queue) first() (uuid.UUID, bool) {
-	var first uuid.UUID
-	found := false
-	for _, c := range q.cars {
+// first is the oldest delivery that waits, wherever its vehicle stands. It looks
+// at the vehicles that rest or are in flight and at the head of the others, not at
+// all of them.
+func (q *queue) first() (first uuid.UUID, found bool) {
+	look := func(c *car) {
 		if len(c.ids) > 0 && (!found || older(c.ids[0], first)) {
 			first, found = c.ids[0], true
 		}
+	}
+	if len(q.ready.cars) > 0 {
+		look(q.ready.cars[0])
+	}
+	for _, c := range q.resting.cars {
+		look(c)
+	}
+	for _, f := range q.flying {
+		look(f.car)
 	}
 	return first, found
 }

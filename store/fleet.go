@@ -22,7 +22,7 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 	}
 	return s.update(ctx, func(t *writeTx) error {
 		rec := vehicleRecord{Vehicle: v}
-		moved := false
+		moved, was := false, ""
 		if t.has(bucketVehicles, v.ID[:]) {
 			old, err := t.vehicleRecord(v.ID)
 			if err != nil {
@@ -32,6 +32,7 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 				return named("vehicle", v.ID, webhook.ErrConflict)
 			}
 			rec.ConnectedAt, moved = old.ConnectedAt, old.Source != v.Source
+			was = old.Source
 		}
 		if rec.ConnectedAt.IsZero() {
 			rec.ConnectedAt = t.now
@@ -45,6 +46,10 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 				return err
 			}
 		}
+		if was != "" {
+			t.change.vehicle(was, -1)
+		}
+		t.change.vehicle(v.Source, 1)
 		return t.put(bucketVehicles, v.ID[:], b)
 	})
 }

@@ -429,6 +429,18 @@ func (m *model) check(rt *rapid.T) {
 			rt.Fatalf("%d reads, want %d (%v)", st.Reads, reads, err)
 		}
 	}
+	if i, err := m.f.Info(ctx); err != nil || i.Webhooks != len(m.hooks) || i.Vehicles != len(m.cars) || i.Subscriptions != len(m.slots) {
+		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.cars), len(m.slots), err)
+	}
+	bySource := map[string]int{}
+	all, err := m.f.Vehicles(ctx, uuid.Nil, 1000)
+	expect(rt, err, nil)
+	for _, v := range all {
+		bySource[v.Source]++
+	}
+	if got := m.f.VehiclesBySource(); !maps.Equal(got, bySource) {
+		rt.Fatalf("vehicles by source are counted as %v, want %v", got, bySource)
+	}
 	m.checkSlots(rt)
 	m.checkDeliveries(rt)
 	for name, want := range m.names {

@@ -179,7 +179,13 @@ func (s *Store) adopt() (err error) {
 		}
 		s.instance = uuid.UUID(meta.Get(metaInstance))
 		s.created = timeOf(binary.BigEndian.Uint64(meta.Get(metaCreated)))
-		return touch(tx)
+		if err := touch(tx); err != nil {
+			return err
+		}
+		if err := s.counts.begin(tx); err != nil {
+			return damaged(s.path, err)
+		}
+		return nil
 	})
 }
 

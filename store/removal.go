@@ -107,6 +107,9 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 		if err != nil {
 			return err
 		}
+		if !rec.Removing {
+			t.change.vehicle(rec.Source, -1)
+		}
 		rec.Removing = true
 		if err := t.putRecord(bucketVehicles, id[:], rec); err != nil {
 			return err

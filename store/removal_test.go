@@ -68,6 +68,7 @@ func TestSweepEndsInterruptedRemovals(t *testing.T) {
 			return err
 		}
 		rec.Removing = true
+		t.change.vehicle(rec.Source, -1)
 		return t.putRecord(bucketVehicles, rec.ID[:], rec)
 	}))
 	if _, err := f.Sweep(ctx, f.now, time.Hour, time.Hour); err != nil {

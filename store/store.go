@@ -93,6 +93,7 @@ type Store struct {
 	operations atomic.Uint64
 	largest    atomic.Int64
 
+	counts   counts
 	swept    sweepMark
 	removals sync.Mutex // held through a removal
 }

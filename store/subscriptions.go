@@ -55,6 +55,7 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SlotKey, plan func(w 
 		if err := t.put(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook), []byte{}); err != nil {
 			return err
 		}
+		t.change.subscriptions++
 		return t.putSlot(nil, slot)
 	})
 	if err != nil {

@@ -173,6 +173,7 @@ type writeTx struct {
 	writes int
 	hooks  map[uuid.UUID]*hook
 	lastID uuid.UUID
+	change tally // of the numbers of records
 }
 
 func (s *Store) begin(tx *bolt.Tx) *writeTx {
@@ -347,6 +348,7 @@ func (t *writeTx) deleteSubscription(key webhook.SlotKey) error {
 	if err := t.delete(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook)); err != nil {
 		return err
 	}
+	t.change.subscriptions--
 	return t.delete(bucketSubscriptions, k)
 }
 

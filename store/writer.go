@@ -160,6 +160,7 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 		return declined, 0, diskError(err)
 	}
 	s.refuse(webhook.DiskOK, nil)
+	s.counts.add(t.change)
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
 	s.largest.Store(max(s.largest.Load(), int64(len(group))))
