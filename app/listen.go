@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"plugbeat/config"
 )
 
 // listen binds an address of the config; an empty one is off.
@@ -33,14 +35,11 @@ func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server
 // folder that init made 0700 or systemd gave the group.
 const socketMode = 0o660
 
-// longestSocket is the longest path of a socket that every system takes.
-const longestSocket = 103
-
 // listenSocket binds the local socket.
 func (a *App) listenSocket(ctx context.Context, srv *http.Server) error {
 	path := a.cfg.Socket
-	if len(path) > longestSocket {
-		return fmt.Errorf("socket: %s has %d characters; allowed: at most %d, which is all that a unix socket's path may have", path, len(path), longestSocket)
+	if len(path) > config.MaxSocket {
+		return fmt.Errorf("socket: %s has %d characters; allowed: at most %d, which is all that a unix socket's path may have", path, len(path), config.MaxSocket)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("socket: %w", err)

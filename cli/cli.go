@@ -101,7 +101,7 @@ plugbeat demo
 plugbeat init --dir ~/plugbeat
 plugbeat serve --config ~/plugbeat/config.yaml`),
 		Commands: []*ucli.Command{
-			s.demoCommand(), s.initCommand(), s.checkConfigCommand(), s.serveCommand(),
+			s.demoCommand(), s.initCommand(), s.configCommand(), s.checkConfigCommand(), s.serveCommand(),
 			s.statusCommand(), s.webhookCommand(), s.vehicleCommand(), s.subscribeCommand(), s.unsubscribeCommand(),
 			s.deliveryCommand(), s.tokenCommand(), s.checkCommand(), s.versionCommand(),
 		},

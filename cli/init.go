@@ -13,9 +13,6 @@ import (
 	"plugbeat/webhook"
 )
 
-// maxSocket is the longest path a unix socket may have.
-const maxSocket = 107
-
 // initialised is the JSON of init.
 type initialised struct {
 	Config  string   `json:"config"`
@@ -76,8 +73,8 @@ func setUp(dir string) (initialised, error) {
 	}
 	data := filepath.Join(dir, config.DataDirName)
 	r.Socket = filepath.Join(data, "plugbeat.sock")
-	if len(r.Socket) > maxSocket {
-		return r, hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir, r.Socket, len(r.Socket), maxSocket), "choose a folder nearer to the root")
+	if len(r.Socket) > config.MaxSocket {
+		return r, hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir, r.Socket, len(r.Socket), config.MaxSocket), "choose a folder nearer to the root")
 	}
 	for _, d := range []struct {
 		path string

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	ucli "github.com/urfave/cli/v2"
 )
@@ -31,14 +32,40 @@ func (p *page) table(head []string, rows [][]string) {
 
 // fields adds aligned pairs of label and value; pairs with an empty value are
 // left out.
-func (p *page) fields(pairs ...[2]string) {
-	var rows [][]string
-	for _, f := range pairs {
+func (p *page) fields(list ...[2]string) { p.columns("", pairs(list...)) }
+
+// pairs leaves out those without a value.
+func pairs(list ...[2]string) (rows [][]string) {
+	for _, f := range list {
 		if f[1] != "" {
 			rows = append(rows, []string{f[0], f[1]})
 		}
 	}
-	p.columns("", rows)
+	return rows
+}
+
+// paragraph adds a text in lines of at most 80 characters, each led by the indent.
+func (p *page) paragraph(indent, text string) {
+	for _, l := range wrap(text, 80-len(indent)) {
+		p.line("%s%s", indent, l)
+	}
+}
+
+// wrap breaks a text between words into lines of at most n characters; a word that
+// is longer has a line of its own.
+func wrap(text string, n int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(clean(text)) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > n {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func (p *page) columns(indent string, rows [][]string) {

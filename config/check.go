@@ -73,16 +73,10 @@ func bounds(p *complaints, v reflect.Value, at string) {
 }
 
 func bound(p *complaints, x reflect.Value, path string, f field) {
-	low, high := f.tag.Get("min"), f.tag.Get("max")
+	low, high := f.limits(x.Type())
 	var n float64
 	switch {
 	case x.Type() == durationType, x.Type() == waitType:
-		if low == "" {
-			low = "1ms"
-		}
-		if high == "" {
-			high = "87600h"
-		}
 		d := time.Duration(x.Int())
 		if d < mustDuration(low) || d > mustDuration(high) {
 			p.add(path, formatDuration(d), "", rangeOf(low, high)+", as "+durationAllowed)
@@ -95,7 +89,11 @@ func bound(p *complaints, x reflect.Value, path string, f field) {
 		return
 	case x.Kind() == reflect.String:
 		if one := f.tag.Get("oneof"); one != "" && !slices.Contains(strings.Fields(one), x.String()) {
-			p.add(path, x.String(), "", strings.Join(strings.Fields(one), ", "))
+			why := ""
+			if f.key == "type" && x.String() != "" {
+				why = "this version has no such type (was the file written for a newer one?)"
+			}
+			p.add(path, x.String(), why, strings.Join(strings.Fields(one), ", "))
 		}
 		return
 	case x.Kind() == reflect.Int:
@@ -112,8 +110,11 @@ func bound(p *complaints, x reflect.Value, path string, f field) {
 	}
 }
 
+// longest is the longest duration taken where no tag says less: ten years.
+const longest = "87600h"
+
 func rangeOf(low, high string) string {
-	if high == "" || high == "87600h" {
+	if high == "" {
 		return low + " or more"
 	}
 	return low + " to " + high

@@ -19,16 +19,19 @@ import (
 
 // Config is all that the config file sets. Every number has the default that its
 // documentation describes; paths are absolute once loaded.
+//
+// The tags of a field: doc says what it does and when to change it; min, max and
+// oneof are held by [Config.Check]; takes puts into words what no other tag says.
 type Config struct {
-	DataDir     string            `yaml:"data_dir" doc:"Folder of the data file plugbeat.db. Relative paths in this file count from the folder this file is in."`
-	Socket      string            `yaml:"socket" doc:"Unix socket of the local commands; its file permissions are the access control. Empty: /run/plugbeat/plugbeat.sock when data_dir is /var/lib/plugbeat, else plugbeat.sock in data_dir."`
-	KeyFile     string            `yaml:"key_file" doc:"File with the 32-byte key that seals tokens and signing keys in the data file: raw, in hex or in base64. Empty: the systemd credential sealing_key. Keep a copy apart from the data file's backups."`
-	Grace       time.Duration     `yaml:"grace" min:"1s" max:"10m" doc:"How long a stop waits for requests in flight before it cuts them off. Longer than delivery.timeout, so that none needs cutting."`
-	Log         Log               `yaml:"log" doc:"The log goes to standard error, one event a line."`
-	HTTP        HTTP              `yaml:"http" doc:"The two listeners, host:port, both plain HTTP: put a reverse proxy with TLS in front of what leaves this machine. Empty switches a listener off."`
+	DataDir     string            `yaml:"data_dir" takes:"a folder on a local disk; it is made, with mode 0700, when it is not there" doc:"Folder of the data file plugbeat.db: webhooks, vehicles, subscriptions, schedule and what waits. Network file systems lack the locks and the memory mapping that it needs. Relative paths in this file count from the folder this file is in."`
+	Socket      string            `yaml:"socket" takes:"a path of at most 103 bytes, or empty" doc:"Unix socket of the local commands (plugbeat status and the others). Whoever may open it is the operator: its file permissions are the only access control. Empty: /run/plugbeat/plugbeat.sock when data_dir is /var/lib/plugbeat, else plugbeat.sock in data_dir."`
+	KeyFile     string            `yaml:"key_file" takes:"a file of 32 bytes, raw, in hex or in base64, mode 0600; or empty" doc:"File with the key that seals vendors' tokens and signing keys in the data file. Without it a data file cannot be opened, so keep a copy, apart from the backups of the data. Empty: the systemd credential sealing_key. plugbeat init makes one."`
+	Grace       time.Duration     `yaml:"grace" min:"1s" max:"10m" doc:"How long a stop waits for requests in flight before it cuts them off; what is cut off is sent again at the next start. Longer than delivery.timeout, so that none needs cutting."`
+	Log         Log               `yaml:"log" doc:"The log goes to standard error, one event a line; docs/log.md lists the events."`
+	HTTP        HTTP              `yaml:"http" doc:"The two listeners. Both speak plain HTTP and are meant for this machine: put a reverse proxy with TLS in front of what other machines shall reach."`
 	Application Application       `yaml:"application" doc:"The one application this daemon serves."`
-	Sources     map[string]Source `yaml:"sources" doc:"Where vehicles come from, by a name of your choosing: 1 to 16 characters of a-z, 0-9 and '-'. The name is stored with each vehicle, so keep it."`
-	Cadence     Cadence           `yaml:"cadence" doc:"How often a subscription is due. A webhook may have its own unplugged, plugged_in and zone. Each is a duration, counted from the subscription's moment, or a cron expression of five fields, in calendar time. Never faster than one minute."`
+	Sources     map[string]Source `yaml:"sources" takes:"entries by name, 1 to 16 characters of a-z, 0-9 and '-'" doc:"Where vehicles come from, each by a name of your choosing. The name is stored with each vehicle: under another one, or without it, its vehicles are not read."`
+	Cadence     Cadence           `yaml:"cadence" doc:"How often a subscription is due, and so how often a car is read and a payload sent. A webhook may have its own unplugged, plugged_in and zone."`
 	Reading     Reading           `yaml:"reading" doc:"How a vehicle is read."`
 	Delivery    Delivery          `yaml:"delivery" doc:"How payloads get to their webhooks, and what happens when they do not."`
 	Webhooks    Webhooks          `yaml:"webhooks" doc:"Defaults of new webhooks, and of every payload."`
@@ -41,32 +44,32 @@ type Config struct {
 
 // Log chooses what is logged and how it looks.
 type Log struct {
-	Level  string `yaml:"level" oneof:"debug info warn error" doc:"Events below this level are left out."`
-	Format string `yaml:"format" oneof:"auto json text" doc:"auto writes text on a terminal and JSON elsewhere."`
+	Level  string `yaml:"level" oneof:"debug info warn error" doc:"Events below this level are left out. debug adds every read and every attempt that succeeded."`
+	Format string `yaml:"format" oneof:"auto json text" doc:"auto writes lines for a person on a terminal and JSON elsewhere, as under systemd."`
 }
 
 // HTTP holds the two listeners.
 type HTTP struct {
-	API   Listener `yaml:"api" doc:"/v2.0 as Smartcar's SDKs call it, and /healthz."`
-	Admin Listener `yaml:"admin" doc:"/readyz; for monitoring, not for applications."`
+	API   Listener `yaml:"api" doc:"For the application: /v2.0 as Smartcar's SDKs call it, and /healthz."`
+	Admin Listener `yaml:"admin" doc:"For monitoring, not for applications: /readyz and /healthz."`
 }
 
 // Listener is one address to serve on.
 type Listener struct {
-	Listen string `yaml:"listen"`
+	Listen string `yaml:"listen" takes:"host:port, like 127.0.0.1:8765 or [::1]:8765; port 0 takes a free one; empty switches it off" doc:"The address to listen on."`
 }
 
 // Application is the program that this daemon serves.
 type Application struct {
-	ClientID            string   `yaml:"client_id" doc:"Its client id, as it will present it to plugbeat. Not used until plugbeat serves OAuth; neither are the next two."`
-	ClientSecretFile    string   `yaml:"client_secret_file" doc:"File with its client secret. Empty: the systemd credential client_secret."`
-	RedirectURIs        []string `yaml:"redirect_uris" doc:"The URIs a login may return to, absolute http or https."`
-	ManagementTokenFile string   `yaml:"management_token_file" doc:"File with the application management token, at least 32 characters: the key of SC-Signature and of challenges, known to your receivers. Empty: the systemd credential management_token. Make one: plugbeat init."`
+	ClientID            string   `yaml:"client_id" takes:"text, or empty" doc:"Its client id, as it will present it to plugbeat. Not used until plugbeat serves OAuth; neither are the next two."`
+	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret. Empty: the systemd credential client_secret, if there is one."`
+	RedirectURIs        []string `yaml:"redirect_uris" takes:"a list of absolute http or https URIs without fragment" doc:"The URIs that a login may return to."`
+	ManagementTokenFile string   `yaml:"management_token_file" takes:"a file with one line of at least 32 printable characters without spaces, mode 0600; or empty" doc:"File with the application management token: the key of SC-Signature and of challenges. Your receivers have it too; with another one they refuse what plugbeat sends. Empty: the systemd credential management_token. plugbeat init makes one."`
 }
 
 // Source is one place that vehicles come from.
 type Source struct {
-	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"simulator or smartcar."`
+	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"What kind of source it is: simulator is a fleet made up in this process, smartcar reads real cars through Smartcar's API v2.0."`
 	MaxReads int    `yaml:"max_reads" min:"0" max:"1000" doc:"Reads of this source at a time; 0 takes reading.max_reads."`
 
 	Simulator Simulator `yaml:",inline" when:"simulator"`
@@ -75,93 +78,93 @@ type Source struct {
 
 // Simulator is a seeded fleet that drives, plugs in and charges, in this process.
 type Simulator struct {
-	Vehicles int           `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars."`
-	Seed     uint64        `yaml:"seed" doc:"Chooses the cars and their lives; the same seed gives the same."`
+	Vehicles int           `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME."`
+	Seed     uint64        `yaml:"seed" doc:"Chooses the cars and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
 	Hour     time.Duration `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a car's life takes; 1m makes a day pass in 24 minutes."`
 }
 
 // Smartcar reads cars through Smartcar's API v2.0.
 type Smartcar struct {
-	ClientID         string `yaml:"client_id" doc:"Your application's client id at Smartcar."`
-	ClientSecretFile string `yaml:"client_secret_file" doc:"File with your client secret at Smartcar. Empty: the systemd credential NAME_client_secret, NAME being the source's name with '-' as '_'."`
-	Mode             string `yaml:"mode" oneof:"live simulated test" doc:"What payloads say of these cars: live, simulated or test."`
-	APIOrigin        string `yaml:"api_origin" doc:"Where the vendor's API is, without /v2.0. Plain http only to this machine."`
-	AuthOrigin       string `yaml:"auth_origin" doc:"Where tokens are exchanged, without /oauth/token."`
-	ConnectOrigin    string `yaml:"connect_origin" doc:"Where owners sign in again; appears in error objects only."`
-	RedirectURI      string `yaml:"redirect_uri" doc:"Where owners return to after that; may be empty."`
+	ClientID         string `yaml:"client_id" takes:"text" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
+	ClientSecretFile string `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: the systemd credential NAME_client_secret, NAME being the source's name with '-' as '_'."`
+	Mode             string `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
+	APIOrigin        string `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
+	AuthOrigin       string `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
+	ConnectOrigin    string `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
+	RedirectURI      string `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
 }
 
 // Cadence is how often subscriptions are due.
 type Cadence struct {
-	Unplugged     string          `yaml:"unplugged" doc:"While a car is unplugged, or its plug has been unknown for unknown_after."`
-	PluggedIn     string          `yaml:"plugged_in" doc:"While a car is plugged in."`
-	Zone          string          `yaml:"zone" doc:"Time zone of cron expressions, as in Europe/Amsterdam."`
-	FirstDelivery bool            `yaml:"first_delivery" doc:"Whether the first delivery goes out at once on subscribing. Without it the first is one cadence later."`
-	Gap           time.Duration   `yaml:"gap" max:"1h" doc:"Two deliveries of one subscription are at least this far apart; a change in between is sent at its end. So a loose plug cannot storm."`
-	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"One read of a car serves all its subscriptions due within this time."`
-	UnknownAfter  time.Duration   `yaml:"unknown_after" doc:"A plug that cannot be read keeps its last state this long."`
-	ClockBack     time.Duration   `yaml:"clock_back" doc:"When the clock went back further than this, what is due later than one cadence from now is due one cadence from now."`
-	MaxSleep      time.Duration   `yaml:"max_sleep" max:"1h" doc:"The clock is looked at again at least this often."`
-	Makes         map[string]Make `yaml:"makes" doc:"What a make stands: fastest is the shortest sensible interval while plugged in, which webhooks added with --fastest use, and unplugged the one while unplugged; a cadence faster than these is warned of, with the note. Only the letters of a make count. Entries change or extend this table, which stands without them."`
+	Unplugged     string          `yaml:"unplugged" takes:"a duration, 1m to 8760h, counted from the moment of subscribing or of the last change of the plug; or a cron expression of five fields in quotes, in calendar time, never twice within a minute" doc:"While a car is unplugged, or its plug has been unknown for unknown_after."`
+	PluggedIn     string          `yaml:"plugged_in" takes:"as unplugged" doc:"While a car is plugged in."`
+	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. Durations have none."`
+	FirstDelivery bool            `yaml:"first_delivery" doc:"Whether the first delivery goes out at once on subscribing. Without it the first comes one cadence later."`
+	Gap           time.Duration   `yaml:"gap" max:"1h" doc:"Two deliveries of one subscription are at least this far apart; a change in between is sent at its end, so that a loose plug cannot storm the receiver."`
+	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"One read of a car serves all its subscriptions that are due within this time of it, so that two webhooks do not cost two reads."`
+	UnknownAfter  time.Duration   `yaml:"unknown_after" doc:"A plug that cannot be read keeps its last known state this long; then the unplugged cadence applies."`
+	ClockBack     time.Duration   `yaml:"clock_back" doc:"When this machine's clock was set back by more than this, what is due later than one cadence from now is due one cadence from now. Without it cars would not be read until the clock has caught up."`
+	MaxSleep      time.Duration   `yaml:"max_sleep" max:"1h" doc:"The scheduler looks at the clock at least this often, so that a clock that was set is noticed."`
+	Makes         map[string]Make `yaml:"makes" takes:"entries by make, of which only the letters count, each with fastest (1ms to 24h), unplugged (0s to 24h) and a note" doc:"How often the cars of a make stand to be read. fastest is the shortest sensible interval while plugged in, which webhooks added with --fastest use, and unplugged the one while unplugged; a cadence that is faster than these is warned of, with the note. The table below is built in: your entries change or extend it."`
 }
 
 // Make is what a make's cars and servers stand.
 type Make struct {
-	Fastest   time.Duration `yaml:"fastest" max:"24h"`
-	Unplugged time.Duration `yaml:"unplugged" min:"0s" max:"24h"`
-	Note      string        `yaml:"note"`
+	Fastest   time.Duration `yaml:"fastest" max:"24h" doc:"The shortest sensible interval while plugged in."`
+	Unplugged time.Duration `yaml:"unplugged" min:"0s" max:"24h" doc:"The shortest sensible interval while unplugged; 0s for no limit."`
+	Note      string        `yaml:"note" takes:"text, or empty" doc:"Why, for the warning."`
 }
 
 // Reading is how a vehicle is read.
 type Reading struct {
-	Tries       int           `yaml:"tries" min:"1" max:"10" doc:"Tries in all within one slot, only for paths that failed with something temporary."`
-	Time        time.Duration `yaml:"time" doc:"Tries end this long after the slot's first. What still fails goes into the payload as that path's error object."`
-	Backoff     time.Duration `yaml:"backoff" doc:"The wait before the second try; it grows five-fold. A wait that the source asks for is never undercut."`
-	ReadTime    time.Duration `yaml:"read_time" min:"10ms" max:"1h" doc:"How long one call of a source may take. Some makes answer after 300 s."`
-	SourcePause time.Duration `yaml:"source_pause" doc:"How long a source rests after a rate limit of the whole application that names no time."`
-	MaxReads    int           `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of one source at a time; a source may have its own."`
+	Tries       int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls."`
+	Time        time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
+	Backoff     time.Duration `yaml:"backoff" doc:"The wait before the second try; each later one is five times as long. A wait that the source asks for is never undercut."`
+	ReadTime    time.Duration `yaml:"read_time" min:"10ms" max:"1h" doc:"How long one call of a source may take. Some makes answer only after 300 s, so a shorter time loses their readings."`
+	SourcePause time.Duration `yaml:"source_pause" doc:"How long a source rests after a rate limit of the whole application that does not say for how long."`
+	MaxReads    int           `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of one source at a time, unless it has a max_reads of its own. Each keeps one connection busy, some for minutes."`
 }
 
 // Delivery is how payloads get to their webhooks.
 type Delivery struct {
-	Retries      Ladder        `yaml:"retries" max:"720h" doc:"The ladder: the wait before each retry. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s; or a list of your own, 1 to 20 waits."`
-	Jitter       float64       `yaml:"jitter" min:"0" max:"1" doc:"A wait is lengthened by up to this share of itself, so that webhooks do not retry in step,"`
-	JitterMax    time.Duration `yaml:"jitter_max" doc:"but by no more than this."`
-	Timeout      time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"2xx headers within this time are success, whatever the body does."`
-	BodyTime     time.Duration `yaml:"body_time" min:"10ms" max:"1m" doc:"An answer's body is read for at most this long,"`
-	BodyBytes    Size          `yaml:"body_bytes" min:"1B" max:"1MiB" doc:"and this far; it is shown by delivery show."`
-	InFlight     int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle."`
-	TrialSize    int           `yaml:"trial_size" min:"1" max:"20" doc:"Deliveries that a failing webhook is tried with at each rung, at most."`
-	EarlyMax     int           `yaml:"early_max" min:"0" max:"20" doc:"First deliveries of vehicles not yet tried that a failing webhook gets between rungs, at most."`
-	RecoverRate  int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back."`
-	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"After a fault of this machine's own (no network, no resolver, disk full), which spends no rung, the first wait is this; each doubles the one before,"`
-	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"up to this."`
-	UserAgent    string        `yaml:"user_agent" doc:"User-Agent of every request to a webhook."`
-	Allow        []string      `yaml:"allow" doc:"Private or loopback addresses that any webhook may be on: addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), or the words loopback and private. Webhooks added with --allow-private need none. Metadata, link-local, multicast and reserved addresses stay refused."`
-	Challenge    Challenge     `yaml:"challenge" doc:"A webhook whose next rung is far away, or that was disabled because its ladder was spent, is sent challenges. A right answer brings the rung forward or enables it again."`
+	Retries      Ladder        `yaml:"retries" max:"720h" takes:"default, smartcar, or a list of 1 to 20 durations, each 1ms to 720h" doc:"The ladder: the wait before each retry. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s. When it is spent without a success the webhook is disabled until its receiver answers a challenge."`
+	Jitter       float64       `yaml:"jitter" min:"0" max:"1" doc:"Each wait of the ladder is lengthened by up to this share of itself, so that webhooks of one receiver do not retry in step; 0 for none."`
+	JitterMax    time.Duration `yaml:"jitter_max" doc:"The most that a wait is lengthened by for that reason."`
+	Timeout      time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"How long a receiver has to answer. 2xx headers within this time are success, whatever the body does."`
+	BodyTime     time.Duration `yaml:"body_time" min:"10ms" max:"1m" doc:"How long the body of an answer is read for. It is shown by plugbeat delivery show and decides nothing."`
+	BodyBytes    Size          `yaml:"body_bytes" min:"1B" max:"1MiB" doc:"How much of that body is read and kept."`
+	InFlight     int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
+	TrialSize    int           `yaml:"trial_size" min:"1" max:"20" doc:"The most deliveries that a failing webhook is tried with at each retry: more than one, so that one bad payload does not speak for all."`
+	EarlyMax     int           `yaml:"early_max" min:"0" max:"20" doc:"The most deliveries that a failing webhook gets between two retries, each the first of a vehicle not yet tried: a receiver that dislikes one payload only is found out by the next car."`
+	RecoverRate  int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that what waited does not overrun it."`
+	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"The first wait after a fault of this machine's own (no network, no resolver, disk full). Such a fault spends no retry; each wait in a row is twice the one before."`
+	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"The longest such wait; not shorter than own_fault_wait."`
+	UserAgent    string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
+	Allow        []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused."`
+	Challenge    Challenge     `yaml:"challenge" doc:"A webhook whose next retry is far away, or that was disabled because its ladder was spent, is sent challenges: the verification request, without data of any car. A right answer brings the retry forward or enables the webhook again, so a receiver that is back need not wait for the ladder."`
 }
 
 // Challenge is when failing and exhausted webhooks are challenged.
 type Challenge struct {
-	From       time.Duration `yaml:"from" doc:"A next rung further away than this is far."`
-	After      []Wait        `yaml:"after" doc:"The first challenges come this long after the last attempt, growing."`
-	Every      time.Duration `yaml:"every" doc:"Then one in each of these."`
-	HealWindow time.Duration `yaml:"heal_window" doc:"Disabled again within this time of healing doubles that interval,"`
-	Max        time.Duration `yaml:"max" doc:"up to this."`
+	From       time.Duration `yaml:"from" doc:"How far away the next retry of a failing webhook must be for it to be challenged meanwhile."`
+	After      []Wait        `yaml:"after" takes:"a list of durations, each longer than the one before" doc:"When the first challenges come, counted from the last attempt."`
+	Every      time.Duration `yaml:"every" doc:"The interval of the challenges after those."`
+	HealWindow time.Duration `yaml:"heal_window" doc:"A webhook that is disabled again within this time of coming back is challenged half as often from then on, each time it happens."`
+	Max        time.Duration `yaml:"max" doc:"The longest interval that comes to; not shorter than every."`
 }
 
 // Webhooks are the defaults of new webhooks.
 type Webhooks struct {
-	Signing    string `yaml:"signing" oneof:"smartcar standard both" doc:"Signature headers of new webhooks: SC-Signature (smartcar), Standard Webhooks (standard), or both."`
+	Signing    string `yaml:"signing" oneof:"smartcar standard both" doc:"Signature headers of new webhooks: SC-Signature (smartcar), those of Standard Webhooks (standard), or both."`
 	UnitSystem string `yaml:"unit_system" oneof:"metric imperial" doc:"Unit of the range in every payload: kilometres (metric) or miles (imperial)."`
 }
 
 // Retention is what is kept how long.
 type Retention struct {
-	Payloads time.Duration `yaml:"payloads" doc:"Payloads of finished deliveries."`
-	Records  time.Duration `yaml:"records" doc:"Records of finished deliveries and their attempts; not shorter than payloads."`
-	MaxSize  Size          `yaml:"max_size" min:"1MiB" doc:"When the data file holds more than this, the oldest waiting deliveries expire, loudly."`
-	Every    time.Duration `yaml:"every" doc:"How often the rules above are applied."`
+	Payloads time.Duration `yaml:"payloads" doc:"How long the payloads of finished deliveries are kept, for plugbeat delivery show. They are most of the data."`
+	Records  time.Duration `yaml:"records" doc:"How long records of finished deliveries and their attempts are kept; not shorter than payloads."`
+	MaxSize  Size          `yaml:"max_size" min:"1MiB" doc:"When the data file holds more than this, finished deliveries are let go of first, and when none is left waiting ones expire, oldest first and loudly. It bounds what a receiver that stays away may cost."`
+	Every    time.Duration `yaml:"every" doc:"How often these rules are applied."`
 	MinFree  Size          `yaml:"min_free" min:"0B" doc:"When the data file's file system has less than this free (at most a tenth of it), status and log warn: when nothing is free, nothing is read or delivered. 0B never warns."`
 }
 

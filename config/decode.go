@@ -114,7 +114,7 @@ func (d decoder) pairs(n *yaml.Node, at string) func(func(string, *yaml.Node) bo
 // probably meant. The value is not shown: it may be a secret in the wrong place.
 func (d decoder) unknown(key string, val *yaml.Node, at, kind string, all, fields []field) {
 	names := keysOf(fields)
-	why := "there is no such key"
+	why := "this version has no such key"
 	near := nearest(key, names)
 	switch {
 	case slices.Contains(keysOf(all), key) && len(fields) == len(active(all, "")):
@@ -125,6 +125,8 @@ func (d decoder) unknown(key string, val *yaml.Node, at, kind string, all, field
 		why += fmt.Sprintf(" (did you mean %s?)", near)
 	case pathOf(key) != "":
 		why += fmt.Sprintf(" here (did you mean %s?)", pathOf(key))
+	default:
+		why += " (was the file written for a newer one?)"
 	}
 	d.add(join(at, key), key, why, strings.Join(names, ", "))
 }

@@ -5,22 +5,26 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 )
 
-const referenceHead = `# plugbeat's configuration: every setting with its default. A file needs only what
-# differs, and two things that have no default: key_file and
-# application.management_token_file, unless systemd's credentials hold them. Unknown
-# keys and wrong values stop the start and name themselves: plugbeat check-config FILE
-# tests a file. A restart applies it.
-# Durations have a unit: 45s, 30m, 1h30m; the longest unit is the hour.
+const referenceHead = `# plugbeat's configuration: every setting, what it does, what it may be, and its
+# default as the value. A file needs only what differs, and two things that have no
+# default: key_file and application.management_token_file, unless systemd's credentials
+# hold them. Unknown keys and wrong values stop the start and name themselves:
+# plugbeat check-config FILE tests a file. A restart applies it, and loses nothing.
+#
+# Durations have a unit: 500ms, 45s, 30m, 1h30m; the longest unit is the hour. Sizes have
+# one as well: 512KiB, 64MiB, 1GiB.
 `
 
 // Describe returns the complete commented reference, config.example.yaml: every
-// setting with its default and what it means. Loading it gives the defaults.
+// setting with its default, what it takes and what it means. Loading it gives the
+// defaults.
 func Describe() []byte {
 	var b bytes.Buffer
 	b.WriteString(referenceHead)
@@ -28,34 +32,75 @@ func Describe() []byte {
 	return b.Bytes()
 }
 
+// DescribeSection returns the reference's part below the heading at the dotted path,
+// "delivery" or "delivery.challenge"; empty when that is no heading.
+func DescribeSection(path string) []byte {
+	var b bytes.Buffer
+	v, prefix := reflect.ValueOf(Default()), ""
+	keys := strings.Split(path, ".")
+	for i, key := range keys {
+		at := slices.IndexFunc(fieldsOf(v.Type()), func(f field) bool { return f.key == key })
+		if at < 0 {
+			return nil
+		}
+		f := fieldsOf(v.Type())[at]
+		x := v.FieldByIndex(f.path)
+		switch {
+		case i == len(keys)-1 && heading(x):
+			describeField(&b, f, x, prefix)
+			return b.Bytes()
+		case x.Kind() != reflect.Struct:
+			return nil
+		}
+		b.WriteString(prefix + key + ":\n")
+		v, prefix = x, prefix+"  "
+	}
+	return nil
+}
+
+// heading reports whether the value has settings below it.
+func heading(x reflect.Value) bool {
+	return x.Kind() == reflect.Struct || x.Kind() == reflect.Map
+}
+
 // describe prints the settings of a struct, each line led by the prefix.
 func describe(b *bytes.Buffer, v reflect.Value, prefix, kind string) {
 	for _, f := range active(fieldsOf(v.Type()), kind) {
-		x := v.FieldByIndex(f.path)
 		if prefix == "" {
 			b.WriteString("\n")
 		}
-		comment(b, prefix, f.doc)
-		switch {
-		case x.Type() == reflect.TypeFor[map[string]Source]():
-			b.WriteString(f.key + ": {}\n")
-			describeSources(b)
-		case x.Type() == reflect.TypeFor[map[string]Make]():
-			b.WriteString(prefix + f.key + ":\n")
-			describeMakes(b, prefix+"  ", x.Interface().(map[string]Make))
-		case x.Kind() == reflect.Struct:
-			b.WriteString(prefix + f.key + ":\n")
-			describe(b, x, prefix+"  ", "")
-		default:
-			b.WriteString(prefix + f.key + ": " + literal(x) + "\n")
-		}
+		describeField(b, f, v.FieldByIndex(f.path), prefix)
 	}
 }
+
+// describeField prints one setting with all that is below it.
+func describeField(b *bytes.Buffer, f field, x reflect.Value, prefix string) {
+	comment(b, prefix, f.doc)
+	if allowed := f.allowed(x.Type()); allowed != "" {
+		comment(b, prefix, "Allowed: "+allowed+".")
+	}
+	switch {
+	case x.Type() == reflect.TypeFor[map[string]Source]():
+		b.WriteString(prefix + f.key + ": {}\n")
+		describeSources(b)
+	case x.Type() == reflect.TypeFor[map[string]Make]():
+		b.WriteString(prefix + f.key + ":\n")
+		describeMakes(b, prefix+"  ", x.Interface().(map[string]Make))
+	case x.Kind() == reflect.Struct:
+		b.WriteString(prefix + f.key + ":\n")
+		describe(b, x, prefix+"  ", "")
+	default:
+		b.WriteString(prefix + f.key + ": " + literal(x) + "\n")
+	}
+}
+
+// sourceTypes lists the types of sources, in the order the reference shows them.
+func sourceTypes() []string { return []string{"simulator", "smartcar"} }
 
 // describeSources prints one source of each type, commented out.
 func describeSources(b *bytes.Buffer) {
 	b.WriteString("# sources:\n")
-	for _, kind := range []string{"simulator", "smartcar"} {
+	for _, kind := range sourceTypes() {
 		name := map[string]string{"simulator": "cars", "smartcar": "smartcar"}[kind]
 		b.WriteString("#   " + name + ":\n")
 		describe(b, reflect.ValueOf(DefaultSource(kind)), "#     ", kind)

@@ -21,8 +21,8 @@ const (
 	standardDataDir = "/var/lib/plugbeat"
 	standardSocket  = "/run/plugbeat/plugbeat.sock"
 
-	// maxSocket is the longest path a unix socket may have, in bytes.
-	maxSocket = 107
+	// MaxSocket is the longest path of a unix socket that every system takes, in bytes.
+	MaxSocket = 103
 
 	// maxFile is the largest file taken, in bytes; the complete reference is 10 KB.
 	maxFile = 1 << 20
@@ -59,8 +59,8 @@ func Parse(text []byte, dir string) (Config, error) {
 		c.check(p)
 	}
 	r := c.Resolve(dir)
-	if n := len(r.Socket); n > maxSocket {
-		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n), fmt.Sprintf("a path of at most %d bytes, which is what a system takes; without one it is plugbeat.sock in data_dir", maxSocket))
+	if n := len(r.Socket); n > MaxSocket {
+		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n), fmt.Sprintf("a path of at most %d bytes, which is what every system takes; without one it is plugbeat.sock in data_dir", MaxSocket))
 	}
 	if err := p.err(); err != nil {
 		return Config{}, err

@@ -80,3 +80,44 @@ func pathOf(key string) string {
 func join(at, key string) string {
 	return strings.TrimPrefix(at+"."+key, ".")
 }
+
+// allowed says in words what the setting takes, its range with its units; the words
+// are those of complaints.
+func (f field) allowed(t reflect.Type) string {
+	if takes := f.tag.Get("takes"); takes != "" {
+		return takes
+	}
+	if one := f.tag.Get("oneof"); one != "" {
+		return strings.Join(strings.Fields(one), ", ")
+	}
+	low, high := f.limits(t)
+	switch {
+	case t == durationType:
+		return "a duration, " + rangeOf(low, high)
+	case t == sizeType:
+		return "a size, " + rangeOf(low, high)
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Uint64:
+		return "a whole number, " + rangeOf(low, high)
+	case t.Kind() == reflect.Float64:
+		return "a number, " + rangeOf(low, high)
+	}
+	return ""
+}
+
+// limits are the bounds in force, as the tags spell them, high empty for none.
+// Durations are above zero unless a tag allows it.
+func (f field) limits(t reflect.Type) (low, high string) {
+	low, high = f.tag.Get("min"), f.tag.Get("max")
+	switch {
+	case low == "" && (t == durationType || t == waitType || t == ladderType):
+		low = "1ms"
+	case low == "" && t.Kind() != reflect.String:
+		low = "0"
+	}
+	if high == "" && (t == durationType || t == waitType) {
+		high = longest
+	}
+	return low, high
+}

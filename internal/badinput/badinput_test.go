@@ -199,7 +199,7 @@ func TestConfig(t *testing.T) {
 		line  string
 		words []string
 	}{
-		{"cadenze: {}", []string{`cadenze: there is no such key`, "did you mean cadence?"}},
+		{"cadenze: {}", []string{`cadenze: this version has no such key`, "did you mean cadence?"}},
 		{"grace: 30", []string{`grace "30"`, "it has no unit", "like 45s"}},
 		{"grace: -5m", []string{`grace "-5m"`, "negative", "like 45s"}},
 		{"grace: 0", []string{`grace "0"`, "like 45s"}},

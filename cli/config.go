@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/config"
+)
+
+func (s *shell) configCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "config",
+		Usage: "describe the settings of the config, and test a file",
+		CustomHelpTemplate: example(`
+plugbeat config describe delivery.timeout
+plugbeat config check ~/plugbeat/config.yaml`),
+		Subcommands: []*ucli.Command{s.configDescribeCommand(), s.configCheckCommand()},
+	}
+}
+
+func (s *shell) configDescribeCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "describe",
+		Usage:     "print what there is to set: all of it, one section, or one setting",
+		ArgsUsage: "[SETTING]",
+		Description: `Without SETTING it is the complete commented reference, config.example.yaml: a file with every default.
+SETTING is a section (delivery), a setting (delivery.timeout), or the end of one (timeout). Of a
+setting its value in your config is shown as well, where there is one.`,
+		Flags: []ucli.Flag{
+			&ucli.StringFlag{Name: "config", Usage: "show the values of this config `FILE` [$PLUGBEAT_CONFIG]"},
+		},
+		CustomHelpTemplate: example(`
+plugbeat config describe > config.yaml
+plugbeat config describe delivery
+plugbeat config describe delivery.timeout`),
+		Action: s.configDescribe,
+	}
+}
+
+func (s *shell) configDescribe(c *ucli.Context) error {
+	if err := wantArgs(c, 0, 1); err != nil {
+		return err
+	}
+	asked := c.Args().First()
+	cfg, file, err := s.configHere(c)
+	if err != nil {
+		return err
+	}
+	if asked == "" {
+		return s.print(c, config.Settings(), func(p *page) { p.b.Write(config.Describe()) })
+	}
+	found := cfg.Find(asked)
+	if part := config.DescribeSection(asked); len(part) > 0 {
+		return s.print(c, sectionOf(asked), func(p *page) { p.b.Write(part) })
+	}
+	if len(found) == 0 {
+		hint := "plugbeat config describe, without a setting, lists all of them"
+		if near := config.Nearest(asked); near != "" {
+			hint = "did you mean: plugbeat config describe " + near
+		}
+		return &usageError{msg: fmt.Sprintf("there is no setting %q", asked), hint: hint}
+	}
+	return s.print(c, found, func(p *page) {
+		for i, f := range found {
+			if i > 0 {
+				p.line("")
+			}
+			showSetting(p, f, file)
+		}
+	})
+}
+
+// configHere loads the config whose values are shown. One that cannot be loaded is
+// in the way only where the command line names it: who asks what may be set is often
+// about to correct it.
+func (s *shell) configHere(c *ucli.Context) (cfg config.Config, file string, err error) {
+	if file, _ = s.configPath(c); file == "" {
+		return config.Config{}, "", nil
+	}
+	cfg, err = config.Load(file)
+	switch {
+	case err == nil:
+		return cfg, file, nil
+	case c.String("config") != "":
+		return config.Config{}, "", loadError(file, err)
+	}
+	return config.Config{}, "", nil
+}
+
+// sectionOf lists the settings below a heading.
+func sectionOf(path string) []config.Setting {
+	var out []config.Setting
+	for _, f := range config.Settings() {
+		if strings.HasPrefix(f.Path, path+".") {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func showSetting(p *page, f config.Setting, file string) {
+	p.line("%s", f.Path)
+	p.paragraph("  ", f.Doc)
+	value, def := "", f.Default
+	if file != "" && f.Value != "" {
+		value = f.Value + ", in " + file
+		if f.Value == f.Default {
+			value = "the default, in " + file
+		}
+	}
+	if f.Required {
+		def = "none: it has to be set"
+	}
+	of := ""
+	if f.Source != "" {
+		of = "sources of type " + f.Source
+	}
+	p.line("")
+	p.columns("  ", pairs(
+		[2]string{"allowed", f.Allowed},
+		[2]string{"default", def},
+		[2]string{"belongs to", of},
+		[2]string{"value", value},
+	))
+}
