@@ -41,11 +41,15 @@ func full(t *testing.T) *daemon {
 	d.on("GET", "/deliveries/"+waitID.String(), api.DeliveryView{
 		Webhook: &fleet, Vehicle: &cars()[0].Vehicle,
 		Delivery: deliveries()[0], Payload: json.RawMessage(`{"version":"2.0","payload":{"vehicles":[{"vehicleId":"x"}]}}`),
-		Attempts: []webhook.Attempt{
-			{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeNoAnswer, Error: "no answer within 15s", Cause: "is the receiver slow?"},
-			{N: 2, StartedAt: ago(5 * time.Minute), Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 500, Address: "192.0.2.7:443", Body: []byte("boom\n\x1b[31mred")},
+		Attempts: []api.AttemptView{
+			{Attempt: webhook.Attempt{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeNoAnswer, Error: "no answer within 15s", Cause: "is the receiver slow?"}},
+			{Attempt: webhook.Attempt{N: 2, StartedAt: ago(5 * time.Minute), Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 500, Address: "192.0.2.7:443",
+				Header: map[string][]string{"Server": {"nginx"}, "Content-Type": {"text/plain"}, "X-Auth-Token": {"[redacted]"}}, Body: []byte("boom\n\x1b[31mred")}, BodyText: "boom\n\x1b[31mred"},
 		},
 	})
+	again := deliveries()[0]
+	again.ResendOf, again.Attempts, again.NextAttempt, again.LastAnswer = &sentID, 0, time.Time{}, ""
+	d.on("POST", "/deliveries/"+sentID.String()+"/resend", api.DeliveryView{Webhook: &fleet, Delivery: again, Attempts: []api.AttemptView{}})
 	d.on("POST", "/webhooks", api.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
 	d.on("POST", "/webhooks/fleet/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
 	d.on("POST", "/webhooks/"+hookID.String()+"/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
@@ -131,6 +135,7 @@ func TestOutput(t *testing.T) {
 		{"delivery_list_filtered", "delivery list --json --webhook fleet --state waiting --since 2h --until 2026-03-01 --limit 3 --vehicle " + car, "",
 			[]string{"GET /api/v1/deliveries?limit=3&since=2026-03-01T10%3A00%3A00Z&state=waiting&until=2026-03-01T00%3A00%3A00Z&vehicle=" + car + "&webhook=fleet "}},
 		{"delivery_show", "delivery show " + waitID.String(), "", []string{"GET /api/v1/deliveries/" + waitID.String() + " "}},
+		{"delivery_resend", "delivery resend " + sentID.String(), "", []string{"POST /api/v1/deliveries/" + sentID.String() + "/resend "}},
 		{"token_add", "token add backend --access", "", []string{`POST /api/v1/tokens {"name":"backend"}`}},
 		{"token_add_vehicle", "token add backend --access --vehicle " + car + " --vehicle " + other, "", []string{`POST /api/v1/tokens {"name":"backend","vehicles":["` + car + `","` + other + `"]}`}},
 		{"token_list", "token list", "", []string{"GET /api/v1/tokens?limit=500 "}},

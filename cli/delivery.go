@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,11 +16,11 @@ import (
 func (s *shell) deliveryCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:  "delivery",
-		Usage: "look at what was sent, what waits and why",
+		Usage: "look at what was sent, what waits and why; send it again",
 		CustomHelpTemplate: example(`
 plugbeat delivery list
 plugbeat delivery list --state waiting`),
-		Subcommands: []*ucli.Command{s.deliveryListCommand(), s.deliveryShowCommand()},
+		Subcommands: []*ucli.Command{s.deliveryListCommand(), s.deliveryShowCommand(), s.deliveryResendCommand()},
 	}
 }
 
@@ -188,87 +186,4 @@ func whatNext(p *page, v api.DeliveryView) string {
 		return "its own next attempt " + p.next(d.NextAttempt)
 	}
 	return "leaves at once"
-}
-
-func (s *shell) deliveryShowCommand() *ucli.Command {
-	return &ucli.Command{
-		Name:      "show",
-		Usage:     "show a delivery with its attempts and its payload",
-		ArgsUsage: "DELIVERY",
-		Flags:     clientFlags(),
-		CustomHelpTemplate: example(`
-plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e
-plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			arg := c.Args().First()
-			id, err := uuid.Parse(arg)
-			if err != nil || len(arg) != 36 {
-				return &usageError{msg: fmt.Sprintf("%q is not a delivery id", arg), hint: "ids are listed by: plugbeat delivery list"}
-			}
-			v, err := a.Delivery(ctx, id)
-			if err != nil {
-				return err
-			}
-			return s.print(c, v, func(p *page) { showDelivery(p, v) })
-		}),
-	}
-}
-
-func showDelivery(p *page, v api.DeliveryView) {
-	d := v.Delivery
-	resend := ""
-	if d.ResendOf != nil {
-		resend = d.ResendOf.String()
-	}
-	hook, car := d.Webhook.String(), d.Vehicle.String()
-	if v.Webhook != nil {
-		hook = v.Webhook.Name + "   " + hook
-	}
-	if v.Vehicle != nil {
-		car = carName(*v.Vehicle) + "   " + car
-	}
-	superseded := ""
-	if d.SupersededBy != nil {
-		superseded = d.SupersededBy.String()
-	}
-	p.fields(
-		[2]string{"id", d.ID.String()},
-		[2]string{"state", string(d.State)},
-		[2]string{"why", d.FinalText},
-		[2]string{"next", whatNext(p, v)},
-		[2]string{"webhook", hook},
-		[2]string{"vehicle", car},
-		[2]string{"webhook-id", d.MessageID.String()},
-		[2]string{"event", d.EventName},
-		[2]string{"cause", d.Cause.String()},
-		[2]string{"due", p.rel(d.Due)},
-		[2]string{"made", p.rel(d.CreatedAt)},
-		[2]string{"finished", when(p, d.FinishedAt)},
-		[2]string{"resend of", resend},
-		[2]string{"superseded by", superseded},
-		[2]string{"payload", size(int64(d.Bytes))},
-	)
-	p.line("")
-	if len(v.Attempts) == 0 {
-		p.line("no attempt yet")
-	} else {
-		showAttempts(p, v.Attempts)
-		if body := v.Attempts[len(v.Attempts)-1].Body; len(body) > 0 && d.State != webhook.Delivered {
-			p.line("\nlast answer's body:\n%s", indented(string(body)))
-		}
-	}
-	p.line("")
-	var pretty bytes.Buffer
-	switch {
-	case len(v.Payload) == 0 || string(v.Payload) == "null":
-		p.line("the payload is erased")
-	case json.Indent(&pretty, v.Payload, "  ", "  ") == nil:
-		p.line("payload:\n  %s", cleanLines(pretty.String()))
-	default:
-		p.line("payload:\n%s", indented(string(v.Payload)))
-	}
-}
-
-func indented(text string) string {
-	return "  " + strings.ReplaceAll(cleanLines(text), "\n", "\n  ")
 }

@@ -40,6 +40,8 @@ type Store interface {
 	Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error)
 	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
+	// Resend makes a waiting delivery out of a finished one.
+	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	// Settle commits an attempt with what it leads to: the webhook, the delivery
 	// and those tried in the same ladder that still wait.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,

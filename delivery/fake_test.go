@@ -204,19 +204,42 @@ func (m *memory) produce(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range vehicles {
-		m.seq++
-		var id uuid.UUID
-		binary.BigEndian.PutUint64(id[:8], uint64(time.Now().UnixMilli())<<16|0x7000)
-		binary.BigEndian.PutUint64(id[8:], 1<<63|m.seq)
-		d := webhook.Delivery{ID: id, MessageID: id, Webhook: hook, Vehicle: car1(v), State: webhook.Waiting, CreatedAt: time.Now(), Bytes: 46}
-		m.ds[id] = d
-		m.order = append(m.order, id)
-		w := m.hooks[hook]
-		w.Ledger.Count(webhook.Waiting)
-		m.hooks[hook] = w
-		ds = append(ds, d)
+		ds = append(ds, m.queue(webhook.Delivery{Webhook: hook, Vehicle: car1(v)}))
 	}
 	return ds
+}
+
+// queue commits a waiting delivery.
+func (m *memory) queue(d webhook.Delivery) webhook.Delivery {
+	m.seq++
+	binary.BigEndian.PutUint64(d.ID[:8], uint64(time.Now().UnixMilli())<<16|0x7000)
+	binary.BigEndian.PutUint64(d.ID[8:], 1<<63|m.seq)
+	if d.MessageID == uuid.Nil {
+		d.MessageID = d.ID
+	}
+	d.State, d.CreatedAt, d.Bytes = webhook.Waiting, time.Now(), 46
+	m.ds[d.ID] = d
+	m.order = append(m.order, d.ID)
+	w := m.hooks[d.Webhook]
+	w.Ledger.Count(webhook.Waiting)
+	m.hooks[d.Webhook] = w
+	return d
+}
+
+func (m *memory) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.ds[id]
+	switch {
+	case !ok:
+		return old, fmt.Errorf("delivery %s: %w", id, webhook.ErrNotFound)
+	case !old.State.Final():
+		return old, fmt.Errorf("delivery %s: %w: it waits", id, webhook.ErrConflict)
+	}
+	d := m.queue(webhook.Delivery{Webhook: old.Webhook, Vehicle: old.Vehicle, MessageID: old.MessageID, ResendOf: &old.ID})
+	old.ResentAs = &d.ID
+	m.ds[id] = old
+	return d, m.check(ctx, true)
 }
 
 func (m *memory) state(id uuid.UUID) webhook.State {

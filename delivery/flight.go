@@ -42,6 +42,7 @@ func (l *lane) attempt(work context.Context, w webhook.Webhook, it webhook.LaneI
 		return
 	}
 	a := l.send.send(work, &w, d.MessageID, body)
+	redact(&a, l.d.token, w.Key)
 	switch a.Outcome {
 	case webhook.OutcomeInterrupted:
 		l.landed(it, nil)

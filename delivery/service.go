@@ -273,6 +273,7 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	send, release := d.sender(id)
 	defer release()
 	a := send.send(ctx, &w, uuid.New(), d.bodies.Test(id))
+	redact(&a, d.token, w.Key)
 	a.N = 1
 	return a, nil
 }

@@ -49,6 +49,7 @@ func (s *Server) routeAdmin(mux routes) {
 
 	handle("GET /api/v1/deliveries", s.deliveries)
 	handle("GET /api/v1/deliveries/{delivery}", s.showDelivery)
+	handle("POST /api/v1/deliveries/{delivery}/resend", s.resendDelivery)
 
 	handle("GET /api/v1/tokens", s.tokens)
 	handle("POST /api/v1/tokens", s.addToken)
@@ -234,14 +235,22 @@ func cursorOf(r *http.Request, name string) (uuid.UUID, error) {
 	return id, nil
 }
 
-func timeOf(r *http.Request, name string) (time.Time, error) {
+func timeOf(r *http.Request, name string, now time.Time) (time.Time, error) {
 	v := r.URL.Query().Get(name)
 	if v == "" {
 		return time.Time{}, nil
 	}
+	return momentOf(name, v, now)
+}
+
+// momentOf reads a time, or how long before now it was.
+func momentOf(field, v string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
-		return time.Time{}, &webhook.Invalid{Field: name, Value: clip(v), Allowed: "a time like 2024-05-01T10:00:00Z"}
+		return time.Time{}, &webhook.Invalid{Field: field, Value: clip(v), Allowed: "a time like 2024-05-01T10:00:00Z, or how long ago, like 2h"}
 	}
 	return t, nil
 }

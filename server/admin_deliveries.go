@@ -1,12 +1,16 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -52,40 +56,74 @@ func (s *Server) deliveryFilter(r *http.Request) (f webhook.DeliveryFilter, err 
 			return f, &webhook.Invalid{Field: "state", Value: clip(v), Allowed: strings.Join(names, ", ")}
 		}
 	}
-	if f.Since, err = timeOf(r, "since"); err != nil {
+	if f.Since, err = timeOf(r, "since", s.Now()); err != nil {
 		return f, err
 	}
-	f.Until, err = timeOf(r, "until")
+	f.Until, err = timeOf(r, "until", s.Now())
 	return f, err
 }
 
 func (s *Server) showDelivery(r *http.Request) (any, error) {
-	ctx := r.Context()
 	id, err := pathUUID(r, "delivery")
 	if err != nil {
 		return nil, err
 	}
+	return s.deliveryView(r.Context(), id)
+}
+
+// deliveryView is a delivery with all that is kept of it.
+func (s *Server) deliveryView(ctx context.Context, id uuid.UUID) (any, error) {
 	d, err := s.Store.Delivery(ctx, id)
-	if errors.Is(err, webhook.ErrNotFound) {
-		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
-	}
 	if err != nil {
-		return nil, err
+		return nil, aboutDelivery(id, err)
 	}
 	attempts, err := s.Store.Attempts(ctx, id)
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return nil, err
 	}
-	if attempts == nil {
-		attempts = []webhook.Attempt{}
+	view := api.DeliveryView{Delivery: d, Attempts: make([]api.AttemptView, len(attempts))}
+	for i, a := range attempts {
+		view.Attempts[i] = attemptView(a)
 	}
 	body, err := s.Store.Payload(ctx, id)
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return nil, err
 	}
-	view := api.DeliveryView{Delivery: d, Attempts: attempts}
 	if json.Valid(body) {
 		view.Payload = body
 	}
 	return view, s.surroundings(ctx, &view)
+}
+
+func attemptView(a webhook.Attempt) api.AttemptView {
+	v := api.AttemptView{Attempt: a}
+	// A body that was cut may end within a character.
+	if text := strings.ToValidUTF8(string(a.Body), ""); len(a.Body)-len(text) < utf8.UTFMax {
+		v.BodyText = text
+	}
+	return v
+}
+
+// aboutDelivery says what to do about a delivery that there is not.
+func aboutDelivery(id uuid.UUID, err error) error {
+	if errors.Is(err, webhook.ErrNotFound) {
+		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
+	}
+	return err
+}
+
+func (s *Server) resendDelivery(r *http.Request) (any, error) {
+	id, err := pathUUID(r, "delivery")
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.Deliveries.Resend(r.Context(), id)
+	if err != nil {
+		return nil, aboutDelivery(id, err)
+	}
+	v, err := s.deliveryView(r.Context(), d.ID)
+	if err != nil { // it is made, whether or not all of it could be read
+		v = api.DeliveryView{Delivery: d, Attempts: []api.AttemptView{}}
+	}
+	return created{v}, nil
 }

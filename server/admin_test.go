@@ -474,6 +474,28 @@ func TestAdminDeliveries(t *testing.T) {
 	}
 	_, err = c.Delivery(ctx, noID)
 	refused(t, err, api.CodeNotFound)
+
+	_, err = c.Resend(ctx, noID)
+	refused(t, err, api.CodeNotFound, "plugbeat delivery list")
+	w.past[2].State = webhook.Waiting
+	_, err = c.Resend(ctx, w.past[2].ID)
+	refused(t, err, api.CodeConflict, "it waits")
+	d = must[api.DeliveryView](t)(c.Resend(ctx, w.past[0].ID))
+	if d.Delivery.ResendOf == nil || *d.Delivery.ResendOf != w.past[0].ID || d.Webhook == nil || d.Webhook.Name != "home" {
+		t.Errorf("%+v", d)
+	}
+	w.fail = webhook.ErrNoSpace
+	_, err = c.Resend(ctx, w.past[0].ID)
+	refused(t, err, api.CodeNoSpace)
+}
+
+// The answers to attempts are shown as text where they are text.
+func TestAttemptText(t *testing.T) {
+	for body, want := range map[string]string{"": "", "boom": "boom", "caf\xc3": "caf", "\x00\xff\xfe\xfd\xfc\xfb": ""} {
+		if got := attemptView(webhook.Attempt{Body: []byte(body)}).BodyText; got != want {
+			t.Errorf("%q is shown as %q, want %q", body, got, want)
+		}
+	}
 }
 
 func TestAdminTokens(t *testing.T) {

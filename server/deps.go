@@ -61,6 +61,9 @@ type Deliveries interface {
 	Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error)
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Remove(ctx context.Context, id uuid.UUID) (cancelled int, err error)
+	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
+	// that cannot be.
+	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	// Lanes returns the queues as they stand, by webhook.
 	Lanes() map[uuid.UUID]api.Lane
 }

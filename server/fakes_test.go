@@ -354,4 +354,20 @@ func (h hooks) Remove(_ context.Context, id uuid.UUID) (int, error) {
 	return 2, h.w.fail
 }
 
+func (h hooks) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	for _, d := range h.w.past {
+		if d.ID != id {
+			continue
+		}
+		if !d.State.Final() {
+			return d, fmt.Errorf("delivery %s: %w: it waits, and leaves by itself", id, webhook.ErrConflict)
+		}
+		made := d
+		made.ID, made.ResendOf, made.State = uuid.New(), &id, webhook.Waiting
+		h.w.past = append(h.w.past, made)
+		return made, h.w.fail
+	}
+	return webhook.Delivery{}, missing("delivery", id)
+}
+
 func (h hooks) Lanes() map[uuid.UUID]api.Lane { return h.w.lanes }

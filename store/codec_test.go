@@ -62,7 +62,7 @@ func full() map[string]any {
 		"delivery": &deliveryRecord{Delivery: webhook.Delivery{
 			ID: id(1, 1), Webhook: wid(1), Vehicle: vid(1), MessageID: other, EventName: "dynamic", Cause: webhook.CauseChange, State: webhook.Superseded,
 			Due: at, CreatedAt: at, FinishedAt: at, Bytes: 812, Attempts: 3, Round: 2, RoundAttempts: 1, NextAttempt: at,
-			LastOutcome: webhook.OutcomeBlamed, LastAnswer: "413", FinalText: "newer", ResendOf: &other, SupersededBy: &other,
+			LastOutcome: webhook.OutcomeBlamed, LastAnswer: "413", FinalText: "newer", ResendOf: &other, ResentAs: &other, SupersededBy: &other,
 		}, Erased: erasedPayload},
 		"attempt": &webhook.Attempt{
 			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeBlamed, Status: 413, Error: "reset", Cause: "raise the limit",

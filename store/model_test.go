@@ -32,8 +32,9 @@ type model struct {
 }
 
 type modelHook struct {
-	fires  bool
-	ledger webhook.Ledger
+	fires   bool
+	ledger  webhook.Ledger
+	resends uint64
 }
 
 type modelDelivery struct {
@@ -76,6 +77,7 @@ func TestModel(t *testing.T) {
 			"read again":    m.read,
 			"settle":        m.settle,
 			"settle again":  m.settle,
+			"resend":        m.resend,
 			"sweep":         m.sweep,
 			"secret":        m.secret,
 			"reopen":        func(*rapid.T) { m.f.reopen() },
@@ -353,6 +355,30 @@ func (m *model) settle(rt *rapid.T) {
 	m.setFires(d.webhook, is)
 }
 
+func (m *model) resend(rt *rapid.T) {
+	ids := m.ids()
+	if len(ids) == 0 {
+		return
+	}
+	m.tick(rt)
+	id := rapid.SampledFrom(ids).Draw(rt, "delivery")
+	old := m.items[id]
+	h := m.hooks[old.webhook]
+	_, car := m.cars[old.vehicle]
+	d, err := m.f.Resend(ctx, id)
+	if old.state == webhook.Waiting || old.payload == "" || h == nil || !car {
+		expect(rt, err, webhook.ErrConflict)
+		return
+	}
+	expect(rt, err, nil)
+	if m.items[d.ID] != nil || d.ResendOf == nil || *d.ResendOf != id {
+		rt.Fatalf("resent as %+v", d)
+	}
+	h.ledger.Count(webhook.Waiting)
+	h.resends++
+	m.items[d.ID] = &modelDelivery{webhook: old.webhook, vehicle: old.vehicle, state: webhook.Waiting, payload: old.payload}
+}
+
 func (m *model) sweep(rt *rapid.T) {
 	m.tick(rt)
 	payloads := time.Duration(rapid.IntRange(0, 5).Draw(rt, "payload hours")) * time.Hour
@@ -415,7 +441,7 @@ func (m *model) check(rt *rapid.T) {
 		rt.Fatalf("%d webhooks, want %d", len(ws), len(m.hooks))
 	}
 	for _, w := range ws {
-		if h := m.hooks[w.ID]; h == nil || h.ledger != w.Ledger || h.fires != w.Fires() || w.Firings.Produced != w.Ledger.Produced || len(w.Key) == 0 {
+		if h := m.hooks[w.ID]; h == nil || h.ledger != w.Ledger || h.fires != w.Fires() || w.Firings.Produced+h.resends != w.Ledger.Produced || len(w.Key) == 0 {
 			rt.Fatalf("webhook %+v, want %+v", w, h)
 		}
 	}

@@ -150,16 +150,26 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 		EventName: draft.EventName, Cause: draft.Cause, State: webhook.Waiting,
 		Due: draft.Due.UTC(), CreatedAt: t.now, Bytes: len(draft.Payload), Round: w.Health.Round,
 	}}
-	if err := t.putRecord(bucketDeliveries, id[:], rec); err != nil {
+	if err := t.queue(p.hook, rec, draft.Payload); err != nil {
 		return nil, err
 	}
-	if err := t.put(bucketPayloads, id[:], draft.Payload); err != nil {
-		return nil, err
-	}
-	if err := t.put(bucketLane, pairKey(w.ID, id), rec.Vehicle[:]); err != nil {
-		return nil, err
-	}
-	w.Ledger.Count(webhook.Waiting)
 	w.Firings.Produced++
 	return &rec.Delivery, nil
+}
+
+// queue writes a new delivery that waits: its record, payload and lane row, and
+// the ledger's count.
+func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
+	if err := t.putRecord(bucketDeliveries, rec.ID[:], rec); err != nil {
+		return err
+	}
+	if err := t.put(bucketPayloads, rec.ID[:], payload); err != nil {
+		return err
+	}
+	if err := t.put(bucketLane, pairKey(rec.Webhook, rec.ID), rec.Vehicle[:]); err != nil {
+		return err
+	}
+	h.rec.Ledger.Count(webhook.Waiting)
+	t.touch(h)
+	return nil
 }

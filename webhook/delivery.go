@@ -58,8 +58,12 @@ type Delivery struct {
 	LastOutcome Outcome `json:"last_outcome,omitempty"`
 	LastAnswer  string  `json:"last_answer,omitempty"`
 	// FinalText says why a delivery is dead, expired or cancelled.
-	FinalText    string     `json:"final_text,omitempty"`
-	ResendOf     *uuid.UUID `json:"resend_of,omitempty"`
+	FinalText string `json:"final_text,omitempty"`
+	// ResendOf is the delivery that this one sends again, ResentAs the newest one
+	// that sends this one again.
+	ResendOf *uuid.UUID `json:"resend_of,omitempty"`
+	ResentAs *uuid.UUID `json:"resent_as,omitempty"`
+	// SupersededBy is the newer delivery of the vehicle that left instead.
 	SupersededBy *uuid.UUID `json:"superseded_by,omitempty"`
 }
 

@@ -209,6 +209,11 @@ func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, er
 	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
 }
 
+// Resend sends a finished delivery once more and returns the new one.
+func (c *Client) Resend(ctx context.Context, id uuid.UUID) (d DeliveryView, err error) {
+	return d, c.do(ctx, http.MethodPost, c.path("deliveries", id.String(), "resend"), nil, nil, &d)
+}
+
 // Tokens returns one page of the access tokens, by name.
 func (c *Client) Tokens(ctx context.Context, after string, limit int) (p Page[TokenView], err error) {
 	return p, c.do(ctx, http.MethodGet, c.path("tokens"), paging("after", after, limit), nil, &p)

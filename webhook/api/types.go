@@ -212,10 +212,17 @@ type DeliveryQuery struct {
 	Limit int
 }
 
+// AttemptView is an attempt as it is shown.
+type AttemptView struct {
+	webhook.Attempt
+	// BodyText is the answer's body where it is text; Body has its bytes.
+	BodyText string `json:"body_text,omitempty"`
+}
+
 // DeliveryView is a delivery with its attempts and payload.
 type DeliveryView struct {
-	Delivery webhook.Delivery  `json:"delivery"`
-	Attempts []webhook.Attempt `json:"attempts"`
+	Delivery webhook.Delivery `json:"delivery"`
+	Attempts []AttemptView    `json:"attempts"`
 	// Payload is the body as it was sent; null once it was erased.
 	Payload json.RawMessage `json:"payload"`
 	// Webhook and Vehicle are those of the delivery; absent once removed.

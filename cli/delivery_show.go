@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// deliveryID reads a delivery's id from the command line.
+func deliveryID(c *ucli.Context) (uuid.UUID, error) {
+	arg := c.Args().First()
+	id, err := uuid.Parse(arg)
+	if err != nil || len(arg) != 36 {
+		return uuid.Nil, &usageError{msg: fmt.Sprintf("%q is not a delivery id", arg), hint: "ids are listed by: plugbeat delivery list"}
+	}
+	return id, nil
+}
+
+func idOrNone(id *uuid.UUID) string {
+	if id == nil {
+		return ""
+	}
+	return id.String()
+}
+
+func (s *shell) deliveryShowCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "show",
+		Usage:     "show a delivery with its attempts and its payload",
+		ArgsUsage: "DELIVERY",
+		Flags:     clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e
+plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			id, err := deliveryID(c)
+			if err != nil {
+				return err
+			}
+			v, err := a.Delivery(ctx, id)
+			if err != nil {
+				return err
+			}
+			return s.print(c, v, func(p *page) { showDelivery(p, v) })
+		}),
+	}
+}
+
+func showDelivery(p *page, v api.DeliveryView) {
+	d := v.Delivery
+	hook, car := d.Webhook.String(), d.Vehicle.String()
+	if v.Webhook != nil {
+		hook = v.Webhook.Name + "   " + hook
+	}
+	if v.Vehicle != nil {
+		car = carName(*v.Vehicle) + "   " + car
+	}
+	p.fields(
+		[2]string{"id", d.ID.String()},
+		[2]string{"state", string(d.State)},
+		[2]string{"why", d.FinalText},
+		[2]string{"next", whatNext(p, v)},
+		[2]string{"webhook", hook},
+		[2]string{"vehicle", car},
+		[2]string{"webhook-id", d.MessageID.String()},
+		[2]string{"event", d.EventName},
+		[2]string{"cause", d.Cause.String()},
+		[2]string{"due", p.rel(d.Due)},
+		[2]string{"made", p.rel(d.CreatedAt)},
+		[2]string{"finished", when(p, d.FinishedAt)},
+		[2]string{"resend of", idOrNone(d.ResendOf)},
+		[2]string{"resent as", idOrNone(d.ResentAs)},
+		[2]string{"superseded by", idOrNone(d.SupersededBy)},
+		[2]string{"payload", size(int64(d.Bytes))},
+	)
+	p.line("")
+	if len(v.Attempts) == 0 {
+		p.line("no attempt yet")
+	} else {
+		list := make([]webhook.Attempt, len(v.Attempts))
+		for i, t := range v.Attempts {
+			list[i] = t.Attempt
+		}
+		showAttempts(p, list)
+		for _, t := range v.Attempts {
+			showAnswer(p, t)
+		}
+	}
+	p.line("")
+	var pretty bytes.Buffer
+	switch {
+	case len(v.Payload) == 0 || string(v.Payload) == "null":
+		p.line("the payload is erased")
+	case json.Indent(&pretty, v.Payload, "  ", "  ") == nil:
+		p.line("payload:\n  %s", cleanLines(pretty.String()))
+	default:
+		p.line("payload:\n%s", indented(string(v.Payload)))
+	}
+}
+
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(cleanLines(text), "\n", "\n  ")
+}
+
+// showAnswer prints the headers and the body of the answer to an attempt.
+func showAnswer(p *page, t api.AttemptView) {
+	if len(t.Header) == 0 && len(t.Body) == 0 {
+		return
+	}
+	p.line("\nanswer to attempt %d:", t.N)
+	for _, name := range slices.Sorted(maps.Keys(t.Header)) {
+		for _, v := range t.Header[name] {
+			p.line("  %s: %s", clean(name), clean(v))
+		}
+	}
+	switch {
+	case len(t.Body) == 0:
+	case t.BodyText == "":
+		p.line("\n  %s that are no text", count(len(t.Body), "byte"))
+	default:
+		p.line("\n%s", indented(t.BodyText))
+	}
+}
+
+func (s *shell) deliveryResendCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "resend",
+		Usage:     "send a finished delivery once more",
+		ArgsUsage: "DELIVERY",
+		Description: `It becomes a new delivery with the same payload and the same webhook-id, so that a receiver which
+has it already knows. It leaves after what waits for its vehicle now. What waits needs no resending, and
+what has no payload any more cannot be resent.`,
+		Flags: clientFlags(),
+		CustomHelpTemplate: example(`
+plugbeat delivery resend 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e`),
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			id, err := deliveryID(c)
+			if err != nil {
+				return err
+			}
+			v, err := a.Resend(ctx, id)
+			if err != nil {
+				return err
+			}
+			return s.print(c, v, func(p *page) {
+				d := v.Delivery
+				p.line("resent as %s, webhook-id %s", d.ID, d.MessageID)
+				p.line("next: %s", resendNext(p, v))
+				p.line("see: plugbeat delivery show %s", d.ID)
+			})
+		}),
+	}
+}
+
+// resendNext is what comes next for a delivery that was just made; it may have
+// arrived already.
+func resendNext(p *page, v api.DeliveryView) string {
+	if next := whatNext(p, v); next != "" {
+		return next
+	}
+	return "nothing: it is " + string(v.Delivery.State)
+}

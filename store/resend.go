@@ -1,0 +1,86 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// Resend makes a delivery that waits out of a finished one: the same payload under
+// the same message id, with an id of its own, which is its place in the lane. The
+// two are linked both ways, and the ledger counts the new one as produced. A
+// delivery that waits, whose payload was erased, or whose webhook or vehicle was
+// removed is webhook.ErrConflict; an unknown one webhook.ErrNotFound.
+func (s *Store) Resend(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		rec, err := t.delivery(id)
+		if err != nil {
+			return err
+		}
+		if err := t.resendable(rec); err != nil {
+			return fmt.Errorf("delivery %s: %w: %w", id, webhook.ErrConflict, err)
+		}
+		d, err = t.resend(rec)
+		return err
+	})
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	return d, nil
+}
+
+// resendable returns nil, or in words why a delivery cannot be sent again.
+func (r reader) resendable(rec deliveryRecord) error {
+	switch {
+	case !rec.State.Final():
+		return errors.New("it waits, and leaves by itself")
+	case rec.Erased == erasedAll:
+		return errors.New("its payload was erased when its vehicle was disconnected")
+	case rec.Erased != erasedNothing && rec.State == webhook.Expired:
+		return errors.New("its payload was erased when it expired")
+	case rec.Erased != erasedNothing:
+		return errors.New("its payload was erased, as old as retention.payloads keeps them")
+	}
+	if h, err := r.webhookRecord(rec.Webhook); errors.Is(err, webhook.ErrNotFound) || err == nil && h.Removing {
+		return errors.New("its webhook was removed")
+	} else if err != nil {
+		return err
+	}
+	if _, err := r.vehicle(rec.Vehicle); errors.Is(err, webhook.ErrNotFound) {
+		return errors.New("its vehicle was disconnected")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// resend makes the new delivery of one that is resendable.
+func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
+	h, err := t.hook(old.Webhook)
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	body := bytes.Clone(t.get(bucketPayloads, old.ID[:]))
+	if body == nil {
+		return webhook.Delivery{}, named("payload of delivery", old.ID, webhook.ErrNotFound)
+	}
+	id, err := t.newID()
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	of := old.ID
+	rec := deliveryRecord{Delivery: webhook.Delivery{
+		ID: id, Webhook: old.Webhook, Vehicle: old.Vehicle, MessageID: old.MessageID, EventName: old.EventName, Cause: old.Cause,
+		State: webhook.Waiting, Due: old.Due, CreatedAt: t.now, Bytes: len(body), Round: h.rec.Health.Round, ResendOf: &of,
+	}}
+	if err := t.queue(h, rec, body); err != nil {
+		return webhook.Delivery{}, err
+	}
+	old.ResentAs = &id
+	return rec.Delivery, t.putRecord(bucketDeliveries, old.ID[:], old)
+}
