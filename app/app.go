@@ -49,7 +49,7 @@ type App struct {
 	sources    map[string]source
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
-	guard      *delivery.Guard // of requests to sources
+	guard      *delivery.Guard // of every request out
 	listeners  []*served
 	closers    []named // last in, first out
 	opened     time.Time
@@ -130,7 +130,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log,
+		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	if err != nil {
@@ -157,14 +157,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	if err := a.listenSocket(ctx, srv.HTTP(srv.Admin())); err != nil {
 		return err
 	}
-	var own []string
-	for _, l := range a.listeners {
-		if l.ln.Addr().Network() == "tcp" {
-			own = append(own, l.ln.Addr().String())
-		}
-	}
-	a.dispatcher.OwnListeners(own)
-	a.ownListeners(own)
+	a.guardListeners()
 	return nil
 }
 

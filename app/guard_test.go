@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -16,25 +17,25 @@ import (
 func TestSourceGuard(t *testing.T) {
 	g, err := delivery.NewGuard([]string{"proxy.lan:443"})
 	must(t, err)
-	a := &App{guard: g}
-	a.ownListeners([]string{"127.0.0.1:8765"})
-	local := map[string]bool{"127.0.0.1": true, "localhost": true, "10.0.0.5": true}
+	g.SetOwn([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8765")})
+	consent := consentOf("http://127.0.0.1:4000", "http://LocalHost/x", "https://10.0.0.5", "http://100.64.0.7:81", "https://api.smartcar.com", "http://169.254.169.254", "%")
 	for _, c := range []struct{ address, target, want string }{
 		{"52.1.2.3:443", "api.smartcar.com:443", ""},
 		{"127.0.0.1:4000", "127.0.0.1:4000", ""},
 		{"[::1]:4000", "LOCALHOST:4000", ""},
 		{"10.0.0.5:443", "10.0.0.5:443", ""},
 		{"192.168.1.9:443", "proxy.lan:443", ""},
+		{"100.64.0.7:81", "100.64.0.7:81", ""},
 		{"127.0.0.1:443", "api.smartcar.com:443", "loopback"},
 		{"10.0.0.5:443", "api.smartcar.com:443", "private"},
-		{"192.168.1.9:444", "proxy.lan:444", "delivery.allow"},
+		{"192.168.1.9:444", "proxy.lan:444", "private"},
 		{"127.0.0.1:8765", "127.0.0.1:8765", "own listener"},
 		{"169.254.169.254:80", "localhost:80", "metadata"},
 		{"169.254.1.1:80", "10.0.0.5:80", "link-local"},
 		{"0.0.0.0:80", "localhost:80", "unspecified"},
 		{"224.0.0.1:80", "localhost:80", "multicast"},
 	} {
-		switch err := a.mayReach("car", c.address, c.target, local); {
+		switch err := g.Check(c.address, c.target, consent(c.target)); {
 		case c.want == "" && err != nil:
 			t.Errorf("%s for %s: %v", c.address, c.target, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.address)):

@@ -10,15 +10,17 @@ import (
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/app"
 )
 
 // lookupTime bounds the resolving of a callback's name.
 const lookupTime = 2 * time.Second
 
-// consent decides whether a webhook may reach private and loopback addresses:
-// the flag where it is given, a question on a terminal where the callback is
-// such an address, else no. Elsewhere such a callback without the flag is an
-// error, since it would never receive anything.
+// consent decides whether a webhook may reach private and loopback addresses, also
+// those of this machine and its networks: the flag where it is given, a question
+// on a terminal where the callback is such an address, else no. Elsewhere such a
+// callback without the flag is an error, since it would never receive anything.
 func (s *shell) consent(ctx context.Context, c *ucli.Context, p *prompter, callback string) (bool, error) {
 	if c.IsSet("allow-private") {
 		return c.Bool("allow-private"), nil
@@ -36,8 +38,8 @@ func (s *shell) consent(ctx context.Context, c *ucli.Context, p *prompter, callb
 	return p.confirm(fmt.Sprintf("the callback's address %s is %s; may plugbeat send to such addresses for this webhook", addr, class), false)
 }
 
-// privateAddress returns the first private or loopback address of the callback's
-// host and its class, or empty texts. A name that does not resolve here is left
+// privateAddress returns the first address of the callback's host that needs
+// consent and its class, or empty texts. A name that does not resolve here is left
 // to the daemon, which checks every address as it dials.
 func privateAddress(ctx context.Context, callback string) (addr, class string) {
 	u, err := url.Parse(callback)
@@ -56,11 +58,8 @@ func privateAddress(ctx context.Context, callback string) (addr, class string) {
 		addrs, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
 	for _, ip := range addrs {
-		switch ip = ip.Unmap(); {
-		case ip.IsLoopback():
-			return ip.String(), "loopback"
-		case ip.IsPrivate():
-			return ip.String(), "private"
+		if class := app.NeedsConsent(ip); class != "" {
+			return ip.Unmap().String(), class
 		}
 	}
 	return "", ""

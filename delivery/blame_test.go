@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -94,5 +95,57 @@ func TestUnresolvedBesideOthers(t *testing.T) {
 				t.Errorf("others heard %v: failing %v", heard, w.Health.Failing())
 			}
 		})
+	}
+}
+
+// A receiver that is only at addresses of a family this machine has none of was
+// never in reach: that is no fault of our network, whatever others answer.
+func TestOneSided(t *testing.T) {
+	only := func(nets ...string) func() ([]netip.Prefix, error) {
+		return func() (ps []netip.Prefix, err error) {
+			for _, n := range append(nets, "127.0.0.1/8", "::1/128", "fe80::2/64", "169.254.3.4/16") {
+				ps = append(ps, netip.MustParsePrefix(n))
+			}
+			return ps, nil
+		}
+	}
+	v4, v6, ula := "192.168.77.2/24", "2a01:db77:1::2/64", "fd77::2/64"
+	for _, c := range []struct {
+		has   []string
+		tried string
+		want  string // what its cause says; empty for a fault of our own
+	}{
+		{[]string{v4}, "2606:4700::1", "only IPv6"},
+		{[]string{v4}, "2606:4700::1 2606:4700::2", "only IPv6"},
+		{[]string{v4, ula}, "2606:4700::1", "only IPv6"},
+		{[]string{v6}, "1.1.1.1", "only IPv4"},
+		{[]string{v6}, "::ffff:1.1.1.1", "only IPv4"},
+		{[]string{v4, ula}, "fd78::1", ""},
+		{[]string{v4, v6}, "2606:4700::1", ""},
+		{[]string{v4}, "2606:4700::1 1.1.1.1", ""},
+		{[]string{v4}, "1.1.1.1", ""},
+		{nil, "1.1.1.1", ""},
+		{nil, "2606:4700::1", ""},
+		{[]string{v4}, "", ""},
+	} {
+		x := wireSender(t, Settings{})
+		x.guard.interfaces = only(c.has...)
+		x.transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			at := r.Context().Value(dialledKey{}).(*dialled)
+			for a := range strings.FieldsSeq(c.tried) {
+				at.set(netip.AddrPortFrom(netip.MustParseAddr(a), 80).String())
+			}
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
+		})
+		for range 2 {
+			a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil)
+			want := webhook.OutcomeNoAnswer
+			if c.want == "" {
+				want = webhook.OutcomeOurs
+			}
+			if a.Outcome != want || !strings.Contains(a.Cause, c.want) {
+				t.Errorf("%v to %s: %s, %s", c.has, c.tried, a.Outcome, answerText(a))
+			}
+		}
 	}
 }

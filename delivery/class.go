@@ -1,30 +1,41 @@
 package delivery
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // class is what kind of address a request would go to.
 type class uint8
 
 const (
 	classPublic class = iota
+	// These need consent, or an entry of delivery.allow.
 	classPrivate
+	classNear
 	classLoopback
+	classOwn
 	// The classes from here on are never reached, whatever is allowed.
 	classMetadata
 	classLinkLocal
 	classUnspecified
 	classMulticast
 	classBroadcast
+	classThisNetwork
 	classReserved
 	classDocumentation
+	classBenchmark
 	classTransition
 )
 
 // String names the class as errors show it.
 func (c class) String() string {
-	return [...]string{"public", "private", "loopback", "cloud metadata", "link-local", "unspecified",
-		"multicast", "broadcast", "reserved", "documentation", "IPv6 transition"}[c]
+	return [...]string{"public", "private", "this machine's network", "loopback", "this machine", "cloud metadata", "link-local", "unspecified",
+		"multicast", "broadcast", "this network", "reserved", "documentation", "benchmarking", "IPv6 transition"}[c]
 }
+
+// never reports whether nothing allows the class.
+func (c class) never() bool { return c >= classMetadata }
 
 func prefixes(ss ...string) []netip.Prefix {
 	ps := make([]netip.Prefix, len(ss))
@@ -36,48 +47,123 @@ func prefixes(ss ...string) []netip.Prefix {
 
 // classes is searched in order; the first prefix that holds the address decides.
 // An IPv4 address in none of them is public; an IPv6 one only within 2000::/3.
+// The ranges are those of IANA's special-purpose registries (RFC 6890 and what
+// followed), and what clouds document of their metadata services.
 var classes = []struct {
 	class class
 	in    []netip.Prefix
 }{
 	// AWS and most others, AWS containers, AWS time and DNS, Alibaba, Oracle,
-	// Azure, Volcengine, and over IPv6 AWS, Google and Scaleway.
+	// Azure, Volcengine, and over IPv6 AWS, Google, Oracle and Scaleway.
 	{classMetadata, prefixes("169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "169.254.169.253/32", "169.254.169.123/32",
-		"100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "100.96.0.96/32", "fd00:ec2::/64", "fd20:ce::254/128", "fd00:42::42/128")},
+		"100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "100.96.0.96/32", "fd00:ec2::/64", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128", "fd00:42::42/128")},
 	{classUnspecified, prefixes("0.0.0.0/32", "::/128")},
 	{classLoopback, prefixes("127.0.0.0/8", "::1/128")},
 	{classBroadcast, prefixes("255.255.255.255/32")},
 	{classLinkLocal, prefixes("169.254.0.0/16", "fe80::/10")},
 	{classPrivate, prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")},
 	{classMulticast, prefixes("224.0.0.0/4", "ff00::/8")},
+	{classThisNetwork, prefixes("0.0.0.0/8")},
 	{classDocumentation, prefixes("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")},
-	// IPv4-compatible, SIIT, NAT64 of a local prefix, 6to4, Teredo.
-	{classTransition, prefixes("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")},
-	{classReserved, prefixes("0.0.0.0/8", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4", "2001::/23")},
+	{classBenchmark, prefixes("198.18.0.0/15", "2001:2::/48")},
+	// Protocol assignments, the relays of 6to4, what was never given out; over
+	// IPv6 site-local, ORCHID and other identifiers that are no places, 6bone.
+	{classReserved, prefixes("192.0.0.0/24", "192.88.99.0/24", "240.0.0.0/4", "fec0::/10", "2001::/23", "3ffe::/16")},
 }
 
-var (
-	nat64  = netip.MustParsePrefix("64:ff9b::/96")
-	global = netip.MustParsePrefix("2000::/3")
-)
+var global = netip.MustParsePrefix("2000::/3")
+
+// A form is a way to write an IPv4 address inside an IPv6 one.
+type form struct {
+	name   string
+	prefix netip.Prefix
+	// inside returns the IPv4 addresses that are in there, where that can be told.
+	inside func(b [16]byte) [][4]byte
+	// open is true of the form through which honest hosts are reached; behind all
+	// others even a public address is refused.
+	open bool
+}
+
+func nowhere([16]byte) [][4]byte { return nil }
+
+func tail(b [16]byte) [][4]byte { return [][4]byte{[4]byte(b[12:])} }
+
+// forms are all but the mapped one, which is the IPv4 address itself. NAT64 with a
+// network's own prefix cannot be told from other addresses.
+var forms = []form{
+	{name: "NAT64", prefix: netip.MustParsePrefix("64:ff9b::/96"), inside: tail, open: true},                                            // RFC 6052
+	{name: "local NAT64", prefix: netip.MustParsePrefix("64:ff9b:1::/48"), inside: nowhere},                                             // RFC 8215: where depends on the network
+	{name: "6to4", prefix: netip.MustParsePrefix("2002::/16"), inside: func(b [16]byte) [][4]byte { return [][4]byte{[4]byte(b[2:])} }}, // RFC 3056
+	{name: "Teredo", prefix: netip.MustParsePrefix("2001::/32"), inside: teredo},                                                        // RFC 4380
+	{name: "SIIT", prefix: netip.MustParsePrefix("::ffff:0:0:0/96"), inside: tail},                                                      // RFC 2765
+	{name: "IPv4-compatible", prefix: netip.MustParsePrefix("::/96"), inside: tail},                                                     // RFC 4291
+}
+
+// teredo reads the server and the client, whose bits are turned round.
+func teredo(b [16]byte) [][4]byte {
+	return [][4]byte{[4]byte(b[4:]), {^b[12], ^b[13], ^b[14], ^b[15]}}
+}
+
+// isatap is the form that may follow any prefix (RFC 5214).
+var isatap = form{name: "ISATAP", inside: tail}
+
+// formOf returns the form that an IPv6 address has, nil for none.
+func formOf(a netip.Addr) *form {
+	if !a.Is6() || a == netip.IPv6Unspecified() || a == netip.IPv6Loopback() {
+		return nil
+	}
+	for i := range forms {
+		if forms[i].prefix.Contains(a) {
+			return &forms[i]
+		}
+	}
+	if b := a.As16(); b[8]&^3 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
+		return &isatap
+	}
+	return nil
+}
 
 // classify returns the class of an address. IPv4 inside IPv6 is judged as the
-// IPv4 address it reaches, or refused where no honest host needs the form.
+// IPv4 address it reaches: what that may never be, neither may the form, and only
+// a public one passes, where honest hosts need the form.
 func classify(a netip.Addr) class {
-	if !a.IsValid() {
-		return classReserved
-	}
-	if a.Zone() != "" {
-		return classLinkLocal
+	c, _ := judge(a)
+	return c
+}
+
+// judge is classify with the words for an error.
+func judge(a netip.Addr) (class, string) {
+	switch {
+	case !a.IsValid():
+		return classReserved, classReserved.String()
+	case a.Zone() != "":
+		return classLinkLocal, "link-local, for it names a zone"
 	}
 	a = a.Unmap()
-	if nat64.Contains(a) {
-		b := a.As16()
-		if c := classify(netip.AddrFrom4([4]byte(b[12:]))); c == classPublic || c == classMetadata {
-			return c
-		}
-		return classTransition
+	f := formOf(a)
+	if f == nil {
+		c := listed(a)
+		return c, c.String()
 	}
+	for _, b := range f.inside(a.As16()) {
+		v4 := netip.AddrFrom4(b)
+		c := listed(v4)
+		text := fmt.Sprintf("the %s form of %s, %s", f.name, v4, c)
+		switch {
+		case c.never():
+			return c, text
+		case c != classPublic:
+			return classTransition, text
+		}
+	}
+	if f.open {
+		return classPublic, classPublic.String()
+	}
+	return classTransition, "a " + f.name + " address"
+}
+
+// listed looks an address up that carries no other.
+func listed(a netip.Addr) class {
 	for _, c := range classes {
 		for _, p := range c.in {
 			if p.Contains(a) {

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -62,6 +61,8 @@ type Options struct {
 	ManagementToken webhook.Secret
 	Bodies          Bodies
 	Log             zerolog.Logger
+	// Guard checks every address; nil for one with Settings.Allow alone.
+	Guard *Guard
 	// Transport replaces the network in tests; nil for the real one with its
 	// address check.
 	Transport http.RoundTripper
@@ -93,9 +94,10 @@ func New(o Options) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard, err := NewGuard(s.Allow)
-	if err != nil {
-		return nil, err
+	if o.Guard == nil {
+		if o.Guard, err = NewGuard(s.Allow); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case o.Store == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
@@ -104,21 +106,9 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, errors.New("delivery: the management token is empty")
 	}
 	return &Dispatcher{
-		store: o.Store, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: guard, net: o.Transport,
+		store: o.Store, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport,
 		lanes: map[uuid.UUID]*lane{},
 	}, nil
-}
-
-// OwnListeners names the addresses plugbeat itself listens on, host:port; no
-// webhook may reach them. Call it once they are bound.
-func (d *Dispatcher) OwnListeners(addresses []string) {
-	var own []netip.AddrPort
-	for _, a := range addresses {
-		if ap, err := netip.ParseAddrPort(a); err == nil {
-			own = append(own, ap)
-		}
-	}
-	d.guard.SetOwn(own)
 }
 
 // Run sends until ctx ends. Then nothing more leaves, and it returns once what is

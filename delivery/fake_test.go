@@ -321,7 +321,7 @@ func (r *rig) start(t testing.TB, s Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.guard.online = func() bool { return true } // whatever this machine has
+	d.guard.interfaces = connected
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -189,7 +190,7 @@ func TestOffersNoHTTP2(t *testing.T) {
 // A machine without a network blames no receiver outside, but one on loopback.
 func TestOffline(t *testing.T) {
 	x := wireSender(t, Settings{})
-	x.guard.online = func() bool { return false }
+	x.guard.interfaces = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}, nil }
 	x.transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, syscall.EHOSTUNREACH })
 	if a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil); a.Outcome != webhook.OutcomeOurs || !strings.Contains(a.Cause, "no address but loopback") {
 		t.Errorf("%+v", a)

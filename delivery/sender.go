@@ -69,19 +69,11 @@ func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
 
 func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
 	// Connecting outlives the request it began for, whose own time ends first.
-	connect := s.Timeout + time.Second
-	var http1 http.Protocols
-	http1.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:                  nil, // never from the environment
-		DialContext:            guard.dialer(allowPrivate, connect),
-		TLSHandshakeTimeout:    connect,
-		Protocols:              &http1,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    s.InFlight,
-		IdleConnTimeout:        idleTime,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-	}
+	t := guard.Transport(func(string) bool { return allowPrivate }, s.Timeout+time.Second)
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.MaxIdleConnsPerHost, t.IdleConnTimeout = s.InFlight, idleTime
+	return t
 }
 
 func (x *sender) close() {
@@ -103,7 +95,7 @@ func (x *sender) closeLocked() {
 func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) webhook.Attempt {
 	start := time.Now()
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
-	status, err := x.exchange(ctx, w, message, start, body, &a)
+	tried, status, err := x.exchange(ctx, w, message, start, body, &a)
 	a.Duration = time.Since(start)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
@@ -113,7 +105,7 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 		return a
 	}
 	v := Classify(status, err, len(body))
-	x.blame(&v, status, a.Address)
+	x.blame(&v, status, a.Address, tried)
 	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
@@ -128,8 +120,9 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 
 // blame takes a network fault for the receiver's, where one at a public address
 // answered somebody since the same fault the time before: then our network works.
-// The first fault in a row is always ours.
-func (x *sender) blame(v *Verdict, status int, address string) {
+// The first fault in a row is always ours, but where the receiver is only at
+// addresses of a family that this machine has none of.
+func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Addr) {
 	now := time.Now()
 	if status != 0 {
 		if ap, err := netip.ParseAddrPort(address); err == nil && classify(ap.Addr()) == classPublic {
@@ -142,6 +135,10 @@ func (x *sender) blame(v *Verdict, status int, address string) {
 	case status != 0:
 		x.fault = time.Time{}
 	case v.Network:
+		if cause := x.guard.oneSided(tried); cause != "" {
+			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, cause
+			return
+		}
 		if !x.fault.IsZero() && x.guard.answered.Load() > x.fault.UnixNano() {
 			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "its name or its address is out of reach, while others answer"
 		}
@@ -168,7 +165,7 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	return req, nil
 }
 
-func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (int, error) {
+func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (tried []netip.Addr, status int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	address := &dialled{}
@@ -185,7 +182,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 	for again := 0; ; again++ {
 		req, err := x.request(ctx, w, message, at, body)
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		resp, err = rt.RoundTrip(req)
 		if err == nil {
@@ -197,10 +194,10 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		a.Address = address.get()
-		return 0, err
+		a.Address, tried = address.get()
+		return tried, 0, err
 	}
-	a.Address = address.get()
+	a.Address, tried = address.get()
 	a.Header = keepHeaders(resp.Header)
 	// The headers are in time, so the outcome stands. The body has a time of its
 	// own, and what it does no longer matters.
@@ -211,7 +208,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		bodyTime.Stop()
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode, nil
+	return tried, resp.StatusCode, nil
 }
 
 // closedIdle reports whether a kept connection turned out to be closed before

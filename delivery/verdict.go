@@ -110,6 +110,8 @@ func classifyError(err error) Verdict {
 	switch {
 	case errors.As(err, &denied):
 		return Verdict{Outcome: webhook.OutcomeDenied, Error: denied.Error(), Cause: denied.advice()}
+	case is(errManyAddresses):
+		v.Cause = "no receiver is at so many places; check the name's records"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		v.Cause = "no such host; check the callback URI's name"
 	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):

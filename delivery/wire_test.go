@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -69,6 +70,15 @@ func raw(t *testing.T, serve func(n int, request string, c net.Conn)) (uri strin
 	return "http://" + ln.Addr().String() + "/hook?x=1"
 }
 
+// connected are the interfaces of a machine with both families and a home network,
+// whatever the one has that runs the test.
+func connected() ([]netip.Prefix, error) {
+	return []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.168.77.2/24"),
+		netip.MustParsePrefix("2a01:db77:1::2/64"), netip.MustParsePrefix("81.2.69.140/24"), netip.MustParsePrefix("fe80::2/64"),
+	}, nil
+}
+
 func wireSender(t *testing.T, s Settings) *sender {
 	t.Helper()
 	done, err := s.complete()
@@ -79,7 +89,7 @@ func wireSender(t *testing.T, s Settings) *sender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.online = func() bool { return true } // whatever this machine has
+	g.interfaces = connected
 	x := &sender{s: &done, guard: g, token: testToken}
 	t.Cleanup(x.close)
 	return x
@@ -275,8 +285,7 @@ func TestNoProxyAndNoListenerOfOurs(t *testing.T) {
 		t.Error(a.Outcome, answerText(a))
 	}
 	w.AllowPrivate = true
-	d := &Dispatcher{guard: x.guard}
-	d.OwnListeners([]string{srv.Listener.Addr().String(), "nonsense"})
+	x.guard.SetOwn([]netip.AddrPort{netip.MustParseAddrPort(srv.Listener.Addr().String())})
 	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "own listener") {
 		t.Error(a.Outcome, answerText(a))
 	}
