@@ -20,57 +20,96 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// routeAdmin is the table of /api/v1. In {webhook} stands an id or a name.
-func (s *Server) routeAdmin(mux routes) {
-	handle := func(pattern string, h adminHandler) { mux.Handle(pattern, s.admin(h)) }
-	handle("GET /api/v1/version", func(*http.Request) (any, error) { return s.Version, nil })
-	handle("GET /api/v1/status", s.status)
-	handle("POST /api/v1/check", s.check)
+// A need is what a caller must be allowed to use a route of /api/v1.
+type need string
 
-	handle("GET /api/v1/webhooks", s.webhooks)
-	handle("POST /api/v1/webhooks", s.addWebhook)
-	handle("GET /api/v1/webhooks/{webhook}", s.showWebhook)
-	handle("PATCH /api/v1/webhooks/{webhook}", s.changeWebhook)
-	handle("DELETE /api/v1/webhooks/{webhook}", s.removeWebhook)
-	handle("POST /api/v1/webhooks/{webhook}/verify", s.verifyWebhook)
-	handle("POST /api/v1/webhooks/{webhook}/test", s.testWebhook)
-	handle("POST /api/v1/webhooks/{webhook}/enable", s.enableWebhook)
-	handle("POST /api/v1/webhooks/{webhook}/disable", s.disableWebhook)
+const (
+	byAnyone  need = ""        // tells nothing of this daemon
+	toRead    need = "read"    // sees everything but keys and tokens
+	toOperate need = "operate" // changes things, reaches out to receivers and vendors
+	bySocket  need = "socket"  // is on the daemon's machine: no token is enough
+)
 
-	handle("GET /api/v1/vehicles", s.vehicles)
-	handle("POST /api/v1/vehicles/connect", s.connectVehicles)
-	handle("GET /api/v1/vehicles/{vehicle}", s.showVehicle)
-	handle("DELETE /api/v1/vehicles/{vehicle}", s.disconnectVehicle)
-	handle("POST /api/v1/vehicles/{vehicle}/read", s.readVehicle)
-
-	handle("GET /api/v1/subscriptions", s.subscriptions)
-	handle("POST /api/v1/subscriptions", s.subscribeMany)
-	handle("DELETE /api/v1/subscriptions/{webhook}/{vehicle}", s.unsubscribeOne)
-
-	handle("GET /api/v1/deliveries", s.deliveries)
-	handle("GET /api/v1/deliveries/{delivery}", s.showDelivery)
-	handle("POST /api/v1/deliveries/{delivery}/resend", s.resendDelivery)
-
-	handle("GET /api/v1/tokens", s.tokens)
-	handle("POST /api/v1/tokens", s.addToken)
-	handle("DELETE /api/v1/tokens/{name}", s.removeToken)
+// adminRoute is one line of the table of /api/v1.
+type adminRoute struct {
+	pattern string
+	need    need
+	handler adminHandler
+	// query are the parameters that it knows.
+	query []string
 }
 
-// adminHandler returns what is answered as JSON: with 201 when it is [created],
-// with 200 else.
+// adminRoutes is the table of /api/v1, held to openapi.yaml by tests. In {webhook}
+// stands an id or a name.
+func (s *Server) adminRoutes() []adminRoute {
+	after := []string{"after", "limit"}
+	return []adminRoute{
+		{"GET /api/v1/openapi.yaml", byAnyone, s.openapi, nil},
+		{"GET /api/v1/version", toRead, s.version, nil},
+		{"GET /api/v1/status", toRead, s.status, nil},
+		{"POST /api/v1/check", toOperate, s.check, nil},
+
+		{"GET /api/v1/webhooks", toRead, s.webhooks, after},
+		{"POST /api/v1/webhooks", toOperate, s.addWebhook, nil},
+		{"GET /api/v1/webhooks/{webhook}", toRead, s.showWebhook, nil},
+		{"PATCH /api/v1/webhooks/{webhook}", toOperate, s.changeWebhook, nil},
+		{"DELETE /api/v1/webhooks/{webhook}", toOperate, s.removeWebhook, nil},
+		{"POST /api/v1/webhooks/{webhook}/verify", toOperate, s.verifyWebhook, nil},
+		{"POST /api/v1/webhooks/{webhook}/test", toOperate, s.testWebhook, nil},
+		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force"}},
+		{"POST /api/v1/webhooks/{webhook}/disable", toOperate, s.disableWebhook, nil},
+
+		{"GET /api/v1/vehicles", toRead, s.vehicles, after},
+		{"POST /api/v1/vehicles/connect", toOperate, s.connectVehicles, nil},
+		{"GET /api/v1/vehicles/{vehicle}", toRead, s.showVehicle, nil},
+		{"DELETE /api/v1/vehicles/{vehicle}", toOperate, s.disconnectVehicle, nil},
+		{"POST /api/v1/vehicles/{vehicle}/read", toOperate, s.readVehicle, []string{"paths"}},
+
+		{"GET /api/v1/subscriptions", toRead, s.subscriptions, []string{"webhook", "vehicle", "after", "limit"}},
+		{"POST /api/v1/subscriptions", toOperate, s.subscribeMany, nil},
+		{"DELETE /api/v1/subscriptions/{webhook}/{vehicle}", toOperate, s.unsubscribeOne, nil},
+
+		{"GET /api/v1/deliveries", toRead, s.deliveries, []string{"webhook", "vehicle", "state", "since", "until", "before", "limit"}},
+		{"GET /api/v1/deliveries/{delivery}", toRead, s.showDelivery, nil},
+		{"POST /api/v1/deliveries/{delivery}/resend", toOperate, s.resendDelivery, nil},
+
+		{"GET /api/v1/tokens", toRead, s.tokens, after},
+		{"POST /api/v1/tokens", bySocket, s.addToken, nil},
+		{"DELETE /api/v1/tokens/{name}", toOperate, s.removeToken, nil},
+	}
+}
+
+func (s *Server) routeAdmin(mux routes) {
+	for _, r := range s.adminRoutes() {
+		mux.Handle(r.pattern, s.admin(r.handler))
+	}
+}
+
+func (s *Server) version(*http.Request) (any, error) { return s.Version, nil }
+
+// adminHandler returns what is answered as JSON, with 201 when it is [created], or
+// as it is when it is [verbatim].
 type adminHandler func(r *http.Request) (any, error)
 
 type created struct{ body any }
 
+type verbatim struct {
+	contentType string
+	body        []byte
+}
+
 func (s *Server) admin(h adminHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := h(r)
-		status := http.StatusOK
-		if c, ok := v.(created); ok {
-			v, status = c.body, http.StatusCreated
-		}
 		if err == nil {
-			err = writeJSON(w, status, v)
+			switch v := v.(type) {
+			case created:
+				err = writeJSON(w, http.StatusCreated, v.body)
+			case verbatim:
+				write(w, http.StatusOK, map[string]string{"content-type": v.contentType}, v.body)
+			default:
+				err = writeJSON(w, http.StatusOK, v)
+			}
 		}
 		if err != nil {
 			s.adminError(w, r, err)

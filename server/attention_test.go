@@ -18,7 +18,7 @@ func TestStatus(t *testing.T) {
 	w.states[carA] = vehicle.Status{State: vehicle.StatePluggedIn, Restricted: true, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{
 		Fault: &vehicle.Fault{Type: vehicle.TypePermission, Status: 403, Description: "Not permitted.", Resolution: vehicle.ResolveReauthenticate}}}}
 	w.probes = []Probe{{"delivery", func(time.Time) error { return errors.New("its loop stands still") }}}
-	w.info = api.StoreInfo{Path: "/d/plugbeat.db", Subscriptions: 2}
+	w.info = api.StoreInfo{Path: "/d/plugbeat.db", State: webhook.DiskOK, Subscriptions: 2}
 	w.lanes = map[uuid.UUID]api.Lane{hookID: {Waiting: 4, InFlight: 1}}
 	st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 	if st.Ready || st.Vehicles != (api.VehicleSummary{Total: 2, PluggedIn: 1, Unknown: 1, Restricted: 1}) || st.Subscriptions != 2 || st.Webhooks[0].Lane.Waiting != 4 || st.Sources == nil {

@@ -77,6 +77,7 @@ func newWorld() *world {
 			{Name: "one", Hash: sha256.Sum256([]byte(oneToken)), Vehicles: []uuid.UUID{carA}},
 		},
 		hooks:    []webhook.Webhook{{ID: hookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
+		info:     api.StoreInfo{State: webhook.DiskOK},
 		states:   map[uuid.UUID]vehicle.Status{},
 		payloads: map[uuid.UUID][]byte{},
 		answer:   api.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
@@ -221,7 +222,7 @@ func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before u
 }
 
 func (w *world) Copy(_ context.Context, path string) error {
-	return os.WriteFile(path, []byte("a copy"), 0o600)
+	return errors.Join(w.fail, os.WriteFile(path, []byte("a copy"), 0o600))
 }
 
 func (w *world) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
@@ -253,6 +254,9 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	w.mu.Lock()
 	w.reads = append(w.reads, p)
 	w.mu.Unlock()
+	if w.fail != nil {
+		return vehicle.Snapshot{}, w.fail
+	}
 	return w.read(ctx, id, p)
 }
 

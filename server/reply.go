@@ -112,13 +112,14 @@ func requestID(w http.ResponseWriter) string {
 	return ""
 }
 
-// write sends a JSON answer. Header keys are lower case and stay so on HTTP/1.1.
+// write sends an answer, JSON unless the header says another type. Header keys are
+// lower case and stay so on HTTP/1.1.
 func write(w http.ResponseWriter, status int, header map[string]string, body []byte) {
 	h := w.Header()
+	h["content-type"] = []string{"application/json"}
 	for k, v := range header {
 		h[k] = []string{v}
 	}
-	h["content-type"] = []string{"application/json"}
 	h["Content-Type"] = nil // or net/http would add a guess of its own
 	h["cache-control"] = []string{"no-store"}
 	h.Set("Content-Length", strconv.Itoa(len(body))) // under this spelling net/http looks for it

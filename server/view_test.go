@@ -24,7 +24,7 @@ func TestEnableByForceNeedsAProof(t *testing.T) {
 		{Status: webhook.Disabled, Reason: webhook.CallbackChanged},
 		{Status: webhook.Disabled, Reason: webhook.ByOperator},
 	} {
-		h.ID, h.Name = hookID, "home"
+		h.ID, h.Name, h.Type, h.Signing = hookID, "home", webhook.TypeDynamic, webhook.SignBoth
 		w.hooks[0] = h
 		_, err := c.EnableWebhook(ctx, "home", true)
 		refused(t, err, api.CodeConflict, "webhook home ("+hookID.String()+")", "never verified", "plugbeat webhook verify home")
@@ -73,7 +73,7 @@ func TestOneSummary(t *testing.T) {
 		"disabled (operator)":          func() { h.Status, h.Reason = webhook.Disabled, webhook.ByOperator },
 		"failing, 2 of 6 retries used": func() { h.Health.FailingSince, h.Health.Rung = noon.Add(-time.Minute), 2 },
 	} {
-		*h = webhook.Webhook{ID: hookID, Name: "home", Status: webhook.Active}
+		*h = webhook.Webhook{ID: hookID, Name: "home", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active}
 		edit()
 		w.subs = []webhook.SlotView{{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: carA}}, Webhook: h}}
 		list := must[api.Page[api.WebhookView]](t)(c.Webhooks(ctx, "", 0))
@@ -166,7 +166,7 @@ func TestDeliverySurroundings(t *testing.T) {
 // The status lists webhooks by name, and a full disk once.
 func TestStatusOrder(t *testing.T) {
 	w := newWorld()
-	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "a first one", Status: webhook.Active})
+	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "a first one", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active})
 	w.info = api.StoreInfo{State: webhook.DiskFull, Path: "/d/plugbeat.db"}
 	st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 	if st.Webhooks[0].Webhook.Name != "a first one" {

@@ -141,13 +141,16 @@ func (c *Client) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView, err 
 	return v, c.do(ctx, http.MethodGet, c.path("vehicles", id.String()), nil, nil, &v)
 }
 
-// ReadVehicle reads the car now; faults of single paths are in the snapshot.
+// ReadVehicle reads the car now, all paths for none; faults of single paths are in the snapshot.
 func (c *Client) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
 	var names []string
 	for p := range paths.All() {
 		names = append(names, strings.TrimPrefix(p.String(), "/"))
 	}
-	q := url.Values{"paths": {strings.Join(names, ",")}}
+	q := url.Values{}
+	if len(names) > 0 {
+		q.Set("paths", strings.Join(names, ","))
+	}
 	return s, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", id.String(), "read"), q, nil, &s)
 }
 

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"crypto/sha256"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook/api"
+)
+
+func TestAdminTokens(t *testing.T) {
+	ctx, w := t.Context(), newWorld()
+	s := newServer(t, w)
+	c := overSocket(t, s)
+	got := must[api.TokenAdded](t)(c.AddToken(ctx, api.NewToken{Name: "app", Vehicles: []uuid.UUID{carB, carB}}))
+	if len(got.Vehicles) != 1 || len(got.Token) < 40 {
+		t.Fatalf("%+v", got)
+	}
+	if w.grants[2].Hash != sha256.Sum256([]byte(got.Token)) {
+		t.Error("what is kept is not the token's hash")
+	}
+	addr := serve(t, s.Public())
+	if a := exchange(t, addr, "GET", "/v2.0/vehicles", bearerOf(got.Token), ""); a.status != 200 || !strings.Contains(a.body, carB.String()) || strings.Contains(a.body, carA.String()) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	p := must[api.Page[api.TokenView]](t)(c.Tokens(ctx, "", 2))
+	if len(p.Items) != 2 || p.Next != "app" {
+		t.Errorf("%+v", p)
+	}
+	if p = must[api.Page[api.TokenView]](t)(c.Tokens(ctx, p.Next, 2)); len(p.Items) != 1 || p.Items[0].Name != "one" || p.Next != "" {
+		t.Errorf("%+v", p)
+	}
+	_, err := c.AddToken(ctx, api.NewToken{Name: "app"})
+	refused(t, err, api.CodeExists)
+	_, err = c.AddToken(ctx, api.NewToken{Name: "b", Vehicles: []uuid.UUID{noID}})
+	refused(t, err, api.CodeNotFound)
+	if err := c.RemoveToken(ctx, "app"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c.RemoveToken(ctx, "app"), api.CodeNotFound, "token list")
+	if a := exchange(t, addr, "GET", "/v2.0/vehicles", bearerOf(got.Token), ""); a.status != 401 {
+		t.Errorf("revoked token: %d", a.status)
+	}
+}

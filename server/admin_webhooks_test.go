@@ -1,0 +1,143 @@
+package server
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func TestAdminWebhooks(t *testing.T) {
+	ctx, w := t.Context(), newWorld()
+	c := overSocket(t, newServer(t, w))
+	add := must[api.WebhookAdded](t)
+	got := add(c.AddWebhook(ctx, api.NewWebhook{Name: "a%2Fb ?c", CallbackURI: "https://example.com/x", Cadence: webhook.Cadence{PluggedIn: "1m"}}))
+	if got.Webhook.Type != webhook.TypeDynamic || got.Webhook.Signing != webhook.SignBoth || got.Webhook.Status != webhook.Unverified {
+		t.Errorf("defaults: %+v", got.Webhook)
+	}
+	if !strings.HasPrefix(got.SigningKey, "whsec_") {
+		t.Errorf("signing key %q", got.SigningKey)
+	}
+	if len(got.Warnings) == 0 {
+		t.Error("a reading a minute of a Tesla and a Kia is not warned of")
+	}
+	shown := must[api.WebhookView](t)(c.Webhook(ctx, "a%2Fb ?c"))
+	if shown.ID != got.Webhook.ID {
+		t.Errorf("found %s by name", shown.ID)
+	}
+	old := uuid.MustParse("20000000-0000-4000-8000-000000000002")
+	if got := add(c.AddWebhook(ctx, api.NewWebhook{ID: &old, Name: "old", CallbackURI: "http://example.com", SigningKey: got.SigningKey})); got.Webhook.ID != old {
+		t.Errorf("id %s was not kept", got.Webhook.ID)
+	}
+	name := "renamed"
+	if got := must[api.WebhookChanged](t)(c.ChangeWebhook(ctx, "old", api.WebhookChange{Name: &name})); got.Webhook.Name != name {
+		t.Errorf("name %s", got.Webhook.Name)
+	}
+	if v := must[api.Verified](t)(c.VerifyWebhook(ctx, name)); v.Challenge.Status != 200 || v.Webhook.Status != webhook.Active {
+		t.Errorf("verified %+v", v)
+	}
+	if a := must[webhook.Attempt](t)(c.TestWebhook(ctx, name)); a.Status != 204 {
+		t.Errorf("test %+v", a)
+	}
+	if w := must[webhook.Webhook](t)(c.DisableWebhook(ctx, name)); w.Reason != webhook.ByOperator {
+		t.Errorf("disabled %+v", w)
+	}
+	if w := must[webhook.Webhook](t)(c.EnableWebhook(ctx, name, false)); w.Status != webhook.Active {
+		t.Errorf("enabled %+v", w)
+	}
+	if n := must[api.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
+		t.Errorf("removed %+v", n)
+	}
+	_, err := c.Webhook(ctx, name)
+	refused(t, err, api.CodeNotFound, `"renamed"`, "webhook list")
+	if !errors.Is(err, webhook.ErrNotFound) {
+		t.Error("not found is not webhook.ErrNotFound across the socket")
+	}
+
+	w.wrong, w.answer = true, api.Challenge{Status: 500, Text: "it answered 500"}
+	_, err = c.VerifyWebhook(ctx, "home")
+	if e := refusal(t, err, api.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
+		t.Errorf("challenge %+v", e)
+	}
+	if _, err = c.EnableWebhook(ctx, "home", false); !errors.Is(err, webhook.ErrChallenge) {
+		t.Errorf("enable: %v", err)
+	}
+	if _, err = c.EnableWebhook(ctx, "home", true); err != nil {
+		t.Errorf("enable by force: %v", err)
+	}
+}
+
+// No listing shows a key.
+func TestAdminShowsNoKey(t *testing.T) {
+	w := newWorld()
+	s := newServer(t, w)
+	for _, target := range []string{"/api/v1/webhooks", "/api/v1/webhooks/home", "/api/v1/status"} {
+		rec := httptest.NewRecorder()
+		described(t, s.Admin()).ServeHTTP(rec, httptest.NewRequest("GET", target, nil))
+		for _, leak := range []string{"whsec", "BwcHBw", "070707", management} {
+			if rec.Code != 200 || strings.Contains(rec.Body.String(), leak) {
+				t.Errorf("%s: %d shows %q", target, rec.Code, leak)
+			}
+		}
+	}
+}
+
+func TestAdminRefusesWebhooks(t *testing.T) {
+	ok := api.NewWebhook{Name: "n", CallbackURI: "https://example.com/x"}
+	tests := []struct {
+		name  string
+		edit  func(*api.NewWebhook)
+		code  api.Code
+		field string
+		says  string
+	}{
+		{"no name", func(n *api.NewWebhook) { n.Name = "" }, api.CodeInvalid, "name", "empty"},
+		{"name an id", func(n *api.NewWebhook) { n.Name = strings.ReplaceAll(carA.String(), "-", "") }, api.CodeInvalid, "name", "id"},
+		{"name with control characters", func(n *api.NewWebhook) { n.Name = "a\x1b[31m" }, api.CodeInvalid, "name", "print"},
+		{"name with a character lost", func(n *api.NewWebhook) { n.Name = "a\ufffdb" }, api.CodeInvalid, "name", "print"},
+		{"name a path", func(n *api.NewWebhook) { n.Name = ".." }, api.CodeInvalid, "name", "path"},
+		{"name too long", func(n *api.NewWebhook) { n.Name = strings.Repeat("x", 65) }, api.CodeInvalid, "name", "long"},
+		{"taken", func(n *api.NewWebhook) { n.Name = "home" }, api.CodeExists, "", "already exists"},
+		{"type", func(n *api.NewWebhook) { n.Type = "eventBased" }, api.CodeInvalid, "type", "dynamic"},
+		{"relative", func(n *api.NewWebhook) { n.CallbackURI = "/hook" }, api.CodeInvalid, "callback_uri", "http"},
+		{"port", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, api.CodeInvalid, "callback_uri", "port"},
+		{"no URI", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com/%zz" }, api.CodeInvalid, "callback_uri", "not a URI"},
+		{"URI too long", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com/" + strings.Repeat("x", 2000) }, api.CodeInvalid, "callback_uri", "too long"},
+		{"userinfo", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com" }, api.CodeInvalid, "callback_uri", "userinfo"},
+		{"signing", func(n *api.NewWebhook) { n.Signing = "none" }, api.CodeInvalid, "signing", "both"},
+		{"cadence", func(n *api.NewWebhook) { n.Cadence.Unplugged = "30" }, api.CodeInvalid, "cadence.unplugged", "unit"},
+		{"too fast", func(n *api.NewWebhook) { n.Cadence.PluggedIn = "10s" }, api.CodeInvalid, "cadence.plugged_in", "faster"},
+		{"zone", func(n *api.NewWebhook) { n.Cadence.Zone = "Mars/Base" }, api.CodeInvalid, "cadence.zone", ""},
+		{"key", func(n *api.NewWebhook) { n.SigningKey = "whsec_YQ==" }, api.CodeInvalid, "signing_key", "short"},
+		{"nil id", func(n *api.NewWebhook) { n.ID = &uuid.UUID{} }, api.CodeInvalid, "id", ""},
+	}
+	w := newWorld()
+	c := overSocket(t, newServer(t, w))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := ok
+			tt.edit(&n)
+			_, err := c.AddWebhook(t.Context(), n)
+			e := refusal(t, err, tt.code, tt.says)
+			if e.Field != tt.field || tt.code == api.CodeInvalid && e.Allowed == "" {
+				t.Errorf("%+v, want field %s and what is allowed", e, tt.field)
+			}
+			if strings.Contains(err.Error(), "u:p@") || strings.Contains(err.Error(), "YQ==") {
+				t.Errorf("%v shows a secret", err)
+			}
+		})
+	}
+	if len(w.hooks) != 1 {
+		t.Errorf("%d webhooks after refusals", len(w.hooks))
+	}
+	_, err := c.ChangeWebhook(t.Context(), "home", api.WebhookChange{})
+	refused(t, err, api.CodeInvalid, "at least one")
+	bad := "ftp://x"
+	_, err = c.ChangeWebhook(t.Context(), "home", api.WebhookChange{CallbackURI: &bad})
+	refused(t, err, api.CodeInvalid, "callback_uri")
+}
