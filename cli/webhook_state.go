@@ -113,9 +113,9 @@ func (s *shell) webhookVerifyCommand() *ucli.Command {
 		Usage:     "send the challenge; a right answer activates the webhook",
 		ArgsUsage: "WEBHOOK",
 		Description: `The callback gets {"eventName": "verify", ...} and answers {"challenge": HEX}, where HEX is the
-HMAC-SHA256 of the challenge under the management token. On a failing webhook a right answer
-brings the next trial forward to now, which spends that retry. One that the operator disabled,
-or whose receiver answered 410, stays disabled; enable sends a challenge too.`,
+HMAC-SHA256 of the challenge under the management token. A failing webhook keeps its retries as
+they are planned; to try it now, enable it. One that the operator disabled, or whose receiver
+answered 410, stays disabled; enable sends a challenge too.`,
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook verify fleet`),
@@ -146,7 +146,7 @@ func showVerified(p *page, v api.Verified) {
 			trial = ", next trial " + p.next(w.Health.NextTrial)
 		}
 		p.line("%s answered the challenge rightly in %s; it is failing: %s waiting%s", name, in, count(w.Ledger.Waiting(), "delivery"), trial)
-		p.line("see: plugbeat webhook show %s", word(w.Name))
+		p.line("to try now, with all retries again: plugbeat webhook enable %s", word(w.Name))
 	default:
 		p.line("%s is verified: the callback answered the challenge in %s and receives payloads now", name, in)
 		if !v.Subscribed {
@@ -195,9 +195,9 @@ plugbeat webhook test fleet`),
 func (s *shell) webhookEnableCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:        "enable",
-		Usage:       "enable a disabled webhook after a right answer to a challenge",
+		Usage:       "enable a disabled or failing webhook after a right answer to a challenge",
 		ArgsUsage:   "WEBHOOK",
-		Description: "What waited leaves at once, oldest first, at most 8 at a time.",
+		Description: "A new round begins: what waited leaves at once, oldest first, at most 8 at a time, with all its retries.",
 		Flags: append([]ucli.Flag{
 			&ucli.BoolFlag{Name: "force", Usage: "without a challenge", DisableDefaultText: true},
 		}, clientFlags()...),

@@ -32,7 +32,7 @@ func TestVerified(t *testing.T) {
 	}{
 		{"active", healthyHook(), true, "fleet is verified: the callback answered the challenge in 41ms and receives payloads now\n"},
 		{"nobody subscribed", healthyHook(), false, "fleet is verified: the callback answered the challenge in 41ms and receives payloads now\nnext: plugbeat subscribe fleet --all\n"},
-		{"failing", failingHook(), true, "old app answered the challenge rightly in 41ms; it is failing: 7 deliveries waiting, next trial in 4m\nsee: plugbeat webhook show 'old app'\n"},
+		{"failing", failingHook(), true, "old app answered the challenge rightly in 41ms; it is failing: 7 deliveries waiting, next trial in 4m\nto try now, with all retries again: plugbeat webhook enable 'old app'\n"},
 		{"operator", disabledHook(webhook.ByOperator), true, "fleet answered the challenge rightly in 41ms, but it is still disabled (operator)\nnext: plugbeat webhook enable fleet\n"},
 		{"gone", disabledHook(webhook.Gone), false, "fleet answered the challenge rightly in 41ms, but it is still disabled (gone)\nnext: plugbeat webhook enable fleet\n"},
 	} {

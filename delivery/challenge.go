@@ -68,19 +68,20 @@ func (s *Settings) challenged(w *webhook.Webhook, right bool, now time.Time) []E
 // heal re-enables a webhook that was disabled as exhausted.
 func (s *Settings) heal(w *webhook.Webhook, now time.Time) []Event {
 	h := &w.Health
-	spared := h.Spared
+	spared, hollow := h.Spared, h.Hollow
 	comeBack(w, now)
-	h.HealedAt, h.Spared = now, spared
+	h.HealedAt, h.Spared, h.Hollow = now, spared, hollow
 	return []Event{{Name: eventHealed, Webhook: w.ID, Text: "the receiver answers again"}}
 }
 
-// comeBack makes the webhook active and begins a new round.
+// comeBack makes the webhook active and begins a new round, with all its attempts.
 func comeBack(w *webhook.Webhook, now time.Time) {
 	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Active, "", "", now
 	h := &w.Health
 	h.Round++
 	clearLadder(h)
-	h.NextChallenge, h.Challenges, h.Spared, h.LastAnswer = time.Time{}, 0, 0, ""
+	h.NextChallenge, h.Challenges, h.Spared, h.Hollow, h.LastAnswer = time.Time{}, 0, 0, 0, ""
+	h.HealedAt = time.Time{}
 }
 
 // heals counts a webhook's disabling: one more in a row when the failure that

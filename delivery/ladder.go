@@ -182,7 +182,7 @@ func (b *booking) succeed() error {
 	if err := b.deliver(); err != nil {
 		return err
 	}
-	h.LastSuccess, h.LastAnswer, h.Spared = b.now, "", 0
+	h.LastSuccess, h.LastAnswer, h.Spared, h.Hollow = b.now, "", 0, 0
 	h.Tried = without(h.Tried, b.d.ID)
 	switch {
 	case b.w.Status == webhook.Active && h.Failing():
@@ -253,6 +253,12 @@ func (b *booking) fail() error {
 			d.NextAttempt = own
 			return nil
 		}
+		if h.Hollow > 0 {
+			h.FailingSince = b.x.StartedAt
+			b.hold()
+			b.disable(webhook.Exhausted, "it answers challenges and takes no payload; last answer: "+d.LastAnswer)
+			return nil
+		}
 		clearLadder(h)
 		h.FailingSince = b.x.StartedAt
 		h.NextTrial = b.now.Add(b.s.wait(w.ID, 0, b.x.RetryAfter))
@@ -273,7 +279,6 @@ func (b *booking) fail() error {
 		h.TrialLast = b.x.Outcome
 		if h.Trial == 1 {
 			h.Rung++
-			h.Forwarded = h.Forwarded && h.Rung >= b.s.retries()
 		}
 		h.NextTrial = time.Time{}
 		if h.Rung < b.s.retries() {
@@ -327,8 +332,11 @@ func (b *booking) mark(t webhook.Tried) {
 // challenge, and the ladder before it did not end the same way.
 func (b *booking) endTrial() error {
 	h := &b.w.Health
+	if h.Forwarded {
+		h.Hollow++
+	}
 	answered := h.Forwarded && (h.TrialLast == webhook.OutcomeRefused || h.TrialLast == webhook.OutcomeRedirect || h.TrialLast == webhook.OutcomeNoAnswer)
-	h.Trial, h.TrialLast = 0, ""
+	h.Trial, h.TrialLast, h.Forwarded = 0, "", false
 	for i := range h.Tried {
 		h.Tried[i].InTrial = false
 	}
@@ -350,7 +358,7 @@ func (b *booking) endTrial() error {
 				return err
 			}
 			clearLadder(h)
-			h.Spared = 1
+			h.Spared, h.Hollow = 1, 0 // it was the payload's doing, not the receiver's
 			b.event(Event{Name: eventHealthy, Text: "the ladder's only delivery is dead, the webhook goes on"})
 			return nil
 		}
@@ -364,6 +372,12 @@ func (b *booking) disable(reason webhook.Reason, text string) {
 	w, h := b.w, &b.w.Health
 	if reason == webhook.Exhausted {
 		h.Heals = b.s.heals(h)
+		if h.HealedAt.After(h.LastSuccess) {
+			h.Hollow++
+		}
+		if h.Hollow > 0 {
+			h.Heals = max(h.Heals, 1) // a right answer was worth nothing: as after healing
+		}
 	}
 	rung, hold := h.Rung, h.NotBefore
 	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, reason, text, b.now

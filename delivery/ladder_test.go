@@ -246,7 +246,7 @@ func TestFlapping(t *testing.T) {
 	for i := range healed {
 		waits = append(waits, healed[i].at.Sub(dis[i].at).Round(time.Minute))
 	}
-	want := []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour, 24 * time.Hour}
+	want := []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour, 24 * time.Hour}
 	for i, w := range want {
 		if i >= len(waits) || waits[i] != w {
 			t.Fatalf("waits before healing: %v, want %v", waits, want)

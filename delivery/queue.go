@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -228,6 +229,23 @@ func (q *queue) oldest(skip func(vehicle uuid.UUID) bool) (webhook.LaneItem, boo
 		return webhook.LaneItem{}, false
 	}
 	return webhook.LaneItem{Delivery: found.ids[0], Vehicle: found.vehicle}, true
+}
+
+// turn returns the oldest delivery of the nth vehicle, counted round and round
+// among those not in flight in the order of their oldest deliveries.
+func (q *queue) turn(n int) (webhook.LaneItem, bool) {
+	var cars []*car
+	for _, c := range q.cars {
+		if _, doomed := q.doomed[c.ids[0]]; !c.busy && !doomed {
+			cars = append(cars, c)
+		}
+	}
+	if len(cars) == 0 {
+		return webhook.LaneItem{}, false
+	}
+	slices.SortFunc(cars, func(a, b *car) int { return bytes.Compare(a.ids[0][:], b.ids[0][:]) })
+	c := cars[n%len(cars)]
+	return webhook.LaneItem{Delivery: c.ids[0], Vehicle: c.vehicle}, true
 }
 
 // after returns the vehicle's delivery that follows the given one.

@@ -207,10 +207,10 @@ func out(w *webhook.Webhook, r webhook.Reason, text string, at time.Time) {
 }
 
 // Verify sends a challenge. The right answer makes an unverified webhook active,
-// also one disabled because its callback changed or its ladder was exhausted, and
-// brings the next rung of a failing one forward. One that is gone or disabled by
-// the operator stays so. Any other answer is an error that wraps
-// [webhook.ErrChallenge], and changes nothing.
+// also one disabled because its callback changed or its ladder was exhausted. A
+// failing one keeps its ladder: asking spends nothing, and [Dispatcher.Enable]
+// begins anew. One that is gone or disabled by the operator stays so. Any other
+// answer is an error that wraps [webhook.ErrChallenge], and changes nothing.
 func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
 	w, c, err := d.challenged(ctx, id)
 	if err != nil {
@@ -228,8 +228,9 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
 			comeBack(w, at)
 			events = []Event{{Name: eventVerified, Webhook: id}}
-		default:
-			events = d.s.challenged(w, true, at)
+		case w.Status == webhook.Disabled && w.Reason == webhook.Exhausted:
+			comeBack(w, at)
+			events = []Event{{Name: eventHealed, Webhook: id, Text: "the receiver answers again"}}
 		}
 		return nil
 	})
@@ -278,13 +279,15 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	return a, nil
 }
 
-// Enable makes a webhook active and begins a new round. It sends a challenge
-// first, whose failure wraps [webhook.ErrChallenge], unless forced. Force skips the
+// Enable makes a webhook active, also one that is failing, and begins a new round:
+// what waits leaves at once, with all its attempts. It sends a challenge first,
+// whose failure wraps [webhook.ErrChallenge], unless forced. Force skips the
 // challenge, not the proof: a callback that never answered one rightly is a
-// [webhook.ErrConflict]. An active webhook stays as it is.
+// [webhook.ErrConflict]. A webhook that is well stays as it is.
 func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Health.Failing() }
 	w, err := d.store.Webhook(ctx, id)
-	if err != nil || w.Status == webhook.Active {
+	if err != nil || well(&w) {
 		return w, err
 	}
 	if !force {
@@ -295,7 +298,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webh
 	uri := w.CallbackURI
 	changed := false
 	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
-		if changed = w.Status != webhook.Active; !changed {
+		if changed = !well(w); !changed {
 			return nil
 		}
 		if !force && w.CallbackURI != uri {

@@ -161,22 +161,32 @@ func TestChangeAndDisable(t *testing.T) {
 	})
 }
 
-// Verifying a failing webhook brings its rung forward; verifying an exhausted
-// one enables it.
-func TestVerifyHelpsAFailingOne(t *testing.T) {
+// Verifying a failing webhook spends nothing of its ladder; enabling it begins a
+// new round at once; verifying an exhausted one enables it.
+func TestVerifyAndEnableAFailingOne(t *testing.T) {
 	bubble(t, Settings{}, func(t *testing.T, r *rig) {
 		r.r.set(func(context.Context, string, int) (int, error) { return 500, nil })
 		r.r.be(false)
-		r.produce(1)
+		d := r.produce(1)[0]
 		rest(30 * time.Minute)
-		n := r.r.sent()
+		before, n := r.m.hook(r.id).Health, r.r.sent()
 		r.r.be(true)
-		if _, _, err := r.Verify(t.Context(), r.id); err != nil {
-			t.Fatal(err)
+		for range 10 {
+			if _, _, err := r.Verify(t.Context(), r.id); err != nil {
+				t.Fatal(err)
+			}
 		}
 		synctest.Wait()
-		if r.r.sent() != n+1 {
-			t.Errorf("%d attempts, want one more than %d", r.r.sent(), n)
+		if h := r.m.hook(r.id).Health; r.r.sent() != n || h.Rung != before.Rung || !h.NextTrial.Equal(before.NextTrial) || h.Hollow != before.Hollow {
+			t.Errorf("%d attempts, want %d; %+v\nbefore %+v", r.r.sent(), n, h, before)
+		}
+		w, err := r.Enable(t.Context(), r.id, false)
+		if err != nil || w.Health.Round != before.Round+1 {
+			t.Fatal(w.Health, err)
+		}
+		synctest.Wait()
+		if h := r.m.hook(r.id).Health; r.r.sent() != n+1 || h.Rung != 0 || r.m.get(d.ID).RoundAttempts != 1 {
+			t.Errorf("%d attempts, want one more than %d; %+v", r.r.sent(), n, h)
 		}
 		r.r.be(false)
 		rest(24 * time.Hour)

@@ -16,6 +16,9 @@ const provenFor = time.Minute
 
 // window is how many deliveries of a healthy webhook may be in flight now.
 func (s *Settings) window(h *webhook.Health, now time.Time) int {
+	if h.Hollow > 0 {
+		return 1 // healed by an answer that was worth nothing before
+	}
 	if succeededSince(h, now.Add(-provenFor), now) {
 		return s.InFlight
 	}
@@ -34,6 +37,10 @@ func (s *Settings) leave(w *webhook.Webhook, q *queue, now time.Time) (webhook.L
 		if len(q.flying) >= s.window(h, now) {
 			return none, 0, false
 		}
+		if h.Hollow > 0 {
+			it, ok := q.turn(h.Hollow)
+			return it, normal, ok
+		}
 		it, ok := q.due(now)
 		return it, normal, ok
 	}
@@ -47,7 +54,7 @@ func (s *Settings) leave(w *webhook.Webhook, q *queue, now time.Time) (webhook.L
 				return it, trial, true
 			}
 		case !now.Before(h.NextTrial):
-			if it, ok := q.oldest(nil); ok {
+			if it, ok := s.opens(h, q); ok {
 				return it, trial, true
 			}
 		}
@@ -58,6 +65,27 @@ func (s *Settings) leave(w *webhook.Webhook, q *queue, now time.Time) (webhook.L
 		}
 	}
 	return none, 0, false
+}
+
+// opens returns the delivery that opens a trial: the oldest. A trial that an
+// answer brought forward which was worth nothing before has no other, so it takes
+// a vehicle that was not tried yet, or the vehicles in turn.
+func (s *Settings) opens(h *webhook.Health, q *queue) (webhook.LaneItem, bool) {
+	if !h.Forwarded || h.Hollow == 0 {
+		return q.oldest(nil)
+	}
+	if it, ok := q.oldest(triedVehicles(h)); ok {
+		return it, true
+	}
+	return q.turn(h.Hollow)
+}
+
+// trialSize is how many deliveries the trial that is going on may send.
+func (s *Settings) trialSize(h *webhook.Health) int {
+	if h.Forwarded && h.Hollow > 0 {
+		return 1
+	}
+	return s.TrialSize
 }
 
 // stuck reports whether a trial is open that has nothing more to send and waits
@@ -88,7 +116,7 @@ func triedVehicles(h *webhook.Health) func(uuid.UUID) bool {
 // waiting, the same vehicle's next is tried even if the payload was not blamed.
 func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) {
 	none := webhook.LaneItem{}
-	if h.Trial == 0 || h.Trial >= s.TrialSize {
+	if h.Trial == 0 || h.Trial >= max(s.trialSize(h), min(2, s.TrialSize)) {
 		return none, false
 	}
 	tried := triedVehicles(h)
@@ -101,7 +129,8 @@ func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) 
 		return false
 	}
 	answered := h.TrialLast.Answered() && h.TrialLast != webhook.OutcomeThrottled
-	if answered {
+	full := h.Trial >= s.trialSize(h)
+	if answered && !full {
 		if it, ok := q.oldest(tried); ok {
 			return it, true
 		}
@@ -111,7 +140,7 @@ func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) 
 	}
 	alone := h.Trial == 1 && h.Rung >= s.retries() && (answered || h.TrialLast == webhook.OutcomeNoAnswer)
 	for _, t := range h.Tried {
-		may := answered && t.Blamed || alone && !q.others(t.Vehicle)
+		may := answered && t.Blamed && !full || alone && !q.others(t.Vehicle)
 		if !t.InTrial || !may {
 			continue
 		}

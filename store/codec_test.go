@@ -36,7 +36,7 @@ func full() map[string]any {
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"
 	w.Health = webhook.Health{
-		Round: 2, FailingSince: at, Rung: 3, NextTrial: at, Forwarded: true, Early: 1, Tried: []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), Blamed: true}},
+		Round: 2, FailingSince: at, Rung: 3, NextTrial: at, Forwarded: true, Hollow: 2, Early: 1, Tried: []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), Blamed: true}},
 		Spared: 1, LastAttempt: at, LastSuccess: at, LastAnswer: "413", Challenges: 2, NextChallenge: at, HealedAt: at, Heals: 1, Warned: 50,
 	}
 	w.Ledger = webhook.Ledger{Produced: 21, Delivered: 1, Superseded: 2, Dead: 3, Expired: 4, Cancelled: 5}

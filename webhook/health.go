@@ -32,9 +32,13 @@ type Health struct {
 	// when none is. TrialLast is the outcome of the last of them.
 	Trial     int     `json:"trial,omitempty"`
 	TrialLast Outcome `json:"trial_last,omitempty"`
-	// Forwarded is true once a right challenge brought the current rung forward;
-	// it stays so through the last rung's trial.
+	// Forwarded is true once a right answer to a challenge brought the current rung
+	// forward; it stays so through that rung's trial.
 	Forwarded bool `json:"forwarded"`
+	// Hollow counts the right answers to challenges, since the last success, that
+	// were followed by a trial in which nothing succeeded. While it is not 0 such an
+	// answer is worth one attempt and no more.
+	Hollow int `json:"hollow,omitempty"`
 	// Early counts the attempts made outside trials since the one that made the
 	// webhook failing: first deliveries of untried vehicles sent between rungs,
 	// and what was in flight when it began to fail.
@@ -57,8 +61,8 @@ type Health struct {
 	Challenges    int       `json:"challenges"`
 	NextChallenge time.Time `json:"next_challenge"`
 	// HealedAt is when the webhook last healed itself, Heals how many times in a
-	// row it was disabled again for a failure within an hour of healing; each
-	// doubles the challenge interval.
+	// row it was disabled again for a failure within an hour of healing, at least 1
+	// while Hollow is not 0; each doubles the challenge interval.
 	HealedAt time.Time `json:"healed_at"`
 	Heals    int       `json:"heals"`
 	// Warned is the last share of the ladder's time that was announced: 0, 50 or 90.
