@@ -212,7 +212,7 @@ func (m *sim) land(f flight) {
 	x := exchange{kind: f.k, ladder: f.ladder, Attempt: webhook.Attempt{StartedAt: f.start, Outcome: f.ans.outcome, Status: f.ans.status, RetryAfter: f.ans.retryAfter}}
 	v := Classify(f.ans.status, nil, d.Bytes)
 	if f.ans.status == 0 {
-		x.Error = "connection refused"
+		x.Error, x.Cause = "connection refused", "nothing listens there; is the receiver running?"
 	} else {
 		x.Outcome, x.Cause = v.Outcome, v.Cause
 	}

@@ -60,6 +60,18 @@ func Classify(status int, err error, bytes int) Verdict {
 		v.Cause = "the path does not take POST; check the callback URI"
 	case http.StatusRequestTimeout:
 		v.Cause = "the receiver did not get our request in time"
+	case http.StatusPaymentRequired:
+		v.Cause = "the receiver's plan or quota is used up"
+	case http.StatusLengthRequired, http.StatusExpectationFailed, http.StatusPreconditionFailed, http.StatusPreconditionRequired:
+		v.Cause = "the receiver asks for headers that plugbeat does not send; a proxy before it may"
+	case http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		v.Cause = "the receiver's limit of the request line or headers is too low; raise it"
+	case http.StatusMisdirectedRequest:
+		v.Cause = "the receiver does not serve this host name; check the callback URI and its proxy"
+	case http.StatusConflict, http.StatusLocked, http.StatusTooEarly:
+		v.Cause = "the receiver is busy with the same thing; see its log"
+	case http.StatusUnavailableForLegalReasons:
+		v.Cause = "something before the receiver blocks it"
 	case http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported, http.StatusSwitchingProtocols:
 		v.Cause = "the receiver wants another protocol than HTTP/1.1"
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -70,8 +82,12 @@ func Classify(status int, err error, bytes int) Verdict {
 			v.Outcome = webhook.OutcomeDelivered
 		case status >= 300 && status < 400:
 			v.Outcome, v.Cause = webhook.OutcomeRedirect, "redirects are never followed; set the callback URI to the final address"
-		case status >= 500:
+		case status >= 400 && status < 500:
+			v.Cause = "the receiver refuses our request; see its log"
+		case status >= 500 && status < 600:
 			v.Cause = "the receiver has an error of its own; see its log"
+		default:
+			v.Cause = "that is no status of HTTP; is it a web server?"
 		}
 	}
 	return v
@@ -124,6 +140,8 @@ func classifyError(err error) Verdict {
 		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no file handles or memory left"}
 	case is(syscall.ECONNREFUSED):
 		v.Cause = "nothing listens there; is the receiver running?"
+	case is(syscall.EACCES, syscall.EPERM):
+		v.Cause = "a firewall of this machine forbids it"
 	case is(syscall.EHOSTUNREACH, syscall.EHOSTDOWN):
 		v.Cause = "the receiver's machine does not answer"
 	case is(syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF):
@@ -142,6 +160,14 @@ func classifyError(err error) Verdict {
 		v.Cause = "no connection came about; is the receiver down, or a firewall before it?"
 	case errors.As(err, &network) && network.Timeout():
 		v.Cause = "the receiver takes too long; answer first, work afterwards"
+	case strings.Contains(v.Error, "malformed HTTP"):
+		v.Cause = "what listens there does not speak HTTP; check the callback URI's port and scheme"
+	case strings.Contains(v.Error, "server response headers exceeded"):
+		v.Cause = "the receiver's answer has more than 64 KiB of headers"
+	case strings.Contains(v.Error, "tls: ") || strings.Contains(v.Error, "x509: "):
+		v.Cause = "TLS with the receiver does not come about; look at its certificate and versions"
+	default:
+		v.Cause = "the connection to the receiver failed; try its callback URI from this machine"
 	}
 	return v
 }
