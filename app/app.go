@@ -24,6 +24,7 @@ import (
 
 	"plugbeat/config"
 	"plugbeat/delivery"
+	"plugbeat/internal/systemd"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server"
@@ -39,6 +40,8 @@ type Options struct {
 	Log zerolog.Logger
 	// Version is what is built, "v1.2.3" or "devel".
 	Version string
+	// Manager is told how the daemon fares; nil for nobody.
+	Manager Manager
 }
 
 // App is one plugbeat: a data file, its loops and its listeners.
@@ -55,6 +58,7 @@ type App struct {
 	opened     time.Time
 	ran        atomic.Bool
 
+	manager  *liaison
 	requests *requests
 	serving  sync.WaitGroup
 	// fleetTurn holds a token while vehicles are connected or disconnected.
@@ -79,6 +83,8 @@ type served struct {
 // that is in the way.
 func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) {
 	a = &App{cfg: cfg, log: o.Log, opened: time.Now(), requests: newRequests(), fleetTurn: make(chan struct{}, 1)}
+	a.manager = newLiaison(ctx, o.Manager, o.Log)
+	a.onClose("start", func() error { a.manager.started(); return nil })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -219,6 +225,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	go func() { ended <- a.dispatcher.Run(loops) }()
 	go func() { ended <- a.scheduler.Run(loops) }()
 	go func() { a.housekeeping(loops); ended <- nil }()
+	watched := make(chan struct{})
+	go func() { defer close(watched); a.manager.supervise(loops, a.unwell, a.summary) }()
+	defer func() { <-watched }()
 	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
 
 	running := 3
@@ -235,6 +244,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	a.log.Info().Str("event", "daemon.stopping").Dur("grace", a.cfg.Grace).Msg("stopping: waiting for what is in flight")
 	stopLoops()
+	a.manager.tell(systemd.Stopping, systemd.Status("stopping: waiting for what is in flight"), systemd.Extend(a.cfg.Grace+afterGrace))
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Grace)
 	defer cancel()
 	for range running {

@@ -88,7 +88,7 @@ func TestFailedNewLeavesNothing(t *testing.T) {
 			}
 			before := goroutines()
 			there, statErr := os.Lstat(cfg.Socket)
-			a, err := New(ctx, cfg, Options{Log: zerolog.Nop()})
+			a, err := New(ctx, cfg, Options{Log: zerolog.Nop(), Manager: &manager{}})
 			if a != nil {
 				t.Error("New returned an App beside its error")
 			}

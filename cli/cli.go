@@ -3,7 +3,8 @@
 //
 // It guarantees that output is written whole or not at all, that errors go to
 // standard error and say what to do next, that --json makes both JSON, and that
-// the exit code is 0 for done, 1 for a failure and 2 for a wrong command line.
+// the exit code is 0 for done, 1 for a failure, 2 for a wrong command line and, of
+// serve, 78 for a wrong config.
 package cli
 
 import (
@@ -22,6 +23,9 @@ const (
 	ExitOK      = 0 // done
 	ExitFailure = 1 // the command was understood and did not succeed
 	ExitUsage   = 2 // the command line is wrong; nothing was done
+	// ExitConfig is serve's alone: the config or a secret it names is wrong, and a
+	// service manager need not try again. The number is sysexits' EX_CONFIG.
+	ExitConfig = 78
 )
 
 const description = `plugbeat reads each vehicle's location, charge and battery and POSTs them to a callback URI,
@@ -31,7 +35,8 @@ Commands that speak to a running daemon find its socket, in this order: --socket
 the config named by --config, $PLUGBEAT_SOCKET, the config named by $PLUGBEAT_CONFIG,
 /etc/plugbeat/config.yaml, ` + defaultSocket + `.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line (nothing was done). Results go to
+Exit codes: 0 done, 1 failed, 2 wrong command line (nothing was done); of serve also
+78, wrong config. Results go to
 standard output, errors to standard error; with --json both are JSON.`
 
 // shell is one invocation: what it reads, writes and knows of its surroundings.
@@ -76,6 +81,9 @@ func (s *shell) run(ctx context.Context, args []string) int {
 	s.report(err, line.json)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return ExitUsage
+	}
+	if _, ok := errors.AsType[*badConfig](err); ok {
+		return ExitConfig
 	}
 	return ExitFailure
 }

@@ -19,20 +19,37 @@ type initialised struct {
 	Socket  string   `json:"socket"`
 	Created []string `json:"created"`
 	Kept    []string `json:"kept"`
+	// These four are of init --systemd.
+	Unit    string   `json:"unit,omitempty"`
+	Mended  []string `json:"mended,omitempty"`  // what had other owners, modes or another text
+	Removed []string `json:"removed,omitempty"` // a unit that a package's stands for
+	Running bool     `json:"running,omitempty"`
 }
 
 func (s *shell) initCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:  "init",
-		Usage: "write a config, keys and a management token into a folder",
+		Usage: "write a config, keys and a management token into a folder, or set up the systemd service",
 		Description: `The config has a simulated fleet of three cars switched on and a Smartcar source commented out.
-Nothing that is already there is overwritten: a second init changes nothing.`,
+Nothing that is already there is overwritten: a second init changes nothing.
+
+With --systemd, as root: the user and group plugbeat, /etc/plugbeat/config.yaml, the keys beside it, the unit
+plugbeat.service for this binary where it lies, and the data folder /var/lib/plugbeat. It corrects owners and
+modes, and does not start the service. --remove stops the service and removes the unit.`,
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "dir", Usage: "the `FOLDER` to set up; made if it is not there"},
+			&ucli.BoolFlag{Name: "systemd", Usage: "set up the service of this machine", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "remove", Usage: "with --systemd: undo it; config, keys, data and user are kept", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "purge", Usage: "with --remove: remove these, too", DisableDefaultText: true},
+			yesFlag(),
 		},
 		CustomHelpTemplate: example(`
 plugbeat init --dir ~/plugbeat
-plugbeat serve --config ~/plugbeat/config.yaml`),
+plugbeat serve --config ~/plugbeat/config.yaml
+
+# a service of this machine, as root
+plugbeat init --systemd
+systemctl enable --now plugbeat`),
 		Action: s.initialise,
 	}
 }
@@ -41,8 +58,17 @@ func (s *shell) initialise(c *ucli.Context) error {
 	if err := wantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	if c.String("dir") == "" {
-		return &usageError{msg: "init needs the folder to set up", hint: "plugbeat init --dir ~/plugbeat"}
+	switch {
+	case c.Bool("purge") && !c.Bool("remove"):
+		return &usageError{msg: "--purge goes with --remove", hint: "plugbeat init --systemd --remove --purge"}
+	case c.Bool("remove") && !c.Bool("systemd"):
+		return &usageError{msg: "--remove goes with --systemd", hint: "plugbeat init --systemd --remove; a folder that init --dir made is yours to delete"}
+	case c.Bool("systemd") && c.String("dir") != "":
+		return &usageError{msg: "init takes --dir or --systemd, not both", hint: "the service has its config in " + systemConfigDir + " and its data in " + systemDataDir}
+	case c.Bool("systemd"):
+		return s.initialiseSystem(c)
+	case c.String("dir") == "":
+		return &usageError{msg: "init needs the folder to set up", hint: "plugbeat init --dir ~/plugbeat\nor, as root: plugbeat init --systemd"}
 	}
 	dir, err := filepath.Abs(c.String("dir"))
 	if err != nil {
@@ -61,12 +87,9 @@ func (s *shell) initialise(c *ucli.Context) error {
 func setUp(dir string) (initialised, error) {
 	r := initialised{Config: filepath.Join(dir, config.FileName), Created: []string{}, Kept: []string{}}
 	if _, err := os.Stat(r.Config); err == nil {
-		cfg, err := config.Load(r.Config)
-		if err == nil {
-			err = cfg.CheckFiles()
-		}
+		cfg, err := usableConfig(r.Config)
 		if err != nil {
-			return r, hint(fmt.Errorf("%s is already there, and cannot be used: %w", r.Config, err), "correct it, then: plugbeat check-config %s\nor set up another folder", word(r.Config))
+			return r, err
 		}
 		r.Socket, r.Kept = cfg.Socket, []string{r.Config}
 		return r, nil
@@ -96,6 +119,18 @@ func setUp(dir string) (initialised, error) {
 		}
 	}
 	return r, r.create(r.Config, config.Template(config.InitOptions{}), 0o644)
+}
+
+// usableConfig loads a config that is there, and looks at its secrets.
+func usableConfig(path string) (config.Config, error) {
+	cfg, err := config.Load(path)
+	if err == nil {
+		err = cfg.CheckFiles()
+	}
+	if err != nil {
+		err = hint(fmt.Errorf("%s is already there, and cannot be used: %w", path, err), "correct it, then: plugbeat check-config %s\nor set up another folder", word(path))
+	}
+	return cfg, err
 }
 
 // create writes a whole file that was not there, or keeps the one that is.

@@ -25,7 +25,7 @@ import (
 type Config struct {
 	DataDir     string            `yaml:"data_dir" takes:"a folder on a local disk; it is made, with mode 0700, when it is not there" doc:"Folder of the data file plugbeat.db: webhooks, vehicles, subscriptions, schedule and what waits. Network file systems lack the locks and the memory mapping that it needs. Relative paths in this file count from the folder this file is in."`
 	Socket      string            `yaml:"socket" takes:"a path of at most 103 bytes, or empty" doc:"Unix socket of the local commands (plugbeat status and the others). Whoever may open it is the operator: its file permissions are the only access control. Empty: /run/plugbeat/plugbeat.sock when data_dir is /var/lib/plugbeat, else plugbeat.sock in data_dir."`
-	KeyFile     string            `yaml:"key_file" takes:"a file of 32 bytes, raw, in hex or in base64, mode 0600; or empty" doc:"File with the key that seals vendors' tokens and signing keys in the data file. Without it a data file cannot be opened, so keep a copy, apart from the backups of the data. Empty: the systemd credential sealing_key. plugbeat init makes one."`
+	KeyFile     string            `yaml:"key_file" takes:"a file of 32 bytes, raw, in hex or in base64, mode 0600; or empty" doc:"File with the key that seals vendors' tokens and signing keys in the data file. Without it a data file cannot be opened, so keep a copy, apart from the backups of the data. Empty: the systemd credential sealing_key, which is the file secrets/sealing_key beside this one. plugbeat init makes one."`
 	Grace       time.Duration     `yaml:"grace" min:"1s" max:"10m" doc:"How long a stop waits for requests in flight before it cuts them off; what is cut off is sent again at the next start. Longer than delivery.timeout, so that none needs cutting."`
 	Log         Log               `yaml:"log" doc:"The log goes to standard error, one event a line; docs/log.md lists the events."`
 	HTTP        HTTP              `yaml:"http" doc:"The two listeners. Both speak plain HTTP and are meant for this machine: put a reverse proxy with TLS in front of what other machines shall reach."`
@@ -40,12 +40,14 @@ type Config struct {
 	// Floor is the fastest cadence taken. It is no key of the file: only the demo
 	// and tests lower it from one minute, through [Config.Scaled].
 	Floor time.Duration `yaml:"-"`
+	// Dir is the folder the file lies in.
+	Dir string `yaml:"-"`
 }
 
 // Log chooses what is logged and how it looks.
 type Log struct {
 	Level  string `yaml:"level" oneof:"debug info warn error" doc:"Events below this level are left out. debug adds every read and every attempt that succeeded."`
-	Format string `yaml:"format" oneof:"auto json text" doc:"auto writes lines for a person on a terminal and JSON elsewhere, as under systemd."`
+	Format string `yaml:"format" oneof:"auto json text" doc:"auto writes lines for a person on a terminal and JSON elsewhere; under systemd events with their fields, which journalctl matches."`
 }
 
 // HTTP holds the two listeners.
@@ -62,9 +64,9 @@ type Listener struct {
 // Application is the program that this daemon serves.
 type Application struct {
 	ClientID            string   `yaml:"client_id" takes:"text, or empty" doc:"Its client id, as it will present it to plugbeat. Not used until plugbeat serves OAuth; neither are the next two."`
-	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret. Empty: the systemd credential client_secret, if there is one."`
+	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret. Empty: secrets/client_secret, as with key_file, if there is one."`
 	RedirectURIs        []string `yaml:"redirect_uris" takes:"a list of absolute http or https URIs without fragment" doc:"The URIs that a login may return to."`
-	ManagementTokenFile string   `yaml:"management_token_file" takes:"a file with one line of at least 32 printable characters without spaces, mode 0600; or empty" doc:"File with the application management token: the key of SC-Signature and of challenges. Your receivers have it too; with another one they refuse what plugbeat sends. Empty: the systemd credential management_token. plugbeat init makes one."`
+	ManagementTokenFile string   `yaml:"management_token_file" takes:"a file with one line of at least 32 printable characters without spaces, mode 0600; or empty" doc:"File with the application management token: the key of SC-Signature and of challenges. Your receivers have it too; with another one they refuse what plugbeat sends. Empty: secrets/management_token, as with key_file. plugbeat init makes one."`
 }
 
 // Source is one place that vehicles come from.
@@ -86,7 +88,7 @@ type Simulator struct {
 // Smartcar reads cars through Smartcar's API v2.0.
 type Smartcar struct {
 	ClientID         string `yaml:"client_id" takes:"text" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
-	ClientSecretFile string `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: the systemd credential NAME_client_secret, NAME being the source's name with '-' as '_'."`
+	ClientSecretFile string `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
 	Mode             string `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
 	APIOrigin        string `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
 	AuthOrigin       string `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`

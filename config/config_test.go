@@ -144,6 +144,23 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// TestSystemTemplate holds the config of a daemon that systemd runs to the standard
+// places and to credentials for its secrets.
+func TestSystemTemplate(t *testing.T) {
+	text := string(Template(InitOptions{System: true}))
+	cfg := parse(t, text)
+	if cfg.DataDir != "/var/lib/plugbeat" || cfg.Socket != "/run/plugbeat/plugbeat.sock" || cfg.KeyFile != "" || cfg.Application.ManagementTokenFile != "" || len(cfg.Sources) != 1 {
+		t.Errorf("%+v", cfg)
+	}
+	if strings.ContainsAny(text, "{}") {
+		t.Errorf("a placeholder is left:\n%s", text)
+	}
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
+	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Smartcar.ClientSecretFile != "" {
+		t.Errorf("smartcar %+v", s)
+	}
+}
+
 // TestScaled holds that an hour shown in five seconds is shorter by the same factor
 // everywhere but in the transport, and that the original stays.
 func TestScaled(t *testing.T) {

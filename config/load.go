@@ -126,6 +126,7 @@ func syntax(err error) (why string, line int) {
 // socket's default filled in.
 func (c Config) Resolve(dir string) Config {
 	c = c.clone()
+	c.Dir = dir
 	at := func(path *string) {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)

@@ -186,6 +186,7 @@ reading:
 	want.Delivery.Retries = presetLadder("smartcar")
 	want.Delivery.Jitter, want.Delivery.Allow = 0, []string{"loopback", "::1", "10.0.0.0/8", "127.0.0.1:8099"}
 	want.Retention.MaxSize = 512 << 20
+	want.Dir = "/etc/plugbeat"
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Error(diff)
 	}

@@ -131,14 +131,32 @@ func (c Config) secret(setting, file, credential string) (webhook.Secret, error)
 	return webhook.Secret(text), nil
 }
 
-// secretPath is where a secret lies: the file of the setting, else the systemd
-// credential, else nowhere.
-func secretPath(file, credential string) string {
+// credentialPrefix stands before the names of the credentials that systemd makes
+// of a folder's files.
+const credentialPrefix = "plugbeat_"
+
+// secretPath is where a secret lies: the file of the setting; else the systemd
+// credential, by its own name or as one of a folder's; else the file that such a
+// credential is made of, for commands that systemd did not start. It is empty when
+// there is none of these.
+func (c Config) secretPath(file, credential string) string {
 	if file != "" {
 		return file
 	}
+	var places []string
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		return filepath.Join(dir, credential)
+		places = append(places, filepath.Join(dir, credential), filepath.Join(dir, credentialPrefix+credential))
+	}
+	if c.Dir != "" {
+		places = append(places, filepath.Join(c.Dir, SecretsDirName, credential))
+	}
+	for _, path := range places {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
+	}
+	if len(places) > 0 {
+		return places[len(places)-1]
 	}
 	return ""
 }
@@ -151,7 +169,7 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 	bad := func(why string) error {
 		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: "a file that plugbeat may read, or the systemd credential " + credential + "; " + how}
 	}
-	path = secretPath(file, credential)
+	path = c.secretPath(file, credential)
 	if path == "" {
 		return path, nil, bad("it is not set")
 	}
@@ -159,6 +177,11 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return path, nil, bad("there is no such file")
+	case errors.Is(err, fs.ErrPermission) && path == filepath.Join(c.Dir, SecretsDirName, credential):
+		if os.Getenv("CREDENTIALS_DIRECTORY") != "" {
+			return path, nil, bad("systemd handed over no such credential: put it there, owned by root and of mode 0600, before the start")
+		}
+		return path, nil, bad("permission denied: only root reads that folder, so run this as root")
 	case err != nil:
 		return path, nil, bad(reason(err))
 	case !info.Mode().IsRegular():
@@ -208,14 +231,14 @@ func (c Config) CheckFiles() error {
 func (c Config) Warnings() []string {
 	var out []string
 	files := map[string]string{
-		"key_file":                          secretPath(c.KeyFile, credentialKey),
-		"application.management_token_file": secretPath(c.Application.ManagementTokenFile, credentialToken),
-		"application.client_secret_file":    secretPath(c.Application.ClientSecretFile, credentialSecret),
+		"key_file":                          c.secretPath(c.KeyFile, credentialKey),
+		"application.management_token_file": c.secretPath(c.Application.ManagementTokenFile, credentialToken),
+		"application.client_secret_file":    c.secretPath(c.Application.ClientSecretFile, credentialSecret),
 	}
 	for name, s := range c.Sources {
 		if s.Type == "smartcar" {
 			at := join("sources", name)
-			files[at+".client_secret_file"] = secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
+			files[at+".client_secret_file"] = c.secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
 			if s.Smartcar.ClientID == placeholderID {
 				out = append(out, fmt.Sprintf("%s.client_id %q: it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there", at, placeholderID))
 			}

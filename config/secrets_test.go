@@ -155,6 +155,40 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestSecretsFolder holds where an empty setting is looked for: the credential of its
+// own name, then the one that systemd makes of the folder's file, then, for a
+// command that systemd did not start, that file itself.
+func TestSecretsFolder(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	dir, given := t.TempDir(), t.TempDir()
+	cfg := Config{Dir: dir}
+	token := func() string {
+		got, err := cfg.ManagementToken()
+		if err != nil {
+			return err.Error()
+		}
+		return string(got)
+	}
+	file := filepath.Join(dir, "secrets", "management_token")
+	if got := token(); !strings.Contains(got, file) || !strings.Contains(got, "there is no such file") {
+		t.Error(got)
+	}
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ dir, name, text, credentials string }{
+		{filepath.Dir(file), "management_token", strings.Repeat("f", 32), ""},
+		{given, "plugbeat_management_token", strings.Repeat("p", 32), given},
+		{given, "management_token", strings.Repeat("o", 32), given},
+	} {
+		write(t, c.dir, c.name, c.text, 0o600)
+		t.Setenv("CREDENTIALS_DIRECTORY", c.credentials)
+		if got := token(); got != c.text {
+			t.Errorf("with %s: got %s", c.name, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("CREDENTIALS_DIRECTORY", "")

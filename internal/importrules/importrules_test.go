@@ -30,8 +30,9 @@ var allowed = map[string][]string{
 	"store":              {"vehicle", "webhook", "go.etcd.io/bbolt", "golang.org/x/sys"},
 	"config":             {"webhook", "scheduler/cadence", "go.yaml.in/yaml/v4"},
 	"server":             {"vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "scheduler/cadence"},
+	"internal/systemd":   {},
 	"app":                {"*"},
-	"cli":                {"config", "app", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
+	"cli":                {"config", "app", "internal/systemd", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
 	"":                   {"cli"},
 }
 
