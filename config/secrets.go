@@ -175,6 +175,10 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 	}
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && file == "":
+		place := path
+		path = ""
+		return path, nil, bad("it is not set, and there is no file " + place)
 	case errors.Is(err, fs.ErrNotExist):
 		return path, nil, bad("there is no such file")
 	case errors.Is(err, fs.ErrPermission) && path == filepath.Join(c.Dir, SecretsDirName, credential):

@@ -170,7 +170,7 @@ func TestSecretsFolder(t *testing.T) {
 		return string(got)
 	}
 	file := filepath.Join(dir, "secrets", "management_token")
-	if got := token(); !strings.Contains(got, file) || !strings.Contains(got, "there is no such file") {
+	if got := token(); !strings.Contains(got, `management_token_file "": it is not set, and there is no file `+file) {
 		t.Error(got)
 	}
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
