@@ -53,6 +53,7 @@ type App struct {
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	guard      *delivery.Guard // of every request out
+	metrics    *server.Metrics
 	listeners  []*served
 	closers    []named // last in, first out
 	opened     time.Time
@@ -91,6 +92,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 			a = nil
 		}
 	}()
+	a.metrics = server.NewMetrics(version(o), cfg.SourceNames())
 	if a.guard, err = delivery.NewGuard(cfg.Delivery.Allow); err != nil {
 		return a, err
 	}
@@ -102,7 +104,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
+	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
@@ -114,6 +116,8 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	}
 	return a, nil
 }
+
+func version(o Options) api.Version { return api.Version{Version: o.Version, Go: runtime.Version()} }
 
 // build makes the loops and the servers over the open store.
 func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err error) {
@@ -130,13 +134,13 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
 		Store: a.store, Sources: sources, Policy: policy, Settings: a.schedulerSettings(), UnitSystem: a.cfg.Webhooks.UnitSystem, Log: o.Log,
-		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) },
+		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard,
+		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard, Meter: a.metrics,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	if err != nil {
@@ -149,7 +153,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	srv, err := server.New(server.Options{
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
 		Probes: a.probes(), Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
-		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), CheckDir: a.cfg.DataDir, Version: api.Version{Version: o.Version, Go: runtime.Version()}, Log: o.Log,
+		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), CheckDir: a.cfg.DataDir, Version: version(o), Metrics: a.metrics, Log: o.Log,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -22,7 +23,7 @@ func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
 	i, err := u.a.store.Info(ctx)
 	return api.StoreInfo{
 		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
-		Commits: i.Commits, Operations: i.Operations, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
+		Commits: i.Commits, Operations: i.Operations, FreePages: i.FreePages, Vehicles: i.Vehicles, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
 		State: i.State, DiskFreeBytes: i.FreeBytes, DiskTotalBytes: i.TotalBytes, MinFreeBytes: i.MinFreeBytes,
 	}, err
 }
@@ -38,14 +39,18 @@ func (u upkeep) CheckFile(path string) ([]api.Problem, error) {
 }
 
 // Sources tells how each configured source fares, and of those that have vehicles
-// and are not configured.
+// and are not configured. It walks neither vehicles nor subscriptions.
 func (u upkeep) Sources() []api.Source {
 	vehicles := u.a.store.VehiclesBySource()
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
+		due, err := u.a.store.Due(u.a.requests.ctx, s.Name, time.Now(), 1, nil)
+		if err == nil && len(due.Slots) > 0 {
+			due.Next = due.Slots[0].Due
+		} // the store's own trouble is told by Info
 		out = append(out, api.Source{
-			Name: s.Name, Vehicles: vehicles[s.Name], InFlight: s.InFlight, Reads: s.Reads, Faults: s.Faults,
-			LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
+			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
+			LastAnswer: s.LastAnswer, Silent: s.Silent, LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
@@ -100,7 +105,7 @@ func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool) (webho
 func (d deliveries) Lanes() map[uuid.UUID]api.Lane {
 	lanes := map[uuid.UUID]api.Lane{}
 	for _, l := range d.Dispatcher.Lanes() {
-		lanes[l.Webhook] = api.Lane{InFlight: l.InFlight, Waiting: l.Waiting, Oldest: l.Oldest, NextAttempt: l.NextAttempt, NextChallenge: l.NextChallenge}
+		lanes[l.Webhook] = api.Lane{InFlight: l.InFlight, Waiting: l.Waiting, Oldest: l.Oldest, NextAttempt: l.NextAttempt, NextChallenge: l.NextChallenge, Paused: l.Paused}
 	}
 	return lanes
 }

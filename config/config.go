@@ -53,7 +53,7 @@ type Log struct {
 // HTTP holds the two listeners.
 type HTTP struct {
 	API   Listener `yaml:"api" doc:"For the application: /v2.0 as Smartcar's SDKs call it, and /healthz."`
-	Admin Listener `yaml:"admin" doc:"For monitoring, not for applications: /readyz and /healthz."`
+	Admin Listener `yaml:"admin" doc:"For monitoring, not for applications: /metrics, /readyz and /healthz."`
 }
 
 // Listener is one address to serve on.

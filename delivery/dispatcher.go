@@ -60,7 +60,9 @@ type Options struct {
 	// ManagementToken keys SC-Signature and the challenges; never empty.
 	ManagementToken webhook.Secret
 	Bodies          Bodies
-	Log             zerolog.Logger
+	// Meter may be nil.
+	Meter Meter
+	Log   zerolog.Logger
 	// Guard checks every address; nil for one with Settings.Allow alone.
 	Guard *Guard
 	// Transport replaces the network in tests; nil for the real one with its
@@ -78,6 +80,7 @@ type Dispatcher struct {
 	s      *Settings
 	token  webhook.Secret
 	bodies Bodies
+	meter  Meter
 	log    zerolog.Logger
 	guard  *Guard
 	net    http.RoundTripper
@@ -105,8 +108,11 @@ func New(o Options) (*Dispatcher, error) {
 	case len(o.ManagementToken) == 0:
 		return nil, errors.New("delivery: the management token is empty")
 	}
+	if o.Meter == nil {
+		o.Meter = unmetered{}
+	}
 	return &Dispatcher{
-		store: o.Store, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport,
+		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport,
 		lanes: map[uuid.UUID]*lane{},
 	}, nil
 }

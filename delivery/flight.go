@@ -43,6 +43,7 @@ func (l *lane) attempt(work context.Context, w webhook.Webhook, it webhook.LaneI
 	}
 	a := l.send.send(work, &w, d.MessageID, body)
 	redact(&a, l.d.token, w.Key)
+	l.d.meter.AttemptEnded(l.id, a.Outcome, a.Duration)
 	switch a.Outcome {
 	case webhook.OutcomeInterrupted:
 		l.landed(it, nil)
@@ -119,6 +120,9 @@ func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
 	})
 	switch {
 	case err == nil:
+		if d := changed[0]; d.State == webhook.Delivered {
+			l.d.meter.Delivered(l.id, max(0, d.FinishedAt.Sub(d.Due)))
+		}
 		x.N = changed[0].Attempts
 		l.reportAttempt(it, x)
 		l.report(events)

@@ -29,6 +29,9 @@ func (l *lane) report(events []Event) { l.d.report(events) }
 // report logs events once they are committed.
 func (d *Dispatcher) report(events []Event) {
 	for _, e := range events {
+		if t, ok := transition(e.Name); ok {
+			d.meter.Transitioned(e.Webhook, t)
+		}
 		w := words[e.Name]
 		if e.Reason == webhook.ByOperator || e.Reason == webhook.CallbackChanged {
 			w.level = zerolog.InfoLevel // somebody's wish, no alarm

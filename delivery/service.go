@@ -43,6 +43,9 @@ func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Web
 	} else {
 		c.err = fmt.Errorf("%w: %s", webhook.ErrChallenge, c.Text)
 	}
+	if c.outcome != webhook.OutcomeInterrupted {
+		d.meter.ChallengeEnded(w.ID, c.err == nil, c.outcome == webhook.OutcomeOurs)
+	}
 	d.log.Info().Str("event", "challenge").Stringer("webhook", w.ID).Bool("right", c.err == nil).Int("status", c.Status).
 		Dur("duration", c.Duration).Str("text", c.Text).Msg("challenge sent")
 	return c

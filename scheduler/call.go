@@ -39,6 +39,7 @@ func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, pa
 	delete(s.reads, r)
 	cut := s.cut && errors.Is(rctx.Err(), context.Canceled) && (err != nil || failed(got, paths))
 	s.mu.Unlock()
+	s.meter.ReadEnded(src.name, paths.Len(), now.Sub(began))
 	rd.Calls++
 	rd.Paths += uint64(paths.Len())
 	if cut {
@@ -50,6 +51,11 @@ func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, pa
 	rd.Got = rd.Got.Merge(got)
 	s.told(src, v, got, now, rd)
 	s.logRead(v, paths, got, now.Sub(began))
+	for p := range paths.All() {
+		if f := got.Fault(p); f != nil {
+			s.meter.PathFault(src.name, f)
+		}
+	}
 	return true
 }
 

@@ -131,8 +131,10 @@ func (s *Scheduler) logOutcome(v vehicle.Vehicle, out cadence.Outcome, produced 
 		}
 	}
 	for _, d := range produced {
+		late := max(0, d.CreatedAt.Sub(d.Due))
+		s.meter.FiringProduced(v.Source, late)
 		s.event(zerolog.InfoLevel, "delivery.produced").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).
 			Stringer("delivery", d.ID).Stringer("cause", d.Cause).Time("due", d.Due).
-			Dur("lateness", d.CreatedAt.Sub(d.Due)).Msg("delivery produced")
+			Dur("lateness", late).Msg("delivery produced")
 	}
 }

@@ -131,7 +131,9 @@ type Options struct {
 	// Produced is told of deliveries after their commit; it must not block. It
 	// may be nil.
 	Produced func([]webhook.Delivery)
-	Log      zerolog.Logger
+	// Meter may be nil.
+	Meter Meter
+	Log   zerolog.Logger
 }
 
 // Scheduler owns the due loop, the poller, and subscribing.
@@ -141,6 +143,7 @@ type Scheduler struct {
 	set      Settings
 	compose  func(payload.Event) ([]byte, error)
 	produced func([]webhook.Delivery)
+	meter    Meter
 	units    string
 	log      zerolog.Logger
 
@@ -175,7 +178,7 @@ func New(o Options) (*Scheduler, error) {
 	}
 	set := o.Settings.filled()
 	s := &Scheduler{
-		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, units: o.UnitSystem, log: o.Log,
+		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, meter: o.Meter, units: o.UnitSystem, log: o.Log,
 		rules: cadence.Rules{
 			Policy: policy, FirstDelivery: set.FirstDelivery, Gap: set.Gap,
 			UnknownAfter: set.UnknownAfter, ClockBack: set.ClockBack,
@@ -189,6 +192,9 @@ func New(o Options) (*Scheduler, error) {
 	}
 	if s.compose == nil {
 		s.compose = payload.Compose
+	}
+	if s.meter == nil {
+		s.meter = unmetered{}
 	}
 	for name, c := range o.Sources {
 		if c.Source == nil {

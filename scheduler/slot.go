@@ -58,7 +58,12 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 		return s.commit(ctx, c, v, cadence.Read{})
 	}
 	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness)}
-	if s.tries(ctx, src, c, v, st, &rd, start) {
+	began := func(now time.Time) {
+		for _, d := range due {
+			s.meter.ReadBegan(src.name, max(0, now.Sub(d.Due)))
+		}
+	}
+	if s.tries(ctx, src, c, v, st, &rd, start, began) {
 		rd.Slot = true
 	} else if rd.Calls == 0 {
 		return nil // cut short before anything was asked: still due
@@ -67,9 +72,9 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 }
 
 // tries asks for the paths that are not fresh until each has a value or a fault
-// that stands, for at most the slot's tries and time. It reports false when it
-// was cut short.
-func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, rd *cadence.Read, start time.Time) bool {
+// that stands, for at most the slot's tries and time. began is told when the first
+// try begins. It reports false when it was cut short.
+func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
 	need := vehicle.AllPaths &^ rd.Fresh
 	pause := s.set.Backoff
 	var next time.Time
@@ -101,6 +106,7 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 		}
 		if try == 0 {
 			start = now // waiting for a place is not the slot's time
+			began(now)
 		} else if now.After(start.Add(s.set.SlotTime)) {
 			src.leave()
 			return true

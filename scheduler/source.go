@@ -26,6 +26,8 @@ type source struct {
 	notBefore time.Time
 	why       *vehicle.Fault
 	lastOK    time.Time
+	answered  time.Time // the newest call that brought an answer, a fault or a value
+	silent    bool      // the newest call brought none
 	lastFault string
 	faultAt   time.Time
 }
@@ -42,6 +44,11 @@ type SourceStatus struct {
 	// NotBefore is when the source may be asked again after a rate limit of the
 	// whole application; zero when it may be asked now.
 	NotBefore time.Time
+	// LastAnswer is when the source last answered at all, with a value or a fault;
+	// Silent is true when its newest call brought no answer. Zero and false before
+	// the first call.
+	LastAnswer time.Time
+	Silent     bool
 	// LastOK is when a read last brought a value; LastFault is the text of the
 	// newest fault, at LastFaultAt. Zero and empty before the first.
 	LastOK      time.Time
@@ -59,7 +66,7 @@ func (s *Scheduler) Sources() []SourceStatus {
 		st := SourceStatus{
 			Name: name, MaxReads: src.limit, InFlight: src.inFlight,
 			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
-			LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
 		}
 		if src.notBefore.After(now) {
 			st.NotBefore = src.notBefore
@@ -108,13 +115,24 @@ func (src *source) end(got vehicle.Snapshot, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	src.inFlight--
-	for p := range got.Asked().All() {
-		if f := got.Fault(p); f != nil {
+	asked := got.Asked()
+	silent := asked != 0
+	for p := range asked.All() {
+		f := got.Fault(p)
+		silent = silent && f != nil && f.Network
+		if f != nil {
 			src.faults++
 			src.lastFault, src.faultAt = f.Error(), at
 		} else {
 			src.lastOK = at
 		}
+	}
+	switch {
+	case asked == 0: // cut short: it says nothing
+	case silent:
+		src.silent = true
+	default:
+		src.silent, src.answered = false, at
 	}
 }
 

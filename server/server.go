@@ -1,6 +1,6 @@
 // Package server serves everything that is spoken over HTTP: Smartcar's v2.0
 // endpoints for the application ([Server.Public]), the admin API for the operator
-// ([Server.Admin]), and readiness ([Server.Ready]).
+// ([Server.Admin]), and readiness and metrics ([Server.Ready]).
 //
 // It guarantees that every answer under /v2.0 is JSON that each of Smartcar's SDKs
 // decodes, whatever was asked (docs/api.md); that errors of both APIs come from one
@@ -42,6 +42,9 @@ type Options struct {
 	Retries int
 	// Signing is what a new webhook has where its request names none.
 	Signing webhook.Signing
+	// Metrics is what is counted as it happens; nil counts nothing, and /metrics
+	// shows only what stands.
+	Metrics *Metrics
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir string
@@ -72,6 +75,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.StartedAt.IsZero() {
 		o.StartedAt = o.Now()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(o.Version, nil)
 	}
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
@@ -126,11 +132,12 @@ func (s *Server) Admin() http.Handler {
 	return s.guard(mux, s.adminError)
 }
 
-// Ready serves /readyz and /healthz.
+// Ready serves /readyz, /healthz and /metrics.
 func (s *Server) Ready() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.Handle("/", s.admin(func(r *http.Request) (any, error) {
 		return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + r.URL.Path}
 	}))

@@ -29,9 +29,7 @@ func (s *Server) status(r *http.Request) (any, error) {
 	st.NotReady = s.notReady(st.Store, nil)
 	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions
-	if st.NextReading, err = s.nextReading(ctx); err != nil {
-		return nil, err
-	}
+	st.NextReading = nextReading(st.Sources)
 	hooks, err := s.Store.Webhooks(ctx)
 	if err != nil {
 		return nil, err

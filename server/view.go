@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -57,22 +55,13 @@ func (s *Server) subscriptionView(ctx context.Context, sl webhook.SlotView) api.
 }
 
 // nextReading is when the first slot of all comes due.
-func (s *Server) nextReading(ctx context.Context) (next time.Time, err error) {
-	for after := (webhook.SlotKey{}); ; {
-		slots, err := s.Store.Subscriptions(ctx, uuid.Nil, uuid.Nil, after, api.MaxLimit)
-		if err != nil {
-			return next, err
-		}
-		for _, sl := range slots {
-			if !sl.Due.IsZero() && (next.IsZero() || sl.Due.Before(next)) {
-				next = sl.Due
-			}
-			after = sl.SlotKey
-		}
-		if len(slots) < api.MaxLimit {
-			return next, nil
+func nextReading(sources []api.Source) (next time.Time) {
+	for _, src := range sources {
+		if !src.Due.IsZero() && (next.IsZero() || src.Due.Before(next)) {
+			next = src.Due
 		}
 	}
+	return next
 }
 
 // surroundings adds to a delivery what it belongs to and what it waits behind.

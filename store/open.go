@@ -65,6 +65,9 @@ func Open(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Meter == nil {
+		o.Meter = unmetered{}
+	}
 	if o.commit == nil {
 		o.commit = (*bolt.Tx).Commit
 	}
@@ -80,7 +83,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open data file: %s is a directory", o.Path)
 	}
 	s := &Store{
-		path: o.Path, sealer: sl, log: o.Log, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit,
+		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit,
 		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
 	}
 	s.refused.Store(webhook.DiskOK)

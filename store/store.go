@@ -32,6 +32,8 @@ type Options struct {
 	// MinFree is the free bytes of the file system below which [Store.Disk] is
 	// nearly full, at most a tenth of it; 0 means that it never is for that reason.
 	MinFree int64
+	// Meter is told of each commit; it may be nil.
+	Meter Meter
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file; 0 means 2 s.
 	LockTimeout time.Duration
@@ -72,6 +74,7 @@ type Store struct {
 	file     *os.File // the db's own
 	sealer   *sealer
 	log      zerolog.Logger
+	meter    Meter
 	now      func() time.Time
 	maxSize  int64
 	minFree  int64

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"plugbeat/webhook"
 )
@@ -151,7 +152,10 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 		return declined, 0, err
 	}
 	id := tx.ID()
-	if err := s.commitTx(tx); err != nil {
+	began := time.Now()
+	err = s.commitTx(tx)
+	s.meter.Committed(len(group), time.Since(began), err)
+	if err != nil {
 		why := refusal(err)
 		if why == webhook.DiskOK || s.reached(id) {
 			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)

@@ -23,6 +23,12 @@ const (
 	TypeUpstream       = "UPSTREAM"
 )
 
+// FaultTypes lists every type of a fault.
+var FaultTypes = [...]string{
+	TypeValidation, TypeAccount, TypeAuthentication, TypePermission, TypeNotFound, TypeVehicleState, TypeRateLimit, TypeBilling,
+	TypeServer, TypeCompatibility, TypeUpstream,
+}
+
 // The resolutions of a fault.
 const (
 	ResolveRetryLater     = "RETRY_LATER"

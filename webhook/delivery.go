@@ -102,6 +102,12 @@ const (
 	OutcomeInterrupted Outcome = "interrupted" // the process ended; spends no rung
 )
 
+// Outcomes lists every outcome.
+var Outcomes = [...]Outcome{
+	OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused, OutcomeNoAnswer, OutcomeDenied,
+	OutcomeOurs, OutcomeInterrupted,
+}
+
 // Answered reports whether the receiver sent a status.
 func (o Outcome) Answered() bool {
 	switch o {

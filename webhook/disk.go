@@ -19,6 +19,9 @@ const (
 	DiskReadOnly DiskState = "read_only"
 )
 
+// DiskStates lists every state of the disk, the worst last.
+var DiskStates = [...]DiskState{DiskOK, DiskNearlyFull, DiskFull, DiskReadOnly}
+
 // Writable reports whether changes can be kept.
 func (s DiskState) Writable() bool { return s != DiskFull && s != DiskReadOnly }
 

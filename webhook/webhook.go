@@ -76,6 +76,9 @@ const (
 	Disabled   Status = "disabled"
 )
 
+// Statuses lists every status.
+var Statuses = [...]Status{Unverified, Active, Disabled}
+
 // Reason is why a webhook is disabled.
 type Reason string
 
@@ -86,6 +89,9 @@ const (
 	ByOperator      Reason = "operator"
 	CallbackChanged Reason = "callback_changed"
 )
+
+// Reasons lists every reason.
+var Reasons = [...]Reason{Exhausted, Gone, ByOperator, CallbackChanged}
 
 // Cadence is how often a webhook's subscriptions are due, per state. Each spec
 // is a duration ("30m") or a five-field cron expression; empty takes the

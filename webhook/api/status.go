@@ -40,10 +40,13 @@ type StoreInfo struct {
 	FileBytes int64 `json:"file_bytes"`
 	LiveBytes int64 `json:"live_bytes"`
 	MaxBytes  int64 `json:"max_bytes,omitempty"`
+	// FreePages is how many pages of the file hold nothing.
+	FreePages int `json:"free_pages"`
 	// Commits and Operations since start; their ratio is the group size.
 	Commits    uint64 `json:"commits"`
 	Operations uint64 `json:"operations"`
-	// Subscriptions and Waiting count the records of those kinds.
+	// Vehicles, Subscriptions and Waiting count the records of those kinds.
+	Vehicles      int    `json:"vehicles"`
 	Subscriptions int    `json:"subscriptions"`
 	Waiting       uint64 `json:"waiting"`
 	// State is what the disk lets be done: ok, nearly_full, full or read_only.
@@ -55,14 +58,26 @@ type StoreInfo struct {
 	MinFreeBytes   int64 `json:"min_free_bytes"`
 }
 
-// Source is a configured vehicle source at work.
+// Source is a vehicle source at work, or one that has vehicles and is not in the
+// config.
 type Source struct {
-	Name     string `json:"name"`
-	Vehicles int    `json:"vehicles"`
-	InFlight int    `json:"in_flight"`
-	// Reads and Faults since start.
-	Reads  uint64    `json:"reads"`
-	Faults uint64    `json:"faults"`
+	Name       string `json:"name"`
+	Configured bool   `json:"configured"`
+	Vehicles   int    `json:"vehicles"`
+	InFlight   int    `json:"in_flight"`
+	// Due is when the first of its subscriptions comes due; it may have passed.
+	// Absent when none does.
+	Due time.Time `json:"due,omitzero"`
+	// Reads, PathReads and Faults since start: calls, the paths asked for in them,
+	// and the paths that came back without a value.
+	Reads     uint64 `json:"reads"`
+	PathReads uint64 `json:"path_reads"`
+	Faults    uint64 `json:"faults"`
+	// LastAnswer is when it last answered at all, with a value or a fault. Silent is
+	// true when its newest call brought no answer.
+	LastAnswer time.Time `json:"last_answer,omitzero"`
+	Silent     bool      `json:"silent"`
+	// LastOK is when a read last brought a value.
 	LastOK time.Time `json:"last_ok,omitzero"`
 	// NotBefore is the earliest time the source allows the next read.
 	NotBefore time.Time `json:"not_before,omitzero"`
@@ -92,6 +107,8 @@ type Lane struct {
 	Oldest        time.Time `json:"oldest,omitzero"`
 	NextAttempt   time.Time `json:"next_attempt,omitzero"`
 	NextChallenge time.Time `json:"next_challenge,omitzero"`
+	// Paused says which fault of plugbeat's own holds the lane; empty for none.
+	Paused string `json:"paused,omitempty"`
 }
 
 // VehicleSummary counts vehicles.

@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// family is a metric whose value is read when somebody scrapes.
+type family struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func gauge(name, help string, labels ...string) family {
+	return family{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+}
+
+func counter(name, help string, labels ...string) family {
+	return family{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+}
+
+// The families of a scrape. Those that the data file keeps count from the webhook's
+// first day and survive a restart.
+var (
+	partReady = gauge("plugbeat_daemon_ready", "1 while a part that readiness depends on is ready.", "part")
+
+	firings       = counter("plugbeat_scheduler_firings_total", "Slots that came due, by what became of them.", "webhook", "result")
+	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the slot that is due the longest has been due; 0 while none is.", "source")
+	subscriptions = gauge("plugbeat_scheduler_subscriptions", "Vehicles on webhooks.")
+
+	sourceConfigured = gauge("plugbeat_source_configured", "0 for a source that has vehicles and is not in the config, so that they are not read.", "source")
+	sourceVehicles   = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
+	sourceInFlight   = gauge("plugbeat_source_in_flight_reads", "Calls of a source that are under way.", "source")
+	sourceReachable  = gauge("plugbeat_source_reachable", "1 when the newest call of a source was answered, with a value or a fault; absent before the first.", "source")
+	sourceLastValue  = gauge("plugbeat_source_last_value_timestamp_seconds", "When a source last gave a value; 0 when it gave none since the start.", "source")
+	sourceNotBefore  = gauge("plugbeat_source_not_before_timestamp_seconds", "Until when a source wants no call at all; 0 when it may be asked.", "source")
+
+	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
+	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
+	hookDisabled    = gauge("plugbeat_webhook_disabled", "1 for the reason a webhook is disabled for.", "webhook", "reason")
+	hookFailing     = gauge("plugbeat_webhook_failing", "1 while nothing gets through to an active webhook and the ladder is its own.", "webhook")
+	hookWarned      = gauge("plugbeat_webhook_warned_ratio", "The share of a failing webhook's ladder that was last announced: 0, 0.5 or 0.9.", "webhook")
+	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.", "webhook")
+
+	produced = counter("plugbeat_delivery_produced_total", "Deliveries that were made.", "webhook")
+	finished = counter("plugbeat_delivery_finished_total", "Deliveries that are finished, by their state.", "webhook", "state")
+
+	laneWaiting  = gauge("plugbeat_lane_waiting_deliveries", "Deliveries that wait, in flight or not.", "webhook")
+	laneInFlight = gauge("plugbeat_lane_in_flight_requests", "Requests to a receiver that are under way.", "webhook")
+	laneOldest   = gauge("plugbeat_lane_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.", "webhook")
+	lanePaused   = gauge("plugbeat_lane_paused", "1 while a fault of plugbeat's own holds a lane.", "webhook")
+
+	storeFile      = gauge("plugbeat_store_file_bytes", "The size of the data file.")
+	storeLive      = gauge("plugbeat_store_live_bytes", "What of the data file is in use.")
+	storeMax       = gauge("plugbeat_store_max_bytes", "What of the data file may be in use before waiting deliveries expire.")
+	storeFreePages = gauge("plugbeat_store_free_pages", "Pages of the data file that hold nothing and are used next.")
+	diskState      = gauge("plugbeat_store_disk_state", "1 for the state of the data file's disk.", "state")
+	diskFree       = gauge("plugbeat_store_disk_free_bytes", "What is free on the data file's disk.")
+	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
+	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
+)
+
+// metrics serves what is counted and what stands, in Prometheus' text format or as
+// OpenMetrics, whichever is asked for.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	now := prometheus.NewRegistry()
+	now.MustRegister(s.scrape(r.Context()))
+	promhttp.HandlerFor(prometheus.Gatherers{s.Metrics.registry, now}, promhttp.HandlerOpts{
+		EnableOpenMetrics: true, ErrorLog: scrapeLog{s}, ErrorHandling: promhttp.ContinueOnError,
+	}).ServeHTTP(w, r)
+}
+
+// scrapeLog takes what could not be gathered.
+type scrapeLog struct{ s *Server }
+
+func (l scrapeLog) Println(v ...any) {
+	l.s.Log.Error().Str("event", "metrics.failed").Str("error", strings.TrimSpace(fmt.Sprintln(v...))).Msg("some metrics are missing from a scrape")
+}
+
+// scraped is one look at all that is kept elsewhere. It is a collector of just
+// that look.
+type scraped []prometheus.Metric
+
+// Describe says nothing: which webhooks and sources there are is not known before.
+func (scraped) Describe(chan<- *prometheus.Desc) {}
+
+// Collect gives what was seen.
+func (s scraped) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range s {
+		ch <- m
+	}
+}
+
+func (s *scraped) put(f family, v float64, labels ...string) {
+	m, err := prometheus.NewConstMetric(f.desc, f.kind, v, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(f.desc, err)
+	}
+	*s = append(*s, m)
+}
+
+// scrape reads what is kept. It walks webhooks and sources, of which there are few,
+// and neither vehicles, subscriptions nor deliveries, of which there may be many.
+// What cannot be read is left out, and plugbeat_daemon_ready says which part it is.
+func (s *Server) scrape(ctx context.Context) scraped {
+	var out scraped
+	now := s.Now()
+	for _, p := range s.Probes {
+		out.put(partReady, one(p.Ready(now) == nil), p.Name)
+	}
+	for _, src := range s.Upkeep.Sources() {
+		out.source(src, now)
+	}
+	if info, err := s.Upkeep.Info(ctx); err != nil {
+		scrapeLog{s}.Println(err)
+	} else {
+		out.store(info)
+	}
+	// First those that were counted: a webhook that is added after the list was read
+	// must not be taken for one that is gone.
+	known := s.Metrics.known()
+	hooks, err := s.Store.Webhooks(ctx)
+	if err != nil {
+		scrapeLog{s}.Println(err)
+		return out
+	}
+	lanes := s.Deliveries.Lanes()
+	for i := range hooks {
+		w := &hooks[i]
+		out.hook(w, lanes[w.ID], now)
+		out = append(out, s.Metrics.hook(w.ID).all...)
+	}
+	s.Metrics.forget(slices.DeleteFunc(known, func(id uuid.UUID) bool {
+		return slices.ContainsFunc(hooks, func(w webhook.Webhook) bool { return w.ID == id })
+	}))
+	return out
+}
+
+func (s *scraped) source(src api.Source, now time.Time) {
+	s.put(sourceConfigured, one(src.Configured), src.Name)
+	s.put(sourceVehicles, float64(src.Vehicles), src.Name)
+	if !src.Configured {
+		return
+	}
+	s.put(sourceInFlight, float64(src.InFlight), src.Name)
+	s.put(sourceLastValue, stamp(src.LastOK), src.Name)
+	s.put(sourceNotBefore, stamp(src.NotBefore), src.Name)
+	s.put(oldestDue, age(src.Due, now), src.Name)
+	if src.Silent || !src.LastAnswer.IsZero() {
+		s.put(sourceReachable, one(!src.Silent), src.Name)
+	}
+}
+
+func (s *scraped) hook(w *webhook.Webhook, lane api.Lane, now time.Time) {
+	id := w.ID.String()
+	s.put(hookInfo, 1, id, w.Name, string(w.Type))
+	for _, status := range webhook.Statuses {
+		s.put(hookStatus, one(w.Status == status), id, string(status))
+	}
+	for _, reason := range webhook.Reasons {
+		s.put(hookDisabled, one(w.Status == webhook.Disabled && w.Reason == reason), id, string(reason))
+	}
+	s.put(hookFailing, one(w.Status == webhook.Active && w.Health.Failing()), id)
+	s.put(hookWarned, float64(w.Health.Warned)/100, id)
+	s.put(hookLastSuccess, stamp(w.Health.LastSuccess), id)
+	s.put(firings, float64(w.Firings.Produced), id, "produced")
+	s.put(firings, float64(w.Firings.Collapsed), id, "collapsed")
+	s.put(firings, float64(w.Firings.Skipped), id, "skipped")
+	s.put(produced, float64(w.Ledger.Produced), id)
+	for state, n := range map[webhook.State]uint64{
+		webhook.Delivered: w.Ledger.Delivered, webhook.Superseded: w.Ledger.Superseded, webhook.Dead: w.Ledger.Dead,
+		webhook.Expired: w.Ledger.Expired, webhook.Cancelled: w.Ledger.Cancelled,
+	} {
+		s.put(finished, float64(n), id, string(state))
+	}
+	// The ledger's, so that the account of a scrape balances.
+	s.put(laneWaiting, float64(w.Ledger.Waiting()), id)
+	s.put(laneInFlight, float64(lane.InFlight), id)
+	s.put(laneOldest, age(lane.Oldest, now), id)
+	s.put(lanePaused, one(lane.Paused != ""), id)
+}
+
+func (s *scraped) store(i api.StoreInfo) {
+	s.put(subscriptions, float64(i.Subscriptions))
+	s.put(storeFile, float64(i.FileBytes))
+	s.put(storeLive, float64(i.LiveBytes))
+	s.put(storeMax, float64(i.MaxBytes))
+	s.put(storeFreePages, float64(i.FreePages))
+	for _, state := range webhook.DiskStates {
+		s.put(diskState, one(i.State == state), string(state))
+	}
+	if i.DiskTotalBytes > 0 { // else it is not known here
+		s.put(diskFree, float64(i.DiskFreeBytes))
+		s.put(diskTotal, float64(i.DiskTotalBytes))
+		s.put(diskMinFree, float64(i.MinFreeBytes))
+	}
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// stamp is a time in unix seconds, 0 for none.
+func stamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
+// age is how long ago a time was, in seconds; 0 for none and for one to come.
+func age(t, now time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t).Seconds())
+}

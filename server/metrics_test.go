@@ -1,0 +1,274 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// narrow is a world in which a scrape may read webhooks, and nothing of which there
+// may be many.
+type narrow struct {
+	Store // nil: every call of it panics
+	w     *world
+	err   error
+}
+
+func (n narrow) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	return n.w.Webhooks(ctx)
+}
+
+// metered is a server over a narrow world.
+func metered(t *testing.T, w *world) *Server {
+	t.Helper()
+	s := newServer(t, w)
+	s.Store = narrow{w: w}
+	s.Metrics = NewMetrics(api.Version{Version: "v1.2.3", Go: "go1.26"}, []string{"sim"})
+	return s
+}
+
+// scrapeOf returns the samples of a scrape by name and labels as they are printed.
+func scrapeOf(t *testing.T, s *Server) map[string]float64 {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	s.Ready().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if rec.Code != http.StatusOK {
+		t.Fatalf("%d: %s", rec.Code, rec.Body)
+	}
+	samples := map[string]float64{}
+	for line := range strings.Lines(rec.Body.String()) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		i := strings.LastIndexByte(line, ' ')
+		v, err := strconv.ParseFloat(line[i+1:], 64)
+		if _, twice := samples[line[:i]]; twice || err != nil {
+			t.Fatalf("%s: twice %t, %v", line, twice, err)
+		}
+		samples[line[:i]] = v
+	}
+	return samples
+}
+
+func wantSamples(t *testing.T, got map[string]float64, want map[string]float64) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if v, ok := got[name]; !ok || v != want[name] {
+			t.Errorf("%s is %v (there: %t), want %v", name, v, ok, want[name])
+		}
+	}
+}
+
+// A scrape tells what stands: of the webhooks, their lanes, the sources, the data
+// file and the parts.
+func TestScrapeTellsWhatStands(t *testing.T) {
+	w := newWorld()
+	w.hooks[0] = webhook.Webhook{
+		ID: hookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
+		Health:  webhook.Health{FailingSince: noon.Add(-time.Hour), Warned: 50, LastSuccess: noon.Add(-2 * time.Hour)},
+		Ledger:  webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
+		Firings: webhook.Firings{Produced: 20, Collapsed: 5, Skipped: 6},
+	}
+	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone, Health: webhook.Health{FailingSince: noon}})
+	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), Paused: "no resolver answers"}}
+	w.sources = []api.Source{
+		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute)},
+		{Name: "fresh", Configured: true, Due: noon.Add(time.Hour)},
+		{Name: "mute", Configured: true, Silent: true, LastAnswer: noon.Add(-time.Hour)},
+		{Name: "lost", Vehicles: 7},
+	}
+	w.info = api.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskNearlyFull,
+		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
+	w.probes = []Probe{{Name: "store", Ready: func(time.Time) error { return nil }}, {Name: "delivery", Ready: func(time.Time) error { return errors.New("stuck") }}}
+	got := scrapeOf(t, metered(t, w))
+	one, two := `{webhook="`+hookID.String()+`"}`, `{webhook="`+noID.String()+`"}`
+	with := func(label, value string) string {
+		return `{` + label + `="` + value + `",webhook="` + hookID.String() + `"}`
+	}
+	wantSamples(t, got, map[string]float64{
+		`plugbeat_build_info{go_version="go1.26",version="v1.2.3"}`:                                   1,
+		`plugbeat_daemon_ready{part="store"}`:                                                         1,
+		`plugbeat_daemon_ready{part="delivery"}`:                                                      0,
+		`plugbeat_webhook_info{name="a \"name\"",type="dynamic",webhook="` + hookID.String() + `"}`:   1,
+		"plugbeat_webhook_status" + with("status", "active"):                                          1,
+		"plugbeat_webhook_status" + with("status", "disabled"):                                        0,
+		`plugbeat_webhook_disabled{reason="gone",webhook="` + noID.String() + `"}`:                    1,
+		`plugbeat_webhook_disabled{reason="exhausted",webhook="` + noID.String() + `"}`:               0,
+		"plugbeat_webhook_failing" + one:                                                              1,
+		"plugbeat_webhook_failing" + two:                                                              0,
+		"plugbeat_webhook_warned_ratio" + one:                                                         0.5,
+		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                       float64(noon.Add(-2 * time.Hour).Unix()),
+		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                       0,
+		"plugbeat_scheduler_firings_total" + with("result", "produced"):                               20,
+		"plugbeat_scheduler_firings_total" + with("result", "collapsed"):                              5,
+		"plugbeat_scheduler_firings_total" + with("result", "skipped"):                                6,
+		"plugbeat_delivery_produced_total" + one:                                                      21,
+		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + hookID.String() + `"}`:  10,
+		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + hookID.String() + `"}`: 1,
+		"plugbeat_delivery_finished_total" + `{state="dead",webhook="` + hookID.String() + `"}`:       2,
+		"plugbeat_delivery_finished_total" + `{state="expired",webhook="` + hookID.String() + `"}`:    3,
+		"plugbeat_delivery_finished_total" + `{state="cancelled",webhook="` + hookID.String() + `"}`:  4,
+		"plugbeat_lane_waiting_deliveries" + one:                                                      1,
+		"plugbeat_lane_in_flight_requests" + one:                                                      3,
+		"plugbeat_lane_in_flight_requests" + two:                                                      0,
+		"plugbeat_lane_oldest_age_seconds" + one:                                                      90,
+		"plugbeat_lane_oldest_age_seconds" + two:                                                      0,
+		"plugbeat_lane_paused" + one:                                                                  1,
+		"plugbeat_lane_paused" + two:                                                                  0,
+		`plugbeat_source_configured{source="sim"}`:                                                    1,
+		`plugbeat_source_configured{source="lost"}`:                                                   0,
+		`plugbeat_source_vehicles{source="lost"}`:                                                     7,
+		`plugbeat_source_in_flight_reads{source="sim"}`:                                               1,
+		`plugbeat_source_reachable{source="sim"}`:                                                     1,
+		`plugbeat_source_reachable{source="mute"}`:                                                    0,
+		`plugbeat_source_last_value_timestamp_seconds{source="sim"}`:                                  float64(noon.Add(-time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="sim"}`:                                  float64(noon.Add(time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                 0,
+		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                         30,
+		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                       0,
+		"plugbeat_scheduler_subscriptions":                                                            3,
+		"plugbeat_store_file_bytes":                                                                   4 << 20,
+		"plugbeat_store_live_bytes":                                                                   1 << 20,
+		"plugbeat_store_max_bytes":                                                                    1 << 30,
+		"plugbeat_store_free_pages":                                                                   12,
+		`plugbeat_store_disk_state{state="nearly_full"}`:                                              1,
+		`plugbeat_store_disk_state{state="ok"}`:                                                       0,
+		"plugbeat_store_disk_free_bytes":                                                              100,
+		"plugbeat_store_disk_size_bytes":                                                              1000,
+		"plugbeat_store_disk_min_free_bytes":                                                          200,
+	})
+	for _, absent := range []string{`plugbeat_source_reachable{source="fresh"}`, `plugbeat_source_in_flight_reads{source="lost"}`} {
+		if _, there := got[absent]; there {
+			t.Errorf("%s is there", absent)
+		}
+	}
+	for sample := range got {
+		for _, car := range []uuid.UUID{carA, carB} {
+			if strings.Contains(sample, car.String()) {
+				t.Errorf("a vehicle has a series of its own: %s", sample)
+			}
+		}
+	}
+}
+
+// What happens is counted, from nought, and under closed sets of labels.
+func TestMetersCount(t *testing.T) {
+	w := newWorld()
+	s := metered(t, w)
+	m := s.Metrics
+	hook := `webhook="` + hookID.String() + `"}`
+	first := scrapeOf(t, s)
+	for _, o := range webhook.Outcomes {
+		wantSamples(t, first, map[string]float64{`plugbeat_delivery_attempts_total{outcome="` + string(o) + `",` + hook: 0})
+	}
+	for _, f := range append(vehicle.FaultTypes[:], "OTHER") {
+		wantSamples(t, first, map[string]float64{`plugbeat_source_faults_total{source="sim",type="` + f + `"}`: 0})
+	}
+	m.ReadBegan("sim", 2*time.Second)
+	m.ReadEnded("sim", 3, 40*time.Second)
+	m.PathFault("sim", &vehicle.Fault{Type: vehicle.TypeUpstream})
+	m.PathFault("sim", &vehicle.Fault{Type: "what a vendor may think up"})
+	m.FiringProduced("sim", time.Minute)
+	m.Committed(5, 3*time.Millisecond, nil)
+	m.Committed(9, time.Hour, errors.New("full"))
+	m.AttemptEnded(hookID, webhook.OutcomeRefused, 30*time.Millisecond)
+	m.ChallengeEnded(hookID, true, false)
+	m.ChallengeEnded(hookID, false, false)
+	m.ChallengeEnded(hookID, false, true)
+	m.ChallengeEnded(hookID, false, true)
+	m.Delivered(hookID, time.Minute)
+	m.Transitioned(hookID, webhook.TransitionWarned)
+	wantSamples(t, scrapeOf(t, s), map[string]float64{
+		`plugbeat_scheduler_read_lateness_seconds_sum{source="sim"}`:                              2,
+		`plugbeat_source_read_duration_seconds_bucket{source="sim",le="30"}`:                      0,
+		`plugbeat_source_read_duration_seconds_bucket{source="sim",le="60"}`:                      1,
+		`plugbeat_source_paths_total{source="sim"}`:                                               3,
+		`plugbeat_source_faults_total{source="sim",type="UPSTREAM"}`:                              1,
+		`plugbeat_source_faults_total{source="sim",type="OTHER"}`:                                 1,
+		`plugbeat_scheduler_produced_lateness_seconds_sum{source="sim"}`:                          60,
+		"plugbeat_store_commit_duration_seconds_count":                                            1,
+		"plugbeat_store_group_operations_sum":                                                     5,
+		"plugbeat_store_commit_failures_total":                                                    1,
+		`plugbeat_delivery_attempts_total{outcome="refused",` + hook:                              1,
+		`plugbeat_delivery_attempts_total{outcome="delivered",` + hook:                            0,
+		`plugbeat_delivery_attempt_duration_seconds_bucket{` + hook[:len(hook)-1] + `,le="0.05"}`: 1,
+		`plugbeat_delivery_challenges_total{result="right",` + hook:                               1,
+		`plugbeat_delivery_challenges_total{result="wrong",` + hook:                               1,
+		`plugbeat_delivery_challenges_total{result="ours",` + hook:                                2,
+		`plugbeat_delivery_lateness_seconds_sum{` + hook:                                          60,
+		`plugbeat_webhook_transitions_total{transition="warned",` + hook:                          1,
+	})
+}
+
+// A webhook that was removed leaves no series, not even by what of it ends later.
+func TestRemovedWebhookLeavesNoSeries(t *testing.T) {
+	w := newWorld()
+	s := metered(t, w)
+	s.Metrics.AttemptEnded(hookID, webhook.OutcomeDelivered, time.Second)
+	scrapeOf(t, s)
+	w.hooks = nil
+	s.Metrics.AttemptEnded(hookID, webhook.OutcomeInterrupted, time.Second)
+	for range 2 {
+		for sample := range scrapeOf(t, s) {
+			if strings.Contains(sample, hookID.String()) {
+				t.Errorf("still there: %s", sample)
+			}
+		}
+		if n := len(s.Metrics.known()); n != 0 {
+			t.Errorf("%d webhooks are still counted", n)
+		}
+		s.Metrics.hook(hookID) // an answer that came after the scrape
+	}
+}
+
+// While the data file cannot be read a scrape tells the rest, and the log why.
+func TestScrapeWithoutTheStore(t *testing.T) {
+	w := newWorld()
+	s := metered(t, w)
+	s.Store = narrow{w: w, err: errors.New("the data file is closed")}
+	var log logBuffer
+	s.Log = zerolog.New(&log)
+	got := scrapeOf(t, s)
+	wantSamples(t, got, map[string]float64{"plugbeat_store_commit_failures_total": 0})
+	if _, ok := got["go_goroutines"]; !ok {
+		t.Error("nothing of the process")
+	}
+	if text := log.String(); !strings.Contains(text, `"event":"metrics.failed"`) || !strings.Contains(text, "the data file is closed") {
+		t.Errorf("the log does not say it: %s", text)
+	}
+}
+
+// Who asks for OpenMetrics gets it.
+func TestOpenMetrics(t *testing.T) {
+	s := metered(t, newWorld())
+	for accept, want := range map[string]string{"": "text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0": "application/openmetrics-text; version=1.0.0"} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept", accept)
+		rec := httptest.NewRecorder()
+		s.Ready().ServeHTTP(rec, r)
+		if got := rec.Header().Get("Content-Type"); !strings.HasPrefix(got, want) {
+			t.Errorf("%q is answered with %q", accept, got)
+		}
+		if strings.HasSuffix(rec.Body.String(), "# EOF\n") != (accept != "") {
+			t.Errorf("%q ends in %q", accept, rec.Body.String()[rec.Body.Len()-20:])
+		}
+	}
+}
