@@ -58,6 +58,8 @@ type App struct {
 	closers    []named // last in, first out
 	opened     time.Time
 	ran        atomic.Bool
+	stopping   atomic.Bool
+	clocks     server.Clocks
 
 	manager  *liaison
 	requests *requests
@@ -141,7 +143,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
 		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard, Meter: a.metrics,
-		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
+		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note,
 	})
 	if err != nil {
 		return err
@@ -152,7 +154,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	}
 	srv, err := server.New(server.Options{
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
-		Probes: a.probes(), Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
+		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), CheckDir: a.cfg.DataDir, Version: version(o), Metrics: a.metrics, Log: o.Log,
 	})
 	if err != nil {
@@ -246,6 +248,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 			err = errors.New("a loop ended by itself")
 		}
 	}
+	a.stopping.Store(true)
 	a.log.Info().Str("event", "daemon.stopping").Dur("grace", a.cfg.Grace).Msg("stopping: waiting for what is in flight")
 	stopLoops()
 	a.manager.tell(systemd.Stopping, systemd.Status("stopping: waiting for what is in flight"), systemd.Extend(a.cfg.Grace+afterGrace))
@@ -277,17 +280,18 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
-		watch := a.watchDisk()
+		disk, clock := a.watchDisk(), a.watchClock()
+		watch := func(ctx context.Context) { disk(ctx); clock(ctx) }
 		watch(ctx)
-		scheduler.Every(ctx, cadence.Every(diskEvery), watch)
+		scheduler.Every(ctx, cadence.Every(watchEvery), watch)
 	})
 	a.sweep(ctx)
 	scheduler.Every(ctx, cadence.Every(a.cfg.Retention.Every), a.sweep)
 	jobs.Wait()
 }
 
-// diskEvery is how often the disk is looked at.
-const diskEvery = time.Minute
+// watchEvery is how often the disk and the clock are looked at.
+const watchEvery = time.Minute
 
 // watchDisk returns a job that tells when the disk becomes nearly full and when it
 // is so no more. A disk that refuses a write is told of by the store.
@@ -305,6 +309,24 @@ func (a *App) watchDisk() func(context.Context) {
 			return
 		}
 		a.log.Info().Str("event", "store.space_back").Any("was", webhook.DiskNearlyFull).Int64("free", d.FreeBytes).Int64("live", d.LiveBytes).Msg("there is room again")
+	}
+}
+
+// watchClock returns a job that tells when the clocks of receivers and vendors do not
+// agree with this machine's, and when they do again.
+func (a *App) watchClock() func(context.Context) {
+	off := false
+	return func(context.Context) {
+		what, mend := a.clocks.Look(time.Now()).Trouble(server.ClockAnswers)
+		if (what != "") == off {
+			return
+		}
+		off = !off
+		if off {
+			a.log.Error().Str("event", "clock.off").Str("text", what).Msg(mend)
+			return
+		}
+		a.log.Info().Str("event", "clock.right").Msg("the clocks agree again, or those that did not have not answered for a day")
 	}
 }
 

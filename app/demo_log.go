@@ -32,6 +32,7 @@ var told = map[string]struct {
 	"source.token_failed":   {"33", nil},
 	"source.reauthenticate": {"31", nil},
 	"clock.back":            {"31", nil},
+	"clock.off":             {"31", nil},
 	"scheduler.failed":      {"31", nil},
 	"vehicle.claimed":       {"33", nil},
 	"store.no_space":        {"31", nil},

@@ -30,7 +30,7 @@ func (a *App) guarded(source string, origins ...string) *http.Client {
 		return c, err
 	}
 	t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 8, 20*time.Second
-	return &http.Client{Timeout: smartcar.Timeout, Transport: t}
+	return &http.Client{Timeout: smartcar.Timeout, Transport: dated{a, t}}
 }
 
 // consentOf is the consent of origins: to their own hosts, where those are addresses
@@ -51,6 +51,22 @@ func consentOf(origins ...string) func(asked string) bool {
 		host, _, err := net.SplitHostPort(asked)
 		return err == nil && local[strings.ToLower(host)]
 	}
+}
+
+// dated notes what the answers of a source say of this machine's clock.
+type dated struct {
+	app *App
+	*http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := time.Now()
+	res, err := d.Transport.RoundTrip(r)
+	if err == nil {
+		d.app.clocks.Note(r.URL.Host, res.Header, sent, time.Now())
+	}
+	return res, err
 }
 
 // NeedsConsent returns in words what an address is that a webhook reaches only with

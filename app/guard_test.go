@@ -63,7 +63,7 @@ func TestSourceClient(t *testing.T) {
 		}
 		return err
 	}
-	if tr, ok := a.guarded("car", srv.URL).Transport.(*http.Transport); !ok || tr.Proxy != nil {
+	if tr, ok := a.guarded("car", srv.URL).Transport.(dated); !ok || tr.Proxy != nil {
 		t.Error("a source's client would ask a proxy, which hides the address from the check")
 	}
 	if err := get(a.guarded("car", srv.URL), srv.URL); err != nil {

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook/api"
 )
 
 // page collects what a command prints for a person, so that it is written whole
@@ -88,7 +90,7 @@ func (p *page) rel(t time.Time) string { return relative(t, p.now) }
 // next is a time that is to come: one that has passed is overdue.
 func (p *page) next(t time.Time) string {
 	if late := p.now.Sub(t); !t.IsZero() && late >= time.Second {
-		return "overdue " + span(late)
+		return "overdue " + api.Span(late)
 	}
 	return p.rel(t)
 }
@@ -132,35 +134,9 @@ func relative(t, now time.Time) string {
 	case d > -time.Second && d < time.Second:
 		return "now"
 	case d > 0:
-		return "in " + span(d)
+		return "in " + api.Span(d)
 	}
-	return span(-d) + " ago"
-}
-
-// span is a length of time in at most two units, rounded down: 45s, 12m, 1h 5m,
-// 2d 3h, 40d. Below a second it is in milliseconds.
-func span(d time.Duration) string {
-	day := 24 * time.Hour
-	two := func(big, small time.Duration, bigUnit, smallUnit string) string {
-		s := fmt.Sprintf("%d%s", d/big, bigUnit)
-		if rest := d % big / small; rest > 0 {
-			s += fmt.Sprintf(" %d%s", rest, smallUnit)
-		}
-		return s
-	}
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%dms", d/time.Millisecond)
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < day:
-		return two(time.Hour, time.Minute, "h", "m")
-	case d < 10*day:
-		return two(day, time.Hour, "d", "h")
-	}
-	return fmt.Sprintf("%dd", d/day)
+	return api.Span(-d) + " ago"
 }
 
 // took is how long something lasted, to three digits: 87ms, 1.25s, 15s.
@@ -185,16 +161,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/unit/unit/unit)
 }
 
-// count writes a number with its noun: "1 vehicle", "2 vehicles".
-func count[N int | int64 | uint64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if stem, ok := strings.CutSuffix(noun, "y"); ok {
-		return fmt.Sprintf("%d %sies", n, stem)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+// count writes a number with its noun.
+func count[N int | int64 | uint64](n N, noun string) string { return api.Count(n, noun) }
 
 // clean makes a text from outside safe for one cell of a terminal: control
 // characters, which could move the cursor or hide text, become blanks.

@@ -54,7 +54,7 @@ func showStatus(p *page, st api.Status) {
 	data += disk(st.Store)
 	p.fields(
 		[2]string{"plugbeat", st.Version.Version},
-		[2]string{"up", span(max(0, p.now.Sub(st.StartedAt)))},
+		[2]string{"up", api.Span(max(0, p.now.Sub(st.StartedAt)))},
 		[2]string{"data file", data},
 		[2]string{"vehicles", vehicles},
 		[2]string{"subscriptions", fmt.Sprint(st.Subscriptions)},

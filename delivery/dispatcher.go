@@ -63,6 +63,9 @@ type Options struct {
 	// Meter may be nil.
 	Meter Meter
 	Log   zerolog.Logger
+	// Answered is told of every answer: the callback's host, the headers, and when
+	// the request began and the headers had come. It must not block; it may be nil.
+	Answered func(host string, h http.Header, sent, received time.Time)
 	// Guard checks every address; nil for one with Settings.Allow alone.
 	Guard *Guard
 	// Transport replaces the network in tests; nil for the real one with its
@@ -84,6 +87,8 @@ type Dispatcher struct {
 	log    zerolog.Logger
 	guard  *Guard
 	net    http.RoundTripper
+	// answered is Options.Answered.
+	answered func(host string, h http.Header, sent, received time.Time)
 
 	mu    sync.Mutex
 	lanes map[uuid.UUID]*lane
@@ -112,7 +117,7 @@ func New(o Options) (*Dispatcher, error) {
 		o.Meter = unmetered{}
 	}
 	return &Dispatcher{
-		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport,
+		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, answered: o.Answered,
 		lanes: map[uuid.UUID]*lane{},
 	}, nil
 }

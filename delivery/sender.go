@@ -42,6 +42,8 @@ type sender struct {
 	token webhook.Secret
 	// transport is nil in production; tests put their own network there.
 	transport http.RoundTripper
+	// answered is told of every answer; see Options. It may be nil.
+	answered func(host string, h http.Header, sent, received time.Time)
 
 	mu           sync.Mutex
 	client       http.RoundTripper
@@ -186,6 +188,9 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		}
 		resp, err = rt.RoundTrip(req)
 		if err == nil {
+			if x.answered != nil {
+				x.answered(req.URL.Host, resp.Header, at, time.Now())
+			}
 			break
 		}
 		if closedIdle(err) && again < 3 && ctx.Err() == nil {

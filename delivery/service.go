@@ -56,7 +56,7 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	if l := d.lane(id); l != nil {
 		return l.send, func() {}
 	}
-	s = &sender{s: d.s, guard: d.guard, token: d.token, transport: d.net}
+	s = &sender{s: d.s, guard: d.guard, token: d.token, transport: d.net, answered: d.answered}
 	return s, s.close
 }
 

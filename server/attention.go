@@ -16,15 +16,34 @@ import (
 // should look at it: the receiver refuses some vehicle's payloads.
 const longWait = 10 * time.Minute
 
+// lateRead is how far behind the due queue of a source is when a person should know.
+const lateRead = 10 * time.Minute
+
 // maxCars bounds the lines about single vehicles.
 const maxCars = 5
 
+// ClockAnswers is how often in a row a host must have said the same of the clock for
+// it to count.
+const ClockAnswers = 2
+
 // attention lists what a person should look at first, most urgent first: what
 // stops everything, what stops a webhook, what stops a source, what stops a car.
-// Each line says what is wrong and what to do. It is pure.
+// Each line says what is wrong and what to do. cars are the first of those that need
+// their owner. It is pure.
 func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 	lines := []string{}
 	add := func(format string, args ...any) { lines = append(lines, oneLine(fmt.Sprintf(format, args...))) }
+	if st.Stopping {
+		flying := 0
+		for _, h := range st.Webhooks {
+			flying += h.Lane.InFlight
+		}
+		reading := 0
+		for _, src := range st.Sources {
+			reading += src.InFlight
+		}
+		add("plugbeat is stopping: it waits for what is in flight (%s, %s), at most for the time of grace, and begins nothing new", api.Count(flying, "delivery"), api.Count(reading, "read"))
+	}
 	switch st.Store.State {
 	case webhook.DiskFull:
 		add("the disk is full: nothing is read or delivered until there is space for %s", st.Store.Path)
@@ -32,7 +51,7 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		add("the disk is read-only: nothing is read or delivered until %s can be written; see the kernel's log for why, then mount it for writing", st.Store.Path)
 	}
 	for _, part := range st.NotReady {
-		if part == diskFull || part == diskReadOnly {
+		if part == diskFull || part == diskReadOnly || part == stopping {
 			continue // told above
 		}
 		add("not ready: %s; look at the daemon's log", part)
@@ -42,6 +61,14 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 	}
 	if m := st.Store.MaxBytes; m > 0 && st.Store.LiveBytes > m/10*9 {
 		add("the data file holds %d of at most %d MiB: above that, waiting deliveries expire, oldest first; bring the receivers back or raise retention.max_size", st.Store.LiveBytes>>20, m>>20)
+	}
+	if what, mend := st.Clock.Trouble(ClockAnswers); what != "" {
+		add("%s; %s", what, mend)
+	}
+	for _, h := range st.Webhooks {
+		if h.Lane.Paused != "" {
+			add("webhook %s waits because of this machine's own trouble: %s; no retry is spent; see: plugbeat doctor", h.Webhook.Name, h.Lane.Paused)
+		}
 	}
 	hooks := slices.Clone(st.Webhooks)
 	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(urgency(&a.Webhook), urgency(&b.Webhook)) })
@@ -54,21 +81,15 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		add("%d deliveries died in the last 24 hours: their receivers refused them; see: plugbeat delivery list --state dead", n)
 	}
 	for _, src := range st.Sources {
-		if !src.Trouble() {
-			continue
+		if line := sourceLine(src, now); line != "" && !st.Stopping {
+			add("%s", line)
 		}
-		wait := ""
-		if src.NotBefore.After(now) {
-			wait = "; it is not asked again for " + apart(src.NotBefore.Sub(now))
-		}
-		add("source %s: %s (%s ago)%s", src.Name, src.LastFault, apart(now.Sub(src.LastFaultAt)), wait)
 	}
-	for i, c := range cars {
-		if i == maxCars {
-			add("%d more vehicles need their owner; see: plugbeat vehicle list", len(cars)-maxCars)
-			break
-		}
+	for _, c := range cars {
 		add("%s", carLine(c))
+	}
+	if more := st.Vehicles.Restricted - len(cars); more > 0 {
+		add("%d more vehicles need their owner; see: plugbeat vehicle list", more)
 	}
 	if len(st.Webhooks) > 0 && st.Vehicles.Total > 0 && st.Subscriptions == 0 {
 		add("no vehicle is subscribed to a webhook, so nothing is read; run: plugbeat subscribe %s --all", shellWord(st.Webhooks[0].Webhook.Name))
@@ -107,7 +128,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case w.Status == webhook.Disabled:
 		since := ""
 		if !w.StatusSince.IsZero() {
-			since = " for " + apart(now.Sub(w.StatusSince))
+			since = " for " + api.Span(now.Sub(w.StatusSince))
 		}
 		head := fmt.Sprintf("webhook %s is disabled (%s)%s%s%s; ", w.Name, w.Reason, since, about, waiting)
 		switch w.Reason {
@@ -116,7 +137,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 		case webhook.Exhausted:
 			next := "when its receiver answers a challenge"
 			if h.Lane.NextChallenge.After(now) {
-				next += " (next in " + apart(h.Lane.NextChallenge.Sub(now)) + ")"
+				next += " (next in " + api.Span(h.Lane.NextChallenge.Sub(now)) + ")"
 			}
 			return head + "it comes back by itself " + next + ", or run: plugbeat webhook enable " + name
 		}
@@ -124,26 +145,40 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case w.Health.Failing():
 		next := ""
 		if h.Lane.NextAttempt.After(now) {
-			next = "; next trial in " + apart(h.Lane.NextAttempt.Sub(now))
+			next = "; next trial in " + api.Span(h.Lane.NextAttempt.Sub(now))
 		}
 		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %s",
-			w.Name, apart(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
+			w.Name, api.Span(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
 	case w.Status == webhook.Unverified:
 		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)
 	case !h.Lane.Oldest.IsZero() && now.Sub(h.Lane.Oldest) > longWait:
 		return fmt.Sprintf("webhook %s takes deliveries, but not all%s, the oldest for %s; see: plugbeat delivery list --webhook %s --state waiting",
-			w.Name, waiting, apart(now.Sub(h.Lane.Oldest)), name)
+			w.Name, waiting, api.Span(now.Sub(h.Lane.Oldest)), name)
+	}
+	return ""
+}
+
+// sourceLine is empty for a source that is well.
+func sourceLine(src api.Source, now time.Time) string {
+	wait := ""
+	if src.NotBefore.After(now) {
+		wait = "; it is not asked again for " + api.Span(src.NotBefore.Sub(now))
+	}
+	late := now.Sub(src.Due)
+	switch {
+	case src.Trouble():
+		return fmt.Sprintf("source %s: %s (%s ago)%s", src.Name, src.LastFault, api.Span(now.Sub(src.LastFaultAt)), wait)
+	case wait != "":
+		return fmt.Sprintf("source %s rests%s", src.Name, wait)
+	case !src.Due.IsZero() && late > lateRead:
+		return fmt.Sprintf("source %s is %s late: more is due than it can read; raise its max_reads, or ask for slower cadences", src.Name, api.Span(late))
 	}
 	return ""
 }
 
 // carLine says why a car of account, permission or billing trouble gives nothing.
 func carLine(c api.VehicleView) string {
-	why := "its account, permission or plan does not let it be read"
 	f := c.Status.Last.Fault(vehicle.PathCharge)
-	if f != nil {
-		why = f.Error()
-	}
 	do := "see: plugbeat vehicle show " + c.Vehicle.ID.String()
 	switch {
 	case f != nil && f.ResolutionURL != "":
@@ -151,32 +186,15 @@ func carLine(c api.VehicleView) string {
 	case f != nil && f.Resolution == vehicle.ResolveReauthenticate:
 		do = "its owner gives access again, then: plugbeat vehicle connect --refresh-token-stdin --source " + c.Vehicle.Source
 	}
-	return fmt.Sprintf("vehicle %s (%s %s): %s; %s", c.Vehicle.ID, c.Vehicle.Make, c.Vehicle.Model, why, do)
+	return fmt.Sprintf("vehicle %s (%s %s): %s; %s", c.Vehicle.ID, c.Vehicle.Make, c.Vehicle.Model, whyUnread(c.Status), do)
 }
 
-// apart prints a distance in time as the command line's tables do: 45s, 12m,
-// 1h 5m, 2d 3h, rounded down.
-func apart(d time.Duration) string {
-	two := func(big, small time.Duration, bigUnit, smallUnit string) string {
-		text := fmt.Sprintf("%d%s", d/big, bigUnit)
-		if rest := d % big / small; rest > 0 {
-			text += fmt.Sprintf(" %d%s", rest, smallUnit)
-		}
-		return text
+// whyUnread says why a vehicle in trouble cannot be read.
+func whyUnread(st vehicle.Status) string {
+	if f := st.Last.Fault(vehicle.PathCharge); f != nil {
+		return f.Error()
 	}
-	d = max(d, 0)
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < day:
-		return two(time.Hour, time.Minute, "h", "m")
-	case d < 10*day:
-		return two(day, time.Hour, "d", "h")
-	}
-	return fmt.Sprintf("%dd", d/day)
+	return "its account, permission or plan does not let it be read"
 }
 
 // oneLine keeps what receivers and vendors said from breaking a line, or a

@@ -67,11 +67,13 @@ func TestAttention(t *testing.T) {
 	st := api.Status{
 		Store:         api.StoreInfo{State: webhook.DiskFull, Path: "/d/plugbeat.db", LiveBytes: 95 << 20, MaxBytes: 100 << 20},
 		NotReady:      []string{diskFull, "scheduler: stands still"},
-		Vehicles:      api.VehicleSummary{Total: 9},
+		Vehicles:      api.VehicleSummary{Total: 9, Restricted: maxCars + 2},
+		Clock:         api.Clock{Hosts: []api.ClockHost{{Host: "a", Ahead: -time.Hour, Answers: 2}, {Host: "b", Ahead: -time.Hour, Answers: 9}, {Host: "once", Answers: 1}}},
 		Subscriptions: 0,
 		DeadToday:     3,
 		Webhooks: []api.WebhookStatus{
 			hook("well", func(*webhook.Webhook) {}),
+			{Webhook: webhook.Webhook{Name: "held", Status: webhook.Active}, Lane: api.Lane{Paused: "lookup a: no resolver answers"}},
 			{Webhook: webhook.Webhook{Name: "picky", Status: webhook.Active}, Lane: api.Lane{Waiting: 2, Oldest: noon.Add(-12 * time.Minute)}},
 			hook("by hand", disabled(webhook.ByOperator, "")),
 			hook("new", func(w *webhook.Webhook) { w.Status = webhook.Unverified }),
@@ -84,15 +86,20 @@ func TestAttention(t *testing.T) {
 		},
 		Sources: []api.Source{
 			{Name: "fine", LastFault: "old", LastFaultAt: noon.Add(-time.Hour), LastOK: noon},
+			{Name: "resting", LastOK: noon, NotBefore: noon.Add(10 * time.Minute), Due: noon.Add(-time.Hour)},
+			{Name: "late", LastOK: noon, Due: noon.Add(-time.Hour)},
+			{Name: "on time", LastOK: noon, Due: noon.Add(-time.Minute)},
 			{Name: "smartcar", LastFault: "RATE_LIMIT", LastFaultAt: noon.Add(-3 * time.Minute), LastOK: noon.Add(-time.Hour), NotBefore: noon.Add(10 * time.Minute)},
 		},
 	}
-	cars := make([]api.VehicleView, maxCars+2)
+	cars := make([]api.VehicleView, maxCars)
 	cars[0].Status.Last.Charge.Fault = &vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", ResolutionURL: "https://example.com/reauth"}
 	want := []string{
 		"the disk is full",
 		"not ready: scheduler: stands still",
 		"the data file holds 95 of at most 100 MiB",
+		"this machine's clock is 1h behind that of a, b: receivers refuse what it signs",
+		"webhook held waits because of this machine's own trouble: lookup a: no resolver answers; no retry is spent",
 		"webhook out is disabled (exhausted) for 1d 2h: 413: raise the receiver's limit; 12 waiting; it comes back by itself when its receiver answers a challenge, or run: plugbeat webhook enable out",
 		"webhook gone is disabled (gone) for 1d 2h: it answered 410; 12 waiting; run: plugbeat webhook enable gone",
 		"webhook moved is disabled (callback_changed) for 1d 2h; 12 waiting; run: plugbeat webhook verify moved",
@@ -101,6 +108,8 @@ func TestAttention(t *testing.T) {
 		"webhook by hand is disabled (operator) for 1d 2h; 12 waiting; run: plugbeat webhook enable 'by hand'",
 		"webhook picky takes deliveries, but not all; 2 waiting, the oldest for 12m; see: plugbeat delivery list --webhook picky --state waiting",
 		"3 deliveries died in the last 24 hours",
+		"source resting rests; it is not asked again for 10m",
+		"source late is 1h late",
 		"source smartcar: RATE_LIMIT (3m ago); it is not asked again for 10m",
 		"vehicle 00000000-0000-0000-0000-000000000000 ( ): CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED; its owner opens https://example.com/reauth",
 		"vehicle ", "vehicle ", "vehicle ", "vehicle ",
@@ -121,16 +130,5 @@ func TestAttention(t *testing.T) {
 	}
 	if calm := attention(api.Status{}, nil, noon); calm == nil || len(calm) != 0 {
 		t.Errorf("all is well: %q", calm)
-	}
-}
-
-func TestApart(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Hour: "0s", 300 * time.Millisecond: "0s", 90 * time.Second: "1m", time.Hour: "1h", 90*time.Minute + 7*time.Second: "1h 30m",
-		24 * time.Hour: "1d", 34 * time.Hour: "1d 10h", 10 * time.Minute: "10m",
-	} {
-		if got := apart(d); got != want {
-			t.Errorf("%v is %q, want %q", d, got, want)
-		}
 	}
 }

@@ -22,10 +22,15 @@ type Store interface {
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
+	// Census counts the vehicles and lists at most limit of those in trouble, the
+	// worst first, without reading any.
+	Census(limit int) (vehicle.Census, []uuid.UUID)
 
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
 	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error)
+	// Due returns the slots of a source that are due at the time, oldest first.
+	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error)
 
 	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)

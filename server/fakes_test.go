@@ -170,6 +170,27 @@ func (w *world) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, 
 	return w.states[id], nil
 }
 
+func (w *world) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
+	for _, v := range w.cars {
+		st := w.states[v.ID]
+		if c.Count(st, 1); st.Trouble() != vehicle.NoTrouble && len(troubled) < limit {
+			troubled = append(troubled, v.ID)
+		}
+	}
+	return c, troubled
+}
+
+func (w *world) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SlotKey) bool) (p webhook.DuePage, _ error) {
+	for _, s := range w.subs {
+		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
+			p.Slots = append(p.Slots, s.Slot)
+		}
+	}
+	slices.SortFunc(p.Slots, func(a, b webhook.Slot) int { return a.Due.Compare(b.Due) })
+	p.Slots = p.Slots[:min(limit, len(p.Slots))]
+	return p, nil
+}
+
 func (w *world) Webhook(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
 	for _, h := range w.hooks {
 		if h.ID == id {

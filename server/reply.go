@@ -177,8 +177,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// What of readiness a disk takes that refuses writes: it stops both loops.
+// What of readiness a stop takes, and a disk that refuses writes: it stops both loops.
 const (
+	stopping     = "stopping"
 	diskFull     = "store: disk full"
 	diskReadOnly = "store: disk read-only"
 )
@@ -194,6 +195,9 @@ func (s *Server) notReady(info api.StoreInfo, err error) []string {
 		missing = append(missing, diskFull)
 	case info.State == webhook.DiskReadOnly:
 		missing = append(missing, diskReadOnly)
+	}
+	if s.Stopping() {
+		return append(missing, stopping) // the loops stand still, and should
 	}
 	for _, p := range s.Probes {
 		if err := p.Ready(s.Now()); err != nil {

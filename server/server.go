@@ -32,6 +32,11 @@ type Options struct {
 	Upkeep     Upkeep
 	// Probes are what readiness depends on.
 	Probes []Probe
+	// Stopping reports whether the daemon waits for what is in flight, to end then;
+	// nil is never.
+	Stopping func() bool
+	// Clocks tells of the clock; nil knows nothing of it.
+	Clocks *Clocks
 	// Policy checks cadences and knows how fast makes stand to be read.
 	Policy cadence.Policy
 	// ManagementToken is the application's; callers may unsubscribe with it.
@@ -60,6 +65,7 @@ type Options struct {
 type Server struct {
 	Options
 	checking sync.Mutex // one check of the data file at a time
+	dead     deadMemo
 }
 
 // New returns a server. It fails when a needed option is missing.
@@ -69,6 +75,12 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Stopping == nil {
+		o.Stopping = func() bool { return false }
+	}
+	if o.Clocks == nil {
+		o.Clocks = &Clocks{}
 	}
 	if o.Signing == "" {
 		o.Signing = webhook.SignBoth

@@ -1,10 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,11 +18,14 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// status shows the whole daemon at a glance.
+// status shows the whole daemon at a glance. What it costs does not grow with the
+// number of vehicles, subscriptions or deliveries, so that it may be asked every
+// second.
 func (s *Server) status(r *http.Request) (any, error) {
 	ctx := r.Context()
 	now := s.Now()
-	st := api.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), Sources: s.Upkeep.Sources(), Webhooks: []api.WebhookStatus{}}
+	st := api.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), Stopping: s.Stopping(),
+		Sources: s.Upkeep.Sources(), Webhooks: []api.WebhookStatus{}, Clock: s.Clocks.Look(now)}
 	if st.Sources == nil {
 		st.Sources = []api.Source{}
 	}
@@ -29,7 +36,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 	st.NotReady = s.notReady(st.Store, nil)
 	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions
-	st.NextReading = nextReading(st.Sources)
+	for _, src := range st.Sources {
+		st.NextReading = earliest(st.NextReading, src.Due)
+	}
 	hooks, err := s.Store.Webhooks(ctx)
 	if err != nil {
 		return nil, err
@@ -43,44 +52,162 @@ func (s *Server) status(r *http.Request) (any, error) {
 		}
 		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Lane: lane})
 	}
-	var cars []api.VehicleView
-	err = s.eachVehicle(ctx, func(v vehicle.Vehicle) error {
-		known, err := s.Store.VehicleStatus(ctx, v.ID)
-		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
-			return err
-		}
-		count(&st.Vehicles, known)
-		if needsLook(known) {
-			cars = append(cars, api.VehicleView{Vehicle: v, Status: known})
-		}
-		return nil
-	})
+	census, troubled := s.Store.Census(max(api.MaxGlances, maxCars))
+	st.Vehicles = summary(census)
+	if st.FirstVehicles, err = s.glances(ctx, troubled, st.Sources); err != nil {
+		return nil, err
+	}
+	owners, err := s.owners(ctx, troubled)
 	if err != nil {
 		return nil, err
 	}
-	dead, err := s.Store.Deliveries(ctx, webhook.DeliveryFilter{State: webhook.Dead, Since: now.Add(-24 * time.Hour)}, uuid.Nil, api.MaxLimit)
-	if err != nil {
+	if st.DeadToday, err = s.dead.count(ctx, s.Store, hooks, now); err != nil {
 		return nil, err
 	}
-	st.DeadToday = len(dead)
-	st.Attention = attention(st, cars, now)
+	st.Attention = attention(st, owners, now)
 	return st, nil
 }
 
-func count(sum *api.VehicleSummary, st vehicle.Status) {
-	sum.Total++
-	switch st.State {
-	case vehicle.StatePluggedIn:
-		sum.PluggedIn++
-	case vehicle.StateUnplugged:
-		sum.Unplugged++
-	default:
-		sum.Unknown++
-	}
-	if st.Restricted {
-		sum.Restricted++
-	}
+// summary is a census in the API's words.
+func summary(c vehicle.Census) api.VehicleSummary {
+	return api.VehicleSummary{Total: c.Total, PluggedIn: c.States[vehicle.StatePluggedIn], Unplugged: c.States[vehicle.StateUnplugged],
+		Unknown: c.States[vehicle.StateUnknown], Restricted: c.NeedsOwner, Unread: c.Unread}
 }
 
-// needsLook reports whether a person must do something for the car to be read.
-func needsLook(st vehicle.Status) bool { return st.Restricted }
+// earliest returns the first of the times, zero when there is none.
+func earliest(ts ...time.Time) (first time.Time) {
+	for _, t := range ts {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// glances returns the vehicles that a person wants to see: those in trouble, the ones
+// that are due next, then any.
+func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []api.Source) ([]api.VehicleGlance, error) {
+	order := slices.Clone(troubled)
+	if len(order) < api.MaxGlances {
+		var soonest []webhook.Slot
+		for _, src := range sources {
+			page, err := s.Store.Due(ctx, src.Name, s.Now().AddDate(100, 0, 0), api.MaxGlances, nil)
+			if err != nil {
+				return nil, err
+			}
+			soonest = append(soonest, page.Slots...)
+		}
+		slices.SortFunc(soonest, func(a, b webhook.Slot) int {
+			return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]))
+		})
+		for _, sl := range soonest {
+			order = append(order, sl.Vehicle)
+		}
+		any, err := s.Store.Vehicles(ctx, uuid.Nil, api.MaxGlances)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range any {
+			order = append(order, v.ID)
+		}
+	}
+	shown := make([]api.VehicleGlance, 0, api.MaxGlances)
+	seen := map[uuid.UUID]bool{}
+	for _, id := range order {
+		if seen[id] || len(shown) == api.MaxGlances {
+			continue
+		}
+		seen[id] = true
+		g, err := s.glance(ctx, id)
+		if errors.Is(err, webhook.ErrNotFound) {
+			continue // it was disconnected meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		shown = append(shown, g)
+	}
+	return shown, nil
+}
+
+// maxWebhooks bounds the subscriptions of one vehicle that a glance looks at.
+const maxWebhooks = 50
+
+func (s *Server) glance(ctx context.Context, id uuid.UUID) (g api.VehicleGlance, err error) {
+	if g.Vehicle, err = s.Store.Vehicle(ctx, id); err != nil {
+		return g, err
+	}
+	known, err := s.Store.VehicleStatus(ctx, id)
+	if err != nil {
+		return g, err
+	}
+	slots, err := s.Store.Subscriptions(ctx, uuid.Nil, id, webhook.SlotKey{}, maxWebhooks)
+	if err != nil {
+		return g, err
+	}
+	g.State, g.Since, g.ReadAt, g.Subscriptions = known.State, known.Since, known.ReadAt, len(slots)
+	for _, sl := range slots {
+		g.NextDue = earliest(g.NextDue, sl.Due)
+	}
+	if t := known.Trouble(); t != vehicle.NoTrouble {
+		g.NeedsOwner, g.Trouble = t == vehicle.NeedsOwner, oneLine(whyUnread(known))
+	}
+	return g, nil
+}
+
+// owners returns of the vehicles in trouble those that need their owner.
+func (s *Server) owners(ctx context.Context, troubled []uuid.UUID) (cars []api.VehicleView, err error) {
+	for _, id := range troubled[:min(len(troubled), maxCars)] {
+		v, err := s.Store.Vehicle(ctx, id)
+		if errors.Is(err, webhook.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		known, err := s.Store.VehicleStatus(ctx, id)
+		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			return nil, err
+		}
+		if known.Trouble() == vehicle.NeedsOwner {
+			cars = append(cars, api.VehicleView{Vehicle: v, Status: known})
+		}
+	}
+	return cars, nil
+}
+
+// deadMemo remembers which deliveries of the last day died, so that a day's
+// deliveries are walked only when one has died since. It is safe for concurrent use.
+type deadMemo struct {
+	mu sync.Mutex
+	// died is what the ledgers counted when created was looked up: when the dead
+	// deliveries of the last day were made, at most MaxLimit.
+	died    map[uuid.UUID]uint64
+	created []time.Time
+}
+
+// deadFor is how long a dead delivery is told of.
+const deadFor = 24 * time.Hour
+
+func (m *deadMemo) count(ctx context.Context, store Store, hooks []webhook.Webhook, now time.Time) (int, error) {
+	died := map[uuid.UUID]uint64{}
+	for _, w := range hooks {
+		if w.Ledger.Dead > 0 {
+			died[w.ID] = w.Ledger.Dead
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !maps.Equal(died, m.died) {
+		dead, err := store.Deliveries(ctx, webhook.DeliveryFilter{State: webhook.Dead, Since: now.Add(-deadFor)}, uuid.Nil, api.MaxLimit)
+		if err != nil {
+			return 0, err
+		}
+		m.died, m.created = died, nil
+		for _, d := range dead {
+			m.created = append(m.created, d.CreatedAt)
+		}
+	}
+	m.created = slices.DeleteFunc(m.created, func(t time.Time) bool { return now.Sub(t) > deadFor })
+	return len(m.created), nil
+}

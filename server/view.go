@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -52,16 +51,6 @@ func (s *Server) subscriptionView(ctx context.Context, sl webhook.SlotView) api.
 		v.Cadence = unplugged.String()
 	}
 	return v
-}
-
-// nextReading is when the first slot of all comes due.
-func nextReading(sources []api.Source) (next time.Time) {
-	for _, src := range sources {
-		if !src.Due.IsZero() && (next.IsZero() || src.Due.Before(next)) {
-			next = src.Due
-		}
-	}
-	return next
 }
 
 // surroundings adds to a delivery what it belongs to and what it waits behind.

@@ -1,16 +1,25 @@
 package store
 
 import (
+	"bytes"
 	"maps"
+	"slices"
 	"sync"
 
+	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
+
+	"plugbeat/vehicle"
 )
 
 // tally counts records, or how their number changes.
 type tally struct {
 	subscriptions int
 	vehicles      map[string]int // by source, those being removed left out
+	census        vehicle.Census
+	// troubled holds the vehicles in trouble; in a change also those that no longer
+	// are, with none.
+	troubled map[uuid.UUID]vehicle.Trouble
 }
 
 func (t *tally) vehicle(source string, by int) {
@@ -20,6 +29,30 @@ func (t *tally) vehicle(source string, by int) {
 	if t.vehicles[source] += by; t.vehicles[source] == 0 {
 		delete(t.vehicles, source)
 	}
+}
+
+// fares books how a vehicle fares now and how it did before; nil is a vehicle that
+// is not there.
+func (t *tally) fares(id uuid.UUID, before, after *vehicle.Status) {
+	var was, is vehicle.Trouble
+	if before != nil {
+		t.census.Count(*before, -1)
+		was = before.Trouble()
+	}
+	if after != nil {
+		t.census.Count(*after, 1)
+		is = after.Trouble()
+	}
+	if was != is {
+		t.trouble(id, is)
+	}
+}
+
+func (t *tally) trouble(id uuid.UUID, is vehicle.Trouble) {
+	if t.troubled == nil {
+		t.troubled = map[uuid.UUID]vehicle.Trouble{}
+	}
+	t.troubled[id] = is
 }
 
 // counts is how many records there are, kept in memory, so that nobody walks a
@@ -35,7 +68,7 @@ func (c *counts) begin(tx *bolt.Tx) error {
 	for range (reader{tx: tx}).rows(bucketSubscriptions, nil, nil) {
 		c.now.subscriptions++
 	}
-	for _, b := range (reader{tx: tx}).rows(bucketVehicles, nil, nil) {
+	for k, b := range (reader{tx: tx}).rows(bucketVehicles, nil, nil) {
 		var v struct {
 			Source   string `json:"source"`
 			Removing bool   `json:"removing"`
@@ -43,16 +76,22 @@ func (c *counts) begin(tx *bolt.Tx) error {
 		if err := decode(b, &v); err != nil {
 			return err
 		}
-		if !v.Removing {
-			c.now.vehicle(v.Source, 1)
+		if v.Removing {
+			continue
 		}
+		c.now.vehicle(v.Source, 1)
+		st, err := glance((reader{tx: tx}).get(bucketVehicleState, k))
+		if err != nil {
+			return named("status of vehicle", uuid.UUID(k), err)
+		}
+		c.now.fares(uuid.UUID(k), nil, &st)
 	}
 	return nil
 }
 
 // add takes in what a commit changed.
 func (c *counts) add(change tally) {
-	if change.subscriptions == 0 && len(change.vehicles) == 0 {
+	if change.subscriptions == 0 && len(change.vehicles) == 0 && change.census == (vehicle.Census{}) && len(change.troubled) == 0 {
 		return
 	}
 	c.mu.Lock()
@@ -60,6 +99,12 @@ func (c *counts) add(change tally) {
 	c.now.subscriptions += change.subscriptions
 	for source, n := range change.vehicles {
 		c.now.vehicle(source, n)
+	}
+	c.now.census.Add(change.census)
+	for id, is := range change.troubled {
+		if c.now.trouble(id, is); is == vehicle.NoTrouble {
+			delete(c.now.troubled, id)
+		}
 	}
 }
 
@@ -76,4 +121,51 @@ func (s *Store) VehiclesBySource() map[string]int {
 		return n
 	}
 	return map[string]int{}
+}
+
+// Census counts the vehicles by how they fare, and lists at most limit of those in
+// trouble: first those that need their owner, then those that cannot be read, each by
+// id. It is cheap: nothing is read.
+func (s *Store) Census(limit int) (vehicle.Census, []uuid.UUID) {
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	troubled := s.counts.now.troubled
+	before := func(a, b uuid.UUID) int {
+		if x, y := troubled[a], troubled[b]; x != y {
+			return int(y) - int(x)
+		}
+		return bytes.Compare(a[:], b[:])
+	}
+	var worst []uuid.UUID // sorted, at most limit
+	for id := range troubled {
+		at, _ := slices.BinarySearchFunc(worst, id, before)
+		if at == limit {
+			continue
+		}
+		worst = slices.Insert(worst, at, id)
+		worst = worst[:min(len(worst), limit)]
+	}
+	return s.counts.now.census, worst
+}
+
+// What of a status the census does not need to decode.
+var (
+	statusHead = []byte(`{"state":"`)
+	restricted = []byte(`"restricted":true`)
+	faulty     = []byte(`"fault":`)
+)
+
+// glance reads what the census needs of a status, nil for a vehicle never read. A
+// car that is well, as most are, is told by its first bytes: at the start there may
+// be a hundred thousand.
+func glance(b []byte) (st vehicle.Status, err error) {
+	if b == nil {
+		return st, nil
+	}
+	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !bytes.Contains(rest, restricted) && !bytes.Contains(rest, faulty) {
+		if name, _, ok := bytes.Cut(rest, []byte(`"`)); ok && st.State.UnmarshalText(name) == nil {
+			return st, nil
+		}
+	}
+	return st, decode(b, &st)
 }

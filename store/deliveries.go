@@ -91,6 +91,10 @@ func (s *Store) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attemp
 func (s *Store) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
+	var state []byte // as it stands in a record of that state
+	if f.State != "" {
+		state = []byte(`"state":"` + string(f.State) + `"`)
+	}
 	for more := true; more && len(ds) < limit; {
 		more = false
 		err := s.view(ctx, func(r reader) error {
@@ -115,8 +119,8 @@ func (s *Store) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before
 				if !f.Since.IsZero() && int64(lastMillis(before)) < f.Since.UnixMilli() {
 					return nil
 				}
-				if !mentions(b, f.Webhook) || !mentions(b, f.Vehicle) {
-					continue
+				if !mentions(b, f.Webhook) || !mentions(b, f.Vehicle) || !bytes.Contains(b, state) {
+					continue // told without decoding: there may be millions
 				}
 				var rec deliveryRecord
 				if err := decode(b, &rec); err != nil {

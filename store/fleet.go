@@ -48,6 +48,8 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 		}
 		if was != "" {
 			t.change.vehicle(was, -1)
+		} else {
+			t.change.fares(v.ID, nil, &vehicle.Status{})
 		}
 		t.change.vehicle(v.Source, 1)
 		return t.put(bucketVehicles, v.ID[:], b)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -262,7 +264,16 @@ func (m *model) read(rt *rapid.T) {
 	m.tick(rt)
 	v := some(rt, vid)
 	_, known := m.cars[v]
-	produced, err := m.f.CompleteRead(ctx, v, fireAll(m.now))
+	st := vehicle.Status{State: rapid.SampledFrom([]vehicle.State{vehicle.StateUnknown, vehicle.StateUnplugged, vehicle.StatePluggedIn}).Draw(rt, "state")}
+	if st.Restricted = rapid.Bool().Draw(rt, "restricted"); rapid.Bool().Draw(rt, "fault") {
+		st.Last.Charge.Fault = vehicle.NoResponse("asleep at the wheel")
+	}
+	produced, err := m.f.CompleteRead(ctx, v, func(view webhook.VehicleView) (webhook.Decision, error) {
+		d, err := fireAll(m.now)(view)
+		st.Reads = d.Status.Reads
+		d.Status = st
+		return d, err
+	})
 	expect(rt, err, missing(!known))
 	if err != nil {
 		return
@@ -459,10 +470,25 @@ func (m *model) check(rt *rapid.T) {
 		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.cars), len(m.slots), err)
 	}
 	bySource := map[string]int{}
+	var census vehicle.Census
+	troubles := map[uuid.UUID]vehicle.Trouble{}
 	all, err := m.f.Vehicles(ctx, uuid.Nil, 1000)
 	expect(rt, err, nil)
 	for _, v := range all {
 		bySource[v.Source]++
+		st, err := m.f.VehicleStatus(ctx, v.ID)
+		expect(rt, err, nil)
+		census.Count(st, 1)
+		if is := st.Trouble(); is != vehicle.NoTrouble {
+			troubles[v.ID] = is
+		}
+	}
+	worst := slices.SortedFunc(maps.Keys(troubles), func(a, b uuid.UUID) int {
+		return cmp.Or(cmp.Compare(troubles[b], troubles[a]), bytes.Compare(a[:], b[:]))
+	})
+	worst = worst[:min(2, len(worst))]
+	if got, ids := m.f.Census(2); got != census || !slices.Equal(ids, worst) {
+		rt.Fatalf("counted %+v, in trouble %v; want %+v, %v", got, ids, census, worst)
 	}
 	if got := m.f.VehiclesBySource(); !maps.Equal(got, bySource) {
 		rt.Fatalf("vehicles by source are counted as %v, want %v", got, bySource)

@@ -36,6 +36,7 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 		if err != nil {
 			return err
 		}
+		t.change.fares(vehicleID, &view.Status, &decision.Status)
 		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
 			return err
 		}

@@ -108,7 +108,12 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 			return err
 		}
 		if !rec.Removing {
+			st, err := t.status(id)
+			if err != nil {
+				return err
+			}
 			t.change.vehicle(rec.Source, -1)
+			t.change.fares(id, &st, nil)
 		}
 		rec.Removing = true
 		if err := t.putRecord(bucketVehicles, id[:], rec); err != nil {

@@ -69,6 +69,11 @@ func TestSweepEndsInterruptedRemovals(t *testing.T) {
 		}
 		rec.Removing = true
 		t.change.vehicle(rec.Source, -1)
+		st, err := t.status(rec.ID)
+		if err != nil {
+			return err
+		}
+		t.change.fares(rec.ID, &st, nil)
 		return t.putRecord(bucketVehicles, rec.ID[:], rec)
 	}))
 	if _, err := f.Sweep(ctx, f.now, time.Hour, time.Hour); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -15,12 +16,19 @@ type Status struct {
 	// line each with what to do. Empty, never null, when all is well.
 	Attention []string `json:"attention"`
 	// Ready is what /readyz says; NotReady names what is missing.
-	Ready    bool            `json:"ready"`
+	Ready bool `json:"ready"`
+	// Stopping is true while the daemon waits for what is in flight, to end then.
+	Stopping bool            `json:"stopping"`
 	NotReady []string        `json:"not_ready,omitempty"`
 	Store    StoreInfo       `json:"store"`
 	Sources  []Source        `json:"sources"`
 	Webhooks []WebhookStatus `json:"webhooks"`
 	Vehicles VehicleSummary  `json:"vehicles"`
+	// FirstVehicles are at most 10 vehicles: those in trouble first, then
+	// the ones that are due next, then any.
+	FirstVehicles []VehicleGlance `json:"first_vehicles"`
+	// Clock is what the clocks of receivers and vendors say of this machine's.
+	Clock Clock `json:"clock"`
 	// DeadToday counts deliveries that died among those made in the last 24 h,
 	// at most MaxLimit.
 	DeadToday     int `json:"dead_today"`
@@ -28,6 +36,27 @@ type Status struct {
 	// NextReading is when the first slot comes due; it may have passed. Absent
 	// when none does.
 	NextReading time.Time `json:"next_reading,omitzero"`
+}
+
+// MaxGlances bounds the vehicles in a status.
+const MaxGlances = 10
+
+// VehicleGlance is a vehicle in the status.
+type VehicleGlance struct {
+	Vehicle vehicle.Vehicle `json:"vehicle"`
+	// State is its plug state, Since when it last changed, ReadAt when it was last
+	// read; absent before the first.
+	State  vehicle.State `json:"state"`
+	Since  time.Time     `json:"since,omitzero"`
+	ReadAt time.Time     `json:"read_at,omitzero"`
+	// Subscriptions counts its webhooks; NextDue is when it is read next for one of
+	// them, absent when none fires.
+	Subscriptions int       `json:"subscriptions"`
+	NextDue       time.Time `json:"next_due,omitzero"`
+	// NeedsOwner is true when somebody must do something for it to be read. Trouble
+	// says in words why it cannot be read; empty when it can.
+	NeedsOwner bool   `json:"needs_owner"`
+	Trouble    string `json:"trouble,omitempty"`
 }
 
 // StoreInfo describes the data file.
@@ -119,4 +148,6 @@ type VehicleSummary struct {
 	Unknown   int `json:"unknown"`
 	// Restricted vehicles answer with a fault of account, permission or billing.
 	Restricted int `json:"restricted"`
+	// Unread vehicles answered the last read with another fault.
+	Unread int `json:"unread"`
 }

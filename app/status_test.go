@@ -1,0 +1,120 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/internal/receiver"
+	"plugbeat/webhook/api"
+)
+
+// hooked is a quiet demo with a verified webhook and its vehicles, not subscribed.
+func hooked(t *testing.T) (*demo, []uuid.UUID) {
+	t.Helper()
+	d := quiet(t)
+	must(t, d.boot(t.Context()))
+	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
+	must(t, err)
+	added, err := d.client.AddWebhook(t.Context(), api.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
+	must(t, err)
+	d.hook = added.Webhook
+	must(t, d.receiver.Know(d.hook.ID.String(), added.SigningKey))
+	_, err = d.client.VerifyWebhook(t.Context(), "hook")
+	must(t, err)
+	var ids []uuid.UUID
+	for _, v := range cars.Vehicles {
+		ids = append(ids, v.ID)
+	}
+	return d, ids
+}
+
+// TestStatusTellsOfStopping holds that a daemon that is waiting for a receiver, to end
+// then, says that it stops, and not that its loops stand still.
+func TestStatusTellsOfStopping(t *testing.T) {
+	d, cars := hooked(t)
+	hang, asked := make(chan struct{}), make(chan struct{}, 10)
+	d.receiver.Rule(func(receiver.Message) receiver.Answer {
+		asked <- struct{}{}
+		<-hang
+		return receiver.Answer{}
+	})
+	_, err := d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	must(t, err)
+	<-asked
+	halted := make(chan error, 1)
+	client := d.client
+	go func() { halted <- d.halt() }()
+	var st api.Status
+	eventually(t, "a status that says stopping", func() bool {
+		st, err = client.Status(t.Context())
+		return err == nil && st.Stopping
+	})
+	if st.Ready || fmt.Sprint(st.NotReady) != "[stopping]" || len(st.Attention) != 1 || !strings.HasPrefix(st.Attention[0], "plugbeat is stopping: it waits for what is in flight (1 delivery, 0 reads)") {
+		t.Errorf("ready %t %v, attention %q", st.Ready, st.NotReady, st.Attention)
+	}
+	close(hang)
+	must(t, <-halted)
+}
+
+// TestClockAnHourOff holds that a receiver's Date tells, in status and log, of a clock
+// that is off, and that once they agree again it is told no more.
+func TestClockAnHourOff(t *testing.T) {
+	d, _ := hooked(t)
+	var by time.Duration
+	d.receiver.Rule(func(receiver.Message) receiver.Answer {
+		return receiver.Answer{Header: http.Header{"Date": {time.Now().Add(by).UTC().Format(http.TimeFormat)}}}
+	})
+	clock := func() string {
+		_, err := d.client.VerifyWebhook(t.Context(), "hook")
+		must(t, err)
+		st, err := d.client.Status(t.Context())
+		must(t, err)
+		for _, l := range st.Attention {
+			if strings.Contains(l, "clock") {
+				return l
+			}
+		}
+		return ""
+	}
+	for _, want := range []struct {
+		by   time.Duration
+		says string
+	}{
+		{0, ""}, {time.Hour, ""}, {time.Hour, "this machine's clock is 1h behind that of 127.0.0.1:"}, {-time.Hour, ""}, {-time.Hour, "this machine's clock is 1h ahead of that of 127.0.0.1:"}, {0, ""},
+	} {
+		by = want.by
+		if got := clock(); !strings.HasPrefix(got, want.says) || want.says == "" && got != "" {
+			t.Errorf("off by %v: %q", want.by, got)
+		}
+	}
+	must(t, d.halt())
+}
+
+// TestClockIsLogged holds that a clock that is off is told of once, and once that it is
+// right again.
+func TestClockIsLogged(t *testing.T) {
+	log := &lines{}
+	a := &App{log: zerolog.New(log)}
+	watch := a.watchClock()
+	hear := func(by time.Duration) {
+		now := time.Now()
+		for range 2 {
+			a.clocks.Note("example.com", http.Header{"Date": {now.Add(by).UTC().Format(http.TimeFormat)}}, now, now)
+		}
+		watch(t.Context())
+		watch(t.Context())
+	}
+	hear(0)
+	hear(time.Hour)
+	hear(0)
+	got := log.String()
+	if strings.Count(got, "\n") != 2 || strings.Count(got, `"event":"clock.off"`) != 1 || !strings.Contains(got, "1h behind that of example.com") || strings.Count(got, `"event":"clock.right"`) != 1 {
+		t.Errorf("logged:\n%s", got)
+	}
+}

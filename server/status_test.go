@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+// TestStopping holds that a daemon that stops says so, and not that its loops stand
+// still.
+func TestStopping(t *testing.T) {
+	w := newWorld()
+	w.probes = []Probe{{"delivery", func(time.Time) error { return errors.New("its loop stands still") }}}
+	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 2}}
+	w.sources = []api.Source{{Name: "sim", InFlight: 1, LastFault: "cut short", LastFaultAt: noon}}
+	s := newServer(t, w)
+	s.Stopping = func() bool { return true }
+	st := must[api.Status](t)(overSocket(t, s).Status(t.Context()))
+	const want = "plugbeat is stopping: it waits for what is in flight (2 deliveries, 1 read)"
+	if !st.Stopping || st.Ready || !slices.Equal(st.NotReady, []string{"stopping"}) || !strings.HasPrefix(st.Attention[0], want) || len(st.Attention) != 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestGlances holds which vehicles a status shows: those in trouble first, then the
+// ones that are due next, then any, each once and at most so many.
+func TestGlances(t *testing.T) {
+	w := newWorld()
+	id := func(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", n)) }
+	w.cars, w.subs = nil, nil
+	w.sources = []api.Source{{Name: "sim"}, {Name: "other"}}
+	for n := range 30 {
+		v := vehicle.Vehicle{ID: id(n), Source: "sim"}
+		if n%2 == 1 {
+			v.Source = "other"
+		}
+		w.cars = append(w.cars, v)
+		if n >= 10 {
+			due := noon.Add(time.Duration(60-n) * time.Minute)
+			w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v.ID}, Source: v.Source, Due: due}, Webhook: &w.hooks[0]})
+		}
+	}
+	w.states[id(3)] = vehicle.Status{State: vehicle.StatePluggedIn, Since: noon, ReadAt: noon, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("no\nanswer")}}}
+	w.states[id(29)] = vehicle.Status{Restricted: true}
+	shown := func() string {
+		text := ""
+		st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
+		for _, g := range st.FirstVehicles {
+			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, api.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
+		}
+		return text
+	}
+	want := "3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer 29:1:31m:true:its account, permission or plan does not let it be read "
+	for n := 28; n > 20; n-- {
+		want += fmt.Sprintf("%d:1:%dm:false: ", n, 60-n)
+	}
+	if got := shown(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	w.subs, w.cars = nil, w.cars[:4]
+	if got, want := shown(), "3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer 0:0:0s:false: 1:0:0s:false: 2:0:0s:false: "; got != want {
+		t.Errorf("nothing due: got %s, want %s", got, want)
+	}
+}
+
+// TestDeadMemo holds that the day's deliveries are looked at once for each death.
+func TestDeadMemo(t *testing.T) {
+	w := newWorld()
+	counted := &counting{Store: w, calls: map[string]int{}}
+	var m deadMemo
+	want := func(n, looks int, now time.Time) {
+		t.Helper()
+		if got, err := m.count(t.Context(), counted, w.hooks, now); err != nil || got != n || counted.calls["Deliveries"] != looks {
+			t.Errorf("%d died, %d looks, %v; want %d, %d", got, counted.calls["Deliveries"], err, n, looks)
+		}
+	}
+	want(0, 0, noon)
+	w.past = []webhook.Delivery{{ID: uuid.New(), Webhook: hookID, State: webhook.Dead, CreatedAt: noon.Add(-23 * time.Hour)}}
+	w.hooks[0].Ledger.Dead = 1
+	want(1, 1, noon)
+	want(1, 1, noon.Add(time.Minute))
+	w.past = append(w.past, webhook.Delivery{ID: uuid.New(), Webhook: hookID, State: webhook.Dead, CreatedAt: noon})
+	w.hooks[0].Ledger.Dead = 2
+	want(2, 2, noon.Add(time.Minute))
+	want(1, 2, noon.Add(2*time.Hour))
+	want(0, 2, noon.Add(25*time.Hour))
+}
+
+// TestStatusCost holds that a status asks the store for no more when there are a
+// hundred times as many vehicles and subscriptions.
+func TestStatusCost(t *testing.T) {
+	cost := func(n int) map[string]int {
+		w := newWorld()
+		w.cars, w.sources = nil, []api.Source{{Name: "sim"}}
+		for i := range n {
+			v := vehicle.Vehicle{ID: uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1)), Source: "sim"}
+			w.cars = append(w.cars, v)
+			w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v.ID}, Source: "sim", Due: noon.Add(time.Duration(i) * time.Second)}, Webhook: &w.hooks[0]})
+			if i == 0 {
+				w.states[v.ID] = vehicle.Status{Restricted: true}
+			}
+		}
+		s := newServer(t, w)
+		counted := &counting{Store: w, calls: map[string]int{}}
+		s.Store = counted
+		must[api.Status](t)(overSocket(t, s).Status(t.Context()))
+		return counted.calls
+	}
+	few, many := cost(40), cost(4000)
+	if !maps.Equal(few, many) || few["Vehicle"] == 0 || few["rows"] > 100 {
+		t.Errorf("40 vehicles cost %v, 4000 cost %v", few, many)
+	}
+}
+
+// counting counts what is asked of a store, and the rows of its lists.
+type counting struct {
+	Store
+	calls map[string]int
+}
+
+func (c *counting) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+	c.calls["Deliveries"]++
+	return c.Store.Deliveries(ctx, f, before, limit)
+}
+
+func (c *counting) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	c.calls["Vehicle"]++
+	return c.Store.Vehicle(ctx, id)
+}
+
+func (c *counting) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
+	c.calls["VehicleStatus"]++
+	return c.Store.VehicleStatus(ctx, id)
+}
+
+func (c *counting) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
+	vs, err := c.Store.Vehicles(ctx, after, limit)
+	c.calls["rows"] += len(vs)
+	return vs, err
+}
+
+func (c *counting) Subscriptions(ctx context.Context, w, v uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error) {
+	slots, err := c.Store.Subscriptions(ctx, w, v, after, limit)
+	c.calls["rows"] += len(slots)
+	return slots, err
+}
+
+func (c *counting) Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error) {
+	p, err := c.Store.Due(ctx, source, at, limit, skip)
+	c.calls["rows"] += len(p.Slots)
+	return p, err
+}

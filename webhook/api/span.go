@@ -1,0 +1,47 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Span is a length of time in words, the same in every table, line and message: at
+// most two units, rounded down, "45s", "12m", "1h 5m", "2d 3h", "40d". Below a second
+// it is in milliseconds; less than nothing is "0s".
+func Span(d time.Duration) string {
+	const day = 24 * time.Hour
+	two := func(big, small time.Duration, bigUnit, smallUnit string) string {
+		s := fmt.Sprintf("%d%s", d/big, bigUnit)
+		if rest := d % big / small; rest > 0 {
+			s += fmt.Sprintf(" %d%s", rest, smallUnit)
+		}
+		return s
+	}
+	switch {
+	case d < time.Millisecond:
+		return "0s"
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d/time.Millisecond)
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < day:
+		return two(time.Hour, time.Minute, "h", "m")
+	case d < 10*day:
+		return two(day, time.Hour, "d", "h")
+	}
+	return fmt.Sprintf("%dd", d/day)
+}
+
+// Count writes a number with its noun: "1 vehicle", "2 vehicles", "0 deliveries".
+func Count[N int | int64 | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
