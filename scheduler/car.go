@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"plugbeat/webhook"
 )
 
 // car is what is kept in memory of a vehicle while somebody deals with it.
@@ -13,9 +15,10 @@ type car struct {
 	turn chan struct{}
 	// The rest is guarded by Scheduler.mu.
 	users     int
-	callers   int  // of ReadNow, at most maxCallers
-	slots     bool // its due slots are being served
-	missed    bool // the loop came by a due slot meanwhile
+	callers   int               // of ReadNow, at most maxCallers
+	slots     bool              // its due slots are being served
+	serving   []webhook.SlotKey // those
+	missed    bool              // the loop came by a due slot meanwhile that may be another
 	gone      chan struct{}
 	forgotten bool
 	next      *car // the same vehicle connected anew, once forgotten

@@ -34,10 +34,26 @@ func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd ca
 	if len(produced) > 0 && s.produced != nil {
 		s.produced(produced)
 	}
-	if len(out.Slots) > 0 {
-		s.Kick()
+	if s.sooner(out.Slots) {
+		s.again()
 	}
 	return nil
+}
+
+// sooner reports whether a slot is now due before the loop looks at the due queue
+// by itself. While it is looking, when it will look next is not known yet, but that
+// is within MaxSleep.
+func (s *Scheduler) sooner(slots []webhook.SlotChange) bool {
+	next := time.Unix(0, s.next.Load())
+	if next.UnixNano() == 0 {
+		next = time.Now().Add(s.set.MaxSleep)
+	}
+	for _, c := range slots {
+		if !c.Slot.Due.IsZero() && c.Slot.Due.Before(next) {
+			return true
+		}
+	}
+	return false
 }
 
 // keep commits once, or as often as it takes until the disk takes it.

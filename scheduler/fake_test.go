@@ -29,6 +29,9 @@ type memory struct {
 	payloads   map[uuid.UUID][]byte
 	refuse     error // of every write
 	commits    int
+	looks      int           // at the due queue
+	looking    time.Duration // after a look, before its answer
+	committing time.Duration // after a read's commit, before its answer
 }
 
 func newMemory() *memory {
@@ -36,6 +39,13 @@ func newMemory() *memory {
 		cars: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
 		slots: map[webhook.SlotKey]webhook.Slot{}, payloads: map[uuid.UUID][]byte{},
 	}
+}
+
+// looked is how often the due queue was looked at.
+func (m *memory) looked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.looks
 }
 
 func stored(s webhook.Slot) webhook.Slot {
@@ -91,6 +101,8 @@ func (m *memory) Unsubscribe(_ context.Context, k webhook.SlotKey) (bool, error)
 
 func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (p webhook.DuePage, err error) {
 	m.mu.Lock()
+	m.looks++
+	defer time.Sleep(m.looking) // once it is unlocked
 	defer m.mu.Unlock()
 	for _, s := range slices.SortedFunc(maps.Values(m.slots), func(a, b webhook.Slot) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]), bytes.Compare(a.Webhook[:], b.Webhook[:]))
@@ -112,6 +124,7 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 
 func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error) {
 	m.mu.Lock()
+	defer time.Sleep(m.committing)
 	defer m.mu.Unlock()
 	v, ok := m.cars[id]
 	if !ok {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		}
 		last = now
 		s.turned.Store(now.UnixNano())
+		s.next.Store(0)
 		if owed && s.rebase(ctx, start, now) {
 			start, owed = false, false
 		}
@@ -41,6 +43,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		if !owed && s.paused.Load() == nil {
 			wake = s.turn(ctx, now)
 		}
+		s.next.Store(wake.UnixNano())
 		s.sleep(ctx, wake)
 	}
 	s.drain()
@@ -88,6 +91,7 @@ func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool 
 
 // turn picks what is due of every source and returns when to look again.
 func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
+	s.strict = s.kicked.Swap(false)
 	wake := now.Add(s.set.MaxSleep)
 	for _, name := range s.names {
 		if next := s.pick(ctx, s.sources[name], now); !next.IsZero() && next.Before(wake) {
@@ -122,7 +126,9 @@ func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.T
 }
 
 // skip passes over slots of vehicles that are being served, and notes that there
-// was something to pass over.
+// was something to pass over. The slots that are being served are due until that is
+// committed, so they are nothing to note, unless somebody outside said that
+// slots have changed: one may be due anew.
 func (s *Scheduler) skip(k webhook.SlotKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +136,9 @@ func (s *Scheduler) skip(k webhook.SlotKey) bool {
 	if c == nil || !c.slots {
 		return false
 	}
-	c.missed = true
+	if s.strict || !slices.Contains(c.serving, k) {
+		c.missed = true
+	}
 	return true
 }
 
@@ -149,17 +157,21 @@ func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Slot
 	defer s.mu.Unlock()
 	for _, id := range order {
 		if src.busy >= maxBusy {
+			src.full = true
 			return false
 		}
 		if _, ok := s.served[id]; ok {
 			// The look at the queue may be older than what that came to.
-			s.Kick()
+			s.again()
 			continue
 		}
 		c := s.hold(id)
-		c.slots = true
-		src.busy++
 		due := byCar[id]
+		c.slots = true
+		for _, slot := range due {
+			c.serving = append(c.serving, slot.SlotKey)
+		}
+		src.busy++
 		s.work.Go(func() { s.serve(ctx, src, c, due) })
 	}
 	return true

@@ -152,6 +152,9 @@ type Scheduler struct {
 
 	kick   chan struct{}
 	turned atomic.Int64          // when the loop last turned, unix nanoseconds
+	next   atomic.Int64          // when it will look at the due queue again, unix nanoseconds; 0 while it is looking
+	kicked atomic.Bool           // somebody outside said that slots have changed
+	strict bool                  // the loop's own: it looks because of that
 	paused atomic.Pointer[error] // ErrNoSpace or ErrReadOnly: nothing is read; nil while the disk takes writes
 
 	mu      sync.Mutex
@@ -277,8 +280,15 @@ func (s *Scheduler) Forget(vehicleID uuid.UUID) {
 	s.forget(vehicleID)
 }
 
-// Kick makes the loop look at the due queue now. It never blocks.
+// Kick makes the loop look at the due queue now: slots were made due. It never
+// blocks.
 func (s *Scheduler) Kick() {
+	s.kicked.Store(true)
+	s.again()
+}
+
+// again makes the loop look at the due queue after what the scheduler itself did.
+func (s *Scheduler) again() {
 	select {
 	case s.kick <- struct{}{}:
 	default:

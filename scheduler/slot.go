@@ -17,6 +17,7 @@ import (
 // slot that stays due does not have its source asked again and again.
 func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.Slot) {
 	id := due[0].Vehicle
+	failed := false
 	if c.take(ctx) {
 		err := context.Canceled
 		if !s.left(c) {
@@ -28,17 +29,20 @@ func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhoo
 				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due slots not served")
 			}
 			c.wait(ctx, time.Now().Add(s.set.MaxSleep))
+			failed = true // and its slots may be due still
 		}
 	}
 	s.mu.Lock()
-	again := c.missed || src.busy >= maxBusy
-	c.slots, c.missed = false, false
+	again := c.missed || failed
+	c.slots, c.serving, c.missed = false, nil, false
 	s.served[id] = struct{}{}
-	src.busy--
+	if src.busy--; src.full && src.room() {
+		src.full, again = false, true
+	}
 	s.drop(id, c)
 	s.mu.Unlock()
 	if again {
-		s.Kick()
+		s.again()
 	}
 }
 

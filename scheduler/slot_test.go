@@ -251,8 +251,14 @@ func TestManyDueAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		w.until(time.Minute - time.Second)
+		before := w.store.looked()
 		// Eight at a time, a second each.
 		w.until(time.Minute + n/8*time.Second + 5*time.Second)
+		// Each page is looked for, not each vehicle.
+		if looks := w.store.looked() - before; looks > 40 {
+			t.Errorf("%d looks at the due queue for %d vehicles", looks, n)
+		}
 		if got := w.store.hooks[hook].Firings; got.Produced != n || got.Collapsed != 0 {
 			t.Errorf("firings %+v, want %d", got, n)
 		}

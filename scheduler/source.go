@@ -17,6 +17,7 @@ type source struct {
 	limit  int
 	places *semaphore.Weighted // reads in flight
 	busy   int                 // vehicles whose due slots are being served; Scheduler.mu
+	full   bool                // there were more of them than it serves at a time; Scheduler.mu
 
 	mu        sync.Mutex
 	inFlight  int
@@ -135,6 +136,12 @@ func (src *source) end(got vehicle.Snapshot, at time.Time) {
 		src.silent, src.answered = false, at
 	}
 }
+
+// room reports whether the loop should look for more vehicles to serve once the
+// source was full: when a page of them can begin, so that the queue is not looked
+// at for every single one, or when places for reads would be left empty.
+// Scheduler.mu must be held.
+func (src *source) room() bool { return src.busy <= maxBusy-page || src.busy < src.limit }
 
 // place takes one of the source's places, or reports that ctx ended first.
 func (src *source) place(ctx context.Context) bool { return src.places.Acquire(ctx, 1) == nil }
