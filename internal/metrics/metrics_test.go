@@ -138,29 +138,38 @@ func open(t *testing.T) *site {
 	s.Daemon = daemon.New(t, func(config string) string {
 		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", s.address).Replace(config)
 	})
+	s.Start()
+	s.client = s.Client()
+	id := s.webhook(t, "home", nil)
+	eventually(t, "three deliveries arrive", func() bool {
+		return strings.Contains(s.scrape(t), `plugbeat_delivery_finished_total{state="delivered",webhook="`+id+`"} 3`)
+	})
+	return s
+}
+
+// webhook adds a webhook with a receiver of its own that answers deliveries by the
+// rule, nil with 200, and puts every car on it.
+func (s *site) webhook(t *testing.T, name string, rule func(receiver.Message) receiver.Answer) (id string) {
+	t.Helper()
 	r := receiver.New(s.ManagementToken())
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
-	s.Start()
-	s.client = s.Client()
 	ctx := context.Background()
-	hook, err := s.client.AddWebhook(ctx, api.NewWebhook{Name: "home", CallbackURI: server.URL, AllowPrivate: true})
+	hook, err := s.client.AddWebhook(ctx, api.NewWebhook{Name: name, CallbackURI: server.URL, AllowPrivate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.client.VerifyWebhook(ctx, "home"); err != nil {
+	if _, err := s.client.VerifyWebhook(ctx, name); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.client.Subscribe(ctx, api.Subscribe{Webhook: "home", All: true}); err != nil {
+	r.Rule(rule)
+	if _, err := s.client.Subscribe(ctx, api.Subscribe{Webhook: name, All: true}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "three deliveries arrive", func() bool {
-		return strings.Contains(s.scrape(t), `plugbeat_delivery_finished_total{state="delivered",webhook="`+hook.Webhook.ID.String()+`"} 3`)
-	})
-	return s
+	return hook.Webhook.ID.String()
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -248,4 +257,14 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "FAILED") {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+}
+
+// reachable reports whether anybody listens at an address.
+func reachable(address string) bool {
+	resp, err := http.Get("http://" + address + "/-/ready")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
