@@ -42,7 +42,6 @@ func (l *lane) attempt(work context.Context, w webhook.Webhook, it webhook.LaneI
 		return
 	}
 	a := l.send.send(work, &w, d.MessageID, body)
-	redact(&a, l.d.token, w.Key)
 	l.d.meter.AttemptEnded(l.id, a.Outcome, a.Duration)
 	switch a.Outcome {
 	case webhook.OutcomeInterrupted:

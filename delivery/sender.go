@@ -49,6 +49,9 @@ type sender struct {
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
+	// spelt are the spellings of the keys, the webhook's being key.
+	key   webhook.Secret
+	spelt [][]byte
 	// fault is when the network last failed these requests; zero once one was
 	// answered.
 	fault time.Time
@@ -67,6 +70,16 @@ func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
 		x.client, x.callback, x.allowPrivate = newTransport(x.s, x.guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
 	}
 	return x.client
+}
+
+// spellings are those of the keys that sign what is sent with the webhook's key.
+func (x *sender) spellings(key webhook.Secret) [][]byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.spelt == nil || !bytes.Equal(x.key, key) {
+		x.key, x.spelt = bytes.Clone(key), spellings(x.token, key)
+	}
+	return x.spelt
 }
 
 func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
@@ -91,20 +104,29 @@ func (x *sender) closeLocked() {
 	x.client = nil
 }
 
-// send makes one POST to the callback and returns what came of it. The body of
-// the answer is read for Settings.BodyTime after its headers; whatever it does, a
-// 2xx status is a success. An attempt that ctx ended is OutcomeInterrupted.
+// send makes one POST to the callback and returns what came of it, as it may be
+// kept: secrets are taken out of the answer.
 func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) webhook.Attempt {
+	a, _ := x.ask(ctx, w, message, body)
+	return a
+}
+
+// ask is send that returns beside the attempt the beginning of the answer's body
+// as it came, which is to be kept nowhere. The body is read for Settings.BodyTime
+// after the headers; whatever it does, a 2xx status is a success. An attempt that
+// ctx ended is OutcomeInterrupted.
+func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) (webhook.Attempt, []byte) {
 	start := time.Now()
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
-	tried, status, err := x.exchange(ctx, w, message, start, body, &a)
+	answer, tried, err := x.exchange(ctx, w, message, start, body, &a)
+	status := answer.status
 	a.Duration = time.Since(start)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
 		if errors.Is(cause, errInterrupted) {
 			a.Error = errInterrupted.Error()
 		}
-		return a
+		return a, nil
 	}
 	v := Classify(status, err, len(body))
 	x.blame(&v, status, a.Address, tried)
@@ -117,7 +139,7 @@ func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID
 			a.RetryAfter = retryAfter(h[0], time.Now())
 		}
 	}
-	return a
+	return a, answer.body
 }
 
 // blame takes a network fault for the receiver's, where one at a public address
@@ -167,7 +189,16 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	return req, nil
 }
 
-func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (tried []netip.Addr, status int, err error) {
+// heard is what a receiver said: its status, 0 where it said nothing, and the
+// beginning of the body as it came.
+type heard struct {
+	status int
+	body   []byte
+}
+
+// exchange makes the request and notes in the attempt what may be kept of its
+// answer. Tried are the addresses it dialled. The error has no secrets in its text.
+func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (got heard, tried []netip.Addr, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	address := &dialled{}
@@ -180,11 +211,12 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		GotConn:  func(c httptrace.GotConnInfo) { address.connect(c.Conn.RemoteAddr().String()) },
 	})
 	rt := x.roundTripper(w)
+	var req *http.Request
 	var resp *http.Response
 	for again := 0; ; again++ {
-		req, err := x.request(ctx, w, message, at, body)
+		req, err = x.request(ctx, w, message, at, body)
 		if err != nil {
-			return nil, 0, err
+			return got, nil, err
 		}
 		resp, err = rt.RoundTrip(req)
 		if err == nil {
@@ -200,20 +232,22 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 			err = cause
 		}
 		a.Address, tried = address.get()
-		return tried, 0, err
+		return got, tried, redactorOf(req.Header, x.spellings(w.Key)).error(err)
 	}
 	a.Address, tried = address.get()
-	a.Header = keepHeaders(resp.Header)
+	secrets := redactorOf(req.Header, x.spellings(w.Key))
+	got.status, a.Header = resp.StatusCode, secrets.headers(resp.Header)
 	// The headers are in time, so the outcome stands. The body has a time of its
 	// own, and what it does no longer matters.
 	// After 101 it is the bare connection, which no context ends.
 	if deadline.Stop() && resp.StatusCode != http.StatusSwitchingProtocols {
 		bodyTime := time.AfterFunc(x.s.BodyTime, func() { cancel(nil) })
-		a.Body = readSome(resp.Body, x.s.BodyBytes)
+		got.body = readSome(resp.Body, x.s.BodyBytes)
+		a.Body = secrets.body(resp.Header, got.body)
 		bodyTime.Stop()
 	}
 	_ = resp.Body.Close()
-	return tried, resp.StatusCode, nil
+	return got, tried, nil
 }
 
 // closedIdle reports whether a kept connection turned out to be closed before
@@ -234,34 +268,6 @@ func readSome(r io.Reader, n int) []byte {
 		return nil
 	}
 	return b
-}
-
-// keepHeaders copies the answer's headers as far as they are worth keeping.
-// Cookies are credentials and are left out.
-func keepHeaders(h http.Header) map[string][]string {
-	kept, left := map[string][]string{}, keptHeaderBytes
-	first := []string{"Retry-After", "Location", "Content-Type", "Date", "Server"}
-	take := func(name string, values []string) {
-		if name == "Set-Cookie" || kept[name] != nil || len(kept) >= keptHeaders {
-			return
-		}
-		for _, v := range values {
-			if left -= len(name) + len(v); left < 0 {
-				return
-			}
-			if name == "Location" {
-				v = webhook.Redact(v)
-			}
-			kept[name] = append(kept[name], strings.ToValidUTF8(v, "?"))
-		}
-	}
-	for _, name := range first {
-		take(name, h[name])
-	}
-	for name, values := range h {
-		take(name, values)
-	}
-	return kept
 }
 
 // onLoopback reports whether a request went to this machine: by the address it

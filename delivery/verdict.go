@@ -226,14 +226,17 @@ func answerText(a webhook.Attempt) string {
 	return head + ": " + a.Cause
 }
 
+// printable replaces what is not fit for one line of a log or a terminal.
+func printable(r rune) rune {
+	if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+		return '?'
+	}
+	return r
+}
+
 // clean makes text from outside fit for one line of a log or a terminal.
 func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
+	s = strings.Map(printable, s)
 	if r := []rune(s); len(r) > 300 {
 		s = string(r[:300]) + "..."
 	}
