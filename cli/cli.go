@@ -41,13 +41,16 @@ standard output, errors to standard error; with --json both are JSON.`
 
 // shell is one invocation: what it reads, writes and knows of its surroundings.
 type shell struct {
-	build      Build
-	in         io.Reader
-	out, err   io.Writer
-	inTTY      bool // a person can answer questions
-	outTTY     bool
-	errTTY     bool
-	now        func() time.Time
+	build    Build
+	in       io.Reader
+	out, err io.Writer
+	inTTY    bool // a person can answer questions
+	outTTY   bool
+	errTTY   bool
+	size     func() (width, height int) // of the terminal at standard output
+	now      func() time.Time
+	// rest waits so long, or until ctx ends, which it reports.
+	rest       func(ctx context.Context, d time.Duration) error
 	env        func(string) string // the value of an environment variable, empty for none
 	defaultCfg string              // the config looked at when nothing names one
 	defaultSoc string
@@ -59,7 +62,7 @@ func Run(ctx context.Context, b Build, args []string, stdin io.Reader, stdout, s
 	s := &shell{
 		build: b, in: stdin, out: stdout, err: stderr,
 		inTTY: isTerminal(stdin) && isTerminal(stdout), outTTY: isTerminal(stdout), errTTY: isTerminal(stderr),
-		now: time.Now, env: os.Getenv, defaultCfg: defaultConfig, defaultSoc: defaultSocket,
+		size: func() (int, int) { return terminalSize(stdout) }, rest: rest, now: time.Now, env: os.Getenv, defaultCfg: defaultConfig, defaultSoc: defaultSocket,
 	}
 	return s.run(ctx, args)
 }
@@ -142,4 +145,25 @@ func helpFlag() ucli.Flag {
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalSize is the terminal's, or the usual one where it does not tell.
+func terminalSize(v any) (width, height int) {
+	if f, ok := v.(*os.File); ok {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
+			return w, h
+		}
+	}
+	return 80, 24
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

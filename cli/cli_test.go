@@ -52,8 +52,12 @@ type result struct {
 type session struct {
 	socket string
 	tty    bool
-	stdin  string
-	env    map[string]string
+	width  int // of the terminal; 0 is 200
+	// rest is called where a command waits; nil waits.
+	rest  func() error
+	now   func() time.Time // nil is noon
+	stdin string
+	env   map[string]string
 }
 
 func (x session) run(t *testing.T, args ...string) result {
@@ -62,7 +66,24 @@ func (x session) run(t *testing.T, args ...string) result {
 	s := &shell{
 		build: Build{Version: "1.2.3", Go: "go1.26", Platform: "linux/amd64"},
 		in:    strings.NewReader(x.stdin), out: &out, err: &errs, inTTY: x.tty, outTTY: x.tty, errTTY: x.tty,
-		now:        func() time.Time { return noon },
+		size: func() (int, int) {
+			if x.width == 0 {
+				return 200, 50
+			}
+			return x.width, 50
+		},
+		rest: func(ctx context.Context, d time.Duration) error {
+			if x.rest == nil {
+				return rest(ctx, d)
+			}
+			return x.rest()
+		},
+		now: func() time.Time {
+			if x.now == nil {
+				return noon
+			}
+			return x.now()
+		},
 		env:        func(name string) string { return x.env[name] },
 		defaultCfg: filepath.Join(t.TempDir(), "none.yaml"),
 		defaultSoc: x.socket,

@@ -79,16 +79,20 @@ func status() api.Status {
 	return api.Status{
 		Version: api.Version{Version: "1.2.3", Go: "go1.26"}, Now: noon, StartedAt: ago(50 * time.Hour), Ready: true,
 		Attention: []string{"webhook old app is failing since 22m: connection refused; next trial in 4m"},
-		Store:     api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8},
+		Store:     api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
 		Sources: []api.Source{
-			{Name: "simulator", Vehicles: 2, Reads: 124, Faults: 1, LastOK: ago(4 * time.Minute)},
-			{Name: "smartcar", Vehicles: 1, InFlight: 1, Reads: 9, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute)},
+			{Name: "simulator", Configured: true, Vehicles: 2, Reads: 124, PathReads: 372, Faults: 1, LastOK: ago(4 * time.Minute), Due: in(29 * time.Minute)},
+			{Name: "smartcar", Configured: true, Vehicles: 1, InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute)},
 		},
 		Webhooks: []api.WebhookStatus{
 			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Lane: api.Lane{Waiting: 1, Oldest: ago(time.Minute)}},
 			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Lane: api.Lane{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute), NextAttempt: in(4 * time.Minute), NextChallenge: in(13 * time.Minute)}},
 		},
-		Vehicles: api.VehicleSummary{Total: 2, PluggedIn: 1, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
+		Vehicles: api.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
+		FirstVehicles: []api.VehicleGlance{
+			{Vehicle: cars()[1].Vehicle, ReadAt: ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
+			{Vehicle: cars()[0].Vehicle, State: vehicle.StatePluggedIn, Since: ago(40 * time.Minute), ReadAt: ago(4 * time.Minute), Subscriptions: 1, NextDue: in(11 * time.Minute)},
+		},
 	}
 }
 

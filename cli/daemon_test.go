@@ -26,6 +26,7 @@ import (
 type daemon struct {
 	socket string
 	mux    *http.ServeMux
+	stop   func()
 
 	mu    sync.Mutex
 	asked []string // method, path with query, body
@@ -40,6 +41,13 @@ func newDaemon(t *testing.T) *daemon {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	d := &daemon{socket: filepath.Join(dir, "s"), mux: http.NewServeMux()}
+	d.start(t)
+	return d
+}
+
+// start makes the daemon answer, again after a stop.
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
 	l, err := net.Listen("unix", d.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +62,8 @@ func newDaemon(t *testing.T) *daemon {
 	_ = srv.Listener.Close()
 	srv.Listener = l
 	srv.Start()
+	d.stop = srv.Close
 	t.Cleanup(srv.Close)
-	return d
 }
 
 // on answers a pattern of http.ServeMux, below /api/v1, with v as JSON.

@@ -18,9 +18,11 @@ import (
 // page collects what a command prints for a person, so that it is written whole
 // or not at all.
 type page struct {
-	b   bytes.Buffer
-	now time.Time
-	cut bool // notes are cut to fit a terminal
+	b      bytes.Buffer
+	now    time.Time
+	cut    bool // notes are cut to fit a terminal
+	colour bool // styles are shown
+	width  int  // characters in a line of the terminal; 0 elsewhere, where nothing is cut
 }
 
 // line adds one line of text. Values in args that came from outside must have
@@ -104,9 +106,19 @@ func (p *page) note(text string, n int) string {
 	return text
 }
 
+// page returns an empty page for standard output as it is now.
+func (s *shell) page() page {
+	p := page{now: s.now(), cut: s.outTTY}
+	if s.outTTY {
+		p.width, _ = s.size()
+		p.colour = s.env("NO_COLOR") == "" && s.env("TERM") != "dumb"
+	}
+	return p
+}
+
 // print writes a command's result: v as JSON, or what human puts on a page.
 func (s *shell) print(c *ucli.Context, v any, human func(*page)) error {
-	p := page{now: s.now(), cut: s.outTTY}
+	p := s.page()
 	if c.Bool("json") {
 		e := json.NewEncoder(&p.b)
 		e.SetEscapeHTML(false)

@@ -1,109 +1,179 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
+// shownWebhooks bounds the webhooks on the status page.
+const shownWebhooks = 20
+
 func (s *shell) statusCommand() *ucli.Command {
 	return &ucli.Command{
-		Name:        "status",
-		Usage:       "the whole daemon at a glance: what needs attention, what comes next",
-		Description: "What needs a person comes first. The exit code is 0 whenever the daemon answers.",
-		Flags:       clientFlags(),
+		Name:  "status",
+		Usage: "the whole daemon at a glance: what needs attention, what comes next",
+		Description: `What needs a person comes first, with what to do. The exit code is 0 whenever the daemon answers.
+On a terminal it is coloured, unless NO_COLOR is set.`,
+		Flags: append([]ucli.Flag{
+			&ucli.BoolFlag{Name: "watch", Usage: "show it again and again, until Ctrl-C", DisableDefaultText: true},
+			&ucli.DurationFlag{Name: "every", Usage: "with --watch: how often, from 200ms to 1h", Value: 2 * time.Second},
+		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat status
+plugbeat status --watch
 plugbeat status --json | jq .attention`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			st, err := a.Status(ctx)
-			if err != nil {
-				return err
-			}
-			return s.print(c, st, func(p *page) { showStatus(p, st) })
-		}),
+		Action: s.status,
 	}
 }
 
+func (s *shell) status(c *ucli.Context) error {
+	if c.IsSet("every") && !c.Bool("watch") {
+		return &usageError{msg: "--every goes with --watch", hint: "see: plugbeat status --help"}
+	}
+	if c.Bool("watch") {
+		return s.watch(c)
+	}
+	return s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		st, err := a.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return s.print(c, st, func(p *page) { showStatus(p, st) })
+	})(c)
+}
+
 func showStatus(p *page, st api.Status) {
-	if len(st.Attention) == 0 && st.Ready {
-		p.line("all is well")
+	state, colour := "ready", green
+	switch {
+	case st.Stopping:
+		state, colour = "stopping", yellow
+	case !st.Ready:
+		state, colour = "not ready", red
 	}
-	if !st.Ready && len(st.Attention) == 0 {
-		p.line("! not ready: %s", clean(orDash(strings.Join(st.NotReady, ", "))))
-	}
+	p.line("%s  %s  up %s", p.paint(bold, "plugbeat "+clean(st.Version.Version)), p.paint(colour, state), api.Span(p.now.Sub(st.StartedAt)))
 	for _, a := range st.Attention {
-		p.line("! %s", clean(a))
+		p.attention(a)
+	}
+	if len(st.Attention) == 0 && st.Ready {
+		p.line("%s", p.paint(green, "all is well"))
+	}
+	if !st.Ready && !st.Stopping && len(st.Attention) == 0 {
+		p.attention("not ready: " + orDash(strings.Join(st.NotReady, ", ")))
 	}
 	p.line("")
-	v := st.Vehicles
-	vehicles := fmt.Sprintf("%d: %d plugged in, %d unplugged, %d unknown", v.Total, v.PluggedIn, v.Unplugged, v.Unknown)
-	if v.Restricted > 0 {
-		vehicles += fmt.Sprintf("; %d without access", v.Restricted)
-	}
-	data := fmt.Sprintf("%s, %s", st.Store.Path, size(st.Store.FileBytes))
-	if st.Store.MaxBytes > 0 {
-		data += fmt.Sprintf(" (%s used of %s)", size(st.Store.LiveBytes), size(st.Store.MaxBytes))
-	}
-	data += disk(st.Store)
-	p.fields(
-		[2]string{"plugbeat", st.Version.Version},
-		[2]string{"up", api.Span(max(0, p.now.Sub(st.StartedAt)))},
-		[2]string{"data file", data},
-		[2]string{"vehicles", vehicles},
-		[2]string{"subscriptions", fmt.Sprint(st.Subscriptions)},
-		[2]string{"next reading", upcoming(p, st.NextReading)},
-		[2]string{"waiting", count(st.Store.Waiting, "delivery")},
-	)
+	showStore(p, st)
 	p.line("")
 	showSources(p, st.Sources)
 	p.line("")
 	showLanes(p, st.Webhooks)
+	p.line("")
+	showVehicles(p, st)
 }
 
-// disk says what the data file's disk has left, loudly where that is too little.
-func disk(i api.StoreInfo) string {
-	free := ""
-	if i.DiskTotalBytes > 0 {
-		free = fmt.Sprintf(", %s free", size(i.DiskFreeBytes))
+// attention adds one line of what needs a person, wrapped where the page has a width.
+func (p *page) attention(text string) {
+	lines := []string{clean(text)}
+	if p.width > 0 {
+		lines = wrap(text, p.width-2)
 	}
-	switch i.State {
-	case webhook.DiskFull:
-		return free + ", DISK FULL"
-	case webhook.DiskReadOnly:
-		return free + ", DISK READ-ONLY"
-	case webhook.DiskNearlyFull:
-		return free + ", NEARLY FULL"
+	for i, l := range lines {
+		mark := " "
+		if i == 0 {
+			mark = p.paint(red, "!")
+		}
+		p.line("%s %s", mark, l)
 	}
-	return free
+}
+
+func showStore(p *page, st api.Status) {
+	d := st.Store
+	disk := cell{strings.ReplaceAll(string(d.State), "_", " "), green}
+	if d.State != webhook.DiskOK {
+		disk.style = red
+	}
+	file := size(d.FileBytes)
+	if d.MaxBytes > 0 {
+		file += fmt.Sprintf(", %s live of %s", size(d.LiveBytes), size(d.MaxBytes))
+	}
+	if d.DiskTotalBytes > 0 {
+		file += fmt.Sprintf("; %s free on disk", size(d.DiskFreeBytes))
+	}
+	next := ""
+	if !st.NextReading.IsZero() {
+		next = ", next reading " + p.next(st.NextReading)
+	}
+	p.facts(
+		[2]string{"store", p.paint(disk.style, clean(disk.text)) + "  " + clean(d.Path)},
+		[2]string{"size", file},
+		[2]string{"subscriptions", fmt.Sprint(st.Subscriptions) + next},
+		[2]string{"waiting", count(d.Waiting, "delivery")},
+	)
+}
+
+// facts adds labels and values that are clean and may be painted.
+func (p *page) facts(list ...[2]string) {
+	wide := 0
+	for _, f := range list {
+		wide = max(wide, len(f[0]))
+	}
+	for _, f := range list {
+		if f[1] != "" {
+			p.line("%-*s  %s", wide, f[0], f[1])
+		}
+	}
 }
 
 func showSources(p *page, sources []api.Source) {
 	if len(sources) == 0 {
-		p.line("no sources; add one to the config")
+		p.line("no sources; add one to the config, then restart")
 		return
 	}
-	var rows [][]string
+	var rows []gridRow
 	for _, s := range sources {
-		note := ""
-		if s.NotBefore.After(p.now) {
-			note = "not before " + p.rel(s.NotBefore)
+		state, notes := cell{"not read yet", plain}, []cell(nil)
+		switch {
+		case !s.Configured:
+			state = cell{"not in config", red}
+		case s.NotBefore.After(p.now):
+			state = cell{"rests, " + p.rel(s.NotBefore), yellow}
+		case s.Silent:
+			state = cell{"no answer", red}
+		case s.Trouble():
+			state = cell{"faults", red}
+		case !s.LastOK.IsZero():
+			state = cell{"reachable", green}
 		}
 		if s.Trouble() {
-			if note != "" {
-				note += "; "
-			}
-			note += s.LastFault
+			notes = append(notes, cell{s.LastFault, dim})
 		}
-		rows = append(rows, []string{s.Name, fmt.Sprint(s.Vehicles), fmt.Sprint(s.Reads), fmt.Sprint(s.Faults), fmt.Sprint(s.InFlight), p.rel(s.LastOK), p.note(note, 70)})
+		rows = append(rows, gridRow{cells: []cell{{text: s.Name}, state, {text: p.rel(s.LastOK)}, {text: fmt.Sprint(s.Vehicles)}, {text: fmt.Sprint(s.Reads)}, {text: fmt.Sprint(s.PathReads)},
+			{text: fmt.Sprint(s.Faults)}, {text: p.next(s.Due)}}, notes: notes})
 	}
-	p.table([]string{"SOURCE", "VEHICLES", "READS", "FAULTS", "READING", "LAST OK", "NOTE"}, rows)
+	p.grid([]column{{"SOURCE", 6}, {"STATE", 0}, {"LAST OK", 0}, {"VEHICLES", 0}, {"READS", 0}, {"PATHS", 0}, {"FAULTS", 0}, {"NEXT", 0}}, rows)
+}
+
+// trouble orders webhooks on the page: those that do not deliver first.
+func trouble(h api.WebhookStatus) int {
+	w := &h.Webhook
+	switch {
+	case w.Status == webhook.Disabled:
+		return 0
+	case w.Health.Failing(), h.Lane.Paused != "":
+		return 1
+	case w.Status != webhook.Active:
+		return 2
+	}
+	return 3
 }
 
 func showLanes(p *page, hooks []api.WebhookStatus) {
@@ -111,27 +181,82 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 		p.line("no webhooks yet; add one: plugbeat webhook add")
 		return
 	}
-	var rows [][]string
-	for _, h := range hooks {
+	hooks = slices.Clone(hooks)
+	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(trouble(a), trouble(b)) })
+	var rows []gridRow
+	for _, h := range hooks[:min(len(hooks), shownWebhooks)] {
 		w, lane := h.Webhook, h.Lane
-		var notes []string
-		next := "next attempt "
-		if w.Health.Failing() {
-			next = "next trial "
-		}
-		for _, t := range []struct {
-			label string
-			at    time.Time
-		}{{next, lane.NextAttempt}, {"challenge ", lane.NextChallenge}} {
-			if !t.at.IsZero() {
-				notes = append(notes, t.label+p.next(t.at))
+		state, rung := cell{string(w.Status), green}, ""
+		var notes []cell
+		switch {
+		case w.Status == webhook.Disabled:
+			state.style = red
+			notes = append(notes, cell{strings.TrimSuffix(fmt.Sprintf("disabled (%s): %s", w.Reason, w.ReasonText), ": "), dim})
+		case w.Status != webhook.Active:
+			state.style = yellow
+		case w.Health.Failing():
+			state = cell{"failing", red}
+			rung = fmt.Sprint(w.Health.Rung)
+			if h.Retries > 0 {
+				rung += fmt.Sprintf("/%d", h.Retries)
 			}
 		}
-		if text := failureText(w.Health); text != "" {
-			notes = append(notes, text)
+		if lane.Paused != "" {
+			state.style = yellow
+			notes = append(notes, cell{"paused: " + lane.Paused, dim})
 		}
-		rows = append(rows, []string{w.Name, api.WebhookView{Webhook: w, Derived: h.Derived}.Summary(), fmt.Sprint(lane.Waiting), p.rel(lane.Oldest), fmt.Sprint(lane.InFlight),
-			fmt.Sprint(w.Ledger.Delivered), p.rel(w.Health.LastSuccess), p.note(strings.Join(notes, "; "), 80)})
+		if text := failureText(w.Health); text != "" && w.Status != webhook.Disabled {
+			notes = append(notes, cell{text, dim})
+		}
+		age := ""
+		if !lane.Oldest.IsZero() {
+			age = api.Span(p.now.Sub(lane.Oldest))
+		}
+		rows = append(rows, gridRow{cells: []cell{{text: w.Name}, state, {text: rung}, {text: fmt.Sprint(lane.Waiting)}, {text: age}, {text: upcoming(p, lane.NextAttempt)},
+			{text: upcoming(p, lane.NextChallenge)}, {text: p.rel(w.Health.LastSuccess)}}, notes: notes})
 	}
-	p.table([]string{"WEBHOOK", "STATUS", "WAITING", "OLDEST", "SENDING", "DELIVERED", "LAST", "NOTE"}, rows)
+	p.grid([]column{{"WEBHOOK", 8}, {"STATUS", 0}, {"RETRY", 0}, {"WAITING", 0}, {"OLDEST", 0}, {"NEXT", 0}, {"CHALLENGE", 0}, {"LAST OK", 0}}, rows)
+	if more := len(hooks) - shownWebhooks; more > 0 {
+		p.line("and %d more: plugbeat webhook list", more)
+	}
+}
+
+func showVehicles(p *page, st api.Status) {
+	v := st.Vehicles
+	if v.Total == 0 {
+		p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin")
+		return
+	}
+	var rows []gridRow
+	for _, g := range st.FirstVehicles {
+		state, notes := cell{stateName(g.State), plain}, []cell(nil)
+		switch {
+		case g.NeedsOwner:
+			state = cell{"no access", red}
+		case g.Trouble != "":
+			state = cell{"unread", yellow}
+		case g.State == vehicle.StatePluggedIn:
+			state.style = green
+		}
+		if g.Trouble != "" {
+			notes = append(notes, cell{g.Trouble + "; see: plugbeat vehicle show " + g.Vehicle.ID.String(), dim})
+		}
+		due := p.next(g.NextDue)
+		if g.Subscriptions == 0 {
+			due = "no webhook"
+		}
+		rows = append(rows, gridRow{cells: []cell{{text: g.Vehicle.ID.String()[:8]}, {text: carName(g.Vehicle)}, {text: g.Vehicle.Source}, state, {text: p.rel(g.Since)}, {text: p.rel(g.ReadAt)}, {text: due}}, notes: notes})
+	}
+	p.grid([]column{{"ID", 0}, {"VEHICLE", 10}, {"SOURCE", 6}, {"STATE", 0}, {"SINCE", 0}, {"READ", 0}, {"NEXT DUE", 0}}, rows)
+	sum := fmt.Sprintf("%d plugged in, %d unplugged, %d unknown", v.PluggedIn, v.Unplugged, v.Unknown)
+	if v.Restricted > 0 {
+		sum += fmt.Sprintf("; %d without access", v.Restricted)
+	}
+	if v.Unread > 0 {
+		sum += fmt.Sprintf("; %d unread", v.Unread)
+	}
+	if more := v.Total - len(rows); more > 0 {
+		p.line("and %d more: plugbeat vehicle list", more)
+	}
+	p.line("%s: %s", count(v.Total, "vehicle"), sum)
 }

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook/api"
+)
+
+// The bounds of status --every, and how long a page tells that the daemon is back.
+const (
+	leastEvery = 200 * time.Millisecond
+	mostEvery  = time.Hour
+	backFor    = 30 * time.Second
+)
+
+// Sequences of a terminal: the alternate screen without a cursor, and back; the upper
+// left corner; the rest of a line, and of the screen, cleared.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	toCorner    = "\x1b[H"
+	clearLine   = "\x1b[K"
+	clearBelow  = "\x1b[J"
+)
+
+// watching is what a watcher knows of the daemon from page to page.
+type watching struct {
+	socket string
+	// st is the last status; at is when it came, zero before the first.
+	st api.Status
+	at time.Time
+	// gone is since when the daemon does not answer, zero while it does; why says how.
+	gone time.Time
+	why  error
+	// back is when it last came back, after away.
+	back time.Time
+	away time.Duration
+}
+
+// take takes in an answer, or that none came. It returns an error that waiting does
+// not mend.
+func (w *watching) take(st api.Status, err error, now time.Time) error {
+	switch {
+	case err == nil:
+		if !w.gone.IsZero() {
+			w.back, w.away = now, now.Sub(w.gone)
+		}
+		w.st, w.at, w.gone, w.why = st, now, time.Time{}, nil
+		return nil
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, context.Canceled):
+		return err
+	}
+	if _, ok := errors.AsType[*api.Error](err); ok && w.at.IsZero() {
+		return err // another version, say
+	}
+	if w.gone.IsZero() {
+		w.gone = now
+	}
+	w.why = err
+	return nil
+}
+
+// show puts the last status on the page, and how old it is when it is.
+func (w *watching) show(p *page) {
+	switch {
+	case !w.gone.IsZero() && w.at.IsZero():
+		p.attention(fmt.Sprintf("no daemon answers at %s, for %s; waiting for it", w.socket, api.Span(p.now.Sub(w.gone))))
+		return
+	case !w.gone.IsZero() && w.st.Stopping:
+		p.attention(fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last", api.Span(p.now.Sub(w.gone))))
+	case !w.gone.IsZero():
+		why := fmt.Sprint(w.why)
+		if errors.Is(w.why, api.ErrNoDaemon) {
+			why = "none listens at " + w.socket
+		}
+		p.attention(fmt.Sprintf("the daemon has not answered for %s (%s); below is what it said last", api.Span(p.now.Sub(w.gone)), why))
+	case !w.back.IsZero() && p.now.Sub(w.back) < backFor:
+		p.line("%s", p.paint(yellow, fmt.Sprintf("the daemon is back, after %s without an answer", api.Span(w.away))))
+	}
+	showStatus(p, w.st)
+}
+
+// watch shows the status again and again until ctx ends, which is how it is meant to
+// end: on a terminal on a screen of its own, else page after page, in JSON a status a
+// line. A daemon that goes away is waited for.
+func (s *shell) watch(c *ucli.Context) (err error) {
+	if err := wantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	every := c.Duration("every")
+	if every < leastEvery || every > mostEvery {
+		return &usageError{msg: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, api.Span(mostEvery)), hint: "see: plugbeat status --help"}
+	}
+	path, from, err := s.socket(c)
+	if err != nil {
+		return err
+	}
+	a := api.Dial(path)
+	defer a.Close()
+	asJSON := c.Bool("json")
+	screen := s.outTTY && !asJSON
+	if screen {
+		if err := s.write(enterScreen); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.write(leaveScreen)) }()
+	}
+	w := watching{socket: path}
+	for first := true; ; first = false {
+		st, err := a.Status(c.Context)
+		if c.Err() != nil {
+			return nil
+		}
+		if err := w.take(st, err, s.now()); err != nil {
+			return s.explain(err, path, from)
+		}
+		if err := s.write(s.frame(&w, first, screen, asJSON)); err != nil {
+			return err
+		}
+		if s.rest(c.Context, every) != nil {
+			return nil
+		}
+	}
+}
+
+// frame is one look at the daemon as it is written.
+func (s *shell) frame(w *watching, first, screen, asJSON bool) string {
+	if asJSON {
+		if !w.gone.IsZero() {
+			return "" // who reads it counts the lines
+		}
+		b, _ := json.Marshal(w.st) // it came as JSON
+		return string(b) + "\n"
+	}
+	p := s.page()
+	if screen {
+		p.line("%s", p.paint(dim, p.now.Local().Format(time.TimeOnly)+"  Ctrl-C ends"))
+	} else if !first {
+		p.line("")
+	}
+	if !screen {
+		p.line("%s", p.now.UTC().Format(time.RFC3339))
+	}
+	w.show(&p)
+	if !screen {
+		return p.b.String()
+	}
+	_, height := s.size()
+	return onScreen(p.b.Bytes(), height)
+}
+
+// onScreen draws a page over the one before, cut to the height of the terminal.
+func onScreen(page []byte, height int) string {
+	lines := strings.Split(strings.TrimRight(string(bytes.ToValidUTF8(page, nil)), "\n"), "\n")
+	if n := len(lines); n > height {
+		lines = append(lines[:max(height-1, 0)], fmt.Sprintf("… %d more lines", n-height+1))
+	}
+	return toCorner + strings.Join(lines, clearLine+"\n") + clearLine + clearBelow
+}
+
+func (s *shell) write(text string) error {
+	if _, err := s.out.Write([]byte(text)); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
