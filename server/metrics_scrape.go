@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
@@ -34,10 +35,14 @@ func counter(name, help string, labels ...string) family {
 // first day and survive a restart.
 var (
 	partReady = gauge("plugbeat_daemon_ready", "1 while a part that readiness depends on is ready.", "part")
+	clockOff  = gauge("plugbeat_daemon_clock_off", "1 while the clocks of receivers or vendors say that this machine's, or one of theirs, is wrong.")
 
 	firings       = counter("plugbeat_scheduler_firings_total", "Slots that came due, by what became of them.", "webhook", "result")
 	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the slot that is due the longest has been due; 0 while none is.", "source")
 	subscriptions = gauge("plugbeat_scheduler_subscriptions", "Vehicles on webhooks.")
+
+	fleetVehicles = gauge("plugbeat_fleet_vehicles", "Vehicles, by what is known of their plug.", "state")
+	fleetTroubled = gauge("plugbeat_fleet_troubled_vehicles", "Vehicles whose last reading failed, by what it takes to mend it.", "trouble")
 
 	sourceConfigured = gauge("plugbeat_source_configured", "0 for a source that has vehicles and is not in the config, so that they are not read.", "source")
 	sourceVehicles   = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
@@ -119,9 +124,13 @@ func (s *Server) scrape(ctx context.Context) scraped {
 	for _, p := range s.Probes {
 		out.put(partReady, one(p.Ready(now) == nil), p.Name)
 	}
+	what, _ := s.Clocks.Look(now).Trouble(ClockAnswers)
+	out.put(clockOff, one(what != ""))
 	for _, src := range s.Upkeep.Sources() {
 		out.source(src, now)
 	}
+	census, _ := s.Store.Census(0)
+	out.fleet(census)
 	if info, err := s.Upkeep.Info(ctx); err != nil {
 		scrapeLog{s}.Println(err)
 	} else {
@@ -145,6 +154,14 @@ func (s *Server) scrape(ctx context.Context) scraped {
 		return slices.ContainsFunc(hooks, func(w webhook.Webhook) bool { return w.ID == id })
 	}))
 	return out
+}
+
+func (s *scraped) fleet(c vehicle.Census) {
+	for state, n := range c.States {
+		s.put(fleetVehicles, float64(n), vehicle.State(state).String()) //nolint:gosec // there are three
+	}
+	s.put(fleetTroubled, float64(c.Unread), "unread")
+	s.put(fleetTroubled, float64(c.NeedsOwner), "needs_owner")
 }
 
 func (s *scraped) source(src api.Source, now time.Time) {

@@ -35,6 +35,8 @@ func (n narrow) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
 	return n.w.Webhooks(ctx)
 }
 
+func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Census(limit) }
+
 // metered is a server over a narrow world.
 func metered(t *testing.T, w *world) *Server {
 	t.Helper()
@@ -88,6 +90,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		Firings: webhook.Firings{Produced: 20, Collapsed: 5, Skipped: 6},
 	}
 	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone, Health: webhook.Health{FailingSince: noon}})
+	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
 	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), Paused: "no resolver answers"}}
 	w.sources = []api.Source{
 		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute)},
@@ -144,6 +147,12 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                 0,
 		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                         30,
 		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                       0,
+		`plugbeat_fleet_vehicles{state="plugged_in"}`:                                                 1,
+		`plugbeat_fleet_vehicles{state="unplugged"}`:                                                  0,
+		`plugbeat_fleet_vehicles{state="unknown"}`:                                                    1,
+		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                     1,
+		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                          0,
+		"plugbeat_daemon_clock_off":                                                                   0,
 		"plugbeat_scheduler_subscriptions":                                                            3,
 		"plugbeat_store_file_bytes":                                                                   4 << 20,
 		"plugbeat_store_live_bytes":                                                                   1 << 20,
@@ -270,5 +279,15 @@ func TestOpenMetrics(t *testing.T) {
 		if strings.HasSuffix(rec.Body.String(), "# EOF\n") != (accept != "") {
 			t.Errorf("%q ends in %q", accept, rec.Body.String()[rec.Body.Len()-20:])
 		}
+	}
+}
+
+// A clock that is off is told once two answers in a row say so.
+func TestScrapeTellsOfTheClock(t *testing.T) {
+	s := metered(t, newWorld())
+	date := http.Header{"Date": {noon.Add(-time.Hour).Format(http.TimeFormat)}}
+	for answers := range 3 {
+		wantSamples(t, scrapeOf(t, s), map[string]float64{"plugbeat_daemon_clock_off": one(answers >= 2)})
+		s.Clocks.Note("receiver.example", date, noon, noon)
 	}
 }

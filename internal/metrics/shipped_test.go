@@ -40,13 +40,14 @@ func checkQuery(t *testing.T, where, query string, listed map[string]metric) (na
 	t.Helper()
 	for _, m := range uses.FindAllStringSubmatch(query, -1) {
 		name, known := m[1], listed[m[1]]
-		if known.kind == "" {
+		switch known.kind {
+		case "":
 			for _, end := range []string{"_bucket", "_sum", "_count"} {
 				if base := strings.TrimSuffix(name, end); base != name && listed[base].kind == "histogram" {
 					known = listed[base]
 				}
 			}
-		} else if known.kind == "histogram" {
+		case "histogram":
 			t.Errorf("%s: %s is a histogram, not a value", where, name)
 		}
 		if known.kind == "" {
@@ -62,7 +63,7 @@ func checkQuery(t *testing.T, where, query string, listed map[string]metric) (na
 			if !ok {
 				t.Errorf("%s: %s has no label %s", where, name, c[1])
 			}
-			for _, v := range strings.Split(c[3], "|") {
+			for v := range strings.SplitSeq(c[3], "|") {
 				if len(values) > 0 && !slices.Contains(values, v) {
 					t.Errorf("%s: label %s of %s is never %q", where, c[1], name, v)
 				}
