@@ -163,7 +163,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	if err := a.listen(ctx, "http.api.listen", a.cfg.HTTP.API.Listen, srv.HTTP(srv.Public())); err != nil {
 		return err
 	}
-	if err := a.listen(ctx, "http.admin.listen", a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.Ready())); err != nil {
+	if err := a.listen(ctx, "http.admin.listen", a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.AdminHTTP())); err != nil {
 		return err
 	}
 	if err := a.listenSocket(ctx, srv.HTTP(srv.Admin())); err != nil {
@@ -204,9 +204,15 @@ func (a *App) close() error {
 
 // APIAddr returns the address /v2.0 is served at, host:port; empty when that
 // listener is off. It is known once New returned, also for port 0.
-func (a *App) APIAddr() string {
+func (a *App) APIAddr() string { return a.addr("http.api.listen") }
+
+// AdminAddr returns the address /api/v1, /metrics and /readyz are served at, as
+// [App.APIAddr] does.
+func (a *App) AdminAddr() string { return a.addr("http.admin.listen") }
+
+func (a *App) addr(listener string) string {
 	for _, l := range a.listeners {
-		if l.name == "http.api.listen" {
+		if l.name == listener {
 			return l.ln.Addr().String()
 		}
 	}
@@ -234,7 +240,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	watched := make(chan struct{})
 	go func() { defer close(watched); a.manager.supervise(loops, a.unwell, a.summary) }()
 	defer func() { <-watched }()
-	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
+	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("admin", a.AdminAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
 
 	running := 3
 	var broken error // the store's

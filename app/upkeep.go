@@ -78,10 +78,10 @@ type deliveries struct {
 	scheduler *scheduler.Scheduler
 }
 
-// Change takes the fields that are not nil, and puts the slots on a new cadence's
-// points.
-func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChange) (webhook.Webhook, error) {
-	w, err := d.Dispatcher.Change(ctx, id, delivery.Change(c))
+// Change takes the fields that are not nil, unless a check refuses the webhook as it
+// stands, and puts the slots on a new cadence's points.
+func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
+	w, err := d.Dispatcher.Change(ctx, id, delivery.Change(c), checks...)
 	if err == nil && c.Cadence != nil {
 		_, err = d.scheduler.Replan(ctx, id)
 	}

@@ -60,8 +60,16 @@ func full(t *testing.T) *daemon {
 	d.on("POST", "/webhooks/fleet/disable", disabled)
 	d.on("PATCH", "/webhooks/fleet", api.WebhookChanged{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Warnings: []string{"faster than KIA stands"}})
 	d.on("DELETE", "/webhooks/"+hookID.String(), api.Cancelled{Cancelled: 2})
-	d.on("GET", "/tokens", items([]api.TokenView{{Name: "backend", CreatedAt: ago(3 * time.Hour)}, {Name: "one", Vehicles: []uuid.UUID{carID}, CreatedAt: ago(time.Minute)}}))
-	d.on("POST", "/tokens", api.TokenAdded{Name: "backend", Token: "pbt_0123456789"})
+	d.on("GET", "/tokens", items([]api.TokenView{
+		{Name: "backend", Kind: api.AccessToken, CreatedAt: ago(3 * time.Hour), LastUsedAt: ago(time.Hour)}, {Name: "grafana", Kind: api.OperatorToken, Scope: vehicle.ScopeRead, CreatedAt: ago(time.Hour)},
+		{Name: "one", Kind: api.AccessToken, Vehicles: []uuid.UUID{carID}, CreatedAt: ago(time.Minute)},
+	}))
+	d.on("POST", "/tokens", func(body []byte) any {
+		if strings.Contains(string(body), `"scope"`) {
+			return api.TokenAdded{Name: "grafana", Kind: api.OperatorToken, Scope: vehicle.ScopeRead, Token: "plugbeat_operator_0123456789"}
+		}
+		return api.TokenAdded{Name: "backend", Kind: api.AccessToken, Token: "plugbeat_0123456789"}
+	})
 	d.on("DELETE", "/tokens/backend", nil)
 	d.on("POST", "/check", api.Checked{Problems: []api.Problem{}, Bytes: 3 << 20, Duration: 120 * time.Millisecond})
 	d.on("GET", "/status", status())
@@ -120,12 +128,12 @@ func TestOutput(t *testing.T) {
 		{"webhook_add_private", "webhook add --name fleet --callback http://127.0.0.1:8000/hook --allow-private --verify --id " + hookID.String(), "",
 			[]string{`POST /api/v1/webhooks {"id":"` + hookID.String() + `","name":"fleet","type":"dynamic","callback_uri":"http://127.0.0.1:8000/hook","allow_private":true}`, "POST /api/v1/webhooks/" + hookID.String() + "/verify "}},
 		{"webhook_change", "webhook change fleet --unplugged 2h --fastest", "",
-			[]string{"GET /api/v1/webhooks/fleet ", `PATCH /api/v1/webhooks/fleet {"cadence":{"unplugged":"2h","plugged_in":"15m","fastest":true}}`}},
+			[]string{"GET /api/v1/webhooks/fleet ", `PATCH /api/v1/webhooks/fleet {"cadence":{"unplugged":"2h","plugged_in":"15m","fastest":true}} if "e1"`}},
 		{"webhook_verify", "webhook verify fleet", "", []string{"POST /api/v1/webhooks/fleet/verify "}},
 		{"webhook_test", "webhook test fleet", "", []string{"POST /api/v1/webhooks/fleet/test "}},
 		{"webhook_enable", "webhook enable fleet --force", "", []string{"POST /api/v1/webhooks/fleet/enable?force=true "}},
 		{"webhook_disable", "webhook disable fleet", "", []string{"POST /api/v1/webhooks/fleet/disable "}},
-		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + hookID.String() + " "}},
+		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + hookID.String() + `  if "e1"`}},
 		{"vehicle_list", "vehicle list", "", []string{"GET /api/v1/vehicles?limit=500 "}},
 		{"vehicle_show", "vehicle show " + car, "", []string{"GET /api/v1/vehicles/" + car + " "}},
 		{"vehicle_show_restricted", "vehicle show " + other, "", []string{"GET /api/v1/vehicles/" + other + " "}},
@@ -142,6 +150,7 @@ func TestOutput(t *testing.T) {
 		{"delivery_resend", "delivery resend " + sentID.String(), "", []string{"POST /api/v1/deliveries/" + sentID.String() + "/resend "}},
 		{"token_add", "token add backend --access", "", []string{`POST /api/v1/tokens {"name":"backend"}`}},
 		{"token_add_vehicle", "token add backend --access --vehicle " + car + " --vehicle " + other, "", []string{`POST /api/v1/tokens {"name":"backend","vehicles":["` + car + `","` + other + `"]}`}},
+		{"token_add_operator", "token add grafana --scope read", "", []string{`POST /api/v1/tokens {"name":"grafana","scope":"read"}`}},
 		{"token_list", "token list", "", []string{"GET /api/v1/tokens?limit=500 "}},
 		{"token_rm", "token rm backend --yes", "", []string{"DELETE /api/v1/tokens/backend "}},
 		{"check", "check", "", []string{"POST /api/v1/check "}},
@@ -192,7 +201,7 @@ func TestEmpty(t *testing.T) {
 		"vehicle list":                      "no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin\n",
 		"delivery list":                     "no deliveries yet\n",
 		"delivery list --state dead":        "no deliveries that match\n",
-		"token list":                        "no tokens yet; make one: plugbeat token add NAME --access\n",
+		"token list":                        "no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate\n",
 		"subscribe fleet --all":             "there are no vehicles to subscribe; see: plugbeat vehicle list\n",
 		"webhook list --json":               "{\n  \"items\": [],\n  \"next\": \"\"\n}\n",
 		"delivery list --state dead --json": "{\n  \"items\": [],\n  \"next\": \"\"\n}\n",

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ type daemon struct {
 	stop   func()
 
 	mu    sync.Mutex
-	asked []string // method, path with query, body
+	asked []string // method, path with query, body, the ETag it depends on
 	last  []byte   // the body of the last answer
 }
 
@@ -55,8 +56,13 @@ func (d *daemon) start(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		d.mu.Lock()
-		d.asked = append(d.asked, fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), body))
+		line := fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), body)
+		if tag := r.Header.Get("If-Match"); tag != "" {
+			line += " if " + tag
+		}
+		d.asked = append(d.asked, line)
 		d.mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		d.mux.ServeHTTP(w, r)
 	}))
 	_ = srv.Listener.Close()
@@ -66,14 +72,20 @@ func (d *daemon) start(t *testing.T) {
 	t.Cleanup(srv.Close)
 }
 
-// on answers a pattern of http.ServeMux, below /api/v1, with v as JSON.
+// on answers a pattern of http.ServeMux, below /api/v1, with v as JSON, or with what
+// v, a func([]byte) any, makes of the body.
 func (d *daemon) on(method, path string, v any) *daemon {
 	return d.fail(method, path, http.StatusOK, v)
 }
 
 // fail answers with a status of its own.
 func (d *daemon) fail(method, path string, status int, v any) *daemon {
-	d.mux.HandleFunc(method+" /api/v1"+path, func(w http.ResponseWriter, _ *http.Request) {
+	d.mux.HandleFunc(method+" /api/v1"+path, func(w http.ResponseWriter, r *http.Request) {
+		v := v
+		if f, ok := v.(func([]byte) any); ok {
+			body, _ := io.ReadAll(r.Body)
+			v = f(body)
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		b, _ := json.Marshal(v)
@@ -130,7 +142,7 @@ func healthyHook() webhook.Webhook {
 
 // view is a webhook as the daemon shows it.
 func view(w webhook.Webhook) api.WebhookView {
-	v := api.WebhookView{Webhook: w, Derived: api.Derived{Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}}}
+	v := api.WebhookView{Webhook: w, Derived: api.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}}}
 	if w.Cadence.PluggedIn != "" {
 		v.Effective.PluggedIn = w.Cadence.PluggedIn
 	}

@@ -7,17 +7,22 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook/api"
 )
 
 func (s *shell) tokenCommand() *ucli.Command {
 	return &ucli.Command{
-		Name:        "token",
-		Usage:       "access tokens for callers of the v2.0 API",
-		Description: "A token is printed once; only its hash is kept.",
+		Name:  "token",
+		Usage: "tokens: of applications for the v2.0 API, of operators for the admin API",
+		Description: `An application's access token opens /v2.0 on http.api; an operator's token opens /api/v1 on
+http.admin. Neither works in place of the other. On this machine the plugbeat command needs none.
+A token is printed once; only its hash is kept.`,
 		CustomHelpTemplate: example(`
 plugbeat token add backend --access
-curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles`),
+curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles
+plugbeat token add grafana --scope read
+curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8766/api/v1/status`),
 		Subcommands: []*ucli.Command{s.tokenAddCommand(), s.tokenListCommand(), s.tokenRemoveCommand()},
 	}
 }
@@ -29,31 +34,59 @@ func (s *shell) tokenAddCommand() *ucli.Command {
 		ArgsUsage: "NAME",
 		Flags: append([]ucli.Flag{
 			&ucli.BoolFlag{Name: "access", Usage: "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles", DisableDefaultText: true},
-			&ucli.StringSliceFlag{Name: "vehicle", Usage: "only for the vehicle with this `ID`; may be repeated", DefaultText: "every vehicle"},
+			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read sees everything but keys and tokens, operate changes things too"},
+			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated", DefaultText: "every vehicle"},
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat token add backend --access
-plugbeat token add one-car --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
+plugbeat token add one-car --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
+plugbeat token add grafana --scope read`),
 		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			if !c.Bool("access") {
-				return &usageError{msg: "token add needs the kind of token: --access", hint: "plugbeat token add " + word(c.Args().First()) + " --access"}
-			}
-			ids, err := vehicleIDs(c.StringSlice("vehicle"))
+			n, err := newToken(c)
 			if err != nil {
 				return err
 			}
-			t, err := a.AddToken(ctx, api.NewToken{Name: c.Args().First(), Vehicles: ids})
+			t, err := a.AddToken(ctx, n)
 			if err != nil {
 				return err
 			}
 			return s.print(c, t, func(p *page) {
-				p.fields([2]string{"name", t.Name}, [2]string{"reaches", reaches(t.Vehicles)}, [2]string{"token", t.Token + "   (shown once)"})
+				p.fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)}, [2]string{"token", t.Token + "   (shown once)"})
 			})
 		}),
 	}
 }
 
-func reaches(ids []uuid.UUID) string {
+// newToken is the token that the flags describe: one kind, and only what that kind
+// can have.
+func newToken(c *ucli.Context) (api.NewToken, error) {
+	name, scope := c.Args().First(), vehicle.Scope(c.String("scope"))
+	command := "plugbeat token add " + word(name)
+	switch {
+	case c.Bool("access") == c.IsSet("scope"):
+		return api.NewToken{}, &usageError{msg: "token add needs the kind of token: --access for an application, or --scope for an operator",
+			hint: command + " --access\n" + command + " --scope read"}
+	case c.IsSet("scope") && scope != vehicle.ScopeRead && scope != vehicle.ScopeOperate:
+		return api.NewToken{}, &usageError{msg: fmt.Sprintf("--scope %q: want read or operate", string(scope)), hint: command + " --scope read"}
+	case c.IsSet("scope") && c.IsSet("vehicle"):
+		return api.NewToken{}, &usageError{msg: "--vehicle is for access tokens; an operator's token reaches every vehicle", hint: command + " --scope " + string(scope)}
+	}
+	ids, err := vehicleIDs(c.StringSlice("vehicle"))
+	return api.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
+}
+
+// kind says whose a token is and, of an operator's, its scope.
+func kind(k api.TokenKind, scope vehicle.Scope) string {
+	if scope == "" {
+		return string(k)
+	}
+	return string(k) + ", " + string(scope)
+}
+
+func reaches(k api.TokenKind, ids []uuid.UUID) string {
+	if k == api.OperatorToken {
+		return "the admin API"
+	}
 	switch len(ids) {
 	case 0:
 		return "every vehicle"
@@ -77,14 +110,18 @@ plugbeat token list`),
 			}
 			return s.print(c, items(list), func(p *page) {
 				if len(list) == 0 {
-					p.line("no tokens yet; make one: plugbeat token add NAME --access")
+					p.line("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate")
 					return
 				}
 				var rows [][]string
 				for _, t := range list {
-					rows = append(rows, []string{t.Name, reaches(t.Vehicles), p.rel(t.CreatedAt)})
+					used := "never"
+					if !t.LastUsedAt.IsZero() {
+						used = p.rel(t.LastUsedAt)
+					}
+					rows = append(rows, []string{t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.rel(t.CreatedAt), used})
 				}
-				p.table([]string{"NAME", "REACHES", "MADE"}, rows)
+				p.table([]string{"NAME", "KIND", "REACHES", "MADE", "LAST USED"}, rows)
 			})
 		}),
 	}

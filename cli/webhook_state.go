@@ -64,6 +64,8 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		if err != nil {
 			return err
 		}
+		// What follows was decided on these settings.
+		a = a.IfMatch(w.ETag)
 		if cadence {
 			ch.Cadence = changedCadence(c, w.Cadence)
 		}
@@ -258,7 +260,7 @@ plugbeat webhook rm fleet --yes`),
 			if err := s.sure(c, question); err != nil {
 				return err
 			}
-			done, err := a.RemoveWebhook(ctx, w.ID.String())
+			done, err := a.IfMatch(w.ETag).RemoveWebhook(ctx, w.ID.String())
 			if err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ type Log struct {
 // HTTP holds the two listeners.
 type HTTP struct {
 	API   Listener `yaml:"api" doc:"For the application: /v2.0 as Smartcar's SDKs call it, and /healthz."`
-	Admin Listener `yaml:"admin" doc:"For monitoring, not for applications: /metrics, /readyz and /healthz."`
+	Admin Listener `yaml:"admin" doc:"For operators and monitoring, not for applications: /api/v1 and /metrics, which need an operator's token, /readyz and /healthz."`
 }
 
 // Listener is one address to serve on.

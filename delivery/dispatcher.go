@@ -34,7 +34,7 @@ type Store interface {
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
 	AddWebhook(ctx context.Context, w webhook.Webhook) error
 	UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error)
-	RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error)
+	RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
 	// Lane returns waiting deliveries after an id, oldest first.
 	Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error)
 	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)

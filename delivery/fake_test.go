@@ -106,7 +106,7 @@ func (m *memory) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*w
 	return w, nil
 }
 
-func (m *memory) RemoveWebhook(_ context.Context, id uuid.UUID) (n int, err error) {
+func (m *memory) RemoveWebhook(_ context.Context, id uuid.UUID, _ ...webhook.Check) (n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.hooks[id]; !ok {

@@ -152,11 +152,17 @@ type Change struct {
 
 // Change changes a webhook. Another callback disables a webhook that was
 // verified (callback_changed) until the new receiver is verified; one that the
-// operator disabled stays so. The cadence is the caller's to check.
-func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change) (webhook.Webhook, error) {
+// operator disabled stays so. The cadence is the caller's to check. What a check
+// refuses, as it stands in the transaction, is not changed.
+func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks ...webhook.Check) (webhook.Webhook, error) {
 	var events []Event
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
 		events = nil
+		for _, check := range checks {
+			if err := check(w); err != nil {
+				return err
+			}
+		}
 		if c.Name != nil {
 			if err := webhook.CheckName(*c.Name); err != nil {
 				return err
@@ -336,9 +342,10 @@ func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook
 }
 
 // Remove removes a webhook with its subscriptions, cancels what waits and cuts
-// off what is in flight. It returns how many deliveries were cancelled.
-func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
-	cancelled, err = d.store.RemoveWebhook(ctx, id)
+// off what is in flight, unless a check refuses it as it stands then. It returns how
+// many deliveries were cancelled.
+func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
+	cancelled, err = d.store.RemoveWebhook(ctx, id, checks...)
 	if err != nil {
 		return cancelled, err
 	}

@@ -110,6 +110,16 @@ func TestUnverifiedGetsOnlyChallenges(t *testing.T) {
 
 func TestChangeAndDisable(t *testing.T) {
 	bubble(t, Settings{}, func(t *testing.T, r *rig) {
+		no, fresh := errors.New("no"), "http://fresh.test/"
+		_, err := r.Change(t.Context(), r.id, Change{CallbackURI: &fresh}, func(w *webhook.Webhook) error {
+			if w.CallbackURI == fresh {
+				t.Error("the check sees the change instead of what stands")
+			}
+			return no
+		})
+		if h := r.m.hook(r.id); !errors.Is(err, no) || h.CallbackURI == fresh || h.Status != webhook.Active {
+			t.Error(h, err)
+		}
 		other, name, sign := "http://other.test/", "renamed", webhook.SignSmartcar
 		w, err := r.Change(t.Context(), r.id, Change{Name: &name, Signing: &sign, Cadence: &webhook.Cadence{Unplugged: "2h"}})
 		if err != nil || w.Name != name || w.Signing != sign || w.Cadence.Unplugged != "2h" || w.Status != webhook.Active {

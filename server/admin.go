@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -20,22 +22,12 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// A need is what a caller must be allowed to use a route of /api/v1.
-type need string
-
-const (
-	byAnyone  need = ""        // tells nothing of this daemon
-	toRead    need = "read"    // sees everything but keys and tokens
-	toOperate need = "operate" // changes things, reaches out to receivers and vendors
-	bySocket  need = "socket"  // is on the daemon's machine: no token is enough
-)
-
 // adminRoute is one line of the table of /api/v1.
 type adminRoute struct {
 	pattern string
 	need    need
 	handler adminHandler
-	// query are the parameters that it knows.
+	// query are the parameters that it knows; others are refused.
 	query []string
 }
 
@@ -79,19 +71,56 @@ func (s *Server) adminRoutes() []adminRoute {
 	}
 }
 
-func (s *Server) routeAdmin(mux routes) {
+// routeAdmin adds the routes as they are served on the socket, or with guarded
+// around each of them.
+func (s *Server) routeAdmin(mux routes, guarded func(need, http.Handler) http.Handler) {
 	for _, r := range s.adminRoutes() {
-		mux.Handle(r.pattern, s.admin(r.handler))
+		mux.Handle(r.pattern, guarded(r.need, s.admin(func(req *http.Request) (any, error) {
+			if err := checkQuery(req, r.query); err != nil {
+				return nil, err
+			}
+			return r.handler(req)
+		})))
 	}
+}
+
+// checkQuery refuses query parameters that a route does not know: a misspelt filter
+// would select everything. It does not repeat their values, one of which may be a
+// token.
+func checkQuery(r *http.Request, known []string) error {
+	allowed := "none"
+	if len(known) > 0 {
+		allowed = strings.Join(known, ", ")
+	}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &api.Error{Code: api.CodeInvalid, Message: "the query of the URL is not one: percent-encode what is in it", Field: "query", Allowed: allowed}
+	}
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		e := &api.Error{Code: api.CodeInvalid, Message: routeName(r) + " has no query parameter " + quote(name), Field: clip(name), Allowed: allowed}
+		if tokenLike(name) {
+			e.Hint = "a token is never read from the URL, which is kept in logs: revoke it, and send the new one in the header Authorization"
+		}
+		return e
+	}
+	return nil
 }
 
 func (s *Server) version(*http.Request) (any, error) { return s.Version, nil }
 
-// adminHandler returns what is answered as JSON, with 201 when it is [created], or
-// as it is when it is [verbatim].
+// adminHandler returns what is answered as JSON, with 201 when it is [created], with
+// its ETag when it is [tagged], or as it is when it is [verbatim].
 type adminHandler func(r *http.Request) (any, error)
 
 type created struct{ body any }
+
+type tagged struct {
+	etag string
+	body any
+}
 
 type verbatim struct {
 	contentType string
@@ -102,14 +131,19 @@ func (s *Server) admin(h adminHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := h(r)
 		if err == nil {
-			switch v := v.(type) {
-			case created:
-				err = writeJSON(w, http.StatusCreated, v.body)
-			case verbatim:
-				write(w, http.StatusOK, map[string]string{"content-type": v.contentType}, v.body)
-			default:
-				err = writeJSON(w, http.StatusOK, v)
+			status := http.StatusOK
+			if c, ok := v.(created); ok {
+				v, status = c.body, http.StatusCreated
 			}
+			if t, ok := v.(tagged); ok {
+				v = t.body
+				w.Header()["etag"] = []string{t.etag}
+			}
+			if raw, ok := v.(verbatim); ok {
+				write(w, status, map[string]string{"content-type": raw.contentType}, raw.body)
+				return
+			}
+			err = writeJSON(w, status, v)
 		}
 		if err != nil {
 			s.adminError(w, r, err)
@@ -121,13 +155,22 @@ func (s *Server) adminError(w http.ResponseWriter, r *http.Request, err error) {
 	e := apiErrorOf(err)
 	e.RequestID = requestID(w)
 	s.logError(r, e.RequestID, e.Status, err)
+	if e.Status == http.StatusUnauthorized {
+		w.Header()["www-authenticate"] = []string{"Bearer"}
+	}
 	if err := writeJSON(w, e.Status, api.Envelope{Error: e}); err != nil { // strings and numbers only
 		write(w, http.StatusInternalServerError, nil, []byte(`{"error":{"code":"internal","message":"internal error"}}`))
 	}
 }
 
-// decode reads the request's body, one JSON object without unknown fields.
+// decode reads the request's body, one JSON object without unknown fields. What
+// curl says of every -d is as good as no content type.
 func decode(r *http.Request, into any) error {
+	switch kind, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";"); strings.TrimSpace(kind) {
+	case "", "application/json", "application/x-www-form-urlencoded":
+	default:
+		return &webhook.Invalid{Field: "content-type", Value: clip(kind), Allowed: "application/json"}
+	}
 	b, err := readBody(r)
 	if err != nil {
 		return err
@@ -247,63 +290,3 @@ func clip(s string) string {
 }
 
 func quote(s string) string { return strconv.Quote(clip(s)) }
-
-// limitOf reads the page size.
-func limitOf(r *http.Request) (int, error) {
-	v := r.URL.Query().Get("limit")
-	if v == "" {
-		return api.DefaultLimit, nil
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > api.MaxLimit {
-		return 0, &webhook.Invalid{Field: "limit", Value: clip(v), Allowed: "a whole number from 1 to " + strconv.Itoa(api.MaxLimit)}
-	}
-	return n, nil
-}
-
-// cursorOf reads a cursor that is an id; empty is uuid.Nil.
-func cursorOf(r *http.Request, name string) (uuid.UUID, error) {
-	v := r.URL.Query().Get(name)
-	if v == "" {
-		return uuid.Nil, nil
-	}
-	id, ok := parseID(v)
-	if !ok {
-		return uuid.Nil, &webhook.Invalid{Field: name, Value: clip(v), Allowed: "the next of the page before"}
-	}
-	return id, nil
-}
-
-func timeOf(r *http.Request, name string, now time.Time) (time.Time, error) {
-	v := r.URL.Query().Get(name)
-	if v == "" {
-		return time.Time{}, nil
-	}
-	return momentOf(name, v, now)
-}
-
-// momentOf reads a time, or how long before now it was.
-func momentOf(field, v string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, v)
-	if err != nil {
-		return time.Time{}, &webhook.Invalid{Field: field, Value: clip(v), Allowed: "a time like 2024-05-01T10:00:00Z, or how long ago, like 2h"}
-	}
-	return t, nil
-}
-
-// pageOf makes a page of at most limit items out of up to limit+1, so that the
-// last page is known without asking again.
-func pageOf[T any](items []T, limit int, cursor func(T) string) api.Page[T] {
-	p := api.Page[T]{Items: items}
-	if p.Items == nil {
-		p.Items = []T{}
-	}
-	if len(items) > limit {
-		p.Items = items[:limit]
-		p.Next = cursor(items[limit-1])
-	}
-	return p
-}

@@ -21,7 +21,7 @@ func (s *Server) deliveries(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := cursorOf(r, "before")
+	before, err := idCursorOf(r, "before", listDeliveries)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (s *Server) deliveries(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(ds, limit, func(d webhook.Delivery) string { return d.ID.String() }), nil
+	return pageOf(ds, limit, listDeliveries, func(d webhook.Delivery) string { return d.ID.String() }), nil
 }
 
 func (s *Server) deliveryFilter(r *http.Request) (f webhook.DeliveryFilter, err error) {

@@ -77,16 +77,55 @@ func TestAdminLists(t *testing.T) {
 	w.past = []webhook.Delivery{{ID: noID, Webhook: hookID, Vehicle: carA, State: webhook.Delivered}}
 	h := described(t, newServer(t, w).Admin())
 	for target, says := range map[string]string{
-		"/api/v1/version":                             `"version":"test"`,
-		"/api/v1/webhooks?limit=1":                    `"next":"` + hookID.String() + `"`,
-		"/api/v1/webhooks?after=" + hookID.String():   `"name":"second"`,
-		"/api/v1/deliveries?vehicle=" + carA.String(): `"id":"` + noID.String() + `"`,
-		"/api/v1/deliveries?vehicle=" + carB.String(): `{"items":[],"next":""}`,
+		"/api/v1/version":                                    `"version":"test"`,
+		"/api/v1/webhooks?limit=1":                           `"next":"webhooks:` + hookID.String() + `"`,
+		"/api/v1/webhooks?after=webhooks:" + hookID.String(): `"name":"second"`,
+		"/api/v1/deliveries?vehicle=" + carA.String():        `"id":"` + noID.String() + `"`,
+		"/api/v1/deliveries?vehicle=" + carB.String():        `{"items":[],"next":""}`,
 	} {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", target, nil))
 		if rec.Code != 200 || !strings.Contains(rec.Body.String(), says) {
 			t.Errorf("%s: %d %s, want %s", target, rec.Code, rec.Body, says)
+		}
+	}
+}
+
+// A cursor is of one list: that of another is refused, not taken for a place in it.
+func TestCursorsOfOtherLists(t *testing.T) {
+	h := described(t, newServer(t, newWorld()).Admin())
+	id := carA.String()
+	lists := map[string]string{ // a cursor of each
+		"webhooks?after=": "webhooks:" + id, "vehicles?after=": "vehicles:" + id, "subscriptions?after=": "subscriptions:" + id + "." + id,
+		"deliveries?before=": "deliveries:" + id, "tokens?after=": "tokens:a",
+	}
+	for asked := range lists {
+		for of, cursor := range lists {
+			rec, e := ask(t, h, "", "GET", "/api/v1/"+asked+cursor, "")
+			if same := asked == of; same != (rec.Code == 200) || !same && (rec.Code != 400 || !strings.Contains(e.Allowed, "of this list")) {
+				t.Errorf("%s%s: %d %s", asked, cursor, rec.Code, e)
+			}
+		}
+		name, _, _ := strings.Cut(asked, "?")
+		for _, bad := range []string{id, name + ":", ":" + id, "x"} {
+			if rec, e := ask(t, h, "", "GET", "/api/v1/"+asked+bad, ""); rec.Code != 400 || e.Value == "" {
+				t.Errorf("%s%s: %d %s", asked, bad, rec.Code, e)
+			}
+		}
+	}
+}
+
+// A body is JSON; what a client library says of another kind of body is refused, what
+// curl says of any -d is not.
+func TestContentTypes(t *testing.T) {
+	for kind, status := range map[string]int{
+		"": 200, "application/json": 200, "Application/JSON; charset=utf-8": 200, "application/x-www-form-urlencoded": 200,
+		"text/plain": 400, "application/xml": 400, "multipart/form-data; boundary=x": 400, "application/jsonp": 400,
+	} {
+		h := newServer(t, newWorld()).Admin() // the document names one type only
+		rec, e := ask(t, h, "", "PATCH", "/api/v1/webhooks/home", `{"name":"n"}`, [2]string{"Content-Type", kind})
+		if rec.Code != status || status == 400 && (e.Field != "content-type" || e.Allowed != "application/json") {
+			t.Errorf("%q: %d %s", kind, rec.Code, e)
 		}
 	}
 }

@@ -31,10 +31,14 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	if v := q.Get("after"); v != "" {
+	place, err := cursorOf(r, "after", listSubscriptions)
+	if err != nil {
+		return nil, err
+	}
+	if place != "" {
 		var ok bool
-		if after, ok = parseSlotKey(v); !ok {
-			return nil, &webhook.Invalid{Field: "after", Value: clip(v), Allowed: "the next of the page before"}
+		if after, ok = parseSlotKey(place); !ok {
+			return nil, badCursor("after", string(listSubscriptions)+":"+place, listSubscriptions)
 		}
 	}
 	slots, err := s.Store.Subscriptions(r.Context(), key.Webhook, key.Vehicle, after, limit+1)
@@ -45,7 +49,7 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 	for i, sl := range slots {
 		views[i] = s.subscriptionView(r.Context(), sl)
 	}
-	return pageOf(views, limit, func(v api.SubscriptionView) string { return slotCursor(v.SlotKey) }), nil
+	return pageOf(views, limit, listSubscriptions, func(v api.SubscriptionView) string { return slotCursor(v.SlotKey) }), nil
 }
 
 // webhookQuery returns the id of the webhook in the query, uuid.Nil for none.

@@ -1,9 +1,6 @@
 package server
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,12 +14,12 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// tokenPrefix marks plugbeat's access tokens, so that scanners for leaked secrets
-// can know them.
-const tokenPrefix = "plugbeat_"
-
 func (s *Server) tokens(r *http.Request) (any, error) {
 	limit, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	after, err := cursorOf(r, "after", listTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -32,13 +29,19 @@ func (s *Server) tokens(r *http.Request) (any, error) {
 	}
 	slices.SortFunc(grants, func(a, b vehicle.Grant) int { return strings.Compare(a.Name, b.Name) })
 	views := []api.TokenView{}
-	after := r.URL.Query().Get("after")
 	for _, g := range grants {
 		if g.Name > after && len(views) <= limit {
-			views = append(views, api.TokenView{Name: g.Name, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt})
+			views = append(views, api.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
 		}
 	}
-	return pageOf(views, limit, func(v api.TokenView) string { return v.Name }), nil
+	return pageOf(views, limit, listTokens, func(v api.TokenView) string { return v.Name }), nil
+}
+
+func tokenKind(scope vehicle.Scope) api.TokenKind {
+	if scope == "" {
+		return api.AccessToken
+	}
+	return api.OperatorToken
 }
 
 func notNil(ids []uuid.UUID) []uuid.UUID {
@@ -48,7 +51,7 @@ func notNil(ids []uuid.UUID) []uuid.UUID {
 	return ids
 }
 
-// addToken makes an access token of 256 random bits. Only its hash is kept.
+// addToken makes a token. Only its hash is kept.
 func (s *Server) addToken(r *http.Request) (any, error) {
 	var n api.NewToken
 	if err := decode(r, &n); err != nil {
@@ -57,7 +60,13 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 	if err := webhook.CheckName(n.Name); err != nil {
 		return nil, err
 	}
-	g := vehicle.Grant{Name: n.Name, CreatedAt: s.Now().UTC()}
+	switch {
+	case n.Scope != "" && n.Scope != vehicle.ScopeRead && n.Scope != vehicle.ScopeOperate:
+		return nil, &webhook.Invalid{Field: "scope", Value: clip(string(n.Scope)), Allowed: "read or operate for an operator's token, nothing for an access token"}
+	case n.Scope != "" && len(n.Vehicles) > 0:
+		return nil, &webhook.Invalid{Field: "vehicles", Value: fmt.Sprintf("%d ids", len(n.Vehicles)), Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
+	}
+	g := vehicle.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: s.Now().UTC()}
 	for _, id := range n.Vehicles {
 		if _, err := s.vehicleByID(r.Context(), id); err != nil {
 			return nil, err
@@ -66,14 +75,13 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 			g.Vehicles = append(g.Vehicles, id)
 		}
 	}
-	raw := make([]byte, 32)
-	_, _ = rand.Read(raw) // never fails
-	token := tokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	g.Hash = sha256.Sum256([]byte(token))
+	token, hash := newToken(n.Scope != "")
+	g.Hash = hash
 	if err := s.Store.PutGrant(r.Context(), g); err != nil {
 		return nil, err
 	}
-	return created{api.TokenAdded{Name: g.Name, Vehicles: notNil(g.Vehicles), Token: token}}, nil
+	s.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(tokenKind(g.Scope))).Str("scope", string(g.Scope)).Msg("a token was made")
+	return created{api.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}}, nil
 }
 
 func (s *Server) removeToken(r *http.Request) (any, error) {
@@ -81,6 +89,9 @@ func (s *Server) removeToken(r *http.Request) (any, error) {
 	err := s.Store.DeleteGrant(r.Context(), name)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("token %s: %v", quote(name), webhook.ErrNotFound), Hint: "`plugbeat token list` shows those there are"}
+	}
+	if err == nil {
+		s.Log.Info().Str("event", "token.removed").Str("token", name).Msg("a token was revoked")
 	}
 	return struct{}{}, err
 }

@@ -26,7 +26,7 @@ func TestAdminTokens(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	p := must[api.Page[api.TokenView]](t)(c.Tokens(ctx, "", 2))
-	if len(p.Items) != 2 || p.Next != "app" {
+	if len(p.Items) != 2 || p.Next != "tokens:app" {
 		t.Errorf("%+v", p)
 	}
 	if p = must[api.Page[api.TokenView]](t)(c.Tokens(ctx, p.Next, 2)); len(p.Items) != 1 || p.Items[0].Name != "one" || p.Next != "" {

@@ -19,7 +19,7 @@ func (s *Server) vehicles(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := cursorOf(r, "after")
+	after, err := idCursorOf(r, "after", listVehicles)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (s *Server) vehicles(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := pageOf(vs, limit, func(v vehicle.Vehicle) string { return v.ID.String() })
+	p := pageOf(vs, limit, listVehicles, func(v vehicle.Vehicle) string { return v.ID.String() })
 	views := api.Page[api.VehicleView]{Items: make([]api.VehicleView, len(p.Items)), Next: p.Next}
 	for i, v := range p.Items {
 		st, err := s.Store.VehicleStatus(r.Context(), v.ID)

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ func (s *Server) webhooks(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := cursorOf(r, "after")
+	after, err := idCursorOf(r, "after", listWebhooks)
 	if err != nil {
 		return nil, err
 	}
@@ -33,13 +34,16 @@ func (s *Server) webhooks(r *http.Request) (any, error) {
 	for i := range all[:min(len(all), limit+1)] {
 		views = append(views, s.view(&all[i]))
 	}
-	return pageOf(views, limit, func(w api.WebhookView) string { return w.ID.String() }), nil
+	return pageOf(views, limit, listWebhooks, func(w api.WebhookView) string { return w.ID.String() }), nil
 }
 
 func (s *Server) addWebhook(r *http.Request) (any, error) {
 	var n api.NewWebhook
 	if err := decode(r, &n); err != nil {
 		return nil, err
+	}
+	if n.AllowPrivate && isOverHTTP(r) {
+		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add %s --callback URI --allow-private", shellWord(n.Name)))
 	}
 	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate}
 	if n.ID != nil {
@@ -69,7 +73,30 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w, err = s.Deliveries.Add(r.Context(), w); err != nil {
 		return nil, err
 	}
-	return created{api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings}}, nil
+	return created{tagged{etagOf(&w), api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings}}}, nil
+}
+
+// privateBySocket refuses to widen, over HTTP, what plugbeat sends requests to: who
+// holds a token must not reach what only the daemon's machine does.
+func privateBySocket(command string) error {
+	return &api.Error{Code: api.CodeForbidden, Message: "allow_private lets plugbeat send to private and loopback addresses, so it is granted over the daemon's socket only",
+		Field: "allow_private", Hint: "on the daemon's machine: " + command + "; or list the network in delivery.allow of the config"}
+}
+
+// samePlaces is the check of a change over HTTP: it must not grant allow_private,
+// nor point a webhook that has it at another callback.
+func samePlaces(c api.WebhookChange) webhook.Check {
+	return func(w *webhook.Webhook) error {
+		private := w.AllowPrivate
+		if c.AllowPrivate != nil {
+			private = *c.AllowPrivate
+		}
+		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
+		if private && (moved || !w.AllowPrivate) {
+			return privateBySocket(fmt.Sprintf("plugbeat webhook change %s --allow-private --callback URI", shellWord(w.Name)))
+		}
+		return nil
+	}
 }
 
 // first returns the first of joined errors: an answer is about one field.
@@ -82,11 +109,15 @@ func first(err error) error {
 
 func (s *Server) showWebhook(r *http.Request) (any, error) {
 	w, err := s.pathWebhookAdmin(r)
-	return s.view(&w), err
+	return tagged{etagOf(&w), s.view(&w)}, err
 }
 
 func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	checks, err := ifMatch(r)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +147,14 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	changed, err := s.Deliveries.Change(r.Context(), w.ID, c)
+	if isOverHTTP(r) {
+		checks = append(checks, samePlaces(c))
+	}
+	changed, err := s.Deliveries.Change(r.Context(), w.ID, c, checks...)
 	if err != nil {
 		return nil, about(&w, err)
 	}
-	return api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings}, nil
+	return tagged{etagOf(&changed), api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings}}, nil
 }
 
 func (s *Server) removeWebhook(r *http.Request) (any, error) {
@@ -128,7 +162,11 @@ func (s *Server) removeWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.Deliveries.Remove(r.Context(), w.ID)
+	checks, err := ifMatch(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.Deliveries.Remove(r.Context(), w.ID, checks...)
 	return api.Cancelled{Cancelled: n}, about(&w, err)
 }
 

@@ -18,6 +18,8 @@ type Store interface {
 	Grants(ctx context.Context) ([]vehicle.Grant, error)
 	PutGrant(ctx context.Context, g vehicle.Grant) error
 	DeleteGrant(ctx context.Context, name string) error
+	// UseGrant notes when the token with this hash was used.
+	UseGrant(ctx context.Context, hash [32]byte, at time.Time) error
 
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
@@ -57,7 +59,8 @@ type Deliveries interface {
 	// Add validates a webhook and adds it, unverified, with an id and a key
 	// where it has none.
 	Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error)
-	Change(ctx context.Context, id uuid.UUID, change api.WebhookChange) (webhook.Webhook, error)
+	// Change changes a webhook unless a check refuses it as it stands then.
+	Change(ctx context.Context, id uuid.UUID, change api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error)
 	// Verify sends a challenge. A wrong answer is [webhook.ErrChallenge] and the
 	// challenge says what came.
 	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error)
@@ -65,7 +68,8 @@ type Deliveries interface {
 	// Enable sends a challenge first unless forced.
 	Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error)
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
-	Remove(ctx context.Context, id uuid.UUID) (cancelled int, err error)
+	// Remove removes a webhook unless a check refuses it as it stands then.
+	Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
 	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
 	// that cannot be.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)

@@ -142,6 +142,12 @@ func statusOf(c api.Code) int {
 	switch c {
 	case api.CodeSource:
 		return http.StatusBadGateway
+	case api.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case api.CodeForbidden:
+		return http.StatusForbidden
+	case api.CodeChanged:
+		return http.StatusPreconditionFailed
 	}
 	for _, r := range table {
 		if r.code == c {

@@ -39,6 +39,7 @@ var (
 type world struct {
 	mu       sync.Mutex
 	grants   []vehicle.Grant
+	used     int // calls of UseGrant
 	cars     []vehicle.Vehicle
 	states   map[uuid.UUID]vehicle.Status
 	hooks    []webhook.Webhook
@@ -136,6 +137,18 @@ func (w *world) PutGrant(_ context.Context, g vehicle.Grant) error {
 		return fmt.Errorf("token %s: %w", g.Name, webhook.ErrExists)
 	}
 	w.grants = append(w.grants, g)
+	return w.fail
+}
+
+func (w *world) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.grants {
+		if w.grants[i].Hash == hash {
+			w.grants[i].LastUsedAt = at
+			w.used++
+		}
+	}
 	return w.fail
 }
 
@@ -335,13 +348,22 @@ func (h hooks) edit(id uuid.UUID, do func(*webhook.Webhook)) (webhook.Webhook, e
 	return webhook.Webhook{}, missing("webhook", id)
 }
 
-func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange) (webhook.Webhook, error) {
+func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
+	if err := h.check(id, checks); err != nil {
+		return webhook.Webhook{}, err
+	}
 	return h.edit(id, func(w *webhook.Webhook) {
 		if c.Name != nil {
 			w.Name = *c.Name
 		}
 		if c.Cadence != nil {
 			w.Cadence = *c.Cadence
+		}
+		if c.CallbackURI != nil {
+			w.CallbackURI = *c.CallbackURI
+		}
+		if c.AllowPrivate != nil {
+			w.AllowPrivate = *c.AllowPrivate
 		}
 	})
 }
@@ -374,7 +396,23 @@ func (h hooks) Disable(_ context.Context, id uuid.UUID) (webhook.Webhook, error)
 	return h.edit(id, func(w *webhook.Webhook) { w.Status, w.Reason = webhook.Disabled, webhook.ByOperator })
 }
 
-func (h hooks) Remove(_ context.Context, id uuid.UUID) (int, error) {
+func (h hooks) check(id uuid.UUID, checks []webhook.Check) error {
+	for i := range h.w.hooks {
+		for _, check := range checks {
+			if h.w.hooks[i].ID == id {
+				if err := check(&h.w.hooks[i]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (h hooks) Remove(_ context.Context, id uuid.UUID, checks ...webhook.Check) (int, error) {
+	if err := h.check(id, checks); err != nil {
+		return 0, err
+	}
 	h.w.hooks = slices.DeleteFunc(h.w.hooks, func(w webhook.Webhook) bool { return w.ID == id })
 	return 2, h.w.fail
 }

@@ -57,7 +57,11 @@ func TestLog(t *testing.T) {
 			log.mu.Lock()
 			text := log.String()
 			log.mu.Unlock()
-			if tt.event == "" && text != "" {
+			lines := strings.Split(strings.TrimSpace(text), "\n")
+			if last := lines[len(lines)-1]; !strings.Contains(last, `"event":"http.refused"`) || !strings.Contains(last, `"route":"GET /v2.0/vehicles"`) {
+				t.Errorf("the refused token is not logged: %s", last)
+			}
+			if tt.event == "" && len(lines) > 1 {
 				t.Errorf("what the caller did wrong is logged: %s", text)
 			}
 			id := strings.Join(a.header[headerRequestID], "")

@@ -50,7 +50,7 @@ func metered(t *testing.T, w *world) *Server {
 func scrapeOf(t *testing.T, s *Server) map[string]float64 {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	s.Ready().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	s.metrics(rec, httptest.NewRequest("GET", "/metrics", nil))
 	if rec.Code != http.StatusOK {
 		t.Fatalf("%d: %s", rec.Code, rec.Body)
 	}
@@ -272,7 +272,7 @@ func TestOpenMetrics(t *testing.T) {
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		r.Header.Set("Accept", accept)
 		rec := httptest.NewRecorder()
-		s.Ready().ServeHTTP(rec, r)
+		s.metrics(rec, r)
 		if got := rec.Header().Get("Content-Type"); !strings.HasPrefix(got, want) {
 			t.Errorf("%q is answered with %q", accept, got)
 		}

@@ -65,6 +65,10 @@ func compareFields(t *testing.T, name string, typ reflect.Type, schema *openapi3
 	flatten(schema, told, required)
 	for _, f := range fieldsOf(typ) {
 		ref := told[f.name]
+		if f.of != typ { // its own type is compared as well
+			delete(told, f.name)
+			continue
+		}
 		if ref == nil {
 			t.Errorf("%s has the field %s, server/openapi.yaml has not; add to properties of components.schemas.%s:\n\n%s", f.of, f.name, schemaName(f.of), f.line())
 			continue

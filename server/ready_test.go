@@ -15,7 +15,7 @@ func TestReady(t *testing.T) {
 	w := newWorld()
 	var bad error
 	w.probes = []Probe{{"scheduler", func(time.Time) error { return bad }}, {"store", func(time.Time) error { return nil }}}
-	h := newServer(t, w).Ready()
+	h := newServer(t, w).AdminHTTP()
 	get := func() *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))

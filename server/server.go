@@ -1,11 +1,13 @@
 // Package server serves everything that is spoken over HTTP: Smartcar's v2.0
-// endpoints for the application ([Server.Public]), the admin API for the operator
-// ([Server.Admin]), and readiness and metrics ([Server.Ready]).
+// endpoints for the application ([Server.Public]), and the admin API for the operator,
+// on the socket ([Server.Admin]) and, to tokens, on the admin listener beside
+// readiness and metrics ([Server.AdminHTTP]).
 //
 // It guarantees that every answer under /v2.0 is JSON that each of Smartcar's SDKs
 // decodes, whatever was asked (docs/api.md); that errors of both APIs come from one
 // table; that lists are paged and bodies bounded; that no route redirects; and that
-// no answer, error or log line shows a token or a key.
+// no answer, error or log line shows a token or a key; and that an application's
+// token opens nothing of the operator's, nor the reverse.
 package server
 
 import (
@@ -66,6 +68,8 @@ type Server struct {
 	Options
 	checking sync.Mutex // one check of the data file at a time
 	dead     deadMemo
+	refusals refusals
+	uses     uses
 }
 
 // New returns a server. It fails when a needed option is missing.
@@ -137,21 +141,23 @@ func (s *Server) Public() http.Handler {
 // that it is served on is the operator.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	s.routeAdmin(mux)
-	mux.Handle("/", s.admin(func(r *http.Request) (any, error) {
-		return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + r.URL.Path, Hint: "docs/api.md lists the routes"}
-	}))
+	s.routeAdmin(mux, func(_ need, h http.Handler) http.Handler { return h })
+	mux.Handle("/", s.admin(noAdminRoute))
 	return s.guard(mux, s.adminError)
 }
 
-// Ready serves /readyz, /healthz and /metrics.
-func (s *Server) Ready() http.Handler {
+// AdminHTTP serves the admin listener: /api/v1 and /metrics to operators' tokens, and
+// /readyz and /healthz to all who ask.
+func (s *Server) AdminHTTP() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /metrics", s.metrics)
-	mux.Handle("/", s.admin(func(r *http.Request) (any, error) {
-		return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + r.URL.Path}
-	}))
+	mux.Handle("GET /metrics", s.allow(toRead, http.HandlerFunc(s.metrics)))
+	s.routeAdmin(mux, s.allow)
+	mux.Handle("/", s.admin(noAdminRoute))
 	return s.guard(mux, s.adminError)
+}
+
+func noAdminRoute(r *http.Request) (any, error) {
+	return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + clip(r.URL.Path), Hint: "docs/api.md lists the routes"}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -105,6 +106,7 @@ func (s *Server) v2Error(w http.ResponseWriter, r *http.Request, err error) {
 		header[headerRetryAfter] = retryAfter(f.RetryAfter)
 	}
 	if f.Status == http.StatusUnauthorized {
+		s.refused(r, f.Description)
 		header["www-authenticate"] = "Bearer"
 	}
 	body, err := payload.Append(nil, payload.ErrorObject(f, id))
@@ -194,14 +196,21 @@ func bearer(h http.Header) (string, error) {
 
 // grantOf looks an access token up by its hash, the only form in which it is kept.
 func (s *Server) grantOf(ctx context.Context, token string) (vehicle.Grant, error) {
-	g, err := s.Store.GrantByHash(ctx, sha256.Sum256([]byte(token)))
-	if errors.Is(err, webhook.ErrNotFound) {
-		if s.isManagementToken(token) {
-			return vehicle.Grant{}, unauthorized("This is the application management token; this endpoint takes an access token.")
-		}
-		return vehicle.Grant{}, unauthorized("The access token is not valid.")
+	g, ok, err := s.grantBy(ctx, accessHash(token), false)
+	if err != nil {
+		return vehicle.Grant{}, err
 	}
-	return g, err
+	if ok {
+		s.used(ctx, g)
+		return g, nil
+	}
+	if s.isManagementToken(token) {
+		return vehicle.Grant{}, unauthorized("This is the application management token; this endpoint takes an access token.")
+	}
+	if _, ok, err := s.grantBy(ctx, operatorHash(token), true); err != nil || ok {
+		return vehicle.Grant{}, cmp.Or[error](err, unauthorized("This is an operator's token; this endpoint takes an access token."))
+	}
+	return vehicle.Grant{}, unauthorized("The access token is not valid.")
 }
 
 // isManagementToken compares in constant time, whatever the lengths.

@@ -17,7 +17,7 @@ func (s *Server) view(w *webhook.Webhook) api.WebhookView {
 }
 
 func (s *Server) derived(w *webhook.Webhook) api.Derived {
-	d := api.Derived{Retries: s.Retries, Effective: w.Cadence}
+	d := api.Derived{Retries: s.Retries, Effective: w.Cadence, ETag: etagOf(w)}
 	if d.Effective.Zone == "" {
 		d.Effective.Zone = s.Policy.Default.Zone
 	}

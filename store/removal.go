@@ -17,18 +17,24 @@ const sliceRows = 128
 // on it. The records of its deliveries stay until retention takes them. It works
 // in slices; the webhook is gone for callers from the first, and from then on the
 // end of ctx does not stop it. When an error does, calling it again, the next
-// Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound.
-func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+// Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
+// check refuses, as it stands in the first transaction, is not removed.
+func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeWebhook(ctx, id)
+	return s.removeWebhook(ctx, id, checks...)
 }
 
-func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.hook(id)
 		if err != nil {
 			return err
+		}
+		for _, check := range checks {
+			if err := check(&h.rec.Webhook); err != nil && !h.rec.Removing {
+				return err
+			}
 		}
 		w := cloneWebhook(h.rec.Webhook)
 		w.Status, w.Reason, w.StatusSince = webhook.Disabled, webhook.ByOperator, t.now

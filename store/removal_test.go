@@ -57,6 +57,33 @@ func TestRemovalOutlivesItsCaller(t *testing.T) {
 	}
 }
 
+// A check sees the webhook as it stands in the transaction that would remove it; what
+// it refuses stays whole.
+func TestRemovalIsChecked(t *testing.T) {
+	f := open(t)
+	f.fleet(1, 1)
+	f.produce(1)
+	no := errors.New("no")
+	_, err := f.UpdateWebhook(ctx, wid(1), func(w *webhook.Webhook) error { w.Name = "newer"; return nil })
+	must(t, err)
+	n, err := f.RemoveWebhook(ctx, wid(1), func(w *webhook.Webhook) error {
+		if w.Name != "newer" {
+			t.Errorf("checked as it was before: %s", w.Name)
+		}
+		return no
+	})
+	if n != 0 || !errors.Is(err, no) {
+		t.Fatal(n, err)
+	}
+	if w, err := f.Webhook(ctx, wid(1)); err != nil || !w.Fires() || w.Ledger.Waiting() != 1 {
+		t.Errorf("%+v %v", w, err)
+	}
+	f.sound()
+	if n, err := f.RemoveWebhook(ctx, wid(1), func(*webhook.Webhook) error { return nil }); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}
+
 // What a full disk left half removed, the next sweep removes.
 func TestSweepEndsInterruptedRemovals(t *testing.T) {
 	f := open(t)

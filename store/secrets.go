@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -73,15 +74,15 @@ func (s *Store) PutGrant(ctx context.Context, g vehicle.Grant) error {
 	if err := checkName("token name", g.Name); err != nil {
 		return err
 	}
-	rec := grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])}
 	return s.update(ctx, func(t *writeTx) error {
 		if t.has(bucketGrants, []byte(g.Name)) || t.has(bucketGrantsByHash, g.Hash[:]) {
 			return named("token", g.Name, webhook.ErrExists)
 		}
-		if rec.CreatedAt.IsZero() {
-			rec.CreatedAt = t.now
+		g := g
+		if g.CreatedAt.IsZero() {
+			g.CreatedAt = t.now
 		}
-		if err := t.putRecord(bucketGrants, []byte(g.Name), rec); err != nil {
+		if err := t.putGrant(g); err != nil {
 			return err
 		}
 		return t.put(bucketGrantsByHash, g.Hash[:], []byte(g.Name))
@@ -112,6 +113,28 @@ func (s *Store) GrantByHash(ctx context.Context, hash [32]byte) (g vehicle.Grant
 		return err
 	})
 	return g, err
+}
+
+// UseGrant notes that the token with this SHA-256 was used. A token that is not
+// there, because it was just revoked, is no error.
+func (s *Store) UseGrant(ctx context.Context, hash [32]byte, at time.Time) error {
+	return s.update(ctx, func(t *writeTx) error {
+		name := t.get(bucketGrantsByHash, hash[:])
+		if name == nil {
+			return nil
+		}
+		g, err := t.grant(name)
+		if err != nil || !at.After(g.LastUsedAt) {
+			return err
+		}
+		g.LastUsedAt = at
+		return t.putGrant(g)
+	})
+}
+
+// putGrant writes a grant's record; its index row is there already.
+func (t *writeTx) putGrant(g vehicle.Grant) error {
+	return t.putRecord(bucketGrants, []byte(g.Name), grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])})
 }
 
 // Grants lists all grants by name.
@@ -164,7 +187,7 @@ func (t *writeTx) ungrant(id uuid.UUID) error {
 			}
 			continue
 		}
-		if err := t.putRecord(bucketGrants, name, grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])}); err != nil {
+		if err := t.putGrant(g); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ package vehicle
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -112,20 +111,4 @@ type Source interface {
 type Watcher interface {
 	Source
 	Watch(ctx context.Context, refs []Ref, hint func(Ref, Plug)) error
-}
-
-// Grant is an access token that plugbeat issued to a caller of its HTTP API. The
-// token itself is never kept.
-type Grant struct {
-	Name string `json:"name"`
-	// Hash is the SHA-256 of the token.
-	Hash [32]byte `json:"-"`
-	// Vehicles lists the cars the token may read; empty means all.
-	Vehicles  []uuid.UUID `json:"vehicles,omitempty"`
-	CreatedAt time.Time   `json:"created_at"`
-}
-
-// Covers reports whether the grant reaches the vehicle.
-func (g Grant) Covers(id uuid.UUID) bool {
-	return len(g.Vehicles) == 0 || slices.Contains(g.Vehicles, id)
 }

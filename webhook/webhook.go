@@ -105,6 +105,10 @@ type Cadence struct {
 	Fastest bool `json:"fastest,omitempty"`
 }
 
+// Check looks at a webhook as it stands in the transaction that is about to change
+// it; an error refuses the change and is passed on. It changes nothing itself.
+type Check func(*Webhook) error
+
 // Fires reports whether the webhook's slots come due: while active, and while
 // disabled as exhausted, when deliveries are produced and wait.
 func (w *Webhook) Fires() bool {

@@ -18,6 +18,7 @@ import (
 
 	"plugbeat/internal/daemon"
 	"plugbeat/internal/receiver"
+	"plugbeat/vehicle"
 	"plugbeat/webhook/api"
 )
 
@@ -119,6 +120,7 @@ type site struct {
 	*daemon.Daemon
 	client  *api.Client
 	address string // of /metrics
+	token   string // that opens it
 }
 
 func freeAddress(t *testing.T) string {
@@ -140,6 +142,11 @@ func open(t *testing.T) *site {
 	})
 	s.Start()
 	s.client = s.Client()
+	token, err := s.client.AddToken(t.Context(), api.NewToken{Name: "prometheus", Scope: vehicle.ScopeRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.token = token.Token
 	id := s.webhook(t, "home", nil)
 	eventually(t, "three deliveries arrive", func() bool {
 		return strings.Contains(s.scrape(t), `plugbeat_delivery_finished_total{state="delivered",webhook="`+id+`"} 3`)
@@ -183,12 +190,17 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func (s *site) scrape(t *testing.T) string {
 	t.Helper()
-	return get(t, "http://"+s.address+"/metrics")
+	return get(t, "http://"+s.address+"/metrics", s.token)
 }
 
-func get(t *testing.T, url string) string {
+func get(t *testing.T, url, token string) string {
 	t.Helper()
-	resp, err := http.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (w *watcher) ask(path string, query url.Values, into any) {
 		Status string          `json:"status"`
 		Data   json.RawMessage `json:"data"`
 	}
-	body := get(w.t, "http://"+w.address+"/api/v1/"+path+"?"+query.Encode())
+	body := get(w.t, "http://"+w.address+"/api/v1/"+path+"?"+query.Encode(), "")
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Status != "success" {
 		w.t.Fatalf("%s: %v %s", path, err, body)
 	}
@@ -41,15 +41,19 @@ func (w *watcher) count(expr string) int {
 	return len(data.Result)
 }
 
-// watch starts Prometheus with the configuration that ships, scraping every second.
-func watch(t *testing.T, target string) *watcher {
+// watch starts Prometheus with the configuration that ships, scraping the site every second.
+func watch(t *testing.T, s *site) *watcher {
 	t.Helper()
 	dir := t.TempDir()
 	alerts, err := filepath.Abs(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := strings.NewReplacer("127.0.0.1:8766", target, "alerts.yaml", alerts, "15s", "1s").Replace(read(t, prometheus))
+	token := filepath.Join(dir, "plugbeat.token")
+	if err := os.WriteFile(token, []byte(s.token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := strings.NewReplacer("127.0.0.1:8766", s.address, "/etc/prometheus/plugbeat.token", token, "alerts.yaml", alerts, "15s", "1s").Replace(read(t, prometheus))
 	file := filepath.Join(dir, "prometheus.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -75,7 +79,7 @@ func watch(t *testing.T, target string) *watcher {
 // answer every query of the dashboard.
 func TestPrometheus(t *testing.T) {
 	s := open(t)
-	w := watch(t, s.address)
+	w := watch(t, s)
 	eventually(t, "it answers", func() bool { return reachable(w.address) })
 	eventually(t, "four scrapes", func() bool { return w.count(`count_over_time(up{job="plugbeat"}[1m]) >= 4 and up == 1`) == 1 })
 

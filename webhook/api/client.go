@@ -41,14 +41,26 @@ const maxAnswer = 64 << 20
 // error that is [ErrNoDaemon] when none is there, one that is [ErrNoAnswer] when it
 // took the call and did not answer in time, and ctx's error when it ended.
 type Client struct {
-	socket string
-	http   *http.Client
-	wait   time.Duration
+	socket  string
+	http    *http.Client
+	wait    time.Duration
+	ifMatch string
 }
 
 // within returns the client with another time to wait for an answer.
 func (c *Client) within(d time.Duration) *Client {
-	return &Client{socket: c.socket, http: c.http, wait: d}
+	other := *c
+	other.wait = d
+	return &other
+}
+
+// IfMatch returns the client with the ETag that a webhook had when it was looked
+// at: its changes and removals of the webhook are [CodeChanged] when somebody
+// changed the settings since.
+func (c *Client) IfMatch(etag string) *Client {
+	other := *c
+	other.ifMatch = etag
+	return &other
 }
 
 // Dial returns a client of the daemon that listens at the socket. It connects
@@ -217,17 +229,17 @@ func (c *Client) Resend(ctx context.Context, id uuid.UUID) (d DeliveryView, err 
 	return d, c.do(ctx, http.MethodPost, c.path("deliveries", id.String(), "resend"), nil, nil, &d)
 }
 
-// Tokens returns one page of the access tokens, by name.
+// Tokens returns one page of the tokens, by name.
 func (c *Client) Tokens(ctx context.Context, after string, limit int) (p Page[TokenView], err error) {
 	return p, c.do(ctx, http.MethodGet, c.path("tokens"), paging("after", after, limit), nil, &p)
 }
 
-// AddToken makes an access token for callers of /v2.0.
+// AddToken makes a token: an application's, for /v2.0, or an operator's.
 func (c *Client) AddToken(ctx context.Context, n NewToken) (a TokenAdded, err error) {
 	return a, c.do(ctx, http.MethodPost, c.path("tokens"), nil, n, &a)
 }
 
-// RemoveToken revokes an access token.
+// RemoveToken revokes a token.
 func (c *Client) RemoveToken(ctx context.Context, name string) error {
 	return c.do(ctx, http.MethodDelete, c.path("tokens", name), nil, nil, nil)
 }
@@ -313,6 +325,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, 
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.ifMatch != "" {
+		req.Header.Set("If-Match", c.ifMatch)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -22,9 +22,12 @@ type Code string
 // The codes of an [Error], with the status each is answered with.
 const (
 	CodeInvalid         Code = "invalid"          // 400
+	CodeUnauthorized    Code = "unauthorized"     // 401: no token, or none of an operator's
+	CodeForbidden       Code = "forbidden"        // 403: the token's scope, or any token, is not enough
 	CodeNotFound        Code = "not_found"        // 404
 	CodeConflict        Code = "conflict"         // 409
 	CodeExists          Code = "exists"           // 409
+	CodeChanged         Code = "changed"          // 412: it is not what If-Match says any more
 	CodeChallengeFailed Code = "challenge_failed" // 424
 	CodeSource          Code = "source"           // 502: the vehicle's source answered with a fault
 	CodeNoSpace         Code = "no_space"         // 507: the disk is full

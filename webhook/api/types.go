@@ -87,6 +87,9 @@ type Derived struct {
 	// Effective is the cadence in force: the webhook's own, the daemon's default
 	// where it sets none. Its zone is empty for UTC.
 	Effective webhook.Cadence `json:"effective_cadence"`
+	// ETag names the settings as they stand. A change or removal that sends it as
+	// If-Match is refused once another operator has changed them.
+	ETag string `json:"etag"`
 }
 
 // WebhookChange is the body of PATCH /webhooks/{id}; nil leaves a field as it is.
@@ -233,24 +236,44 @@ type DeliveryView struct {
 	Behind *uuid.UUID `json:"behind,omitempty"`
 }
 
-// TokenView is an access token without the token.
+// TokenKind says whose a token is. Neither kind works in place of the other.
+type TokenKind string
+
+// The kinds of tokens.
+const (
+	AccessToken   TokenKind = "access"   // an application's, for /v2.0
+	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
+)
+
+// TokenView is a token without the token.
 type TokenView struct {
-	Name string `json:"name"`
-	// Vehicles lists the cars the token reaches; empty means all.
+	Name string    `json:"name"`
+	Kind TokenKind `json:"kind"`
+	// Scope is what an operator's token may do; absent for an access token.
+	Scope vehicle.Scope `json:"scope,omitempty"`
+	// Vehicles lists the cars an access token reaches; empty means all.
 	Vehicles  []uuid.UUID `json:"vehicles"`
 	CreatedAt time.Time   `json:"created_at"`
+	// LastUsedAt is when it was last used, to the hour; absent for never.
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 }
 
 // NewToken is the body of POST /tokens.
 type NewToken struct {
 	// Name is as [webhook.CheckName] takes it, and unique.
-	Name     string      `json:"name"`
+	Name string `json:"name"`
+	// Scope makes an operator's token; without it an access token is made.
+	Scope vehicle.Scope `json:"scope,omitempty"`
+	// Vehicles limits an access token to these; empty means all.
 	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
 }
 
 // TokenAdded is the answer to POST /tokens.
 type TokenAdded struct {
-	Name     string      `json:"name"`
+	Name  string        `json:"name"`
+	Kind  TokenKind     `json:"kind"`
+	Scope vehicle.Scope `json:"scope,omitempty"`
+	// Vehicles lists the cars an access token reaches; empty means all.
 	Vehicles []uuid.UUID `json:"vehicles"`
 	// Token is shown this once; only its SHA-256 is kept.
 	Token string `json:"token"`

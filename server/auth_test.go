@@ -1,0 +1,281 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+const (
+	readToken    = "token-that-reads"
+	operateToken = "token-that-operates"
+)
+
+// operators adds an operator's token of each scope to the world.
+func operators(w *world) *world {
+	for token, scope := range map[string]vehicle.Scope{readToken: vehicle.ScopeRead, operateToken: vehicle.ScopeOperate} {
+		w.grants = append(w.grants, vehicle.Grant{Name: string(scope) + "er", Scope: scope, Hash: operatorHash(token)})
+	}
+	return w
+}
+
+// ask sends a request with a token to a handler.
+func ask(t *testing.T, h http.Handler, token, method, target, body string, header ...[2]string) (*httptest.ResponseRecorder, *api.Error) {
+	t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, h := range header {
+		r.Header.Add(h[0], h[1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	var e api.Envelope
+	if rec.Code >= 400 {
+		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || e.Error == nil {
+			t.Fatalf("%s %s: %d %s", method, target, rec.Code, rec.Body)
+		}
+		return rec, e.Error
+	}
+	return rec, &api.Error{}
+}
+
+// example is a path with what stands in its places in the world.
+func example(path string) string {
+	return strings.NewReplacer("{webhook}", "home", "{vehicle}", carA.String(), "{delivery}", noID.String(), "{name}", "one").Replace(path)
+}
+
+// Every route over HTTP takes an operator's token of its scope and no other, and
+// no route takes a parameter that it does not know.
+func TestEveryRouteNeedsItsToken(t *testing.T) {
+	for _, route := range newServer(t, newWorld()).adminRoutes() {
+		w := operators(newWorld())
+		s := newServer(t, w)
+		h := described(t, s.AdminHTTP())
+		method, path, _ := strings.Cut(route.pattern, " ")
+		target := example(path)
+		for _, tt := range []struct {
+			token  string
+			status int // 0 is anything but 401 and 403
+			says   string
+		}{
+			{"", 401, "Authorization: Bearer"},
+			{"unknown", 401, "revoked"},
+			{allToken, 401, "/v2.0 only"},
+			{management, 401, "management token"},
+			{readToken, map[need]int{toOperate: 403, bySocket: 403}[route.need], map[need]string{toOperate: "scope operate", bySocket: "socket"}[route.need]},
+			{operateToken, map[need]int{bySocket: 403}[route.need], map[need]string{bySocket: "socket"}[route.need]},
+		} {
+			want := tt.status
+			if route.need == byAnyone {
+				want, tt.says = 0, ""
+			}
+			rec, e := ask(t, h, tt.token, method, target, "")
+			if want == 0 && (rec.Code == 401 || rec.Code == 403) || want != 0 && rec.Code != want || want != 0 && !strings.Contains(e.Error(), tt.says) {
+				t.Errorf("%s with %q: %d %s, want %d with %q", route.pattern, tt.token, rec.Code, e, want, tt.says)
+			}
+			if code := map[int]api.Code{401: api.CodeUnauthorized, 403: api.CodeForbidden}[want]; e.Code != code && want != 0 {
+				t.Errorf("%s with %q: code %s", route.pattern, tt.token, e.Code)
+			}
+			if (len(rec.Header()["www-authenticate"]) == 1) != (rec.Code == 401) { //nolint:staticcheck // lower case, on purpose
+				t.Errorf("%s: %d with %v", route.pattern, rec.Code, rec.Header())
+			}
+		}
+		for _, h := range []http.Handler{h, described(t, s.Admin())} {
+			if rec, e := ask(t, h, operateToken, method, target+"?colour=s3cret", ""); route.need != bySocket && (rec.Code != 400 || e.Field != "colour" || strings.Contains(e.Error(), "s3cret")) {
+				t.Errorf("%s with a parameter of its own: %d %s", route.pattern, rec.Code, e)
+			}
+		}
+	}
+}
+
+// What is not the API is open on the admin listener, and nothing else is.
+func TestAdminHTTPIsOpenOnlyForHealth(t *testing.T) {
+	h := newServer(t, operators(newWorld())).AdminHTTP()
+	for target, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/api/v1/openapi.yaml": 200, "/api/v1/status": 401, "/api/v1": 404, "/": 404, "/v2.0/vehicles": 404} {
+		if rec, _ := ask(t, h, "", "GET", target, ""); rec.Code != want {
+			t.Errorf("%s: %d, want %d", target, rec.Code, want)
+		}
+	}
+	if rec, _ := ask(t, h, "", "HEAD", "/api/v1/status", ""); rec.Code != 401 {
+		t.Errorf("HEAD without a token: %d", rec.Code)
+	}
+}
+
+// Tokens of the two kinds do not work in place of each other, whatever their hash.
+func TestKindsOfTokens(t *testing.T) {
+	w := operators(newWorld())
+	// One that was stored for operators under an application's hash, and the reverse.
+	w.grants = append(w.grants, vehicle.Grant{Name: "x", Scope: vehicle.ScopeOperate, Hash: sha256.Sum256([]byte("x"))}, vehicle.Grant{Name: "y", Hash: operatorHash("y")})
+	s := newServer(t, w)
+	for _, token := range []string{readToken, operateToken, "x", "y"} {
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/v2.0/vehicles", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		s.Public().ServeHTTP(rec, r)
+		if rec.Code != 401 || !strings.Contains(rec.Body.String(), `"type":"AUTHENTICATION"`) {
+			t.Errorf("/v2.0 with %s: %d %s", token, rec.Code, rec.Body)
+		}
+		if operator := strings.HasPrefix(token, "token-"); strings.Contains(rec.Body.String(), "an operator's token") != operator {
+			t.Errorf("/v2.0 with %s: %s", token, rec.Body)
+		}
+	}
+	for _, token := range []string{allToken, "x", "y"} {
+		if rec, _ := ask(t, s.AdminHTTP(), token, "GET", "/api/v1/status", ""); rec.Code != 401 {
+			t.Errorf("/api/v1 with %s: %d", token, rec.Code)
+		}
+	}
+	if (vehicle.Grant{Scope: vehicle.ScopeOperate}).Covers(carA) {
+		t.Error("an operator's grant covers a vehicle of /v2.0")
+	}
+}
+
+func TestTokenHeaders(t *testing.T) {
+	h := described(t, newServer(t, operators(newWorld())).AdminHTTP())
+	tests := []struct {
+		name   string
+		target string
+		header [][2]string
+		status int
+		says   string
+	}{
+		{"bearer", "/api/v1/version", [][2]string{{"Authorization", "bearer " + readToken}}, 200, ""},
+		{"basic", "/api/v1/version", [][2]string{{"Authorization", "Basic " + readToken}}, 401, "Bearer TOKEN"},
+		{"nothing behind it", "/api/v1/version", [][2]string{{"Authorization", "Bearer "}}, 401, "Bearer TOKEN"},
+		{"twice", "/api/v1/version", [][2]string{{"Authorization", "Bearer " + readToken}, {"Authorization", "Bearer " + readToken}}, 401, "once"},
+		{"in the URL", "/api/v1/version?token=" + readToken, nil, 401, "revoke this one"},
+		{"in the URL, another name", "/api/v1/version?access_token=" + readToken, nil, 401, "revoke this one"},
+		{"in the URL too", "/api/v1/version?api_key=" + readToken, [][2]string{{"Authorization", "Bearer " + readToken}}, 400, "never read from the URL"},
+		{"in a cookie", "/api/v1/version", [][2]string{{"Cookie", "token=" + readToken}}, 401, "Bearer TOKEN"},
+	}
+	for _, tt := range tests {
+		rec, e := ask(t, h, "", "GET", tt.target, "", tt.header...)
+		if rec.Code != tt.status || !strings.Contains(e.Error(), tt.says) || strings.Contains(rec.Body.String(), readToken) {
+			t.Errorf("%s: %d %s", tt.name, rec.Code, e)
+		}
+	}
+}
+
+// A token is made over the socket alone, shown once, and revoked at once.
+func TestOperatorTokens(t *testing.T) {
+	ctx, w := t.Context(), newWorld()
+	s := newServer(t, w)
+	c, h := overSocket(t, s), described(t, s.AdminHTTP())
+	got := must[api.TokenAdded](t)(c.AddToken(ctx, api.NewToken{Name: "grafana", Scope: vehicle.ScopeRead}))
+	if got.Kind != api.OperatorToken || got.Scope != vehicle.ScopeRead || !strings.HasPrefix(got.Token, "plugbeat_operator_") || len(got.Token) < 60 {
+		t.Fatalf("%+v", got)
+	}
+	if text := fmt.Sprintf("%+v", w.grants); strings.Contains(text, got.Token) {
+		t.Error("the token is kept")
+	}
+	if rec, _ := ask(t, h, got.Token, "GET", "/api/v1/status", ""); rec.Code != 200 {
+		t.Errorf("a new token: %d", rec.Code)
+	}
+	if rec, e := ask(t, h, got.Token, "POST", "/api/v1/webhooks/home/test", ""); rec.Code != 403 || e.Hint != "make one on the daemon's machine: plugbeat token add NAME --scope operate" || !strings.Contains(e.Message, `"grafana" has the scope read, and POST /api/v1/webhooks/{webhook}/test needs operate`) {
+		t.Errorf("%d %s", rec.Code, e)
+	}
+	list := must[api.Page[api.TokenView]](t)(c.Tokens(ctx, "", 0))
+	for _, v := range list.Items {
+		operator := v.Name == "grafana"
+		if (v.Kind == api.OperatorToken) != operator || (v.Scope == vehicle.ScopeRead) != operator || v.LastUsedAt.Equal(noon) != operator {
+			t.Errorf("listed as %+v", v)
+		}
+	}
+	if err := c.RemoveToken(ctx, "grafana"); err != nil {
+		t.Fatal(err)
+	}
+	if rec, _ := ask(t, h, got.Token, "GET", "/api/v1/status", ""); rec.Code != 401 {
+		t.Errorf("a revoked token: %d", rec.Code)
+	}
+	for name, bad := range map[string]api.NewToken{"scope": {Name: "x", Scope: "admin"}, "vehicles": {Name: "x", Scope: vehicle.ScopeRead, Vehicles: list.Items[1].Vehicles}} {
+		if name == "vehicles" {
+			bad.Vehicles = append(bad.Vehicles, carA)
+		}
+		_, err := c.AddToken(ctx, bad)
+		if e := refusal(t, err, api.CodeInvalid); e.Field != name || e.Allowed == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The use of a token is noted once an hour, whether or not that succeeds, and never
+// in the way of the request.
+func TestUseOfTokens(t *testing.T) {
+	w := operators(newWorld())
+	s := newServer(t, w)
+	now := noon
+	s.Now = func() time.Time { return now }
+	w.fail = webhook.ErrNoSpace
+	get := func() {
+		if rec, e := ask(t, s.AdminHTTP(), readToken, "GET", "/api/v1/version", ""); rec.Code != 200 {
+			t.Errorf("%d %s", rec.Code, e)
+		}
+	}
+	get()
+	w.grants[len(w.grants)-1].LastUsedAt, w.grants[len(w.grants)-2].LastUsedAt = time.Time{}, time.Time{} // it was not kept
+	get()
+	now = now.Add(59 * time.Minute)
+	get()
+	if w.used != 1 {
+		t.Errorf("noted %d times in an hour", w.used)
+	}
+	now = now.Add(2 * time.Minute)
+	get()
+	get()
+	if w.used != 2 {
+		t.Errorf("noted %d times in two hours", w.used)
+	}
+}
+
+// However often a token is guessed, the log has a few lines a minute, which say how
+// many there were, from where and for which route, and no token.
+func TestGuessingIsLoggedNowAndThen(t *testing.T) {
+	s := newServer(t, operators(newWorld()))
+	var log logBuffer
+	s.Log = zerolog.New(&log)
+	now := noon
+	s.Now = func() time.Time { return now }
+	h := s.AdminHTTP()
+	for i := range 6000 { // ten minutes
+		now = now.Add(100 * time.Millisecond)
+		_, _ = ask(t, h, fmt.Sprintf("guess-%d", i), "GET", "/api/v1/status", "")
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) < 30 || len(lines) > 36 {
+		t.Errorf("%d lines for 6000 guesses in ten minutes", len(lines))
+	}
+	more := len(lines)
+	for _, line := range lines {
+		var l struct {
+			Event, From, Route, Why string
+			More                    int
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Event != "http.refused" || l.From != "192.0.2.1" || l.Route != "GET /api/v1/status" || l.Why != "unknown token" {
+			t.Fatalf("%s %v", line, err)
+		}
+		more += l.More
+	}
+	if more < 5700 || more > 6000 {
+		t.Errorf("the lines tell of %d refusals", more)
+	}
+	if strings.Contains(log.String(), "guess-") {
+		t.Error("a token is in the log")
+	}
+	// A clock that goes back does not silence it.
+	now = noon.Add(-24 * time.Hour)
+	if _, ok := s.refusals.take(now); !ok {
+		t.Error("nothing is logged after the clock went back")
+	}
+}

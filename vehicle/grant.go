@@ -1,0 +1,45 @@
+package vehicle
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Grant is a token that plugbeat issued: to an application, as its access token for
+// the Smartcar v2.0 API, or to an operator, for the admin API. Neither works in
+// place of the other. The token itself is never kept.
+type Grant struct {
+	Name string `json:"name"`
+	// Hash is the SHA-256 of the token, for an operator's with a word before it.
+	Hash [32]byte `json:"-"`
+	// Scope is what an operator's token may do; empty is an application's token.
+	Scope Scope `json:"scope,omitempty"`
+	// Vehicles lists the cars an application's token may read; empty means all.
+	Vehicles  []uuid.UUID `json:"vehicles,omitempty"`
+	CreatedAt time.Time   `json:"created_at"`
+	// LastUsedAt is when the token was last used, to the hour; zero for never.
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+}
+
+// Scope is what an operator's token may do.
+type Scope string
+
+// The scopes of operators' tokens.
+const (
+	// ScopeRead sees everything but keys and tokens, and changes nothing.
+	ScopeRead Scope = "read"
+	// ScopeOperate does all that the admin API lets be done over HTTP.
+	ScopeOperate Scope = "operate"
+)
+
+// Includes reports whether a token with the scope may do what needs the other.
+func (s Scope) Includes(other Scope) bool {
+	return s == other && s != "" || s == ScopeOperate && other == ScopeRead
+}
+
+// Covers reports whether an application's grant reaches the vehicle.
+func (g Grant) Covers(id uuid.UUID) bool {
+	return g.Scope == "" && (len(g.Vehicles) == 0 || slices.Contains(g.Vehicles, id))
+}
