@@ -54,6 +54,7 @@ type App struct {
 	dispatcher *delivery.Dispatcher
 	guard      *delivery.Guard // of every request out
 	metrics    *server.Metrics
+	backups    *backups // nil when none are scheduled
 	listeners  []*served
 	closers    []named // last in, first out
 	opened     time.Time
@@ -150,6 +151,9 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	}
 	info, err := a.store.Info(ctx)
 	if err != nil {
+		return err
+	}
+	if a.backups, err = newBackups(a.cfg, a.store, info.Instance, o.Log); err != nil {
 		return err
 	}
 	srv, err := server.New(server.Options{
@@ -281,8 +285,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// housekeeping looks at the disk and applies the retention rules, at the start and
-// now and then, until ctx ends.
+// housekeeping looks at the disk, applies the retention rules and makes backups, at
+// the start and now and then, until ctx ends.
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
@@ -291,6 +295,7 @@ func (a *App) housekeeping(ctx context.Context) {
 		watch(ctx)
 		scheduler.Every(ctx, cadence.Every(watchEvery), watch)
 	})
+	jobs.Go(func() { a.backups.run(ctx) })
 	a.sweep(ctx)
 	scheduler.Every(ctx, cadence.Every(a.cfg.Retention.Every), a.sweep)
 	jobs.Wait()

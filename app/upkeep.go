@@ -38,6 +38,9 @@ func (u upkeep) CheckFile(path string) ([]api.Problem, error) {
 	return out, err
 }
 
+// Backups tells how the scheduled backups stand.
+func (u upkeep) Backups() *api.Backups { return u.a.backups.status() }
+
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
 func (u upkeep) Sources() []api.Source {
@@ -59,17 +62,6 @@ func (u upkeep) Sources() []api.Source {
 		}
 	}
 	return out
-}
-
-// CheckFile looks for what is wrong in a data file that no daemon has open and
-// returns one line a problem. It needs no key.
-func CheckFile(path string) ([]string, error) {
-	ps, err := store.CheckFile(path)
-	out := make([]string, len(ps))
-	for i, p := range ps {
-		out[i] = p.String()
-	}
-	return out, err
 }
 
 // deliveries shows the delivery loop to the server in the server's words.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -79,12 +78,20 @@ func (s *shell) check(c *ucli.Context) error {
 	return s.showCheck(c, out, fmt.Sprintf("a copy of the running daemon's data, %s in %s", size(r.Bytes), took(r.Duration)))
 }
 
-func (s *shell) checkFile(c *ucli.Context, file string) error {
+// present returns an error where there is no data file.
+func present(file string) error {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return hint(fmt.Errorf("there is no data file at %s", file), "data files are named plugbeat.db, in the config's data_dir; the daemon makes its own at its first start")
 	}
+	return nil
+}
+
+func (s *shell) checkFile(c *ucli.Context, file string) error {
+	if err := present(file); err != nil {
+		return err
+	}
 	problems, err := app.CheckFile(file)
-	if err != nil && strings.Contains(err.Error(), "in use") {
+	if app.InUse(err) {
 		return hint(err, "the daemon that has it open checks a copy: plugbeat check, without a file")
 	}
 	if err != nil {

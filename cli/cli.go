@@ -114,7 +114,7 @@ plugbeat serve --config ~/plugbeat/config.yaml`),
 		Commands: []*ucli.Command{
 			s.demoCommand(), s.initCommand(), s.configCommand(), s.checkConfigCommand(), s.serveCommand(),
 			s.statusCommand(), s.webhookCommand(), s.vehicleCommand(), s.subscribeCommand(), s.unsubscribeCommand(),
-			s.deliveryCommand(), s.tokenCommand(), s.checkCommand(), s.versionCommand(),
+			s.deliveryCommand(), s.tokenCommand(), s.checkCommand(), s.backupCommand(), s.versionCommand(),
 		},
 	}
 	a.OnUsageError = onUsageError

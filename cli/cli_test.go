@@ -34,7 +34,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PLUGBEAT_CONFIG", "")
 			e.Setenv("PLUGBEAT_SOCKET", "")
-			return nil
+			b, err := os.ReadFile("../store/testdata/v1.db")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(e.WorkDir, "v1.db"), b, 0o600)
 		},
 	})
 }

@@ -115,6 +115,7 @@ func showStore(p *page, st api.Status) {
 	p.facts(
 		[2]string{"store", p.paint(disk.style, clean(disk.text)) + "  " + clean(d.Path)},
 		[2]string{"size", file},
+		[2]string{"backups", backups(p, st.Backup)},
 		[2]string{"subscriptions", fmt.Sprint(st.Subscriptions) + next},
 		[2]string{"waiting", count(d.Waiting, "delivery")},
 	)
@@ -131,6 +132,21 @@ func (p *page) facts(list ...[2]string) {
 			p.line("%-*s  %s", wide, f[0], f[1])
 		}
 	}
+}
+
+// backups says how the scheduled backups stand; empty when there are none.
+func backups(p *page, b *api.Backups) string {
+	if b == nil {
+		return ""
+	}
+	last := "none yet"
+	if !b.Last.IsZero() {
+		last = fmt.Sprintf("last %s, %s", p.rel(b.Last), size(b.LastBytes))
+	}
+	if b.Failed != "" {
+		last += ", " + p.paint(red, "failed "+p.rel(b.FailedAt))
+	}
+	return fmt.Sprintf("%s; next %s; %d in %s", last, p.next(b.Next), b.Kept, clean(b.Folder))
 }
 
 func showSources(p *page, sources []api.Source) {

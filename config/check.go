@@ -34,6 +34,7 @@ func (c Config) check(p *complaints) {
 	c.checkListeners(p)
 	c.checkCadence(p)
 	c.checkDelivery(p)
+	c.checkBackup(p)
 	for i, uri := range c.Application.RedirectURIs {
 		checkURL(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri, "an absolute http or https URI without fragment")
 	}
@@ -152,16 +153,25 @@ func (c Config) checkListeners(p *complaints) {
 // checkCadence holds the specs to what the scheduler takes.
 func (c Config) checkCadence(p *complaints) {
 	for at, spec := range map[string]string{"cadence.unplugged": c.Cadence.Unplugged, "cadence.plugged_in": c.Cadence.PluggedIn} {
-		_, err := cadence.Parse(spec, c.Cadence.Zone, c.Floor)
-		var bad *webhook.Invalid
-		switch {
-		case errors.As(err, &bad) && bad.Field == "zone":
-			p.add("cadence.zone", bad.Value, bad.Why, bad.Allowed)
-		case errors.As(err, &bad):
-			p.add(at, bad.Value, bad.Why, bad.Allowed)
-		case err != nil:
-			p.add(at, spec, err.Error(), "a duration or a cron expression of five fields")
-		}
+		c.checkSpec(p, at, spec, c.Floor)
+	}
+}
+
+// checkBackup holds the schedule to what the housekeeping takes.
+func (c Config) checkBackup(p *complaints) {
+	c.checkSpec(p, "backup.schedule", c.Backup.Schedule, cadence.DefaultFloor)
+}
+
+func (c Config) checkSpec(p *complaints, at, spec string, floor time.Duration) {
+	_, err := cadence.Parse(spec, c.Cadence.Zone, floor)
+	var bad *webhook.Invalid
+	switch {
+	case errors.As(err, &bad) && bad.Field == "zone":
+		p.add("cadence.zone", bad.Value, bad.Why, bad.Allowed)
+	case errors.As(err, &bad):
+		p.add(at, bad.Value, bad.Why, bad.Allowed)
+	case err != nil:
+		p.add(at, spec, err.Error(), "a duration or a cron expression of five fields")
 	}
 }
 

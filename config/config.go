@@ -36,6 +36,7 @@ type Config struct {
 	Delivery    Delivery          `yaml:"delivery" doc:"How payloads get to their webhooks, and what happens when they do not."`
 	Webhooks    Webhooks          `yaml:"webhooks" doc:"Defaults of new webhooks, and of every payload."`
 	Retention   Retention         `yaml:"retention" doc:"What is kept how long. Deliveries that wait are never dropped for their age."`
+	Backup      Backup            `yaml:"backup" doc:"The backups that the daemon makes by itself. The sealing key (key_file) is not in them and they are of no use without it: keep a copy of it elsewhere."`
 
 	// Floor is the fastest cadence taken. It is no key of the file: only the demo
 	// and tests lower it from one minute, through [Config.Scaled].
@@ -170,6 +171,13 @@ type Retention struct {
 	MinFree  Size          `yaml:"min_free" min:"0B" doc:"When the data file's file system has less than this free (at most a tenth of it), status and log warn: when nothing is free, nothing is read or delivered. 0B never warns."`
 }
 
+// Backup is when the data file is copied, and to where.
+type Backup struct {
+	Folder   string `yaml:"folder" takes:"a folder that exists; empty for no backups by itself" doc:"Folder that each backup becomes a file in, once it was checked. It has to exist, best on another disk; it is never made, so that a disk that is not mounted is noticed. Empty: no backups by itself."`
+	Schedule string `yaml:"schedule" takes:"a duration, 1m to 8760h, or a cron expression of five fields in quotes" doc:"How long after the last one the next is made, or a cron expression in cadence.zone. One that was missed is made up for at the start."`
+	Keep     int    `yaml:"keep" min:"1" max:"10000" doc:"How many of this daemon's backups stay in the folder; older ones go once a new one is good."`
+}
+
 // Default returns the configuration of an empty file, its paths not yet resolved.
 func Default() Config {
 	return Config{
@@ -195,6 +203,7 @@ func Default() Config {
 		},
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
 		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},
+		Backup:    Backup{Schedule: "24h", Keep: 7},
 		Floor:     time.Minute,
 	}
 }

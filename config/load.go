@@ -141,6 +141,7 @@ func (c Config) Resolve(dir string) Config {
 	}
 	at(&c.Socket)
 	at(&c.KeyFile)
+	at(&c.Backup.Folder)
 	at(&c.Application.ClientSecretFile)
 	at(&c.Application.ManagementTokenFile)
 	for name, s := range c.Sources {

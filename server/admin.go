@@ -40,6 +40,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /api/v1/version", toRead, s.version, nil},
 		{"GET /api/v1/status", toRead, s.status, nil},
 		{"POST /api/v1/check", toOperate, s.check, nil},
+		{"POST /api/v1/backup", toOperate, s.backup, nil},
 
 		{"GET /api/v1/webhooks", toRead, s.webhooks, after},
 		{"POST /api/v1/webhooks", toOperate, s.addWebhook, nil},
@@ -143,7 +144,11 @@ func (s *Server) admin(h adminHandler) http.Handler {
 				write(w, status, map[string]string{"content-type": raw.contentType}, raw.body)
 				return
 			}
-			err = writeJSON(w, status, v)
+			if d, ok := v.(download); ok {
+				err = d.send(w)
+			} else {
+				err = writeJSON(w, status, v)
+			}
 		}
 		if err != nil {
 			s.adminError(w, r, err)

@@ -70,6 +70,13 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 			add("webhook %s waits because of this machine's own trouble: %s; no retry is spent; see: plugbeat doctor", h.Webhook.Name, h.Lane.Paused)
 		}
 	}
+	if b := st.Backup; b != nil && b.Failed != "" {
+		last := "there is no good one in " + b.Folder
+		if !b.Last.IsZero() {
+			last = "the last good one is " + api.Span(now.Sub(b.Last)) + " old"
+		}
+		add("the scheduled backup failed %s ago: %s; %s", api.Span(now.Sub(b.FailedAt)), b.Failed, last)
+	}
 	hooks := slices.Clone(st.Webhooks)
 	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(urgency(&a.Webhook), urgency(&b.Webhook)) })
 	for _, h := range hooks {

@@ -55,6 +55,23 @@ func TestAttentionOfTheDisk(t *testing.T) {
 	}
 }
 
+func TestAttentionOfBackups(t *testing.T) {
+	b := &api.Backups{Folder: "/backups", Failed: "backup.folder /backups does not exist", FailedAt: noon.Add(-5 * time.Minute)}
+	for want, last := range map[string]time.Time{
+		"the scheduled backup failed 5m ago: backup.folder /backups does not exist; there is no good one in /backups": {},
+		"the scheduled backup failed 5m ago: backup.folder /backups does not exist; the last good one is 2d 3h old":   noon.Add(-51 * time.Hour),
+	} {
+		b.Last = last
+		if got := attention(api.Status{Backup: b}, nil, noon); len(got) != 1 || got[0] != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	b.Failed = ""
+	if got := attention(api.Status{Backup: b}, nil, noon); len(got) != 0 {
+		t.Errorf("all is well: %q", got)
+	}
+}
+
 func TestAttention(t *testing.T) {
 	hook := func(name string, edit func(*webhook.Webhook)) api.WebhookStatus {
 		h := api.WebhookStatus{Webhook: webhook.Webhook{Name: name, Status: webhook.Active, StatusSince: noon.Add(-26 * time.Hour)}, Lane: api.Lane{Waiting: 12}}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,40 +31,51 @@ func (s *Server) clearCheckDir() {
 	}
 }
 
-// check copies the data file to this machine's disk and looks for what is wrong in
-// the copy, so that the daemon's own file has no long reader.
-func (s *Server) check(r *http.Request) (any, error) {
+// checkedCopy copies the data file to this machine's disk and looks for what is
+// wrong in the copy, so that the daemon's own file has no long reader. use gets the
+// copy, which is gone when it returned. One copy is made at a time.
+func (s *Server) checkedCopy(ctx context.Context, use func(file string, problems []api.Problem) error) error {
 	if !s.checking.TryLock() {
-		return nil, &api.Error{Code: api.CodeUnavailable, Message: "a check is running already", Hint: "wait for it to end"}
+		return &api.Error{Code: api.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup", Hint: "wait for it to end"}
 	}
 	defer s.checking.Unlock()
-	began := s.Now()
 	s.clearCheckDir()
 	dir, err := os.MkdirTemp(s.CheckDir, checkPrefix)
 	if errors.Is(err, syscall.EROFS) {
-		return nil, fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrReadOnly, err)
+		return fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrReadOnly, err)
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return nil, fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrNoSpace, err)
+		return fmt.Errorf("make a directory for the copy: %w (%w)", webhook.ErrNoSpace, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for the copy: %w", err)
+		return fmt.Errorf("make a directory for the copy: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "copy.db")
-	if err := s.Store.Copy(r.Context(), file); err != nil {
-		return nil, fmt.Errorf("copy the data file: %w", err)
+	if err := s.Store.Copy(ctx, file); err != nil {
+		return fmt.Errorf("copy the data file: %w", err)
 	}
 	problems, err := s.Upkeep.CheckFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("check the copy: %w", err)
+		return fmt.Errorf("check the copy: %w", err)
 	}
-	if problems == nil {
-		problems = []api.Problem{}
+	return use(file, problems)
+}
+
+// check looks for what is wrong in a copy of the data file.
+func (s *Server) check(r *http.Request) (any, error) {
+	began := s.Now()
+	out := api.Checked{Problems: []api.Problem{}}
+	err := s.checkedCopy(r.Context(), func(file string, problems []api.Problem) error {
+		out.Problems = append(out.Problems, problems...)
+		if info, err := os.Stat(file); err == nil {
+			out.Bytes = info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	out := api.Checked{Problems: problems, Duration: s.Now().Sub(began)}
-	if info, err := os.Stat(file); err == nil {
-		out.Bytes = info.Size()
-	}
+	out.Duration = s.Now().Sub(began)
 	return out, nil
 }

@@ -92,6 +92,8 @@ type Upkeep interface {
 	// CheckFile looks for what is wrong in a data file that nobody has open.
 	CheckFile(path string) ([]api.Problem, error)
 	Sources() []api.Source
+	// Backups is nil when none are scheduled.
+	Backups() *api.Backups
 }
 
 // Probe is one part of readiness.

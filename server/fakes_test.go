@@ -63,6 +63,8 @@ type world struct {
 	info         api.StoreInfo
 	problems     []api.Problem
 	sources      []api.Source
+	backup       *api.Backups
+	copied       []byte // what Copy writes
 	lanes        map[uuid.UUID]api.Lane
 	probes       []Probe
 }
@@ -81,6 +83,7 @@ func newWorld() *world {
 		info:     api.StoreInfo{State: webhook.DiskOK},
 		states:   map[uuid.UUID]vehicle.Status{},
 		payloads: map[uuid.UUID][]byte{},
+		copied:   []byte("a copy"),
 		answer:   api.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
 	}
 	w.read = func(_ context.Context, _ uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
@@ -256,7 +259,7 @@ func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before u
 }
 
 func (w *world) Copy(_ context.Context, path string) error {
-	return errors.Join(w.fail, os.WriteFile(path, []byte("a copy"), 0o600))
+	return errors.Join(w.fail, os.WriteFile(path, w.copied, 0o600))
 }
 
 func (w *world) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
@@ -309,12 +312,13 @@ func (w *world) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
 func (w *world) Info(context.Context) (api.StoreInfo, error) { return w.info, nil }
 
 func (w *world) CheckFile(path string) ([]api.Problem, error) {
-	if b, err := os.ReadFile(path); err != nil || string(b) != "a copy" {
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, w.copied) {
 		return nil, errors.New("it is not the copy")
 	}
 	return w.problems, nil
 }
 
+func (w *world) Backups() *api.Backups { return w.backup }
 func (w *world) Sources() []api.Source { return w.sources }
 
 // hooks is the world as Deliveries, some of whose names are the store's as well.

@@ -66,7 +66,8 @@ type Options struct {
 // Server makes the handlers. It holds no connection and starts no goroutine.
 type Server struct {
 	Options
-	checking sync.Mutex // one check of the data file at a time
+	checking sync.Mutex // one copy of the data file at a time
+	sending  sync.Mutex // one backup at a time
 	dead     deadMemo
 	refusals refusals
 	uses     uses

@@ -33,6 +33,7 @@ func (s *Server) status(r *http.Request) (any, error) {
 	if st.Store, err = s.Upkeep.Info(ctx); err != nil {
 		return nil, err
 	}
+	st.Backup = s.Upkeep.Backups()
 	st.NotReady = s.notReady(st.Store, nil)
 	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,28 +49,20 @@ func CheckFile(path string) (problems []Problem, err error) {
 
 // CheckFileContext is CheckFile that ends early with ctx.
 func CheckFileContext(ctx context.Context, path string) (problems []Problem, err error) {
-	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: defaultLockTimeout})
+	err = readFile(path, func(tx *bolt.Tx) error {
+		problems, err = checkTx(ctx, tx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			problems, err = nil, damaged(path, p)
-		}
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	tx, err := db.Begin(false)
+	return problems, nil
+}
+
+// checkTx checks all that a transaction sees, and the pages it lies on.
+func checkTx(ctx context.Context, tx *bolt.Tx) ([]Problem, error) {
+	problems, err := check(ctx, reader{tx: tx})
 	if err != nil {
-		return nil, fmt.Errorf("read data file %s: %w", path, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if err := checkFile(path, tx); err != nil {
-		return nil, err
-	}
-	if problems, err = check(ctx, reader{tx: tx}); err != nil {
 		return nil, err
 	}
 	// bbolt's own check runs in a goroutine of its own, where a fault could not be

@@ -16,3 +16,9 @@ func fileSystem(dir string) (free, total int64, readOnly bool) {
 	}
 	return int64(st.Bavail) * block, int64(st.Blocks) * block, int64(st.Flags)&stReadOnly != 0
 }
+
+// sameFileSystem reports whether two directories lie on one file system.
+func sameFileSystem(a, b string) bool {
+	var sa, sb syscall.Stat_t
+	return syscall.Stat(a, &sa) == nil && syscall.Stat(b, &sb) == nil && sa.Dev == sb.Dev
+}

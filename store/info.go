@@ -2,11 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,58 +93,4 @@ func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
 		return nil
 	})
 	return n, err
-}
-
-// Copy writes a consistent copy of the data file to path, which it replaces. The
-// copy is made under a temporary name beside it, flushed and then renamed, so
-// path is never half a copy. It is for local files only: a read transaction is
-// open meanwhile, and the data file grows while one is. It ends early with ctx.
-func (s *Store) Copy(ctx context.Context, path string) error {
-	if err := s.copy(ctx, path); err != nil {
-		return fmt.Errorf("copy data file to %s: %w", path, diskError(err))
-	}
-	return nil
-}
-
-// whileContext is a writer that refuses to go on once its context has ended.
-type whileContext struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c whileContext) Write(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(b)
-}
-
-func (s *Store) copy(ctx context.Context, path string) error {
-	if same, err := filepath.Abs(path); err != nil {
-		return err
-	} else if own, err := filepath.Abs(s.path); err != nil {
-		return err
-	} else if same == own {
-		return errors.New("it is the data file itself")
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
-	if err != nil {
-		return err
-	}
-	temp := f.Name()
-	defer func() { _ = os.Remove(temp) }()
-	err = s.view(ctx, func(r reader) error {
-		_, err := r.tx.WriteTo(whileContext{ctx, f})
-		if err != nil && ctx.Err() != nil {
-			return ctx.Err() // bbolt keeps only its text
-		}
-		return err
-	})
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

@@ -249,6 +249,64 @@ func (c *Client) Check(ctx context.Context) (a Checked, err error) {
 	return a, c.within(checkTime).do(ctx, http.MethodPost, c.path("check"), nil, nil, &a)
 }
 
+// Backup writes a checked copy of the daemon's data file to w and returns its size
+// in bytes. After an error w has a part of it, or nothing. The sealing key is not
+// in it.
+func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(checkTime, func() { cancel(ErrNoAnswer) })
+	defer patience.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://plugbeat"+c.path("backup"), nil)
+	if err != nil {
+		return 0, fmt.Errorf("backup: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return 0, c.unreachable(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= 300 {
+		b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+		if err != nil {
+			return 0, c.unreachable(ctx, err)
+		}
+		return 0, c.refused(res.StatusCode, b)
+	}
+	if res.ContentLength < 0 {
+		return 0, c.stranger("a backup without its length")
+	}
+	var n int64
+	to := &keeper{w: w}
+	for err == nil {
+		patience.Reset(checkTime)
+		var m int64
+		m, err = io.CopyN(to, res.Body, 1<<20)
+		n += m
+	}
+	switch {
+	case to.err != nil:
+		return n, to.err
+	case !errors.Is(err, io.EOF):
+		return n, c.unreachable(ctx, err)
+	case n != res.ContentLength:
+		return n, c.unreachable(ctx, io.ErrUnexpectedEOF)
+	}
+	return n, nil
+}
+
+// keeper is a writer that remembers its error, so that it is told from a reader's.
+type keeper struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keeper) Write(b []byte) (int, error) {
+	n, err := k.w.Write(b)
+	k.err = err
+	return n, err
+}
+
 // All walks every page of a list. It stops at the first error, which it yields
 // with a zero item:
 //
@@ -339,12 +397,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, 
 		return c.unreachable(ctx, err)
 	}
 	if res.StatusCode >= 300 {
-		var e Envelope
-		if json.Unmarshal(b, &e) != nil || e.Error == nil || e.Error.Code == "" {
-			return c.stranger(fmt.Sprintf("status %d without an error of /api/v1", res.StatusCode))
-		}
-		e.Error.Status = res.StatusCode
-		return e.Error
+		return c.refused(res.StatusCode, b)
 	}
 	if out == nil {
 		return nil
@@ -353,6 +406,16 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, 
 		return c.stranger("an answer that is not what /api/v1 says: " + err.Error())
 	}
 	return nil
+}
+
+// refused is the error that the daemon answered with.
+func (c *Client) refused(status int, body []byte) error {
+	var e Envelope
+	if json.Unmarshal(body, &e) != nil || e.Error == nil || e.Error.Code == "" {
+		return c.stranger(fmt.Sprintf("status %d without an error of /api/v1", status))
+	}
+	e.Error.Status = status
+	return e.Error
 }
 
 // unreachable says why no answer came, and what to do.

@@ -18,9 +18,11 @@ type Status struct {
 	// Ready is what /readyz says; NotReady names what is missing.
 	Ready bool `json:"ready"`
 	// Stopping is true while the daemon waits for what is in flight, to end then.
-	Stopping bool            `json:"stopping"`
-	NotReady []string        `json:"not_ready,omitempty"`
-	Store    StoreInfo       `json:"store"`
+	Stopping bool      `json:"stopping"`
+	NotReady []string  `json:"not_ready,omitempty"`
+	Store    StoreInfo `json:"store"`
+	// Backup is how the scheduled backups stand; absent when none are scheduled.
+	Backup   *Backups        `json:"backup,omitempty"`
 	Sources  []Source        `json:"sources"`
 	Webhooks []WebhookStatus `json:"webhooks"`
 	Vehicles VehicleSummary  `json:"vehicles"`
@@ -85,6 +87,25 @@ type StoreInfo struct {
 	DiskFreeBytes  int64 `json:"disk_free_bytes"`
 	DiskTotalBytes int64 `json:"disk_total_bytes"`
 	MinFreeBytes   int64 `json:"min_free_bytes"`
+}
+
+// Backups are the scheduled backups as they stand.
+type Backups struct {
+	Folder   string `json:"folder"`
+	Schedule string `json:"schedule"` // a duration or a cron expression
+	// Kept is how many there are, Keep how many there are at most.
+	Kept int `json:"kept"`
+	Keep int `json:"keep"`
+	// Last is when the newest good one was made; absent when there is none.
+	Last      time.Time `json:"last,omitzero"`
+	LastFile  string    `json:"last_file,omitempty"`
+	LastBytes int64     `json:"last_bytes,omitempty"`
+	// Next is when the next one is made; it may have passed, which is soon.
+	Next time.Time `json:"next,omitzero"`
+	// Failed says what went wrong since Last, and FailedAt when; empty when
+	// nothing did.
+	Failed   string    `json:"failed,omitempty"`
+	FailedAt time.Time `json:"failed_at,omitzero"`
 }
 
 // Source is a vehicle source at work, or one that has vehicles and is not in the

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+
+	"plugbeat/webhook"
+)
+
+// Copy writes a consistent copy of the data file to path, which it replaces. The
+// copy is made under a temporary name beside it, flushed and then renamed, so
+// path is never half a copy. It is for local files only: a read transaction is
+// open meanwhile, and the data file grows while one is. It ends early with ctx,
+// and does not begin where there is no room for it ([webhook.ErrNoSpace]).
+func (s *Store) Copy(ctx context.Context, path string) error {
+	if err := s.copy(ctx, path, nil); err != nil {
+		return fmt.Errorf("copy data file to %s: %w", path, diskError(err))
+	}
+	return nil
+}
+
+// Backup is Copy that checks the copy before it gets its name, as [CheckFile]
+// does, and returns what is in it. A copy that is not sound is not kept; the error
+// wraps ErrDamaged.
+func (s *Store) Backup(ctx context.Context, path string) (sum Summary, err error) {
+	err = s.copy(ctx, path, func(temp string) (err error) {
+		sum, err = verify(ctx, temp, path)
+		return err
+	})
+	if err != nil {
+		return Summary{}, fmt.Errorf("back up data file to %s: %w", path, diskError(err))
+	}
+	return sum, nil
+}
+
+func (s *Store) copy(ctx context.Context, path string, verify func(temp string) error) error {
+	if same, err := filepath.Abs(path); err != nil {
+		return err
+	} else if own, err := filepath.Abs(s.path); err != nil {
+		return err
+	} else if same == own {
+		return errors.New("it is the data file itself")
+	}
+	keep := int64(0)
+	if sameFileSystem(filepath.Dir(path), filepath.Dir(s.path)) {
+		d, err := s.Disk(ctx)
+		if err != nil {
+			return err
+		}
+		keep = d.MinFreeBytes // the data file must go on growing
+	}
+	return saveAs(path, func(f *os.File) error {
+		return s.view(ctx, func(r reader) error {
+			if err := roomFor(filepath.Dir(path), r.tx.Size(), keep); err != nil {
+				return err
+			}
+			return writeTo(ctx, r.tx, f)
+		})
+	}, verify)
+}
+
+// CopyFile is Backup for a data file that no process has open, or another backup.
+// It needs no key.
+func CopyFile(ctx context.Context, from, path string) (sum Summary, err error) {
+	err = readFile(from, func(tx *bolt.Tx) error {
+		sum, err = SaveCopy(ctx, path, func(w io.Writer) error {
+			if err := roomFor(filepath.Dir(path), tx.Size(), 0); err != nil {
+				return err
+			}
+			return writeTo(ctx, tx, w)
+		})
+		return err
+	})
+	return sum, err
+}
+
+// WriteFile writes the data file from, which no process has open, to w, once it is
+// found sound.
+func WriteFile(ctx context.Context, from string, w io.Writer) (sum Summary, err error) {
+	err = readFile(from, func(tx *bolt.Tx) error {
+		if sum, err = verifyTx(ctx, tx, from); err != nil {
+			return err
+		}
+		return writeTo(ctx, tx, w)
+	})
+	return sum, err
+}
+
+// SaveCopy takes a backup from fill, which writes it, and gives it its name once it
+// is whole on disk and found sound; until then, and after an error, there is what
+// there was. It needs no key.
+func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (sum Summary, err error) {
+	err = saveAs(path, func(f *os.File) error { return fill(f) }, func(temp string) error {
+		sum, err = verify(ctx, temp, path)
+		return err
+	})
+	if err != nil {
+		return Summary{}, fmt.Errorf("write backup %s: %w", path, err)
+	}
+	return sum, nil
+}
+
+// saveAs makes a file under a temporary name beside path, mode 0600, flushes it,
+// has it verified and gives it its name. Nothing is left of it after an error.
+func saveAs(path string, fill func(*os.File) error, verify func(temp string) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	temp := f.Name()
+	defer func() { _ = os.Remove(temp) }()
+	if err = errors.Join(fill(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if verify != nil {
+		if err := verify(temp); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// roomFor is an error wrapping webhook.ErrNoSpace when the directory's file system
+// has no room for so many bytes and those that are to stay free.
+func roomFor(dir string, bytes, keep int64) error {
+	free, total, _ := fileSystem(dir)
+	if total == 0 || free >= bytes+keep {
+		return nil
+	}
+	return fmt.Errorf("%w: %d MiB are needed in %s and %d are free", webhook.ErrNoSpace, (bytes+keep)>>20+1, dir, free>>20)
+}
+
+// writeTo writes what the transaction sees as a data file, until ctx ends.
+func writeTo(ctx context.Context, tx *bolt.Tx, w io.Writer) error {
+	_, err := tx.WriteTo(whileContext{ctx, w})
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // bbolt keeps only its text
+	}
+	return err
+}
+
+// whileContext is a writer that refuses to go on once its context has ended.
+type whileContext struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c whileContext) Write(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(b)
+}
