@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 	"syscall"
 	"time"
@@ -70,6 +71,8 @@ func (s *shell) serve(c *ucli.Context) (err error) {
 	if err != nil {
 		return &badConfig{loadError(file, err)}
 	}
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(stray{o.Log})
 	for _, w := range cfg.Warnings() {
 		o.Log.Warn().Str("event", "config.warning").Msg(w)
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,7 +17,7 @@ import (
 // us a scanner for whoever writes the name's records.
 const maxDials = 16
 
-var errManyAddresses = errors.New("its name has more than 16 addresses, and the first do not answer")
+var errManyAddresses = errors.New("too many addresses")
 
 // Transport returns connections of their own that pass the guard: none through a
 // proxy, headers capped, bodies as they come and never inflated. Consent tells of a
@@ -53,7 +54,11 @@ func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bo
 		}
 		return nil
 	}}
-	return d.DialContext(ctx, network, asked)
+	c, err := d.DialContext(ctx, network, asked)
+	if err != nil && n.Load() > maxDials {
+		err = fmt.Errorf("%w; its name has more addresses, of which no more than %d are tried", err, maxDials)
+	}
+	return c, err
 }
 
 // dialled is where a request notes how far it came: the name it looks up now, the

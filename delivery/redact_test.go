@@ -40,14 +40,16 @@ func sent(t testing.TB) http.Header {
 	return r.Header
 }
 
-// signatureOf is the request's SC-Signature, whose name is not spelt as http.Header
+// signatureOf is a header of the request, whose name is not spelt as http.Header
 // would.
-func signatureOf(h http.Header) string { return map[string][]string(h)[signing.HeaderSmartcar][0] }
+func signatureOf(h map[string][]string, name string) string {
+	return strings.TrimPrefix(h[name][0], "v1,")
+}
 
 // spelt are the secrets of a request and of its keys as they are handed out.
 func spelt(h http.Header) []string {
 	return []string{
-		signatureOf(h), strings.TrimPrefix(h[signing.HeaderSignature][0], "v1,"), string(echoToken), string(echoKey),
+		signatureOf(h, signing.HeaderSmartcar), signatureOf(h, signing.HeaderSignature), string(echoToken), string(echoKey),
 		hex.EncodeToString(echoToken), hex.EncodeToString(echoKey), base64.StdEncoding.EncodeToString(echoKey), base64.RawURLEncoding.EncodeToString(echoKey),
 		base64.StdEncoding.EncodeToString(echoToken),
 	}
@@ -170,7 +172,7 @@ func TestHeadersAreRedacted(t *testing.T) {
 		"Content-Type": {"text/plain"}, "Www-Authenticate": {"Basic realm=hooks", "Negotiate YIIabc"}, "X-Request-Id": {"7"}, "X-Echo": append([]string{"fine"}, spelt(h)...),
 		"Authorization": {"Bearer abc"}, "X-Auth-Token": {"abc"}, "X-Api-Key": {"abc"}, "Proxy-Authorization": {"abc"}, "Cookie2": {"abc"}, "Set-Cookie": {"a=abc", "b=abc"},
 		"X-Session-Id": {"abc"}, "Client-Secret": {"abc"}, "Sc-Signature": {"abc"}, "Location": {"https://joe:abc@other.test/?token=1abc"}, "X-Escape": {"a\x1b[31mb"},
-		"X-" + signatureOf(h): {"1"},
+		"X-" + signatureOf(h, signing.HeaderSmartcar): {"1"},
 	})
 	all := fmt.Sprint(got)
 	for _, s := range append(spelt(h), "abc", "\x1b") {

@@ -126,8 +126,6 @@ func classifyError(err error) Verdict {
 	switch {
 	case errors.As(err, &denied):
 		return Verdict{Outcome: webhook.OutcomeDenied, Error: denied.Error(), Cause: denied.advice()}
-	case is(errManyAddresses):
-		v.Cause = "no receiver is at so many places; check the name's records"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		v.Cause = "no such host; check the callback URI's name"
 	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):
@@ -163,7 +161,7 @@ func classifyError(err error) Verdict {
 	case strings.Contains(v.Error, "malformed HTTP"):
 		v.Cause = "what listens there does not speak HTTP; check the callback URI's port and scheme"
 	case strings.Contains(v.Error, "server response headers exceeded"):
-		v.Cause = "the receiver's answer has more than 64 KiB of headers"
+		v.Cause = "the receiver's answer has more than 64 KiB of headers, or one interim answer after the other"
 	case strings.Contains(v.Error, "tls: ") || strings.Contains(v.Error, "x509: "):
 		v.Cause = "TLS with the receiver does not come about; look at its certificate and versions"
 	default:

@@ -16,10 +16,10 @@ import (
 // Every fault strikes when it is armed, at its own path only, and ends with the test.
 func TestReceiver(t *testing.T) {
 	r := New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") }))
-	client := &http.Client{Timeout: 100 * time.Millisecond, Transport: &http.Transport{DisableCompression: true}}
-	defer client.CloseIdleConnections()
-	get := func(name string) string {
-		res, err := client.Post(r.URL(name), "text/plain", strings.NewReader("hello"))
+	tr := &http.Transport{DisableCompression: true}
+	defer tr.CloseIdleConnections()
+	get := func(name string, patience time.Duration) string {
+		res, err := (&http.Client{Timeout: patience, Transport: tr}).Post(r.URL(name), "text/plain", strings.NewReader("hello"))
 		if err != nil {
 			return "error"
 		}
@@ -35,19 +35,22 @@ func TestReceiver(t *testing.T) {
 	}
 	const well = "200 OK well"
 	for name := range All() {
-		if got := get(name); got != well {
+		if got := get(name, time.Minute); got != well {
 			t.Errorf("%s before it is armed: %s", name, got)
 		}
 		r.Arm(name)
-		got := get(name)
+		got := get(name, 200*time.Millisecond)
+		if Accepts(name) && got == "error" {
+			got = get(name, 5*time.Second) // a slow machine
+		}
 		if got == well || strings.HasPrefix(got, "200") != Accepts(name) {
 			t.Errorf("%s: %s", name, got)
 		}
-		if got := get("other"); got != well {
+		if got := get("other", time.Minute); got != well {
 			t.Errorf("%s: another path: %s", name, got)
 		}
 		r.Mend(name)
-		if got := get(name); got != well {
+		if got := get(name, time.Minute); got != well {
 			t.Errorf("%s after it is mended: %s", name, got)
 		}
 		if n := r.Hits()[name]; n < 1 {
@@ -56,7 +59,7 @@ func TestReceiver(t *testing.T) {
 	}
 	r.Add("mine", Say("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"))
 	r.Arm("mine")
-	if got := get("mine"); !strings.HasPrefix(got, "418") {
+	if got := get("mine", time.Minute); !strings.HasPrefix(got, "418") {
 		t.Error(got)
 	}
 }
@@ -99,7 +102,7 @@ func TestDNS(t *testing.T) {
 		return Reply{RCode: 3}
 	})
 	look := func(name string) ([]string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		as, err := d.Resolver().LookupHost(ctx, name)
 		slices.Sort(as)

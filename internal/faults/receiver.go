@@ -34,7 +34,7 @@ func New(t testing.TB, well http.Handler) *Receiver {
 	t.Helper()
 	r := &Receiver{well: well, faults: All(), armed: map[string]bool{}, hits: map[string]int{}, conns: map[net.Conn]bool{}}
 	r.srv = httptest.NewServer(r)
-	t.Cleanup(r.close)
+	t.Cleanup(r.Close)
 	return r
 }
 
@@ -70,6 +70,13 @@ func (r *Receiver) Hits() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.hits)
+}
+
+// Open returns how many connections are being answered by faults.
+func (r *Receiver) Open() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns)
 }
 
 // ServeHTTP reads a request whole and lets its path's fault answer.
@@ -121,7 +128,8 @@ func (r read) SetLinger(sec int) error {
 	return nil
 }
 
-func (r *Receiver) close() {
+// Close breaks off what is under way and ends the receiver. It may be called again.
+func (r *Receiver) Close() {
 	r.mu.Lock()
 	r.closed = true
 	for c := range r.conns {
