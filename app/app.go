@@ -281,6 +281,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		err = fmt.Errorf("the data file cannot be trusted any more: %w; what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
 		a.log.Error().Str("event", "store.failed").Err(broken).Msg("the data file cannot be trusted any more: look at the disk, then start again")
 	}
+	a.manager.tell(systemd.Status("stopped"))
 	a.log.Info().Str("event", "daemon.stopped").Msg("plugbeat has stopped")
 	return err
 }

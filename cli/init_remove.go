@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 
@@ -111,17 +110,25 @@ func (m machine) erase(r *uninstalled, path string) error {
 	return nil
 }
 
-// removeUser removes the daemon's user and group, which own nothing any more.
+// removeUser removes the daemon's user and group, which own nothing any more. The
+// group may have members and so outlive its user.
 func (m machine) removeUser(ctx context.Context, r *uninstalled) error {
-	if _, _, err := m.ids(); err != nil {
-		return nil //nolint:nilerr // there is no such user
+	const name = "user and group " + systemd.User
+	if _, _, err := m.ids(); err == nil {
+		_, err := m.run(ctx, "", "userdel", systemd.User)
+		if errors.Is(err, exec.ErrNotFound) {
+			r.Kept = append(r.Kept, name)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.Removed = append(r.Removed, name)
 	}
-	if _, err := m.run(ctx, "", "userdel", systemd.User); errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		r.Kept = append(r.Kept, "user and group "+systemd.User)
-		return nil
-	} else if err != nil {
-		return err
+	if m.group() {
+		if _, err := m.run(ctx, "", "groupdel", systemd.User); err != nil {
+			return err
+		}
 	}
-	r.Removed = append(r.Removed, "user and group "+systemd.User)
 	return nil
 }

@@ -21,6 +21,7 @@ type lab struct {
 	machine
 	t      *testing.T
 	users  bool // the user plugbeat is there
+	groups bool // so is the group
 	owners map[string]string
 	ran    []string
 	out    map[string]string // what a program prints, by its command line
@@ -39,9 +40,11 @@ func newLab(t *testing.T) *lab {
 			l.ran = append(l.ran, line)
 			switch {
 			case name == "systemd-sysusers" && stdin == systemd.Sysusers():
-				l.users = true
+				l.users, l.groups = true, true
 			case name == "userdel":
-				l.users = false
+				l.users = false // the group has members
+			case name == "groupdel":
+				l.groups = false
 			}
 			return l.out[line], l.fail[line]
 		},
@@ -51,6 +54,7 @@ func newLab(t *testing.T) *lab {
 			}
 			return labUID, labGID, nil
 		},
+		group: func() bool { return l.groups },
 		chown: func(path string, uid, gid int) error { l.owners[path] = fmt.Sprint(uid, " ", gid); return nil },
 		owner: func(path string, _ fs.FileInfo) (uid, gid int) {
 			if o, ok := l.owners[path]; ok {
@@ -262,7 +266,7 @@ func TestUninstall(t *testing.T) {
 
 	l.put("/etc/plugbeat/config.yaml", string(config.Template(config.InitOptions{System: true}))+"\n")
 	r, err = l.uninstall(t.Context(), true)
-	if err != nil || len(r.Removed) != 5 || len(r.Kept) > 0 || l.tree() != "" || l.there(ownUnit+".d") || l.users {
+	if err != nil || len(r.Removed) != 5 || len(r.Kept) > 0 || l.tree() != "" || l.there(ownUnit+".d") || l.users || l.groups {
 		t.Errorf("purge: %+v, %v\n%s", r, err, l.tree())
 	}
 	if r, err = l.uninstall(t.Context(), true); err != nil || len(r.Removed) > 0 {

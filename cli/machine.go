@@ -35,7 +35,9 @@ type machine struct {
 	// run executes a program and returns what it printed.
 	run func(ctx context.Context, stdin, name string, args ...string) (string, error)
 	// ids returns the ids of the daemon's user and group.
-	ids   func() (uid, gid int, err error)
+	ids func() (uid, gid int, err error)
+	// group reports whether the daemon's group is there.
+	group func() bool
 	chown func(path string, uid, gid int) error
 	owner func(path string, info fs.FileInfo) (uid, gid int)
 }
@@ -49,7 +51,7 @@ func thisMachine() (machine, error) {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}
-	return machine{exe: exe, uid: os.Geteuid(), run: runProgram, ids: daemonIDs, chown: os.Lchown, owner: ownerOf}, nil
+	return machine{exe: exe, uid: os.Geteuid(), run: runProgram, ids: daemonIDs, group: groupThere, chown: os.Lchown, owner: ownerOf}, nil
 }
 
 func (m machine) at(path string) string { return m.root + path }
@@ -124,6 +126,11 @@ func daemonIDs() (uid, gid int, err error) {
 	}
 	gid, err = strconv.Atoi(g.Gid)
 	return uid, gid, err
+}
+
+func groupThere() bool {
+	_, err := user.LookupGroup(systemd.User)
+	return err == nil
 }
 
 // fleeting says why a binary at path will not stay there, or cannot be run by the
