@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"plugbeat/config"
 	"plugbeat/vehicle"
 	"plugbeat/webhook/api"
 )
@@ -90,6 +91,13 @@ func TestAdminListener(t *testing.T) {
 	}
 	if w, err := d.client.Webhook(ctx, "home"); err != nil || w.CallbackURI != "https://example.com/" {
 		t.Errorf("%+v %v", w, err)
+	}
+
+	// The document is open, and the same in both forms.
+	status, _, text = (operator{t, op.base, ""}).ask("GET", "/api/v1/openapi.json", "")
+	_, _, yaml := (operator{t, op.base, ""}).ask("GET", "/api/v1/openapi.yaml", "")
+	if converted, err := config.JSON([]byte(yaml)); status != 200 || err != nil || string(converted) != text || !strings.Contains(text, `"openapi":"3.1.0"`) {
+		t.Errorf("openapi.json: %d, %v, %.100s", status, err, text)
 	}
 
 	// /v2.0 does not take it, and the use of both is known.

@@ -72,6 +72,9 @@ func (s *shell) report(err error, asJSON bool) {
 		e.Error.Code, e.Error.Hint = string(a.Code), a.Hint
 		e.Error.Message = strings.Replace(err.Error(), a.Error(), bare.Error(), 1)
 		e.Error.Field, e.Error.Value, e.Error.Allowed = a.Field, a.Value, a.Allowed
+		if a.Code == api.CodeChanged { // the command line looks and acts in one step
+			e.Error.Hint = "nothing was changed; look at it again, and repeat the command if you still want it"
+		}
 	case errors.Is(err, api.ErrNoDaemon):
 		e.Error.Code = "no_daemon"
 	case errors.Is(err, api.ErrNoAnswer):

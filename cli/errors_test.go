@@ -27,6 +27,18 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestChanged: a webhook that somebody changed between the command's look and its
+// act is told in the command line's words, not in those of HTTP.
+func TestChanged(t *testing.T) {
+	d := newDaemon(t)
+	d.on("GET", "/webhooks/fleet", view(healthyHook()))
+	d.fail("DELETE", "/webhooks/"+hookID.String(), http.StatusPreconditionFailed, refusal(api.CodeChanged, "webhook fleet was changed since you looked", "GET it again"))
+	r := session{socket: d.socket}.run(t, "webhook", "rm", "fleet", "--yes")
+	if want := "plugbeat: webhook fleet was changed since you looked\n  nothing was changed; look at it again, and repeat the command if you still want it\n"; r.code != ExitFailure || r.err != want {
+		t.Errorf("exit %d\n%s\nwant %s", r.code, r.err, want)
+	}
+}
+
 // TestChallengeFailed: a webhook that was added but not verified still shows its
 // key, which nothing else ever shows, and says what the receiver has to do.
 func TestChallengeFailed(t *testing.T) {

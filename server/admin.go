@@ -36,7 +36,8 @@ type adminRoute struct {
 func (s *Server) adminRoutes() []adminRoute {
 	after := []string{"after", "limit"}
 	return []adminRoute{
-		{"GET /api/v1/openapi.yaml", byAnyone, s.openapi, nil},
+		{"GET /api/v1/openapi.yaml", byAnyone, s.openapiYAML, nil},
+		{"GET /api/v1/openapi.json", byAnyone, s.openapiJSON, nil},
 		{"GET /api/v1/version", toRead, s.version, nil},
 		{"GET /api/v1/status", toRead, s.status, nil},
 		{"POST /api/v1/check", toOperate, s.check, nil},

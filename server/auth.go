@@ -65,15 +65,22 @@ func (s *Server) grantBy(ctx context.Context, hash [32]byte, operator bool) (veh
 	return g, err == nil && same && (g.Scope != "") == operator, err
 }
 
-// overHTTP marks requests that did not come by the socket.
-type overHTTP struct{}
+// onSocket marks requests that came by the socket; what is not marked is taken for
+// one over HTTP.
+type onSocket struct{}
 
-func isOverHTTP(r *http.Request) bool { return r.Context().Value(overHTTP{}) != nil }
+func isOverHTTP(r *http.Request) bool { return r.Context().Value(onSocket{}) == nil }
+
+// trusted marks the requests of whoever may open the socket.
+func trusted(_ need, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onSocket{}, true)))
+	})
+}
 
 // allow lets a request over HTTP through whose token is enough for the need.
 func (s *Server) allow(n need, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(context.WithValue(r.Context(), overHTTP{}, true))
 		if err := s.mayUse(r, n); err != nil {
 			s.adminError(w, r, err)
 			return

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
@@ -112,12 +113,21 @@ func newServer(tb testing.TB, w *world) *Server {
 	tb.Helper()
 	s, err := New(Options{Retries: 6, Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Probes: w.probes,
 		Policy: cadence.Policy{}, ManagementToken: webhook.Secret(management), ApplicationID: noID,
-		CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
+		JSON: toJSON, CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return noon }})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return s
+}
+
+// toJSON stands for the config's, which alone reads YAML.
+func toJSON(document []byte) ([]byte, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(document)
+	if err != nil {
+		return nil, err
+	}
+	return doc.MarshalJSON()
 }
 
 func missing(kind string, id any) error {

@@ -343,7 +343,7 @@ var source = sync.OnceValue(func() spoken {
 func (s spoken) comment(t reflect.Type, field string) string {
 	name, _, _ := strings.Cut(t.String(), "[")
 	if field == "" {
-		return s.comments[name]
+		return headless(s.comments[name], strings.TrimPrefix(name, strings.Split(name, ".")[0]+"."))
 	}
 	words := strings.Fields(s.comments[name+"."+field])
 	for i, w := range words {
@@ -353,7 +353,23 @@ func (s spoken) comment(t reflect.Type, field string) string {
 			}
 		}
 	}
-	return strings.Join(words, " ")
+	text := strings.Join(words, " ")
+	for _, f := range fieldsOf(t) {
+		if f.goName == field {
+			text = headless(text, f.name)
+		}
+	}
+	return text
+}
+
+// headless takes the name off the head of a comment, "Name is what".
+func headless(text, name string) string {
+	for _, verb := range []string{" is ", " are "} {
+		if rest, ok := strings.CutPrefix(text, name+verb); ok && rest != "" {
+			return strings.ToUpper(rest[:1]) + rest[1:]
+		}
+	}
+	return text
 }
 
 func (s spoken) add(pkg string, g *ast.GenDecl) {

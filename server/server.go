@@ -52,6 +52,8 @@ type Options struct {
 	// Metrics is what is counted as it happens; nil counts nothing, and /metrics
 	// shows only what stands.
 	Metrics *Metrics
+	// JSON turns a YAML document into JSON. It is needed.
+	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir string
@@ -69,12 +71,16 @@ type Server struct {
 	checking sync.Mutex // one copy of the data file at a time
 	sending  sync.Mutex // one backup at a time
 	dead     deadMemo
+	converted
 	refusals refusals
 	uses     uses
 }
 
 // New returns a server. It fails when a needed option is missing.
 func New(o Options) (*Server, error) {
+	if o.JSON == nil {
+		return nil, errors.New("server: JSON is needed")
+	}
 	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil {
 		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet and Upkeep are needed")
 	}
@@ -142,7 +148,7 @@ func (s *Server) Public() http.Handler {
 // that it is served on is the operator.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	s.routeAdmin(mux, func(_ need, h http.Handler) http.Handler { return h })
+	s.routeAdmin(mux, trusted)
 	mux.Handle("/", s.admin(noAdminRoute))
 	return s.guard(mux, s.adminError)
 }
