@@ -72,7 +72,7 @@ func shortDir(t *testing.T) string {
 const simulatorSource = "  sim: {type: simulator, vehicles: 2}\n"
 
 // configured writes a config with the given sources into a folder and loads it.
-func configured(t *testing.T, dir, sources string) config.Config {
+func configured(t testing.TB, dir, sources string) config.Config {
 	t.Helper()
 	text := "data_dir: data\nkey_file: key\nhttp:\n  api: {listen: \"127.0.0.1:0\"}\n  admin: {listen: \"127.0.0.1:0\"}\n" +
 		"application: {management_token_file: token}\n"
