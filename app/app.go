@@ -159,7 +159,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	srv, err := server.New(server.Options{
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
 		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
-		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Log: o.Log,
+		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Log: o.Log,
 	})
 	if err != nil {
 		return err

@@ -88,9 +88,9 @@ func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 }
 
 // Enable sends a challenge first unless forced. Slots that waited are due at once.
-func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
 	defer d.scheduler.Kick()
-	return d.Dispatcher.Enable(ctx, id, force)
+	return d.Dispatcher.Enable(ctx, id, force, policy)
 }
 
 // Lanes returns the queues as they stand, by webhook.

@@ -55,6 +55,9 @@ func full(t *testing.T) *daemon {
 	d.on("POST", "/webhooks/"+hookID.String()+"/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
 	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
 	d.on("POST", "/webhooks/fleet/enable", healthyHook())
+	recovering := healthyHook()
+	recovering.Recovery = &webhook.Recovery{Policy: "latest", StartedAt: noon}
+	d.on("POST", "/webhooks/fleet/recover", api.Recovered{Webhook: recovering, Plan: webhook.RecoveryPlan{Policy: "latest", Waiting: 425, Leave: 20, Superseded: 405, Vehicles: 20, Bytes: 24080, Oldest: ago(4 * time.Minute), Takes: 400 * time.Millisecond}})
 	disabled := healthyHook()
 	disabled.Status, disabled.Reason = webhook.Disabled, webhook.ByOperator
 	d.on("POST", "/webhooks/fleet/disable", disabled)
@@ -130,8 +133,12 @@ func TestOutput(t *testing.T) {
 		{"webhook_change", "webhook change fleet --unplugged 2h --fastest", "",
 			[]string{"GET /api/v1/webhooks/fleet ", `PATCH /api/v1/webhooks/fleet {"cadence":{"unplugged":"2h","plugged_in":"15m","fastest":true}} if "e1"`}},
 		{"webhook_verify", "webhook verify fleet", "", []string{"POST /api/v1/webhooks/fleet/verify "}},
+		{"webhook_change_recover", "webhook change fleet --recover 24h", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"24h"}`}},
 		{"webhook_test", "webhook test fleet", "", []string{"POST /api/v1/webhooks/fleet/test "}},
 		{"webhook_enable", "webhook enable fleet --force", "", []string{"POST /api/v1/webhooks/fleet/enable?force=true "}},
+		{"webhook_enable_dry", "webhook enable fleet --recover latest --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`}},
+		{"webhook_recover_dry", "webhook recover fleet 2026-03-01 --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"2026-03-01T00:00:00Z","dry_run":true}`}},
+		{"webhook_recover", "webhook recover fleet latest --yes", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`, `POST /api/v1/webhooks/fleet/recover {"recover":"latest"}`}},
 		{"webhook_disable", "webhook disable fleet", "", []string{"POST /api/v1/webhooks/fleet/disable "}},
 		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + hookID.String() + `  if "e1"`}},
 		{"vehicle_list", "vehicle list", "", []string{"GET /api/v1/vehicles?limit=500 "}},

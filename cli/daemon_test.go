@@ -142,7 +142,7 @@ func healthyHook() webhook.Webhook {
 
 // view is a webhook as the daemon shows it.
 func view(w webhook.Webhook) api.WebhookView {
-	v := api.WebhookView{Webhook: w, Derived: api.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}}}
+	v := api.WebhookView{Webhook: w, Derived: api.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}, EffectiveRecover: "all"}}
 	if w.Cadence.PluggedIn != "" {
 		v.Effective.PluggedIn = w.Cadence.PluggedIn
 	}

@@ -53,15 +53,22 @@ func moment(c *ucli.Context, flag string, now time.Time) (time.Time, error) {
 	if v == "" {
 		return time.Time{}, nil
 	}
+	if t, ok := parseMoment(v, now); ok {
+		return t, nil
+	}
+	return time.Time{}, &usageError{msg: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)", flag, v)}
+}
+
+func parseMoment(v string, now time.Time) (time.Time, bool) {
 	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
-		return now.Add(-d), nil
+		return now.Add(-d), true
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, v, now.Location()); err == nil {
-			return t, nil
+			return t, true
 		}
 	}
-	return time.Time{}, &usageError{msg: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)", flag, v)}
+	return time.Time{}, false
 }
 
 // word quotes a name for a shell where it needs it.

@@ -25,7 +25,7 @@ plugbeat webhook add --name fleet --callback https://example.com/hook --verify
 plugbeat webhook list`),
 		Subcommands: []*ucli.Command{
 			s.webhookAddCommand(), s.webhookListCommand(), s.webhookShowCommand(), s.webhookChangeCommand(),
-			s.webhookVerifyCommand(), s.webhookTestCommand(), s.webhookEnableCommand(), s.webhookDisableCommand(), s.webhookRemoveCommand(),
+			s.webhookVerifyCommand(), s.webhookTestCommand(), s.webhookEnableCommand(), s.webhookRecoverCommand(), s.webhookDisableCommand(), s.webhookRemoveCommand(),
 		},
 	}
 }
@@ -119,6 +119,8 @@ func showWebhook(p *page, w *api.WebhookView) {
 		[2]string{"zone", inForce(w.Cadence.Zone, w.Effective.Zone)},
 		[2]string{"signing", string(w.Signing)},
 		[2]string{"private callback", yesNo(w.AllowPrivate)},
+		[2]string{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
+		[2]string{"recovering", recovering(w.Recovery)},
 		[2]string{"last delivered", p.rel(h.LastSuccess)},
 		[2]string{"last answer", failureText(h)},
 		[2]string{"failing since", when(p, h.FailingSince)},

@@ -23,6 +23,7 @@ func settingFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC)"},
 		&ucli.BoolFlag{Name: "fastest", Usage: "while plugged in, the make's fastest sensible interval", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
+		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest, none, or made how long before (24h)"},
 		&ucli.BoolFlag{Name: "allow-private", Usage: "let the callback be a private or loopback address; =false when delivery.allow lists it", DisableDefaultText: true},
 	}
 }
@@ -96,7 +97,10 @@ func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
 	n := api.NewWebhook{
 		Type: webhook.TypeDynamic, Name: c.String("name"), CallbackURI: c.String("callback"),
 		Cadence: webhook.Cadence{Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
-		Signing: webhook.Signing(c.String("signing")),
+		Signing: webhook.Signing(c.String("signing")), Recover: webhook.Policy(c.String("recover")),
+	}
+	if err := webhook.CheckPolicy(n.Recover); err != nil {
+		return n, policyError("--recover", err)
 	}
 	if v := c.String("id"); v != "" {
 		id, err := uuid.Parse(v)

@@ -16,7 +16,7 @@ func (s *shell) webhookChangeCommand() *ucli.Command {
 		Usage:     "change a webhook's settings",
 		ArgsUsage: "WEBHOOK",
 		Description: `Only the settings named change. A new callback has to be verified before it receives anything;
-what waits then goes to it. --unplugged, --plugged-in and --zone with an empty value return to the daemon's default.`,
+what waits then goes to it. --unplugged, --plugged-in, --zone and --recover with an empty value return to the daemon's default.`,
 		Flags: append(settingFlags(), clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat webhook change fleet --plugged-in 15m
@@ -49,6 +49,13 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 	if c.IsSet("allow-private") {
 		v := c.Bool("allow-private")
 		ch.AllowPrivate = &v
+	}
+	if c.IsSet("recover") {
+		v := webhook.Policy(c.String("recover"))
+		if err := webhook.CheckPolicy(v); err != nil {
+			return policyError("--recover", err)
+		}
+		ch.Recover = &v
 	}
 	cadence := c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
 	if !cadence && ch == (api.WebhookChange{}) {
@@ -190,32 +197,6 @@ plugbeat webhook test fleet`),
 				return hint(fmt.Errorf("%s %s the test payload: %s in %s", name, verb, answer(t), took(t.Duration)), "correct the receiver, then: plugbeat webhook test %s", word(c.Args().First()))
 			}
 			return nil
-		}),
-	}
-}
-
-func (s *shell) webhookEnableCommand() *ucli.Command {
-	return &ucli.Command{
-		Name:        "enable",
-		Usage:       "enable a disabled or failing webhook after a right answer to a challenge",
-		ArgsUsage:   "WEBHOOK",
-		Description: "A new round begins: what waited leaves at once, oldest first, at most 8 at a time, with all its retries.",
-		Flags: append([]ucli.Flag{
-			&ucli.BoolFlag{Name: "force", Usage: "without a challenge", DisableDefaultText: true},
-		}, clientFlags()...),
-		CustomHelpTemplate: example(`
-plugbeat webhook enable fleet`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			w, err := a.EnableWebhook(ctx, c.Args().First(), c.Bool("force"))
-			if err != nil {
-				if challengeOf(err) != nil {
-					return hint(err, "correct the receiver and try again, or skip the challenge: plugbeat webhook enable %s --force", word(c.Args().First()))
-				}
-				return err
-			}
-			return s.print(c, w, func(p *page) {
-				p.line("%s is %s; %s waiting", clean(w.Name), api.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
-			})
 		}),
 	}
 }

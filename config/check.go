@@ -188,6 +188,9 @@ func (c Config) checkDelivery(p *complaints) {
 	if len(d.Challenge.After) == 0 {
 		p.add("delivery.challenge.after", "[]", "it is empty", "a list of durations, growing")
 	}
+	if err := webhook.CheckPolicy(webhook.Policy(d.Recover)); err != nil || d.Recover == "" {
+		p.add("delivery.recover", d.Recover, "", "all, latest, none, or a duration such as 24h")
+	}
 	if d.Challenge.Max < d.Challenge.Every {
 		p.add("delivery.challenge.max", formatDuration(d.Challenge.Max), "it is shorter than delivery.challenge.every", formatDuration(d.Challenge.Every)+" or longer")
 	}

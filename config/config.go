@@ -139,6 +139,7 @@ type Delivery struct {
 	InFlight     int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
 	TrialSize    int           `yaml:"trial_size" min:"1" max:"20" doc:"The most deliveries that a failing webhook is tried with at each retry: more than one, so that one bad payload does not speak for all."`
 	EarlyMax     int           `yaml:"early_max" min:"0" max:"20" doc:"The most deliveries that a failing webhook gets between two retries, each the first of a vehicle not yet tried: a receiver that dislikes one payload only is found out by the next car."`
+	Recover      string        `yaml:"recover" takes:"all, latest, none, or a duration such as 24h" doc:"What of a webhook's backlog leaves when it comes back, unless the webhook says otherwise: all; latest, each vehicle's newest, which supersedes the older ones; none, what waited is cancelled; or how long before that a delivery may have been made, as 24h."`
 	RecoverRate  int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that what waited does not overrun it."`
 	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"The first wait after a fault of this machine's own (no network, no resolver, disk full). Such a fault spends no retry; each wait in a row is twice the one before."`
 	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"The longest such wait; not shorter than own_fault_wait."`
@@ -196,7 +197,7 @@ func Default() Config {
 		Delivery: Delivery{
 			Retries: presetLadder("default"), Jitter: 0.2, JitterMax: 10 * time.Minute,
 			Timeout: 15 * time.Second, BodyTime: 2 * time.Second, BodyBytes: 4096,
-			InFlight: 8, TrialSize: 3, EarlyMax: 3, RecoverRate: 50, OwnFaultWait: 10 * time.Second, OwnFaultMax: time.Minute,
+			InFlight: 8, TrialSize: 3, EarlyMax: 3, Recover: "all", RecoverRate: 50, OwnFaultWait: 10 * time.Second, OwnFaultMax: time.Minute,
 			UserAgent: "Smartcar/2.0", Allow: []string{},
 			Challenge: Challenge{From: 15 * time.Minute, After: []Wait{Wait(15 * time.Minute), Wait(30 * time.Minute), Wait(time.Hour)},
 				Every: time.Hour, HealWindow: time.Hour, Max: 24 * time.Hour},

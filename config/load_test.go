@@ -30,7 +30,7 @@ func TestComplaints(t *testing.T) {
 		{"merge key", "log:\n  <<: {level: info}\n", `line 2: log.? "<<": the key is not plain text; allowed: a key written out`},
 		{"floor is no key", "Floor: 1s\n", `line 1: Floor: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
 		{"key of a newer version", "telemetry: {endpoint: x}\n", `line 1: telemetry: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
-		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: retries, jitter, jitter_max, timeout, body_time, body_bytes, in_flight, trial_size, early_max, recover_rate, own_fault_wait, own_fault_max, user_agent, allow, challenge`},
+		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: retries, jitter, jitter_max, timeout, body_time, body_bytes, in_flight, trial_size, early_max, recover, recover_rate, own_fault_wait, own_fault_max, user_agent, allow, challenge`},
 		// Shape.
 		{"second document", "grace: 5s\n---\ngrace: 6s\n", `there is a second document; allowed: one document`},
 		{"a backup's schedule", "backup: {schedule: \"61 * * * *\"}\n", `line 1: backup.schedule "61 * * * *": end of range (61) above maximum (59): 61; allowed: a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`},
@@ -93,6 +93,7 @@ func TestComplaints(t *testing.T) {
 		// Delivery.
 		{"preset", "delivery: {retries: svix}\n", `line 1: delivery.retries "svix": there is no such preset; allowed: default, smartcar, or a list of durations`},
 		{"empty ladder", "delivery: {retries: []}\n", `line 1: delivery.retries "[]"; allowed: default, smartcar, or a list of 1 to 20 durations`},
+		{"recover", "delivery: {recover: some}\n", `line 1: delivery.recover "some"; allowed: all, latest, none, or a duration such as 24h`},
 		{"rung", "delivery:\n  retries:\n    - 10s\n    - 50\n", `line 4: delivery.retries[1] "50": it has no unit; allowed: ` + duration},
 		{"challenges", "delivery: {challenge: {after: [30m, 15m]}}\n", `line 1: delivery.challenge.after[1] "15m": it does not come after the one before; allowed: more than 30m`},
 		{"allow", "delivery: {allow: [10.0.0.0/8, 10.1.2.3/8]}\n", `line 1: delivery.allow[1] "10.1.2.3/8"; allowed: an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified`},

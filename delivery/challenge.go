@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"time"
 
 	"plugbeat/webhook"
@@ -69,19 +70,27 @@ func (s *Settings) challenged(w *webhook.Webhook, right bool, now time.Time) []E
 func (s *Settings) heal(w *webhook.Webhook, now time.Time) []Event {
 	h := &w.Health
 	spared, hollow := h.Spared, h.Hollow
-	comeBack(w, now)
+	s.comeBack(w, "", now)
 	h.HealedAt, h.Spared, h.Hollow = now, spared, hollow
 	return []Event{{Name: eventHealed, Webhook: w.ID, Text: "the receiver answers again"}}
 }
 
 // comeBack makes the webhook active and begins a new round, with all its attempts.
-func comeBack(w *webhook.Webhook, now time.Time) {
+// What of its backlog leaves is the policy's to say; an empty one is the webhook's
+// own, or the default.
+func (s *Settings) comeBack(w *webhook.Webhook, policy webhook.Policy, now time.Time) {
+	w.Recovery, _ = s.policy(w, policy).Begin(now) // checked when it was set
 	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Active, "", "", now
 	h := &w.Health
 	h.Round++
 	clearLadder(h)
 	h.NextChallenge, h.Challenges, h.Spared, h.Hollow, h.LastAnswer = time.Time{}, 0, 0, 0, ""
 	h.HealedAt = time.Time{}
+}
+
+// policy is the one in force: the one given, else the webhook's, else the default.
+func (s *Settings) policy(w *webhook.Webhook, given webhook.Policy) webhook.Policy {
+	return cmp.Or(given, w.Recover, s.Recover)
 }
 
 // heals counts a webhook's disabling: one more in a row when the failure that

@@ -44,7 +44,7 @@ func TestForceNeedsAProof(t *testing.T) {
 			}
 			was := r.m.hook(w.ID)
 			r.Produced(r.m.produce(w.ID, 1))
-			if _, err := r.Enable(t.Context(), w.ID, true); !errors.Is(err, webhook.ErrConflict) {
+			if _, err := r.Enable(t.Context(), w.ID, true, ""); !errors.Is(err, webhook.ErrConflict) {
 				t.Errorf("%s: %v", name, err)
 			}
 			rest(time.Minute)
@@ -117,7 +117,7 @@ func TestPickedInAnotherRound(t *testing.T) {
 		if _, err := r.Disable(t.Context(), r.id); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Enable(t.Context(), r.id, true); err != nil {
+		if _, err := r.Enable(t.Context(), r.id, true, ""); err != nil {
 			t.Fatal(err)
 		}
 		if r.lane(r.id).still(&picked) {

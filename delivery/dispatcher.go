@@ -37,6 +37,8 @@ type Store interface {
 	RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
 	// Lane returns waiting deliveries after an id, oldest first.
 	Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error)
+	// Backlog is Lane with all that is stored of each delivery.
+	Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error)
 	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
 	// Resend makes a waiting delivery out of a finished one.
@@ -45,6 +47,10 @@ type Store interface {
 	// and those tried in the same ladder that still wait.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 		settle func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error)
+	// Finish commits a change of the webhook and of those of its deliveries that
+	// still wait.
+	Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
+		finish func(w *webhook.Webhook, ds []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error)
 }
 
 // Bodies makes the bodies that are not deliveries.

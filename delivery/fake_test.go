@@ -29,6 +29,7 @@ type memory struct {
 	full     bool
 	broken   error
 	settles  int
+	finishes int
 	lost     uuid.UUID // its payload is gone
 	reading  func()    // called before a payload is read
 }
@@ -39,6 +40,19 @@ func newMemory() *memory {
 
 func clone(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
+	if w.Recovery != nil {
+		r := *w.Recovery
+		w.Recovery = &r
+	}
+	return w
+}
+
+// adopt is w as the store keeps it.
+func (m *memory) adopt(w webhook.Webhook) webhook.Webhook {
+	w = clone(w)
+	if w.Recovery != nil && w.Recovery.Upto == uuid.Nil && len(m.order) > 0 {
+		w.Recovery.Upto = m.order[len(m.order)-1]
+	}
 	return w
 }
 
@@ -102,8 +116,9 @@ func (m *memory) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*w
 	if err := m.check(ctx, true); err != nil {
 		return webhook.Webhook{}, err
 	}
-	m.hooks[id] = clone(w)
-	return w, nil
+	w = m.adopt(w)
+	m.hooks[id] = w
+	return clone(w), nil
 }
 
 func (m *memory) RemoveWebhook(_ context.Context, id uuid.UUID, _ ...webhook.Check) (n int, err error) {
@@ -132,6 +147,52 @@ func (m *memory) Lane(ctx context.Context, id, after uuid.UUID, limit int) (item
 		}
 	}
 	return items, m.check(ctx, false)
+}
+
+func (m *memory) Backlog(ctx context.Context, id, after uuid.UUID, limit int) (ds []webhook.Delivery, err error) {
+	items, err := m.Lane(ctx, id, after, limit)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, it := range items {
+		ds = append(ds, m.ds[it.Delivery])
+	}
+	return ds, err
+}
+
+func (m *memory) Finish(ctx context.Context, hook uuid.UUID, ids []uuid.UUID, finish func(*webhook.Webhook, []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.hooks[hook]
+	if !ok {
+		return w, nil, fmt.Errorf("webhook %s: %w", hook, webhook.ErrNotFound)
+	}
+	var out webhook.Webhook
+	var all []*webhook.Delivery
+	for range 2 { // as a group that is tried again would
+		out, all = clone(w), nil
+		for _, id := range ids {
+			if d := m.ds[id]; d.State == webhook.Waiting {
+				all = append(all, &d)
+			}
+		}
+		if err := finish(&out, all); err != nil {
+			return w, nil, err
+		}
+	}
+	if err := m.check(ctx, true); err != nil {
+		return w, nil, err
+	}
+	m.finishes++
+	var ds []webhook.Delivery
+	for _, x := range all {
+		if x.State.Final() {
+			out.Ledger.Count(x.State)
+		}
+		m.ds[x.ID] = *x
+		ds = append(ds, *x)
+	}
+	m.hooks[hook] = m.adopt(out)
+	return m.adopt(out), ds, nil
 }
 
 func (m *memory) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {

@@ -152,7 +152,7 @@ func TestHollowCorners(t *testing.T) {
 	// A person who enables it says that something changed: nothing is hollow then,
 	// and an old healing proves nothing about the round that begins.
 	w = webhook.Webhook{Status: webhook.Disabled, Reason: webhook.Exhausted, Health: webhook.Health{Hollow: 3, HealedAt: epoch}}
-	comeBack(&w, epoch)
+	s.comeBack(&w, "", epoch)
 	w.Health.FailingSince, w.Health.Rung = epoch, s.retries()
 	b := booking{s: &s, w: &w, d: &webhook.Delivery{}, q: newQueue(), now: epoch}
 	if err := b.endTrial(); err != nil || w.Reason != webhook.Exhausted || w.Health.Hollow != 0 || w.Health.Heals != 0 {

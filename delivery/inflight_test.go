@@ -200,7 +200,7 @@ func TestDisabledBeforeItLeaves(t *testing.T) {
 			r.m.mu.Lock()
 			r.m.reading = nil
 			r.m.mu.Unlock()
-			if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+			if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()

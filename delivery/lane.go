@@ -49,7 +49,9 @@ type lane struct {
 	backlog     uuid.UUID
 	pace        time.Time
 	challenging bool
-	err         error
+	// sifting is how far the recovery that is under way has come.
+	sifting *sifter
+	err     error
 }
 
 func newLane(d *Dispatcher, w webhook.Webhook) *lane {
@@ -147,6 +149,9 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 	now := time.Now()
 	if err := l.tidy(pick, now); err != nil {
 		return 0, err
+	}
+	if wait, on, err := l.sift(pick, now); on {
+		return wait, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -273,7 +273,7 @@ func TestLanesAreIndependent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Enable(t.Context(), w.ID, false); err != nil {
+		if _, err := r.Enable(t.Context(), w.ID, false, ""); err != nil {
 			t.Fatal(err)
 		}
 		slow := map[string]bool{}
@@ -360,7 +360,7 @@ func TestNewRoundWakes(t *testing.T) {
 		if _, err := r.Disable(t.Context(), r.id); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+		if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -74,7 +74,7 @@ func TestMeter(t *testing.T) {
 			t.Error(err)
 		}
 		r.r.be(true)
-		if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+		if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
 			t.Error(err)
 		}
 		m.want(t, "challenge right false, ours false", "is disabled", "challenge right true, ours false", "is enabled")

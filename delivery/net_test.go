@@ -236,7 +236,7 @@ func TestManyLanes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.Enable(t.Context(), w.ID, false); err != nil {
+			if _, err := r.Enable(t.Context(), w.ID, false, ""); err != nil {
 				t.Fatal(err)
 			}
 			ids = append(ids, w.ID)

@@ -43,7 +43,7 @@ func TestLog(t *testing.T) {
 		if _, err := r.Change(t.Context(), r.id, Change{CallbackURI: &other}); err != nil {
 			t.Error(err)
 		}
-		if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+		if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
 			t.Error(err)
 		}
 		if _, err := r.Disable(t.Context(), r.id); err != nil {

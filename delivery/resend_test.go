@@ -56,7 +56,7 @@ func TestResendWaits(t *testing.T) {
 		if _, err := r.Resend(t.Context(), again.ID); !errors.Is(err, webhook.ErrConflict) {
 			t.Error(err)
 		}
-		if _, err := r.Enable(t.Context(), r.id, false); err != nil {
+		if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
 			t.Fatal(err)
 		}
 		rest(time.Second)

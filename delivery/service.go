@@ -120,7 +120,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	if bytes.Equal(w.Key, d.token) {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
-	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckSigning(w.Signing), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
+	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
 		if err != nil {
 			return webhook.Webhook{}, err
 		}
@@ -128,7 +128,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	at := stamp()
 	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
 	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
-	w.Health, w.Ledger, w.Firings = webhook.Health{}, webhook.Ledger{}, webhook.Firings{}
+	w.Health, w.Ledger, w.Firings, w.Recovery = webhook.Health{}, webhook.Ledger{}, webhook.Firings{}, nil
 	if err := d.store.AddWebhook(ctx, w); err != nil {
 		return webhook.Webhook{}, err
 	}
@@ -148,6 +148,7 @@ type Change struct {
 	Cadence      *webhook.Cadence
 	Signing      *webhook.Signing
 	AllowPrivate *bool
+	Recover      *webhook.Policy
 }
 
 // Change changes a webhook. Another callback disables a webhook that was
@@ -180,6 +181,12 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		}
 		if c.AllowPrivate != nil {
 			w.AllowPrivate = *c.AllowPrivate
+		}
+		if c.Recover != nil {
+			if err := webhook.CheckPolicy(*c.Recover); err != nil {
+				return err
+			}
+			w.Recover = *c.Recover
 		}
 		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
 		if moved {
@@ -235,10 +242,10 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 		w.VerifiedAt, events = at, nil
 		switch {
 		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
-			comeBack(w, at)
+			d.s.comeBack(w, "", at)
 			events = []Event{{Name: eventVerified, Webhook: id}}
 		case w.Status == webhook.Disabled && w.Reason == webhook.Exhausted:
-			comeBack(w, at)
+			d.s.comeBack(w, "", at)
 			events = []Event{{Name: eventHealed, Webhook: id, Text: "the receiver answers again"}}
 		}
 		return nil
@@ -273,7 +280,7 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	if err != nil {
 		return webhook.Attempt{}, err
 	}
-	if !w.Delivers() {
+	if w.Status != webhook.Active {
 		how := "verify it first"
 		if w.Status == webhook.Disabled {
 			how = "enable it first"
@@ -288,17 +295,25 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 }
 
 // Enable makes a webhook active, also one that is failing, and begins a new round:
-// what waits leaves at once, with all its attempts. It sends a challenge first,
-// whose failure wraps [webhook.ErrChallenge], unless forced. Force skips the
-// challenge, not the proof: a callback that never answered one rightly is a
-// [webhook.ErrConflict]. A webhook that is well stays as it is.
-func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+// what the policy lets leave of what waits leaves at once, with all its attempts; an
+// empty policy is the webhook's own. It sends a challenge first, whose failure wraps
+// [webhook.ErrChallenge], unless forced. Force skips the challenge, not the proof: a
+// callback that never answered one rightly is a [webhook.ErrConflict]. A webhook
+// that is well stays as it is, except that a policy given is applied to what waits.
+func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
+	if _, err := policy.Begin(stamp()); err != nil {
+		return webhook.Webhook{}, err
+	}
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Health.Failing() }
 	w, err := d.store.Webhook(ctx, id)
-	if err != nil || well(&w) {
+	switch {
+	case err != nil:
 		return w, err
-	}
-	if !force {
+	case well(&w) && policy != "":
+		return d.Recover(ctx, id, policy)
+	case well(&w):
+		return w, nil
+	case !force:
 		if w, _, err = d.challenged(ctx, id); err != nil {
 			return w, err
 		}
@@ -316,7 +331,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool) (webh
 			return fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
 		at := stamp()
-		comeBack(w, at)
+		d.s.comeBack(w, policy, at)
 		if !force {
 			w.VerifiedAt = at
 		}

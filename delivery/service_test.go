@@ -59,7 +59,7 @@ func TestAddRefuses(t *testing.T) {
 		for _, act := range []func() error{
 			func() error { _, _, err := r.Verify(t.Context(), uuid.New()); return err },
 			func() error { _, err := r.Test(t.Context(), uuid.New()); return err },
-			func() error { _, err := r.Enable(t.Context(), uuid.New(), false); return err },
+			func() error { _, err := r.Enable(t.Context(), uuid.New(), false, ""); return err },
 			func() error { _, err := r.Disable(t.Context(), uuid.New()); return err },
 			func() error { _, err := r.Remove(t.Context(), uuid.New()); return err },
 			func() error { _, err := r.Change(t.Context(), uuid.New(), Change{}); return err },
@@ -89,7 +89,7 @@ func TestUnverifiedGetsOnlyChallenges(t *testing.T) {
 		if _, c, err := r.Verify(t.Context(), w.ID); !errors.Is(err, webhook.ErrChallenge) || c.Text == "" || r.m.hook(w.ID).Status != webhook.Unverified {
 			t.Error(c, err)
 		}
-		if _, err := r.Enable(t.Context(), w.ID, false); !errors.Is(err, webhook.ErrChallenge) {
+		if _, err := r.Enable(t.Context(), w.ID, false, ""); !errors.Is(err, webhook.ErrChallenge) {
 			t.Error(err)
 		}
 		r.r.be(true)
@@ -159,11 +159,11 @@ func TestChangeAndDisable(t *testing.T) {
 			t.Error("a callback that is no URI was taken")
 		}
 		r.r.be(false)
-		if _, err = r.Enable(t.Context(), r.id, false); !errors.Is(err, webhook.ErrChallenge) {
+		if _, err = r.Enable(t.Context(), r.id, false, ""); !errors.Is(err, webhook.ErrChallenge) {
 			t.Error(err)
 		}
 		round := r.m.hook(r.id).Health.Round
-		if w, err = r.Enable(t.Context(), r.id, true); err != nil || w.Status != webhook.Active || w.Health.Round != round+1 {
+		if w, err = r.Enable(t.Context(), r.id, true, ""); err != nil || w.Status != webhook.Active || w.Health.Round != round+1 {
 			t.Error(w, err)
 		}
 		synctest.Wait()
@@ -190,7 +190,7 @@ func TestVerifyAndEnableAFailingOne(t *testing.T) {
 		if h := r.m.hook(r.id).Health; r.r.sent() != n || h.Rung != before.Rung || !h.NextTrial.Equal(before.NextTrial) || h.Hollow != before.Hollow {
 			t.Errorf("%d attempts, want %d; %+v\nbefore %+v", r.r.sent(), n, h, before)
 		}
-		w, err := r.Enable(t.Context(), r.id, false)
+		w, err := r.Enable(t.Context(), r.id, false, "")
 		if err != nil || w.Health.Round != before.Round+1 {
 			t.Fatal(w.Health, err)
 		}

@@ -42,7 +42,9 @@ type Settings struct {
 	// HealWindow is how soon after healing a new failure, if it ends in
 	// disabling again, doubles the waits between challenges, up to ChallengeMax.
 	HealWindow, ChallengeMax time.Duration
-	// RecoverRate is how many deliveries a second leave while a backlog drains.
+	// Recover is what of a backlog leaves when a webhook comes back that says
+	// nothing of its own; RecoverRate is how many deliveries a second leave then.
+	Recover     webhook.Policy
 	RecoverRate int
 	// UserAgent is the User-Agent header.
 	UserAgent string
@@ -86,7 +88,7 @@ func DefaultSettings() Settings {
 		ChallengeFrom:  15 * time.Minute,
 		ChallengeAfter: []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour},
 		ChallengeEvery: time.Hour, HealWindow: time.Hour, ChallengeMax: 24 * time.Hour,
-		RecoverRate: 50, UserAgent: "Smartcar/2.0",
+		Recover: webhook.RecoverAll, RecoverRate: 50, UserAgent: "Smartcar/2.0",
 		OwnFaultWait: 10 * time.Second, OwnFaultMax: time.Minute,
 		Drain: 20 * time.Second,
 	}
@@ -121,6 +123,7 @@ func (s Settings) complete() (Settings, error) {
 	orDefault(&s.ChallengeEvery, d.ChallengeEvery)
 	orDefault(&s.HealWindow, d.HealWindow)
 	orDefault(&s.ChallengeMax, d.ChallengeMax)
+	orDefault(&s.Recover, d.Recover)
 	orDefault(&s.RecoverRate, d.RecoverRate)
 	orDefault(&s.UserAgent, d.UserAgent)
 	orDefault(&s.OwnFaultWait, d.OwnFaultWait)
@@ -161,6 +164,8 @@ func (s Settings) complete() (Settings, error) {
 		return s, bad("trial_size", s.TrialSize, "at least 1")
 	case s.ChallengeEvery < time.Millisecond || s.ChallengeMax < time.Millisecond || s.ChallengeFrom < 0 || s.HealWindow < 0:
 		return s, bad("challenge_every", s.ChallengeEvery, "a positive duration")
+	case webhook.CheckPolicy(s.Recover) != nil:
+		return s, bad("recover", s.Recover, "all, latest, none, or a duration such as 24h")
 	case s.RecoverRate < 1 || s.RecoverRate > 100000:
 		return s, bad("recover_rate", s.RecoverRate, "1 to 100000 a second")
 	case s.OwnFaultWait < time.Millisecond || s.OwnFaultMax < s.OwnFaultWait:

@@ -50,8 +50,9 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"DELETE /api/v1/webhooks/{webhook}", toOperate, s.removeWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/verify", toOperate, s.verifyWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/test", toOperate, s.testWebhook, nil},
-		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force"}},
+		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force", "recover"}},
 		{"POST /api/v1/webhooks/{webhook}/disable", toOperate, s.disableWebhook, nil},
+		{"POST /api/v1/webhooks/{webhook}/recover", toOperate, s.recoverWebhook, nil},
 
 		{"GET /api/v1/vehicles", toRead, s.vehicles, after},
 		{"POST /api/v1/vehicles/connect", toOperate, s.connectVehicles, nil},

@@ -45,7 +45,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if n.AllowPrivate && isOverHTTP(r) {
 		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add %s --callback URI --allow-private", shellWord(n.Name)))
 	}
-	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate}
+	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate, Recover: n.Recover}
 	if n.ID != nil {
 		if *n.ID == uuid.Nil {
 			return nil, &webhook.Invalid{Field: "id", Value: n.ID.String(), Allowed: "a UUID other than this one"}
@@ -58,7 +58,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w.Signing == "" {
 		w.Signing = s.Signing
 	}
-	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing)); err != nil {
+	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
 		return nil, first(err)
 	}
 	warnings, err := s.checkCadence(r.Context(), &w)
@@ -126,7 +126,7 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if c == (api.WebhookChange{}) {
-		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, signing, allow_private"}
+		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, signing, allow_private, recover"}
 	}
 	if c.Name != nil {
 		err = errors.Join(err, webhook.CheckName(*c.Name))
@@ -136,6 +136,9 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	}
 	if c.Signing != nil {
 		err = errors.Join(err, webhook.CheckSigning(*c.Signing))
+	}
+	if c.Recover != nil {
+		err = errors.Join(err, webhook.CheckPolicy(*c.Recover))
 	}
 	if err != nil {
 		return nil, first(err)
@@ -217,7 +220,7 @@ func (s *Server) enableWebhook(r *http.Request) (any, error) {
 			return nil, &webhook.Invalid{Field: "force", Value: clip(v), Allowed: "true or false"}
 		}
 	}
-	enabled, err := s.Deliveries.Enable(r.Context(), w.ID, force)
+	enabled, err := s.Deliveries.Enable(r.Context(), w.ID, force, webhook.Policy(r.URL.Query().Get("recover")))
 	switch {
 	case errors.Is(err, webhook.ErrConflict):
 		return nil, &hinted{about(&w, err), "run: plugbeat webhook verify " + shellWord(w.Name)}
@@ -234,4 +237,23 @@ func (s *Server) disableWebhook(r *http.Request) (any, error) {
 	}
 	disabled, err := s.Deliveries.Disable(r.Context(), w.ID)
 	return disabled, about(&w, err)
+}
+
+func (s *Server) recoverWebhook(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	var body api.Recover
+	if err := decode(r, &body); err != nil {
+		return nil, err
+	}
+	answer := api.Recovered{Webhook: w}
+	if answer.Plan, err = s.Deliveries.PlanRecovery(r.Context(), w.ID, body.Policy); err != nil {
+		return nil, about(&w, err)
+	}
+	if !body.DryRun {
+		answer.Webhook, err = s.Deliveries.Recover(r.Context(), w.ID, body.Policy)
+	}
+	return answer, about(&w, err)
 }

@@ -47,13 +47,27 @@ func TestAdminWebhooks(t *testing.T) {
 	if w := must[webhook.Webhook](t)(c.DisableWebhook(ctx, name)); w.Reason != webhook.ByOperator {
 		t.Errorf("disabled %+v", w)
 	}
-	if w := must[webhook.Webhook](t)(c.EnableWebhook(ctx, name, false)); w.Status != webhook.Active {
+	if w := must[webhook.Webhook](t)(c.EnableWebhook(ctx, name, false, "")); w.Status != webhook.Active {
 		t.Errorf("enabled %+v", w)
 	}
+	if w := must[webhook.Webhook](t)(c.EnableWebhook(ctx, name, false, webhook.RecoverLatest)); w.Status != webhook.Active {
+		t.Errorf("enabled %+v", w)
+	}
+	dry := must[api.Recovered](t)(c.RecoverWebhook(ctx, name, api.Recover{Policy: "2h", DryRun: true}))
+	if dry.Webhook.Recovery != nil || dry.Plan.Policy != "2h" || dry.Plan.Waiting != 3 {
+		t.Errorf("planned %+v", dry)
+	}
+	if r := must[api.Recovered](t)(c.RecoverWebhook(ctx, name, api.Recover{Policy: webhook.RecoverLatest})); r.Webhook.Recovery == nil || r.Plan.Superseded != 2 {
+		t.Errorf("recovering %+v", r)
+	}
+	_, err := c.RecoverWebhook(ctx, name, api.Recover{Policy: "some"})
+	refused(t, err, api.CodeInvalid, "all, latest, none")
+	_, err = c.RecoverWebhook(ctx, "nobody", api.Recover{})
+	refused(t, err, api.CodeNotFound, "webhook list")
 	if n := must[api.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
 		t.Errorf("removed %+v", n)
 	}
-	_, err := c.Webhook(ctx, name)
+	_, err = c.Webhook(ctx, name)
 	refused(t, err, api.CodeNotFound, `"renamed"`, "webhook list")
 	if !errors.Is(err, webhook.ErrNotFound) {
 		t.Error("not found is not webhook.ErrNotFound across the socket")
@@ -64,10 +78,10 @@ func TestAdminWebhooks(t *testing.T) {
 	if e := refusal(t, err, api.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
 		t.Errorf("challenge %+v", e)
 	}
-	if _, err = c.EnableWebhook(ctx, "home", false); !errors.Is(err, webhook.ErrChallenge) {
+	if _, err = c.EnableWebhook(ctx, "home", false, ""); !errors.Is(err, webhook.ErrChallenge) {
 		t.Errorf("enable: %v", err)
 	}
-	if _, err = c.EnableWebhook(ctx, "home", true); err != nil {
+	if _, err = c.EnableWebhook(ctx, "home", true, ""); err != nil {
 		t.Errorf("enable by force: %v", err)
 	}
 }

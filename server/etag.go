@@ -26,7 +26,8 @@ func etagOf(w *webhook.Webhook) string {
 		Cadence      webhook.Cadence
 		Signing      webhook.Signing
 		AllowPrivate bool
-	}{w.ID, w.Name, w.Type, w.CallbackURI, w.Cadence, w.Signing, w.AllowPrivate})
+		Recover      webhook.Policy `json:",omitempty"`
+	}{w.ID, w.Name, w.Type, w.CallbackURI, w.Cadence, w.Signing, w.AllowPrivate, w.Recover})
 	sum := sha256.Sum256(text)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -394,7 +395,23 @@ func (h hooks) Test(context.Context, uuid.UUID) (webhook.Attempt, error) {
 	return webhook.Attempt{N: 1, Outcome: webhook.OutcomeDelivered, Status: 204}, h.w.fail
 }
 
-func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool) (webhook.Webhook, error) {
+func (h hooks) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.Webhook, error) {
+	rec, err := p.Begin(noon)
+	if err != nil {
+		return webhook.Webhook{}, err
+	}
+	return h.edit(id, func(w *webhook.Webhook) { w.Recovery = rec })
+}
+
+func (h hooks) PlanRecovery(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.RecoveryPlan, error) {
+	if _, err := p.Begin(noon); err != nil {
+		return webhook.RecoveryPlan{}, err
+	}
+	w, err := h.edit(id, func(*webhook.Webhook) {})
+	return webhook.RecoveryPlan{Policy: cmp.Or(p, w.Recover, webhook.RecoverAll), Waiting: 3, Leave: 1, Superseded: 2, Vehicles: 1, Bytes: 900, Oldest: noon, Takes: time.Second}, err
+}
+
+func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool, _ webhook.Policy) (webhook.Webhook, error) {
 	if h.w.wrong && !force {
 		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
 	}

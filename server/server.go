@@ -47,6 +47,8 @@ type Options struct {
 	ApplicationID uuid.UUID
 	// Retries is how many retries a failing webhook has; 0 where it is not known.
 	Retries int
+	// Recover is the policy of webhooks that set none; empty for all.
+	Recover webhook.Policy
 	// Signing is what a new webhook has where its request names none.
 	Signing webhook.Signing
 	// Metrics is what is counted as it happens; nil counts nothing, and /metrics

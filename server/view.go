@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ func (s *Server) view(w *webhook.Webhook) api.WebhookView {
 }
 
 func (s *Server) derived(w *webhook.Webhook) api.Derived {
-	d := api.Derived{Retries: s.Retries, Effective: w.Cadence, ETag: etagOf(w)}
+	d := api.Derived{Retries: s.Retries, Effective: w.Cadence, EffectiveRecover: cmp.Or(w.Recover, s.Recover, webhook.RecoverAll), ETag: etagOf(w)}
 	if d.Effective.Zone == "" {
 		d.Effective.Zone = s.Policy.Default.Zone
 	}

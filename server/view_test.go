@@ -26,14 +26,14 @@ func TestEnableByForceNeedsAProof(t *testing.T) {
 	} {
 		h.ID, h.Name, h.Type, h.Signing = hookID, "home", webhook.TypeDynamic, webhook.SignBoth
 		w.hooks[0] = h
-		_, err := c.EnableWebhook(ctx, "home", true)
+		_, err := c.EnableWebhook(ctx, "home", true, "")
 		refused(t, err, api.CodeConflict, "webhook home ("+hookID.String()+")", "never verified", "plugbeat webhook verify home")
 		if w.hooks[0].Status != h.Status {
 			t.Errorf("%s %s became %s", h.Status, h.Reason, w.hooks[0].Status)
 		}
 	}
 	w.hooks[0].VerifiedAt = noon
-	if got, err := c.EnableWebhook(ctx, "home", true); err != nil || got.Status != webhook.Active {
+	if got, err := c.EnableWebhook(ctx, "home", true, ""); err != nil || got.Status != webhook.Active {
 		t.Errorf("a webhook that was verified before: %v, %v", got.Status, err)
 	}
 }
@@ -52,7 +52,7 @@ func TestErrorsNameWebhooks(t *testing.T) {
 	}
 	w.fail = nil
 	w.wrong = true
-	_, err = c.EnableWebhook(ctx, "home", false)
+	_, err = c.EnableWebhook(ctx, "home", false, "")
 	refused(t, err, api.CodeChallengeFailed, "webhook home ("+hookID.String()+")")
 	w.fail, w.wrong = errors.New("secret detail of the inside"), false
 	_, err = c.TestWebhook(ctx, "home")

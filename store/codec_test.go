@@ -34,6 +34,7 @@ func full() map[string]any {
 	w := newWebhook(1)
 	w.Cadence = webhook.Cadence{Unplugged: "1h", PluggedIn: "*/30 * * * *", Zone: "Europe/Berlin", Fastest: true}
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
+	w.Recover, w.Recovery = "24h", &webhook.Recovery{Policy: "24h", Since: at, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"
 	w.Health = webhook.Health{
 		Round: 2, FailingSince: at, Rung: 3, NextTrial: at, Forwarded: true, Hollow: 2, Early: 1, Tried: []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), Blamed: true}},

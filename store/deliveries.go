@@ -39,6 +39,34 @@ func (s *Store) Lane(ctx context.Context, webhookID, after uuid.UUID, limit int)
 	return items, nil
 }
 
+// Backlog lists what waits on a webhook as Lane does, with all that is stored of it.
+func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
+	limit = pageLimit(limit)
+	var ds []webhook.Delivery
+	err := s.view(ctx, func(r reader) error {
+		from := pairKey(webhookID, after)
+		for k := range r.rows(bucketLane, webhookID[:], from) {
+			if bytes.Equal(k, from) {
+				continue
+			}
+			if len(ds) == limit {
+				break
+			}
+			_, id, err := parsePair(k)
+			if err != nil {
+				return damaged(s.path, "lane has a row that is none")
+			}
+			rec, err := r.delivery(id)
+			if err != nil {
+				return err
+			}
+			ds = append(ds, rec.Delivery)
+		}
+		return nil
+	})
+	return ds, err
+}
+
 // Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.
 func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
 	err = s.view(ctx, func(r reader) error {

@@ -80,6 +80,7 @@ func TestModel(t *testing.T) {
 			"settle":        m.settle,
 			"settle again":  m.settle,
 			"resend":        m.resend,
+			"sift":          m.sift,
 			"sweep":         m.sweep,
 			"secret":        m.secret,
 			"reopen":        func(*rapid.T) { m.f.reopen() },
@@ -184,8 +185,10 @@ func (m *model) setFires(id uuid.UUID, w webhook.Webhook) {
 		}
 		if m.slots[k] = (time.Time{}); h.fires {
 			m.slots[k] = m.now
-			if at := m.first[k]; at.After(m.now) {
+			if at, never := m.first[k]; at.After(m.now) {
 				m.slots[k] = at
+			} else if never {
+				m.first[k] = m.now
 			}
 		}
 	}
@@ -364,6 +367,43 @@ func (m *model) settle(rt *rapid.T) {
 		}
 	}
 	m.setFires(d.webhook, is)
+}
+
+// sift finishes a slice of a lane, as a recovery does.
+func (m *model) sift(rt *rapid.T) {
+	m.tick(rt)
+	id := some(rt, wid)
+	to := rapid.SampledFrom([]webhook.State{webhook.Superseded, webhook.Cancelled}).Draw(rt, "state")
+	backlog, err := m.f.Backlog(ctx, id, uuid.Nil, rapid.IntRange(1, 5).Draw(rt, "page"))
+	expect(rt, err, nil)
+	ids := []uuid.UUID{uuid.Max}
+	for _, d := range backlog {
+		ids = append(ids, d.ID)
+	}
+	out, ds, err := m.f.Finish(ctx, id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+		w.Recovery = &webhook.Recovery{Policy: webhook.RecoverNone}
+		for _, d := range ds {
+			if err := d.Apply(to, m.now, "sifted"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	expect(rt, err, missing(m.hooks[id] == nil))
+	if err != nil {
+		return
+	}
+	if len(ds) != len(backlog) || out.Recovery == nil {
+		rt.Fatalf("%d finished, want %d", len(ds), len(backlog))
+	}
+	for _, d := range m.ids() {
+		if bytes.Compare(d[:], out.Recovery.Upto[:]) > 0 {
+			rt.Fatalf("the recovery is about %s and before, delivery %s is there", out.Recovery.Upto, d)
+		}
+	}
+	for _, d := range ds {
+		m.finish(m.items[d.ID], to)
+	}
 }
 
 func (m *model) resend(rt *rapid.T) {

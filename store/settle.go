@@ -36,11 +36,7 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 			return err
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		after := make([]*webhook.Delivery, len(records))
-		for i, rec := range records {
-			d := rec.Delivery
-			after[i] = &d
-		}
+		after := copies(records)
 		if err := settle(&w, after[0], after[1:]); err != nil {
 			return err
 		}
@@ -59,12 +55,8 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 		if err := t.put(bucketAttempts, attemptKey(deliveryID, a.N), attempt); err != nil {
 			return err
 		}
-		for i, d := range after {
-			stored, err := t.setDelivery(h, records[i], *d)
-			if err != nil {
-				return err
-			}
-			ds = append(ds, stored)
+		if ds, err = t.setDeliveries(h, records, after); err != nil {
+			return err
 		}
 		out = cloneWebhook(h.rec.Webhook)
 		return nil
@@ -73,6 +65,80 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 		return webhook.Webhook{}, nil, err
 	}
 	return out, ds, nil
+}
+
+// Finish changes a webhook together with deliveries of it, outside an attempt.
+// finish gets the webhook and those of ids that still wait, as they stand in the
+// committing transaction, in the order of ids; it may run more than once, and may
+// change what Settle's function may. The same errors hold; where none of ids waits
+// any more, finish gets none.
+func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
+	finish func(w *webhook.Webhook, ds []*webhook.Delivery) error,
+) (out webhook.Webhook, ds []webhook.Delivery, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		out, ds = webhook.Webhook{}, nil
+		h, err := t.liveHook(webhookID)
+		if err != nil {
+			return err
+		}
+		records, err := t.waiting(webhookID, ids)
+		if err != nil {
+			return err
+		}
+		w := cloneWebhook(h.rec.Webhook)
+		after := copies(records)
+		if err := finish(&w, after); err != nil {
+			return err
+		}
+		if err := t.setWebhook(h, w); err != nil {
+			return err
+		}
+		if ds, err = t.setDeliveries(h, records, after); err != nil {
+			return err
+		}
+		out = cloneWebhook(h.rec.Webhook)
+		return nil
+	})
+	if err != nil {
+		return webhook.Webhook{}, nil, err
+	}
+	return out, ds, nil
+}
+
+// copies returns the records' deliveries, to be changed.
+func copies(records []deliveryRecord) []*webhook.Delivery {
+	ds := make([]*webhook.Delivery, len(records))
+	for i, rec := range records {
+		d := rec.Delivery
+		ds[i] = &d
+	}
+	return ds
+}
+
+func (t *writeTx) setDeliveries(h *hook, records []deliveryRecord, after []*webhook.Delivery) (ds []webhook.Delivery, err error) {
+	for i, d := range after {
+		stored, err := t.setDelivery(h, records[i], *d)
+		if err != nil {
+			return nil, err
+		}
+		ds = append(ds, stored)
+	}
+	return ds, nil
+}
+
+// waiting reads those of the deliveries that still wait on the webhook.
+func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
+	for _, id := range ids {
+		if !t.has(bucketLane, pairKey(webhookID, id)) {
+			continue
+		}
+		rec, err := t.delivery(id)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, rec)
+	}
+	return records, nil
 }
 
 // settling reads the delivery to settle and the others that the ladder tried and
@@ -88,20 +154,14 @@ func (t *writeTx) settling(h *hook, id uuid.UUID) ([]deliveryRecord, error) {
 	if rec.State.Final() {
 		return nil, fmt.Errorf("delivery %s: %w: it is %s", id, webhook.ErrConflict, rec.State)
 	}
-	records := []deliveryRecord{rec}
+	var others []uuid.UUID
 	for _, tried := range h.rec.Health.Tried {
-		if tried.Delivery == id || !t.has(bucketDeliveries, tried.Delivery[:]) {
-			continue
-		}
-		rec, err := t.delivery(tried.Delivery)
-		if err != nil {
-			return nil, err
-		}
-		if rec.State == webhook.Waiting && rec.Webhook == h.rec.ID {
-			records = append(records, rec)
+		if tried.Delivery != id {
+			others = append(others, tried.Delivery)
 		}
 	}
-	return records, nil
+	tried, err := t.waiting(h.rec.ID, others)
+	return append([]deliveryRecord{rec}, tried...), err
 }
 
 // setDelivery writes a delivery that waited until now. When it has become final

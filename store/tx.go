@@ -230,17 +230,22 @@ func (t *writeTx) deletePrefix(bucket string, prefix []byte) error {
 
 // newID makes the next delivery's id.
 func (t *writeTx) newID() (uuid.UUID, error) {
-	if t.lastID == uuid.Nil {
-		t.lastID = uuid.UUID(t.get(bucketMeta, metaLastID))
-	}
 	ms, err := millis(t.now)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	var random [10]byte
 	_, _ = rand.Read(random[:])
-	t.lastID = nextID(t.lastID, ms, random)
+	t.lastID = nextID(t.newestID(), ms, random)
 	return t.lastID, nil
+}
+
+// newestID is the id of the delivery made last, whatever became of it.
+func (t *writeTx) newestID() uuid.UUID {
+	if t.lastID != uuid.Nil {
+		return t.lastID
+	}
+	return uuid.UUID(t.get(bucketMeta, metaLastID))
 }
 
 // hook returns the group's copy of a webhook, also of one being removed.
@@ -283,6 +288,10 @@ func (t *writeTx) putWebhook(h *hook) error {
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
 	w.Key = slices.Clone(w.Key)
+	if w.Recovery != nil {
+		r := *w.Recovery
+		w.Recovery = &r
+	}
 	return w
 }
 

@@ -29,8 +29,11 @@ type Webhook struct {
 	Signing     Signing `json:"signing"`
 	// AllowPrivate is true when the webhook was added over the local socket with
 	// the operator's consent to reach private and loopback addresses.
-	AllowPrivate bool      `json:"allow_private"`
-	CreatedAt    time.Time `json:"created_at"`
+	AllowPrivate bool `json:"allow_private"`
+	// Recover says what of a backlog leaves when the webhook comes back; empty
+	// takes the daemon's default.
+	Recover   Policy    `json:"recover,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 
 	Status Status `json:"status"`
 	// Reason is set while Status is disabled.
@@ -43,6 +46,8 @@ type Webhook struct {
 	Health  Health  `json:"health"`
 	Ledger  Ledger  `json:"ledger"`
 	Firings Firings `json:"firings"`
+	// Recovery is the sifting of a backlog that is going on; nil when none is.
+	Recovery *Recovery `json:"recovery,omitempty"`
 
 	// Key is the webhook's own Standard Webhooks key, 24 to 64 random bytes.
 	// The store keeps it sealed; it is never the management token.
@@ -115,8 +120,9 @@ func (w *Webhook) Fires() bool {
 	return w.Status == Active || w.Status == Disabled && w.Reason == Exhausted
 }
 
-// Delivers reports whether the webhook's deliveries may be attempted.
-func (w *Webhook) Delivers() bool { return w.Status == Active }
+// Delivers reports whether the webhook's deliveries may be attempted: while it is
+// active and no backlog of it is being sifted.
+func (w *Webhook) Delivers() bool { return w.Status == Active && w.Recovery == nil }
 
 // Firings counts what became of a webhook's slots coming due. Counters only grow.
 type Firings struct {

@@ -267,7 +267,7 @@ func (w *world) do(ctx context.Context, o op) {
 	case disable:
 		_, err = w.dispatcher.Disable(ctx, w.ids[o.hook])
 	case enable:
-		_, err = w.dispatcher.Enable(ctx, w.ids[o.hook], false)
+		_, err = w.dispatcher.Enable(ctx, w.ids[o.hook], false, "")
 		w.scheduler.Kick()
 	case stop:
 		w.down()

@@ -129,13 +129,22 @@ func (c *Client) TestWebhook(ctx context.Context, ref string) (a webhook.Attempt
 }
 
 // EnableWebhook enables a disabled webhook, after a right answer to a challenge
-// unless forced.
-func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool) (w webhook.Webhook, err error) {
+// unless forced. An empty policy is the webhook's own.
+func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool, policy webhook.Policy) (w webhook.Webhook, err error) {
 	q := url.Values{}
 	if force {
 		q.Set("force", "true")
 	}
+	if policy != "" {
+		q.Set("recover", string(policy))
+	}
 	return w, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
+}
+
+// RecoverWebhook applies a policy to what waits at a webhook, or counts what it
+// would do.
+func (c *Client) RecoverWebhook(ctx context.Context, ref string, r Recover) (a Recovered, err error) {
+	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, r, &a)
 }
 
 // DisableWebhook stops a webhook's slots and deliveries until it is enabled.

@@ -125,7 +125,7 @@ func TestPatience(t *testing.T) {
 		time.Minute: {func() { _, _ = c.RemoveWebhook(ctx, "x") }, func() { _, _ = c.DisconnectVehicle(ctx, id) },
 			func() { _, _ = c.Subscribe(ctx, Subscribe{}) }},
 		40 * time.Second: {func() { _, _ = c.VerifyWebhook(ctx, "x") }, func() { _, _ = c.TestWebhook(ctx, "x") },
-			func() { _, _ = c.EnableWebhook(ctx, "x", false) }},
+			func() { _, _ = c.EnableWebhook(ctx, "x", false, "") }},
 		330 * time.Second: {func() { _, _ = c.ReadVehicle(ctx, id, 1) }, func() { _, _ = c.ConnectVehicles(ctx, "x", "") }},
 		10 * time.Minute:  {func() { _, _ = c.Check(ctx) }},
 	} {
@@ -182,7 +182,7 @@ func TestNamesInPaths(t *testing.T) {
 		_, _ = fmt.Fprint(w, "{}")
 	})
 	for name, want := range map[string]string{"home": "home", "a/b": "a%2Fb", "a?b#c": "a%3Fb%23c", "é ": "%C3%A9%20"} {
-		if _, err := c.EnableWebhook(t.Context(), name, true); err != nil || got != "POST /api/v1/webhooks/"+want+"/enable?force=true" {
+		if _, err := c.EnableWebhook(t.Context(), name, true, ""); err != nil || got != "POST /api/v1/webhooks/"+want+"/enable?force=true" {
 			t.Errorf("%q went to %s, %v", name, got, err)
 		}
 	}

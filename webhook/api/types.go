@@ -47,6 +47,9 @@ type NewWebhook struct {
 	// makes one.
 	SigningKey   string `json:"signing_key,omitempty"`
 	AllowPrivate bool   `json:"allow_private,omitempty"`
+	// Recover says what of a backlog leaves when the webhook comes back; empty
+	// takes the daemon's default.
+	Recover webhook.Policy `json:"recover,omitempty"`
 }
 
 // WebhookAdded is the answer to POST /webhooks.
@@ -87,6 +90,8 @@ type Derived struct {
 	// Effective is the cadence in force: the webhook's own, the daemon's default
 	// where it sets none. Its zone is empty for UTC.
 	Effective webhook.Cadence `json:"effective_cadence"`
+	// EffectiveRecover is the policy in force, in the same way.
+	EffectiveRecover webhook.Policy `json:"effective_recover"`
 	// ETag names the settings as they stand. A change or removal that sends it as
 	// If-Match is refused once another operator has changed them.
 	ETag string `json:"etag"`
@@ -99,6 +104,7 @@ type WebhookChange struct {
 	Cadence      *webhook.Cadence `json:"cadence,omitempty"`
 	Signing      *webhook.Signing `json:"signing,omitempty"`
 	AllowPrivate *bool            `json:"allow_private,omitempty"`
+	Recover      *webhook.Policy  `json:"recover,omitempty"` // empty returns to the daemon's default
 }
 
 // WebhookChanged is the answer to PATCH /webhooks/{id}.
@@ -106,6 +112,22 @@ type WebhookChanged struct {
 	Webhook webhook.Webhook `json:"webhook"`
 	Derived
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Recover is the body of POST /webhooks/{id}/recover.
+type Recover struct {
+	// Policy is all, latest, none, how long ago a delivery may have been made, or a
+	// time; empty takes the webhook's.
+	Policy webhook.Policy `json:"recover,omitempty"`
+	// DryRun counts and changes nothing.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// Recovered is the answer to POST /webhooks/{id}/recover.
+type Recovered struct {
+	Webhook webhook.Webhook `json:"webhook"`
+	// Plan is what was counted before it began.
+	Plan webhook.RecoveryPlan `json:"plan"`
 }
 
 // Challenge is what a receiver made of a verification challenge.

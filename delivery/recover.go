@@ -1,0 +1,205 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// siftPage is how many deliveries of a backlog are read at once, and finished in
+// one transaction at most.
+const siftPage = 128
+
+// sifter goes through a webhook's backlog for one recovery, a page at a time. What
+// it knows is lost with the process, and found again by going through anew.
+type sifter struct {
+	began time.Time // of the recovery
+	// newest is known once the whole backlog was seen; then after starts over.
+	newest webhook.Newest
+	known  bool
+	after  uuid.UUID
+}
+
+// sift does the next step of the recovery that is under way. It reports whether one
+// is: then nothing leaves, and the lane is to be turned again after wait.
+func (l *lane) sift(pick context.Context, now time.Time) (wait time.Duration, on bool, err error) {
+	l.mu.Lock()
+	w, x := l.w, l.sifting
+	if w.Recovery == nil {
+		l.sifting = nil
+		l.mu.Unlock()
+		return 0, false, nil
+	}
+	l.turned = now
+	switch {
+	case l.hold.After(now):
+		wait = l.hold.Sub(now)
+	case l.stalled > 0 || len(l.q.flying) > 0:
+		wait = maxSleep // what is in flight lands first, and wakes the lane
+	default:
+		if x == nil || !x.began.Equal(w.Recovery.StartedAt) {
+			x = &sifter{began: w.Recovery.StartedAt, newest: webhook.Newest{}, known: w.Recovery.Policy != webhook.RecoverLatest}
+			l.sifting = x
+		}
+		l.mu.Unlock()
+		return 0, true, l.siftPage(pick, x, w)
+	}
+	l.mu.Unlock()
+	return wait, true, nil
+}
+
+// siftPage looks at the next page of the backlog and finishes what does not leave.
+func (l *lane) siftPage(pick context.Context, x *sifter, w webhook.Webhook) error {
+	page, err := l.d.store.Backlog(pick, l.id, x.after, siftPage)
+	if err != nil {
+		return fmt.Errorf("read the backlog: %w", err)
+	}
+	last := len(page) < siftPage
+	if !last {
+		x.after = page[len(page)-1].ID
+		last = older(w.Recovery.Upto, x.after)
+	}
+	if !x.known {
+		for i := range page {
+			if !older(w.Recovery.Upto, page[i].ID) {
+				x.newest.Add(&page[i])
+			}
+		}
+		if x.known = last; last {
+			x.after = uuid.Nil
+		}
+		return nil
+	}
+	rec := *w.Recovery
+	var ids []uuid.UUID
+	for _, d := range page {
+		if err := rec.Sift(w.Type, x.newest, &d, stamp()); err != nil {
+			return err
+		}
+		if d.State.Final() {
+			ids = append(ids, d.ID)
+		}
+	}
+	if len(ids) == 0 && !last {
+		return nil
+	}
+	return l.siftCommit(pick, x, ids, last)
+}
+
+// errOvertaken ends a step of a recovery that another has taken the place of.
+var errOvertaken = errors.New("another recovery began")
+
+func (l *lane) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, last bool) error {
+	var done webhook.Recovery
+	out, changed, err := l.d.store.Finish(context.WithoutCancel(pick), l.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(x.began) {
+			return errOvertaken
+		}
+		now := stamp()
+		for _, d := range ds {
+			if err := w.Recovery.Sift(w.Type, x.newest, d, now); err != nil {
+				return err
+			}
+		}
+		w.Health.Seq++
+		if done = *w.Recovery; last {
+			w.Recovery = nil
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOvertaken), errors.Is(err, webhook.ErrNotFound):
+		return nil // looked at anew, or removed
+	case errors.Is(err, webhook.ErrNoSpace):
+		l.ownFault(err.Error())
+		x.after = uuid.Nil // this page again, among all
+		return nil
+	case err != nil:
+		return err
+	}
+	l.mu.Lock()
+	for _, d := range changed {
+		settled(l.q, d)
+	}
+	l.adoptLocked(out)
+	left := l.q.waiting
+	l.mu.Unlock()
+	if last && done.Superseded+done.Cancelled > 0 {
+		l.d.log.Info().Str("event", "webhook.recovered").Stringer("webhook", l.id).Str("policy", string(done.Policy)).
+			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).Msg("the backlog is sifted; what is left of it leaves")
+	}
+	return nil
+}
+
+// Recover applies a policy to what waits at a webhook now, whatever its status; an
+// empty one is the webhook's own. It begins here and goes on by itself, also over a
+// restart; until it is through nothing leaves. A policy that there is not is a
+// [*webhook.Invalid].
+func (d *Dispatcher) Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error) {
+	return d.update(ctx, id, func(w *webhook.Webhook) (err error) {
+		w.Recovery, err = d.s.policy(w, policy).Begin(stamp())
+		return err
+	})
+}
+
+// PlanRecovery counts what [Dispatcher.Recover] would do, or coming back with that
+// policy.
+func (d *Dispatcher) PlanRecovery(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.RecoveryPlan, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil {
+		return webhook.RecoveryPlan{}, err
+	}
+	plan := webhook.RecoveryPlan{Policy: d.s.policy(&w, policy)}
+	rec, err := plan.Policy.Begin(stamp())
+	if err != nil {
+		return plan, err
+	}
+	newest := webhook.Newest{}
+	if rec == nil {
+		rec = &webhook.Recovery{Policy: webhook.RecoverAll}
+	}
+	rec.Upto = uuid.Max
+	if rec.Policy == webhook.RecoverLatest {
+		if err := d.backlog(ctx, id, newest.Add); err != nil {
+			return plan, err
+		}
+	}
+	cars := map[uuid.UUID]bool{}
+	err = d.backlog(ctx, id, func(x *webhook.Delivery) {
+		plan.Waiting++
+		if rec.Sift(w.Type, newest, x, rec.StartedAt) != nil || x.State.Final() {
+			return
+		}
+		plan.Leave++
+		plan.Bytes += int64(x.Bytes)
+		cars[x.Vehicle] = true
+		if plan.Oldest.IsZero() {
+			plan.Oldest = x.CreatedAt
+		}
+	})
+	plan.Superseded, plan.Cancelled, plan.Vehicles = int(rec.Superseded), int(rec.Cancelled), len(cars) //nolint:gosec // counted one by one
+	plan.Takes = time.Duration(plan.Leave) * time.Second / time.Duration(d.s.RecoverRate)
+	return plan, err
+}
+
+// backlog hands everything that waits at a webhook to each, oldest first.
+func (d *Dispatcher) backlog(ctx context.Context, id uuid.UUID, each func(*webhook.Delivery)) error {
+	for after := uuid.Nil; ; {
+		page, err := d.store.Backlog(ctx, id, after, lanePage)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			after = page[i].ID
+			each(&page[i])
+		}
+		if len(page) < lanePage {
+			return nil
+		}
+	}
+}
