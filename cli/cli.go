@@ -16,6 +16,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"plugbeat/config"
 )
 
 // The exit codes of every command.
@@ -50,10 +52,16 @@ type shell struct {
 	size     func() (width, height int) // of the terminal at standard output
 	now      func() time.Time
 	// rest waits so long, or until ctx ends, which it reports.
-	rest       func(ctx context.Context, d time.Duration) error
-	env        func(string) string // the value of an environment variable, empty for none
-	defaultCfg string              // the config looked at when nothing names one
-	defaultSoc string
+	rest    func(ctx context.Context, d time.Duration) error
+	machine func() (machine, error)
+	// These four are what doctor asks of its surroundings.
+	looker            func(config.Config) (looker, error)
+	diskOf            func(path string) (disk, error)
+	listenerOf        func(port uint16) string
+	clockSynchronised func() (yes, known bool)
+	env               func(string) string // the value of an environment variable, empty for none
+	defaultCfg        string              // the config looked at when nothing names one
+	defaultSoc        string
 }
 
 // Run executes one command line, args without the program's name, and returns
@@ -62,7 +70,8 @@ func Run(ctx context.Context, b Build, args []string, stdin io.Reader, stdout, s
 	s := &shell{
 		build: b, in: stdin, out: stdout, err: stderr,
 		inTTY: isTerminal(stdin) && isTerminal(stdout), outTTY: isTerminal(stdout), errTTY: isTerminal(stderr),
-		size: func() (int, int) { return terminalSize(stdout) }, rest: rest, now: time.Now, env: os.Getenv, defaultCfg: defaultConfig, defaultSoc: defaultSocket,
+		size: func() (int, int) { return terminalSize(stdout) }, rest: rest, machine: thisMachine, looker: newLooker, diskOf: diskOf, listenerOf: listenerOf, clockSynchronised: clockSynchronised,
+		now: time.Now, env: os.Getenv, defaultCfg: defaultConfig, defaultSoc: defaultSocket,
 	}
 	return s.run(ctx, args)
 }
@@ -114,7 +123,7 @@ plugbeat serve --config ~/plugbeat/config.yaml`),
 		Commands: []*ucli.Command{
 			s.demoCommand(), s.initCommand(), s.configCommand(), s.checkConfigCommand(), s.serveCommand(),
 			s.statusCommand(), s.webhookCommand(), s.vehicleCommand(), s.subscribeCommand(), s.unsubscribeCommand(),
-			s.deliveryCommand(), s.tokenCommand(), s.checkCommand(), s.backupCommand(), s.versionCommand(),
+			s.deliveryCommand(), s.tokenCommand(), s.doctorCommand(), s.checkCommand(), s.backupCommand(), s.versionCommand(),
 		},
 	}
 	a.OnUsageError = onUsageError

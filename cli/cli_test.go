@@ -60,6 +60,7 @@ type session struct {
 	// rest is called where a command waits; nil waits.
 	rest  func() error
 	now   func() time.Time // nil is noon
+	edit  func(*shell)     // what else is not as usual; may be nil
 	stdin string
 	env   map[string]string
 }
@@ -91,6 +92,9 @@ func (x session) run(t *testing.T, args ...string) result {
 		env:        func(name string) string { return x.env[name] },
 		defaultCfg: filepath.Join(t.TempDir(), "none.yaml"),
 		defaultSoc: x.socket,
+	}
+	if x.edit != nil {
+		x.edit(s)
 	}
 	code := s.run(t.Context(), args)
 	return result{code, out.String(), errs.String()}

@@ -208,23 +208,45 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// SecretFile is one of the secrets that the daemon needs to serve.
+type SecretFile struct {
+	Setting string
+	// Path is where it lies; empty when nothing says where.
+	Path string
+	// Err is why it cannot be had, a [*webhook.Invalid].
+	Err error
+}
+
+// SecretFiles reads every secret that the daemon needs to serve, and tells where each
+// lies and whether it can be had.
+func (c Config) SecretFiles() []SecretFile {
+	of := func(setting, file, credential string, read func() (webhook.Secret, error)) SecretFile {
+		_, err := read()
+		return SecretFile{Setting: setting, Path: c.secretPath(file, credential), Err: err}
+	}
+	files := []SecretFile{
+		of("key_file", c.KeyFile, credentialKey, c.SealingKey),
+		of("application.management_token_file", c.Application.ManagementTokenFile, credentialToken, c.ManagementToken),
+	}
+	if c.Application.ClientSecretFile != "" {
+		files = append(files, of("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, c.ClientSecret))
+	}
+	for _, name := range c.SourceNames() {
+		if s := c.Sources[name]; s.Type == "smartcar" {
+			files = append(files, of(join("sources", name)+".client_secret_file", s.Smartcar.ClientSecretFile, sourceCredential(name),
+				func() (webhook.Secret, error) { return c.SourceSecret(name) }))
+		}
+	}
+	return files
+}
+
 // CheckFiles reads every secret that the daemon needs to serve, and returns an
 // [*Error] with all that cannot be had.
 func (c Config) CheckFiles() error {
 	p := newComplaints()
-	note := func(_ webhook.Secret, err error) {
-		if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
+	for _, f := range c.SecretFiles() {
+		if bad, ok := errors.AsType[*webhook.Invalid](f.Err); ok {
 			p.add(bad.Field, bad.Value, bad.Why, bad.Allowed)
-		}
-	}
-	note(c.SealingKey())
-	note(c.ManagementToken())
-	if c.Application.ClientSecretFile != "" {
-		note(c.ClientSecret())
-	}
-	for _, name := range c.SourceNames() {
-		if c.Sources[name].Type == "smartcar" {
-			note(c.SourceSecret(name))
 		}
 	}
 	return p.err()

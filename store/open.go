@@ -178,7 +178,7 @@ func (s *Store) adopt() (err error) {
 		meta := tx.Bucket([]byte(bucketMeta))
 		canary, err := s.sealer.open(bucketMeta, metaCanary, meta.Get(metaCanary))
 		if err != nil || !bytes.Equal(canary, canaryText) {
-			return fmt.Errorf("data file %s is %w than the one given; give the key it was created with, or restore file and key from the same backup", s.path, ErrKey)
+			return wrongKey(s.path)
 		}
 		s.instance = uuid.UUID(meta.Get(metaInstance))
 		s.created = timeOf(binary.BigEndian.Uint64(meta.Get(metaCreated)))
