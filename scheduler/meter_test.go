@@ -106,3 +106,22 @@ func TestSourceAnswers(t *testing.T) {
 		}
 	})
 }
+
+// Waiting for one of the source's places is lateness.
+func TestMeterCountsTheWaitForAPlace(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := &tape{}
+		w.o.Meter = m
+		w.o.Sources["sim"] = SourceConfig{Source: w.sim, MaxReads: 1}
+		w.start()
+		hook := w.hook(webhook.Cadence{})
+		for range 2 {
+			car := w.car("sim", vehicle.Unplugged)
+			w.sim.took[car] = 10 * time.Second
+			w.subscribe(hook, car)
+		}
+		w.until(time.Minute)
+		slices.Sort(m.told) // two vehicles go on side by side
+		m.want(t, "sim answered 3 paths in 10s", "sim answered 3 paths in 10s", "sim began 0s late", "sim began 10s late", "sim produced 10s late", "sim produced 20s late")
+	})
+}
