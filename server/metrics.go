@@ -30,6 +30,8 @@ type Metrics struct {
 	paths        *prometheus.CounterVec
 	faults       *prometheus.CounterVec
 
+	answers *prometheus.HistogramVec
+
 	commitDuration prometheus.Histogram
 	groupSize      prometheus.Histogram
 	commitFailures prometheus.Counter
@@ -46,6 +48,19 @@ var (
 	commitBounds  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
 	groupBounds   = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
 )
+
+// listener is where a request came in.
+type listener string
+
+const (
+	apiListener    listener = "api"
+	adminListener  listener = "admin"
+	socketListener listener = "socket"
+)
+
+// classes are the first digits of statuses, as they are shown; the first stands for a
+// request whose caller was gone before an answer began.
+var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // otherType stands for a fault of a type that Smartcar v2.0 does not have.
 const otherType = "OTHER"
@@ -69,6 +84,8 @@ func NewMetrics(v api.Version, sources []string) *Metrics {
 			Help: "Paths asked for in calls of a source, which is what a metered vendor counts."}, bySource),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_source_faults_total",
 			Help: "Paths that came back without a value, by the type of their fault."}, []string{"source", "type"}),
+		answers: prometheus.NewHistogramVec(histogram("plugbeat_http_request_duration_seconds",
+			"How long plugbeat took to answer a request, by where it came in and the class of its status.", readBounds), []string{"listener", "status"}),
 		commitDuration: prometheus.NewHistogram(histogram("plugbeat_store_commit_duration_seconds",
 			"How long the disk took to write and flush a commit.", commitBounds)),
 		groupSize: prometheus.NewHistogram(histogram("plugbeat_store_group_operations",
@@ -79,8 +96,13 @@ func NewMetrics(v api.Version, sources []string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "plugbeat_build_info", Help: "Always 1; the labels say what is running.",
 		ConstLabels: prometheus.Labels{"version": v.Version, "go_version": v.Go}})
 	build.Set(1)
-	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.commitDuration, m.groupSize, m.commitFailures, build,
+	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.answers, m.commitDuration, m.groupSize, m.commitFailures, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, l := range []listener{apiListener, adminListener, socketListener} {
+		for _, class := range classes {
+			m.answers.WithLabelValues(string(l), class)
+		}
+	}
 	for _, s := range sources {
 		for _, h := range []*prometheus.HistogramVec{m.readDuration, m.readLate, m.producedLate} {
 			h.WithLabelValues(s)
@@ -126,6 +148,11 @@ func (m *Metrics) Committed(operations int, took time.Duration, err error) {
 	}
 	m.commitDuration.Observe(took.Seconds())
 	m.groupSize.Observe(float64(operations))
+}
+
+// answered counts an answer to a request; status 0 is none.
+func (m *Metrics) answered(l listener, status int, took time.Duration) {
+	m.answers.WithLabelValues(string(l), classes[min(status/100, len(classes)-1)]).Observe(took.Seconds())
 }
 
 // hookMetrics is what is counted of one webhook. It lives as long as the webhook.

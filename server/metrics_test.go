@@ -291,3 +291,30 @@ func TestScrapeTellsOfTheClock(t *testing.T) {
 		s.Clocks.Note("receiver.example", date, noon, noon)
 	}
 }
+
+// Every answer is counted where it was given, also that of a handler that panicked
+// and that of a caller who has gone.
+func TestAnswersAreCounted(t *testing.T) {
+	w := newWorld()
+	s := newServer(t, w)
+	for _, l := range []struct {
+		h    http.Handler
+		path string
+	}{{s.Public(), "/healthz"}, {s.Public(), "/v2.0/no/such"}, {s.Admin(), "/api/v1/version"}, {s.AdminHTTP(), "/api/v1/version"}, {s.AdminHTTP(), "/readyz"}} {
+		l.h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", l.path, nil))
+	}
+	for _, p := range []any{"boom", http.ErrAbortHandler} {
+		func() {
+			defer func() { _ = recover() }()
+			s.guard(apiListener, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(p) }), s.v2Error).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		}()
+	}
+	want := map[string]float64{}
+	for _, c := range []struct {
+		listener, status string
+		n                float64
+	}{{"api", "2xx", 1}, {"api", "4xx", 1}, {"api", "5xx", 1}, {"api", "none", 1}, {"socket", "2xx", 1}, {"admin", "4xx", 1}, {"admin", "2xx", 1}, {"socket", "5xx", 0}} {
+		want[`plugbeat_http_request_duration_seconds_count{listener="`+c.listener+`",status="`+c.status+`"}`] = c.n
+	}
+	wantSamples(t, scrapeOf(t, s), want)
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -35,11 +37,14 @@ const maxBody = 64 << 10
 
 // guard is what every request passes: it gets an id and a bounded body, one
 // trailing slash is taken off its path, a path that is not clean is refused
-// instead of redirected, and a panic becomes an error answer.
-func (s *Server) guard(next http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
+// instead of redirected, a panic becomes an error answer, and the answer is counted
+// for the listener.
+func (s *Server) guard(l listener, next http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()[headerRequestID] = []string{uuid.NewString()}
 		t := &tracker{ResponseWriter: w}
+		began := time.Now()
+		defer func() { s.Metrics.answered(l, t.status, time.Since(began)) }()
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -50,7 +55,7 @@ func (s *Server) guard(next http.Handler, fail func(http.ResponseWriter, *http.R
 			}
 			s.Log.Error().Str("event", "http.panic").Str("request", requestID(w)).Str("method", r.Method).Str("path", r.URL.Path).
 				Any("panic", p).Bytes("stack", debug.Stack()).Msg("a handler panicked")
-			if t.wrote {
+			if t.status != 0 {
 				panic(http.ErrAbortHandler) // the answer is cut, so that nobody takes it for whole
 			}
 			fail(t, r, errPanic)
@@ -70,19 +75,19 @@ var (
 	errNoPath = fmt.Errorf("this path: %w", webhook.ErrNotFound)
 )
 
-// tracker knows whether an answer has begun.
+// tracker knows whether an answer has begun, and with which status; 0 means not.
 type tracker struct {
 	http.ResponseWriter
-	wrote bool
+	status int
 }
 
 func (t *tracker) WriteHeader(status int) {
-	t.wrote = true
+	t.status = cmp.Or(t.status, status)
 	t.ResponseWriter.WriteHeader(status)
 }
 
 func (t *tracker) Write(b []byte) (int, error) {
-	t.wrote = true
+	t.status = cmp.Or(t.status, http.StatusOK)
 	return t.ResponseWriter.Write(b)
 }
 

@@ -143,7 +143,7 @@ func (s *Server) Public() http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	s.routeV2(mux)
 	mux.Handle("/", s.v2(s.noRoute))
-	return s.guard(mux, s.v2Error)
+	return s.guard(apiListener, mux, s.v2Error)
 }
 
 // Admin serves /api/v1. It asks for no credentials: whoever may open the socket
@@ -152,7 +152,7 @@ func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	s.routeAdmin(mux, trusted)
 	mux.Handle("/", s.admin(noAdminRoute))
-	return s.guard(mux, s.adminError)
+	return s.guard(socketListener, mux, s.adminError)
 }
 
 // AdminHTTP serves the admin listener: /api/v1 and /metrics to operators' tokens, and
@@ -164,7 +164,7 @@ func (s *Server) AdminHTTP() http.Handler {
 	mux.Handle("GET /metrics", s.allow(toRead, http.HandlerFunc(s.metrics)))
 	s.routeAdmin(mux, s.allow)
 	mux.Handle("/", s.admin(noAdminRoute))
-	return s.guard(mux, s.adminError)
+	return s.guard(adminListener, mux, s.adminError)
 }
 
 func noAdminRoute(r *http.Request) (any, error) {
