@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"plugbeat/config"
 	"plugbeat/store"
 )
 
@@ -25,9 +26,14 @@ func CheckFile(path string) ([]string, error) {
 	return out, err
 }
 
-// InUse reports whether an error says that a daemon, or another command, has the
-// data file open.
-func InUse(err error) bool { return errors.Is(err, store.ErrInUse) }
+// The errors of what works on files that a caller tells apart.
+var (
+	// ErrInUse means that a daemon, or another command, has the data file open.
+	ErrInUse = store.ErrInUse
+	// ErrOtherInstance and ErrOlder are what [Restore] refuses without its leave.
+	ErrOtherInstance = store.ErrOther
+	ErrOlder         = store.ErrOlder
+)
 
 // SaveBackup writes a backup that fill gives, checks it, and only then gives it its
 // name. What has that name already is replaced if it is a backup too.
@@ -63,10 +69,25 @@ func replaceable(path string) error {
 		return fmt.Errorf("%s is a folder: name a file in it", path)
 	}
 	switch _, err := store.Describe(path); {
-	case InUse(err):
+	case errors.Is(err, ErrInUse):
 		return fmt.Errorf("%s is a data file %w: name another file", path, store.ErrInUse)
 	case err != nil:
 		return fmt.Errorf("%s exists and is no sound backup, so it is not replaced: name another file, or remove it", path)
 	}
 	return nil
+}
+
+// Restored is what a restore found and did.
+type Restored = store.Restored
+
+// Restore puts a backup in the place of the config's data file, which no daemon has
+// open. name is what messages call the backup. See [store.Restore].
+func Restore(ctx context.Context, cfg config.Config, from io.Reader, name string, otherInstance, discardNewer bool) (Restored, error) {
+	key, err := cfg.SealingKey()
+	if err != nil {
+		return Restored{}, err
+	}
+	return store.Restore(ctx, store.RestoreOptions{
+		Path: cfg.DataFile(), From: from, Name: name, Key: key, OtherInstance: otherInstance, DiscardNewer: discardNewer,
+	})
 }

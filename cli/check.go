@@ -91,7 +91,7 @@ func (s *shell) checkFile(c *ucli.Context, file string) error {
 		return err
 	}
 	problems, err := app.CheckFile(file)
-	if app.InUse(err) {
+	if errors.Is(err, app.ErrInUse) {
 		return hint(err, "the daemon that has it open checks a copy: plugbeat check, without a file")
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -38,7 +39,9 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(e.WorkDir, "v1.db"), b, 0o600)
+			// Its key is 32 bytes of 7.
+			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "v1.db"), b, 0o600),
+				os.WriteFile(filepath.Join(e.WorkDir, "v1.key"), bytes.Repeat([]byte{7}, 32), 0o600))
 		},
 	})
 }

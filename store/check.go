@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -49,8 +48,8 @@ func CheckFile(path string) (problems []Problem, err error) {
 
 // CheckFileContext is CheckFile that ends early with ctx.
 func CheckFileContext(ctx context.Context, path string) (problems []Problem, err error) {
-	err = readFile(path, func(tx *bolt.Tx) error {
-		problems, err = checkTx(ctx, tx)
+	err = readFile(path, schemaVersion, func(tx *bolt.Tx) error {
+		problems, err = checkTx(ctx, tx, nil)
 		return err
 	})
 	if err != nil {
@@ -59,9 +58,10 @@ func CheckFileContext(ctx context.Context, path string) (problems []Problem, err
 	return problems, nil
 }
 
-// checkTx checks all that a transaction sees, and the pages it lies on.
-func checkTx(ctx context.Context, tx *bolt.Tx) ([]Problem, error) {
-	problems, err := check(ctx, reader{tx: tx})
+// checkTx checks all that a transaction sees, and the pages it lies on; without a
+// sealer sealed values are not opened.
+func checkTx(ctx context.Context, tx *bolt.Tx, sl *sealer) ([]Problem, error) {
+	problems, err := check(ctx, reader{tx: tx, sealer: sl})
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +155,6 @@ func (c *checker) meta() {
 		if !c.has(bucketMeta, name) {
 			c.bad(bucketMeta, string(name), "it is missing")
 		}
-	}
-	if v := c.get(bucketMeta, metaSchema); len(v) == 4 && binary.BigEndian.Uint32(v) != schemaVersion {
-		c.bad(bucketMeta, string(metaSchema), "schema %d, want %d", binary.BigEndian.Uint32(v), schemaVersion)
 	}
 	if k, _ := c.bucket(bucketDeliveries).Cursor().Last(); bytes.Compare(k, c.get(bucketMeta, metaLastID)) > 0 {
 		c.bad(bucketMeta, string(metaLastID), "a delivery has a greater id, %x", k)

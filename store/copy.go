@@ -30,11 +30,11 @@ func (s *Store) Copy(ctx context.Context, path string) error {
 // wraps ErrDamaged.
 func (s *Store) Backup(ctx context.Context, path string) (sum Summary, err error) {
 	err = s.copy(ctx, path, func(temp string) (err error) {
-		sum, err = verify(ctx, temp, path)
+		sum, err = verify(ctx, temp, path, thisLayout(), nil)
 		return err
 	})
 	if err != nil {
-		return Summary{}, fmt.Errorf("back up data file to %s: %w", path, diskError(err))
+		return Summary{}, fmt.Errorf("back up data file %s: %w", s.path, diskError(asBackup(err, path, "it is not kept, and what it was made of has the same: run plugbeat check")))
 	}
 	return sum, nil
 }
@@ -68,7 +68,7 @@ func (s *Store) copy(ctx context.Context, path string, verify func(temp string) 
 // CopyFile is Backup for a data file that no process has open, or another backup.
 // It needs no key.
 func CopyFile(ctx context.Context, from, path string) (sum Summary, err error) {
-	err = readFile(from, func(tx *bolt.Tx) error {
+	err = readFile(from, 0, func(tx *bolt.Tx) error {
 		sum, err = SaveCopy(ctx, path, func(w io.Writer) error {
 			if err := roomFor(filepath.Dir(path), tx.Size(), 0); err != nil {
 				return err
@@ -83,8 +83,8 @@ func CopyFile(ctx context.Context, from, path string) (sum Summary, err error) {
 // WriteFile writes the data file from, which no process has open, to w, once it is
 // found sound.
 func WriteFile(ctx context.Context, from string, w io.Writer) (sum Summary, err error) {
-	err = readFile(from, func(tx *bolt.Tx) error {
-		if sum, err = verifyTx(ctx, tx, from); err != nil {
+	err = readFile(from, 0, func(tx *bolt.Tx) error {
+		if sum, err = verify(ctx, from, from, thisLayout(), nil); err != nil {
 			return err
 		}
 		return writeTo(ctx, tx, w)
@@ -97,10 +97,13 @@ func WriteFile(ctx context.Context, from string, w io.Writer) (sum Summary, err 
 // there was. It needs no key.
 func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (sum Summary, err error) {
 	err = saveAs(path, func(f *os.File) error { return fill(f) }, func(temp string) error {
-		sum, err = verify(ctx, temp, path)
+		sum, err = verify(ctx, temp, path, thisLayout(), nil)
 		return err
 	})
 	if err != nil {
+		if _, ok := errors.AsType[*fileError](err); ok {
+			return Summary{}, asBackup(err, path, "it is not kept: try again")
+		}
 		return Summary{}, fmt.Errorf("write backup %s: %w", path, err)
 	}
 	return sum, nil

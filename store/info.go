@@ -44,7 +44,7 @@ type Info struct {
 // counted in memory, so it costs the same however many vehicles there are.
 func (s *Store) Info(ctx context.Context) (Info, error) {
 	i := Info{
-		Path: s.path, MaxBytes: s.maxSize, Schema: schemaVersion, Instance: s.instance, CreatedAt: s.created,
+		Path: s.path, MaxBytes: s.maxSize, Schema: int(s.layout.version), Instance: s.instance, CreatedAt: s.created,
 		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
 		Readers: s.db.Stats().OpenTxN,
 	}

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"bytes"
-	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -45,14 +43,13 @@ func Inspect(path string, key []byte) (in Inspection, err error) {
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	err = db.View(func(tx *bolt.Tx) error {
-		if err := checkFile(path, tx); err != nil {
+		if err := checkFile(path, tx, schemaVersion); err != nil {
+			return err
+		}
+		if err := checkKey(path, tx, sl); err != nil {
 			return err
 		}
 		meta := tx.Bucket([]byte(bucketMeta))
-		canary, err := sl.open(bucketMeta, metaCanary, meta.Get(metaCanary))
-		if err != nil || !bytes.Equal(canary, canaryText) {
-			return wrongKey(path)
-		}
 		in.Schema, in.Instance = schemaVersion, uuid.UUID(meta.Get(metaInstance))
 		for k, b := range (reader{tx: tx, sealer: sl}).rows(bucketWebhooks, nil, nil) {
 			rec, err := reader{tx: tx, sealer: sl}.decodeWebhook(uuid.UUID(k), b)
@@ -69,9 +66,4 @@ func Inspect(path string, key []byte) (in Inspection, err error) {
 		return Inspection{}, err
 	}
 	return in, nil
-}
-
-// wrongKey is the error of a file that was sealed with another key.
-func wrongKey(path string) error {
-	return fmt.Errorf("data file %s is %w than the one given; give the key it was created with, or restore file and key from the same backup", path, ErrKey)
 }

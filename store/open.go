@@ -71,6 +71,9 @@ func Open(o Options) (*Store, error) {
 	if o.commit == nil {
 		o.commit = (*bolt.Tx).Commit
 	}
+	if o.layout.version == 0 {
+		o.layout = thisLayout()
+	}
 	info, err := os.Stat(o.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -83,12 +86,11 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open data file: %s is a directory", o.Path)
 	}
 	s := &Store{
-		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit,
+		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit, layout: o.layout,
 		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
 	}
 	s.refused.Store(webhook.DiskOK)
-	s.db, s.file, err = openFile(o.Path, bolt.Options{Timeout: o.LockTimeout, MaxSize: o.fileMax})
-	if err != nil {
+	if s.db, s.file, err = openNewest(o, sl); err != nil {
 		return nil, err
 	}
 	if err := s.adopt(); err != nil {
@@ -100,8 +102,41 @@ func Open(o Options) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("open data file %s: end an interrupted removal: %w", o.Path, err)
 	}
-	s.log.Info().Str("event", "store.opened").Str("path", s.path).Stringer("instance", s.instance).Int("schema", schemaVersion).Msg("data file opened")
+	s.log.Info().Str("event", "store.opened").Str("path", s.path).Stringer("instance", s.instance).Uint32("schema", s.layout.version).Msg("data file opened")
 	return s, nil
+}
+
+// openNewest opens the file that is at the path once its lock is had, in this
+// version's layout: while the lock was waited for, a restore may have put another
+// file there, and an older layout is upgraded.
+func openNewest(o Options, sl *sealer) (*bolt.DB, *os.File, error) {
+	for range 5 {
+		db, file, err := openFile(o.Path, bolt.Options{Timeout: o.LockTimeout, MaxSize: o.fileMax})
+		if err != nil {
+			return nil, nil, err
+		}
+		there, err := os.Stat(o.Path)
+		if err == nil {
+			var opened fs.FileInfo
+			if opened, err = file.Stat(); err == nil && !os.SameFile(there, opened) {
+				if err = db.Close(); err == nil {
+					continue
+				}
+			}
+		}
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("open data file: %w", err), db.Close())
+		}
+		clearTemps(o.Path)
+		upgraded, err := upgrade(o, db, sl)
+		if err == nil && !upgraded {
+			return db, file, nil
+		}
+		if err = errors.Join(err, db.Close()); err != nil {
+			return nil, nil, err
+		}
+	}
+	return nil, nil, fmt.Errorf("data file %s is %w that puts another file there again and again", o.Path, ErrInUse)
 }
 
 // openFile opens an existing bbolt file and turns bbolt's errors, panics and
@@ -109,7 +144,7 @@ func Open(o Options) (*Store, error) {
 func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(path, p)
+			err = cutOff(path, damaged(path, p))
 			if file != nil {
 				unlock(file)
 				_ = file.Close()
@@ -138,9 +173,9 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 	db, err = bolt.Open(path, 0o600, &o)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, nil, fmt.Errorf("data file %s is %w (another plugbeat?); stop it, or choose another data directory", path, ErrInUse)
+		return nil, nil, &fileError{path, ErrInUse, fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), "stop it, or choose another data directory"}
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, nil, damaged(path, err)
+		return nil, nil, cutOff(path, damaged(path, err))
 	case errors.Is(err, fs.ErrPermission):
 		return nil, nil, fmt.Errorf("open data file: %w; it must belong to the user plugbeat runs as", err)
 	case refusal(err) != webhook.DiskOK:
@@ -148,18 +183,41 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 	case errors.As(err, new(syscall.Errno)):
 		return nil, nil, fmt.Errorf("open data file %s: %w; it must be on a local disk, whose file system has locks and memory mapping", path, err)
 	case err != nil:
-		return nil, nil, damaged(path, err)
+		return nil, nil, cutOff(path, damaged(path, err))
 	}
 	db.AllocSize = allocSize
 	return db, file, nil
 }
 
-// damaged is the error for a file that cannot be read as what a store wrote.
-func damaged(path string, why any) error {
-	if _, crash := why.(runtime.Error); crash {
-		why = "a page in it leads outside the file or to no page"
+// cutOff is err, or says so where the file is shorter than its own newest meta page
+// tells, which shows in many ways.
+func cutOff(path string, err error) error {
+	f, oerr := os.Open(path)
+	if oerr != nil {
+		return err
 	}
-	return fmt.Errorf("data file %s is %w: %v; restore it from a backup", path, ErrDamaged, why)
+	defer func() { _ = f.Close() }() // only read
+	info, serr := f.Stat()
+	if serr != nil {
+		return err
+	}
+	// The second meta page lies one page in; the first tells the page's size.
+	whole, newest := int64(0), uint64(0)
+	for at, n := int64(0), 0; n < 2; n++ {
+		var b [80]byte
+		if _, rerr := f.ReadAt(b[:], at); rerr != nil || binary.NativeEndian.Uint32(b[16:]) != 0xED0CDAED {
+			break
+		}
+		page, high, tx := int64(binary.NativeEndian.Uint32(b[24:])), binary.NativeEndian.Uint64(b[56:]), binary.NativeEndian.Uint64(b[64:])
+		if tx >= newest && high < 1<<40 {
+			newest, whole = tx, int64(high)*page
+		}
+		at = page
+	}
+	if whole <= info.Size() {
+		return err
+	}
+	return damaged(path, fmt.Sprintf("it is %d bytes long and should be %d, so it was cut off", info.Size(), whole))
 }
 
 // adopt checks that the file is a store of this version, whole as far as its
@@ -172,14 +230,13 @@ func (s *Store) adopt() (err error) {
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return s.db.View(func(tx *bolt.Tx) error {
-		if err := checkFile(s.path, tx); err != nil {
+		if err := checkFile(s.path, tx, s.layout.version); err != nil {
+			return err
+		}
+		if err := checkKey(s.path, tx, s.sealer); err != nil {
 			return err
 		}
 		meta := tx.Bucket([]byte(bucketMeta))
-		canary, err := s.sealer.open(bucketMeta, metaCanary, meta.Get(metaCanary))
-		if err != nil || !bytes.Equal(canary, canaryText) {
-			return wrongKey(s.path)
-		}
 		s.instance = uuid.UUID(meta.Get(metaInstance))
 		s.created = timeOf(binary.BigEndian.Uint64(meta.Get(metaCreated)))
 		if err := touch(tx); err != nil {
@@ -192,29 +249,53 @@ func (s *Store) adopt() (err error) {
 	})
 }
 
-// checkFile tells whether the file is a whole store of a version this code reads.
-// It needs no key.
-func checkFile(path string, tx *bolt.Tx) error {
+// checkKey tells whether the key is the one that the file was created with.
+func checkKey(path string, tx *bolt.Tx, sl *sealer) error {
+	canary, err := sl.open(bucketMeta, metaCanary, tx.Bucket([]byte(bucketMeta)).Get(metaCanary))
+	if err != nil || !bytes.Equal(canary, canaryText) {
+		return &fileError{path, ErrKey, fmt.Sprintf("is %v than the one given", ErrKey), "give the key it was created with, or restore file and key from the same backup"}
+	}
+	return nil
+}
+
+// identify tells whether the file is as long as it should be and plugbeat's, and
+// returns its schema.
+func identify(path string, tx *bolt.Tx) (schema uint32, err error) {
 	st, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("open data file: %w", err)
+		return 0, fmt.Errorf("open data file: %w", err)
 	}
 	if st.Size() < tx.Size() {
-		return damaged(path, fmt.Sprintf("it is %d bytes long and should be %d", st.Size(), tx.Size()))
+		return 0, damaged(path, fmt.Sprintf("it is %d bytes long and should be %d, so it was cut off", st.Size(), tx.Size()))
 	}
 	meta := tx.Bucket([]byte(bucketMeta))
 	if meta == nil {
-		return fmt.Errorf("data file %s is not plugbeat's; choose another data directory", path)
+		return 0, &fileError{path, errForeign, "is not plugbeat's", "choose another data directory"}
 	}
 	v := meta.Get(metaSchema)
 	if len(v) != 4 {
-		return damaged(path, "it has no schema version")
+		return 0, damaged(path, "it has no schema version")
 	}
-	if n := binary.BigEndian.Uint32(v); n > schemaVersion {
-		return fmt.Errorf("data file %s was %w of plugbeat: its schema is %d and this one knows %d; run the newer plugbeat, or restore a backup made before the upgrade", path, ErrNewer, n, schemaVersion)
-	} else if n < schemaVersion {
-		return damaged(path, fmt.Sprintf("there is no schema version %d", n))
+	if schema = binary.BigEndian.Uint32(v); schema == 0 {
+		return 0, damaged(path, "there is no schema version 0")
 	}
+	return schema, nil
+}
+
+// checkFile tells whether the file is a whole store of the version want. It needs no
+// key.
+func checkFile(path string, tx *bolt.Tx, want uint32) error {
+	n, err := identify(path, tx)
+	if err != nil {
+		return err
+	}
+	if n > want {
+		return &fileError{path, ErrNewer, fmt.Sprintf("was %v of plugbeat: its schema is %d and this one knows %d", ErrNewer, n, want),
+			fmt.Sprintf("run the newer plugbeat, or restore a backup made before the upgrade (%s.schema%d-TIME beside it, where the upgrade was made here)", filepath.Base(path), want)}
+	} else if n < want {
+		return &fileError{path, errOlder, fmt.Sprintf("has the older schema %d and this plugbeat knows %d", n, want), "it is brought there when the daemon opens it, or when it is restored"}
+	}
+	meta := tx.Bucket([]byte(bucketMeta))
 	if len(meta.Get(metaInstance)) != idLen || len(meta.Get(metaCreated)) != timeLen {
 		return damaged(path, "it has no instance or creation time")
 	}
@@ -275,7 +356,7 @@ func create(o Options, sl *sealer) (err error) {
 		return err
 	}
 	db.AllocSize = allocSize
-	err = db.Update(func(tx *bolt.Tx) error { return initialise(tx, sl, o.Now()) })
+	err = db.Update(func(tx *bolt.Tx) error { return initialise(tx, sl, o.layout.version, o.Now()) })
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -291,7 +372,7 @@ func create(o Options, sl *sealer) (err error) {
 	return syncDir(dir)
 }
 
-func initialise(tx *bolt.Tx, sl *sealer, now time.Time) error {
+func initialise(tx *bolt.Tx, sl *sealer, schema uint32, now time.Time) error {
 	for _, name := range bucketNames {
 		if _, err := tx.CreateBucket([]byte(name)); err != nil {
 			return err
@@ -307,7 +388,7 @@ func initialise(tx *bolt.Tx, sl *sealer, now time.Time) error {
 	}
 	meta := tx.Bucket([]byte(bucketMeta))
 	for _, row := range []struct{ name, value []byte }{
-		{metaSchema, binary.BigEndian.AppendUint32(nil, schemaVersion)},
+		{metaSchema, binary.BigEndian.AppendUint32(nil, schema)},
 		{metaInstance, instance[:]},
 		{metaCreated, binary.BigEndian.AppendUint64(nil, created)},
 		{metaCanary, sl.seal(bucketMeta, metaCanary, canaryText)},

@@ -42,6 +42,7 @@ type Options struct {
 
 	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
 	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
+	layout  layout               // for tests; the zero one means thisLayout
 }
 
 // The defaults of Options.
@@ -79,6 +80,7 @@ type Store struct {
 	maxSize  int64
 	minFree  int64
 	commitTx func(*bolt.Tx) error
+	layout   layout
 	instance uuid.UUID
 	created  time.Time
 

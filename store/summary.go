@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -33,37 +35,55 @@ type Summary struct {
 // Describe summarises a data file that no process has open, or a backup, without
 // checking all of it. Errors are those of [CheckFile].
 func Describe(path string) (sum Summary, err error) {
-	err = readFile(path, func(tx *bolt.Tx) error {
+	err = readFile(path, schemaVersion, func(tx *bolt.Tx) error {
 		sum, err = summarise(reader{tx: tx})
 		return err
 	})
 	return sum, err
 }
 
-// verify checks a file as [CheckFile] does and summarises it. Errors call it by the
-// name that it is to have.
-func verify(ctx context.Context, file, name string) (sum Summary, err error) {
-	err = readFile(file, func(tx *bolt.Tx) error {
-		sum, err = verifyTx(ctx, tx, name)
+// verify checks a file as [CheckFile] does and summarises it; with a key, it has to
+// be the file's, and sealed values are opened too. A file of an older schema is
+// checked in a copy that is brought up to date. Errors call the file by the name
+// that it is to have.
+func verify(ctx context.Context, file, name string, l layout, sl *sealer) (sum Summary, err error) {
+	err = readFile(file, l.version, func(tx *bolt.Tx) error {
+		sum, err = verifyTx(ctx, tx, name, sl)
 		return err
 	})
-	return sum, err
+	if !errors.Is(err, errOlder) {
+		return sum, renamed(err, name)
+	}
+	temp := file + ".newer"
+	if err := copyPlain(file, temp); err != nil {
+		return Summary{}, err
+	}
+	defer func() { _ = os.Remove(temp) }()
+	if _, err := l.bring(temp); err != nil {
+		return Summary{}, renamed(err, name)
+	}
+	return verify(ctx, temp, name, l, sl)
 }
 
-func verifyTx(ctx context.Context, tx *bolt.Tx, name string) (Summary, error) {
-	problems, err := checkTx(ctx, tx)
+func verifyTx(ctx context.Context, tx *bolt.Tx, name string, sl *sealer) (Summary, error) {
+	if sl != nil {
+		if err := checkKey(name, tx, sl); err != nil {
+			return Summary{}, err
+		}
+	}
+	problems, err := checkTx(ctx, tx, sl)
 	if err != nil {
 		return Summary{}, err
 	}
 	if n := len(problems); n > 0 {
-		return Summary{}, fmt.Errorf("%s is %w: %d problems, the first: %s; it is not kept, and what it was made of has them too: run plugbeat check", name, ErrDamaged, n, problems[0])
+		return Summary{}, damaged(name, fmt.Sprintf("there are %d problems, the first: %s", n, problems[0]))
 	}
 	return summarise(reader{tx: tx})
 }
 
 // readFile opens a data file that no process has open for reading, sees that it is
-// one of this version, and runs read. Damage is an error wrapping ErrDamaged.
-func readFile(path string, read func(*bolt.Tx) error) (err error) {
+// one of the version want (0 means any), and runs read. Damage is an error wrapping ErrDamaged.
+func readFile(path string, want uint32, read func(*bolt.Tx) error) (err error) {
 	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: defaultLockTimeout})
 	if err != nil {
 		return err
@@ -82,7 +102,12 @@ func readFile(path string, read func(*bolt.Tx) error) (err error) {
 		return fmt.Errorf("read data file %s: %w", path, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := checkFile(path, tx); err != nil {
+	if want == 0 {
+		_, err = identify(path, tx)
+	} else {
+		err = checkFile(path, tx, want)
+	}
+	if err != nil {
 		return err
 	}
 	return read(tx)

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/app"
+	"plugbeat/config"
+	"plugbeat/webhook/api"
+)
+
+// restored is the JSON of restore.
+type restored struct {
+	File     string `json:"file"`      // the backup; "-" for standard input
+	DataFile string `json:"data_file"` // what it took the place of
+	app.Restored
+}
+
+func (s *shell) restoreCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "restore",
+		Usage:     "put a backup in the place of the data file of a daemon that is stopped",
+		ArgsUsage: "FILE|-",
+		Description: `The backup is copied beside the data file and checked there, with the config's sealing key, before it takes
+its place; what it replaces stays beside it under a dated name. A backup that is damaged, of a newer plugbeat or sealed with
+another key is refused, and so is, without its flag, one of another instance or one without entries that the data file has.
+Deliveries that left after the backup was made may leave again; receivers know them by their webhook-id.`,
+		Flags: []ucli.Flag{
+			&ucli.StringFlag{Name: "config", Usage: "the daemon's config `FILE` [$PLUGBEAT_CONFIG]"},
+			&ucli.StringFlag{Name: "key-file", Usage: "the sealing key, where the config names none: a `FILE`"},
+			&ucli.BoolFlag{Name: "discard-newer", Usage: "take a backup that is older than the data file", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "other-instance", Usage: "take a backup of another instance than the data file's", DisableDefaultText: true},
+		},
+		CustomHelpTemplate: example(`
+systemctl stop plugbeat
+plugbeat restore plugbeat-2026-11-25.db
+systemctl start plugbeat`),
+		Action: s.restore,
+	}
+}
+
+func (s *shell) restore(c *ucli.Context) error {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	cfg, err := s.offline(c, "restore")
+	if err != nil {
+		return err
+	}
+	if k := c.String("key-file"); k != "" {
+		if cfg.KeyFile != "" && cfg.KeyFile != k {
+			return &usageError{msg: "the config names its key_file, " + cfg.KeyFile + ", which the daemon will use", hint: "put the backup's key there instead of giving --key-file"}
+		}
+		cfg.KeyFile = k
+	}
+	out := restored{File: c.Args().First(), DataFile: cfg.DataFile()}
+	from, name := s.in, "on standard input"
+	if out.File != "-" {
+		f, err := os.Open(out.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no backup at %s", out.File)
+		}
+		if err != nil {
+			return fmt.Errorf("open backup: %w", err)
+		}
+		defer func() { _ = f.Close() }() // only read
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return fmt.Errorf("backup %s is a folder: name a file in it", out.File)
+		}
+		from, name = io.Reader(f), out.File
+	} else if s.inTTY {
+		return &usageError{msg: "restore - reads a backup, and standard input is a terminal", hint: "plugbeat restore FILE"}
+	}
+	out.Restored, err = app.Restore(c.Context, cfg, from, name, c.Bool("other-instance"), c.Bool("discard-newer"))
+	if err != nil {
+		return s.restoreRefused(out, err)
+	}
+	return s.print(c, out, func(p *page) { showRestored(p, out) })
+}
+
+// offline is the config of a command that works on the data file itself, which a
+// daemon must not be doing.
+func (s *shell) offline(c *ucli.Context, command string) (config.Config, error) {
+	file, _ := s.configPath(c)
+	if file == "" {
+		return config.Config{}, &usageError{msg: command + " needs the daemon's config: there is none at " + s.defaultCfg, hint: "plugbeat " + command + " --config FILE"}
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		return cfg, loadError(file, err)
+	}
+	// The lock of the data file tells of a daemon too, unless the file was removed
+	// under it.
+	a := api.Dial(cfg.Socket)
+	defer a.Close()
+	if _, err := a.Version(c.Context); err == nil {
+		return cfg, hint(fmt.Errorf("a daemon works with %s", cfg.DataFile()), "stop it first: systemctl stop plugbeat, or however it was started")
+	}
+	return cfg, nil
+}
+
+// restoreRefused says what stands in the way, what would be lost, and the flag.
+func (s *shell) restoreRefused(r restored, err error) error {
+	kept := "what is there would stay beside it under a dated name"
+	switch {
+	case errors.Is(err, app.ErrInUse):
+		return hint(err, "stop the daemon first: systemctl stop plugbeat, or however it was started")
+	case errors.Is(err, app.ErrOtherInstance):
+		return hint(err, "%s\nto take it all the same, add --other-instance: none of the data that is there would be used any more; %s", held(r), kept)
+	case errors.Is(err, app.ErrOlder):
+		return hint(err, "%s\n%s\nto take it all the same, add --discard-newer; %s", held(r), strings.Join(losses(r.Restored), "\n"), kept)
+	}
+	return err
+}
+
+// held says what the data file holds and how old both are.
+func held(r restored) string {
+	if r.Here == nil {
+		return r.Unreadable
+	}
+	const at = "2006-01-02 15:04:05"
+	return fmt.Sprintf("the data file goes to %s (%s, %s), the backup to %s (%s, %s)",
+		r.Here.Latest.Format(at), count(r.Here.Webhooks, "webhook"), count(r.Here.Vehicles, "vehicle"),
+		r.Backup.Latest.Format(at), count(r.Backup.Webhooks, "webhook"), count(r.Backup.Vehicles, "vehicle"))
+}
+
+// losses says what the data file has and the backup has not, a line each.
+func losses(r app.Restored) []string {
+	l := r.Loss
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		noun string
+	}{{l.Webhooks, "webhook"}, {l.Vehicles, "vehicle"}, {l.Subscriptions, "subscription"}, {l.Tokens, "access token"}} {
+		if p.n > 0 {
+			parts = append(parts, count(p.n, p.noun))
+		}
+	}
+	if l.Deliveries > 0 {
+		d := "the records of " + count(l.Deliveries, "delivery")
+		if l.Waiting > 0 {
+			d += fmt.Sprintf(" (%d not sent yet, which would never be)", l.Waiting)
+		}
+		parts = append(parts, d)
+	}
+	var lines []string
+	if len(parts) > 0 {
+		lines = append(lines, "not in the backup: "+strings.Join(parts, ", "))
+	} else if !r.Backup.Latest.After(r.Here.Latest) {
+		lines = append(lines, "not in the backup: later changes of what both have")
+	}
+	if l.Again > 0 {
+		lines = append(lines, fmt.Sprintf("sent again: %s that ended since; receivers know them by their webhook-id", count(l.Again, "delivery")))
+	}
+	if l.Accounts > 0 {
+		lines = append(lines, fmt.Sprintf("the tokens of %s were renewed since; where the vendor refuses the old ones the owner gives access again (plugbeat status tells)", count(l.Accounts, "connection")))
+	}
+	return lines
+}
+
+func showRestored(p *page, r restored) {
+	b, file := r.Backup, clean(r.File)
+	if file == "-" {
+		file = "the backup on standard input"
+	}
+	if r.Same {
+		p.line("%s holds the same as %s: nothing was done", file, clean(r.DataFile))
+		return
+	}
+	p.line("%s was put in the place of %s", file, clean(r.DataFile))
+	p.line("it holds %s, %s, %s, %s waiting; newest entry %s", count(b.Webhooks, "webhook"), count(b.Vehicles, "vehicle"),
+		count(b.Subscriptions, "subscription"), count(b.Waiting, "delivery"), p.rel(b.Latest))
+	if r.Unreadable != "" {
+		p.line("what was there could not be read: %s", clean(r.Unreadable))
+	}
+	if r.Kept != "" {
+		p.line("what was there is kept: %s", clean(r.Kept))
+	}
+	if r.Here != nil && r.Here.Instance == b.Instance {
+		for _, l := range losses(r.Restored) {
+			p.line("%s", l)
+		}
+	}
+	p.line("")
+	p.line("what follows: start the daemon. Cars that came due meanwhile are read once, deliveries that wait are sent. What left")
+	p.line("after the backup was made may leave again under the same webhook-id, by which receivers know it.")
+}

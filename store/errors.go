@@ -1,0 +1,68 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// The kinds of a fileError that nobody outside asks for.
+var (
+	errForeign = errors.New("not plugbeat's")
+	errOlder   = errors.New("of an older schema")
+)
+
+// fileError says what is wrong with a data file and what to do.
+type fileError struct {
+	path string
+	kind error  // ErrDamaged, ErrNewer, ErrInUse, ErrKey, errForeign or errOlder
+	is   string // "is damaged: ..."
+	mend string
+}
+
+func (e *fileError) Error() string { return "data file " + e.path + " " + e.is + "; " + e.mend }
+func (e *fileError) Unwrap() error { return e.kind }
+
+// damaged is the error for a file that cannot be read as what a store wrote.
+func damaged(path string, why any) error {
+	if _, crash := why.(runtime.Error); crash {
+		why = "a page in it leads outside the file or to no page"
+	}
+	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup"}
+}
+
+// renamed gives a fileError the name that the file is to have.
+func renamed(err error, name string) error {
+	if e, ok := errors.AsType[*fileError](err); ok {
+		c := *e
+		c.path = name
+		return &c
+	}
+	return err
+}
+
+// asBackup words a fileError for a file that is, or was to become, a backup; mend is
+// what to do about a damaged one.
+func asBackup(err error, name, mend string) error {
+	e, ok := errors.AsType[*fileError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case errors.Is(e, ErrKey):
+		mend = "put the key that belongs to it into key_file first"
+	case errors.Is(e, ErrNewer):
+		mend = "use the newer plugbeat"
+	case errors.Is(e, ErrInUse):
+		mend = "it is a data file at work: take a backup of it"
+	}
+	return &backupError{"backup " + name + " " + e.is + "; " + mend, e.kind}
+}
+
+type backupError struct {
+	text string
+	kind error
+}
+
+func (e *backupError) Error() string { return e.text }
+func (e *backupError) Unwrap() error { return e.kind }

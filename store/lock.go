@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// held is the data file that a restore or a compaction is about to replace, locked
+// until that is done.
+type held struct {
+	path string
+	// db is the open file; nil where there is none or it cannot be opened, for the
+	// reason why.
+	db   *bolt.DB
+	why  error
+	file *os.File    // the lock of a file without db
+	info fs.FileInfo // nil where there is no file
+}
+
+// hold locks the data file at path, which need not be there and need not be sound.
+// It is ErrInUse while a daemon or another command has it.
+func hold(path string) (*held, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &held{path: path}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("data file: %s is not a file", path)
+	}
+	h := &held{path: path, info: info}
+	h.db, _, err = openFile(path, bolt.Options{Timeout: defaultLockTimeout})
+	if err == nil {
+		return h, nil
+	}
+	if !errors.Is(err, ErrDamaged) {
+		return nil, err
+	}
+	h.why = err
+	if h.file, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+		return nil, fmt.Errorf("data file: %w", err)
+	}
+	if err := lock(h.file); err != nil {
+		_ = h.file.Close()
+		return nil, &fileError{path, ErrInUse, fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), "stop it first"}
+	}
+	return h, nil
+}
+
+// free lets go of the file.
+func (h *held) free() error {
+	if h.db != nil {
+		return h.db.Close()
+	}
+	if h.file != nil {
+		unlock(h.file)
+		return h.file.Close()
+	}
+	return nil
+}
+
+// read runs read on what the open file holds, in the layout: a file of an older
+// schema is read in a copy that is brought up to date. Damage is an error.
+func (h *held) read(ctx context.Context, l layout, read func(*bolt.Tx) error) error {
+	temp := ""
+	err := func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = damaged(h.path, p)
+			}
+		}()
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		return h.db.View(func(tx *bolt.Tx) error {
+			err := checkFile(h.path, tx, l.version)
+			if errors.Is(err, errOlder) {
+				temp, err = tempBeside(h.path, func(f *os.File) error { return writeTo(ctx, tx, f) })
+				return err
+			}
+			if err != nil {
+				return err
+			}
+			return read(tx)
+		})
+	}()
+	if err != nil || temp == "" {
+		return err
+	}
+	defer func() { _ = os.Remove(temp) }()
+	if _, err := l.bring(temp); err != nil {
+		return renamed(err, h.path)
+	}
+	return readFile(temp, l.version, read)
+}
