@@ -119,7 +119,7 @@ func (l *lane) settle(work context.Context, it webhook.LaneItem, x exchange) {
 	})
 	switch {
 	case err == nil:
-		if d := changed[0]; d.State == webhook.Delivered {
+		if d := changed[0]; d.State == webhook.Delivered && d.ResendOf == nil { // a resend is no firing's
 			l.d.meter.Delivered(l.id, max(0, d.FinishedAt.Sub(d.Due)))
 		}
 		x.N = changed[0].Attempts

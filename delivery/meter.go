@@ -18,7 +18,8 @@ type Meter interface {
 	// ChallengeEnded tells of a challenge: whether the answer was right, and if not
 	// whether there was a fault of our own.
 	ChallengeEnded(webhookID uuid.UUID, right, ours bool)
-	// Delivered tells how long after a firing was due its delivery had arrived.
+	// Delivered tells how long after a firing was due its delivery had arrived. Of
+	// resends, which no firing made, it tells nothing.
 	Delivered(webhookID uuid.UUID, late time.Duration)
 	// Transitioned tells of a change of a webhook's status or health.
 	Transitioned(webhookID uuid.UUID, t webhook.Transition)

@@ -54,12 +54,15 @@ func TestMeter(t *testing.T) {
 		m := &tape{}
 		r.meter = m
 		r.r.set(func(context.Context, string, int) (int, error) { time.Sleep(200 * time.Millisecond); return 200, nil })
-		r.due(time.Now().Add(-time.Second), 1)
+		r.due(time.Now().Add(-time.Second), 1, nil)
 		rest(time.Second)
 		m.want(t, "delivered in 200ms", "arrived 1.2s late")
+		r.due(time.Now().Add(-time.Hour), 1, &uuid.UUID{1})
+		rest(time.Second)
+		m.want(t, "delivered in 200ms") // a resend is as late as its operator
 
 		r.r.set(func(context.Context, string, int) (int, error) { return 0, io.EOF })
-		r.due(time.Now(), 1)
+		r.due(time.Now(), 1, nil)
 		rest(time.Second)
 		m.want(t, "no_answer in 0s", "is failing")
 		r.r.set(fine)
@@ -81,7 +84,7 @@ func TestMeter(t *testing.T) {
 
 		// A fault of our own is counted, though it is booked nowhere.
 		r.r.set(func(context.Context, string, int) (int, error) { return 0, syscall.ENETUNREACH })
-		r.due(time.Now(), 1)
+		r.due(time.Now(), 1, nil)
 		rest(100 * time.Millisecond)
 		m.want(t, "ours in 0s")
 		r.r.set(fine)
@@ -89,11 +92,11 @@ func TestMeter(t *testing.T) {
 }
 
 // due commits a waiting delivery of a firing that was due then.
-func (r *rig) due(at time.Time, vehicle int) {
+func (r *rig) due(at time.Time, vehicle int, resendOf *uuid.UUID) {
 	ds := r.m.produce(r.id, vehicle)
 	r.m.mu.Lock()
 	d := r.m.ds[ds[0].ID]
-	d.Due = at
+	d.Due, d.ResendOf = at, resendOf
 	r.m.ds[d.ID] = d
 	r.m.mu.Unlock()
 	r.Produced(ds)
