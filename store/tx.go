@@ -46,6 +46,7 @@ var bucketNames = []string{
 type reader struct {
 	tx     *bolt.Tx
 	sealer *sealer // nil where no key is at hand; sealed fields stay sealed
+	memos  *memos  // nil where records are read once
 }
 
 func (r reader) bucket(name string) *bolt.Bucket { return r.tx.Bucket([]byte(name)) }
@@ -123,7 +124,7 @@ func (r reader) vehicleRecord(id uuid.UUID) (rec vehicleRecord, err error) {
 	if b == nil {
 		return rec, noVehicle(id)
 	}
-	if err := decode(b, &rec); err != nil {
+	if err := r.memos.vehicle(id, b, &rec); err != nil {
 		return rec, named("vehicle", id, err)
 	}
 	return rec, nil
@@ -132,7 +133,7 @@ func (r reader) vehicleRecord(id uuid.UUID) (rec vehicleRecord, err error) {
 // status reads a vehicle's status, the zero one where nothing was read yet.
 func (r reader) status(id uuid.UUID) (st vehicle.Status, err error) {
 	if b := r.get(bucketVehicleState, id[:]); b != nil {
-		if err := decode(b, &st); err != nil {
+		if err := r.memos.status(id, b, &st); err != nil {
 			return st, named("status of vehicle", id, err)
 		}
 	}
@@ -152,7 +153,7 @@ func (r reader) delivery(id uuid.UUID) (rec deliveryRecord, err error) {
 	if b == nil {
 		return rec, noDelivery(id)
 	}
-	if err := decode(b, &rec); err != nil {
+	if err := r.memos.delivery(id, b, &rec); err != nil {
 		return rec, named("delivery", id, err)
 	}
 	return rec, nil
@@ -177,7 +178,7 @@ type writeTx struct {
 }
 
 func (s *Store) begin(tx *bolt.Tx) *writeTx {
-	return &writeTx{reader: reader{tx: tx, sealer: s.sealer}, now: s.now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
+	return &writeTx{reader: reader{tx: tx, sealer: s.sealer, memos: &s.memos}, now: s.now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
 }
 
 // flush writes what operations of the group shared.

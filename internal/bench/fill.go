@@ -47,6 +47,18 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 	if err != nil {
 		return err
 	}
+	// Each was read an hour ago, as in a fleet that has been driving for a while.
+	ago := time.Now().UTC().Add(-time.Hour)
+	err = each(len(x.cars), func(i int) error {
+		_, err := s.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
+			st := vehicle.Status{Last: snapshot(ago), ReadAt: ago, Reads: 1, PathReads: 3}
+			return webhook.Decision{Status: st}, nil
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	// So the daemon does not connect them once more, one commit each.
 	if err := s.PutSecret(ctx, "source/sim/connected", []byte(time.Now().UTC().Format(time.RFC3339))); err != nil {
 		return err
@@ -114,20 +126,25 @@ func (x *filler) wait(ctx context.Context, i int) error {
 // sample is a payload as plugbeat composes it, about a kilobyte.
 func sample(hook, car uuid.UUID) []byte {
 	now := time.Now()
-	km := 312.4
 	body, err := payload.Compose(payload.Event{
 		WebhookID: hook, EventName: payload.EventDynamic, Mode: vehicle.ModeSimulated, Vehicle: car,
-		RequestID: uuid.NewString(), Timestamp: now,
-		Snapshot: vehicle.Snapshot{
-			Charge:   known(vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}, now),
-			Battery:  known(vehicle.Battery{PercentRemaining: 0.74, RangeKm: &km}, now),
-			Location: known(vehicle.Location{Latitude: 52.370216, Longitude: 4.895168}, now),
-		},
+		RequestID: uuid.NewString(), Timestamp: now, Snapshot: snapshot(now),
 	})
 	if err != nil {
 		panic(fmt.Sprintf("the sample payload: %v", err)) // it is a constant
 	}
 	return body
+}
+
+// snapshot is a reading of that time.
+func snapshot(at time.Time) vehicle.Snapshot {
+	km := 312.4
+	return vehicle.Snapshot{
+		RequestID: uuid.NewString(),
+		Charge:    known(vehicle.Charge{State: vehicle.NotCharging, Plug: vehicle.Unplugged}, at),
+		Battery:   known(vehicle.Battery{PercentRemaining: 0.74, RangeKm: &km}, at),
+		Location:  known(vehicle.Location{Latitude: 52.370216, Longitude: 4.895168}, at),
+	}
 }
 
 func known[T any](v T, at time.Time) vehicle.Reading[T] {

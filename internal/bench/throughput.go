@@ -133,7 +133,7 @@ func (b *bench) lead(slots int) time.Duration {
 	if b.quick {
 		return 1500 * time.Millisecond
 	}
-	return 3*time.Second + time.Duration(slots)*200*time.Microsecond
+	return 3*time.Second + time.Duration(slots)*500*time.Microsecond
 }
 
 // waits returns shortly before due, when the daemon is ready and at rest.

@@ -143,17 +143,18 @@ func appendValue(dst []byte, v Value) ([]byte, error) {
 }
 
 func appendObject(dst []byte, members []Member) ([]byte, error) {
-	seen := make(map[string]bool, len(members))
 	dst = append(dst, '{')
 	for i, m := range members {
 		key := strings.ToValidUTF8(m.Key, "\uFFFD")
-		switch {
-		case seen[key]:
-			return nil, fmt.Errorf("%q: %w", key, errDuplicate)
-		case looksLikeIndex(key):
+		// Objects are small, so looking back is quicker than a map.
+		for _, before := range members[:i] {
+			if strings.ToValidUTF8(before.Key, "\uFFFD") == key {
+				return nil, fmt.Errorf("%q: %w", key, errDuplicate)
+			}
+		}
+		if looksLikeIndex(key) {
 			return nil, fmt.Errorf("%q: %w", key, errIndexKey)
 		}
-		seen[key] = true
 		if i > 0 {
 			dst = append(dst, ',')
 		}

@@ -51,6 +51,9 @@ type Event struct {
 	UnitSystem string
 }
 
+// usualBytes is a little more than most payloads take.
+const usualBytes = 1280
+
 // Compose returns the canonical body of the event. Equal events give equal
 // bytes. It fails with a [*webhook.Invalid] when the event's name, mode or unit
 // system is not a known one, and in no other case: a value that cannot be printed
@@ -77,7 +80,7 @@ func Compose(ev Event) ([]byte, error) {
 	if ev.RequestID == "" {
 		ev.RequestID = ev.Snapshot.RequestID
 	}
-	body, err := Append(nil, Object(
+	body, err := Append(make([]byte, 0, usualBytes), Object(
 		Member{"version", String(Version)},
 		Member{"webhookId", String(ev.WebhookID.String())},
 		Member{"eventName", String(ev.EventName)},
