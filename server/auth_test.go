@@ -75,8 +75,8 @@ func TestEveryRouteNeedsItsToken(t *testing.T) {
 			{"unknown", 401, "revoked"},
 			{allToken, 401, "/v2.0 only"},
 			{management, 401, "management token"},
-			{readToken, map[need]int{toOperate: 403, bySocket: 403}[route.need], map[need]string{toOperate: "scope operate", bySocket: "socket"}[route.need]},
-			{operateToken, map[need]int{bySocket: 403}[route.need], map[need]string{bySocket: "socket"}[route.need]},
+			{readToken, map[need]int{toOperate: 403, bySocket: 403}[route.need], map[need]string{toOperate: "scope operate", bySocket: "socket only"}[route.need]},
+			{operateToken, map[need]int{bySocket: 403}[route.need], map[need]string{bySocket: "curl --unix-socket"}[route.need]},
 		} {
 			want := tt.status
 			if route.need == byAnyone {
