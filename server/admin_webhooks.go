@@ -43,7 +43,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if n.AllowPrivate && isOverHTTP(r) {
-		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add %s --callback URI --allow-private", shellWord(n.Name)))
+		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add --name %s --callback URI --allow-private", shellWord(n.Name)))
 	}
 	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate, Recover: n.Recover}
 	if n.ID != nil {

@@ -131,7 +131,7 @@ func (s *Server) operator(r *http.Request) (vehicle.Grant, error) {
 		if inQuery(r) {
 			return refuse("token in the URL", "a token in the URL is not read, because URLs are kept in logs: send the header Authorization: Bearer TOKEN, and revoke this one")
 		}
-		return refuse("no token", "it needs the header Authorization: Bearer TOKEN, once, with an operator's token")
+		return refuse("no token", routeName(r)+" needs the header Authorization: Bearer TOKEN, once, with an operator's token")
 	}
 	g, ok, err := s.grantBy(r.Context(), operatorHash(token), true)
 	if err != nil || ok {
@@ -140,10 +140,10 @@ func (s *Server) operator(r *http.Request) (vehicle.Grant, error) {
 	if _, ok, err := s.grantBy(r.Context(), accessHash(token), false); err != nil {
 		return vehicle.Grant{}, err
 	} else if ok {
-		return refuse("an application's access token", "this is an application's access token, which is for /v2.0 only; /api/v1 takes an operator's token")
+		return refuse("an application's access token", "this is an application's access token, which is for /v2.0 only; this takes an operator's token")
 	}
 	if s.isManagementToken(token) {
-		return refuse("the management token", "this is the application management token; /api/v1 takes an operator's token")
+		return refuse("the management token", "this is the application management token; this takes an operator's token")
 	}
 	return refuse("unknown token", "there is no such operator's token; it may have been revoked")
 }

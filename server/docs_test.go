@@ -1,11 +1,14 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"plugbeat/webhook/api"
 )
 
 type recorded map[string]bool
@@ -29,6 +32,20 @@ func TestDocsNameEveryRoute(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `((?:GET|POST|PATCH|DELETE) /(?:v2.0|api)/[^`?]*)").FindAllStringSubmatch(string(doc), -1) {
 		told.Handle(m[1], nil)
 	}
+	for _, r := range s.adminRoutes() {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(r.pattern) + "`.*").FindString(parametersAs(string(doc)))
+		if row == "" {
+			continue // told of below
+		}
+		for _, name := range r.query {
+			if !regexp.MustCompile("`" + name + "\\b").MatchString(row) {
+				t.Errorf("docs/api.md does not tell of the query parameter %s of %s", name, r.pattern)
+			}
+		}
+		if strings.Contains(row, "Socket only") != (r.need == bySocket) {
+			t.Errorf("docs/api.md is wrong about what %s needs", r.pattern)
+		}
+	}
 	for route := range told {
 		if !served[route] {
 			t.Errorf("docs/api.md tells of %s, which is not served", route)
@@ -39,6 +56,24 @@ func TestDocsNameEveryRoute(t *testing.T) {
 		absent := strings.HasPrefix(name, "{}/") && isNotServed(route, strings.TrimPrefix(name, "{}/"))
 		if !told[route] && !absent {
 			t.Errorf("docs/api.md does not tell of %s", route)
+		}
+	}
+}
+
+// parametersAs gives ids in the page's paths the names that they have in the routes.
+func parametersAs(page string) string {
+	return strings.NewReplacer("vehicles/{id}", "vehicles/{vehicle}", "deliveries/{id}", "deliveries/{delivery}").Replace(page)
+}
+
+// docs/api.md lists the codes of errors with their statuses.
+func TestDocsListEveryCode(t *testing.T) {
+	doc, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range source().values["api.Code"] {
+		if row := fmt.Sprintf("| `%s` | %d | ", code, statusOf(api.Code(code))); !strings.Contains(string(doc), row) {
+			t.Errorf("docs/api.md lacks the row %q", row)
 		}
 	}
 }
