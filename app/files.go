@@ -77,6 +77,15 @@ func replaceable(path string) error {
 	return nil
 }
 
+// Compaction is what a compaction did.
+type Compaction = store.Compaction
+
+// CompactDataFile rewrites a data file that no daemon has open without its free
+// pages.
+func CompactDataFile(ctx context.Context, path string) (Compaction, error) {
+	return store.Compact(ctx, path)
+}
+
 // Restored is what a restore found and did.
 type Restored = store.Restored
 

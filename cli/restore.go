@@ -15,6 +15,9 @@ import (
 	"plugbeat/webhook/api"
 )
 
+// stopFirst is said where a daemon is in the way.
+const stopFirst = "stop the daemon first: systemctl stop plugbeat, or however it was started"
+
 // restored is the JSON of restore.
 type restored struct {
 	File     string `json:"file"`      // the backup; "-" for standard input
@@ -100,7 +103,7 @@ func (s *shell) offline(c *ucli.Context, command string) (config.Config, error) 
 	a := api.Dial(cfg.Socket)
 	defer a.Close()
 	if _, err := a.Version(c.Context); err == nil {
-		return cfg, hint(fmt.Errorf("a daemon works with %s", cfg.DataFile()), "stop it first: systemctl stop plugbeat, or however it was started")
+		return cfg, hint(fmt.Errorf("a daemon works with %s", cfg.DataFile()), stopFirst)
 	}
 	return cfg, nil
 }
@@ -110,7 +113,7 @@ func (s *shell) restoreRefused(r restored, err error) error {
 	kept := "what is there would stay beside it under a dated name"
 	switch {
 	case errors.Is(err, app.ErrInUse):
-		return hint(err, "stop the daemon first: systemctl stop plugbeat, or however it was started")
+		return hint(err, stopFirst)
 	case errors.Is(err, app.ErrOtherInstance):
 		return hint(err, "%s\nto take it all the same, add --other-instance: none of the data that is there would be used any more; %s", held(r), kept)
 	case errors.Is(err, app.ErrOlder):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 )
 
 // The kinds of a fileError that nobody outside asks for.
@@ -29,6 +30,18 @@ func damaged(path string, why any) error {
 		why = "a page in it leads outside the file or to no page"
 	}
 	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup"}
+}
+
+// guarded runs what follows a file's pages: a panic, or a fault of a page that leads
+// outside the file, is damage.
+func guarded(path string, run func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(path, p)
+		}
+	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return run()
 }
 
 // renamed gives a fileError the name that the file is to have.

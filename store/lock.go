@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -71,13 +70,7 @@ func (h *held) free() error {
 // schema is read in a copy that is brought up to date. Damage is an error.
 func (h *held) read(ctx context.Context, l layout, read func(*bolt.Tx) error) error {
 	temp := ""
-	err := func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = damaged(h.path, p)
-			}
-		}()
-		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	err := guarded(h.path, func() error {
 		return h.db.View(func(tx *bolt.Tx) error {
 			err := checkFile(h.path, tx, l.version)
 			if errors.Is(err, errOlder) {
@@ -89,7 +82,7 @@ func (h *held) read(ctx context.Context, l layout, read func(*bolt.Tx) error) er
 			}
 			return read(tx)
 		})
-	}()
+	})
 	if err != nil || temp == "" {
 		return err
 	}

@@ -83,13 +83,7 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 	}
 	var from uint32
 	temp := ""
-	err = func() (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = damaged(o.Path, p)
-			}
-		}()
-		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	err = guarded(o.Path, func() error {
 		return db.View(func(tx *bolt.Tx) (err error) {
 			if from, err = identify(o.Path, tx); err != nil || from >= o.layout.version {
 				return err
@@ -103,7 +97,7 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 			temp, err = tempBeside(o.Path, func(f *os.File) error { _, err := tx.WriteTo(f); return err })
 			return err
 		})
-	}()
+	})
 	if err != nil || temp == "" {
 		return false, err
 	}
