@@ -2,11 +2,15 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
 
 	"plugbeat/webhook/api"
 )
@@ -42,6 +46,12 @@ func TestDocsNameEveryRoute(t *testing.T) {
 				t.Errorf("docs/api.md does not tell of the query parameter %s of %s", name, r.pattern)
 			}
 		}
+		method, path, _ := strings.Cut(r.pattern, " ")
+		for _, name := range bodyFields(operationOf(openAPI(t), method, path)) {
+			if !regexp.MustCompile("[`\"]" + name + "[`\"]").MatchString(row) {
+				t.Errorf("docs/api.md does not tell of the field %s of %s", name, r.pattern)
+			}
+		}
 		if strings.Contains(row, "Socket only") != (r.need == bySocket) {
 			t.Errorf("docs/api.md is wrong about what %s needs", r.pattern)
 		}
@@ -58,6 +68,16 @@ func TestDocsNameEveryRoute(t *testing.T) {
 			t.Errorf("docs/api.md does not tell of %s", route)
 		}
 	}
+}
+
+// bodyFields are the fields of the object that an operation takes.
+func bodyFields(op *openapi3.Operation) []string {
+	if op == nil || op.RequestBody == nil {
+		return nil
+	}
+	fields := map[string]*openapi3.SchemaRef{}
+	flatten(op.RequestBody.Value.Content["application/json"].Schema.Value, fields, map[string]bool{})
+	return slices.Sorted(maps.Keys(fields))
 }
 
 // parametersAs gives ids in the page's paths the names that they have in the routes.

@@ -15,19 +15,15 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// etagOf names a webhook's settings as they stand: what an operator sets, and not
+// etagOf names a webhook's settings as they stand: what a change can change, and not
 // what follows from deliveries, which would change it every few seconds.
 func etagOf(w *webhook.Webhook) string {
 	text, _ := json.Marshal(struct { // texts and flags only: cannot fail
-		ID           uuid.UUID
-		Name         string
-		Type         webhook.Type
-		CallbackURI  string
-		Cadence      webhook.Cadence
-		Signing      webhook.Signing
-		AllowPrivate bool
-		Recover      webhook.Policy `json:",omitempty"`
-	}{w.ID, w.Name, w.Type, w.CallbackURI, w.Cadence, w.Signing, w.AllowPrivate, w.Recover})
+		ID uuid.UUID
+		api.WebhookChange
+	}{w.ID, api.WebhookChange{
+		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Signing: &w.Signing, AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
+	}})
 	sum := sha256.Sum256(text)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
