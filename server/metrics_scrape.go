@@ -74,6 +74,12 @@ var (
 	diskFree       = gauge("plugbeat_store_disk_free_bytes", "What is free on the data file's disk.")
 	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
 	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
+
+	backupLast   = gauge("plugbeat_backup_last_timestamp_seconds", "When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
+	backupNext   = gauge("plugbeat_backup_next_timestamp_seconds", "When the next scheduled backup is made.")
+	backupBytes  = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
+	backupKept   = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
+	backupFailed = gauge("plugbeat_backup_failed", "1 while the newest try to make a backup, or to remove an old one, failed.")
 )
 
 // metrics serves what is counted and what stands, in Prometheus' text format or as
@@ -131,6 +137,9 @@ func (s *Server) scrape(ctx context.Context) scraped {
 	}
 	census, _ := s.Store.Census(0)
 	out.fleet(census)
+	if b := s.Upkeep.Backups(); b != nil {
+		out.backups(b)
+	}
 	if info, err := s.Upkeep.Info(ctx); err != nil {
 		scrapeLog{s}.Println(err)
 	} else {
@@ -222,6 +231,14 @@ func (s *scraped) store(i api.StoreInfo) {
 		s.put(diskTotal, float64(i.DiskTotalBytes))
 		s.put(diskMinFree, float64(i.MinFreeBytes))
 	}
+}
+
+func (s *scraped) backups(b *api.Backups) {
+	s.put(backupLast, stamp(b.Last))
+	s.put(backupNext, stamp(b.Next))
+	s.put(backupBytes, float64(b.LastBytes))
+	s.put(backupKept, float64(b.Kept))
+	s.put(backupFailed, one(b.Failed != ""))
 }
 
 func one(is bool) float64 {

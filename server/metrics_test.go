@@ -100,6 +100,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	}
 	w.info = api.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskNearlyFull,
 		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
+	w.backup = &api.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3, Failed: "no such folder"}
 	w.probes = []Probe{{Name: "store", Ready: func(time.Time) error { return nil }}, {Name: "delivery", Ready: func(time.Time) error { return errors.New("stuck") }}}
 	got := scrapeOf(t, metered(t, w))
 	one, two := `{webhook="`+hookID.String()+`"}`, `{webhook="`+noID.String()+`"}`
@@ -153,6 +154,11 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                     1,
 		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                          0,
 		"plugbeat_daemon_clock_off":                                                                   0,
+		"plugbeat_backup_last_timestamp_seconds":                                                      float64(noon.Add(-time.Hour).Unix()),
+		"plugbeat_backup_next_timestamp_seconds":                                                      float64(noon.Add(23 * time.Hour).Unix()),
+		"plugbeat_backup_last_bytes":                                                                  42,
+		"plugbeat_backup_kept_files":                                                                  3,
+		"plugbeat_backup_failed":                                                                      1,
 		"plugbeat_scheduler_subscriptions":                                                            3,
 		"plugbeat_store_file_bytes":                                                                   4 << 20,
 		"plugbeat_store_live_bytes":                                                                   1 << 20,
