@@ -127,39 +127,44 @@ func formOf(a netip.Addr) *form {
 // IPv4 address it reaches: what that may never be, neither may the form, and only
 // a public one passes, where honest hosts need the form.
 func classify(a netip.Addr) class {
-	c, _ := judge(a)
+	c, _, _ := judge(a, nil)
 	return c
 }
 
-// judge is classify with the words for an error.
-func judge(a netip.Addr) (class, string) {
+// judge is classify with the words for an error and the address that the request
+// reaches, which is the IPv4 address inside an IPv6 one. With the networks of this
+// machine what looks public may be this machine or near it.
+func judge(a netip.Addr, nets []netip.Prefix) (c class, text string, reached netip.Addr) {
 	switch {
 	case !a.IsValid():
-		return classReserved, classReserved.String()
+		return classReserved, classReserved.String(), a
 	case a.Zone() != "":
-		return classLinkLocal, "link-local, for it names a zone"
+		return classLinkLocal, "link-local, for it names a zone", a
 	}
 	a = a.Unmap()
 	f := formOf(a)
 	if f == nil {
-		c := listed(a)
-		return c, c.String()
+		c = near(a, nets)
+		return c, c.String(), a
 	}
 	for _, b := range f.inside(a.As16()) {
-		v4 := netip.AddrFrom4(b)
-		c := listed(v4)
-		text := fmt.Sprintf("the %s form of %s, %s", f.name, v4, c)
-		switch {
-		case c.never():
-			return c, text
-		case c != classPublic:
-			return classTransition, text
+		a = netip.AddrFrom4(b)
+		c = near(a, nets)
+		text = fmt.Sprintf("the %s form of %s, %s", f.name, a, c)
+		if c.never() {
+			return c, text, a
+		}
+		if c != classPublic {
+			return classTransition, text, a
 		}
 	}
 	if f.open {
-		return classPublic, classPublic.String()
+		return classPublic, text, a
 	}
-	return classTransition, "a " + f.name + " address"
+	if text == "" {
+		return classTransition, "a " + f.name + " address", a
+	}
+	return classTransition, text + "; no receiver needs that form", a
 }
 
 // listed looks an address up that carries no other.

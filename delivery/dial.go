@@ -55,7 +55,14 @@ func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bo
 		return nil
 	}}
 	c, err := d.DialContext(ctx, network, asked)
-	if err != nil && n.Load() > maxDials {
+	many := n.Load() > maxDials
+	if _, denied := errors.AsType[*DeniedError](err); denied && n.Swap(0) > 0 {
+		// The error is the first address's. What those say that were dialled is more
+		// to the point, so the last of them says it again.
+		last, _ := at.get()
+		c, err = d.DialContext(ctx, network, last)
+	}
+	if err != nil && many {
 		err = fmt.Errorf("%w; its name has more addresses, of which no more than %d are tried", err, maxDials)
 	}
 	return c, err

@@ -114,7 +114,7 @@ func (g *Guard) allow(entry string) error {
 // never returns an error where all of a prefix is refused whatever is allowed. A
 // wider one may hold such addresses: they stay refused.
 func never(p netip.Prefix) error {
-	first, text := judge(p.Addr())
+	first, text, _ := judge(p.Addr(), nil)
 	if !first.never() {
 		return nil
 	}
@@ -162,25 +162,25 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	if err != nil {
 		return &DeniedError{Address: clean(address), Class: "unreadable"}
 	}
-	ip := ap.Addr().Unmap()
-	c, text := judge(ap.Addr())
+	c, text, _ := judge(ap.Addr(), nil)
 	if c.never() {
 		return &DeniedError{Address: address, Class: text}
 	}
-	var nets []netip.Prefix
 	if c == classPublic || g.listens(ap.Port()) {
-		if nets, err = g.interfaces(); err != nil {
+		nets, err := g.interfaces()
+		if err != nil {
 			return &DeniedError{Address: address, Class: "not told from this machine's own addresses, which cannot be read: " + clean(err.Error())}
 		}
-	}
-	if g.isOwn(netip.AddrPortFrom(ip, ap.Port()), nets) {
-		return &DeniedError{Address: address, Class: "plugbeat's own listener"}
-	}
-	if c == classPublic {
-		if c = near(ip, nets); c != classPublic {
-			text = c.String()
+		var at netip.Addr
+		c, text, at = judge(ap.Addr(), nets)
+		switch {
+		case g.isOwn(netip.AddrPortFrom(at, ap.Port()), nets):
+			return &DeniedError{Address: address, Class: "plugbeat's own listener"}
+		case c.never():
+			return &DeniedError{Address: address, Class: text}
 		}
 	}
+	ip := ap.Addr().Unmap()
 	switch {
 	case c == classPublic, allowPrivate:
 		return nil
@@ -213,6 +213,6 @@ func (g *Guard) isOwn(ap netip.AddrPort, nets []netip.Prefix) bool {
 		case o.Addr().Unmap().WithZone("") == ap.Addr(), ap.Addr().IsLoopback():
 			return true
 		}
-		return o.Addr().IsUnspecified() && near(ap.Addr(), nets) == classOwn
+		return o.Addr().IsUnspecified() && slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Addr() == ap.Addr() })
 	})
 }

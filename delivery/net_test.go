@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -22,49 +21,25 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/internal/faults"
 	"plugbeat/webhook"
 )
 
-// names is a resolver that answers itself: every question is answered with the
-// IPv4 addresses of the name, in the order of asking; none is silence.
+// names is a resolver that answers every question with the IPv4 addresses of the
+// name, in the order of asking; none is silence.
 func names(answers func(n int) []string) *net.Resolver {
 	var n atomic.Int32
-	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		us, them := net.Pipe() // a stream: messages have their length before them
-		go func() {
-			defer func() { _ = them.Close() }()
-			for {
-				var head [2]byte
-				if _, err := io.ReadFull(them, head[:]); err != nil {
-					return
-				}
-				q := make([]byte, binary.BigEndian.Uint16(head[:]))
-				if _, err := io.ReadFull(them, q); err != nil {
-					return
-				}
-				end := 12
-				for q[end] != 0 {
-					end += int(q[end]) + 1
-				}
-				end += 5
-				msg := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, q[12:end]...)
-				if q[end-3] == 1 { // A
-					as := answers(int(n.Add(1)))
-					if as == nil {
-						continue
-					}
-					msg[7] = byte(len(as))
-					for _, a := range as {
-						msg = append(append(msg, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4), net.ParseIP(a).To4()...)
-					}
-				}
-				if _, err := them.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)); err != nil { //nolint:gosec // short
-					return
-				}
-			}
-		}()
-		return us, nil
-	}}
+	return faults.Names(func(q faults.Question) (r faults.Reply) {
+		if q.IPv6 {
+			return r
+		}
+		as := answers(int(n.Add(1)))
+		for _, a := range as {
+			r.Addrs = append(r.Addrs, netip.MustParseAddr(a))
+		}
+		r.Silent = as == nil
+		return r
+	})
 }
 
 // A name is judged by the address it resolves to, at each connection again.
@@ -92,6 +67,28 @@ func TestNamesAreJudgedWhenDialled(t *testing.T) {
 	}
 	if served.Load() != 2 {
 		t.Errorf("%d requests arrived", served.Load())
+	}
+}
+
+// Of a name with hundreds of addresses no more than sixteen are dialled, which is
+// also said; those that are refused do not count, and are not what is blamed.
+func TestManyAddresses(t *testing.T) {
+	x := wireSender(t, Settings{Timeout: 10 * time.Second})
+	x.guard.resolver = names(func(int) []string {
+		var as []string
+		for i := range 150 {
+			as = append(as, fmt.Sprint("10.1.1.", i), fmt.Sprint("93.184.1.", i))
+		}
+		return as
+	})
+	dialled := 0
+	x.guard.dialling = func(string) error { dialled++; return syscall.ECONNREFUSED }
+	w := hookAt("http://receiver.invalid/")
+	w.AllowPrivate = false
+	a := x.send(t.Context(), w, uuid.New(), nil)
+	// The seventeenth is the last of them once more, for its error.
+	if dialled != maxDials+1 || a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "nothing listens there") || !strings.Contains(a.Error, "no more than 16 are tried") {
+		t.Errorf("%d dialled: %s", dialled, answerText(a))
 	}
 }
 

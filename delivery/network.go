@@ -25,17 +25,20 @@ func interfaces() ([]netip.Prefix, error) {
 	return nets, nil
 }
 
-// near tells of an address whether it is one of this machine, or one of a network
-// this machine is in; it is public else. What looks public may be neither out of
-// reach of a firewall's back nor a stranger's: with IPv6 every device in a home
-// has such an address. Networks wider than a site's tell nothing.
+// near returns the class of an address that carries no other. One that is listed
+// as public may be of this machine, or of a network this machine is in: such a one
+// is neither kept from us by a firewall nor a stranger's, and with IPv6 every device
+// of a home has one. Networks wider than a site's tell nothing.
 func near(ip netip.Addr, nets []netip.Prefix) class {
-	c := classPublic
+	c := listed(ip)
+	if c != classPublic {
+		return c
+	}
+	site := 16
+	if ip.Is6() {
+		site = 48
+	}
 	for _, n := range nets {
-		site := 16
-		if ip.Is6() {
-			site = 48
-		}
 		switch {
 		case n.Addr() == ip:
 			return classOwn
@@ -49,10 +52,11 @@ func near(ip netip.Addr, nets []netip.Prefix) class {
 // NeedsConsent returns in words what an address is that a webhook reaches only with
 // consent: private, loopback, this machine or its network. It is empty for others.
 func NeedsConsent(ip netip.Addr) string {
-	c := classify(ip)
-	if nets, err := interfaces(); c == classPublic && err == nil {
-		c = near(ip.Unmap(), nets)
+	nets, err := interfaces()
+	if err != nil {
+		nets = nil
 	}
+	c, _, _ := judge(ip, nets)
 	if c == classPublic || c.never() {
 		return ""
 	}

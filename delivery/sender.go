@@ -244,6 +244,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		bodyTime := time.AfterFunc(x.s.BodyTime, func() { cancel(nil) })
 		got.body = readSome(resp.Body, x.s.BodyBytes)
 		a.Body = secrets.body(resp.Header, got.body)
+		a.Body = a.Body[:min(len(a.Body), x.s.BodyBytes)]
 		bodyTime.Stop()
 	}
 	_ = resp.Body.Close()

@@ -34,24 +34,43 @@ type Reply struct {
 	Raw []byte
 }
 
+// zone answers questions and counts them.
+type zone struct {
+	answer func(Question) Reply
+	mu     sync.Mutex
+	asked  map[Question]int // N is 0
+}
+
+// Names is a resolver that needs no socket: every question is answered by the
+// function, which may be called from several goroutines. It also serves tests in a
+// bubble of fake time.
+func Names(answer func(Question) Reply) *net.Resolver {
+	z := &zone{answer: answer, asked: map[Question]int{}}
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		us, them := net.Pipe() // no packets: as over TCP
+		go func() {
+			defer func() { _ = them.Close() }()
+			z.talk(them)
+		}()
+		return us, nil
+	}}
+}
+
 // DNS is a name server on loopback, over UDP and, for what is too long for that,
 // over TCP. It is safe for concurrent use.
 type DNS struct {
-	answer func(Question) Reply
+	zone
 	addr   string
 	packet net.PacketConn
 	stream net.Listener
 	done   sync.WaitGroup
-
-	mu    sync.Mutex
-	asked map[Question]int // N is 0
 }
 
 // NewDNS starts a name server that ends with the test. Every question is answered
 // by the function, which may be called from several goroutines.
 func NewDNS(t testing.TB, answer func(Question) Reply) *DNS {
 	t.Helper()
-	d := &DNS{answer: answer, asked: map[Question]int{}}
+	d := &DNS{zone: zone{answer: answer, asked: map[Question]int{}}}
 	var err error
 	if d.stream, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -111,24 +130,30 @@ func (d *DNS) streams() {
 		}
 		d.done.Go(func() {
 			defer func() { _ = c.Close() }()
-			for {
-				var head [2]byte
-				if _, err := io.ReadFull(c, head[:]); err != nil {
-					return
-				}
-				q := make([]byte, binary.BigEndian.Uint16(head[:]))
-				if _, err := io.ReadFull(c, q); err != nil {
-					return
-				}
-				reply := d.reply(q)
-				if reply == nil {
-					continue
-				}
-				if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil { //nolint:gosec // a few hundred addresses
-					return
-				}
-			}
+			d.talk(c)
 		})
+	}
+}
+
+// talk answers the questions of a connection, each message with its length before
+// it.
+func (z *zone) talk(c net.Conn) {
+	for {
+		var head [2]byte
+		if _, err := io.ReadFull(c, head[:]); err != nil {
+			return
+		}
+		q := make([]byte, binary.BigEndian.Uint16(head[:]))
+		if _, err := io.ReadFull(c, q); err != nil {
+			return
+		}
+		reply := z.reply(q)
+		if reply == nil {
+			continue
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil { //nolint:gosec // a few hundred addresses
+			return
+		}
 	}
 }
 
@@ -144,7 +169,7 @@ func end(q []byte) int {
 	return at + 5
 }
 
-func (d *DNS) reply(q []byte) []byte {
+func (z *zone) reply(q []byte) []byte {
 	stop := end(q)
 	if stop == 0 {
 		return nil
@@ -155,12 +180,12 @@ func (d *DNS) reply(q []byte) []byte {
 	}
 	kind := binary.BigEndian.Uint16(q[stop-4:])
 	ask := Question{Name: strings.ToLower(strings.Join(labels, ".")), IPv6: kind == 28}
-	d.mu.Lock()
-	d.asked[ask]++
-	count := d.asked[ask]
-	d.mu.Unlock()
+	z.mu.Lock()
+	z.asked[ask]++
+	count := z.asked[ask]
+	z.mu.Unlock()
 	ask.N = count
-	r := d.answer(ask)
+	r := z.answer(ask)
 	switch {
 	case r.Silent:
 		return nil
