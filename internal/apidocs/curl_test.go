@@ -72,10 +72,10 @@ func TestCurlExamples(t *testing.T) {
 
 	paragraphs := tasks(t)
 	// A curl that fails when the daemon refuses, and stops the script.
-	head := "set -euo pipefail\ncurl() { command curl --fail-with-body \"$@\"; }\n" + paragraphs[0] + "\n"
+	head := "set -euo pipefail\ncurl() { command curl -f \"$@\"; }\n" + paragraphs[0] + "\n"
 	for _, p := range paragraphs[1:] {
 		name, _, _ := strings.Cut(p, "\n")
-		script := strings.NewReplacer("127.0.0.1:8766", admin, "https://example.com/hook", server.URL, `S="curl `, `S="command curl --fail-with-body `).Replace(head + p)
+		script := strings.NewReplacer("127.0.0.1:8766", admin, "https://example.com/hook", server.URL, `S="curl `, `S="command curl -f `).Replace(head + p)
 		if strings.Contains(p, "$DELIVERY") {
 			env["DELIVERY"] = delivered(t, c)
 		}
