@@ -120,8 +120,7 @@ func (s *shell) policy(name, text string) (webhook.Policy, error) {
 
 // policyError is a wrong policy on the command line.
 func policyError(name string, err error) error {
-	var bad *webhook.Invalid
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
 		return &usageError{msg: fmt.Sprintf("%s %q: want %s", name, bad.Value, bad.Allowed)}
 	}
 	return err

@@ -129,6 +129,9 @@ func (s *Store) VehiclesBySource() map[string]int {
 func (s *Store) Census(limit int) (vehicle.Census, []uuid.UUID) {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
+	if limit <= 0 {
+		return s.counts.now.census, nil
+	}
 	troubled := s.counts.now.troubled
 	before := func(a, b uuid.UUID) int {
 		if x, y := troubled[a], troubled[b]; x != y {
