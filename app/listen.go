@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,12 @@ func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %s is taken by another program (another plugbeat?): stop it, or choose another port", setting, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		why := ""
+		if strings.HasPrefix(addr, "[") {
+			why = "; is IPv6 switched off?"
+		}
+		return fmt.Errorf("%s: %s is no address of this machine (%w)%s: set it to one that is, such as 127.0.0.1 with a port", setting, addr, err, why)
 	case err != nil:
 		return fmt.Errorf("%s: %w", setting, err)
 	}

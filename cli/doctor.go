@@ -28,6 +28,7 @@ const (
 	checkSecret   = "secret"
 	checkData     = "data"
 	checkDisk     = "disk"
+	checkBackup   = "backup"
 	checkDaemon   = "daemon"
 	checkListener = "listener"
 	checkService  = "service"
@@ -119,6 +120,7 @@ func (s *shell) doctor(c *ucli.Context) error {
 	d.checkSecrets()
 	d.checkData()
 	d.checkDisk()
+	d.checkBackups()
 	d.checkDaemon()
 	d.checkListeners(c.Context)
 	d.checkService(c.Context)
@@ -215,9 +217,15 @@ func showDiagnosis(p *page, r diagnosis) {
 			}
 			p.line("%s%*s%-*s%s", p.paint(colours[f.Result], f.Result), len(resultProblem)+2-len(f.Result), "", wide+2, f.Check, l)
 		}
-		for l := range strings.SplitSeq(f.Mend, "\n") {
-			if l != "" {
-				p.line("%*s%s", indent, "", p.paint(bold, "-> "+clean(l)))
+		for mend := range strings.SplitSeq(f.Mend, "\n") {
+			lines := []string{clean(mend)}
+			if p.width > 0 {
+				lines = wrap(mend, max(p.width-indent-3, 20))
+			}
+			for i, l := range lines {
+				if mark := map[bool]string{true: "-> ", false: "   "}[i == 0]; l != "" {
+					p.line("%*s%s", indent, "", p.paint(bold, mark+l))
+				}
 			}
 		}
 	}

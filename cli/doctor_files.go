@@ -211,6 +211,40 @@ func (d *doctor) checkDisk() {
 	}
 }
 
+// checkBackups looks whether the data is copied to somewhere.
+func (d *doctor) checkBackups() {
+	if d.cfg == nil {
+		return
+	}
+	folder := d.cfg.Backup.Folder
+	if folder == "" {
+		d.warn(checkBackup, "", "set backup.folder (plugbeat config describe backup), or run plugbeat backup FILE from a timer of your own; keep a copy of the sealing key elsewhere", "none are made by the daemon itself")
+		return
+	}
+	const mount = "make the folder, or mount its disk"
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		why := "it is no folder"
+		if err != nil {
+			why = reasonOf(err)
+		}
+		d.problem(checkBackup, folder, mount, "%s", why)
+		return
+	}
+	if d.st == nil || d.st.Backup == nil {
+		d.ok(checkBackup, folder, "the folder is there")
+		return
+	}
+	b := d.st.Backup
+	switch {
+	case b.Failed != "":
+		d.problem(checkBackup, folder, "mend it: the next try comes by itself, and plugbeat backup FILE makes one now", "the last one failed %s ago: %s", api.Span(d.now.Sub(b.FailedAt)), b.Failed)
+	case b.Last.IsZero():
+		d.warn(checkBackup, folder, "plugbeat backup FILE makes one now", "there is none yet")
+	default:
+		d.ok(checkBackup, folder, "the last one is %s old, %s", api.Span(d.now.Sub(b.Last)), size(b.LastBytes))
+	}
+}
+
 // reasonOf is an error without the path that stands beside it already.
 func reasonOf(err error) string {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {

@@ -30,6 +30,9 @@ type Daemon struct {
 	Dir string
 	// Env is added to the environment of every process.
 	Env []string
+	// Under is a program with its arguments that every process is started by, and
+	// replaced by, as unshare does; empty for none.
+	Under []string
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed once cmd has ended, and ended is set
@@ -132,10 +135,16 @@ func (d *Daemon) Start() {
 	}
 }
 
+// command is a process that is not started.
+func (d *Daemon) command(args ...string) *exec.Cmd {
+	line := append(append(append([]string{}, d.Under...), d.binary), args...)
+	return exec.Command(line[0], line[1:]...)
+}
+
 // launch starts serve with its output going to w.
 func (d *Daemon) launch(w io.Writer) {
 	d.t.Helper()
-	cmd := exec.Command(d.binary, "serve", "--config", d.Config())
+	cmd := d.command("serve", "--config", d.Config())
 	cmd.Env = append(os.Environ(), d.Env...)
 	cmd.Stderr, cmd.Stdout = w, w
 	if err := cmd.Start(); err != nil {
@@ -174,7 +183,7 @@ func (d *Daemon) Serve() (output string, code int) {
 // Beside is a second operator in the same folder: the same config and data file,
 // with processes of its own.
 func (d *Daemon) Beside() *Daemon {
-	b := &Daemon{t: d.t, binary: d.binary, Dir: d.Dir, Env: d.Env, log: &lockedBuffer{}}
+	b := &Daemon{t: d.t, binary: d.binary, Dir: d.Dir, Env: d.Env, Under: d.Under, log: &lockedBuffer{}}
 	d.t.Cleanup(b.Kill)
 	return b
 }
@@ -205,7 +214,7 @@ func (d *Daemon) Stop() error {
 // Run types a command and returns what it printed and its exit code.
 func (d *Daemon) Run(args ...string) (stdout, stderr string, code int) {
 	d.t.Helper()
-	cmd := exec.Command(d.binary, args...)
+	cmd := d.command(args...)
 	cmd.Env = append(append(os.Environ(), "PLUGBEAT_CONFIG="+d.Config()), d.Env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
