@@ -97,9 +97,9 @@ func (p *page) attention(text string) {
 
 func showStore(p *page, st api.Status) {
 	d := st.Store
-	disk := cell{strings.ReplaceAll(string(d.State), "_", " "), green}
+	disk := cell{string(d.State), green}
 	if d.State != webhook.DiskOK {
-		disk.style = red
+		disk = cell{"DISK " + strings.ToUpper(strings.ReplaceAll(string(d.State), "_", " ")), red}
 	}
 	file := size(d.FileBytes)
 	if d.MaxBytes > 0 {
