@@ -30,7 +30,8 @@ type Metrics struct {
 	paths        *prometheus.CounterVec
 	faults       *prometheus.CounterVec
 
-	answers *prometheus.HistogramVec
+	requests   *prometheus.CounterVec
+	answerTime *prometheus.HistogramVec
 
 	commitDuration prometheus.Histogram
 	groupSize      prometheus.Histogram
@@ -84,8 +85,10 @@ func NewMetrics(v api.Version, sources []string) *Metrics {
 			Help: "Paths asked for in calls of a source, which is what a metered vendor counts."}, bySource),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_source_faults_total",
 			Help: "Paths that came back without a value, by the type of their fault."}, []string{"source", "type"}),
-		answers: prometheus.NewHistogramVec(histogram("plugbeat_http_request_duration_seconds",
-			"How long plugbeat took to answer a request, by where it came in and the class of its status.", readBounds), []string{"listener", "status"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_http_requests_total",
+			Help: "Requests to plugbeat, by where they came in and the class of the status they were answered with."}, []string{"listener", "status"}),
+		answerTime: prometheus.NewHistogramVec(histogram("plugbeat_http_request_duration_seconds",
+			"How long plugbeat took to answer a request.", readBounds), []string{"listener"}),
 		commitDuration: prometheus.NewHistogram(histogram("plugbeat_store_commit_duration_seconds",
 			"How long the disk took to write and flush a commit.", commitBounds)),
 		groupSize: prometheus.NewHistogram(histogram("plugbeat_store_group_operations",
@@ -96,11 +99,12 @@ func NewMetrics(v api.Version, sources []string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "plugbeat_build_info", Help: "Always 1; the labels say what is running.",
 		ConstLabels: prometheus.Labels{"version": v.Version, "go_version": v.Go}})
 	build.Set(1)
-	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.answers, m.commitDuration, m.groupSize, m.commitFailures, build,
+	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.requests, m.answerTime, m.commitDuration, m.groupSize, m.commitFailures, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, l := range []listener{apiListener, adminListener, socketListener} {
+		m.answerTime.WithLabelValues(string(l))
 		for _, class := range classes {
-			m.answers.WithLabelValues(string(l), class)
+			m.requests.WithLabelValues(string(l), class)
 		}
 	}
 	for _, s := range sources {
@@ -152,7 +156,8 @@ func (m *Metrics) Committed(operations int, took time.Duration, err error) {
 
 // answered counts an answer to a request; status 0 is none.
 func (m *Metrics) answered(l listener, status int, took time.Duration) {
-	m.answers.WithLabelValues(string(l), classes[min(status/100, len(classes)-1)]).Observe(took.Seconds())
+	m.requests.WithLabelValues(string(l), classes[min(status/100, len(classes)-1)]).Inc()
+	m.answerTime.WithLabelValues(string(l)).Observe(took.Seconds())
 }
 
 // hookMetrics is what is counted of one webhook. It lives as long as the webhook.

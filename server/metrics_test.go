@@ -320,7 +320,7 @@ func TestAnswersAreCounted(t *testing.T) {
 		listener, status string
 		n                float64
 	}{{"api", "2xx", 1}, {"api", "4xx", 1}, {"api", "5xx", 1}, {"api", "none", 1}, {"socket", "2xx", 1}, {"admin", "4xx", 1}, {"admin", "2xx", 1}, {"socket", "5xx", 0}} {
-		want[`plugbeat_http_request_duration_seconds_count{listener="`+c.listener+`",status="`+c.status+`"}`] = c.n
+		want[`plugbeat_http_requests_total{listener="`+c.listener+`",status="`+c.status+`"}`] = c.n
 	}
 	wantSamples(t, scrapeOf(t, s), want)
 }
