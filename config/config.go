@@ -144,7 +144,7 @@ type Delivery struct {
 	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"The first wait after a fault of this machine's own (no network, no resolver, disk full). Such a fault spends no retry; each wait in a row is twice the one before."`
 	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"The longest such wait; not shorter than own_fault_wait."`
 	UserAgent    string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
-	Allow        []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused."`
+	Allow        []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses, or public ones of this machine and its networks, that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused (docs/security.md)."`
 	Challenge    Challenge     `yaml:"challenge" doc:"A webhook whose next retry is far away, or that was disabled because its ladder was spent, is sent challenges: the verification request, without data of any car. A right answer brings the retry forward or enables the webhook again, so a receiver that is back need not wait for the ladder."`
 }
 

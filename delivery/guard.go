@@ -168,8 +168,8 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	}
 	if c == classPublic || g.listens(ap.Port()) {
 		nets, err := g.interfaces()
-		if err != nil {
-			return &DeniedError{Address: address, Class: "not told from this machine's own addresses, which cannot be read: " + clean(err.Error())}
+		if err != nil && g.listens(ap.Port()) {
+			return &DeniedError{Address: address, Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + clean(err.Error())}
 		}
 		var at netip.Addr
 		c, text, at = judge(ap.Addr(), nets)
