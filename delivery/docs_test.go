@@ -14,7 +14,7 @@ func TestSecurityPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(b)
-	for c := classPublic; c < classTransition; c++ {
+	for c := range classTransition {
 		if !strings.Contains(page, c.String()) {
 			t.Errorf("it does not name the class %q", c)
 		}

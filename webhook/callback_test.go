@@ -13,7 +13,7 @@ import (
 func TestCheckCallback(t *testing.T) {
 	long := "https://receiver.example/" + strings.Repeat("x", 1975)
 	for _, good := range []string{
-		"https://receiver.example", "http://127.0.0.1:8099/", "https://[::1]:1/x?y=z&u=a@b", "HTTPS://receiver.example/a%2Fb", "https://receiver.example:65535", "https://receiver.example/@me", long,
+		"https://receiver.example", "http://127.0.0.1:8099/", "https://[::1]:1/x?y=z&u=a@b", "HTTPS://receiver.example/a%2Fb", "https://receiver.example:65535", "https://receiver.example/@me", "https://1.2.3.4.example./", "https://0xcafe.example/", "https://a.0xcafes/", "http://[fe80::1%25eth0]/", long,
 	} {
 		if err := webhook.CheckCallback(good); err != nil {
 			t.Errorf("%s: %v", good, err)
@@ -24,6 +24,8 @@ func TestCheckCallback(t *testing.T) {
 		{"unix:///run/x.sock", "scheme"}, {"javascript:alert(1)", "scheme"}, {"https:receiver.example", "no host"}, {"https:///hook", "no host"}, {"https://:443/", "no host"},
 		{"https://receiver.example/#part", "fragment"}, {"https://receiver.example:0/", "port"}, {"https://receiver.example:65536/", "port"},
 		{"https://receiver.example:x/", "not a URI"}, {"https://receiver.example/\n", "not a URI"}, {"https://receiver.example/%zz", "not a URI"}, {"https://receiver.example/\xff", "not a URI"},
+		{"http://127.1/", "ends in a number"}, {"http://0x7f.0.0.0x1/", "ends in a number"}, {"http://2130706433:80/", "ends in a number"}, {"http://0X7F000001/", "ends in a number"}, {"http://127.0.0.1./", "ends in a number"},
+		{"http://0177.0.0.1/", "ends in a number"}, {"http://receiver.256/", "ends in a number"}, {"http://0x/", "ends in a number"},
 		{long + "x", "too long"},
 		{"https://hunter2@receiver.example/", "userinfo"}, {"https://u:hunter2@receiver.example/", "userinfo"}, {"https://@receiver.example/", "userinfo"},
 		{"https://u:hunter2%zz@receiver.example/", "not a URI"}, {"https://u:hunter2/x@receiver.example/", "not a URI"}, {"https://u:hunter2 @receiver.example/", "not a URI"},

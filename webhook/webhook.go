@@ -8,6 +8,7 @@ package webhook
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -208,6 +209,8 @@ func CheckCallback(s string) error {
 		return bad("it has no host")
 	case u.Fragment != "":
 		return bad("it has a fragment")
+	case almostAddress(u.Hostname()):
+		return bad("its host ends in a number, as no name does, and is no address; write IPv4 as four decimal numbers")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -215,6 +218,20 @@ func CheckCallback(s string) error {
 		}
 	}
 	return nil
+}
+
+// almostAddress reports whether a host is neither an address nor a name, but a number
+// that some resolvers take for one: 127.1, 0x7f000001, 127.0.0.1 with a final dot.
+func almostAddress(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	host = strings.TrimSuffix(host, ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // Redact returns a URI fit for a message: what may be a user name and password is
