@@ -65,6 +65,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"DELETE /api/v1/subscriptions/{webhook}/{vehicle}", toOperate, s.unsubscribeOne, nil},
 
 		{"GET /api/v1/deliveries", toRead, s.deliveries, []string{"webhook", "vehicle", "state", "since", "until", "before", "limit"}},
+		{"GET /api/v1/deliveries/tail", toRead, s.tailDeliveries, []string{"webhook", "vehicle", "after", "since", "wait", "limit"}},
 		{"GET /api/v1/deliveries/{delivery}", toRead, s.showDelivery, nil},
 		{"POST /api/v1/deliveries/{delivery}/resend", toOperate, s.resendDelivery, nil},
 

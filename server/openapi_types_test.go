@@ -28,7 +28,7 @@ import (
 // bodies are the types of what the admin API takes and answers. A new one goes in
 // here; the types of their fields follow by themselves.
 var bodies = []any{
-	api.Cancelled{}, api.Checked{}, api.Connect{}, api.Connected{}, api.DeliveryView{}, api.Envelope{}, api.NewToken{}, api.NewWebhook{}, api.Recover{}, api.Recovered{},
+	api.Cancelled{}, api.Checked{}, api.Connect{}, api.Connected{}, api.DeliveryView{}, api.Envelope{}, api.NewToken{}, api.NewWebhook{}, api.Recover{}, api.Recovered{}, api.Tail{},
 	api.Page[api.SubscriptionView]{}, api.Page[api.TokenView]{}, api.Page[api.VehicleView]{}, api.Page[api.WebhookView]{}, api.Page[webhook.Delivery]{},
 	api.Status{}, api.Subscribe{}, api.Subscribed{}, api.TokenAdded{}, api.Unsubscribed{}, api.Verified{}, api.Version{},
 	api.WebhookAdded{}, api.WebhookChange{}, api.WebhookChanged{}, api.WebhookView{}, vehicle.Snapshot{}, webhook.Attempt{}, webhook.Webhook{},
@@ -252,6 +252,10 @@ func kindOf(t reflect.Type) string {
 		return "one of " + strings.Join(values, ", ")
 	}
 	switch t.Kind() {
+	case reflect.Uint64:
+		if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+			return "string" // a cursor
+		}
 	case reflect.Struct:
 		return schemaName(t)
 	case reflect.Slice:

@@ -75,7 +75,11 @@ type Server struct {
 	dead     deadMemo
 	converted
 	refusals refusals
-	uses     uses
+	// ending is closed when the servers begin to stop: what waits for something to
+	// happen answers that nothing did.
+	ending chan struct{}
+	end    func()
+	uses   uses
 }
 
 // New returns a server. It fails when a needed option is missing.
@@ -106,7 +110,9 @@ func New(o Options) (*Server, error) {
 	}
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
-	return &Server{Options: o}, nil
+	s := &Server{Options: o, ending: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.ending) })
+	return s, nil
 }
 
 // Limits of a connection. A read of a car may take 300 s, and SDKs wait 310.
@@ -121,7 +127,7 @@ const (
 // HTTP returns an http.Server with the handler and the timeouts that fit it. The
 // caller sets BaseContext where requests must end before the process does.
 func (s *Server) HTTP(h http.Handler) *http.Server {
-	return &http.Server{
+	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
@@ -130,6 +136,8 @@ func (s *Server) HTTP(h http.Handler) *http.Server {
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          s.errorLog(),
 	}
+	srv.RegisterOnShutdown(s.end)
+	return srv
 }
 
 // routes is what of an http.ServeMux the route tables use.

@@ -35,6 +35,7 @@
 //	secrets          name                               sealed
 //	grants           name                               JSON: an access token's hash and reach
 //	grants_by_hash   sha256                             name
+//	changes          seq                                21 bytes: what happened to deliveries, in order (changes.go)
 //
 // A parked slot (its webhook does not fire) has no due time and no slot_due row.
 // Delivery ids are made by the writer and only grow, so a lane is in commit order.

@@ -31,6 +31,8 @@ type model struct {
 	first map[webhook.SlotKey]time.Time // of slots that never fired: where subscribing put them
 	items map[uuid.UUID]*modelDelivery
 	names map[string]string
+	// trimmed is true once changes may have been let go of.
+	trimmed bool
 }
 
 type modelHook struct {
@@ -45,6 +47,14 @@ type modelDelivery struct {
 	attempts         int
 	finished         time.Time
 	payload          string // empty when erased
+	steps            []modelStep
+}
+
+// modelStep is what happened to a delivery: its state after an attempt, or after
+// something else (0).
+type modelStep struct {
+	state   webhook.State
+	attempt int
 }
 
 // TestModel drives the store and the model through the same random operations,
@@ -156,7 +166,7 @@ func (m *model) finish(d *modelDelivery, to webhook.State) int {
 	if d.state != webhook.Waiting {
 		return 0
 	}
-	d.state, d.finished = to, m.now
+	d.state, d.finished, d.steps = to, m.now, append(d.steps, modelStep{to, 0})
 	m.hooks[d.webhook].ledger.Count(to)
 	return 1
 }
@@ -295,7 +305,7 @@ func (m *model) read(rt *rapid.T) {
 		if m.items[d.ID] != nil || d.State != webhook.Waiting {
 			rt.Fatalf("produced %+v", d)
 		}
-		m.items[d.ID] = &modelDelivery{webhook: d.Webhook, vehicle: v, state: webhook.Waiting, payload: fmt.Sprintf(`{"reads":%d}`, m.cars[v])}
+		m.items[d.ID] = &modelDelivery{webhook: d.Webhook, vehicle: v, state: webhook.Waiting, payload: fmt.Sprintf(`{"reads":%d}`, m.cars[v]), steps: []modelStep{{webhook.Waiting, 0}}}
 	}
 	if len(produced) != want {
 		rt.Fatalf("%d produced, want %d", len(produced), want)
@@ -357,7 +367,9 @@ func (m *model) settle(rt *rapid.T) {
 	d.attempts++
 	if to.Final() {
 		m.finish(d, to)
+		d.steps = d.steps[:len(d.steps)-1]
 	}
+	d.steps = append(d.steps, modelStep{to, d.attempts})
 	for _, o := range others {
 		if m.items[o].state != webhook.Waiting {
 			rt.Fatalf("%s was tried and is %s", o, m.items[o].state)
@@ -427,7 +439,7 @@ func (m *model) resend(rt *rapid.T) {
 	}
 	h.ledger.Count(webhook.Waiting)
 	h.resends++
-	m.items[d.ID] = &modelDelivery{webhook: old.webhook, vehicle: old.vehicle, state: webhook.Waiting, payload: old.payload}
+	m.items[d.ID] = &modelDelivery{webhook: old.webhook, vehicle: old.vehicle, state: webhook.Waiting, payload: old.payload, steps: []modelStep{{webhook.Waiting, 0}}}
 }
 
 func (m *model) sweep(rt *rapid.T) {
@@ -437,6 +449,7 @@ func (m *model) sweep(rt *rapid.T) {
 	if _, err := m.f.Sweep(ctx, m.now, payloads, records); err != nil {
 		rt.Fatal(err)
 	}
+	m.trimmed = true
 	for id, d := range m.items {
 		if !d.state.Final() {
 			continue
@@ -535,6 +548,7 @@ func (m *model) check(rt *rapid.T) {
 	}
 	m.checkSlots(rt)
 	m.checkDeliveries(rt)
+	m.checkChanges(rt)
 	for name, want := range m.names {
 		if got, err := m.f.Secret(ctx, name); err != nil || string(got) != want {
 			rt.Fatalf("secret %s is %q, want %q (%v)", name, got, want, err)
@@ -599,5 +613,46 @@ func (m *model) checkDeliveries(rt *rapid.T) {
 		if err != nil || !slices.Equal(lane, lanes[id]) {
 			rt.Fatalf("lane %v, want %v (%v)", lane, lanes[id], err)
 		}
+	}
+}
+
+// checkChanges holds the changes against what happened to each delivery: of what is
+// kept nothing is missing or out of order, and who reads in pieces gets the same.
+func (m *model) checkChanges(rt *rapid.T) {
+	all, err := m.f.Changes(ctx, webhook.DeliveryFilter{}, 0, 10000)
+	expect(rt, err, nil)
+	told := map[uuid.UUID][]webhook.Change{}
+	for i, c := range all.Changes {
+		told[c.Delivery.ID] = append(told[c.Delivery.ID], c)
+		if i > 0 && (c.Cursor <= all.Changes[i-1].Cursor || c.At.Before(all.Changes[i-1].At)) {
+			rt.Fatalf("change %s after %s", c.Cursor, all.Changes[i-1].Cursor)
+		}
+	}
+	for id, d := range m.items {
+		got, want := told[id], d.steps
+		if len(got) > len(want) || len(got) < len(want) && !m.trimmed {
+			rt.Fatalf("%d steps of %s, want %v", len(got), id, want)
+		}
+		for i, c := range got { // the oldest may have been let go of
+			w := want[len(want)-len(got)+i]
+			if c.State != w.state || c.Attempt != nil && c.Attempt.N != w.attempt || c.Attempt == nil && w.attempt > 0 && d.payload != "" {
+				rt.Fatalf("step %d of %s is %s %+v, want %+v", i, id, c.State, c.Attempt, w)
+			}
+		}
+	}
+	if all.Missed {
+		rt.Fatal("the oldest there are cannot be missed")
+	}
+	var pieces []webhook.Change
+	for after := uint64(0); ; {
+		page, err := m.f.Changes(ctx, webhook.DeliveryFilter{}, after, 3)
+		expect(rt, err, nil)
+		if page.Next == after {
+			break
+		}
+		pieces, after = append(pieces, page.Changes...), page.Next
+	}
+	if len(pieces) != len(all.Changes) || len(pieces) > 0 && pieces[len(pieces)-1].Cursor != all.Changes[len(pieces)-1].Cursor {
+		rt.Fatalf("%d changes in pieces, %d in all", len(pieces), len(all.Changes))
 	}
 }

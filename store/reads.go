@@ -172,5 +172,5 @@ func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
 	}
 	h.rec.Ledger.Count(webhook.Waiting)
 	t.touch(h)
-	return nil
+	return t.changed(rec.ID, webhook.Waiting, 0)
 }

@@ -100,6 +100,7 @@ type Store struct {
 
 	counts   counts
 	memos    memos
+	bell     bell
 	swept    sweepMark
 	removals sync.Mutex // held through a removal
 }

@@ -31,10 +31,10 @@ type sweepMark struct {
 }
 
 // Sweep erases the payloads of deliveries that finished more than payloadsFor
-// ago and removes the records of those that finished more than recordsFor ago.
-// When the live data is larger than Options.MaxSize after that, the oldest
-// records of finished deliveries go first, and when none is left the oldest
-// waiting deliveries expire, losing their payload. Removals that were interrupted
+// ago and removes the records of those that finished more than recordsFor ago, and
+// changes as old. When the live data is larger than Options.MaxSize after that, the
+// oldest changes and then the oldest records of finished deliveries go first, and
+// when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
 // are ended first. It works in slices, each one transaction; with an error the
 // result tells what was done until then.
 func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
@@ -45,10 +45,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
 		return res, err
 	}
+	if err := s.sweepChanges(ctx, now.Add(-recordsFor)); err != nil {
+		return res, err
+	}
 	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), &res); err != nil {
 		return res, err
 	}
-	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.expireWaiting} {
+	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropChanges, s.dropFinished, s.expireWaiting} {
 		for {
 			live, err := s.liveBytes(ctx)
 			if err != nil {

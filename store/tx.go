@@ -33,6 +33,7 @@ const (
 	bucketSecrets       = "secrets"
 	bucketGrants        = "grants"
 	bucketGrantsByHash  = "grants_by_hash"
+	bucketChanges       = "changes" // not in every file; see changes.go
 )
 
 var bucketNames = []string{
@@ -174,7 +175,9 @@ type writeTx struct {
 	writes int
 	hooks  map[uuid.UUID]*hook
 	lastID uuid.UUID
-	change tally // of the numbers of records
+	// lastChange is the newest key in changes, 0 while nothing was changed.
+	lastChange uint64
+	change     tally // of the numbers of records
 }
 
 func (s *Store) begin(tx *bolt.Tx) *writeTx {
@@ -200,7 +203,7 @@ func (t *writeTx) put(bucket string, key, value []byte) error {
 	t.writes++
 	b := t.bucket(bucket)
 	switch bucket {
-	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished:
+	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished, bucketChanges:
 		b.FillPercent = 0.9 // these grow at their end
 	}
 	return b.Put(key, value)

@@ -165,6 +165,9 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 	}
 	s.refuse(webhook.DiskOK, nil)
 	s.counts.add(t.change)
+	if t.lastChange != 0 {
+		s.bell.ring()
+	}
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
 	s.largest.Store(max(s.largest.Load(), int64(len(group))))

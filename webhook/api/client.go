@@ -214,15 +214,9 @@ func (c *Client) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[webhoo
 	if f.Webhook != "" {
 		q.Set("webhook", f.Webhook)
 	}
-	if f.Vehicle != uuid.Nil {
-		q.Set("vehicle", f.Vehicle.String())
-	}
-	if f.State != "" {
-		q.Set("state", string(f.State))
-	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
+	for name, v := range map[string]string{"vehicle": idText(f.Vehicle), "state": string(f.State), "since": timeText(f.Since), "until": timeText(f.Until)} {
+		if v != "" {
+			q.Set(name, v)
 		}
 	}
 	return p, c.do(ctx, http.MethodGet, c.path("deliveries"), q, nil, &p)
@@ -231,6 +225,35 @@ func (c *Client) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[webhoo
 // Delivery returns a delivery with its attempts and payload.
 func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, err error) {
 	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
+}
+
+// Tail returns what happened to deliveries after a cursor, waiting for it. The first
+// call, without one, returns at once where it begins.
+func (c *Client) Tail(ctx context.Context, f TailQuery) (a Tail, err error) {
+	q := paging("after", f.After, f.Limit)
+	for name, v := range map[string]string{"webhook": f.Webhook, "vehicle": idText(f.Vehicle), "since": timeText(f.Since)} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if f.Wait > 0 {
+		q.Set("wait", f.Wait.String())
+	}
+	return a, c.within(patience+f.Wait).do(ctx, http.MethodGet, c.path("deliveries", "tail"), q, nil, &a)
+}
+
+func idText(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // Resend sends a finished delivery once more and returns the new one.

@@ -267,6 +267,35 @@ const (
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
 )
 
+// TailQuery says from where on, and of what, changes of deliveries are wanted.
+type TailQuery struct {
+	// After is the Next of the answer before, or the cursor of a change; empty begins
+	// at Since, or now where that is zero.
+	After   string
+	Since   time.Time
+	Webhook string // id or name
+	Vehicle uuid.UUID
+	// Wait is how long the daemon waits for a change before it answers that there is
+	// none; at most MaxTailWait.
+	Wait time.Duration
+	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
+	Limit int
+}
+
+// MaxTailWait bounds TailQuery.Wait.
+const MaxTailWait = time.Minute
+
+// Tail is the answer to GET /deliveries/tail.
+type Tail struct {
+	// Items is never null. It is empty when nothing happened while it was waited.
+	Items []webhook.Change `json:"items"`
+	// Next goes on from there, also over a restart of the daemon.
+	Next webhook.Cursor `json:"next"`
+	// Missed is true when changes after the cursor given are no longer kept, or the
+	// data file is another than the cursor's.
+	Missed bool `json:"missed,omitempty"`
+}
+
 // TokenView is a token without the token.
 type TokenView struct {
 	Name string    `json:"name"`

@@ -1,0 +1,39 @@
+package app
+
+import (
+	"testing"
+
+	"plugbeat/store"
+	"plugbeat/webhook"
+)
+
+// The demo's account counts a lane of any length: it is read in pages.
+func TestAccountOfALongLane(t *testing.T) {
+	d := quiet(t)
+	must(t, d.boot(t.Context()))
+	must(t, d.setUp(t.Context()))
+	eventually(t, "deliveries", func() bool { return len(d.receiver.Accepted()) >= 3 })
+	must(t, d.halt())
+
+	key, err := d.cfg.SealingKey()
+	must(t, err)
+	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: key})
+	must(t, err)
+	car := d.fleet.Vehicles()[0].ID
+	const waiting = 2*pageSize + 3
+	for range waiting {
+		_, err := db.CompleteRead(t.Context(), car, func(v webhook.VehicleView) (webhook.Decision, error) {
+			return webhook.Decision{Status: v.Status, Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}")}}}}, nil
+		})
+		must(t, err)
+	}
+	w, err := db.Webhook(t.Context(), d.hook.ID)
+	must(t, err)
+	if w.Ledger.Waiting() < waiting {
+		t.Fatalf("%d wait", w.Ledger.Waiting())
+	}
+	must(t, db.Close())
+	if ok, err := d.account(t.Context()); !ok || err != nil {
+		t.Errorf("balanced is %t (%v)", ok, err)
+	}
+}
