@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"plugbeat/internal/receiver"
+	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
@@ -73,6 +74,7 @@ func TestBooted(t *testing.T) {
 		{"reboot", w.rebooted},
 		{"account", w.account},
 		{"remove", w.removed},
+		{"packages", w.packages},
 	} {
 		if !t.Run(part.name, func(t *testing.T) {
 			w.t = t
@@ -128,9 +130,7 @@ func (w *world) setUp(t *testing.T) {
 // The service is activating while its data file cannot be opened, and active once
 // the local socket answers.
 func (w *world) activeWhenReady(t *testing.T) {
-	w.edit("/etc/plugbeat/config.yaml", "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 16", cars), "hour: 1h", "hour: 24h",
-		"unplugged: 1h", fmt.Sprintf("unplugged: %s\n  gap: 1s", cadence), "plugged_in: 30m",
-		fmt.Sprintf("plugged_in: %s\n\ndelivery:\n  retries: [1s, 1s, 1s, 2s, 5s, 10s, 30s, 1m, 1m, 1m]", cadence))
+	w.configure()
 	// A watchdog that a test can wait for.
 	w.write("/etc/systemd/system/plugbeat.service.d/test.conf", "[Service]\nWatchdogSec=2s\n")
 	w.must("systemctl", "daemon-reload")
@@ -178,6 +178,14 @@ func (w *world) activeWhenReady(t *testing.T) {
 	w.fact("active only when ready: activating while the data file was locked, active once the socket answered")
 }
 
+// configure gives the daemon the cars and the pace of this test.
+func (w *world) configure() {
+	w.t.Helper()
+	w.edit("/etc/plugbeat/config.yaml", "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 16", cars), "hour: 1h", "hour: 24h",
+		"unplugged: 1h", fmt.Sprintf("unplugged: %s\n  gap: 1s", cadence), "plugged_in: 30m",
+		fmt.Sprintf("plugged_in: %s\n\ndelivery:\n  retries: [1s, 1s, 1s, 2s, 5s, 10s, 30s, 1m, 1m, 1m]", cadence))
+}
+
 // A wrong config is not tried again, and says what is wrong where people look.
 func (w *world) wrongConfig(t *testing.T) {
 	w.edit("/etc/plugbeat/config.yaml", "gap: 1s", "gap: 1")
@@ -198,20 +206,7 @@ func (w *world) wrongConfig(t *testing.T) {
 
 // Deliveries reach a receiver on the container's loopback, with both signatures.
 func (w *world) flow(t *testing.T) {
-	token, err := os.ReadFile(w.path("/etc/plugbeat/secrets/management_token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.receiver = receiver.New(strings.TrimSpace(string(token)))
-	w.receiver.Rule(w.slow)
-	w.serve()
-	var added api.WebhookAdded
-	w.decode(&added, "plugbeat", "webhook", "add", "--name", hook, "--callback", "http://"+address+"/", "--allow-private", "--json")
-	if err := w.receiver.Know(added.Webhook.ID.String(), added.SigningKey); err != nil {
-		t.Fatal(err)
-	}
-	w.must("plugbeat", "webhook", "verify", hook)
-	w.must("plugbeat", "subscribe", hook, "--all", "--spread", cadence.String())
+	w.receive(t)
 	w.more(6)
 	w.fact("deliveries flow: %d cars, one delivery each a minute", cars)
 }
@@ -462,9 +457,10 @@ func (w *world) rebooted(t *testing.T) {
 	w.fact("reboot in %s: started by itself, %d deliveries at most %s after their point of the old grid", took.Round(100*time.Millisecond), cars/4, worst.Round(time.Millisecond))
 }
 
-// All that was produced since the beginning has arrived, and nothing else.
-func (w *world) account(t *testing.T) {
-	until := time.Now().Add(-5 * time.Second)
+// drain takes every car off the webhook, waits until nothing waits, and returns its
+// ledger.
+func (w *world) drain() webhook.Ledger {
+	w.t.Helper()
 	w.must(append([]string{"plugbeat", "unsubscribe", hook}, w.cars...)...)
 	var view struct{ Webhook api.WebhookView }
 	w.eventually("nothing waiting", 30*time.Second, func() error {
@@ -474,11 +470,17 @@ func (w *world) account(t *testing.T) {
 		}
 		return nil
 	})
+	return view.Webhook.Ledger
+}
+
+// All that was produced since the beginning has arrived, and nothing else.
+func (w *world) account(t *testing.T) {
+	until := time.Now().Add(-5 * time.Second)
+	l := w.drain()
 	accepted, twice := w.receiver.Accepted(), 0
 	for _, n := range accepted {
 		twice += n - 1
 	}
-	l := view.Webhook.Ledger
 	if l.Produced != l.Delivered || int(l.Delivered) != len(accepted) { //nolint:gosec // small
 		t.Errorf("the ledger says %+v, the receiver accepted %d", l, len(accepted))
 	}
