@@ -55,6 +55,17 @@ func full(t *testing.T) *daemon {
 	d.on("POST", "/webhooks/"+hookID.String()+"/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
 	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
 	d.on("POST", "/webhooks/fleet/enable", healthyHook())
+	d.on("POST", "/webhooks/fleet/key", func(body []byte) any {
+		two := healthyHook()
+		two.KeyOverlap = &webhook.KeyOverlap{Since: noon, Until: in(48 * time.Hour)}
+		switch text := string(body); {
+		case strings.Contains(text, "rotate"):
+			return api.KeyChanged{Webhook: two, SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+		case strings.Contains(text, "try"):
+			return api.KeyChanged{Webhook: two, Attempt: &webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}}
+		}
+		return api.KeyChanged{Webhook: healthyHook()}
+	})
 	recovering := healthyHook()
 	recovering.Recovery = &webhook.Recovery{Policy: "latest", StartedAt: noon}
 	d.on("POST", "/webhooks/fleet/recover", api.Recovered{Webhook: recovering, Plan: webhook.RecoveryPlan{Policy: "latest", Waiting: 425, Leave: 20, Superseded: 405, Vehicles: 20, Bytes: 24080, Oldest: ago(4 * time.Minute), Takes: 400 * time.Millisecond}})
@@ -135,6 +146,10 @@ func TestOutput(t *testing.T) {
 		{"webhook_verify", "webhook verify fleet", "", []string{"POST /api/v1/webhooks/fleet/verify "}},
 		{"webhook_change_recover", "webhook change fleet --recover 24h", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"24h"}`}},
 		{"webhook_test", "webhook test fleet", "", []string{"POST /api/v1/webhooks/fleet/test "}},
+		{"webhook_rotate_key", "webhook rotate-key fleet --overlap 48h", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"rotate","overlap":"48h"}`}},
+		{"webhook_rotate_key_try", "webhook rotate-key fleet --try", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"try"}`}},
+		{"webhook_rotate_key_finish", "webhook rotate-key fleet --finish --force", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"finish","force":true}`}},
+		{"webhook_rotate_key_cancel", "webhook rotate-key fleet --cancel", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"cancel"}`}},
 		{"webhook_enable", "webhook enable fleet --force", "", []string{"POST /api/v1/webhooks/fleet/enable?force=true "}},
 		{"webhook_enable_dry", "webhook enable fleet --recover latest --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`}},
 		{"webhook_recover_dry", "webhook recover fleet 2026-03-01 --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"2026-03-01T00:00:00Z","dry_run":true}`}},

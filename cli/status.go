@@ -224,6 +224,9 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 		if text := failureText(w.Health); text != "" && w.Status != webhook.Disabled {
 			notes = append(notes, cell{text, dim})
 		}
+		if text := twoKeys(p, &w); text != "" {
+			notes = append(notes, cell{"signing keys: " + text, dim})
+		}
 		age := ""
 		if !lane.Oldest.IsZero() {
 			age = api.Span(p.now.Sub(lane.Oldest))

@@ -25,7 +25,7 @@ plugbeat webhook add --name fleet --callback https://example.com/hook --verify
 plugbeat webhook list`),
 		Subcommands: []*ucli.Command{
 			s.webhookAddCommand(), s.webhookListCommand(), s.webhookShowCommand(), s.webhookChangeCommand(),
-			s.webhookVerifyCommand(), s.webhookTestCommand(), s.webhookEnableCommand(), s.webhookRecoverCommand(), s.webhookDisableCommand(), s.webhookRemoveCommand(),
+			s.webhookVerifyCommand(), s.webhookTestCommand(), s.webhookRotateKeyCommand(), s.webhookEnableCommand(), s.webhookRecoverCommand(), s.webhookDisableCommand(), s.webhookRemoveCommand(),
 		},
 	}
 }
@@ -118,6 +118,7 @@ func showWebhook(p *page, w *api.WebhookView) {
 		[2]string{"plugged in", pluggedIn(w)},
 		[2]string{"zone", inForce(w.Cadence.Zone, w.Effective.Zone)},
 		[2]string{"signing", string(w.Signing)},
+		[2]string{"signing keys", twoKeys(p, &w.Webhook)},
 		[2]string{"private callback", yesNo(w.AllowPrivate)},
 		[2]string{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
 		[2]string{"recovering", recovering(w.Recovery)},

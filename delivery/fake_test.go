@@ -40,6 +40,10 @@ func newMemory() *memory {
 
 func clone(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
+	if w.KeyOverlap != nil {
+		o := *w.KeyOverlap
+		w.KeyOverlap = &o
+	}
 	if w.Recovery != nil {
 		r := *w.Recovery
 		w.Recovery = &r

@@ -32,12 +32,17 @@ type receiver struct {
 	flying     int
 	says       string // instead of "ok"
 	most       int
+	requests   []*http.Request // without their bodies, which are bodies
+	bodies     [][]byte
 }
 
 var testToken = webhook.Secret("a management token for tests")
 
 func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	r.requests, r.bodies = append(r.requests, req), append(r.bodies, body)
+	r.mu.Unlock()
 	if got := map[string][]string(req.Header)[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
 		r.t.Errorf("SC-Signature %q", got)
 	}

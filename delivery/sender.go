@@ -49,8 +49,8 @@ type sender struct {
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
-	// spelt are the spellings of the keys, the webhook's being key.
-	key   webhook.Secret
+	// spelt are the spellings of the token and of the webhook's keys, which are keys.
+	keys  [2]webhook.Secret
 	spelt [][]byte
 	// fault is when the network last failed these requests; zero once one was
 	// answered.
@@ -72,12 +72,14 @@ func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
 	return x.client
 }
 
-// spellings are those of the keys that sign what is sent with the webhook's key.
-func (x *sender) spellings(key webhook.Secret) [][]byte {
+// spellings are those of the keys that sign what is sent to the webhook, its old one
+// among them as long as it is kept.
+func (x *sender) spellings(w *webhook.Webhook) [][]byte {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.spelt == nil || !bytes.Equal(x.key, key) {
-		x.key, x.spelt = bytes.Clone(key), spellings(x.token, key)
+	if x.spelt == nil || !bytes.Equal(x.keys[0], w.Key) || !bytes.Equal(x.keys[1], w.OldKey) {
+		x.keys = [2]webhook.Secret{bytes.Clone(w.Key), bytes.Clone(w.OldKey)}
+		x.spelt = spellings(x.token, w.Key, w.OldKey)
 	}
 	return x.spelt
 }
@@ -182,7 +184,7 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	if w.Signing != webhook.SignSmartcar {
 		req.Header[signing.HeaderID] = []string{message.String()}
 		req.Header[signing.HeaderTimestamp] = []string{strconv.FormatInt(at.Unix(), 10)}
-		req.Header[signing.HeaderSignature] = []string{signing.Standard(w.Key, message, at, body)}
+		req.Header[signing.HeaderSignature] = []string{signing.StandardList(w.SigningKeys(at), message, at, body)}
 	}
 	req.Header["Content-Type"] = []string{"application/json"}
 	req.Header["User-Agent"] = []string{x.s.UserAgent}
@@ -232,10 +234,10 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 			err = cause
 		}
 		a.Address, tried = address.get()
-		return got, tried, redactorOf(req.Header, x.spellings(w.Key)).error(err)
+		return got, tried, redactorOf(req.Header, x.spellings(w)).error(err)
 	}
 	a.Address, tried = address.get()
-	secrets := redactorOf(req.Header, x.spellings(w.Key))
+	secrets := redactorOf(req.Header, x.spellings(w))
 	got.status, a.Header = resp.StatusCode, secrets.headers(resp.Header)
 	// The headers are in time, so the outcome stands. The body has a time of its
 	// own, and what it does no longer matters.

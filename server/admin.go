@@ -50,6 +50,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"DELETE /api/v1/webhooks/{webhook}", toOperate, s.removeWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/verify", toOperate, s.verifyWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/test", toOperate, s.testWebhook, nil},
+		{"POST /api/v1/webhooks/{webhook}/key", bySocket, s.changeKey, nil},
 		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force", "recover"}},
 		{"POST /api/v1/webhooks/{webhook}/disable", toOperate, s.disableWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/recover", toOperate, s.recoverWebhook, nil},

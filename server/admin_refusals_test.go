@@ -31,6 +31,12 @@ func TestAdminRefusals(t *testing.T) {
 		{"POST /api/v1/webhooks/none/verify", "", nil, 404, "webhook list"},
 		{"POST /api/v1/webhooks/none/test", "", nil, 404, "webhook list"},
 		{"POST /api/v1/webhooks/none/disable", "", nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/none/key", `{"step":"rotate"}`, nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/home/key", `{"step":"turn"}`, nil, 400, "rotate, try, finish or cancel"},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate","overlap":"a day"}`, nil, 400, `"field":"overlap"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"cancel","overlap":"1h"}`, nil, 400, `"field":"overlap"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate","force":true}`, nil, 400, `"field":"force"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate"}`, errors.New("secret detail of the inside"), 500, `"code":"internal"`},
 		{"POST /api/v1/webhooks/home/enable?force=perhaps", "", nil, 400, `"field":"force"`},
 
 		{"GET /api/v1/vehicles?after=x", "", nil, 400, `"field":"after"`},

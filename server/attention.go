@@ -161,6 +161,9 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case !h.Lane.Oldest.IsZero() && now.Sub(h.Lane.Oldest) > longWait:
 		return fmt.Sprintf("webhook %s takes deliveries, but not all%s, the oldest for %s; see: plugbeat delivery list --webhook %s --state waiting",
 			w.Name, waiting, api.Span(now.Sub(h.Lane.Oldest)), name)
+	case w.KeyOverlap != nil && now.Before(w.KeyOverlap.Until):
+		return fmt.Sprintf("webhook %s signs with its old key and its new one for %s more; once its receiver has the new one, run: plugbeat webhook rotate-key %s --finish",
+			w.Name, api.Span(w.KeyOverlap.Until.Sub(now)), name)
 	}
 	return ""
 }

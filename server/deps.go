@@ -71,6 +71,14 @@ type Deliveries interface {
 	// challenge says what came.
 	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error)
 	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
+	// RotateKey gives a webhook a new signing key, beside the old one for the overlap.
+	RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error)
+	// TryKey sends a test payload signed with the new key alone; FinishKey does so too
+	// unless forced, and ends the overlap when it is accepted. CancelKey takes the
+	// rotation back. [webhook.ErrConflict] where that cannot be.
+	TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error)
+	FinishKey(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error)
+	CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Enable sends a challenge first unless forced; an empty policy is the webhook's.
 	Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error)
 	// Recover begins to apply a policy to what waits; PlanRecovery only counts.

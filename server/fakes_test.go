@@ -440,6 +440,39 @@ func (h hooks) Test(context.Context, uuid.UUID) (webhook.Attempt, error) {
 	return webhook.Attempt{N: 1, Outcome: webhook.OutcomeDelivered, Status: 204}, h.w.fail
 }
 
+func (h hooks) RotateKey(_ context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error) {
+	for _, w := range h.w.hooks {
+		if w.ID == id && w.KeyOverlap != nil {
+			return w, fmt.Errorf("webhook %s: %w: it signs with two keys already", id, webhook.ErrConflict)
+		}
+	}
+	return h.edit(id, func(w *webhook.Webhook) {
+		w.OldKey, w.Key, w.KeyOverlap = w.Key, bytes.Repeat([]byte{2}, 32), &webhook.KeyOverlap{Since: noon, Until: noon.Add(overlap)}
+	})
+}
+
+func (h hooks) TryKey(_ context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
+	w, err := h.edit(id, func(*webhook.Webhook) {})
+	return w, webhook.Attempt{N: 1, Outcome: webhook.OutcomeRefused, Status: 401}, err
+}
+
+func (h hooks) FinishKey(_ context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error) {
+	if !force {
+		return webhook.Webhook{}, &webhook.Attempt{}, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (401), so the old key stays", id, webhook.ErrConflict)
+	}
+	w, err := h.edit(id, func(w *webhook.Webhook) { w.OldKey, w.KeyOverlap = nil, nil })
+	return w, nil, err
+}
+
+func (h hooks) CancelKey(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	for _, w := range h.w.hooks {
+		if w.ID == id && w.KeyOverlap == nil {
+			return w, fmt.Errorf("webhook %s: %w: it signs with one key, no rotation is going on", id, webhook.ErrConflict)
+		}
+	}
+	return h.edit(id, func(w *webhook.Webhook) { w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil })
+}
+
 func (h hooks) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.Webhook, error) {
 	rec, err := p.Begin(noon)
 	if err != nil {

@@ -111,7 +111,7 @@ func (s *Store) Changes(ctx context.Context, f webhook.DeliveryFilter, after uin
 		}
 		page.Missed = after > 0 && after < floor
 		seen := 0
-		for k, v := c.Seek(seqKey(after + 1)); k != nil && len(k) == seqLen && len(page.Changes) < limit && seen < pageRows; k, v = c.Next() {
+		for k, v := c.Seek(seqKey(after + 1)); len(k) == seqLen && len(page.Changes) < limit && seen < pageRows; k, v = c.Next() {
 			seen++
 			page.Next = binary.BigEndian.Uint64(k)
 			change, ok, err := r.change(page.Next, v)

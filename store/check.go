@@ -185,6 +185,12 @@ func (c *checker) webhooks() {
 		if len(rec.SealedKey) < sealedMin {
 			c.bad(bucketWebhooks, key, "its signing key is not sealed")
 		}
+		switch {
+		case rec.KeyOverlap == nil && rec.SealedOldKey != nil:
+			c.bad(bucketWebhooks, key, "it has an old signing key and no overlap")
+		case rec.KeyOverlap != nil && len(rec.SealedOldKey) < sealedMin:
+			c.bad(bucketWebhooks, key, "its keys overlap and it has no old one that is sealed")
+		}
 		if other, taken := names[rec.Name]; taken && !rec.Removing {
 			c.bad(bucketWebhooks, key, "webhook %s has the name %q too", other, rec.Name)
 		}

@@ -72,6 +72,7 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		must(t, err)
 		return b
 	}
+	sealedFor := func(key []byte) []byte { return f.sealer.seal(bucketWebhooks, key, make([]byte, 24)) }
 	delivered := copyRows(t, f, bucketFinished)
 	var done uuid.UUID
 	for k := range delivered {
@@ -87,6 +88,8 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"meta":                          {bucketMeta, []byte("other"), []byte("x")},
 		"webhook that is not JSON":      {bucketWebhooks, nobody[:], []byte("{")},
 		"webhook without a sealed key":  {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody}})},
+		"old key without an overlap":    {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n"}, SealedKey: sealedFor(nobody[:]), SealedOldKey: sealedFor(oldKeyName(nobody))})},
+		"overlap without an old key":    {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n", KeyOverlap: &webhook.KeyOverlap{}}, SealedKey: sealedFor(nobody[:])})},
 		"vehicle under another id":      {bucketVehicles, nobody[:], record(vehicleRecord{Vehicle: newVehicle(1)})},
 		"status of no vehicle":          {bucketVehicleState, nobody[:], record(vehicle.Status{})},
 		"subscription without slot":     {bucketSubscriptions, pairKey(w, nobody), record(webhook.Subscription{SlotKey: webhook.SlotKey{Webhook: w, Vehicle: nobody}})},

@@ -24,7 +24,14 @@ type webhookRecord struct {
 	Removing bool `json:"removing"`
 	// SealedKey is the webhook's Key, sealed for bucket webhooks and its id.
 	SealedKey []byte `json:"sealed_key"`
+	// SealedOldKey is its OldKey, sealed for bucket webhooks and [oldKeyName] of its
+	// id; absent unless it has one.
+	SealedOldKey []byte `json:"sealed_old_key,omitempty"`
 }
+
+// oldKeyName is what a webhook's old key is sealed for beside the bucket, so that it
+// does not open in the place of its key.
+func oldKeyName(id uuid.UUID) []byte { return append(id[:], "old"...) }
 
 // vehicleRecord is a vehicle with what only the store knows of it.
 type vehicleRecord struct {

@@ -42,12 +42,13 @@ func full() map[string]any {
 	}
 	w.Ledger = webhook.Ledger{Produced: 21, Delivered: 1, Superseded: 2, Dead: 3, Expired: 4, Cancelled: 5}
 	w.Firings = webhook.Firings{Produced: 21, Collapsed: 7, Skipped: 8}
+	w.KeyOverlap = &webhook.KeyOverlap{Since: at, Until: at}
 	w.Key = nil // it is in the record only sealed
 	v := newVehicle(1)
 	v.Connection, v.VIN, v.Permissions, v.ConnectedAt = "account", "5YJ3E1EA7KF000001", []string{"read_charge"}, at
 	other := id(1, 2)
 	return map[string]any{
-		"webhook": &webhookRecord{Webhook: w, Removing: true, SealedKey: bytes.Repeat([]byte{1}, sealedMin+24)},
+		"webhook": &webhookRecord{Webhook: w, Removing: true, SealedKey: bytes.Repeat([]byte{1}, sealedMin+24), SealedOldKey: bytes.Repeat([]byte{2}, sealedMin+24)},
 		"vehicle": &vehicleRecord{Vehicle: v, Removing: true},
 		"vehicle_state": &vehicle.Status{
 			State: vehicle.StatePluggedIn, ObservedAt: at, Since: at, SeenAt: at, Restricted: true, ReadAt: at, NotBefore: at, NotBeforeFault: fault,

@@ -35,13 +35,17 @@ type sweepMark struct {
 // changes as old. When the live data is larger than Options.MaxSize after that, the
 // oldest changes and then the oldest records of finished deliveries go first, and
 // when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
-// are ended first. It works in slices, each one transaction; with an error the
+// are ended first, and old signing keys whose overlap is over are erased. It works
+// in slices, each one transaction; with an error the
 // result tells what was done until then.
 func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
 	// What keeps a removal from its end does not keep the rest from theirs.
 	defer func(unended error) { err = errors.Join(err, unended) }(s.endRemovals(ctx))
+	if err := s.endOverlaps(ctx, now); err != nil {
+		return res, err
+	}
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
 		return res, err
 	}
@@ -68,6 +72,30 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 		}
 	}
 	return res, nil
+}
+
+// endOverlaps erases the old signing keys of webhooks whose overlap is over.
+func (s *Store) endOverlaps(ctx context.Context, now time.Time) error {
+	over := func(w *webhook.Webhook) bool { return w.KeyOverlap != nil && !now.Before(w.KeyOverlap.Until) }
+	ws, err := s.Webhooks(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range ws {
+		if !over(&ws[i]) {
+			continue
+		}
+		_, err := s.UpdateWebhook(ctx, ws[i].ID, func(w *webhook.Webhook) error {
+			if over(w) {
+				w.KeyOverlap, w.OldKey = nil, nil
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // finishedBefore copies a slice of the finished index: rows greater than after

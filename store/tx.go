@@ -108,6 +108,11 @@ func (r reader) decodeWebhook(id uuid.UUID, b []byte) (rec webhookRecord, err er
 	if rec.Key, err = r.sealer.open(bucketWebhooks, id[:], rec.SealedKey); err != nil {
 		return rec, named("signing key of webhook", id, err)
 	}
+	if len(rec.SealedOldKey) > 0 {
+		if rec.OldKey, err = r.sealer.open(bucketWebhooks, oldKeyName(id), rec.SealedOldKey); err != nil {
+			return rec, named("old signing key of webhook", id, err)
+		}
+	}
 	return rec, nil
 }
 
@@ -283,6 +288,12 @@ func (t *writeTx) putWebhook(h *hook) error {
 	if h.rec.SealedKey == nil {
 		h.rec.SealedKey = t.sealer.seal(bucketWebhooks, id[:], h.rec.Key)
 	}
+	switch {
+	case len(h.rec.OldKey) == 0:
+		h.rec.SealedOldKey = nil
+	case h.rec.SealedOldKey == nil:
+		h.rec.SealedOldKey = t.sealer.seal(bucketWebhooks, oldKeyName(id), h.rec.OldKey)
+	}
 	h.dirty = false
 	return t.putRecord(bucketWebhooks, id[:], h.rec)
 }
@@ -291,7 +302,11 @@ func (t *writeTx) putWebhook(h *hook) error {
 // and kept.
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
-	w.Key = slices.Clone(w.Key)
+	w.Key, w.OldKey = slices.Clone(w.Key), slices.Clone(w.OldKey)
+	if w.KeyOverlap != nil {
+		o := *w.KeyOverlap
+		w.KeyOverlap = &o
+	}
 	if w.Recovery != nil {
 		r := *w.Recovery
 		w.Recovery = &r

@@ -134,6 +134,9 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	if !bytes.Equal(w.Key, old.Key) {
 		h.rec.SealedKey = nil
 	}
+	if !bytes.Equal(w.OldKey, old.OldKey) {
+		h.rec.SealedOldKey = nil
+	}
 	fired := old.Fires()
 	h.rec.Webhook = w
 	t.touch(h)

@@ -50,9 +50,37 @@ type Webhook struct {
 	// Recovery is the sifting of a backlog that is going on; nil when none is.
 	Recovery *Recovery `json:"recovery,omitempty"`
 
+	// KeyOverlap is set from the moment the key was rotated until only the new one
+	// is left; nil otherwise. It may have ended already: see [Webhook.TwoKeys].
+	KeyOverlap *KeyOverlap `json:"key_overlap,omitempty"`
+
 	// Key is the webhook's own Standard Webhooks key, 24 to 64 random bytes.
 	// The store keeps it sealed; it is never the management token.
 	Key Secret `json:"-"`
+	// OldKey is the key that Key replaces, sealed like it; nil without a KeyOverlap.
+	OldKey Secret `json:"-"`
+}
+
+// KeyOverlap is the time in which a webhook signs with its old key and its new one.
+type KeyOverlap struct {
+	Since time.Time `json:"since"`
+	// Until is when the old key signs no more.
+	Until time.Time `json:"until"`
+}
+
+// TwoKeys reports whether the webhook signs with its old key as well at that time.
+func (w *Webhook) TwoKeys(at time.Time) bool {
+	return w.KeyOverlap != nil && len(w.OldKey) > 0 && at.Before(w.KeyOverlap.Until)
+}
+
+// SigningKeys returns the Standard Webhooks keys that sign at that time: the old
+// one first while two do, since a receiver that looks only at the first signature
+// has that one.
+func (w *Webhook) SigningKeys(at time.Time) []Secret {
+	if w.TwoKeys(at) {
+		return []Secret{w.OldKey, w.Key}
+	}
+	return []Secret{w.Key}
 }
 
 // Type is the kind of webhook.

@@ -11,6 +11,7 @@ const {Webhook} = require('standardwebhooks');
 const received = [];
 let amt = null;
 let key = null;
+let newKey = null; // while the webhook's key is rotated
 let notify = () => {};
 
 const say = (o) => process.stdout.write(JSON.stringify(o) + '\n');
@@ -35,6 +36,14 @@ const server = http.createServer((req, res) => {
         entry.standard = true;
       } catch (err) {
         entry.standardError = String(err);
+      }
+    }
+    if (newKey) {
+      try {
+        new Webhook(newKey).verify(raw, req.headers);
+        entry.standardNew = true;
+      } catch (err) {
+        entry.standardNew = false;
       }
     }
     received.push(entry);
@@ -112,6 +121,9 @@ lines.on('line', async(line) => {
   }
   if (message.key) {
     key = message.key;
+  }
+  if (message.newKey) {
+    newKey = message.newKey;
   }
   if (message.token) {
     say({calls: await drive(message)});

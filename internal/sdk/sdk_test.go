@@ -41,6 +41,7 @@ type said struct {
 		SDK           bool   `json:"sdk"`
 		Standard      bool   `json:"standard"`
 		StandardError string `json:"standardError"`
+		StandardNew   *bool  `json:"standardNew"` // absent before the key was rotated
 		Body          struct {
 			Payload struct {
 				Vehicles []struct {
@@ -110,6 +111,13 @@ func drive(t *testing.T, node, line string) {
 	tell(t, in, map[string]any{"key": added.SigningKey})
 	hear(t, lines)
 	d.Must("webhook", "verify", "sdk")
+	// From here both keys sign: receivers with the old one and with the new one verify.
+	var rotated struct {
+		SigningKey string `json:"signing_key"`
+	}
+	d.JSON(&rotated, "webhook", "rotate-key", "sdk")
+	tell(t, in, map[string]any{"newKey": rotated.SigningKey})
+	hear(t, lines)
 	var token struct {
 		Token string `json:"token"`
 	}
@@ -190,6 +198,9 @@ func drive(t *testing.T, node, line string) {
 			if n := len(r.Body.Payload.Vehicles); n != 1 || len(r.Body.Payload.Vehicles[0].Data) != 3 {
 				t.Errorf("%s: payload %+v; want one vehicle with three entries", r.ID, r.Body)
 			}
+		}
+		if r.Event != "verify" && (r.StandardNew == nil || !*r.StandardNew) {
+			t.Errorf("%s: Standard Webhooks' library did not verify it with the new key", r.ID)
 		}
 		if !r.Spelling || !r.SDK || !r.Standard || strings.Contains(r.ID, ".") {
 			t.Errorf("%s %s: SC-Signature spelt so: %v, verified by the SDK: %v, by Standard Webhooks' library: %v %s", r.Event, r.ID, r.Spelling, r.SDK, r.Standard, r.StandardError)

@@ -128,6 +128,11 @@ func (c *Client) TestWebhook(ctx context.Context, ref string) (a webhook.Attempt
 	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "test"), nil, nil, &a)
 }
 
+// ChangeKey makes one step of the rotation of a webhook's signing key.
+func (c *Client) ChangeKey(ctx context.Context, ref string, k KeyChange) (a KeyChanged, err error) {
+	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "key"), nil, k, &a)
+}
+
 // EnableWebhook enables a disabled webhook, after a right answer to a challenge
 // unless forced. An empty policy is the webhook's own.
 func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool, policy webhook.Policy) (w webhook.Webhook, err error) {

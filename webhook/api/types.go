@@ -114,6 +114,40 @@ type WebhookChanged struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// KeyStep is a step of the rotation of a webhook's signing key.
+type KeyStep string
+
+// The steps of a rotation.
+const (
+	KeyRotate KeyStep = "rotate" // make a new key; both sign until the overlap ends
+	KeyTry    KeyStep = "try"    // ask the receiver whether it can do without the old one
+	KeyFinish KeyStep = "finish" // end the overlap now: the new one stays
+	KeyCancel KeyStep = "cancel" // take the rotation back: the old one stays
+)
+
+// KeyChange is the body of POST /webhooks/{id}/key.
+type KeyChange struct {
+	Step KeyStep `json:"step"`
+	// Overlap is for rotate: how long the old key signs beside the new one, "0s" to
+	// "720h"; empty is "24h".
+	Overlap string `json:"overlap,omitempty"`
+	// Force is for finish: do not ask the receiver first.
+	Force bool `json:"force,omitempty"`
+}
+
+// DefaultKeyOverlap is how long two keys sign where nothing is said of it.
+const DefaultKeyOverlap = 24 * time.Hour
+
+// KeyChanged is the answer to POST /webhooks/{id}/key.
+type KeyChanged struct {
+	Webhook webhook.Webhook `json:"webhook"`
+	// SigningKey is the new key, "whsec_...", shown this once; of rotate only.
+	SigningKey string `json:"signing_key,omitempty"`
+	// Attempt is what came of a test payload signed with the new key alone; of try,
+	// and of finish where the receiver was asked.
+	Attempt *webhook.Attempt `json:"attempt,omitempty"`
+}
+
 // Recover is the body of POST /webhooks/{id}/recover.
 type Recover struct {
 	// Policy is all, latest, none, how long ago a delivery may have been made, or a

@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,17 @@ func Smartcar(managementToken webhook.Secret, body []byte) string {
 	return hex.EncodeToString(sum(managementToken, body))
 }
 
-// Standard is the value of webhook-signature: "v1," and the base64 HMAC-SHA256 of
+// StandardList is the value of webhook-signature: what [Standard] makes with each of
+// the keys, parted by spaces, as the standard lists signatures while a key rotates.
+func StandardList(keys []webhook.Secret, id uuid.UUID, at time.Time, body []byte) string {
+	list := make([]string, len(keys))
+	for i, k := range keys {
+		list[i] = Standard(k, id, at, body)
+	}
+	return strings.Join(list, " ")
+}
+
+// Standard is one signature of webhook-signature: "v1," and the base64 HMAC-SHA256 of
 // "id.timestamp.body", keyed with the decoded bytes of the webhook's own key. id is
 // what goes out as webhook-id, at what goes out as webhook-timestamp in whole
 // seconds; receivers refuse a timestamp more than five minutes off, so every

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+)
+
+func (s *shell) webhookRotateKeyCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "rotate-key",
+		Usage:     "replace a webhook's Standard Webhooks key, with an overlap",
+		ArgsUsage: "WEBHOOK",
+		Description: `Makes a new key and shows it this once. For the overlap every request is signed with the old key and
+with the new one, both in webhook-signature. Then:
+   1. give the receiver the new key
+   2. --try sends it a test payload signed with the new key alone
+   3. --finish does so too, and when it is accepted ends the overlap; else the overlap ends by itself
+--cancel keeps the old key: also when the new one was lost before anybody wrote it down. SC-Signature has
+another key, the management token; see docs/keys.md.`,
+		Flags: append([]ucli.Flag{
+			&ucli.StringFlag{Name: "overlap", Usage: "both keys sign for this `TIME`, 0s to 720h; with 0s the old one is gone at once (default: 24h)"},
+			&ucli.BoolFlag{Name: "try", Usage: "ask the receiver whether it can do without the old key", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "finish", Usage: "end the overlap now, when the receiver can do without the old key", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "force", Usage: "with --finish: without asking the receiver", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "cancel", Usage: "keep the old key, and drop the new one", DisableDefaultText: true},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat webhook rotate-key fleet
+plugbeat webhook rotate-key fleet --try
+plugbeat webhook rotate-key fleet --finish`),
+		Action: s.withClient(1, 1, s.rotateKey),
+	}
+}
+
+// keyStep reads the one step that the flags ask for.
+func keyStep(c *ucli.Context) (k api.KeyChange, err error) {
+	k = api.KeyChange{Step: api.KeyRotate, Overlap: c.String("overlap"), Force: c.Bool("force")}
+	n := 0
+	for flag, step := range map[string]api.KeyStep{"try": api.KeyTry, "finish": api.KeyFinish, "cancel": api.KeyCancel} {
+		if c.Bool(flag) {
+			k.Step = step
+			n++
+		}
+	}
+	switch {
+	case n > 1:
+		return k, &usageError{msg: "--try, --finish and --cancel are one step each: give one of them"}
+	case k.Force && k.Step != api.KeyFinish:
+		return k, &usageError{msg: "--force goes with --finish"}
+	case k.Overlap != "" && k.Step != api.KeyRotate:
+		return k, &usageError{msg: "--overlap is for making a new key, not for --" + string(k.Step)}
+	}
+	if d, err := time.ParseDuration(k.Overlap); k.Overlap != "" && (err != nil || d < 0 || d > 720*time.Hour) {
+		return k, &usageError{msg: fmt.Sprintf("--overlap %q: want 0s to 720h, such as 24h", k.Overlap)}
+	}
+	return k, nil
+}
+
+func (s *shell) rotateKey(ctx context.Context, c *ucli.Context, a *api.Client) error {
+	k, err := keyStep(c)
+	if err != nil {
+		return err
+	}
+	done, err := a.ChangeKey(ctx, c.Args().First(), k)
+	if err != nil {
+		return err
+	}
+	if err := s.print(c, done, func(p *page) { showKeyStep(p, k.Step, &done) }); err != nil {
+		return err
+	}
+	if t := done.Attempt; k.Step == api.KeyTry && t != nil && t.Outcome != webhook.OutcomeDelivered {
+		return hint(fmt.Errorf("%s did not accept a test payload signed with the new key alone: %s in %s", done.Webhook.Name, answer(*t), took(t.Duration)),
+			"give the receiver the new key, then: plugbeat webhook rotate-key %s --try", word(done.Webhook.Name))
+	}
+	return nil
+}
+
+func showKeyStep(p *page, step api.KeyStep, d *api.KeyChanged) {
+	w := &d.Webhook
+	name, cmd := clean(w.Name), "plugbeat webhook rotate-key "+word(w.Name)
+	switch step {
+	case api.KeyRotate:
+		overlap := "none: requests are signed with the new key alone from now on"
+		if w.KeyOverlap != nil {
+			overlap = "ends " + p.rel(w.KeyOverlap.Until) + "; until then the old key signs as well"
+		}
+		p.fields(
+			[2]string{"webhook", w.Name},
+			[2]string{"new signing key", d.SigningKey + "   (shown once; for the webhook-signature header)"},
+			[2]string{"overlap", overlap},
+		)
+		if w.KeyOverlap != nil {
+			p.line("")
+			p.line("next: give the receiver the new key, then: %s --finish", cmd)
+			p.line("if the new key is lost: %s --cancel", cmd)
+		}
+	case api.KeyTry:
+		if t := d.Attempt; t != nil && t.Outcome == webhook.OutcomeDelivered {
+			p.line("%s accepted a test payload signed with the new key alone: %d in %s", name, t.Status, took(t.Duration))
+			p.line("next: %s --finish", cmd)
+			return
+		}
+		p.line("%s still needs the old key; it signs as well until the overlap ends, %s", name, orDash(overlapEnd(p, w)))
+	case api.KeyFinish:
+		if t := d.Attempt; t != nil {
+			p.line("%s accepted a test payload signed with the new key alone: %d in %s", name, t.Status, took(t.Duration))
+		}
+		p.line("%s signs with its new key alone", name)
+	case api.KeyCancel:
+		p.line("%s signs with its old key alone, as before; the new one is gone", name)
+	}
+}
+
+// overlapEnd is when the old key of a webhook signs no more; empty when one key signs.
+func overlapEnd(p *page, w *webhook.Webhook) string {
+	if w.KeyOverlap == nil || !p.now.Before(w.KeyOverlap.Until) {
+		return ""
+	}
+	return p.rel(w.KeyOverlap.Until)
+}
+
+// twoKeys says that a webhook signs with two keys, and until when; empty when one
+// signs.
+func twoKeys(p *page, w *webhook.Webhook) string {
+	end := overlapEnd(p, w)
+	if end == "" {
+		return ""
+	}
+	return "two, the old one beside the new one; the overlap ends " + end
+}

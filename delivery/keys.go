@@ -1,0 +1,136 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+// MaxKeyOverlap is the longest time in which a webhook signs with two keys.
+const MaxKeyOverlap = 30 * 24 * time.Hour
+
+// RotateKey gives a webhook a new Standard Webhooks key, which the webhook returned
+// has. For the overlap, 0 to [MaxKeyOverlap], both keys sign each request: first
+// attempts, retries, resends, challenges and test payloads. With none the old key is
+// gone at once. While two keys overlap another rotation is a [webhook.ErrConflict],
+// since the receiver may have either. Once it returns nil, both keys survive a crash.
+func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error) {
+	if overlap < 0 || overlap > MaxKeyOverlap {
+		return webhook.Webhook{}, &webhook.Invalid{Field: "overlap", Value: overlap.String(), Allowed: "0s to 720h"}
+	}
+	key := signing.NewKey()
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+		at := stamp()
+		if w.TwoKeys(at) {
+			return fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, w.KeyOverlap.Until.Format(time.RFC3339))
+		}
+		w.OldKey, w.KeyOverlap = nil, nil
+		if overlap > 0 {
+			w.OldKey, w.KeyOverlap = w.Key, &webhook.KeyOverlap{Since: at, Until: at.Add(overlap)}
+		}
+		w.Key = key
+		return nil
+	})
+	if err == nil {
+		d.noteKey(id, "rotated", w.KeyOverlap)
+	}
+	return w, err
+}
+
+// TryKey sends a test payload signed as it will be once the overlap is over, without
+// the old key: whether it is accepted tells whether the receiver can do without. It
+// is no delivery. A webhook that has one key, or is not active, is a
+// [webhook.ErrConflict].
+func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil {
+		return w, webhook.Attempt{}, err
+	}
+	switch {
+	case !w.TwoKeys(time.Now()):
+		return w, webhook.Attempt{}, oneKey(id)
+	case w.Status != webhook.Active:
+		return w, webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges, so its receiver cannot be asked whether it has the new key", id, webhook.ErrConflict, w.Status)
+	}
+	later := w
+	later.OldKey, later.KeyOverlap = nil, nil
+	send, release := d.sender(id)
+	defer release()
+	a := send.send(ctx, &later, uuid.New(), d.bodies.Test(id))
+	a.N = 1
+	d.log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
+		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
+	return w, a, nil
+}
+
+// FinishKey ends the overlap of a webhook's keys: the new one stays. The receiver is
+// asked first, as [Dispatcher.TryKey] does; when it does not accept, that is a
+// [webhook.ErrConflict], the attempt says what came, and nothing changes. Force skips
+// it. A webhook that has one key stays as it is, which is no error: an operator whose
+// connection broke finishes again.
+func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error) {
+	w, err := d.store.Webhook(ctx, id)
+	if err != nil || !w.TwoKeys(time.Now()) {
+		return w, nil, err
+	}
+	var asked *webhook.Attempt
+	if !force {
+		tried, a, err := d.TryKey(ctx, id)
+		if err != nil {
+			return tried, nil, err
+		}
+		if w, asked = tried, &a; a.Outcome != webhook.OutcomeDelivered {
+			return w, asked, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays", id, webhook.ErrConflict, answerText(a))
+		}
+	}
+	key, ended := w.Key, false
+	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
+		if ended = w.KeyOverlap != nil; !ended {
+			return nil
+		}
+		if !bytes.Equal(w.Key, key) {
+			return fmt.Errorf("webhook %s: %w: its key was rotated meanwhile", id, webhook.ErrConflict)
+		}
+		w.OldKey, w.KeyOverlap = nil, nil
+		return nil
+	})
+	if err == nil && ended {
+		d.noteKey(id, "finished", nil)
+	}
+	return w, asked, err
+}
+
+// CancelKey takes a rotation back while two keys overlap: the old one stays and the
+// new one signs no more. Afterwards it is a [webhook.ErrConflict].
+func (d *Dispatcher) CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+		if !w.TwoKeys(stamp()) {
+			return oneKey(id)
+		}
+		w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil
+		return nil
+	})
+	if err == nil {
+		d.noteKey(id, "cancelled", nil)
+	}
+	return w, err
+}
+
+func oneKey(id uuid.UUID) error {
+	return fmt.Errorf("webhook %s: %w: it signs with one key, no rotation is going on", id, webhook.ErrConflict)
+}
+
+// noteKey logs a step of a rotation.
+func (d *Dispatcher) noteKey(id uuid.UUID, step string, o *webhook.KeyOverlap) {
+	e := d.log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", step)
+	if o != nil {
+		e = e.Time("until", o.Until)
+	}
+	e.Msg("the webhook's signing key: " + step)
+}

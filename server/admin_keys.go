@@ -1,0 +1,66 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+	"plugbeat/webhook/signing"
+)
+
+// changeKey makes one step of the rotation of a webhook's signing key.
+func (s *Server) changeKey(r *http.Request) (any, error) {
+	w, err := s.pathWebhookAdmin(r)
+	if err != nil {
+		return nil, err
+	}
+	var k api.KeyChange
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	if k.Overlap != "" && k.Step != api.KeyRotate {
+		return nil, &webhook.Invalid{Field: "overlap", Value: clip(k.Overlap), Allowed: "only with the step rotate"}
+	}
+	if k.Force && k.Step != api.KeyFinish {
+		return nil, &webhook.Invalid{Field: "force", Value: "true", Allowed: "only with the step finish"}
+	}
+	name, out := shellWord(w.Name), api.KeyChanged{}
+	switch k.Step {
+	case api.KeyRotate:
+		overlap := api.DefaultKeyOverlap
+		if k.Overlap != "" {
+			if overlap, err = time.ParseDuration(k.Overlap); err != nil {
+				return nil, &webhook.Invalid{Field: "overlap", Value: clip(k.Overlap), Allowed: "0s to 720h"}
+			}
+		}
+		if out.Webhook, err = s.Deliveries.RotateKey(r.Context(), w.ID, overlap); err == nil {
+			out.SigningKey = signing.FormatKey(out.Webhook.Key)
+		}
+		err = keyHint(&w, err, "end that overlap first: plugbeat webhook rotate-key "+name+" --finish; or, when the new key was lost, take it back: plugbeat webhook rotate-key "+name+" --cancel")
+	case api.KeyTry:
+		var a webhook.Attempt
+		if out.Webhook, a, err = s.Deliveries.TryKey(r.Context(), w.ID); err == nil {
+			out.Attempt = &a
+		}
+		err = keyHint(&w, err, "see: plugbeat webhook show "+name)
+	case api.KeyFinish:
+		out.Webhook, out.Attempt, err = s.Deliveries.FinishKey(r.Context(), w.ID, k.Force)
+		err = keyHint(&w, err, "give the receiver the new key and try again, or end the overlap all the same: plugbeat webhook rotate-key "+name+" --finish --force")
+	case api.KeyCancel:
+		out.Webhook, err = s.Deliveries.CancelKey(r.Context(), w.ID)
+		err = keyHint(&w, err, "see: plugbeat webhook show "+name)
+	default:
+		return nil, &webhook.Invalid{Field: "step", Value: clip(string(k.Step)), Allowed: "rotate, try, finish or cancel"}
+	}
+	return out, err
+}
+
+// keyHint says what to do about a step that cannot be made now.
+func keyHint(w *webhook.Webhook, err error, hint string) error {
+	if errors.Is(err, webhook.ErrConflict) {
+		return &hinted{about(w, err), hint}
+	}
+	return about(w, err)
+}
