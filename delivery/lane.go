@@ -185,7 +185,7 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 				soonest(l.pace)
 				break
 			}
-			l.pace = now.Add(time.Second / time.Duration(l.d.s.RecoverRate))
+			l.pace = paced(l.pace, now, l.d.s.RecoverRate)
 		}
 		known := k != normal || l.q.rested(it.Vehicle)
 		l.q.start(it, k)
@@ -206,6 +206,19 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 		soonest(l.q.soonest(now))
 	}
 	return max(wake.Sub(now), 0), nil
+}
+
+// arrears is how much lateness of a wake the pace of recovery makes up for; what
+// was lost to slow answers is not made up for.
+const arrears = 20 * time.Millisecond
+
+// paced is when the next delivery of a backlog may leave, after one that was allowed
+// at pace left now.
+func paced(pace, now time.Time, rate int) time.Time {
+	if pace.Before(now.Add(-arrears)) {
+		pace = now
+	}
+	return pace.Add(time.Second / time.Duration(rate))
 }
 
 // tidy commits what time alone changes: warnings, times written under another
