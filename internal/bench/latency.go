@@ -176,7 +176,7 @@ func (b *bench) alone(ctx context.Context, t *table) error {
 // beside is what a receiver that takes 10 s for each answer does to another
 // webhook, both at 25 deliveries a second.
 func (b *bench) beside(ctx context.Context, t *table) error {
-	span, settle, every, hang := 30*time.Second, 3*time.Second, 40*time.Millisecond, 10*time.Second
+	span, settle, every, hang := 20*time.Second, 3*time.Second, 40*time.Millisecond, 10*time.Second
 	if b.quick {
 		span, settle, every, hang = time.Second, 200*time.Millisecond, 50*time.Millisecond, time.Second
 	}

@@ -166,7 +166,9 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	b.binary = filepath.Join(b.dir, "plugbeat")
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "plugbeat").CombinedOutput()
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.binary, "plugbeat")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as it is shipped
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
