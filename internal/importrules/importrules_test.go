@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"server":             {"vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "scheduler/cadence", "github.com/prometheus/client_golang"},
 	"internal/systemd":   {},
 	"app":                {"*"},
-	"cli":                {"config", "app", "internal/systemd", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
+	"cli":                {"config", "app", "internal/receiver", "internal/systemd", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
 	"":                   {"cli"},
 }
 

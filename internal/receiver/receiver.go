@@ -1,6 +1,6 @@
 // Package receiver is an application's side of a webhook: it answers challenges,
 // verifies both signatures, keeps a list of what it got, and can be told to fail.
-// The demo and the tests of the whole use it.
+// The demo, `plugbeat listen` and the tests of the whole use it.
 //
 // It shares no code with the sender: its cryptography and its reading of the
 // payload are written here, from docs/wire.md.
@@ -15,10 +15,22 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+)
+
+// Check is what became of a look at one signature.
+type Check string
+
+// The results of a check. A signature is unchecked where its key is not known.
+const (
+	Right     Check = "right"
+	Wrong     Check = "wrong"
+	Absent    Check = "absent"
+	Unchecked Check = "unchecked"
 )
 
 // Message is one request that arrived.
@@ -38,16 +50,34 @@ type Message struct {
 	At     time.Time
 	// Status is the status that was answered; 0 while the answer is pending.
 	Status int
-	// Smartcar and Standard tell whether each signature was right.
-	Smartcar, Standard bool
-	Body               []byte
+	// Smartcar and Standard tell whether each signature was right, the checks what
+	// was found where one was not.
+	Smartcar, Standard           bool
+	SmartcarCheck, StandardCheck Check
+	// Challenge is the text to sign, of a challenge only. It is refused, with 400,
+	// unless it is made of what challenges are made of.
+	Challenge string
+	Header    http.Header
+	Body      []byte
 }
+
+// OddChallenge reports whether the message is a challenge that no sender of
+// challenges would make: answering it could sign a body of somebody's choice.
+func (m Message) OddChallenge() bool {
+	return m.Event == "verify" && !challengeText.MatchString(m.Challenge)
+}
+
+// challengeText is the narrow alphabet of challenges: plugbeat's are hex, Smartcar's
+// are UUIDs.
+var challengeText = regexp.MustCompile(`^[0-9A-Fa-f-]{16,64}$`)
 
 // Answer is what a receiver's rule makes it do.
 type Answer struct {
 	Status int // 0 is 200
 	Delay  time.Duration
 	Header http.Header
+	// Body is sent instead of a body of ours; only for what is no challenge.
+	Body []byte
 	// Drop closes the connection without an answer.
 	Drop bool
 }
@@ -58,6 +88,8 @@ type Receiver struct {
 
 	mu       sync.Mutex
 	keys     map[string][]byte
+	spare    [][]byte // keys of webhooks not told apart
+	either   bool
 	rule     func(Message) Answer
 	heard    func(Message)
 	messages []Message
@@ -80,6 +112,37 @@ func (r *Receiver) Know(webhook, key string) error {
 	defer r.mu.Unlock()
 	r.keys[webhook] = raw
 	return nil
+}
+
+// KnowAny tells the receiver a key that any webhook may sign with that has none of
+// its own told to [Receiver.Know].
+func (r *Receiver) KnowAny(key string) error {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(key, "whsec_"))
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spare = append(r.spare, raw)
+	return nil
+}
+
+// AcceptEither makes one right signature enough where the other is absent or cannot
+// be checked. A wrong one is refused all the same.
+func (r *Receiver) AcceptEither() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.either = true
+}
+
+// signed reports whether the signatures are enough to take the message.
+func (r *Receiver) signed(m Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.either {
+		return m.Smartcar && m.Standard
+	}
+	return m.SmartcarCheck != Wrong && m.StandardCheck != Wrong && (m.Smartcar || m.Standard)
 }
 
 // Rule sets how deliveries and challenges are answered; nil answers 200 at once.
@@ -164,7 +227,11 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if a.Status == 0 {
 		a.Status = http.StatusOK
 	}
-	if m.Event != "verify" && (!m.Smartcar || !m.Standard) && a.Status < 300 {
+	switch {
+	case a.Status >= 300:
+	case m.OddChallenge():
+		a.Status = http.StatusBadRequest
+	case m.Event != "verify" && !r.signed(m):
 		a.Status = http.StatusUnauthorized
 	}
 	if a.Delay > 0 {
@@ -194,6 +261,10 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	maps.Copy(w.Header(), a.Header)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.Status)
+	if a.Body != nil && m.Event != "verify" {
+		_, _ = w.Write(a.Body)
+		return
+	}
 	reply := map[string]string{}
 	if m.Event == "verify" && a.Status < 300 {
 		reply["challenge"] = hex.EncodeToString(digest([]byte(r.token), e.Payload.Challenge))
@@ -202,7 +273,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
-	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Body: body}
+	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Challenge: e.Payload.Challenge, Header: req.Header, Body: body}
 	for _, v := range e.Payload.Vehicles {
 		m.Vehicle = v.VehicleID
 		for _, d := range v.Data {
@@ -222,19 +293,51 @@ func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
 			}
 		}
 	}
-	m.Smartcar = hmac.Equal([]byte(hex.EncodeToString(digest([]byte(r.token), string(body)))), []byte(req.Header.Get("SC-Signature")))
-	stamp := req.Header.Get("webhook-timestamp")
-	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	m.SmartcarCheck = r.smartcar(req, body)
+	m.StandardCheck = r.standard(req, e.WebhookID, body)
+	m.Smartcar, m.Standard = m.SmartcarCheck == Right, m.StandardCheck == Right
+	return m
+}
+
+func (r *Receiver) smartcar(req *http.Request, body []byte) Check {
+	got := req.Header.Get("SC-Signature")
+	switch {
+	case got == "":
+		return Absent
+	case hmac.Equal([]byte(hex.EncodeToString(digest([]byte(r.token), string(body)))), []byte(got)):
+		return Right
+	}
+	return Wrong
+}
+
+// tolerance is how far a request's time may be from ours, as the standard has it.
+const tolerance = 5 * time.Minute
+
+func (r *Receiver) standard(req *http.Request, webhook string, body []byte) Check {
+	signatures, stamp := req.Header.Get("webhook-signature"), req.Header.Get("webhook-timestamp")
 	r.mu.Lock()
-	key := r.keys[e.WebhookID]
+	keys := r.spare
+	if own := r.keys[webhook]; own != nil {
+		keys = [][]byte{own}
+	}
 	r.mu.Unlock()
-	if err == nil && time.Since(time.Unix(seconds, 0)).Abs() < 5*time.Minute && key != nil {
-		want := "v1," + base64.StdEncoding.EncodeToString(digest(key, m.ID+"."+stamp+"."+string(body)))
-		for got := range strings.FieldsSeq(req.Header.Get("webhook-signature")) {
-			m.Standard = m.Standard || hmac.Equal([]byte(want), []byte(got))
+	switch seconds, err := strconv.ParseInt(stamp, 10, 64); {
+	case signatures == "":
+		return Absent
+	case len(keys) == 0:
+		return Unchecked
+	case err != nil || time.Since(time.Unix(seconds, 0)).Abs() >= tolerance:
+		return Wrong
+	}
+	for _, key := range keys {
+		want := "v1," + base64.StdEncoding.EncodeToString(digest(key, req.Header.Get("webhook-id")+"."+stamp+"."+string(body)))
+		for got := range strings.FieldsSeq(signatures) {
+			if hmac.Equal([]byte(want), []byte(got)) {
+				return Right
+			}
 		}
 	}
-	return m
+	return Wrong
 }
 
 func digest(key []byte, message string) []byte {
