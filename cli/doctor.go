@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -111,6 +112,9 @@ func (s *shell) doctor(c *ucli.Context) error {
 	}
 	d := &doctor{s: s, m: m, now: s.now(), offline: c.Bool("offline")}
 	d.file, _ = s.configPath(c)
+	if _, err := os.Stat(s.defaultCfg); d.file == "" && errors.Is(err, fs.ErrPermission) {
+		d.file = s.defaultCfg // it may be there
+	}
 	d.socket = c.String("socket")
 	if d.socket == "" && c.String("config") == "" {
 		d.socket = s.env("PLUGBEAT_SOCKET")

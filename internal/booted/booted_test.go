@@ -67,6 +67,7 @@ func TestBooted(t *testing.T) {
 		{"a wrong config", w.wrongConfig},
 		{"deliveries flow", w.flow},
 		{"who may command", w.whoMayCommand},
+		{"doctor", w.examined},
 		{"kill -9", w.killed},
 		{"watchdog", w.stopped},
 		{"restarts under load", w.restarted},
@@ -281,6 +282,33 @@ func (w *world) whoMayCommand(*testing.T) {
 		w.t.Errorf("the socket and its folder: %s", got)
 	}
 	w.fact("commands: root and a member of group plugbeat, nobody else; secrets: root alone")
+}
+
+// doctor finds nothing wrong with a service that works, tells of a unit that was edited
+// by hand, and says to whom it cannot show all.
+func (w *world) examined(t *testing.T) {
+	has := func(out string, lines ...string) {
+		t.Helper()
+		for _, l := range lines {
+			if !regexp.MustCompile(`(?m)^` + l).MatchString(out) {
+				t.Errorf("doctor does not say %q:\n%s", l, out)
+			}
+		}
+	}
+	unit := "/etc/systemd/system/plugbeat.service"
+	out := w.must("plugbeat", "doctor")
+	has(out, `ok +config +/etc/plugbeat/config\.yaml: valid`, `ok +secret +key_file: the running daemon opened the data file`, `ok +data +/var/lib/plugbeat: owner and modes are right`,
+		`ok +daemon +/run/plugbeat/plugbeat\.sock: .* is ready`, `ok +listener +http\.api\.listen: the daemon answers at 127\.0\.0\.1:8765`, `ok +service +`+unit+`: as this version writes it`,
+		`ok +service +`+unit+`\.d: 1 drop-in beside the unit`, `ok +service +plugbeat\.service: active`, `ok +webhook +`+hook+`: 127\.0\.0\.1:8099 answers`)
+	before := w.must("cat", unit)
+	w.write(unit, before+"\n# a change by hand\nLimitNOFILE=4096\n")
+	has(w.must("plugbeat", "doctor"), `warning +service +`+unit+`: it was edited by hand`, ` +-> keep changes of your own in a drop-in, which upgrades leave alone: systemctl edit plugbeat`)
+	w.write(unit, before+"\n")
+	w.must("systemctl", "daemon-reload")
+	has(w.must("plugbeat", "doctor"), `ok +service +`+unit+`: as this version writes it`)
+	has(w.text("runuser", "-u", "ann", "--", "plugbeat", "doctor", "--offline"), `ok +config `, `warning +secret +key_file: .* cannot be looked at by this user`, `ok +daemon `)
+	has(w.text("runuser", "-u", "bob", "--", "plugbeat", "doctor", "--offline"), `warning +config +/etc/plugbeat/config\.yaml: this user may not read it`, `problem +daemon +.*this user may not speak to the daemon`)
+	w.fact("doctor: nothing wrong with the service; a unit edited by hand is told")
 }
 
 // back waits for the service to be active again in another process.
