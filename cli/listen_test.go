@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,11 +85,11 @@ func (l *listenRun) send(body []byte, edit func(http.Header)) (status int, answe
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	id, now := uuid.MustParse("0194fdc2-fa2f-7cc0-81d3-ff12045b73c8"), time.Now()
+	now := time.Now()
 	req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar([]byte(listenToken), body)}
-	req.Header[signing.HeaderID] = []string{id.String()}
-	req.Header[signing.HeaderTimestamp] = []string{stamp(now)}
-	req.Header[signing.HeaderSignature] = []string{signing.Standard(l.key, id, now, body)}
+	req.Header[signing.HeaderID] = []string{listenID.String()}
+	req.Header[signing.HeaderTimestamp] = []string{strconv.FormatInt(now.Unix(), 10)}
+	req.Header[signing.HeaderSignature] = []string{signing.Standard(l.key, listenID, now, body)}
 	if edit != nil {
 		edit(req.Header)
 	}
@@ -104,13 +105,6 @@ func (l *listenRun) send(body []byte, edit func(http.Header)) (status int, answe
 	return resp.StatusCode, strings.TrimSpace(string(b)), l.next()
 }
 
-func stamp(at time.Time) string { return itoa(at.Unix()) }
-
-func itoa(n int64) string {
-	b, _ := json.Marshal(n) // a number
-	return string(b)
-}
-
 // end stops listening and returns the summary and the exit code.
 func (l *listenRun) end() (map[string]any, int) {
 	l.t.Helper()
@@ -118,6 +112,8 @@ func (l *listenRun) end() (map[string]any, int) {
 	sum := l.next()
 	return sum, <-l.code
 }
+
+var listenID = uuid.MustParse("0194fdc2-fa2f-7cc0-81d3-ff12045b73c8")
 
 var listenHook = uuid.MustParse("2b3a7c1e-8f0d-4f6e-9a55-3f1d2c4b5a69")
 
@@ -150,10 +146,14 @@ func TestListenChecks(t *testing.T) {
 		"body of another": {func(h http.Header) {
 			h[signing.HeaderSmartcar] = []string{signing.Smartcar([]byte(listenToken), []byte("{}"))}
 		}, "wrong", "right", 401},
-		"upper case":        {func(h http.Header) { h[signing.HeaderSmartcar][0] = strings.ToUpper(h[signing.HeaderSmartcar][0]) }, "wrong", "right", 401},
-		"another id":        {func(h http.Header) { h[signing.HeaderID] = []string{uuid.NewString()} }, "right", "wrong", 401},
-		"an old time":       {func(h http.Header) { l.restamp(h, body, time.Now().Add(-6*time.Minute)) }, "right", "wrong", 401},
-		"two signatures":    {func(h http.Header) { h[signing.HeaderSignature][0] = "v1,AAAA " + h[signing.HeaderSignature][0] }, "right", "right", 200},
+		"upper case": {func(h http.Header) {
+			h[signing.HeaderSmartcar] = []string{strings.ToUpper(signing.Smartcar([]byte(listenToken), body))}
+		}, "wrong", "right", 401},
+		"another id":  {func(h http.Header) { h[signing.HeaderID] = []string{uuid.NewString()} }, "right", "wrong", 401},
+		"an old time": {func(h http.Header) { l.restamp(h, body, time.Now().Add(-6*time.Minute)) }, "right", "wrong", 401},
+		"two signatures": {func(h http.Header) {
+			h[signing.HeaderSignature] = []string{"v1,AAAA " + signing.Standard(l.key, listenID, time.Now(), body)}
+		}, "right", "right", 200},
 		"SC-Signature only": {func(h http.Header) { delete(h, signing.HeaderSignature) }, "right", "absent", 200},
 		"standard only":     {func(h http.Header) { delete(h, signing.HeaderSmartcar) }, "absent", "right", 200},
 		"none":              {func(h http.Header) { delete(h, signing.HeaderSmartcar); delete(h, signing.HeaderSignature) }, "absent", "absent", 401},
@@ -174,8 +174,8 @@ func TestListenChecks(t *testing.T) {
 
 // restamp signs the body as it was at another time.
 func (l *listenRun) restamp(h http.Header, body []byte, at time.Time) {
-	h[signing.HeaderTimestamp] = []string{itoa(at.Unix())}
-	h[signing.HeaderSignature] = []string{signing.Standard(l.key, uuid.MustParse(h[signing.HeaderID][0]), at, body)}
+	h[signing.HeaderTimestamp] = []string{strconv.FormatInt(at.Unix(), 10)}
+	h[signing.HeaderSignature] = []string{signing.Standard(l.key, listenID, at, body)}
 }
 
 // TestListenFails: what was told to fail fails, challenges do not.
