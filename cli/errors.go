@@ -124,6 +124,8 @@ func expectation(f ucli.Flag, why string) string {
 		return "want a duration with its unit, such as 90s, 30m or 1h"
 	case *ucli.IntFlag, *ucli.Int64Flag:
 		return "want a whole number"
+	case *ucli.Float64Flag:
+		return "want a number"
 	case *ucli.BoolFlag:
 		return "want true or false, or no value"
 	}

@@ -122,6 +122,7 @@ func showWebhook(p *page, w *api.WebhookView) {
 		[2]string{"private callback", yesNo(w.AllowPrivate)},
 		[2]string{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
 		[2]string{"recovering", recovering(w.Recovery)},
+		[2]string{"replay", replaying(&w.Webhook)},
 		[2]string{"last delivered", p.rel(h.LastSuccess)},
 		[2]string{"last answer", failureText(h)},
 		[2]string{"failing since", when(p, h.FailingSince)},

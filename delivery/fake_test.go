@@ -48,6 +48,10 @@ func clone(w webhook.Webhook) webhook.Webhook {
 		r := *w.Recovery
 		w.Recovery = &r
 	}
+	if w.Replay != nil {
+		r := *w.Replay
+		w.Replay = &r
+	}
 	return w
 }
 
@@ -56,6 +60,9 @@ func (m *memory) adopt(w webhook.Webhook) webhook.Webhook {
 	w = clone(w)
 	if w.Recovery != nil && w.Recovery.Upto == uuid.Nil && len(m.order) > 0 {
 		w.Recovery.Upto = m.order[len(m.order)-1]
+	}
+	if w.Replay != nil && w.Replay.Upto == uuid.Nil && len(m.order) > 0 {
+		w.Replay.Upto = m.order[len(m.order)-1]
 	}
 	return w
 }
@@ -289,6 +296,63 @@ func (m *memory) queue(d webhook.Delivery) webhook.Delivery {
 	w.Ledger.Count(webhook.Waiting)
 	m.hooks[d.Webhook] = w
 	return d
+}
+
+func (m *memory) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (p webhook.PastPage, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.Next = after
+	seen := 0
+	for _, k := range m.order {
+		d := m.ds[k]
+		if !older(after, k) || older(upto, k) {
+			continue
+		}
+		if seen++; seen > 40 || len(p.Items) == limit {
+			return p, m.check(ctx, false)
+		}
+		p.Next = k
+		if d.Webhook == f.Webhook && d.State.Final() && d.ResentAs == nil && (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) {
+			p.Items = append(p.Items, webhook.Past{Delivery: d, Kept: m.lost != k})
+		}
+	}
+	p.End = true
+	return p, m.check(ctx, false)
+}
+
+func (m *memory) ResendAll(ctx context.Context, hook uuid.UUID, ids []uuid.UUID, change func(*webhook.Webhook, int, int) error) (webhook.Webhook, []webhook.Delivery, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.hooks[hook]
+	if !ok {
+		return w, nil, fmt.Errorf("webhook %s: %w", hook, webhook.ErrNotFound)
+	}
+	var old []webhook.Delivery
+	for _, id := range ids {
+		if d := m.ds[id]; d.State.Final() && d.ResentAs == nil && m.lost != id {
+			old = append(old, d)
+		}
+	}
+	var out webhook.Webhook
+	for range 2 { // as a group that is tried again would
+		out = clone(w)
+		if err := change(&out, len(old), len(ids)-len(old)); err != nil {
+			return w, nil, err
+		}
+	}
+	if err := m.check(ctx, true); err != nil {
+		return w, nil, err
+	}
+	m.hooks[hook] = m.adopt(out)
+	var made []webhook.Delivery
+	for _, d := range old {
+		of := d.ID
+		again := m.queue(webhook.Delivery{Webhook: d.Webhook, Vehicle: d.Vehicle, MessageID: d.MessageID, ResendOf: &of})
+		d.ResentAs = &again.ID
+		m.ds[of] = d
+		made = append(made, again)
+	}
+	return clone(m.hooks[hook]), made, nil
 }
 
 func (m *memory) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {

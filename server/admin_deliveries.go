@@ -47,13 +47,8 @@ func (s *Server) deliveryFilter(r *http.Request) (f webhook.DeliveryFilter, err 
 		}
 	}
 	if v := q.Get("state"); v != "" {
-		f.State = webhook.State(v)
-		if !slices.Contains(webhook.States[:], f.State) {
-			names := make([]string, len(webhook.States))
-			for i, st := range webhook.States {
-				names[i] = string(st)
-			}
-			return f, &webhook.Invalid{Field: "state", Value: clip(v), Allowed: strings.Join(names, ", ")}
+		if f.State = webhook.State(v); checkState(f.State) != nil {
+			return f, checkState(f.State)
 		}
 	}
 	if f.Since, err = timeOf(r, "since", s.Now()); err != nil {
@@ -61,6 +56,17 @@ func (s *Server) deliveryFilter(r *http.Request) (f webhook.DeliveryFilter, err 
 	}
 	f.Until, err = timeOf(r, "until", s.Now())
 	return f, err
+}
+
+func checkState(state webhook.State) error {
+	if slices.Contains(webhook.States[:], state) {
+		return nil
+	}
+	names := make([]string, len(webhook.States))
+	for i, st := range webhook.States {
+		names[i] = string(st)
+	}
+	return &webhook.Invalid{Field: "state", Value: clip(string(state)), Allowed: strings.Join(names, ", ")}
 }
 
 func (s *Server) showDelivery(r *http.Request) (any, error) {

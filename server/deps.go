@@ -87,6 +87,10 @@ type Deliveries interface {
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Remove removes a webhook unless a check refuses it as it stands then.
 	Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
+	// Replay begins to send a part of the past again, PlanReplay only counts.
+	Replay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.Webhook, webhook.ReplayPlan, error)
+	PlanReplay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.ReplayPlan, error)
+	CancelReplay(ctx context.Context, id uuid.UUID) (webhook.Replay, error)
 	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
 	// that cannot be.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)

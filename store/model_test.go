@@ -48,6 +48,7 @@ type modelDelivery struct {
 	finished         time.Time
 	payload          string // empty when erased
 	steps            []modelStep
+	again            bool // it was sent again
 }
 
 // modelStep is what happened to a delivery: its state after an attempt, or after
@@ -90,6 +91,7 @@ func TestModel(t *testing.T) {
 			"settle":        m.settle,
 			"settle again":  m.settle,
 			"resend":        m.resend,
+			"replay":        m.replay,
 			"sift":          m.sift,
 			"sweep":         m.sweep,
 			"secret":        m.secret,
@@ -437,9 +439,53 @@ func (m *model) resend(rt *rapid.T) {
 	if m.items[d.ID] != nil || d.ResendOf == nil || *d.ResendOf != id {
 		rt.Fatalf("resent as %+v", d)
 	}
+	m.resent(old, d)
+}
+
+func (m *model) resent(old *modelDelivery, d webhook.Delivery) {
+	h := m.hooks[old.webhook]
 	h.ledger.Count(webhook.Waiting)
 	h.resends++
+	old.again = true
 	m.items[d.ID] = &modelDelivery{webhook: old.webhook, vehicle: old.vehicle, state: webhook.Waiting, payload: old.payload, steps: []modelStep{{webhook.Waiting, 0}}}
+}
+
+// replay sends a slice of the past again.
+func (m *model) replay(rt *rapid.T) {
+	m.tick(rt)
+	hook := some(rt, wid)
+	page, err := m.f.Past(ctx, webhook.DeliveryFilter{Webhook: hook}, uuid.Nil, uuid.Max, rapid.IntRange(1, 5).Draw(rt, "page"))
+	expect(rt, err, nil)
+	var ids, want []uuid.UUID
+	for _, x := range page.Items {
+		ids = append(ids, x.ID)
+		d := m.items[x.ID]
+		if !d.state.Final() || d.again || x.Kept != (d.payload != "") {
+			rt.Fatalf("%s is of the past: %+v", x.ID, d)
+		}
+		if _, car := m.cars[d.vehicle]; car && d.payload != "" {
+			want = append(want, x.ID)
+		}
+	}
+	_, made, err := m.f.ResendAll(ctx, hook, append(ids, ids...)[:len(ids)], func(_ *webhook.Webhook, n, passed int) error {
+		if n != len(want) || n+passed != len(ids) {
+			rt.Errorf("%d made and %d passed, want %d of %d", n, passed, len(want), len(ids))
+		}
+		return nil
+	})
+	expect(rt, err, missing(m.hooks[hook] == nil))
+	if err != nil {
+		return
+	}
+	if len(made) != len(want) {
+		rt.Fatalf("%d made, want %d", len(made), len(want))
+	}
+	for i, d := range made {
+		if *d.ResendOf != want[i] {
+			rt.Fatalf("%s is made of %s, want %s", d.ID, d.ResendOf, want[i])
+		}
+		m.resent(m.items[want[i]], d)
+	}
 }
 
 func (m *model) sweep(rt *rapid.T) {

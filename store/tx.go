@@ -303,14 +303,7 @@ func (t *writeTx) putWebhook(h *hook) error {
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
 	w.Key, w.OldKey = slices.Clone(w.Key), slices.Clone(w.OldKey)
-	if w.KeyOverlap != nil {
-		o := *w.KeyOverlap
-		w.KeyOverlap = &o
-	}
-	if w.Recovery != nil {
-		r := *w.Recovery
-		w.Recovery = &r
-	}
+	w.KeyOverlap, w.Recovery, w.Replay = copied(w.KeyOverlap), copied(w.Recovery), copied(w.Replay)
 	return w
 }
 

@@ -232,6 +232,16 @@ func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, er
 	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
 }
 
+// Replay sends a part of the past again, or counts what that would be.
+func (c *Client) Replay(ctx context.Context, r ReplayRequest) (a Replayed, err error) {
+	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("deliveries", "replay"), nil, r, &a)
+}
+
+// CancelReplay ends a webhook's replay and returns how far it had come.
+func (c *Client) CancelReplay(ctx context.Context, ref string) (r webhook.Replay, err error) {
+	return r, c.do(ctx, http.MethodDelete, c.path("webhooks", ref, "replay"), nil, nil, &r)
+}
+
 // Tail returns what happened to deliveries after a cursor, waiting for it. The first
 // call, without one, returns at once where it begins.
 func (c *Client) Tail(ctx context.Context, f TailQuery) (a Tail, err error) {

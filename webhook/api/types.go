@@ -301,6 +301,37 @@ const (
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
 )
 
+// ReplayRequest is the body of POST /deliveries/replay: which finished deliveries are sent
+// again. At least one of the fields that choose is given.
+type ReplayRequest struct {
+	// Webhook is an id or a name; empty means every webhook.
+	Webhook string        `json:"webhook,omitempty"`
+	Vehicle *uuid.UUID    `json:"vehicle,omitempty"`
+	State   webhook.State `json:"state,omitempty"`
+	// Since and Until bound the creation time: a time, or how long ago ("2h").
+	Since string `json:"since,omitempty"`
+	Until string `json:"until,omitempty"`
+	// Rate is how many are sent a second, at most; 0 is that of recovering, which is
+	// the most.
+	Rate float64 `json:"rate,omitempty"`
+	// DryRun counts and sends nothing.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// Replayed is the answer to POST /deliveries/replay: the webhooks that have
+// something to send again.
+type Replayed struct {
+	Items []ReplayedItem `json:"items"`
+}
+
+// ReplayedItem is one webhook's part of a [Replayed].
+type ReplayedItem struct {
+	// Webhook has the replay that began; none with DryRun, and where all that matched
+	// is erased.
+	Webhook webhook.Webhook    `json:"webhook"`
+	Plan    webhook.ReplayPlan `json:"plan"`
+}
+
 // TailQuery says from where on, and of what, changes of deliveries are wanted.
 type TailQuery struct {
 	// After is the Next of the answer before, or the cursor of a change; empty begins
