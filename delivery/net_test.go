@@ -166,6 +166,17 @@ func TestSilentTLS(t *testing.T) {
 	}
 }
 
+// A receiver that takes the connection and reads nothing of a large payload is held
+// to the same time.
+func TestBlockedWrite(t *testing.T) {
+	x := wireSender(t, Settings{Timeout: 300 * time.Millisecond})
+	uri := "http://" + faults.Listen(t, func(net.Conn) { <-t.Context().Done() }) + "/"
+	a := x.send(t.Context(), hookAt(uri), uuid.New(), make([]byte, 64<<20))
+	if a.Outcome != webhook.OutcomeNoAnswer || a.Duration > 10*time.Second || !strings.Contains(answerText(a), "no answer within 300ms") {
+		t.Errorf("%s after %s: %s", a.Outcome, a.Duration, answerText(a))
+	}
+}
+
 // HTTP/2 is not even offered: it would lower the spelling of SC-Signature.
 func TestOffersNoHTTP2(t *testing.T) {
 	offered := make(chan []string, 1)
