@@ -96,6 +96,31 @@ var patterns = []pattern{
 
 var plain = regexp.MustCompile(`^[\\"']*(?:[A-Za-z]?[a-z]{0,14}(?:[ _-][a-z]{1,14})*|\d{1,6})[.!\\"']*$`)
 
+// line is text of a string. Most are short and harmless, and cost next to nothing.
+func (r *redactor) line(s string) string {
+	var buf [128]byte
+	if len(s) < shortest {
+		return s
+	}
+	if len(s) <= len(buf) {
+		low := buf[:len(s)]
+		for i := range low {
+			if low[i] = s[i]; 'A' <= s[i] && s[i] <= 'Z' {
+				low[i] += 'a' - 'A'
+			}
+		}
+		if !bytes.ContainsAny(low, "\\%&\x00") && r.find(nil, low, nil) == nil && !slices.ContainsFunc(patterns, func(p pattern) bool { return p.in(low) }) {
+			return s
+		}
+	}
+	return string(r.text([]byte(s)))
+}
+
+// in reports whether the pattern is to be looked for in a text in lower case.
+func (p pattern) in(low []byte) bool {
+	return slices.ContainsFunc(p.words, func(w string) bool { return bytes.Contains(low, []byte(w)) })
+}
+
 // text returns b without secrets; b itself where there are none.
 func (r *redactor) text(b []byte) []byte {
 	if len(b) < shortest {
@@ -105,7 +130,7 @@ func (r *redactor) text(b []byte) []byte {
 	b = r.echoes(b, low)
 	for i := range patterns {
 		p := &patterns[i]
-		if !slices.ContainsFunc(p.words, func(w string) bool { return bytes.Contains(low, []byte(w)) }) {
+		if !p.in(low) {
 			continue
 		}
 		if !p.plain {
@@ -264,7 +289,7 @@ func (r *redactor) value(name, v string) string {
 		}
 		v = how
 	}
-	return string(r.text([]byte(v)))
+	return r.line(v)
 }
 
 // headers copies an answer's headers as far as they are worth keeping, without
@@ -272,7 +297,7 @@ func (r *redactor) value(name, v string) string {
 func (r *redactor) headers(h http.Header) map[string][]string {
 	kept, left := map[string][]string{}, keptHeaderBytes
 	take := func(name string) {
-		if kept[name] != nil || len(kept) >= keptHeaders || string(r.text([]byte(name))) != name {
+		if kept[name] != nil || len(kept) >= keptHeaders || r.line(name) != name {
 			return
 		}
 		for _, v := range h[name] {
@@ -296,7 +321,7 @@ func (r *redactor) headers(h http.Header) map[string][]string {
 // is compressed is not inflated, so what is in it is not known and not kept.
 func (r *redactor) body(h http.Header, b []byte) []byte {
 	if c := h.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") && len(b) > 0 {
-		return []byte("[a body in " + clean(string(r.text([]byte(c)))) + ", which is not inflated]")
+		return []byte("[a body in " + clean(r.line(c)) + ", which is not inflated]")
 	}
 	return r.text(b)
 }
@@ -314,5 +339,5 @@ func (r *redactor) error(err error) error {
 	if err == nil {
 		return nil
 	}
-	return quiet{err, string(r.text([]byte(err.Error())))}
+	return quiet{err, r.line(err.Error())}
 }
