@@ -56,20 +56,27 @@ type said struct {
 	} `json:"received"`
 }
 
-func TestSmartcarSDK(t *testing.T) {
+// needNode returns Node, with the packages of this folder, or skips the test.
+func needNode(t *testing.T) string {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("skipped: node is not installed, so Smartcar's SDK cannot run")
+		t.Skip("skipped: node is not installed, so neither Smartcar's SDK nor Standard Webhooks' library can run")
 	}
 	if _, err := os.Stat("node_modules/smartcar-10"); err != nil {
 		npm, err := exec.LookPath("npm")
 		if err != nil {
-			t.Skip("skipped: npm is not installed, so Smartcar's SDK cannot be fetched")
+			t.Skip("skipped: npm is not installed, so the packages cannot be fetched")
 		}
 		if out, err := exec.Command(npm, "ci", "--silent").CombinedOutput(); err != nil {
-			t.Skipf("skipped: npm ci could not fetch Smartcar's SDK: %v\n%s", err, out)
+			t.Skipf("skipped: npm ci could not fetch the packages: %v\n%s", err, out)
 		}
 	}
+	return node
+}
+
+func TestSmartcarSDK(t *testing.T) {
+	node := needNode(t)
 	for _, line := range []string{"smartcar-9", "smartcar-10"} {
 		t.Run(line, func(t *testing.T) { drive(t, node, line) })
 	}
