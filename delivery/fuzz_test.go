@@ -131,7 +131,7 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 503 Busy\r\nRetry-After: -5\r\n\r\nSIG", "HTTP/1.1 302 Found\r\nLocation: http://SIG@x/\r\nSet-Cookie: a=b\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: SIG\r\n\r\n", "HTTP/1.1 103 Early\r\nLink: SIG\r\n\r\nHTTP/1.1 500 SIG\r\nX-\x1b: \x1b[31mSIG\r\n\r\n\xff\x00", "HTTP/1.1 101 Switching Protocols\r\n\r\nx",
 		"HTTP/1.0 413\r\n\r\n", "SIG", "HTTP/1.1 SIG", "HTTP/1.1 200 OK\r\nSIG\r\n\r\n", "HTTP/1.1 401 No\r\nWww-Authenticate: Negotiate SIG\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b", "HTTP/1.1 410 Gone\r\nContent-Length: -1\r\n\r\n",
-		"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("token=1a&", 460),
+		"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("token=1a&", 460), "HTTP/1.1 000 Nothing\r\n\r\n", "HTTP/1.1 099 Less\r\n\r\n", "HTTP/1.1 999 More\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -221,6 +222,10 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 			return got, nil, err
 		}
 		resp, err = rt.RoundTrip(req)
+		if err == nil && resp.StatusCode < 100 { // net/http takes any three digits
+			_ = resp.Body.Close()
+			err = fmt.Errorf("malformed HTTP status code %03d", resp.StatusCode)
+		}
 		if err == nil {
 			if x.answered != nil {
 				x.answered(req.URL.Host, resp.Header, at, time.Now())
