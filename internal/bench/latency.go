@@ -198,3 +198,32 @@ func (b *bench) beside(ctx context.Context, t *table) error {
 	t.add("", "**ratio**", "**"+ratio(median(share))+"**", "1.1", spread(share))
 	return nil
 }
+
+// tarpit is what 49 receivers that accept and never answer do to the fiftieth
+// webhook: its delay with them against that of the same run before them.
+func (b *bench) tarpit(ctx context.Context, t *table) error {
+	span, settle, every, pits, cars := 20*time.Second, 3*time.Second, 40*time.Millisecond, 49, 20
+	if b.quick {
+		span, settle, every, pits, cars = time.Second, 200*time.Millisecond, 50*time.Millisecond, 4, 3
+	}
+	const never = time.Hour // far longer than delivery.timeout
+	var p50, p99, share50, share99 []float64
+	for range b.rounds {
+		list := []series{{hook: 0, n: 2 * int(span/every), every: every}}
+		for i := range pits {
+			list = append(list, series{hook: 1 + i, wait: never, n: cars, every: span / time.Duration(cars), after: span})
+		}
+		late, _, err := b.latencies(ctx, "tarpit", list...)
+		if err != nil {
+			return err
+		}
+		before, with := delays(late[0], settle, span), delays(late[0], span+settle, 2*span)
+		a50, w50, a99, w99 := quantile(before, 0.5), quantile(with, 0.5), quantile(before, 0.99), quantile(with, 0.99)
+		note("the fiftieth webhook: p50 %s and p99 %s without tarpits, %s and %s with %d", millis(a50), millis(a99), millis(w50), millis(w99), pits)
+		p50, p99, share50, share99 = append(p50, w50), append(p99, w99), append(share50, w50/a50), append(share99, w99/a99)
+	}
+	t.add(fmt.Sprintf("beside %d webhooks that accept and never answer", pits), "due to received, p50 and p99", millis(median(p50))+", "+millis(median(p99)), "", "25 a second")
+	t.add("", "**ratio of p50**", "**"+ratio(median(share50))+"**", "1.1", spread(share50))
+	t.add("", "**ratio of p99**", "**"+ratio(median(share99))+"**", "1.1", spread(share99))
+	return nil
+}

@@ -91,6 +91,7 @@ func figures() []figure {
 		{"idle", (*bench).idle},
 		{"start", (*bench).start},
 		{"beside", (*bench).beside},
+		{"tarpit", (*bench).tarpit},
 		{"outage", (*bench).outage},
 	}
 }
@@ -103,7 +104,7 @@ func run(ctx context.Context) (err error) {
 		names = append(names, f.name)
 	}
 	flag.BoolVar(&b.quick, "quick", false, "small loads and short times: shows that every figure can be taken, and measures nothing")
-	flag.IntVar(&b.rounds, "rounds", 3, "how often throughput and beside are measured; their medians are printed")
+	flag.IntVar(&b.rounds, "rounds", 3, "how often throughput, beside and tarpit are measured; their medians are printed")
 	flag.StringVar(&only, "only", "", "the figures to take, by commas: "+strings.Join(names, ", "))
 	flag.StringVar(&write, "write", "", "put the table between the marks in this Markdown `FILE` too")
 	flag.StringVar(&b.profiles, "profile", "", "write CPU profiles of the daemon into `DIR`; the figures are then this program's, not the binary's")
