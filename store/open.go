@@ -78,7 +78,7 @@ func Open(o Options) (*Store, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(o, sl); err != nil {
-			return nil, fmt.Errorf("create data file %s: %w", o.Path, diskError(err))
+			return nil, fmt.Errorf("create data file %s: %w", o.Path, refusedBy(err))
 		}
 	case err != nil:
 		return nil, fmt.Errorf("open data file: %w", err)
@@ -176,17 +176,29 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 		return nil, nil, &fileError{path, ErrInUse, fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), "stop it, or choose another data directory"}
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, nil, cutOff(path, damaged(path, err))
-	case errors.Is(err, fs.ErrPermission):
-		return nil, nil, fmt.Errorf("open data file: %w; it must belong to the user plugbeat runs as", err)
-	case refusal(err) != webhook.DiskOK:
-		return nil, nil, fmt.Errorf("open data file %s: %w", path, diskError(err))
 	case errors.As(err, new(syscall.Errno)):
-		return nil, nil, fmt.Errorf("open data file %s: %w; it must be on a local disk, whose file system has locks and memory mapping", path, err)
+		return nil, nil, fmt.Errorf("open data file %s: %w", path, refusedBy(err))
 	case err != nil:
 		return nil, nil, cutOff(path, damaged(path, err))
 	}
 	db.AllocSize = allocSize
 	return db, file, nil
+}
+
+// refusedBy adds to an error of the system, which would not have a data file made or
+// opened, what to do about it.
+func refusedBy(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; folder and file must belong to the user plugbeat runs as", err)
+	case refusal(err) == webhook.DiskFull:
+		return fmt.Errorf("%w; make room, or choose another data_dir", diskError(err))
+	case refusal(err) == webhook.DiskReadOnly:
+		return fmt.Errorf("%w; mount it for writing, or choose another data_dir", diskError(err))
+	case errors.As(err, new(syscall.Errno)):
+		return fmt.Errorf("%w; data_dir must be on a local disk, whose file system has locks and memory mapping: network shares and some FUSE file systems have not", err)
+	}
+	return err
 }
 
 // cutOff is err, or says so where the file is shorter than its own newest meta page

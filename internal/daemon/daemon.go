@@ -272,3 +272,12 @@ func (l *lockedBuffer) tail(n int) string {
 	b := l.b.Bytes()
 	return string(b[max(0, len(b)-n):])
 }
+
+// PID is the running process's id.
+func (d *Daemon) PID() int {
+	d.t.Helper()
+	if d.cmd == nil {
+		d.t.Fatal("no daemon runs")
+	}
+	return d.cmd.Process.Pid
+}
