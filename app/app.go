@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
 	"plugbeat/internal/systemd"
@@ -55,6 +56,7 @@ type App struct {
 	guard      *delivery.Guard // of every request out
 	metrics    *server.Metrics
 	backups    *backups // nil when none are scheduled
+	alerts     *alert.Alerter
 	listeners  []*served
 	closers    []named // last in, first out
 	opened     time.Time
@@ -143,7 +145,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard, Meter: a.metrics,
+		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard, Meter: kicking{a.metrics, func() { a.alerts.Kick() }},
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note,
 	})
 	if err != nil {
@@ -154,6 +156,12 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 		return err
 	}
 	if a.backups, err = newBackups(a.cfg, a.store, info.Instance, o.Log); err != nil {
+		return err
+	}
+	if a.alerts, err = a.newAlerts(info.Instance); err != nil {
+		return err
+	}
+	if err := a.warnOfAlerts(ctx); err != nil {
 		return err
 	}
 	srv, err := server.New(server.Options{
@@ -244,6 +252,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	watched := make(chan struct{})
 	go func() { defer close(watched); a.manager.supervise(loops, a.unwell, a.summary) }()
 	defer func() { <-watched }()
+	telling := make(chan struct{})
+	go func() { defer close(telling); a.alerts.Run(loops) }()
+	defer func() { <-telling }()
 	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("admin", a.AdminAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
 
 	running := 3
@@ -280,6 +291,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// The loops fail of the same; one cause is told.
 		err = fmt.Errorf("the data file cannot be trusted any more: %w; what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
 		a.log.Error().Str("event", "store.failed").Err(broken).Msg("the data file cannot be trusted any more: look at the disk, then start again")
+		a.alerts.Last(context.WithoutCancel(ctx), alert.StoreFailed, "the data file", err.Error())
 	}
 	a.manager.tell(systemd.Status("stopped"))
 	a.log.Info().Str("event", "daemon.stopped").Msg("plugbeat has stopped")

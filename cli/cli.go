@@ -123,7 +123,7 @@ plugbeat serve --config ~/plugbeat/config.yaml`),
 		Commands: []*ucli.Command{
 			s.demoCommand(), s.initCommand(), s.configCommand(), s.checkConfigCommand(), s.serveCommand(),
 			s.statusCommand(), s.webhookCommand(), s.vehicleCommand(), s.subscribeCommand(), s.unsubscribeCommand(),
-			s.deliveryCommand(), s.listenCommand(), s.tokenCommand(), s.doctorCommand(), s.checkCommand(), s.backupCommand(), s.restoreCommand(), s.compactCommand(), s.completionCommand(), s.versionCommand(),
+			s.deliveryCommand(), s.listenCommand(), s.tokenCommand(), s.alertCommand(), s.doctorCommand(), s.checkCommand(), s.backupCommand(), s.restoreCommand(), s.compactCommand(), s.completionCommand(), s.versionCommand(),
 		},
 	}
 	a.OnUsageError = onUsageError

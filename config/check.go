@@ -35,6 +35,9 @@ func (c Config) check(p *complaints) {
 	c.checkCadence(p)
 	c.checkDelivery(p)
 	c.checkBackup(p)
+	for name, a := range c.Alerts {
+		checkAlert(p, name, a)
+	}
 	for i, uri := range c.Application.RedirectURIs {
 		checkURL(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri, "an absolute http or https URI without fragment")
 	}

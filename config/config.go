@@ -37,6 +37,7 @@ type Config struct {
 	Webhooks    Webhooks          `yaml:"webhooks" doc:"Defaults of new webhooks, and of every payload."`
 	Retention   Retention         `yaml:"retention" doc:"What is kept how long. Deliveries that wait are never dropped for their age."`
 	Backup      Backup            `yaml:"backup" doc:"The backups that the daemon makes by itself. The sealing key (key_file) is not in them and they are of no use without it: keep a copy of it elsewhere."`
+	Alerts      map[string]Alert  `yaml:"alerts" takes:"entries by name, 1 to 32 characters of a-z, 0-9 and '-'" doc:"Where people are told what went wrong and that it is well again, each target by a name of your choosing; docs/alerts.md has examples. plugbeat alert test tries them."`
 
 	// Floor is the fastest cadence taken. It is no key of the file: only the demo
 	// and tests lower it from one minute, through [Config.Scaled].
@@ -179,6 +180,23 @@ type Backup struct {
 	Keep     int    `yaml:"keep" min:"1" max:"10000" doc:"How many of this daemon's backups stay in the folder; older ones go once a new one is good."`
 }
 
+// Alert is one target of alerts.
+type Alert struct {
+	Template     string        `yaml:"template" oneof:"ntfy slack json" doc:"The shape of the request: ntfy for a topic of ntfy; slack for a chat's incoming webhook, as Slack, Mattermost and Discord (its address with /slack at the end) take it; json for a program of your own."`
+	URL          string        `yaml:"url" takes:"an absolute http or https URL; or empty, with url_file set" doc:"Where each message is POSTed to. Whoever knows the URL of a topic or of a chat's webhook may write there: url_file keeps it out of this file."`
+	URLFile      string        `yaml:"url_file" takes:"a file with the URL, mode 0600; or empty" doc:"File with the URL, in place of url."`
+	TokenFile    string        `yaml:"token_file" takes:"a file with the token, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer; empty for none."`
+	Severity     string        `yaml:"severity" oneof:"info warning error" doc:"The least severity that is sent. info adds what somebody did himself, as disabling a webhook."`
+	Events       []string      `yaml:"events" takes:"a list of events of docs/alerts.md; empty for all" doc:"The events that are sent; the recovery of an event comes with it."`
+	AllowPrivate bool          `yaml:"allow_private" doc:"Whether the target may be at a private or loopback address, or at an address of this machine or its networks. delivery.allow allows single ones."`
+	Interval     time.Duration `yaml:"interval" min:"1s" max:"24h" doc:"The least time between two messages; what happens meanwhile comes in one. A message that does not arrive is tried again after a sixth of it, once it, five times it, then every fifteen times it."`
+}
+
+// DefaultAlert returns a target of which nothing is said.
+func DefaultAlert() Alert {
+	return Alert{Template: "json", Severity: "warning", Events: []string{}, Interval: time.Minute}
+}
+
 // Default returns the configuration of an empty file, its paths not yet resolved.
 func Default() Config {
 	return Config{
@@ -205,6 +223,7 @@ func Default() Config {
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
 		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},
 		Backup:    Backup{Schedule: "24h", Keep: 7},
+		Alerts:    map[string]Alert{},
 		Floor:     time.Minute,
 	}
 }

@@ -25,6 +25,7 @@ var (
 	ladderType   = reflect.TypeFor[Ladder]()
 	sourceType   = reflect.TypeFor[Source]()
 	makeType     = reflect.TypeFor[Make]()
+	alertType    = reflect.TypeFor[Alert]()
 )
 
 // value sets v from the node. at is the dotted path of the setting.
@@ -147,6 +148,8 @@ func (d decoder) table(v reflect.Value, n *yaml.Node, at string) {
 		switch entry.Type() {
 		case sourceType:
 			entry.Set(reflect.ValueOf(DefaultSource(kindOf(val))))
+		case alertType:
+			entry.Set(reflect.ValueOf(DefaultAlert()))
 		case makeType:
 			name = cadence.NormalMake(key)
 			if first, ok := spelled[name]; ok {

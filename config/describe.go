@@ -83,6 +83,10 @@ func describeField(b *bytes.Buffer, f field, x reflect.Value, prefix string) {
 	case x.Type() == reflect.TypeFor[map[string]Source]():
 		b.WriteString(prefix + f.key + ": {}\n")
 		describeSources(b)
+	case x.Type() == reflect.TypeFor[map[string]Alert]():
+		b.WriteString(prefix + f.key + ": {}\n")
+		b.WriteString("# alerts:\n#   phone:\n")
+		describe(b, reflect.ValueOf(DefaultAlert()), "#     ", "")
 	case x.Type() == reflect.TypeFor[map[string]Make]():
 		b.WriteString(prefix + f.key + ":\n")
 		describeMakes(b, prefix+"  ", x.Interface().(map[string]Make))

@@ -148,6 +148,11 @@ func (c Config) Resolve(dir string) Config {
 		at(&s.Smartcar.ClientSecretFile)
 		c.Sources[name] = s
 	}
+	for name, a := range c.Alerts {
+		at(&a.URLFile)
+		at(&a.TokenFile)
+		c.Alerts[name] = a
+	}
 	return c
 }
 
@@ -156,10 +161,14 @@ func (c Config) DataFile() string { return filepath.Join(c.DataDir, "plugbeat.db
 
 // clone returns a copy that shares nothing with c.
 func (c Config) clone() Config {
-	sources, makes := map[string]Source{}, map[string]Make{}
+	sources, makes, alerts := map[string]Source{}, map[string]Make{}, map[string]Alert{}
 	maps.Copy(sources, c.Sources)
 	maps.Copy(makes, c.Cadence.Makes)
-	c.Sources, c.Cadence.Makes = sources, makes
+	for name, a := range c.Alerts {
+		a.Events = append([]string{}, a.Events...)
+		alerts[name] = a
+	}
+	c.Sources, c.Cadence.Makes, c.Alerts = sources, makes, alerts
 	c.Application.RedirectURIs = append([]string{}, c.Application.RedirectURIs...)
 	c.Delivery.Allow = append([]string{}, c.Delivery.Allow...)
 	c.Delivery.Retries = append(Ladder{}, c.Delivery.Retries...)

@@ -20,7 +20,7 @@ func TestComplaints(t *testing.T) {
 	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`
 	for _, c := range []struct{ name, text, want string }{
 		// Keys.
-		{"unknown key", "grase: 5s\n", `line 1: grase: this version has no such key (did you mean grace?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
+		{"unknown key", "grase: 5s\n", `line 1: grase: this version has no such key (did you mean grace?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"unknown key below", "reading:\n  retries: 3\n", `line 2: reading.retries: this version has no such key (did you mean tries?); allowed: tries, time, backoff, read_time, source_pause, max_reads`},
 		{"key under another heading", "log:\n  in_flight: 3\n", `line 2: log.in_flight: this version has no such key here (did you mean delivery.in_flight?); allowed: level, format`},
 		{"a secret in the file", "application:\n  management_token: hunter2hunter2hunter2hunter2hunter2\n", `line 2: application.management_token: this version has no such key (did you mean management_token_file?); allowed: client_id, client_secret_file, redirect_uris, management_token_file`},
@@ -28,13 +28,13 @@ func TestComplaints(t *testing.T) {
 		{"key twice", "grace: 5s\nsocket: a\ngrace: 6s\n", `line 3: grace: the key is there twice, first on line 1; allowed: each key once`},
 		{"key twice below", "log: {level: info, level: warn}\n", `line 1: log.level: the key is there twice, first on line 1; allowed: each key once`},
 		{"merge key", "log:\n  <<: {level: info}\n", `line 2: log.? "<<": the key is not plain text; allowed: a key written out`},
-		{"floor is no key", "Floor: 1s\n", `line 1: Floor: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
-		{"key of a newer version", "telemetry: {endpoint: x}\n", `line 1: telemetry: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
+		{"floor is no key", "Floor: 1s\n", `line 1: Floor: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
+		{"key of a newer version", "telemetry: {endpoint: x}\n", `line 1: telemetry: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: retries, jitter, jitter_max, timeout, body_time, body_bytes, in_flight, trial_size, early_max, recover, recover_rate, own_fault_wait, own_fault_max, user_agent, allow, challenge`},
 		// Shape.
 		{"second document", "grace: 5s\n---\ngrace: 6s\n", `there is a second document; allowed: one document`},
 		{"a backup's schedule", "backup: {schedule: \"61 * * * *\"}\n", `line 1: backup.schedule "61 * * * *": end of range (61) above maximum (59): 61; allowed: a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`},
-		{"not a mapping", "- a\n", `it is not a mapping; allowed: keys: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup`},
+		{"not a mapping", "- a\n", `it is not a mapping; allowed: keys: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"not a mapping below", "log: info\n", `line 1: log "info": it is not a mapping; allowed: keys: level, format`},
 		{"not a list", "delivery: {allow: loopback}\n", `line 1: delivery.allow "loopback": it is not a list; allowed: a list in [brackets] or with a dash before each entry`},
 		{"not a table", "sources: [cars]\n", `line 1: sources "[...]": it is not a mapping; allowed: entries by name`},

@@ -167,7 +167,11 @@ func trimmed(b []byte) string { return strings.TrimRight(string(b), "\r\n") }
 // read returns the path of a secret's file and its content.
 func (c Config) read(setting, file, credential, how string) (path string, b []byte, err error) {
 	bad := func(why string) error {
-		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: "a file that plugbeat may read, or the systemd credential " + credential + "; " + how}
+		allowed := "a file that plugbeat may read"
+		if credential != "" {
+			allowed += ", or the systemd credential " + credential
+		}
+		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: allowed + "; " + how}
 	}
 	path = c.secretPath(file, credential)
 	if path == "" {
@@ -237,6 +241,15 @@ func (c Config) SecretFiles() []SecretFile {
 				func() (webhook.Secret, error) { return c.SourceSecret(name) }))
 		}
 	}
+	for _, name := range c.AlertNames() {
+		a := c.Alerts[name]
+		if a.URLFile != "" {
+			files = append(files, of(join("alerts", name)+".url_file", a.URLFile, "", func() (webhook.Secret, error) { return c.AlertURL(name) }))
+		}
+		if a.TokenFile != "" {
+			files = append(files, of(join("alerts", name)+".token_file", a.TokenFile, "", func() (webhook.Secret, error) { return c.AlertToken(name) }))
+		}
+	}
 	return files
 }
 
@@ -269,6 +282,9 @@ func (c Config) Warnings() []string {
 				out = append(out, fmt.Sprintf("%s.client_id %q: it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there", at, placeholderID))
 			}
 		}
+	}
+	for name, a := range c.Alerts {
+		files[join("alerts", name)+".url_file"], files[join("alerts", name)+".token_file"] = a.URLFile, a.TokenFile
 	}
 	for setting, path := range files {
 		if path == "" {

@@ -8,8 +8,8 @@ import (
 
 // Setting is one setting with all that is known of it.
 type Setting struct {
-	// Path is dotted, "delivery.timeout". NAME stands for a source's or a make's
-	// name: "sources.NAME.client_id".
+	// Path is dotted, "delivery.timeout". NAME stands for a source's, a make's or
+	// an alert target's name: "sources.NAME.client_id".
 	Path string `json:"path"`
 	// Source is the type of source that has the setting; empty where that does not
 	// matter.
@@ -41,6 +41,8 @@ func Settings() []Setting {
 				for _, kind := range sourceTypes() {
 					walk(reflect.ValueOf(DefaultSource(kind)), append(slices.Clone(at), anyName), kind)
 				}
+			case x.Type() == reflect.TypeFor[map[string]Alert]():
+				walk(reflect.ValueOf(DefaultAlert()), append(slices.Clone(at), anyName), "")
 			case x.Type() == reflect.TypeFor[map[string]Make]():
 				walk(reflect.ValueOf(Make{}), append(slices.Clone(at), anyName), "")
 			case x.Kind() == reflect.Struct:

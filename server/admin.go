@@ -42,6 +42,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /api/v1/status", toRead, s.status, nil},
 		{"POST /api/v1/check", toOperate, s.check, nil},
 		{"POST /api/v1/backup", toOperate, s.backup, nil},
+		{"POST /api/v1/alerts/test", toOperate, s.testAlerts, nil},
 
 		{"GET /api/v1/webhooks", toRead, s.webhooks, after},
 		{"POST /api/v1/webhooks", toOperate, s.addWebhook, nil},

@@ -77,6 +77,9 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		}
 		add("the scheduled backup failed %s ago: %s; %s", api.Span(now.Sub(b.FailedAt)), b.Failed, last)
 	}
+	for _, line := range alertLines(&st) {
+		add("%s", line)
+	}
 	hooks := slices.Clone(st.Webhooks)
 	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(urgency(&a.Webhook), urgency(&b.Webhook)) })
 	for _, h := range hooks {

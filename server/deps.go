@@ -115,6 +115,10 @@ type Upkeep interface {
 	Sources() []api.Source
 	// Backups is nil when none are scheduled.
 	Backups() *api.Backups
+	// Alerts tells how the targets of alerts fare, by name; TestAlerts sends a test to
+	// one, or to all for an empty name. An unknown one is a [*webhook.Invalid].
+	Alerts() []api.AlertTarget
+	TestAlerts(ctx context.Context, target string) ([]api.AlertTested, error)
 }
 
 // Probe is one part of readiness.

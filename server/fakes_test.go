@@ -68,6 +68,7 @@ type world struct {
 	problems     []api.Problem
 	sources      []api.Source
 	backup       *api.Backups
+	alerts       []api.AlertTarget
 	copied       []byte // what Copy writes
 	lanes        map[uuid.UUID]api.Lane
 	probes       []Probe
@@ -376,6 +377,20 @@ func (w *world) CheckFile(path string) ([]api.Problem, error) {
 
 func (w *world) Backups() *api.Backups { return w.backup }
 func (w *world) Sources() []api.Source { return w.sources }
+
+func (w *world) Alerts() []api.AlertTarget { return w.alerts }
+
+func (w *world) TestAlerts(_ context.Context, target string) (out []api.AlertTested, err error) {
+	for _, t := range w.alerts {
+		if target == "" || target == t.Name {
+			out = append(out, api.AlertTested{Target: t.Name, Host: t.Host, Arrived: t.LastError == "", Status: 200, Error: t.LastError})
+		}
+	}
+	if target != "" && len(out) == 0 {
+		err = &webhook.Invalid{Field: "target", Value: target, Allowed: "phone"}
+	}
+	return out, err
+}
 
 // hooks is the world as Deliveries, some of whose names are the store's as well.
 type hooks struct{ w *world }

@@ -75,10 +75,14 @@ var (
 	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
 	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
 
-	backupLast   = gauge("plugbeat_backup_last_timestamp_seconds", "When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
-	backupNext   = gauge("plugbeat_backup_next_timestamp_seconds", "When the next scheduled backup is made.")
-	backupBytes  = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
-	backupKept   = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
+	backupLast    = gauge("plugbeat_backup_last_timestamp_seconds", "When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
+	backupNext    = gauge("plugbeat_backup_next_timestamp_seconds", "When the next scheduled backup is made.")
+	backupBytes   = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
+	backupKept    = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
+	alertMessages = counter("plugbeat_alert_messages_total", "Messages to a target of alerts, by whether it took them.", "target", "result")
+	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait for their turn, or for the target.", "target")
+	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before their turn.", "target", "result")
+
 	backupFailed = gauge("plugbeat_backup_failed", "1 while the newest try to make a backup, or to remove an old one, failed.")
 )
 
@@ -139,6 +143,9 @@ func (s *Server) scrape(ctx context.Context) scraped {
 	out.fleet(census)
 	if b := s.Upkeep.Backups(); b != nil {
 		out.backups(b)
+	}
+	for _, t := range s.Upkeep.Alerts() {
+		out.alerts(t)
 	}
 	if info, err := s.Upkeep.Info(ctx); err != nil {
 		scrapeLog{s}.Println(err)
@@ -239,6 +246,14 @@ func (s *scraped) backups(b *api.Backups) {
 	s.put(backupBytes, float64(b.LastBytes))
 	s.put(backupKept, float64(b.Kept))
 	s.put(backupFailed, one(b.Failed != ""))
+}
+
+func (s *scraped) alerts(t api.AlertTarget) {
+	s.put(alertMessages, float64(t.Sent), t.Name, "sent")
+	s.put(alertMessages, float64(t.Failed), t.Name, "failed")
+	s.put(alertTold, float64(t.Told), t.Name, "told")
+	s.put(alertTold, float64(t.Folded), t.Name, "folded")
+	s.put(alertWaiting, float64(t.Waiting), t.Name)
 }
 
 func one(is bool) float64 {

@@ -34,6 +34,7 @@ func (s *Server) status(r *http.Request) (any, error) {
 		return nil, err
 	}
 	st.Backup = s.Upkeep.Backups()
+	st.Alerts = s.Upkeep.Alerts()
 	st.NotReady = s.notReady(st.Store, nil)
 	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions

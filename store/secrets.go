@@ -12,6 +12,10 @@ import (
 	"plugbeat/webhook"
 )
 
+// AlertMemory begins the names of what alert targets were told, which is kept with the
+// secrets and is no account's.
+const AlertMemory = "alerts/"
+
 // maxName is the longest name of a secret or grant, in bytes.
 const maxName = 512
 

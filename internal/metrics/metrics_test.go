@@ -138,7 +138,7 @@ func open(t *testing.T) *site {
 	t.Helper()
 	s := &site{address: freeAddress(t)}
 	s.Daemon = daemon.New(t, func(config string) string {
-		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", s.address).Replace(config) + "backup: {folder: " + t.TempDir() + "}\n"
+		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", s.address).Replace(config) + "backup: {folder: " + t.TempDir() + "}\nalerts: {phone: {url: http://127.0.0.1:9/, allow_private: true}}\n"
 	})
 	s.Start()
 	s.client = s.Client()
@@ -250,7 +250,7 @@ func TestList(t *testing.T) {
 		t.Errorf("only %d metrics found: the search is wrong", len(there))
 	}
 	for name := range there {
-		if strings.HasPrefix(name, "plugbeat_") && !regexp.MustCompile(`^plugbeat_(daemon|scheduler|fleet|source|webhook|delivery|lane|store|backup|http|build)_[a-z_]+$`).MatchString(name) {
+		if strings.HasPrefix(name, "plugbeat_") && !regexp.MustCompile(`^plugbeat_(daemon|scheduler|fleet|source|webhook|delivery|lane|store|backup|alert|http|build)_[a-z_]+$`).MatchString(name) {
 			t.Errorf("%s is not named plugbeat_PART_WHAT", name)
 		}
 		if (there[name].kind == "counter") != strings.HasSuffix(name, "_total") {

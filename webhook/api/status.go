@@ -22,7 +22,9 @@ type Status struct {
 	NotReady []string  `json:"not_ready,omitempty"`
 	Store    StoreInfo `json:"store"`
 	// Backup is how the scheduled backups stand; absent when none are scheduled.
-	Backup   *Backups        `json:"backup,omitempty"`
+	Backup *Backups `json:"backup,omitempty"`
+	// Alerts are the targets of alerts; absent when there are none.
+	Alerts   []AlertTarget   `json:"alerts,omitempty"`
 	Sources  []Source        `json:"sources"`
 	Webhooks []WebhookStatus `json:"webhooks"`
 	Vehicles VehicleSummary  `json:"vehicles"`

@@ -1,0 +1,134 @@
+package alert
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"plugbeat/webhook"
+)
+
+// Origin says which daemon speaks.
+type Origin struct {
+	// Instance is the data file's id, Host the machine's name.
+	Instance, Host string
+}
+
+// Memory keeps what each target was told across a restart.
+type Memory interface {
+	// Load returns nothing for a target that was told nothing.
+	Load(ctx context.Context, target string) ([]byte, error)
+	Save(ctx context.Context, target string, b []byte) error
+}
+
+// Options are what an Alerter needs; all of it.
+type Options struct {
+	Targets []Target
+	// Standing returns how everything stands. It is called often and is quick.
+	Standing func(ctx context.Context) ([]Condition, error)
+	Memory   Memory
+	From     Origin
+	Log      zerolog.Logger
+}
+
+// Alerter tells its targets of what changes. It is safe for concurrent use.
+type Alerter struct {
+	Options
+	runners []*runner
+}
+
+// New returns an alerter at rest.
+func New(o Options) *Alerter {
+	a := &Alerter{Options: o}
+	for _, t := range o.Targets {
+		a.runners = append(a.runners, &runner{Target: t, a: a, kick: make(chan struct{}, 1),
+			state: State{Name: t.Name, Template: t.Template, Severity: t.Severity, Host: webhook.HostPort(string(t.URL))}})
+	}
+	return a
+}
+
+// Run tells targets until ctx ends, each in its own time.
+func (a *Alerter) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, r := range a.runners {
+		all.Go(func() { r.run(ctx) })
+	}
+	all.Wait()
+}
+
+// Kick has every target look at once. It never blocks.
+func (a *Alerter) Kick() {
+	for _, r := range a.runners {
+		select {
+		case r.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// States tells how the targets fare, in the order they were given.
+func (a *Alerter) States() []State {
+	out := make([]State, 0, len(a.runners))
+	for _, r := range a.runners {
+		r.mu.Lock()
+		out = append(out, r.state)
+		r.mu.Unlock()
+	}
+	return out
+}
+
+// Tested is what a target made of a test.
+type Tested struct {
+	Target, Host string
+	Result
+}
+
+// Test sends a test alert now, past filters, intervals and what waits, to one target,
+// or to all when the name is empty. An unknown name is a [*webhook.Invalid].
+func (a *Alerter) Test(ctx context.Context, name string) ([]Tested, error) {
+	now := time.Now()
+	return a.tell(ctx, name, Alert{Event: Test, of: Test, Severity: Info, Subject: "test", At: now.UTC(), Text: "plugbeat can reach this target; alerts come here"})
+}
+
+// Last tells every target one thing at once, once, before the process ends.
+func (a *Alerter) Last(ctx context.Context, e Event, subject, text string) {
+	last := Alert{Event: e, of: e, Severity: Error, Subject: subject, Text: text, At: time.Now().UTC()}
+	results, _ := a.tell(ctx, "", last) // every name is known
+	for _, t := range results {
+		if t.Err != nil {
+			a.Log.Error().Str("event", "alert.failed").Str("target", t.Target).Int("status", t.Status).Err(t.Err).Msg("an alert could not be sent")
+		}
+	}
+}
+
+func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]Tested, error) {
+	var to []*runner
+	var names []string
+	for _, r := range a.runners {
+		names = append(names, r.Name)
+		if name == r.Name || name == "" && (what.Event == Test || r.takes(what)) {
+			to = append(to, r)
+		}
+	}
+	if name != "" && len(to) == 0 {
+		allowed := "none; the config has no alerts"
+		if len(names) > 0 {
+			allowed = strings.Join(names, ", ")
+		}
+		return nil, &webhook.Invalid{Field: "target", Value: clip(name, 40), Allowed: allowed}
+	}
+	out := make([]Tested, len(to))
+	var all sync.WaitGroup
+	for i, r := range to {
+		all.Go(func() {
+			now := time.Now()
+			h, body := compose(r.Template, a.From, []Alert{what}, 0, now)
+			out[i] = Tested{Target: r.Name, Host: r.state.Host, Result: r.send(ctx, h, body)}
+		})
+	}
+	all.Wait()
+	return out, nil
+}

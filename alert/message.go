@@ -1,0 +1,153 @@
+package alert
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Template is the shape of a request.
+type Template string
+
+// The templates: ntfy's publishing to a topic; a chat's incoming webhook as Slack,
+// Mattermost, Rocket.Chat and Discord (its address with /slack) take it; JSON of
+// plugbeat's own, which docs/alerts.md describes.
+const (
+	Ntfy  Template = "ntfy"
+	Slack Template = "slack"
+	JSON  Template = "json"
+)
+
+// Templates lists every template.
+var Templates = [...]Template{Ntfy, Slack, JSON}
+
+// maxLines bounds the alerts of one message, maxText the bytes of one's text; ntfy
+// takes messages of 4096 bytes.
+const (
+	maxLines = 12
+	maxText  = 280
+)
+
+// message is the body of the template JSON.
+type message struct {
+	// Instance is the data file's id, which tells daemons apart.
+	Instance string    `json:"instance"`
+	Host     string    `json:"host"`
+	SentAt   time.Time `json:"sent_at"`
+	Severity Severity  `json:"severity"`
+	Title    string    `json:"title"`
+	Text     string    `json:"text"`
+	Alerts   []Alert   `json:"alerts"`
+	// More counts alerts that are not in the list.
+	More int `json:"more"`
+}
+
+// compose is the request's body and headers for some alerts, at least one, and how
+// many more were left out of them.
+func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (http.Header, []byte) {
+	m := message{Instance: from.Instance, Host: from.Host, SentAt: now.UTC(), Severity: worst(alerts), Alerts: alerts, More: left}
+	if extra := len(alerts) - maxLines; extra > 0 { // the newest say how things stand
+		m.Alerts, m.More = alerts[extra:], m.More+extra
+	}
+	m.Title = title(m)
+	lines := make([]string, 0, len(m.Alerts)+1)
+	for _, a := range m.Alerts {
+		lines = append(lines, line(a))
+	}
+	if m.More > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more; see: plugbeat status", m.More))
+	}
+	m.Text = strings.Join(lines, "\n")
+	h := http.Header{}
+	switch t {
+	case Ntfy:
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("Title", mime.QEncoding.Encode("utf-8", m.Title))
+		h.Set("Priority", map[Severity]string{Info: "2", Warning: "3", Error: "4"}[m.Severity])
+		h.Set("Tags", map[Severity]string{Info: "information_source", Warning: "warning", Error: "rotating_light"}[m.Severity])
+		if allOver(alerts) {
+			h.Set("Priority", "3")
+			h.Set("Tags", "white_check_mark")
+		}
+		return h, []byte(m.Text)
+	case Slack:
+		h.Set("Content-Type", "application/json")
+		return h, encode(map[string]string{"text": escape("*"+m.Title+"*") + "\n" + escape(m.Text)})
+	}
+	h.Set("Content-Type", "application/json")
+	return h, encode(m)
+}
+
+// encode never fails for what is given to it: strings, numbers and times.
+func encode(v any) []byte {
+	b, _ := json.Marshal(v)
+	return b
+}
+
+// escape keeps what receivers said from being read as mentions or links by a chat.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+}
+
+func title(m message) string {
+	if n := len(m.Alerts) + m.More; n > 1 {
+		return fmt.Sprintf("plugbeat on %s: %d alerts", m.Host, n)
+	}
+	return fmt.Sprintf("plugbeat on %s: %s", m.Host, clip(headline(m.Alerts[0]), 120))
+}
+
+// headline is a subject with what happened to it.
+func headline(a Alert) string {
+	if a.Subject == "" {
+		return string(a.Event)
+	}
+	return a.Subject + " (" + string(a.Event) + ")"
+}
+
+func line(a Alert) string {
+	mark := "[" + string(a.Severity) + "]"
+	if a.Recovery {
+		mark = "[well again]"
+	}
+	return fmt.Sprintf("%s %s %s: %s", a.At.Format("15:04:05Z"), mark, clip(headline(a), 120), clip(a.Text, maxText))
+}
+
+// worst is the severity of a message. What is over alarms nobody.
+func worst(alerts []Alert) Severity {
+	s := Info
+	for _, a := range alerts {
+		if a.Severity.Reaches(s) && !a.Recovery {
+			s = a.Severity
+		}
+	}
+	return s
+}
+
+func allOver(alerts []Alert) bool {
+	for _, a := range alerts {
+		if !a.Recovery {
+			return false
+		}
+	}
+	return true
+}
+
+// clip makes one line of at most so many bytes of text that others may have had a
+// hand in.
+func clip(s string, most int) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool {
+		return r <= 0x20 || r >= 0x7f && r < 0xa0
+	}), " ")
+	if len(s) <= most {
+		return s
+	}
+	s = s[:most-3]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s + "..."
+}
