@@ -109,6 +109,10 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
+	next, err := cfg.ManagementTokenNext()
+	if err != nil {
+		return a, err
+	}
 	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
@@ -116,7 +120,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err := a.openSources(ctx); err != nil {
 		return a, err
 	}
-	if err := a.build(ctx, o, token); err != nil {
+	if err := a.build(ctx, o, token, next); err != nil {
 		return a, err
 	}
 	return a, nil
@@ -125,7 +129,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 func version(o Options) api.Version { return api.Version{Version: o.Version, Go: runtime.Version()} }
 
 // build makes the loops and the servers over the open store.
-func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err error) {
+func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret) (err error) {
 	policy, err := a.cfg.Policy().Ready()
 	if err != nil {
 		return err
@@ -145,7 +149,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, Log: o.Log, Guard: a.guard, Meter: kicking{a.metrics, func() { a.alerts.Kick() }},
+		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, ManagementTokenNext: next, Log: o.Log, Guard: a.guard, Meter: kicking{a.metrics, func() { a.alerts.Kick() }},
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note,
 	})
 	if err != nil {
@@ -166,7 +170,7 @@ func (a *App) build(ctx context.Context, o Options, token webhook.Secret) (err e
 	}
 	srv, err := server.New(server.Options{
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
-		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ApplicationID: info.Instance,
+		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Log: o.Log,
 	})
 	if err != nil {

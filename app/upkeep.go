@@ -87,6 +87,16 @@ func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 	return w, api.Challenge(c), err
 }
 
+// TryTokens asks every receiver which management token it has.
+func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]api.Challenge, error) {
+	got, err := d.Dispatcher.TryTokens(ctx)
+	all := map[uuid.UUID]api.Challenge{}
+	for id, c := range got {
+		all[id] = api.Challenge(c)
+	}
+	return all, err
+}
+
 // Enable sends a challenge first unless forced. Slots that waited are due at once.
 func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
 	defer d.scheduler.Kick()

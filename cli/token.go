@@ -23,7 +23,7 @@ plugbeat token add backend --access
 curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles
 plugbeat token add grafana --scope read
 curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8766/api/v1/status`),
-		Subcommands: []*ucli.Command{s.tokenAddCommand(), s.tokenListCommand(), s.tokenRemoveCommand()},
+		Subcommands: []*ucli.Command{s.tokenAddCommand(), s.tokenListCommand(), s.tokenRemoveCommand(), s.rotateManagementCommand()},
 	}
 }
 

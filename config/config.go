@@ -69,6 +69,8 @@ type Application struct {
 	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret. Empty: secrets/client_secret, as with key_file, if there is one."`
 	RedirectURIs        []string `yaml:"redirect_uris" takes:"a list of absolute http or https URIs without fragment" doc:"The URIs that a login may return to."`
 	ManagementTokenFile string   `yaml:"management_token_file" takes:"a file with one line of at least 32 printable characters without spaces, mode 0600; or empty" doc:"File with the application management token: the key of SC-Signature and of challenges. Your receivers have it too; with another one they refuse what plugbeat sends. Empty: secrets/management_token, as with key_file. plugbeat init makes one."`
+
+	ManagementTokenNextFile string `yaml:"management_token_next_file" takes:"a file like management_token_file; or empty" doc:"File with the token that is to replace it. While there is such a file both tokens are good: SC-Signature-Next is signed with this one, and so is SC-Signature for receivers that answered a challenge with it. A file that is not there is no fault: no rotation is going on then. Empty: the file of management_token_file with _next after its name. plugbeat token rotate-management makes it, and ends the rotation."`
 }
 
 // Source is one place that vehicles come from.

@@ -144,6 +144,7 @@ func (c Config) Resolve(dir string) Config {
 	at(&c.Backup.Folder)
 	at(&c.Application.ClientSecretFile)
 	at(&c.Application.ManagementTokenFile)
+	at(&c.Application.ManagementTokenNextFile)
 	for name, s := range c.Sources {
 		at(&s.Smartcar.ClientSecretFile)
 		c.Sources[name] = s

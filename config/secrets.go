@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -19,6 +20,7 @@ import (
 const (
 	credentialKey    = "sealing_key"
 	credentialToken  = "management_token"
+	credentialNext   = "management_token_next"
 	credentialSecret = "client_secret"
 )
 
@@ -56,6 +58,49 @@ func (c Config) ManagementToken() (webhook.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
+	return tokenOf(setting, path, b)
+}
+
+// ManagementTokenNext reads the token that is to replace the management token. It is
+// nil when there is none, or when it is the management token already: a rotation was
+// ended, and what is left of it does no harm.
+func (c Config) ManagementTokenNext() (webhook.Secret, error) {
+	const setting = "application.management_token_next_file"
+	file := c.ManagementTokenNextPath()
+	if _, err := os.Stat(file); file == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	path, b, err := c.read(setting, file, credentialNext, "plugbeat token rotate-management makes one")
+	if err != nil {
+		return nil, err
+	}
+	next, err := tokenOf(setting, path, b)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := c.ManagementToken(); err == nil && subtle.ConstantTimeCompare(now, next) == 1 {
+		return nil, nil
+	}
+	return next, nil
+}
+
+// ManagementTokenPath is where the management token lies; empty where nothing says.
+func (c Config) ManagementTokenPath() string {
+	return c.secretPath(c.Application.ManagementTokenFile, credentialToken)
+}
+
+// ManagementTokenNextPath is where the next management token lies, or would lie;
+// empty where nothing says.
+func (c Config) ManagementTokenNextPath() string {
+	file := c.Application.ManagementTokenNextFile
+	if file == "" && c.Application.ManagementTokenFile != "" {
+		file = c.Application.ManagementTokenFile + "_next"
+	}
+	return c.secretPath(file, credentialNext)
+}
+
+// tokenOf is the token that a file holds.
+func tokenOf(setting, path string, b []byte) (webhook.Secret, error) {
 	text := trimmed(b)
 	switch {
 	case len(text) < minToken:
@@ -232,6 +277,9 @@ func (c Config) SecretFiles() []SecretFile {
 		of("key_file", c.KeyFile, credentialKey, c.SealingKey),
 		of("application.management_token_file", c.Application.ManagementTokenFile, credentialToken, c.ManagementToken),
 	}
+	if next, err := c.ManagementTokenNext(); next != nil || err != nil {
+		files = append(files, SecretFile{Setting: "application.management_token_next_file", Path: c.ManagementTokenNextPath(), Err: err})
+	}
 	if c.Application.ClientSecretFile != "" {
 		files = append(files, of("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, c.ClientSecret))
 	}
@@ -270,9 +318,10 @@ func (c Config) CheckFiles() error {
 func (c Config) Warnings() []string {
 	var out []string
 	files := map[string]string{
-		"key_file":                          c.secretPath(c.KeyFile, credentialKey),
-		"application.management_token_file": c.secretPath(c.Application.ManagementTokenFile, credentialToken),
-		"application.client_secret_file":    c.secretPath(c.Application.ClientSecretFile, credentialSecret),
+		"key_file":                               c.secretPath(c.KeyFile, credentialKey),
+		"application.management_token_file":      c.secretPath(c.Application.ManagementTokenFile, credentialToken),
+		"application.management_token_next_file": c.ManagementTokenNextPath(),
+		"application.client_secret_file":         c.secretPath(c.Application.ClientSecretFile, credentialSecret),
 	}
 	for name, s := range c.Sources {
 		if s.Type == "smartcar" {

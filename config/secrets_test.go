@@ -215,3 +215,44 @@ func TestWarnings(t *testing.T) {
 }
 
 func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// The next management token is a file beside the present one unless a setting says
+// where; none, and one that is in place already, is no fault.
+func TestManagementTokenNext(t *testing.T) {
+	dir := t.TempDir()
+	now, next := strings.Repeat("n", 32), strings.Repeat("x", 32)
+	cfg := Config{Dir: dir, Application: Application{ManagementTokenFile: write(t, dir, "token", now, 0o600)}}
+	want := func(token string) {
+		t.Helper()
+		got, err := cfg.ManagementTokenNext()
+		if err != nil || string(got) != token {
+			t.Errorf("got %d characters, %v", len(got), err)
+		}
+		if n := len(cfg.SecretFiles()); n != map[bool]int{false: 2, true: 3}[token != ""] {
+			t.Errorf("%d files of secrets", n)
+		}
+	}
+	want("")
+	write(t, dir, "token_next", next+"\n", 0o600)
+	want(next)
+	write(t, dir, "token_next", now, 0o600)
+	want("")
+	cfg.Application.ManagementTokenNextFile = filepath.Join(dir, "elsewhere")
+	want("")
+	write(t, dir, "elsewhere", next, 0o600)
+	want(next)
+	write(t, dir, "elsewhere", "short", 0o600)
+	var bad *webhook.Invalid
+	if _, err := cfg.ManagementTokenNext(); !errors.As(err, &bad) || bad.Field != "application.management_token_next_file" || strings.Contains(err.Error(), "short") {
+		t.Error(err)
+	}
+
+	// As systemd's credential, or the file that it is made of.
+	cfg = Config{Dir: dir}
+	given := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", given)
+	write(t, given, "plugbeat_management_token", now, 0o400)
+	want("")
+	write(t, given, "plugbeat_management_token_next", next, 0o400)
+	want(next)
+}

@@ -70,7 +70,9 @@ type Options struct {
 	Settings Settings
 	// ManagementToken keys SC-Signature and the challenges; never empty.
 	ManagementToken webhook.Secret
-	Bodies          Bodies
+	// ManagementTokenNext is to replace it; nil while no rotation is going on.
+	ManagementTokenNext webhook.Secret
+	Bodies              Bodies
 	// Meter may be nil.
 	Meter Meter
 	Log   zerolog.Logger
@@ -93,6 +95,7 @@ type Dispatcher struct {
 	store  Store
 	s      *Settings
 	token  webhook.Secret
+	next   webhook.Secret
 	bodies Bodies
 	meter  Meter
 	log    zerolog.Logger
@@ -128,7 +131,7 @@ func New(o Options) (*Dispatcher, error) {
 		o.Meter = unmetered{}
 	}
 	return &Dispatcher{
-		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, answered: o.Answered,
+		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, answered: o.Answered,
 		lanes: map[uuid.UUID]*lane{},
 	}, nil
 }

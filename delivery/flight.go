@@ -210,6 +210,9 @@ func (l *lane) challenge(work context.Context, w webhook.Webhook) {
 		now := stamp()
 		out, err = l.d.store.UpdateWebhook(ctx, l.id, func(x *webhook.Webhook) error {
 			// An answer of another receiver, or of before another round, heals nothing.
+			if x.CallbackURI == w.CallbackURI {
+				c.seen(x, now)
+			}
 			events = l.d.s.challenged(x, c.err == nil && x.CallbackURI == w.CallbackURI && x.Health.Round == w.Health.Round, now)
 			return nil
 		})

@@ -50,7 +50,7 @@ func spellings(keys ...webhook.Secret) [][]byte {
 // keys they were made with.
 func redactorOf(h http.Header, keys [][]byte) *redactor {
 	r := &redactor{secrets: slices.Clone(keys)}
-	for _, name := range []string{signing.HeaderSmartcar, signing.HeaderSignature} {
+	for _, name := range []string{signing.HeaderSmartcar, signing.HeaderSmartcarNext, signing.HeaderSignature} {
 		for _, v := range h[name] {
 			for part := range strings.FieldsSeq(v) {
 				if _, signature, listed := strings.Cut(part, ","); listed { // "v1," of Standard Webhooks

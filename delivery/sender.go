@@ -41,6 +41,8 @@ type sender struct {
 	s     *Settings
 	guard *Guard
 	token webhook.Secret
+	// next is the management token that is to replace token; nil for none.
+	next webhook.Secret
 	// transport is nil in production; tests put their own network there.
 	transport http.RoundTripper
 	// answered is told of every answer; see Options. It may be nil.
@@ -80,7 +82,7 @@ func (x *sender) spellings(w *webhook.Webhook) [][]byte {
 	defer x.mu.Unlock()
 	if x.spelt == nil || !bytes.Equal(x.keys[0], w.Key) || !bytes.Equal(x.keys[1], w.OldKey) {
 		x.keys = [2]webhook.Secret{bytes.Clone(w.Key), bytes.Clone(w.OldKey)}
-		x.spelt = spellings(x.token, w.Key, w.OldKey)
+		x.spelt = spellings(x.token, x.next, w.Key, w.OldKey)
 	}
 	return x.spelt
 }
@@ -173,6 +175,16 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 	}
 }
 
+// signsFor is the management token that keys SC-Signature for a webhook: the next one
+// once its receiver has answered a challenge with that, since most receivers know one
+// token and one header.
+func (x *sender) signsFor(w *webhook.Webhook) webhook.Secret {
+	if len(x.next) > 0 && w.TokenSeen.Fingerprint == signing.Fingerprint(x.next) {
+		return x.next
+	}
+	return x.token
+}
+
 func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.CallbackURI, bytes.NewReader(body))
 	if err != nil {
@@ -180,7 +192,10 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	}
 	// The spelling is the wire's: receivers behind some gateways compare case.
 	if w.Signing != webhook.SignStandard {
-		req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar(x.token, body)}
+		req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar(x.signsFor(w), body)}
+		if len(x.next) > 0 {
+			req.Header[signing.HeaderSmartcarNext] = []string{signing.Smartcar(x.next, body)}
+		}
 	}
 	if w.Signing != webhook.SignSmartcar {
 		req.Header[signing.HeaderID] = []string{message.String()}

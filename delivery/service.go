@@ -21,6 +21,16 @@ type ChallengeResult struct {
 	Duration time.Duration
 	// Text says in words what was answered and what to look at.
 	Text string
+	// Token is the fingerprint of the management token that it was answered with;
+	// empty unless it was answered rightly.
+	Token string
+}
+
+// seen notes in a webhook with which token its receiver answered.
+func (c *ChallengeResult) seen(w *webhook.Webhook, at time.Time) {
+	if c.Token != "" {
+		w.TokenSeen = webhook.TokenSeen{Fingerprint: c.Token, At: at}
+	}
 }
 
 // checked is a challenge with its verdict; err is nil for the right answer.
@@ -37,8 +47,11 @@ func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Web
 	c := checked{ChallengeResult: ChallengeResult{Status: a.Status, Duration: a.Duration, Text: answerText(a)}, outcome: a.Outcome}
 	if a.Outcome == webhook.OutcomeDelivered {
 		c.Text = "answered rightly"
-		if c.err = signing.CheckAnswer(d.token, challenge, body); c.err != nil {
+		var with webhook.Secret
+		if with, c.err = signing.CheckAnswerWith(d.token, d.next, challenge, body); c.err != nil {
 			c.Text = strings.TrimPrefix(c.err.Error(), webhook.ErrChallenge.Error()+": ")
+		} else {
+			c.Token = signing.Fingerprint(with)
 		}
 	} else {
 		c.err = fmt.Errorf("%w: %s", webhook.ErrChallenge, c.Text)
@@ -56,7 +69,7 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	if l := d.lane(id); l != nil {
 		return l.send, func() {}
 	}
-	s = &sender{s: d.s, guard: d.guard, token: d.token, transport: d.net, answered: d.answered}
+	s = &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, answered: d.answered}
 	return s, s.close
 }
 
@@ -117,7 +130,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	if len(w.Key) < 24 || len(w.Key) > 64 {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
 	}
-	if bytes.Equal(w.Key, d.token) {
+	if bytes.Equal(w.Key, d.token) || bytes.Equal(w.Key, d.next) {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
 	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
@@ -200,7 +213,7 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		if !moved {
 			return nil
 		}
-		w.VerifiedAt = time.Time{}
+		w.VerifiedAt, w.TokenSeen = time.Time{}, webhook.TokenSeen{}
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
 			out(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
 			events = []Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
@@ -240,6 +253,7 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 		}
 		at := stamp()
 		w.VerifiedAt, events = at, nil
+		c.seen(w, at)
 		switch {
 		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
 			d.s.comeBack(w, "", at)
@@ -304,6 +318,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 	if _, err := policy.Begin(stamp()); err != nil {
 		return webhook.Webhook{}, err
 	}
+	var c ChallengeResult
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Health.Failing() }
 	w, err := d.store.Webhook(ctx, id)
 	switch {
@@ -314,7 +329,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 	case well(&w):
 		return w, nil
 	case !force:
-		if w, _, err = d.challenged(ctx, id); err != nil {
+		if w, c, err = d.challenged(ctx, id); err != nil {
 			return w, err
 		}
 	}
@@ -334,6 +349,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 		d.s.comeBack(w, policy, at)
 		if !force {
 			w.VerifiedAt = at
+			c.seen(w, at)
 		}
 		return nil
 	})

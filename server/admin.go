@@ -73,6 +73,9 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"POST /api/v1/deliveries/replay", toOperate, s.replayDeliveries, nil},
 		{"POST /api/v1/deliveries/{delivery}/resend", toOperate, s.resendDelivery, nil},
 
+		{"GET /api/v1/management-token", toRead, s.showManagementToken, nil},
+		{"POST /api/v1/management-token/try", toOperate, s.tryManagementToken, nil},
+
 		{"GET /api/v1/tokens", toRead, s.tokens, after},
 		{"POST /api/v1/tokens", bySocket, s.addToken, nil},
 		{"DELETE /api/v1/tokens/{name}", toOperate, s.removeToken, nil},

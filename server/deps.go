@@ -20,6 +20,10 @@ type Store interface {
 	DeleteGrant(ctx context.Context, name string) error
 	// UseGrant notes when the token with this hash was used.
 	UseGrant(ctx context.Context, hash [32]byte, at time.Time) error
+	// UseManagementToken notes when a caller used the management token with this
+	// fingerprint; ManagementTokenUse is zero for never.
+	UseManagementToken(ctx context.Context, fingerprint string, at time.Time) error
+	ManagementTokenUse(ctx context.Context, fingerprint string) (time.Time, error)
 
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
@@ -71,6 +75,9 @@ type Deliveries interface {
 	// challenge says what came.
 	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error)
 	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
+	// TryTokens sends every webhook a challenge to learn which management token its
+	// receiver has, and changes nothing else.
+	TryTokens(ctx context.Context) (map[uuid.UUID]api.Challenge, error)
 	// RotateKey gives a webhook a new signing key, beside the old one for the overlap.
 	RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error)
 	// TryKey sends a test payload signed with the new key alone; FinishKey does so too

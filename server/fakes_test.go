@@ -39,17 +39,18 @@ var (
 
 // world is every dependency of a server, in memory.
 type world struct {
-	mu       sync.Mutex
-	grants   []vehicle.Grant
-	used     int // calls of UseGrant
-	cars     []vehicle.Vehicle
-	states   map[uuid.UUID]vehicle.Status
-	hooks    []webhook.Webhook
-	subs     []webhook.SlotView
-	past     []webhook.Delivery // oldest first
-	gone     uint64             // of the changes
-	changed  chan struct{}
-	payloads map[uuid.UUID][]byte
+	tokenUses map[string]time.Time // of management tokens, by fingerprint
+	mu        sync.Mutex
+	grants    []vehicle.Grant
+	used      int // calls of UseGrant
+	cars      []vehicle.Vehicle
+	states    map[uuid.UUID]vehicle.Status
+	hooks     []webhook.Webhook
+	subs      []webhook.SlotView
+	past      []webhook.Delivery // oldest first
+	gone      uint64             // of the changes
+	changed   chan struct{}
+	payloads  map[uuid.UUID][]byte
 
 	// read answers ReadNow; reads are the calls of it.
 	read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
@@ -486,6 +487,26 @@ func (h hooks) CancelKey(_ context.Context, id uuid.UUID) (webhook.Webhook, erro
 		}
 	}
 	return h.edit(id, func(w *webhook.Webhook) { w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil })
+}
+
+func (h hooks) TryTokens(context.Context) (map[uuid.UUID]api.Challenge, error) {
+	all := map[uuid.UUID]api.Challenge{}
+	for i := range h.w.hooks {
+		all[h.w.hooks[i].ID] = h.w.answer
+	}
+	return all, h.w.fail
+}
+
+func (w *world) UseManagementToken(_ context.Context, fingerprint string, at time.Time) error {
+	if w.tokenUses == nil {
+		w.tokenUses = map[string]time.Time{}
+	}
+	w.tokenUses[fingerprint] = at
+	return w.fail
+}
+
+func (w *world) ManagementTokenUse(_ context.Context, fingerprint string) (time.Time, error) {
+	return w.tokenUses[fingerprint], w.fail
 }
 
 func (h hooks) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.Webhook, error) {

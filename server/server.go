@@ -43,6 +43,9 @@ type Options struct {
 	Policy cadence.Policy
 	// ManagementToken is the application's; callers may unsubscribe with it.
 	ManagementToken webhook.Secret
+	// ManagementTokenNext is to replace it and is as good; nil while no rotation is
+	// going on.
+	ManagementTokenNext webhook.Secret
 	// ApplicationID makes the ids of /v2.0/user stable; any fixed UUID does.
 	ApplicationID uuid.UUID
 	// Retries is how many retries a failing webhook has; 0 where it is not known.

@@ -213,13 +213,25 @@ func (s *Server) grantOf(ctx context.Context, token string) (vehicle.Grant, erro
 	return vehicle.Grant{}, unauthorized("The access token is not valid.")
 }
 
-// isManagementToken compares in constant time, whatever the lengths.
+// isManagementToken compares in constant time, whatever the lengths, with the
+// management token and with the one that is to replace it.
 func (s *Server) isManagementToken(token string) bool {
-	if len(s.ManagementToken) == 0 {
-		return false
+	return s.managementToken(token) != nil
+}
+
+// managementToken is the management token that a caller gave, the next one or the
+// present one; nil for any other.
+func (s *Server) managementToken(token string) (is webhook.Secret) {
+	given := sha256.Sum256([]byte(token))
+	for _, t := range []webhook.Secret{s.ManagementToken, s.ManagementTokenNext} {
+		if len(t) == 0 {
+			continue
+		}
+		if sum := sha256.Sum256(t); subtle.ConstantTimeCompare(sum[:], given[:]) == 1 {
+			is = t
+		}
 	}
-	a, b := sha256.Sum256(s.ManagementToken), sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return is
 }
 
 // unitSystem reads SC-Unit-System; metric where the header is missing.

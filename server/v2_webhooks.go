@@ -35,8 +35,11 @@ func (s *Server) unsubscribe(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	manager := s.isManagementToken(token)
-	if !manager {
+	management := s.managementToken(token)
+	manager := management != nil
+	if manager {
+		s.usedManagementToken(ctx, management)
+	} else {
 		if c.grant, err = s.grantOf(ctx, token); err != nil {
 			return reply{}, err
 		}

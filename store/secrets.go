@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"time"
 
@@ -49,6 +50,37 @@ func (s *Store) Secret(ctx context.Context, name string) (b []byte, err error) {
 		return nil
 	})
 	return b, err
+}
+
+// tokenUse is the name under which the last use of a management token is kept, by the
+// token's fingerprint. It is sealed like a secret, which it is not.
+func tokenUse(fingerprint string) string { return "management_token_used/" + fingerprint }
+
+// UseManagementToken notes that a caller used the management token with this
+// fingerprint. A time before the one that is kept changes nothing.
+func (s *Store) UseManagementToken(ctx context.Context, fingerprint string, at time.Time) error {
+	last, err := s.ManagementTokenUse(ctx, fingerprint)
+	if err != nil || !at.After(last) {
+		return err
+	}
+	return s.PutSecret(ctx, tokenUse(fingerprint), []byte(at.UTC().Format(time.RFC3339)))
+}
+
+// ManagementTokenUse returns when a caller last used the management token with this
+// fingerprint, as far as it was noted; zero for never.
+func (s *Store) ManagementTokenUse(ctx context.Context, fingerprint string) (time.Time, error) {
+	b, err := s.Secret(ctx, tokenUse(fingerprint))
+	if errors.Is(err, webhook.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := time.Parse(time.RFC3339, string(b))
+	if err != nil {
+		return time.Time{}, named("last use of management token", fingerprint, err)
+	}
+	return at, nil
 }
 
 // DeleteSecret removes a secret; an unknown name is webhook.ErrNotFound.

@@ -57,11 +57,21 @@ type Webhook struct {
 	// is left; nil otherwise. It may have ended already: see [Webhook.TwoKeys].
 	KeyOverlap *KeyOverlap `json:"key_overlap,omitempty"`
 
+	// TokenSeen is the management token that its receiver last answered a challenge
+	// with; zero before it did.
+	TokenSeen TokenSeen `json:"token_seen,omitzero"`
+
 	// Key is the webhook's own Standard Webhooks key, 24 to 64 random bytes.
 	// The store keeps it sealed; it is never the management token.
 	Key Secret `json:"-"`
 	// OldKey is the key that Key replaces, sealed like it; nil without a KeyOverlap.
 	OldKey Secret `json:"-"`
+}
+
+// TokenSeen names a management token by its fingerprint.
+type TokenSeen struct {
+	Fingerprint string    `json:"fingerprint"`
+	At          time.Time `json:"at"`
 }
 
 // KeyOverlap is the time in which a webhook signs with its old key and its new one.

@@ -128,6 +128,16 @@ func (c *Client) TestWebhook(ctx context.Context, ref string) (a webhook.Attempt
 	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "test"), nil, nil, &a)
 }
 
+// ManagementToken says which management tokens there are, and who has which.
+func (c *Client) ManagementToken(ctx context.Context) (m ManagementToken, err error) {
+	return m, c.do(ctx, http.MethodGet, c.path("management-token"), nil, nil, &m)
+}
+
+// TryManagementToken sends every webhook a challenge first.
+func (c *Client) TryManagementToken(ctx context.Context) (m ManagementToken, err error) {
+	return m, c.within(slowPatience).do(ctx, http.MethodPost, c.path("management-token", "try"), nil, nil, &m)
+}
+
 // ChangeKey makes one step of the rotation of a webhook's signing key.
 func (c *Client) ChangeKey(ctx context.Context, ref string, k KeyChange) (a KeyChanged, err error) {
 	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "key"), nil, k, &a)

@@ -171,6 +171,9 @@ type Challenge struct {
 	Duration time.Duration `json:"duration"`
 	// Text says in words what the receiver answered.
 	Text string `json:"text"`
+	// Token is the fingerprint of the management token that it answered with; absent
+	// unless the answer was right.
+	Token string `json:"token,omitempty"`
 }
 
 // Verified is the answer to POST /webhooks/{id}/verify. A wrong answer of the
@@ -393,6 +396,44 @@ type TokenAdded struct {
 	Vehicles []uuid.UUID `json:"vehicles"`
 	// Token is shown this once; only its SHA-256 is kept.
 	Token string `json:"token"`
+}
+
+// TokenHas says which management token a receiver has.
+type TokenHas string
+
+// What a receiver may have.
+const (
+	HasPresent TokenHas = "present" // the one that the next is to replace
+	HasNext    TokenHas = "next"
+	HasUnknown TokenHas = "unknown" // it has answered no challenge with either
+)
+
+// ManagementToken is the answer to GET /management-token: which tokens there are, and
+// who has which. The tokens themselves are not in it.
+type ManagementToken struct {
+	// Fingerprint is the first 8 hex digits of the SHA-256 of the present token.
+	Fingerprint string `json:"fingerprint"`
+	// Next is that of the token that is to replace it; absent while no rotation is
+	// going on.
+	Next string `json:"next,omitempty"`
+	// UsedAt and NextUsedAt are when a caller last used either to unsubscribe, to the
+	// hour; absent for never.
+	UsedAt     time.Time `json:"used_at,omitzero"`
+	NextUsedAt time.Time `json:"next_used_at,omitzero"`
+	// Webhooks are all webhooks, by name; never null.
+	Webhooks []TokenHolder `json:"webhooks"`
+}
+
+// TokenHolder is a webhook and the management token that its receiver has.
+type TokenHolder struct {
+	ID     uuid.UUID      `json:"id"`
+	Name   string         `json:"name"`
+	Status webhook.Status `json:"status"`
+	// Has goes by the last challenge that was answered rightly, At that time.
+	Has TokenHas  `json:"has"`
+	At  time.Time `json:"at,omitzero"`
+	// Challenge is what was answered just now; only after POST /management-token/try.
+	Challenge *Challenge `json:"challenge,omitempty"`
 }
 
 // Problem is something the check found in the data file.

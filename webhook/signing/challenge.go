@@ -27,6 +27,19 @@ func AnswerOf(managementToken webhook.Secret, challenge string) string {
 	return hex.EncodeToString(sum(managementToken, []byte(challenge)))
 }
 
+// CheckAnswerWith is [CheckAnswer] while there is a next token too, nil for none: an
+// answer with either is right, and with is the one that it was made with.
+func CheckAnswerWith(managementToken, next webhook.Secret, challenge string, responseBody []byte) (with webhook.Secret, err error) {
+	err = CheckAnswer(managementToken, challenge, responseBody)
+	if err == nil {
+		return managementToken, nil
+	}
+	if len(next) > 0 && CheckAnswer(next, challenge, responseBody) == nil {
+		return next, nil
+	}
+	return nil, err
+}
+
 // CheckAnswer returns nil when responseBody is a JSON object whose key "challenge"
 // holds the right answer, compared in constant time; content type and other keys do
 // not matter. Otherwise the error wraps [webhook.ErrChallenge] and says what is

@@ -27,6 +27,10 @@ import (
 // would send Sc-Signature.
 const HeaderSmartcar = "SC-Signature"
 
+// HeaderSmartcarNext is sent as well while the management token is rotated: it is
+// what [HeaderSmartcar] would be with the next token.
+const HeaderSmartcarNext = "SC-Signature-Next"
+
 // The Standard Webhooks headers, in lower case as the standard writes them.
 const (
 	HeaderID        = "webhook-id"

@@ -1,0 +1,322 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/config"
+	"plugbeat/webhook"
+	"plugbeat/webhook/api"
+	"plugbeat/webhook/signing"
+)
+
+func (s *shell) rotateManagementCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "rotate-management",
+		Usage: "replace the application management token, with an overlap",
+		Description: `The management token keys SC-Signature and the challenge; every receiver has it, and callers that
+unsubscribe with it. The steps, on the daemon's machine, as who may write the token's file:
+   1. without a flag: makes the file of the next token. Restart plugbeat: both tokens are good now
+   2. give receivers and callers the next token, when it suits them
+   3. --try asks every receiver, by a challenge, which token it has
+   4. --finish asks again, and when all active webhooks have the next one puts it in the place of the
+      old one. Restart plugbeat
+--cancel removes the next token; restart plugbeat. Each step may be repeated after a crash. Without a flag it
+says at any time where the rotation stands, and what still uses the old token. See docs/keys.md.`,
+		Flags: append([]ucli.Flag{
+			&ucli.BoolFlag{Name: "try", Usage: "ask every receiver which token it has", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "finish", Usage: "put the next token in the place of the old one", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "cancel", Usage: "remove the next token", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "force", Usage: "with --finish and --cancel: whatever receivers have", DisableDefaultText: true},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat token rotate-management
+plugbeat token rotate-management --try
+plugbeat token rotate-management --finish`),
+		Action: s.rotateManagement,
+	}
+}
+
+// managementRotation is the JSON of token rotate-management.
+type managementRotation struct {
+	// File is where the management token lies, NextFile where the next one does; Next
+	// says whether there is one.
+	File     string `json:"file"`
+	NextFile string `json:"next_file"`
+	Next     bool   `json:"next"`
+	// Did is what this call did: created, finished, cancelled; empty for nothing.
+	Did string `json:"did,omitempty"`
+	// Restart is true when the daemon does not know yet what the files say.
+	Restart bool `json:"restart"`
+	// Tokens is what the daemon says; absent where none runs.
+	Tokens *api.ManagementToken `json:"tokens,omitempty"`
+}
+
+func (s *shell) rotateManagement(c *ucli.Context) error {
+	if err := wantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	steps := 0
+	for _, f := range []string{"try", "finish", "cancel"} {
+		if c.Bool(f) {
+			steps++
+		}
+	}
+	switch {
+	case steps > 1:
+		return &usageError{msg: "--try, --finish and --cancel are one step each: give one of them"}
+	case c.Bool("force") && !c.Bool("finish") && !c.Bool("cancel"):
+		return &usageError{msg: "--force goes with --finish or --cancel"}
+	}
+	file, _ := s.configPath(c)
+	if file == "" {
+		return &usageError{msg: "token rotate-management needs the daemon's config", hint: "give it with --config FILE"}
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		return loadError(file, err)
+	}
+	present, err := cfg.ManagementToken()
+	if err != nil {
+		return err
+	}
+	next, err := cfg.ManagementTokenNext()
+	if err != nil {
+		return err
+	}
+	r := managementRotation{File: cfg.ManagementTokenPath(), NextFile: cfg.ManagementTokenNextPath()}
+	r.Tokens, err = s.askTokens(c, c.Bool("try") || c.Bool("finish"))
+	if err != nil && !(c.Bool("force") || steps == 0) {
+		return err
+	}
+	switch {
+	case c.Bool("finish"):
+		if err := mayFinish(&r, next, c.Bool("force")); err != nil {
+			return err
+		}
+		if err := finishToken(r.File, r.NextFile); err != nil {
+			return err
+		}
+		if next != nil {
+			present, next, r.Did = next, nil, "finished"
+		}
+	case c.Bool("cancel"):
+		if names := holders(r.Tokens, api.HasNext); len(names) > 0 && !c.Bool("force") {
+			return hint(fmt.Errorf("these receivers have the next token already: %s; nothing was changed", strings.Join(names, ", ")), "give them the old one again, or finish: plugbeat token rotate-management --finish")
+		}
+		if err := cancelToken(r.NextFile); err != nil {
+			return err
+		}
+		if next != nil {
+			next, r.Did = nil, "cancelled"
+		}
+	case steps == 0 && next == nil:
+		if err := beginToken(r.File, r.NextFile); err != nil {
+			return err
+		}
+		if next, err = cfg.ManagementTokenNext(); err != nil {
+			return err
+		}
+		r.Did = "created"
+	}
+	r.Next = next != nil
+	if t := r.Tokens; t != nil {
+		r.Restart = t.Fingerprint != signing.Fingerprint(present) || (t.Next != "") != r.Next || r.Next && t.Next != signing.Fingerprint(next)
+	}
+	return s.print(c, r, func(p *page) { showManagement(p, &r) })
+}
+
+// askTokens asks the daemon, after it has asked the receivers if try is true.
+func (s *shell) askTokens(c *ucli.Context, try bool) (m *api.ManagementToken, err error) {
+	err = s.withClient(0, 0, func(ctx context.Context, _ *ucli.Context, a *api.Client) error {
+		ask := a.ManagementToken
+		if try {
+			ask = a.TryManagementToken
+		}
+		got, err := ask(ctx)
+		if err == nil {
+			m = &got
+		}
+		return err
+	})(c)
+	return m, err
+}
+
+// holders are the names of the active webhooks whose receivers have that token.
+func holders(m *api.ManagementToken, has ...api.TokenHas) (names []string) {
+	if m == nil {
+		return nil
+	}
+	for _, w := range m.Webhooks {
+		for _, h := range has {
+			if w.Has == h && w.Status == webhook.Active {
+				names = append(names, clean(w.Name))
+			}
+		}
+	}
+	return names
+}
+
+// mayFinish returns why the rotation may not be finished now, or nil.
+func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
+	if next == nil || force {
+		return nil // there is nothing to lose, or it was asked for
+	}
+	if r.Tokens.Next != signing.Fingerprint(next) {
+		return hint(errors.New("the daemon does not know the next token yet, so no receiver can have been asked for it; nothing was changed"), "restart plugbeat, then: plugbeat token rotate-management --try")
+	}
+	var late []string
+	for _, w := range r.Tokens.Webhooks {
+		if w.Status != webhook.Active {
+			continue
+		}
+		if w.Has != api.HasNext || w.Challenge == nil || w.Challenge.Token != r.Tokens.Next {
+			late = append(late, clean(w.Name))
+		}
+	}
+	if len(late) > 0 {
+		return hint(fmt.Errorf("these receivers did not answer with the next token: %s; nothing was changed", strings.Join(late, ", ")), "see why: plugbeat token rotate-management --try; or finish all the same: plugbeat token rotate-management --finish --force")
+	}
+	return nil
+}
+
+// beginToken makes the file of a next token, as the present one's: its owner, its
+// mode. What is there already stays.
+func beginToken(present, next string) error {
+	return putToken(next, present, append([]byte(config.NewManagementToken()), '\n'))
+}
+
+// finishToken puts the next token in the present one's place, then removes its file.
+// Wherever it stops, either the present token is as it was, or it is the next one
+// and what is left is a file of the same token, which counts as none.
+func finishToken(present, next string) error {
+	b, err := os.ReadFile(next)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the next token: %w", err)
+	}
+	if err := putToken(present, present, b); err != nil {
+		return err
+	}
+	return cancelToken(next)
+}
+
+// cancelToken removes the next token's file; that there is none is fine.
+func cancelToken(next string) error {
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the next token: %w", err)
+	}
+	return syncDir(filepath.Dir(next))
+}
+
+// putToken writes a file whole or not at all, with the owner and the mode of like.
+func putToken(path, like string, b []byte) (err error) {
+	info, err := os.Stat(like)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(temp)
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(b); err != nil {
+		return err
+	}
+	if uid, gid := ownerOf(like, info); uid >= 0 && os.Geteuid() == 0 {
+		if err = f.Chown(uid, gid); err != nil {
+			return err
+		}
+	}
+	if err = f.Chmod(info.Mode().Perm()); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}
+
+func showManagement(p *page, r *managementRotation) {
+	switch r.Did {
+	case "created":
+		p.line("made the next management token: %s", clean(r.NextFile))
+	case "finished":
+		p.line("the next management token is the management token now: %s", clean(r.File))
+	case "cancelled":
+		p.line("removed the next management token; %s stays", clean(r.File))
+	default:
+		if r.Next {
+			p.line("a rotation is going on: the next management token is in %s", clean(r.NextFile))
+		} else {
+			p.line("no rotation of the management token is going on")
+		}
+	}
+	t := r.Tokens
+	switch {
+	case t == nil:
+		p.line("no daemon answers; it takes up what the files say when it starts")
+		return
+	case r.Restart:
+		p.line("next: restart plugbeat; it goes by the old files until then")
+	}
+	if t.Next == "" {
+		return
+	}
+	p.line("")
+	var rows [][]string
+	for _, w := range t.Webhooks {
+		said := ""
+		if w.Challenge != nil {
+			said = w.Challenge.Text
+		}
+		rows = append(rows, []string{w.Name, string(w.Status), map[api.TokenHas]string{api.HasPresent: "the old one", api.HasNext: "the next one", api.HasUnknown: "not known"}[w.Has], p.rel(w.At), p.note(said, 60)})
+	}
+	if len(rows) > 0 {
+		p.table([]string{"WEBHOOK", "STATUS", "ITS RECEIVER HAS", "ANSWERED", "NOW"}, rows)
+	}
+	p.line("callers last used the old token %s, the next one %s", p.rel(t.UsedAt), p.rel(t.NextUsedAt))
+	if r.Restart {
+		return
+	}
+	p.line("")
+	if late := holders(t, api.HasPresent, api.HasUnknown); len(late) > 0 {
+		p.line("next: give these receivers the token in %s, then --try: %s", clean(r.NextFile), strings.Join(late, ", "))
+		return
+	}
+	p.line("next: plugbeat token rotate-management --finish")
+}
