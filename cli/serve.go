@@ -94,7 +94,7 @@ func (s *shell) sandboxed(err error) error {
 	if s.env("INVOCATION_ID") == "" || !errors.Is(err, syscall.EROFS) {
 		return err
 	}
-	return hint(err, "the unit lets it write to /var/lib/plugbeat only: systemctl edit plugbeat, and under [Service] ReadWritePaths= with the folder of data_dir\nor the file system is read-only: look at the disk")
+	return hint(err, "the unit lets it write to /var/lib/plugbeat and /run/plugbeat only: for another data_dir, systemctl edit plugbeat, and under [Service] ReadWritePaths= with that folder\nor the file system is read-only: look at the disk")
 }
 
 // newLogger makes the daemon's logger: lines for a person with log.format text, or

@@ -49,6 +49,7 @@ const systemHead = `# Written by plugbeat init --systemd. Every other setting, i
 # systemctl restart plugbeat, which loses nothing.
 
 data_dir: ` + standardDataDir + `
+socket: ` + standardSocket + `
 
 # The daemon's secrets are files in the folder secrets beside this one, which only root
 # reads; systemd hands them over as credentials. sealing_key seals tokens and signing

@@ -74,6 +74,8 @@ func TestBooted(t *testing.T) {
 		{"journal", w.journal},
 		{"reboot", w.rebooted},
 		{"account", w.account},
+		{"maintenance", w.maintained},
+		{"another data folder", w.elsewhere},
 		{"remove", w.removed},
 		{"packages", w.packages},
 	} {
@@ -439,6 +441,7 @@ func (w *world) journal(t *testing.T) {
 
 // A reboot starts the service by itself, and every car's grid goes on where it was.
 func (w *world) rebooted(t *testing.T) {
+	const sample = cars / 8
 	client := api.Dial(fmt.Sprintf("/proc/%d/root/run/plugbeat/plugbeat.sock", w.leader))
 	page, err := client.Vehicles(t.Context(), "", cars)
 	if err != nil {
@@ -466,10 +469,10 @@ func (w *world) rebooted(t *testing.T) {
 		return nil
 	})
 	took := time.Since(began)
-	w.more(cars / 4)
+	w.more(sample)
 	// From here on nothing is late: what arrives is on its grid.
 	from := len(w.receiver.Messages())
-	w.more(cars / 4)
+	w.more(sample)
 	worst := time.Duration(0)
 	for _, m := range w.receiver.Messages()[from:] {
 		anchor, ok := w.anchors[m.Vehicle]
@@ -482,7 +485,7 @@ func (w *world) rebooted(t *testing.T) {
 	if worst > 5*time.Second {
 		t.Errorf("a delivery after the reboot was %s off its grid", worst)
 	}
-	w.fact("reboot in %s: started by itself, %d deliveries at most %s after their point of the old grid", took.Round(100*time.Millisecond), cars/4, worst.Round(time.Millisecond))
+	w.fact("reboot in %s: started by itself, %d deliveries at most %s after their point of the old grid", took.Round(100*time.Millisecond), sample, worst.Round(time.Millisecond))
 }
 
 // drain takes every car off the webhook, waits until nothing waits, and returns its
@@ -533,6 +536,73 @@ func (w *world) account(t *testing.T) {
 		t.Errorf("check says: %s", out)
 	}
 	w.fact("account: %d produced, %d delivered, %d accepted by the receiver, %d of them again after kills; the data file is sound", l.Produced, l.Delivered, len(accepted), twice)
+}
+
+// What root does to the data file leaves it the daemon's.
+func (w *world) maintained(t *testing.T) {
+	w.must("systemctl", "start", "plugbeat")
+	w.must("plugbeat", "backup", "/srv/backup.db")
+	w.must("systemctl", "stop", "plugbeat")
+	w.must("plugbeat", "compact")
+	w.must("plugbeat", "restore", "/srv/backup.db")
+	if left := w.must("find", "/var/lib/plugbeat", "!", "-user", "plugbeat", "-o", "!", "-group", "plugbeat", "-o", "-perm", "/077"); left != "" {
+		t.Errorf("of another owner or open to others: %s", left)
+	}
+	w.must("systemctl", "start", "plugbeat")
+	if out := w.must("plugbeat", "webhook", "list"); !strings.Contains(out, hook) {
+		t.Errorf("after the restoring:\n%s", out)
+	}
+
+	// A backup by itself, where the unit lets it write.
+	w.must("install", "-d", "-o", "plugbeat", "-g", "plugbeat", "-m", "0700", "/var/backups/plugbeat")
+	config := w.must("cat", "/etc/plugbeat/config.yaml")
+	w.edit("/etc/plugbeat/config.yaml", "\ndelivery:\n", "\nbackup: {folder: /var/backups/plugbeat, schedule: 1m}\ndelivery:\n")
+	w.must("systemctl", "restart", "plugbeat")
+	w.eventually("a backup", 90*time.Second, func() error {
+		if w.text("ls", "/var/backups/plugbeat") == "" {
+			return errors.New("the folder is empty")
+		}
+		return nil
+	})
+	w.restoreConfig(config)
+	w.must("rm", "-r", "/var/backups/plugbeat", "/srv/backup.db")
+	w.fact("maintenance by root: backup, compact and restore leave the files the daemon's; it makes backups in /var/backups/plugbeat")
+}
+
+// restoreConfig puts a config back as it was.
+func (w *world) restoreConfig(text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path("/etc/plugbeat/config.yaml"), []byte(text+"\n"), 0); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A data folder that the unit does not let it write to is refused with the way out,
+// which works.
+func (w *world) elsewhere(t *testing.T) {
+	config := w.must("cat", "/etc/plugbeat/config.yaml")
+	w.must("install", "-d", "-o", "plugbeat", "-g", "plugbeat", "-m", "0700", "/srv/elsewhere")
+	w.edit("/etc/plugbeat/config.yaml", "data_dir: /var/lib/plugbeat", "data_dir: /srv/elsewhere")
+	w.must("systemctl", "restart", "--no-block", "plugbeat")
+	w.eventually("the way out in the journal", 30*time.Second, func() error {
+		out := w.text("journalctl", "--no-pager", "-u", "plugbeat", "-p", "err", "-o", "cat", "-n", "20")
+		for _, word := range []string{"/srv/elsewhere", "read-only file system", "systemctl edit plugbeat", "ReadWritePaths="} {
+			if !strings.Contains(out, word) {
+				return fmt.Errorf("no %q in:\n%s", word, out)
+			}
+		}
+		return nil
+	})
+	w.write("/etc/systemd/system/plugbeat.service.d/data.conf", "[Service]\nReadWritePaths=/srv/elsewhere\n")
+	w.must("systemctl", "daemon-reload")
+	w.must("systemctl", "restart", "plugbeat")
+	w.must("test", "-s", "/srv/elsewhere/plugbeat.db")
+	w.must("runuser", "-u", "ann", "--", "plugbeat", "status") // the socket stays where it was
+	w.must("systemctl", "stop", "plugbeat")
+	w.must("rm", "-r", "/srv/elsewhere", "/etc/systemd/system/plugbeat.service.d/data.conf")
+	w.must("systemctl", "daemon-reload")
+	w.restoreConfig(config)
+	w.fact("another data folder: refused with the drop-in that allows it, which works")
 }
 
 // --remove keeps what cannot be had again, coming back finds it, and --purge leaves
