@@ -25,7 +25,7 @@ func (b *bench) throughput(ctx context.Context, t *table) error {
 	if b.quick {
 		cars, spell = 10*hooks, 300*time.Millisecond
 	}
-	var bare, loop, rate, share, ofLoop, cpu, written []float64
+	var bare, loop, rate, share, ofLoop, cpu, written, group []float64
 	for range b.rounds {
 		if err := b.forget(ctx); err != nil {
 			return err
@@ -47,16 +47,17 @@ func (b *bench) throughput(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		note("bare %.0f/s, loop %.0f/s, plugbeat %.0f/s", best, l, d.rate)
+		note("bare %.0f/s, loop %.0f/s, plugbeat %.0f/s: %.0f µs of CPU a delivery, %.0f operations a commit", best, l, d.rate, d.cpu, d.group)
 		bare, loop, rate = append(bare, best), append(loop, l), append(rate, d.rate)
 		share, ofLoop = append(share, d.rate/best), append(ofLoop, d.rate/l)
-		cpu, written = append(cpu, d.cpu), append(written, d.written)
+		cpu, written, group = append(cpu, d.cpu), append(written, d.written), append(group, d.group)
 	}
 	t.add("throughput", "(a) bare client, no persistence", perSecond(median(bare)), "", "")
 	t.add("", "bbolt loop: accept, sync, send, sync", perSecond(median(loop)), "", ratio(median(loop)/median(bare))+" of (a)")
 	t.add("", "(b) plugbeat, everything durable", perSecond(median(rate)), "", fmt.Sprintf("%d deliveries of as many cars on %d webhooks, due at once", cars, hooks))
 	t.add("", "**b / a**", "**"+ratio(median(share))+"**", "0.2", spread(share)+"; "+ratio(median(ofLoop))+" of the bbolt loop")
 	t.add("", "plugbeat's CPU a delivery", fmt.Sprintf("%.0f µs", median(cpu)), "", "")
+	t.add("", "operations that one commit takes", fmt.Sprintf("%.0f", median(group)), "", "two for each delivery; at most 256 a commit")
 	t.add("", "bytes written a delivery, under load", bytesText(median(written)), "", "")
 	return nil
 }
@@ -66,6 +67,7 @@ type burst struct {
 	rate    float64 // deliveries a second, from due to finished
 	cpu     float64 // microseconds a delivery
 	written float64 // bytes a delivery
+	group   float64 // operations a commit
 }
 
 func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
@@ -99,6 +101,10 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 	if err := d.waits(ctx, due); err != nil {
 		return burst{}, err
 	}
+	was, err := d.client.Status(ctx)
+	if err != nil {
+		return burst{}, err
+	}
 	before, err := d.usage()
 	if err != nil {
 		return burst{}, err
@@ -114,6 +120,10 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 	if err != nil {
 		return burst{}, err
 	}
+	is, err := d.client.Status(ctx)
+	if err != nil {
+		return burst{}, err
+	}
 	if err := d.stop(); err != nil {
 		return burst{}, err
 	}
@@ -124,6 +134,7 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 	return burst{
 		rate: n / took.Seconds(), cpu: float64((after.cpu - before.cpu).Microseconds()) / n,
 		written: float64(after.written-before.written) / n,
+		group:   float64(is.Store.Operations-was.Store.Operations) / float64(is.Store.Commits-was.Store.Commits),
 	}, nil
 }
 
