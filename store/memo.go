@@ -30,7 +30,7 @@ type memo[T any] struct {
 
 // decode is decode for the record of that id.
 func (m *memo[T]) decode(id uuid.UUID, b []byte, rec *T) error {
-	row := &m.rows[binary.BigEndian.Uint16(id[14:])%memoRows] // the end of an id is random
+	row := &m.rows[memoRow(id)]
 	m.mu.Lock()
 	raw, known := row.raw, row.rec
 	m.mu.Unlock()
@@ -41,11 +41,20 @@ func (m *memo[T]) decode(id uuid.UUID, b []byte, rec *T) error {
 	if err := decode(b, rec); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	row.raw, row.rec = bytes.Clone(b), *rec
-	m.mu.Unlock()
+	m.keep(id, bytes.Clone(b), *rec)
 	return nil
 }
+
+// keep remembers that b, which must not change any more, decodes to rec.
+func (m *memo[T]) keep(id uuid.UUID, b []byte, rec T) {
+	row := &m.rows[memoRow(id)]
+	m.mu.Lock()
+	row.raw, row.rec = b, rec
+	m.mu.Unlock()
+}
+
+// memoRow is where a record has its place: the end of an id is random.
+func memoRow(id uuid.UUID) int { return int(binary.BigEndian.Uint16(id[14:]) % memoRows) }
 
 // memos are the kinds that are remembered. A nil one remembers nothing.
 type memos struct {
@@ -83,8 +92,19 @@ func (m *memos) delivery(id uuid.UUID, b []byte, rec *deliveryRecord) error {
 		return decode(b, rec)
 	}
 	err := m.deliveries.decode(id, b, rec)
-	rec.ResendOf, rec.ResentAs, rec.SupersededBy = copied(rec.ResendOf), copied(rec.ResentAs), copied(rec.SupersededBy)
+	*rec = rec.unshared()
 	return err
+}
+
+// written remembers a delivery's record as it is written; b must not change any more.
+func (m *memos) written(b []byte, rec deliveryRecord) {
+	m.deliveries.keep(rec.ID, b, rec.unshared())
+}
+
+// unshared returns the record with copies of what it points to.
+func (r deliveryRecord) unshared() deliveryRecord {
+	r.ResendOf, r.ResentAs, r.SupersededBy = copied(r.ResendOf), copied(r.ResentAs), copied(r.SupersededBy)
+	return r
 }
 
 // copied returns a pointer to a copy of what p points to, nil for nil.

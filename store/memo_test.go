@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -92,4 +93,45 @@ func TestRecordsAreNotShared(t *testing.T) {
 		}
 		*d.ResendOf = uuid.Nil
 	}
+}
+
+// What is kept of a delivery as it is written is what its bytes decode to.
+func TestWrittenIsWhatIsRead(t *testing.T) {
+	f := open(t)
+	f.fleet(1, 1)
+	made := f.produce(1)[0]
+	f.settle(made, webhook.Delivered)
+	again, err := f.Resend(ctx, made.ID)
+	must(t, err)
+	first := made.ID
+	*again.ResendOf = uuid.Nil // a caller's doing
+	// Of another zone, and with a monotonic reading: no record has these.
+	due := time.Now().In(time.FixedZone("elsewhere", 3600))
+	ds, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
+		return webhook.Decision{Status: v.Status, Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}"), Due: due}}}}, nil
+	})
+	must(t, err)
+	made = ds[0]
+	if d, err := f.Delivery(ctx, again.ID); err != nil || *d.ResendOf != first {
+		t.Errorf("resend of %v, %v; want %s", d.ResendOf, err, first)
+	}
+	for _, id := range []uuid.UUID{made.ID, again.ID} {
+		kept, err := f.Delivery(ctx, id)
+		must(t, err)
+		f.memos.deliveries.keep(id, nil, deliveryRecord{})
+		read, err := f.Delivery(ctx, id)
+		must(t, err)
+		if !equalDelivery(kept, read) {
+			t.Errorf("kept %+v\nread %+v", kept, read)
+		}
+	}
+}
+
+// equalDelivery compares also how times are represented, but what pointers point to.
+func equalDelivery(a, b webhook.Delivery) bool {
+	if (a.ResendOf == nil) != (b.ResendOf == nil) || a.ResendOf != nil && *a.ResendOf != *b.ResendOf {
+		return false
+	}
+	b.ResendOf, b.ResentAs, b.SupersededBy = a.ResendOf, a.ResentAs, a.SupersededBy
+	return a == b
 }

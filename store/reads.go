@@ -161,9 +161,14 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 // queue writes a new delivery that waits: its record, payload and lane row, and
 // the ledger's count.
 func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
-	if err := t.putRecord(bucketDeliveries, rec.ID[:], rec); err != nil {
+	b, err := encode(rec)
+	if err != nil {
 		return err
 	}
+	if err := t.put(bucketDeliveries, rec.ID[:], b); err != nil {
+		return err
+	}
+	t.memos.written(b, rec) // it is about to be sent
 	if err := t.put(bucketPayloads, rec.ID[:], payload); err != nil {
 		return err
 	}
