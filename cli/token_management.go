@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -93,7 +94,7 @@ func (s *shell) rotateManagement(c *ucli.Context) error {
 	}
 	r := managementRotation{File: cfg.ManagementTokenPath(), NextFile: cfg.ManagementTokenNextPath()}
 	r.Tokens, err = s.askTokens(c, c.Bool("try") || c.Bool("finish"))
-	if err != nil && !(c.Bool("force") || steps == 0) {
+	if err != nil && !c.Bool("force") && steps > 0 {
 		return err
 	}
 	switch {
@@ -294,7 +295,7 @@ func showManagement(p *page, r *managementRotation) {
 	case r.Restart:
 		p.line("next: restart plugbeat; it goes by the old files until then")
 	}
-	if t.Next == "" {
+	if t.Next == "" || r.Did != "" && r.Did != "created" {
 		return
 	}
 	p.line("")
@@ -309,7 +310,7 @@ func showManagement(p *page, r *managementRotation) {
 	if len(rows) > 0 {
 		p.table([]string{"WEBHOOK", "STATUS", "ITS RECEIVER HAS", "ANSWERED", "NOW"}, rows)
 	}
-	p.line("callers last used the old token %s, the next one %s", p.rel(t.UsedAt), p.rel(t.NextUsedAt))
+	p.line("callers last used the old token %s, the next one %s", used(p, t.UsedAt), used(p, t.NextUsedAt))
 	if r.Restart {
 		return
 	}
@@ -319,4 +320,12 @@ func showManagement(p *page, r *managementRotation) {
 		return
 	}
 	p.line("next: plugbeat token rotate-management --finish")
+}
+
+// used is when a token was last used.
+func used(p *page, at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return p.rel(at)
 }

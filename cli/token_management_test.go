@@ -156,7 +156,7 @@ func TestRotateManagement(t *testing.T) {
 	run(step{before, "--finish", 1, []string{"does not know the next token yet", "restart plugbeat"}, true})
 	going := before
 	going.Next, going.UsedAt = print(made), ago(0)
-	run(step{going, "--try", 0, []string{"the old one", "give these receivers the token", "fleet", "callers last used"}, true})
+	run(step{going, "--try", 0, []string{"the old one", "give these receivers the token", "fleet", "callers last used", "the next one never"}, true})
 	run(step{going, "--finish", 1, []string{"did not answer with the next token: fleet", "--finish --force"}, true})
 	moved := going
 	moved.Webhooks = holder(api.HasNext, print(made))

@@ -64,7 +64,12 @@ func TestManagementTokenNext(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- d.Run(ctx) }()
 			synctest.Wait()
-			return d, func() { cancel(); <-ended }
+			return d, func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
 		}
 		d, stop := start(testToken, nil)
 		w, err := d.Add(t.Context(), webhook.Webhook{Name: "one", CallbackURI: "http://receiver.test/hook"})

@@ -61,11 +61,11 @@ func (s *Server) managementTokens(ctx context.Context, answers map[uuid.UUID]api
 	}
 	for _, w := range hooks {
 		h := api.TokenHolder{ID: w.ID, Name: w.Name, Status: w.Status, Has: api.HasUnknown, At: w.TokenSeen.At}
-		switch seen := w.TokenSeen.Fingerprint; {
-		case seen == "":
-		case seen == m.Next:
+		switch w.TokenSeen.Fingerprint {
+		case "":
+		case m.Next:
 			h.Has = api.HasNext
-		case seen == m.Fingerprint:
+		case m.Fingerprint:
 			h.Has = api.HasPresent
 		}
 		if a, ok := answers[w.ID]; ok {
