@@ -152,7 +152,7 @@ func (w *watch) troubled(s api.Source, now time.Time) time.Time {
 // deliveries.
 func webhookConditions(w *webhook.Webhook) []alert.Condition {
 	id, subject := w.ID.String(), "webhook "+w.Name
-	health := alert.Condition{Key: "webhook/" + id, Subject: subject, Text: fmt.Sprintf("deliveries get through again; %d waiting", w.Ledger.Waiting())}
+	health := alert.Condition{Key: "webhook/" + id, Subject: subject, Text: fmt.Sprintf("it is active again; %d waiting", w.Ledger.Waiting())}
 	about := w.Health.LastAnswer
 	if about != "" {
 		about = ": " + about
