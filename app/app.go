@@ -307,7 +307,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
-		disk, clock := a.watchDisk(), a.watchClock()
+		disk, clock := watchDisk(a.store.Disk, a.log), a.watchClock()
 		watch := func(ctx context.Context) { disk(ctx); clock(ctx) }
 		watch(ctx)
 		scheduler.Every(ctx, cadence.Every(watchEvery), watch)
@@ -320,25 +320,6 @@ func (a *App) housekeeping(ctx context.Context) {
 
 // watchEvery is how often the disk and the clock are looked at.
 const watchEvery = time.Minute
-
-// watchDisk returns a job that tells when the disk becomes nearly full and when it
-// is so no more. A disk that refuses a write is told of by the store.
-func (a *App) watchDisk() func(context.Context) {
-	nearly := false
-	return func(ctx context.Context) {
-		d, err := a.store.Disk(ctx)
-		if err != nil || (d.State == webhook.DiskNearlyFull) == nearly || !d.State.Writable() {
-			return // what is wrong with the store ends the process elsewhere
-		}
-		nearly = !nearly
-		if nearly {
-			a.log.Warn().Str("event", "store.nearly_full").Int64("free", d.FreeBytes).Int64("live", d.LiveBytes).
-				Msg("the disk has less free than retention.min_free, or the data file nears retention.max_size: make room")
-			return
-		}
-		a.log.Info().Str("event", "store.space_back").Any("was", webhook.DiskNearlyFull).Int64("free", d.FreeBytes).Int64("live", d.LiveBytes).Msg("there is room again")
-	}
-}
 
 // watchClock returns a job that tells when the clocks of receivers and vendors do not
 // agree with this machine's, and when they do again.

@@ -112,7 +112,7 @@ func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (sum
 // saveAs makes a file under a temporary name beside path, mode 0600, flushes it,
 // has it verified and gives it its name. Nothing is left of it after an error.
 func saveAs(path string, fill func(*os.File) error, verify func(temp string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), newPattern(path))
 	if err != nil {
 		return err
 	}

@@ -354,7 +354,7 @@ func create(o Options, sl *sealer) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(o.Path)+".new-*")
+	f, err := os.CreateTemp(dir, newPattern(o.Path))
 	if err != nil {
 		return err
 	}

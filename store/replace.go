@@ -28,13 +28,24 @@ func tempBeside(path string, fill func(*os.File) error) (temp string, err error)
 }
 
 // clearTemps removes what a killed process could not end. The caller holds the lock
-// of the data file.
+// of the data file. What a first start makes (create) may be another's that is at
+// it, unless it is old.
 func clearTemps(path string) {
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), tempPattern(path))) // the pattern is well-formed
+	dir := filepath.Dir(path)
+	left, _ := filepath.Glob(filepath.Join(dir, tempPattern(path))) // the patterns are well-formed
+	half, _ := filepath.Glob(filepath.Join(dir, newPattern(path)))
+	for _, name := range half {
+		if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+			left = append(left, name)
+		}
+	}
 	for _, name := range left {
 		_ = os.Remove(name) // what stays is only space
 	}
 }
+
+// newPattern is the name, beside a file, of what is to become that file.
+func newPattern(path string) string { return "." + filepath.Base(path) + ".new-*" }
 
 // replaceFile puts temp in the place of path, with the owner and mode of info: of
 // the file that is there, or of the directory where there is none. What is there

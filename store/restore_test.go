@@ -332,10 +332,14 @@ func TestOpenAfterRestore(t *testing.T) {
 func TestLeftoversGo(t *testing.T) {
 	s := newShelf(t)
 	must(t, s.Close())
-	left := filepath.Join(filepath.Dir(s.o.Path), ".plugbeat.db.next-17")
-	must(t, os.WriteFile(left, []byte("half"), 0o600))
+	dir := filepath.Dir(s.o.Path)
+	for _, name := range []string{".plugbeat.db.next-17", ".plugbeat.db.new-17", ".plugbeat.db.new-18", "notes.txt"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	must(t, os.Chtimes(filepath.Join(dir, ".plugbeat.db.new-18"), yesterday, yesterday))
 	s.open()
-	if got := entries(t, filepath.Dir(s.o.Path)); got != "plugbeat.db" {
+	if got := entries(t, dir); got != ".plugbeat.db.new-17 notes.txt plugbeat.db" {
 		t.Error(got)
 	}
 }
