@@ -95,6 +95,9 @@ func TestManagementTokenNext(t *testing.T) {
 
 		d, stop = start(testToken, next)
 		test("the receiver has the old one", 200, true)
+		if _, err := d.Add(t.Context(), webhook.Webhook{Name: "two", CallbackURI: "http://receiver.test/2", Key: next}); !errors.As(err, new(*webhook.Invalid)) {
+			t.Errorf("the next management token as a webhook's key: %v", err)
+		}
 		far.has = next
 		test("the receiver was changed", 401, true)
 		tried, err := d.TryTokens(t.Context())
@@ -141,5 +144,31 @@ func TestManagementTokenNext(t *testing.T) {
 			t.Error("a token is in the log")
 		}
 		rest(time.Second)
+	})
+}
+
+// A challenge that the ladder or an enabling asks for tells as well which token the
+// receiver has.
+func TestEveryChallengeNotesTheToken(t *testing.T) {
+	bubble(t, Settings{}, func(t *testing.T, r *rig) {
+		if _, err := r.m.UpdateWebhook(t.Context(), r.id, func(w *webhook.Webhook) error { w.TokenSeen = webhook.TokenSeen{}; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		r.r.set(func(context.Context, string, int) (int, error) { return 500, nil })
+		asked := r.r.asked()
+		r.produce(1)
+		rest(3 * time.Hour)
+		if w := r.m.hook(r.id); r.r.asked() == asked || w.TokenSeen.Fingerprint != signing.Fingerprint(testToken) || w.TokenSeen.At.IsZero() {
+			t.Errorf("%d challenges, seen %+v", r.r.asked()-asked, w.TokenSeen)
+		}
+		if _, err := r.Disable(t.Context(), r.id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.m.UpdateWebhook(t.Context(), r.id, func(w *webhook.Webhook) error { w.TokenSeen = webhook.TokenSeen{}; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if w, err := r.Enable(t.Context(), r.id, false, ""); err != nil || w.TokenSeen.Fingerprint != signing.Fingerprint(testToken) {
+			t.Errorf("enabled, seen %+v %v", w.TokenSeen, err)
+		}
 	})
 }

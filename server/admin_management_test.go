@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -35,6 +36,15 @@ func TestManagementTokenNext(t *testing.T) {
 		if len(w.tokenUses) != 1 || w.tokenUses[signing.Fingerprint(webhook.Secret(token))].IsZero() {
 			t.Errorf("uses %v", w.tokenUses)
 		}
+	}
+	w.tokenUses = nil
+	s.uses.at = nil
+	r := httptest.NewRequest(http.MethodDelete, "/v2.0/vehicles/"+carA.String()+"/webhooks/"+hookID.String(), http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+next)
+	answer := httptest.NewRecorder()
+	s.Public().ServeHTTP(answer, r)
+	if answer.Code != http.StatusOK || w.tokenUses[signing.Fingerprint(webhook.Secret(next))].IsZero() {
+		t.Errorf("unsubscribing with the next token: %d, uses %v", answer.Code, w.tokenUses)
 	}
 	for _, none := range []string{"", "x", management + next} {
 		if s.isManagementToken(none) {

@@ -113,3 +113,20 @@ func TestSealedKeysCannotBeSwapped(t *testing.T) {
 		t.Errorf("swapped keys open: %v", err)
 	}
 }
+
+// A webhook that is rotated again before a sweep has erased its old key keeps the
+// newer of its old ones.
+func TestSecondOverlap(t *testing.T) {
+	f := open(t)
+	must(t, f.AddWebhook(ctx, newWebhook(1)))
+	_, second := rotate(f, f.now.Add(time.Hour))
+	third := webhook.Secret("a third signing key, newest of all")
+	_, err := f.UpdateWebhook(ctx, wid(1), func(w *webhook.Webhook) error {
+		w.OldKey, w.Key = w.Key, third
+		return nil
+	})
+	must(t, err)
+	f.reopen()
+	wantKeys(f, third, second)
+	f.sound()
+}
