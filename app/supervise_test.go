@@ -151,11 +151,25 @@ func TestManagerIsTold(t *testing.T) {
 	if said := m.take(); count(said, "READY") > 0 {
 		t.Errorf("ready before it runs: %q", said)
 	}
+	// Both loops count: neither turns yet.
+	unwell := map[string]bool{}
+	for _, p := range a.probes() {
+		unwell[p.Name] = p.Ready(time.Now()) != nil
+	}
+	if !unwell["scheduler"] || !unwell["delivery"] || unwell["store"] || a.unwell(time.Now()) == nil {
+		t.Errorf("before it runs: %v", unwell)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- a.Run(ctx) }()
 	var said []string
 	eventually(t, "READY", func() bool { said = append(said, m.take()...); return count(said, "READY=1") > 0 })
+	if err := a.unwell(time.Now()); err != nil {
+		t.Errorf("ready, and yet: %v", err)
+	}
+	if err := a.unwell(time.Now().Add(3 * time.Minute)); err == nil {
+		t.Error("well, though no loop has turned for three minutes")
+	}
 	if got := said[len(said)-1]; !strings.HasSuffix(got, "STATUS=vehicles: 2, webhooks: 0, deliveries waiting: 0") {
 		t.Errorf("ready: %s", got)
 	}

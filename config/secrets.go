@@ -67,7 +67,7 @@ func (c Config) ManagementToken() (webhook.Secret, error) {
 func (c Config) ManagementTokenNext() (webhook.Secret, error) {
 	const setting = "application.management_token_next_file"
 	file := c.ManagementTokenNextPath()
-	if _, err := os.Stat(file); file == "" || errors.Is(err, fs.ErrNotExist) {
+	if !c.mayBeThere(file) {
 		return nil, nil
 	}
 	path, b, err := c.read(setting, file, credentialNext, "plugbeat token rotate-management makes one")
@@ -182,11 +182,18 @@ const credentialPrefix = "plugbeat_"
 
 // secretPath is where a secret lies: the file of the setting; else the systemd
 // credential, by its own name or as one of a folder's; else the file that such a
-// credential is made of, for commands that systemd did not start. It is empty when
-// there is none of these.
+// credential is made of, for commands that systemd did not start. A setting may name
+// a file of that folder, which is looked for in the same way: the daemon cannot read
+// the file itself. It is empty when there is none of these.
 func (c Config) secretPath(file, credential string) string {
 	if file != "" {
-		return file
+		if !c.handedOver(file) {
+			return file
+		}
+		credential = filepath.Base(file)
+	}
+	if credential == "" {
+		return ""
 	}
 	var places []string
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
@@ -204,6 +211,19 @@ func (c Config) secretPath(file, credential string) string {
 		return places[len(places)-1]
 	}
 	return ""
+}
+
+// handedOver reports whether a file is one of those that systemd hands over.
+func (c Config) handedOver(path string) bool {
+	return c.Dir != "" && filepath.Dir(path) == filepath.Join(c.Dir, SecretsDirName)
+}
+
+// mayBeThere is false for a secret that certainly is not: its file is missing, or
+// would be one of those that systemd hands over, and was not.
+func (c Config) mayBeThere(path string) bool {
+	_, err := os.Stat(path)
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && c.handedOver(path) && os.Getenv("CREDENTIALS_DIRECTORY") != ""
+	return path != "" && !missing
 }
 
 // trimmed is the text without the line break that ends it.
@@ -230,7 +250,7 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 		return path, nil, bad("it is not set, and there is no file " + place)
 	case errors.Is(err, fs.ErrNotExist):
 		return path, nil, bad("there is no such file")
-	case errors.Is(err, fs.ErrPermission) && path == filepath.Join(c.Dir, SecretsDirName, credential):
+	case errors.Is(err, fs.ErrPermission) && c.handedOver(path):
 		if os.Getenv("CREDENTIALS_DIRECTORY") != "" {
 			return path, nil, bad("systemd handed over no such credential: put it there, owned by root and of mode 0600, before the start")
 		}

@@ -187,6 +187,22 @@ func TestSecretsFolder(t *testing.T) {
 			t.Errorf("with %s: got %s", c.name, got)
 		}
 	}
+
+	// A file of that folder that a setting names is looked for in the same way, and
+	// other files are not.
+	cfg.Application.ManagementTokenFile = filepath.Join(dir, "secrets", "other")
+	write(t, filepath.Dir(file), "other", strings.Repeat("x", 32), 0o600)
+	if got := token(); got != strings.Repeat("x", 32) {
+		t.Errorf("a named file of the folder: %s", got)
+	}
+	write(t, given, "plugbeat_other", strings.Repeat("y", 32), 0o600)
+	if got := token(); got != strings.Repeat("y", 32) {
+		t.Errorf("a named file of the folder, handed over: %s", got)
+	}
+	cfg.Application.ManagementTokenFile = write(t, dir, "other", strings.Repeat("z", 32), 0o600)
+	if got := token(); got != strings.Repeat("z", 32) {
+		t.Errorf("a file elsewhere: %s", got)
+	}
 }
 
 func TestWarnings(t *testing.T) {

@@ -556,8 +556,16 @@ func (w *world) maintained(t *testing.T) {
 	// A backup by itself, where the unit lets it write.
 	w.must("install", "-d", "-o", "plugbeat", "-g", "plugbeat", "-m", "0700", "/var/backups/plugbeat")
 	config := w.must("cat", "/etc/plugbeat/config.yaml")
-	w.edit("/etc/plugbeat/config.yaml", "\ndelivery:\n", "\nbackup: {folder: /var/backups/plugbeat, schedule: 1m}\ndelivery:\n")
+	w.edit("/etc/plugbeat/config.yaml", "\ndelivery:\n", "\nbackup: {folder: /var/backups/plugbeat, schedule: 1m}\nalerts: {phone: {template: json, url_file: secrets/phone_url}}\ndelivery:\n")
+	// Secrets that came later are handed over too.
+	w.write("/etc/plugbeat/secrets/phone_url", "http://"+address+"/alert\n")
+	w.must("plugbeat", "init", "--systemd") // sets its mode right
+	w.must("plugbeat", "token", "rotate-management")
+	if got := w.must("stat", "-c", "%a %U:%G", "/etc/plugbeat/secrets/phone_url", "/etc/plugbeat/secrets/management_token_next"); got != "600 root:root\n600 root:root" {
+		t.Errorf("later secrets: %s", got)
+	}
 	w.must("systemctl", "restart", "plugbeat")
+	w.must("plugbeat", "status")
 	w.eventually("a backup", 90*time.Second, func() error {
 		if w.text("ls", "/var/backups/plugbeat") == "" {
 			return errors.New("the folder is empty")
@@ -565,7 +573,7 @@ func (w *world) maintained(t *testing.T) {
 		return nil
 	})
 	w.restoreConfig(config)
-	w.must("rm", "-r", "/var/backups/plugbeat", "/srv/backup.db")
+	w.must("rm", "-r", "/var/backups/plugbeat", "/srv/backup.db", "/etc/plugbeat/secrets/phone_url", "/etc/plugbeat/secrets/management_token_next")
 	w.fact("maintenance by root: backup, compact and restore leave the files the daemon's; it makes backups in /var/backups/plugbeat")
 }
 
