@@ -136,15 +136,7 @@ func held(r restored) string {
 // losses says what the data file has and the backup has not, a line each.
 func losses(r app.Restored) []string {
 	l := r.Loss
-	var parts []string
-	for _, p := range []struct {
-		n    int
-		noun string
-	}{{l.Webhooks, "webhook"}, {l.Vehicles, "vehicle"}, {l.Subscriptions, "subscription"}, {l.Tokens, "access token"}} {
-		if p.n > 0 {
-			parts = append(parts, count(p.n, p.noun))
-		}
-	}
+	parts := counted(l.Webhooks, l.Vehicles, l.Subscriptions, l.Tokens)
 	if l.Deliveries > 0 {
 		d := "the records of " + count(l.Deliveries, "delivery")
 		if l.Waiting > 0 {
@@ -161,10 +153,29 @@ func losses(r app.Restored) []string {
 	if l.Again > 0 {
 		lines = append(lines, fmt.Sprintf("sent again: %s that ended since; receivers know them by their webhook-id", count(l.Again, "delivery")))
 	}
+	if back := counted(l.Back.Webhooks, l.Back.Vehicles, l.Back.Subscriptions, l.Back.Tokens); len(back) > 0 {
+		lines = append(lines, "back again, though let go of since: "+strings.Join(back, ", "))
+	}
+	if l.Keys > 0 {
+		lines = append(lines, fmt.Sprintf("the signing keys of %s were replaced since, and the old ones are in force again: give their receivers those, or rotate anew", count(l.Keys, "webhook")))
+	}
 	if l.Accounts > 0 {
 		lines = append(lines, fmt.Sprintf("the tokens of %s were renewed since; where the vendor refuses the old ones the owner gives access again (plugbeat status tells)", count(l.Accounts, "connection")))
 	}
 	return lines
+}
+
+// counted names those counts that are not zero.
+func counted(webhooks, vehicles, subscriptions, tokens int) (parts []string) {
+	for _, p := range []struct {
+		n    int
+		noun string
+	}{{webhooks, "webhook"}, {vehicles, "vehicle"}, {subscriptions, "subscription"}, {tokens, "token"}} {
+		if p.n > 0 {
+			parts = append(parts, count(p.n, p.noun))
+		}
+	}
+	return parts
 }
 
 func showRestored(p *page, r restored) {

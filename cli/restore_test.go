@@ -16,11 +16,15 @@ func TestLosses(t *testing.T) {
 	for want, set := range map[string]func(*app.Restored){
 		"not in the backup: later changes of what both have": func(*app.Restored) {},
 		"": func(r *app.Restored) { r.Backup.Latest = noon.Add(time.Hour) },
-		"not in the backup: 1 webhook, 2 vehicles, 3 subscriptions, 1 access token": func(r *app.Restored) {
+		"not in the backup: 1 webhook, 2 vehicles, 3 subscriptions, 1 token": func(r *app.Restored) {
 			r.Loss.Webhooks, r.Loss.Vehicles, r.Loss.Subscriptions, r.Loss.Tokens = 1, 2, 3, 1
 		},
 		"not in the backup: the records of 9 deliveries (4 not sent yet, which would never be)": func(r *app.Restored) {
 			r.Loss.Deliveries, r.Loss.Waiting = 9, 4
+		},
+		"not in the backup: later changes of what both have\nback again, though let go of since: 2 vehicles, 1 token\n" +
+			"the signing keys of 1 webhook were replaced since, and the old ones are in force again: give their receivers those, or rotate anew": func(r *app.Restored) {
+			r.Loss.Back.Vehicles, r.Loss.Back.Tokens, r.Loss.Keys = 2, 1, 1
 		},
 		"not in the backup: 1 webhook\nsent again: 2 deliveries that ended since; receivers know them by their webhook-id\n" +
 			"the tokens of 1 connection were renewed since; where the vendor refuses the old ones the owner gives access again (plugbeat status tells)": func(r *app.Restored) {

@@ -3,11 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// Loss counts what a data file has and a backup of it has not.
+// Loss counts what a data file has and a backup of it has not, and the reverse: what
+// was let go of since and comes back with the backup.
 type Loss struct {
 	Webhooks      int `json:"webhooks"`
 	Vehicles      int `json:"vehicles"`
@@ -22,18 +24,30 @@ type Loss struct {
 	// Accounts counts the connections whose tokens at the vendor were renewed since;
 	// the vendor may not take the old ones any more.
 	Accounts int `json:"accounts"`
+	// Keys counts the webhooks whose signing key was replaced since.
+	Keys int `json:"keys"`
+	// Back is what was removed, disconnected, unsubscribed or revoked since.
+	Back Back `json:"back"`
+}
+
+// Back counts what comes back with a backup.
+type Back struct {
+	Webhooks      int `json:"webhooks"`
+	Vehicles      int `json:"vehicles"`
+	Subscriptions int `json:"subscriptions"`
+	Tokens        int `json:"tokens"`
 }
 
 // lossOf compares two files of one schema.
-func lossOf(here, backup reader) (l Loss) {
-	for bucket, n := range map[string]*int{
-		bucketWebhooks: &l.Webhooks, bucketVehicles: &l.Vehicles, bucketSubscriptions: &l.Subscriptions, bucketGrants: &l.Tokens,
+func lossOf(here, backup reader) (l Loss, err error) {
+	for bucket, n := range map[string][2]*int{
+		bucketWebhooks:      {&l.Webhooks, &l.Back.Webhooks},
+		bucketVehicles:      {&l.Vehicles, &l.Back.Vehicles},
+		bucketSubscriptions: {&l.Subscriptions, &l.Back.Subscriptions},
+		// By hash: a name that is the same may be another token's.
+		bucketGrantsByHash: {&l.Tokens, &l.Back.Tokens},
 	} {
-		for k := range here.rows(bucket, nil, nil) {
-			if !backup.has(bucket, k) {
-				*n++
-			}
-		}
+		*n[0], *n[1] = lacking(bucket, here, backup), lacking(bucket, backup, here)
 	}
 	// Records of deliveries go with their age, and ids only grow: what is missing
 	// and younger than the backup's youngest was made after it.
@@ -48,20 +62,36 @@ func lossOf(here, backup reader) (l Loss) {
 			l.Waiting++
 		}
 	}
-	for k := range backup.rows(bucketLane, nil, nil) {
-		if !here.has(bucketLane, k) {
-			l.Again++
-		}
-	}
+	l.Again = lacking(bucketLane, backup, here)
 	for k, v := range here.rows(bucketSecrets, nil, nil) {
-		if bytes.HasPrefix(k, []byte(AlertMemory)) {
-			continue // told again at worst
-		}
 		if old := backup.get(bucketSecrets, k); old != nil && !bytes.Equal(old, v) {
 			l.Accounts++
 		}
 	}
-	return l
+	for k, v := range here.rows(bucketWebhooks, nil, nil) {
+		old := backup.get(bucketWebhooks, k)
+		if old == nil {
+			continue
+		}
+		var a, b webhookRecord
+		if err := errors.Join(decode(v, &a), decode(old, &b)); err != nil {
+			return l, err
+		}
+		if !bytes.Equal(a.SealedKey, b.SealedKey) {
+			l.Keys++
+		}
+	}
+	return l, nil
+}
+
+// lacking counts the rows of a bucket that are in one file and not in the other.
+func lacking(bucket string, in, notIn reader) (n int) {
+	for k := range in.rows(bucket, nil, nil) {
+		if !notIn.has(bucket, k) {
+			n++
+		}
+	}
+	return n
 }
 
 // sameRows reports whether two files hold the same rows.

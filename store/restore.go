@@ -136,9 +136,9 @@ func (h *held) compare(ctx context.Context, backup string, l layout, res *Restor
 				if res.Same, err = sameRows(ctx, here, there); err != nil {
 					return err
 				}
-				res.Loss = lossOf(reader{tx: here}, reader{tx: there})
 				res.Here = &sum
-				return nil
+				res.Loss, err = lossOf(reader{tx: here}, reader{tx: there})
+				return err
 			})
 		})
 		if ctx.Err() != nil {

@@ -59,6 +59,9 @@ func TestRestoreOlder(t *testing.T) {
 	d := s.produce(1)
 	must(t, s.PutSecret(ctx, "source/smartcar/A", []byte("first")))
 	must(t, s.PutSecret(ctx, "source/smartcar/B", []byte("first")))
+	must(t, s.PutVehicle(ctx, newVehicle(9)))
+	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "app", Hash: [32]byte{1}}))
+	must(t, s.AddWebhook(ctx, newWebhook(8)))
 	monday := s.backup("monday.db")
 	s.now = s.now.Add(24 * time.Hour)
 	s.settle(d[0], webhook.Delivered)
@@ -70,6 +73,12 @@ func TestRestoreOlder(t *testing.T) {
 	must(t, err)
 	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "home", Hash: [32]byte{9}}))
 	must(t, s.PutSecret(ctx, "source/smartcar/A", []byte("second")))
+	_, err = s.RemoveVehicle(ctx, vid(9))
+	must(t, err)
+	must(t, s.DeleteGrant(ctx, "app"))
+	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "app", Hash: [32]byte{2}}))
+	_, err = s.UpdateWebhook(ctx, wid(8), func(w *webhook.Webhook) error { w.Key = webhook.Secret("another signing key 0123456789"); return nil })
+	must(t, err)
 	tuesday := s.backup("tuesday.db")
 
 	if _, err := s.restore(monday); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), s.o.Path) {
@@ -81,7 +90,7 @@ func TestRestoreOlder(t *testing.T) {
 	if !errors.Is(err, ErrOlder) || !strings.Contains(err.Error(), monday) {
 		t.Fatalf("%v", err)
 	}
-	want := Loss{Webhooks: 1, Vehicles: 1, Subscriptions: 1, Tokens: 1, Deliveries: 2, Waiting: 1, Again: 1, Accounts: 1}
+	want := Loss{Webhooks: 1, Vehicles: 1, Subscriptions: 1, Tokens: 2, Deliveries: 2, Waiting: 1, Again: 1, Accounts: 1, Keys: 1, Back: Back{Vehicles: 1, Tokens: 1}}
 	if got.Loss != want || got.Kept != "" || got.Here == nil || got.Here.Latest.Sub(got.Backup.Latest) != 24*time.Hour {
 		t.Errorf("%+v\nwant a loss of %+v", got, want)
 	}
