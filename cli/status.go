@@ -15,6 +15,9 @@ import (
 	"plugbeat/webhook/api"
 )
 
+// roomForID is the width from which a page shows whole ids of vehicles.
+const roomForID = 120
+
 // shownWebhooks bounds the webhooks on the status page.
 const shownWebhooks = 20
 
@@ -252,6 +255,13 @@ func showVehicles(p *page, st api.Status) {
 		p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin")
 		return
 	}
+	id := func(g api.VehicleGlance) string {
+		whole := g.Vehicle.ID.String()
+		if p.width == 0 || p.width >= roomForID {
+			return whole // as commands take it
+		}
+		return whole[:8]
+	}
 	var rows []gridRow
 	for _, g := range st.FirstVehicles {
 		state, notes := cell{stateName(g.State), plain}, []cell(nil)
@@ -270,7 +280,7 @@ func showVehicles(p *page, st api.Status) {
 		if g.Subscriptions == 0 {
 			due = "no webhook"
 		}
-		rows = append(rows, gridRow{cells: []cell{{text: g.Vehicle.ID.String()[:8]}, {text: carName(g.Vehicle)}, {text: g.Vehicle.Source}, state, {text: p.rel(g.Since)}, {text: p.rel(g.ReadAt)}, {text: due}}, notes: notes})
+		rows = append(rows, gridRow{cells: []cell{{text: id(g)}, {text: carName(g.Vehicle)}, {text: g.Vehicle.Source}, state, {text: p.rel(g.Since)}, {text: p.rel(g.ReadAt)}, {text: due}}, notes: notes})
 	}
 	p.grid([]column{{"ID", 0}, {"VEHICLE", 10}, {"SOURCE", 6}, {"STATE", 0}, {"SINCE", 0}, {"READ", 0}, {"NEXT DUE", 0}}, rows)
 	sum := fmt.Sprintf("%d plugged in, %d unplugged, %d unknown", v.PluggedIn, v.Unplugged, v.Unknown)
