@@ -66,8 +66,11 @@ type doctor struct {
 	file    string         // the config's; empty for none
 	cfg     *config.Config // nil when it cannot be loaded
 	socket  string
-	st      *api.Status // nil when no daemon answers
-	away    error       // why it does not
+	// lost is true when the socket is not known, since the config that names it cannot
+	// be read.
+	lost bool
+	st   *api.Status // nil when no daemon answers
+	away error       // why it does not
 	// hooks are the webhooks, from the daemon or the data file; asked is false where
 	// neither could be asked.
 	hooks []callback
@@ -174,6 +177,7 @@ func (d *doctor) ask(ctx context.Context) {
 		if d.cfg != nil {
 			d.socket = d.cfg.Socket
 		}
+		d.lost = d.cfg == nil && d.file != "" && d.file != d.s.defaultCfg
 	}
 	a := api.Dial(d.socket)
 	defer a.Close()

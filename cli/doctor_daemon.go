@@ -27,6 +27,8 @@ func (d *doctor) checkDaemon() {
 	st := d.st
 	if st == nil {
 		switch {
+		case d.lost:
+			d.warn(checkDaemon, "", "correct the config, or name the socket: --socket PATH", "whether one runs cannot be told: the config would say where its socket is")
 		case errors.Is(d.away, fs.ErrPermission):
 			d.problem(checkDaemon, d.socket, "sudo usermod -aG "+systemd.User+" $USER, then log in again; or run this as root", "this user may not speak to the daemon")
 		case errors.Is(d.away, api.ErrNoAnswer):

@@ -213,6 +213,7 @@ func TestDoctor(t *testing.T) {
 		{"nothing yet", func(*clinic) {}, fine(checkData, "not there yet")},
 		{"no config", func(c *clinic) { _ = os.Remove(c.path("config.yaml")) }, problem(checkConfig, "there is no such file", "plugbeat init")},
 		{"config of a newer version", func(c *clinic) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, problem(checkConfig, "telemetry: this version has no such key (was the file written for a newer one?)", "check-config")},
+		{"a daemon somewhere", func(c *clinic) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, warning(checkDaemon, "whether one runs cannot be told", "--socket PATH")},
 		{"config others may write", func(c *clinic) { c.chmod("config.yaml", 0o666) }, problem(checkConfig, "0666 lets others change it", "chmod go-w")},
 		{"secret others may read", func(c *clinic) { c.chmod("management_token", 0o644) }, warning(checkConfig, "its mode 0644 lets other users at it", "chmod 600")},
 		{"no token", func(c *clinic) { _ = os.Remove(c.path("management_token")) }, problem(checkSecret, "there is no such file", "openssl rand")},
