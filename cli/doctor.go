@@ -37,6 +37,7 @@ const (
 	checkNetwork  = "network"
 	checkSource   = "source"
 	checkWebhook  = "webhook"
+	checkAlert    = "alert"
 )
 
 // finding is what one check came to.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,8 @@ func (d *doctor) lookAround(ctx context.Context) []target {
 		hooks = hooks[:maxLooks]
 	}
 	sources := d.cfg.SourceNames()
-	found := make([][]target, len(sources)+len(hooks))
+	alerts := d.cfg.AlertNames()
+	found := make([][]target, len(sources)+len(hooks)+len(alerts))
 	look := func(i int, see func() []target) {
 		work.Go(func() {
 			places <- struct{}{}
@@ -102,6 +104,18 @@ func (d *doctor) lookAround(ctx context.Context) []target {
 	for i, h := range hooks {
 		look(len(sources)+i, func() []target {
 			return []target{{checkWebhook, h.name, k.Callback(ctx, h.uri, h.private)}}
+		})
+	}
+	for i, name := range alerts {
+		at, err := d.cfg.AlertURL(name)
+		u, uerr := url.Parse(string(at))
+		if err != nil || uerr != nil {
+			continue // told with the secrets
+		}
+		// Its path may be what lets one write there: who looks needs the host only.
+		origin := u.Scheme + "://" + u.Host + "/"
+		look(len(sources)+len(hooks)+i, func() []target {
+			return []target{{checkAlert, name, k.Callback(ctx, origin, d.cfg.Alerts[name].AllowPrivate)}}
 		})
 	}
 	work.Wait()
@@ -222,11 +236,11 @@ func (d *doctor) judge(t target) {
 func (d *doctor) judgeAnswer(t target, say func(result, mend, text string, args ...any)) {
 	l := t.look
 	switch status := l.Status; {
-	case t.check == checkSource && status < 500:
+	case t.check != checkWebhook && status < 500:
 		say(resultOK, "", "answers")
 	case status >= 500:
 		say(resultWarning, "look at its log", "answers with %d", status)
-	case status >= 300 && status < 400 && t.check == checkWebhook:
+	case status >= 300 && status < 400:
 		say(resultWarning, "plugbeat webhook change "+word(t.name)+" --callback URI, with the final address", "redirects to %s, and redirects are never followed", orDash(webhook.Redact(l.Header.Get("Location"))))
 	default:
 		say(resultOK, "", "answers (%d to HEAD)", status)

@@ -301,6 +301,10 @@ func TestDoctor(t *testing.T) {
 			c.replace("config.yaml", "cars:", smartcarSource)
 			c.looks["smartcar"] = far("api.smartcar.com", 404, 0)
 		}, fine(checkSource, "api.smartcar.com answers")},
+		{"alerts answer", func(c *clinic) {
+			c.replace("config.yaml", "http:", "alerts: {phone: {url: 'https://ntfy.example/secret-topic'}}\nhttp:")
+			c.looks["https://ntfy.example/"] = far("ntfy.example", 404, 0)
+		}, fine(checkAlert, "phone: ntfy.example answers")},
 		{"offline", func(c *clinic) {
 			c.data(c.key(), hook)
 			c.args = []string{"--offline"}

@@ -21,7 +21,8 @@ import (
 // documentation describes; paths are absolute once loaded.
 //
 // The tags of a field: doc says what it does and when to change it; min, max and
-// oneof are held by [Config.Check]; takes puts into words what no other tag says.
+// oneof are held by [Config.Check]; takes puts into words what no other tag says; a
+// value with secret is not shown.
 type Config struct {
 	DataDir     string            `yaml:"data_dir" takes:"a folder on a local disk; it is made, with mode 0700, when it is not there" doc:"Folder of the data file plugbeat.db: webhooks, vehicles, subscriptions, schedule and what waits. Network file systems lack the locks and the memory mapping that it needs. Relative paths in this file count from the folder this file is in."`
 	Socket      string            `yaml:"socket" takes:"a path of at most 103 bytes, or empty" doc:"Unix socket of the local commands (plugbeat status and the others). Whoever may open it is the operator: its file permissions are the only access control. Empty: /run/plugbeat/plugbeat.sock when data_dir is /var/lib/plugbeat, else plugbeat.sock in data_dir."`
@@ -185,7 +186,7 @@ type Backup struct {
 // Alert is one target of alerts.
 type Alert struct {
 	Template     string        `yaml:"template" oneof:"ntfy slack json" doc:"The shape of the request: ntfy for a topic of ntfy; slack for a chat's incoming webhook, as Slack, Mattermost and Discord (its address with /slack at the end) take it; json for a program of your own."`
-	URL          string        `yaml:"url" takes:"an absolute http or https URL; or empty, with url_file set" doc:"Where each message is POSTed to. Whoever knows the URL of a topic or of a chat's webhook may write there: url_file keeps it out of this file."`
+	URL          string        `yaml:"url" secret:"yes" takes:"an absolute http or https URL; or empty, with url_file set" doc:"Where each message is POSTed to. Whoever knows the URL of a topic or of a chat's webhook may write there: url_file keeps it out of this file."`
 	URLFile      string        `yaml:"url_file" takes:"a file with the URL, mode 0600; or empty" doc:"File with the URL, in place of url."`
 	TokenFile    string        `yaml:"token_file" takes:"a file with the token, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer; empty for none."`
 	Severity     string        `yaml:"severity" oneof:"info warning error" doc:"The least severity that is sent. info adds what somebody did himself, as disabling a webhook."`

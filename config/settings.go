@@ -24,8 +24,9 @@ type Setting struct {
 	// Value is what a config has there; only [Config.Find] fills it in.
 	Value string `json:"value,omitempty"`
 
-	index []int // of the value in its struct
-	under []string
+	index  []int // of the value in its struct
+	under  []string
+	secret bool
 }
 
 // Settings lists every setting in the order of the reference.
@@ -48,7 +49,7 @@ func Settings() []Setting {
 			case x.Kind() == reflect.Struct:
 				walk(x, at, "")
 			default:
-				s := Setting{Path: strings.Join(at, "."), Source: f.when, Doc: f.doc, Allowed: f.allowed(x.Type()), Default: literal(x), index: f.path, under: path}
+				s := Setting{Path: strings.Join(at, "."), Source: f.when, Doc: f.doc, Allowed: f.allowed(x.Type()), Default: literal(x), index: f.path, under: path, secret: f.tag.Get("secret") != ""}
 				if s.Required = required(s.Path); s.Required {
 					s.Default = ""
 				}
@@ -114,7 +115,10 @@ func (c Config) value(s Setting, name string) string {
 		fields := fieldsOf(v.Type())
 		v = v.FieldByIndex(fields[slices.IndexFunc(fields, func(f field) bool { return f.key == key })].path)
 	}
-	return literal(v.FieldByIndex(s.index))
+	if x := v.FieldByIndex(s.index); !s.secret || x.IsZero() {
+		return literal(x)
+	}
+	return "[secret]"
 }
 
 // Nearest returns the setting or heading that the text most likely meant, empty

@@ -93,8 +93,10 @@ func beyondUnit(s string, by int) string {
 }
 
 func TestFind(t *testing.T) {
-	cfg := parse(t, "delivery: {timeout: 30s}\nsources: {mine: {type: smartcar, client_id: abc}, cars: {type: simulator, vehicles: 7}}\ncadence: {makes: {Kia: {fastest: 72m}}}\n")
+	cfg := parse(t, "delivery: {timeout: 30s}\nsources: {mine: {type: smartcar, client_id: abc}, cars: {type: simulator, vehicles: 7}}\ncadence: {makes: {Kia: {fastest: 72m}}}\nalerts: {phone: {url: 'https://ntfy.example/topic'}}\n")
 	for text, want := range map[string]string{
+		"alerts.phone.url":             "alerts.NAME.url=[secret]",
+		"alerts.phone.url_file":        `alerts.NAME.url_file=""`,
 		"delivery.timeout":             "delivery.timeout=30s",
 		"timeout":                      "delivery.timeout=30s",
 		"challenge.every":              "delivery.challenge.every=1h",

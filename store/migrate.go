@@ -49,9 +49,11 @@ func (l layout) bring(path string) (from uint32, err error) {
 		err = errors.Join(err, db.Close())
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err = db.View(func(tx *bolt.Tx) error {
-		from, err = identify(path, tx)
-		return err
+	err = guarded(path, func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			from, err = identify(path, tx)
+			return err
+		})
 	})
 	if err != nil || from >= l.version {
 		return from, err

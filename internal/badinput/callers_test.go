@@ -93,6 +93,9 @@ func TestCallers(t *testing.T) {
 	if status, answer := ask(t, d, "GET", "/v2.0/vehicles", token.Token, nil); status != 200 { // its first use is noted in the data file
 		t.Fatal(status, answer)
 	}
+	if status, answer := ask(t, d, "DELETE", "/v2.0/vehicles/"+car+"/webhooks/"+stranger, amt, nil); status != 404 { // and so is the management token's
+		t.Fatal(status, answer)
+	}
 	before := contents(t, d.Dir)
 	for _, r := range []struct {
 		method, path, token string

@@ -120,6 +120,9 @@ func TestReadOnlyDisk(t *testing.T) {
 			end()
 
 			eventually(t, "everything is kept", func() bool {
+				if strings.Contains(d.Log(), syscall.ENOSYS.Error()) {
+					t.Skip("skipped: strace let go of the daemon in the middle of a call, which then failed as no disk lets it fail")
+				}
 				st := status(t, c)
 				return st.Store.State == webhook.DiskOK && st.Ready && ledger(st).Delivered == 3
 			})
