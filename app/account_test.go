@@ -5,6 +5,7 @@ import (
 
 	"plugbeat/store"
 	"plugbeat/webhook"
+	"plugbeat/webhook/api"
 )
 
 // The demo's account counts a lane of any length: it is read in pages.
@@ -13,6 +14,15 @@ func TestAccountOfALongLane(t *testing.T) {
 	must(t, d.boot(t.Context()))
 	must(t, d.setUp(t.Context()))
 	eventually(t, "deliveries", func() bool { return len(d.receiver.Accepted()) >= 3 })
+	// Somebody tries what there is: a resend is no trouble for the account.
+	past, err := d.client.Deliveries(t.Context(), api.DeliveryQuery{State: webhook.Delivered, Limit: 1})
+	must(t, err)
+	again, err := d.client.Resend(t.Context(), past.Items[0].ID)
+	must(t, err)
+	eventually(t, "the resend", func() bool {
+		x, err := d.client.Delivery(t.Context(), again.Delivery.ID)
+		return err == nil && x.Delivery.State == webhook.Delivered
+	})
 	must(t, d.halt())
 
 	key, err := d.cfg.SealingKey()

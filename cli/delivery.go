@@ -132,17 +132,23 @@ func (s *shell) deliveryQuery(c *ucli.Context) (api.DeliveryQuery, error) {
 	return q, nil
 }
 
+func isErased(v api.DeliveryView) bool { return len(v.Payload) == 0 || string(v.Payload) == "null" }
+
 // deliveryNote is what matters most about a delivery: why it ended, or why it
 // waits and until when. w is nil where the webhook is not known.
 func deliveryNote(p *page, d webhook.Delivery, w *api.WebhookView, behind bool) string {
 	switch {
 	case d.State == webhook.Delivered:
 		return ""
+	case d.State.Final() && d.ResentAs != nil:
+		return "sent again; " + d.FinalText
 	case d.State.Final():
 		return d.FinalText
 	}
 	note := ""
 	switch {
+	case w != nil && w.Recovery != nil:
+		note = "the webhook's backlog is being sifted"
 	case w != nil && w.Status == webhook.Unverified:
 		note = "the webhook is not verified"
 	case w != nil && w.Status == webhook.Disabled:
@@ -168,12 +174,21 @@ func trial(p *page, w *api.WebhookView) string {
 	return "next trial " + p.next(w.Health.NextTrial)
 }
 
-// whatNext says what a waiting delivery waits for; empty for one that is finished.
+// whatNext says what a waiting delivery waits for, and what can be done about one
+// that did not arrive; empty where nothing is to come.
 func whatNext(p *page, v api.DeliveryView) string {
 	d, w := v.Delivery, v.Webhook
 	switch {
-	case d.State.Final():
+	case d.ResentAs != nil:
+		return "it was sent again, as " + d.ResentAs.String()
+	case d.State == webhook.Delivered || d.State == webhook.Superseded:
 		return ""
+	case d.State.Final() && isErased(v):
+		return "nothing: its payload is erased"
+	case d.State.Final():
+		return "nothing; to send it again: plugbeat delivery resend " + d.ID.String()
+	case w != nil && w.Recovery != nil:
+		return "waits while its webhook's backlog is sifted: " + recovering(w.Recovery)
 	case w != nil && w.Status == webhook.Unverified:
 		return "the webhook is not verified: " + comeBack(&w.Webhook)
 	case w != nil && w.Status == webhook.Disabled:

@@ -99,7 +99,7 @@ func showDelivery(p *page, v api.DeliveryView) {
 	p.line("")
 	var pretty bytes.Buffer
 	switch {
-	case len(v.Payload) == 0 || string(v.Payload) == "null":
+	case isErased(v):
 		p.line("the payload is erased")
 	case json.Indent(&pretty, v.Payload, "  ", "  ") == nil:
 		p.line("payload:\n  %s", cleanLines(pretty.String()))
@@ -165,8 +165,8 @@ plugbeat delivery resend 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e`),
 // resendNext is what comes next for a delivery that was just made; it may have
 // arrived already.
 func resendNext(p *page, v api.DeliveryView) string {
-	if next := whatNext(p, v); next != "" {
-		return next
+	if v.Delivery.State.Final() {
+		return "nothing: it is " + string(v.Delivery.State)
 	}
-	return "nothing: it is " + string(v.Delivery.State)
+	return whatNext(p, v)
 }

@@ -50,6 +50,8 @@ func TestNextLine(t *testing.T) {
 	wait := deliveries()[0]
 	now := wait
 	now.NextAttempt = time.Time{}
+	resent, sifted := deliveries()[2], healthyHook()
+	resent.ResentAs, sifted.Recovery = &sentID, &webhook.Recovery{Policy: webhook.RecoverNone, Cancelled: 7}
 	for _, tc := range []struct {
 		name     string
 		delivery webhook.Delivery
@@ -66,16 +68,24 @@ func TestNextLine(t *testing.T) {
 		{"moved", wait, disabledHook(webhook.CallbackChanged), nil, "the webhook is disabled (callback_changed): plugbeat webhook verify fleet"},
 		{"unverified", wait, unverified, nil, "the webhook is not verified: plugbeat webhook verify fleet"},
 		{"finished", deliveries()[1], healthyHook(), nil, ""},
+		{"dead", deliveries()[2], healthyHook(), nil, "nothing; to send it again: plugbeat delivery resend " + deliveries()[2].ID.String()},
+		{"resent", resent, healthyHook(), nil, "it was sent again, as " + sentID.String()},
+		{"sifted", wait, sifted, nil, "waits while its webhook's backlog is sifted: none; 0 superseded and 7 cancelled so far, nothing leaves until it is through"},
 	} {
 		w := view(tc.hook)
-		got := whatNext(&page{now: noon}, api.DeliveryView{Delivery: tc.delivery, Webhook: &w, Behind: tc.behind})
+		got := whatNext(&page{now: noon}, api.DeliveryView{Delivery: tc.delivery, Webhook: &w, Behind: tc.behind, Payload: []byte("{}")})
 		if got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
+	if got := whatNext(&page{now: noon}, api.DeliveryView{Delivery: deliveries()[2]}); got != "nothing: its payload is erased" {
+		t.Errorf("erased: %q", got)
+	}
 	for want, f := range map[string]func() string{
-		"the webhook is failing, next trial in 4m; 500 Internal Server Error": func() string { w := view(failingHook()); return deliveryNote(&page{now: noon}, wait, &w, true) },
-		"behind an earlier one of this vehicle; 500 Internal Server Error":    func() string { return deliveryNote(&page{now: noon}, wait, nil, true) },
+		"sent again; 413: our payload was 1 204 bytes; raise the receiver's limit": func() string { return deliveryNote(&page{now: noon}, resent, nil, false) },
+		"the webhook's backlog is being sifted; 500 Internal Server Error":         func() string { w := view(sifted); return deliveryNote(&page{now: noon}, wait, &w, false) },
+		"the webhook is failing, next trial in 4m; 500 Internal Server Error":      func() string { w := view(failingHook()); return deliveryNote(&page{now: noon}, wait, &w, true) },
+		"behind an earlier one of this vehicle; 500 Internal Server Error":         func() string { return deliveryNote(&page{now: noon}, wait, nil, true) },
 		"the webhook is disabled (gone); 500 Internal Server Error": func() string {
 			w := view(disabledHook(webhook.Gone))
 			return deliveryNote(&page{now: noon}, wait, &w, false)

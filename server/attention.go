@@ -157,7 +157,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 		if h.Lane.NextAttempt.After(now) {
 			next = "; next trial in " + api.Span(h.Lane.NextAttempt.Sub(now))
 		}
-		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %s",
+		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %[6]s; once mended, try now: plugbeat webhook enable %[6]s",
 			w.Name, api.Span(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
 	case w.Status == webhook.Unverified:
 		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)

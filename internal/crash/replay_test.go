@@ -63,11 +63,13 @@ func TestKilledReplay(t *testing.T) {
 	}
 	killed, inFlightAtKills := 0, 0
 	for p := replay(); p != nil; p = replay() {
-		// Killed at another moment of the slices each time, with some of it made since.
-		for made := p.Made; p != nil && p.Made < made+15; p = replay() {
-			time.Sleep(time.Duration(killed%7) * time.Millisecond)
+		// With some of it made since, at another moment of a slice's tenth of a second
+		// each time.
+		for made := p.Made; p != nil && p.Made < made+10; p = replay() {
+			time.Sleep(time.Millisecond)
 		}
-		if p == nil {
+		time.Sleep(time.Duration(killed*37%100) * time.Millisecond)
+		if replay() == nil {
 			break
 		}
 		d.Kill()
