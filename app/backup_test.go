@@ -73,8 +73,10 @@ func newDisk(t *testing.T, spec string, keep int) *disk {
 	return d
 }
 
-// running runs the backups and returns what stops them.
+// running runs the backups as a daemon that starts, and returns what stops them.
 func (d *disk) running() (stop func()) {
+	b := d.backups
+	d.backups = &backups{folder: b.folder, keep: b.keep, schedule: b.schedule, prefix: b.prefix, log: b.log, save: b.save}
 	ctx, cancel := context.WithCancel(d.t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.run(ctx) }()
@@ -88,7 +90,9 @@ func (d *disk) names() []string {
 	must(d.t, err)
 	var names []string
 	for _, e := range es {
-		names = append(names, strings.TrimSuffix(strings.TrimPrefix(e.Name(), d.prefix), ".db"))
+		if name, ok := strings.CutSuffix(e.Name(), ".db"); ok {
+			names = append(names, strings.TrimPrefix(name, d.prefix))
+		}
 	}
 	return names
 }
@@ -98,7 +102,7 @@ func (d *disk) names() []string {
 func TestScheduledBackups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisk(t, "24h", 3)
-		foreign := []string{"plugbeat-01234567-20000101T000000Z.db", "plugbeat-0badcafe-20000101.db", "plugbeat-0badcafe-.db", "photo.jpg"}
+		foreign := []string{"plugbeat-01234567-20000101T000000Z.db", "plugbeat-0badcafe-20000101.db", "plugbeat-0badcafe-.db", "plugbeat-0badcafe-20000101T000000Z", "photo.jpg"}
 		for _, name := range foreign {
 			must(t, os.WriteFile(filepath.Join(d.folder, name), nil, 0o600))
 		}

@@ -150,6 +150,31 @@ func TestUpgrade(t *testing.T) {
 	must(t, s.Close())
 }
 
+// A file that is half way takes the steps it has not had.
+func TestUpgradeFromBetween(t *testing.T) {
+	path, _ := v1Copy(t)
+	two := schema3(quiet)
+	two.version, two.steps = 2, two.steps[:1]
+	s, err := Open(Options{Path: path, Key: testKey, layout: two})
+	must(t, err)
+	must(t, s.Close())
+	ran := ""
+	s, err = Open(Options{Path: path, Key: testKey, layout: schema3(func(stage string) { ran += stage + " " })})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	if ran != "between half half half done " {
+		t.Errorf("ran %s", ran)
+	}
+	if ws, err := s.Webhooks(ctx); err != nil || ws[0].Name != "hook 1 of 2" {
+		t.Errorf("%+v %v", ws, err)
+	}
+	for _, label := range []string{"schema1", "schema2"} {
+		if kept, _ := filepath.Glob(path + "." + label + "-*"); len(kept) != 1 {
+			t.Errorf("kept of %s: %v", label, kept)
+		}
+	}
+}
+
 // Whatever goes wrong in an upgrade, the file is as it was and the plugbeat of before
 // works with it.
 func TestUpgradeFails(t *testing.T) {

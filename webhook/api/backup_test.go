@@ -36,8 +36,9 @@ func TestBackup(t *testing.T) {
 		t.Errorf("without a length: %v", err)
 	}
 	no := errors.New("no space left on device")
-	if _, err := answer("3145728", whole).Backup(t.Context(), refusing{no}); !errors.Is(err, no) {
-		t.Errorf("a full disk here: %v", err)
+	c = answer("3145728", whole)
+	if _, err := c.Backup(t.Context(), refusing{no}); !errors.Is(err, no) || strings.Contains(err.Error(), c.Socket()) {
+		t.Errorf("a full disk here, which is not the daemon's: %v", err)
 	}
 	busy := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
