@@ -25,6 +25,7 @@ const compactPiece = 16 << 20
 // does, and only then takes its place; where it is not smaller nothing is done. It
 // needs no key. A daemon at work is ErrInUse.
 func Compact(ctx context.Context, path string) (c Compaction, err error) {
+	path = resolved(path)
 	h, err := hold(path)
 	if err != nil {
 		return c, err

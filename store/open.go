@@ -127,6 +127,7 @@ func openNewest(o Options, sl *sealer) (*bolt.DB, *os.File, error) {
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("open data file: %w", err), db.Close())
 		}
+		o.Path = resolved(o.Path)
 		clearTemps(o.Path)
 		upgraded, err := upgrade(o, db, sl)
 		if err == nil && !upgraded {

@@ -10,6 +10,14 @@ import (
 	"time"
 )
 
+// resolved is where the data file really lies: a link to it stays a link.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // tempPattern is the name, beside the data file, of what is about to replace it.
 // Whoever has the data file's lock may remove what has such a name.
 func tempPattern(path string) string { return "." + filepath.Base(path) + ".next-*" }

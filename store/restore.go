@@ -73,6 +73,7 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 	if err != nil {
 		return res, err
 	}
+	o.Path = resolved(o.Path)
 	h, err := hold(o.Path)
 	if err != nil {
 		return res, err

@@ -297,6 +297,40 @@ func TestRestoreKeepsTheOwner(t *testing.T) {
 	}
 }
 
+// A data file that is a link to another disk stays one, whatever replaces it.
+func TestLinkedDataFile(t *testing.T) {
+	s := newShelf(t)
+	s.fleet(1, 1)
+	backup := s.backup("b.db")
+	s.fleetMore(t, 100)
+	must(t, s.PutVehicle(ctx, newVehicle(2)))
+	must(t, s.Close())
+	elsewhere := filepath.Join(s.dir, "elsewhere.db")
+	must(t, copyPlain(s.o.Path, elsewhere))
+	must(t, os.Remove(s.o.Path))
+	must(t, os.Symlink(elsewhere, s.o.Path))
+	linked := func(what string) {
+		t.Helper()
+		if to, err := os.Readlink(s.o.Path); err != nil || to != elsewhere || entries(t, filepath.Dir(s.o.Path)) != "plugbeat.db" {
+			t.Fatalf("after %s: %s, %v; %s", what, to, err, entries(t, filepath.Dir(s.o.Path)))
+		}
+	}
+	if c, err := Compact(ctx, s.o.Path); err != nil || c.After >= c.Before {
+		t.Errorf("%+v, %v", c, err)
+	}
+	linked("compacting")
+	res, err := s.restore(backup, older)
+	if err != nil || filepath.Dir(res.Kept) != s.dir {
+		t.Errorf("%+v, %v", res, err)
+	}
+	linked("restoring")
+	must(t, os.WriteFile(elsewhere, read(t, v1Path), 0o600))
+	up, err := Open(Options{Path: s.o.Path, Key: testKey, layout: schema3(quiet)})
+	must(t, err)
+	must(t, up.Close())
+	linked("upgrading")
+}
+
 // Whoever waited for the lock while another file took the name does not work on the
 // file that was there before.
 func TestOpenAfterRestore(t *testing.T) {
