@@ -574,7 +574,7 @@ func (w *world) maintained(t *testing.T) {
 	})
 	w.restoreConfig(config)
 	w.must("rm", "-r", "/var/backups/plugbeat", "/srv/backup.db", "/etc/plugbeat/secrets/phone_url", "/etc/plugbeat/secrets/management_token_next")
-	w.fact("maintenance by root: backup, compact and restore leave the files the daemon's; it makes backups in /var/backups/plugbeat")
+	w.fact("maintenance by root: backup, compact and restore leave the files the daemon's; it makes backups in /var/backups/plugbeat; secrets that come later are handed over")
 }
 
 // restoreConfig puts a config back as it was.
