@@ -84,7 +84,7 @@ func (m machine) checkSystemd(ctx context.Context) error {
 		version, _ = strconv.Atoi(strings.SplitN(words[1], ".", 2)[0])
 	}
 	if version > 0 && version < systemd.MinVersion {
-		return hint(fmt.Errorf("systemd %d is too old: the unit needs %d or later, as in Debian 12, Ubuntu 24.04 and RHEL 9", version, systemd.MinVersion),
+		return hint(fmt.Errorf("systemd %d is too old: the unit needs %d or later, as in Debian 12, Ubuntu 24.04 and RHEL 9.2", version, systemd.MinVersion),
 			"upgrade the system; or plugbeat init --dir DIR, with a unit of your own")
 	}
 	return nil
