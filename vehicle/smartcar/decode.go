@@ -227,22 +227,22 @@ func reading[T any](o object, e entry, decode func(object, entry) (T, error)) (v
 	if fetched.IsZero() {
 		fetched = e.at
 	}
-	return vehicle.Reading[T]{Value: v, OK: true, DataAge: instant(e.header("sc-data-age"), e.at), FetchedAt: fetched}, nil
+	return vehicle.Reading[T]{Value: v, OK: true, DataAge: instant(e.header("sc-data-age"), fetched), FetchedAt: fetched}, nil
 }
 
 // earliest is the oldest time that a header is believed to say.
 var earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // instant reads a header's time. What cannot be read or believed is unknown. A
-// time later than the answer that carries it is that of the answer: a clock that
-// is fast must not make every later observation look old.
-func instant(s string, arrived time.Time) time.Time {
+// time later than latest, when the answer came or when the value was fetched, is
+// that time: a clock that is fast must not make every later observation look old.
+func instant(s string, latest time.Time) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	switch {
 	case err != nil, t.Before(earliest):
 		return time.Time{}
-	case t.After(arrived):
-		return arrived
+	case t.After(latest):
+		return latest
 	}
 	return t.UTC()
 }

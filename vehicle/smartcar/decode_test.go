@@ -16,6 +16,7 @@ import (
 func FuzzBatch(f *testing.F) {
 	for _, s := range []string{
 		`{"responses":[{"path":"/battery","code":200,"body":{"percentRemaining":0.64,"range":287.5},"headers":{"sc-fetched-at":"2024-05-01T10:00:05.000Z","sc-data-age":"2024-05-01T09:58:00.000Z","sc-unit-system":"metric"}}]}`,
+		`{"responses":[{"path":"/battery","code":200,"body":{"percentRemaining":0.64},"headers":{"sc-fetched-at":"2024-05-01T10:00:05Z","sc-data-age":"2024-08-01T09:58:00Z"}}]}`,
 		`{"responses":[{"path":"/location","code":409,"body":{"type":"VEHICLE_STATE","code":"ASLEEP","description":"d","statusCode":409,"resolution":{"type":null},"detail":[1]},"headers":{"retry-after":3}}]}`,
 		`{"responses":[{"path":"charge","code":200,"body":{"state":"CHARGING","isPluggedIn":null}}]}`,
 		`{"type":"BILLING","code":null,"statusCode":430}`, `<html>`, `null`, ``, `{"responses":[null,[],{"path":"/charge","code":1e3}]}`,
