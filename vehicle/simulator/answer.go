@@ -18,6 +18,7 @@ type answer struct {
 	now       time.Time
 	requestID string
 	unit      string
+	grant     grant
 }
 
 func newAnswer(w http.ResponseWriter) *answer {

@@ -16,14 +16,21 @@ const (
 	codeLife    = 10 * time.Minute
 )
 
+type accessToken struct {
+	ends  time.Time
+	grant grant
+}
+
 type refreshToken struct {
-	ends time.Time
-	used time.Time // first use; zero before it
+	ends  time.Time
+	used  time.Time // first use; zero before it
+	grant grant
 }
 
 type authCode struct {
 	ends        time.Time
 	redirectURI string // as it was asked for; empty is not compared
+	grant       grant
 }
 
 // oauthFault is an answer of the token endpoint that a test asked for.
@@ -39,17 +46,19 @@ func (s *Server) RefreshToken() string {
 	token := uuid.NewString()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife)}
+	s.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife), grant: everything()}
 	return token
 }
 
 // Code issues an authorization code, valid once and for ten minutes. With a
 // redirect URI the exchange must name the same one.
-func (s *Server) Code(redirectURI string) string {
+func (s *Server) Code(redirectURI string) string { return s.code(redirectURI, everything()) }
+
+func (s *Server) code(redirectURI string, g grant) string {
 	code := uuid.NewString()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.codes[code] = authCode{ends: time.Now().Add(codeLife), redirectURI: redirectURI}
+	s.codes[code] = authCode{ends: time.Now().Add(codeLife), redirectURI: redirectURI, grant: g}
 	return code
 }
 
@@ -87,12 +96,12 @@ func (s *Server) FailToken(status int, code string) {
 	s.oauthFault = append(s.oauthFault, oauthFault{status: status, code: code})
 }
 
-// valid reports whether an access token is good at now.
-func (s *Server) valid(token string, now time.Time) bool {
+// valid reports whether an access token is good at now, and for what.
+func (s *Server) valid(token string, now time.Time) (grant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ends, ok := s.access[token]
-	return ok && now.Before(ends)
+	t, ok := s.access[token]
+	return t.grant, ok && now.Before(t.ends)
 }
 
 // token serves POST /oauth/token.
@@ -126,7 +135,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		a.oauthError(http.StatusUnauthorized, "invalid_client", "Unknown client id or wrong secret.")
 		return
 	}
-	if why := s.redeem(r, a.now); why != "" {
+	g, why := s.redeem(r, a.now)
+	if why != "" {
 		code := "invalid_grant"
 		if why == unsupported {
 			code = "unsupported_grant_type"
@@ -134,7 +144,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		a.oauthError(http.StatusBadRequest, code, why)
 		return
 	}
-	access, refresh := s.issue(a.now)
+	access, refresh := s.issue(g, a.now)
 	if ask.after {
 		panic(http.ErrAbortHandler)
 	}
@@ -148,8 +158,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 
 const unsupported = "The grant type must be authorization_code or refresh_token."
 
-// redeem uses up the request's grant and returns why it cannot be, or nothing.
-func (s *Server) redeem(r *http.Request, now time.Time) (why string) {
+// redeem uses up the request's grant, and returns it or why it cannot be used.
+func (s *Server) redeem(r *http.Request, now time.Time) (g grant, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch r.PostForm.Get("grant_type") {
@@ -158,38 +168,40 @@ func (s *Server) redeem(r *http.Request, now time.Time) (why string) {
 		uri := r.PostForm.Get("redirect_uri")
 		switch {
 		case !ok || !now.Before(c.ends):
-			return "The code is unknown, used or expired."
+			return grant{}, "The code is unknown, used or expired."
 		case c.redirectURI != "" && c.redirectURI != uri && uri != "" && uri != "undefined":
-			return "The redirect URI is not the one the code was issued for."
+			return grant{}, "The redirect URI is not the one the code was issued for."
 		}
 		delete(s.codes, r.PostForm.Get("code"))
+		g = c.grant
 	case "refresh_token":
 		t, ok := s.refresh[r.PostForm.Get("refresh_token")]
 		switch {
 		case !ok || !now.Before(t.ends):
-			return "The refresh token is unknown or expired."
+			return grant{}, "The refresh token is unknown or expired."
 		case t.used.IsZero():
 			t.used = now
 		case now.Sub(t.used) > s.opts.Grace:
-			return "The refresh token was used before."
+			return grant{}, "The refresh token was used before."
 		}
+		g = t.grant
 	default:
-		return unsupported
+		return grant{}, unsupported
 	}
-	return ""
+	return g, ""
 }
 
 // issue makes a new pair of tokens and forgets those that have ended.
-func (s *Server) issue(now time.Time) (access, refresh string) {
+func (s *Server) issue(g grant, now time.Time) (access, refresh string) {
 	access, refresh = uuid.NewString(), uuid.NewString()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.access, func(_ string, ends time.Time) bool { return !now.Before(ends) })
+	maps.DeleteFunc(s.access, func(_ string, t accessToken) bool { return !now.Before(t.ends) })
 	maps.DeleteFunc(s.refresh, func(_ string, t *refreshToken) bool {
 		return !now.Before(t.ends) || !t.used.IsZero() && now.Sub(t.used) > s.opts.Grace
 	})
-	s.access[access] = now.Add(s.opts.AccessLife)
-	s.refresh[refresh] = &refreshToken{ends: now.Add(refreshLife)}
+	s.access[access] = accessToken{ends: now.Add(s.opts.AccessLife), grant: g}
+	s.refresh[refresh] = &refreshToken{ends: now.Add(refreshLife), grant: g}
 	return access, refresh
 }
 

@@ -51,7 +51,7 @@ func (s *Server) list(a *answer, r *http.Request) {
 }
 
 func (s *Server) permissions(a *answer, r *http.Request, _ int) {
-	page, count, offset, ok := a.page(r, permissions())
+	page, count, offset, ok := a.page(r, a.grant.permissions)
 	if !ok {
 		return
 	}
@@ -82,6 +82,10 @@ func (a *answer) page(r *http.Request, all []string) (page []string, count, offs
 }
 
 func (s *Server) attributes(a *answer, _ *http.Request, i int) {
+	if !a.grant.may("read_vehicle_info") {
+		a.fault(Row(vehicle.TypePermission, ""))
+		return
+	}
 	c := s.fleet.cars[i]
 	a.ok(struct {
 		ID    string `json:"id"`
@@ -111,7 +115,7 @@ type entry struct {
 // read answers one path of car i as it is at the answer's instant.
 func (s *Server) read(a *answer, i int, p vehicle.Path) entry {
 	e := entry{Path: p.String(), Code: http.StatusOK}
-	if f := s.fleet.FaultAt(i, p, a.now); f != nil {
+	if f := s.faultOf(a, i, p); f != nil {
 		return a.failed(e, f)
 	}
 	con := s.fleet.At(i, a.now)
@@ -130,6 +134,20 @@ func (s *Server) read(a *answer, i int, p vehicle.Path) entry {
 		e.Body = locationBody{con.Latitude, con.Longitude}
 	}
 	return e
+}
+
+// faultOf returns what stands in the way of a path's value, nil for nothing: the
+// test user's error, a permission that was not given, or the script.
+func (s *Server) faultOf(a *answer, i int, p vehicle.Path) *vehicle.Fault {
+	switch {
+	case a.grant.fault != nil:
+		return a.grant.fault
+	case !a.grant.may(p.Permission()):
+		f := Row(vehicle.TypePermission, "")
+		f.Description = "Not permitted to read " + p.String() + "."
+		return f
+	}
+	return s.fleet.FaultAt(i, p, a.now)
 }
 
 type chargeBody struct {
@@ -153,7 +171,7 @@ func (s *Server) single(p vehicle.Path) func(*answer, *http.Request, int) {
 		paths := []vehicle.Path{p}
 		s.countReads(s.fleet.cars[i].ID, 1)
 		inject := s.injection(i, paths)
-		if s.interrupted(a, r, inject, 1) {
+		if s.interrupted(a, r, inject, i, 1) {
 			return
 		}
 		e := s.read(a, i, p)
@@ -197,7 +215,7 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 	}
 	s.countReads(s.fleet.cars[i].ID, len(body.Requests))
 	inject := s.injection(i, known)
-	if s.interrupted(a, r, inject, len(body.Requests)) {
+	if s.interrupted(a, r, inject, i, len(body.Requests)) {
 		return
 	}
 	var reply struct {
@@ -219,9 +237,10 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 	a.ok(reply)
 }
 
-// interrupted answers for the whole request where the bucket is empty or an
+// interrupted answers for the whole request of car i where a limit is reached, its
+// account is locked, the test user's error is one of whole requests, or an
 // injection says so.
-func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, n int) bool {
+func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n int) bool {
 	if inject != nil && inject.Delay > 0 {
 		t := time.NewTimer(inject.Delay)
 		defer t.Stop()
@@ -232,8 +251,16 @@ func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, n in
 			return true
 		}
 	}
-	if !s.take(n, a.now) {
-		a.fault(Row(vehicle.TypeRateLimit, "SMARTCAR_API"))
+	id := s.fleet.cars[i].ID
+	f := s.limited(id, n, a.now)
+	if f == nil {
+		f = s.lockedOut(r, id)
+	}
+	if g := a.grant.fault; f == nil && g != nil && (g.Type == vehicle.TypeAuthentication || g.PausesSource()) {
+		f = g
+	}
+	if f != nil {
+		a.fault(f)
 		return true
 	}
 	return inject.answer(a)

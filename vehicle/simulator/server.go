@@ -17,6 +17,8 @@ type ServerOptions struct {
 	// ClientID and ClientSecret are the application's credentials; empty takes
 	// "simulator" and "simulator-secret".
 	ClientID, ClientSecret string
+	// RedirectURIs are where Connect may send a user back to; empty is anywhere.
+	RedirectURIs []string
 	// AccessLife is how long an access token lives; zero is 2 h.
 	AccessLife time.Duration
 	// Grace is how long a refresh token still works after its first use; zero is
@@ -27,11 +29,17 @@ type ServerOptions struct {
 	// RATE_LIMIT:SMARTCAR_API. Zero is no limit. Smartcar's own is 120 and 30 s.
 	Bucket int
 	Refill time.Duration
+	// VehicleEvery is how long after a request for a car's data the next is answered
+	// 429 RATE_LIMIT:VEHICLE, with retry-after; zero is no limit.
+	VehicleEvery time.Duration
+	// Plan is how many path reads of a car are paid for in a calendar month, UTC;
+	// beyond it they answer 430 BILLING:VEHICLE_REQUEST_LIMIT. Zero is no limit.
+	Plan int
 }
 
-// Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: token exchange and
-// refresh, user, vehicles, attributes, permissions, battery, charge, location,
-// batch and disconnect. All cars belong to one user. It is safe for concurrent
+// Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: Connect, token exchange
+// and refresh, user, vehicles, attributes, permissions, battery, charge, location,
+// batch and disconnect. All cars belong to one user, who agrees to everything. It is safe for concurrent
 // use and keeps everything in memory.
 type Server struct {
 	fleet  *Fleet
@@ -40,16 +48,20 @@ type Server struct {
 	routes *http.ServeMux
 
 	mu         sync.Mutex
-	access     map[string]time.Time // token → when it ends
+	access     map[string]accessToken
 	refresh    map[string]*refreshToken
 	codes      map[string]authCode
 	oauthFault []oauthFault // answered before anything else, first in first out
+	refusals   []string     // of the next authorizations, first in first out
+	locked     bool
 	gone       map[uuid.UUID]bool
 	reads      map[uuid.UUID]uint64
 	requests   map[string]uint64
 	injected   []*injection
 	bucket     float64
 	filled     time.Time
+	asked      map[uuid.UUID]time.Time // when a car's data was last asked for
+	spent      map[plan]int
 }
 
 // NewServer returns the server over the fleet. It is an [http.Handler]; the
@@ -75,14 +87,18 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 		opts:     o,
 		user:     seededID(f.settings.Seed, "user", 0),
 		routes:   http.NewServeMux(),
-		access:   map[string]time.Time{},
+		access:   map[string]accessToken{},
 		refresh:  map[string]*refreshToken{},
 		codes:    map[string]authCode{},
 		gone:     map[uuid.UUID]bool{},
 		reads:    map[uuid.UUID]uint64{},
 		requests: map[string]uint64{},
 		bucket:   float64(o.Bucket),
+		asked:    map[uuid.UUID]time.Time{},
+		spent:    map[plan]int{},
 	}
+	s.routes.HandleFunc("GET /oauth/authorize", s.authorize)
+	s.routes.HandleFunc("GET /oauth/reauthenticate", s.reauthenticate)
 	s.routes.HandleFunc("POST /oauth/token", s.token)
 	s.routes.HandleFunc("GET /v2.0/user", s.owned(s.userInfo))
 	s.routes.HandleFunc("GET /v2.0/vehicles", s.owned(s.list))
@@ -144,38 +160,15 @@ func (s *Server) Fleet() *Fleet { return s.fleet }
 // a socket: the host of a URL does not matter. It is for tests in fake time.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: Transport(s)} }
 
-// countReads books n path reads of a car.
-func (s *Server) countReads(id uuid.UUID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reads[id] += uint64(n)
-}
-
-// take takes n path reads from the application's bucket; false when it holds
-// fewer.
-func (s *Server) take(n int, now time.Time) bool {
-	if s.opts.Bucket == 0 {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.filled.IsZero() {
-		s.bucket = min(float64(s.opts.Bucket), s.bucket+float64(now.Sub(s.filled))/float64(s.opts.Refill))
-	}
-	s.filled = now
-	if s.bucket < float64(n) {
-		return false
-	}
-	s.bucket -= float64(n)
-	return true
-}
-
 // owned wraps a route that needs an access token.
 func (s *Server) owned(h func(*answer, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a := newAnswer(w)
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || !s.valid(token, a.now) {
+		if ok {
+			a.grant, ok = s.valid(token, a.now)
+		}
+		if !ok {
 			a.fault(Row(vehicle.TypeAuthentication, ""))
 			return
 		}

@@ -1,0 +1,238 @@
+package simulator_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/simulator"
+)
+
+const callback = "https://app.example/back?tenant=7"
+
+// browse makes a request as a browser does that stops at the first redirect.
+func (a *api) browse(path string, q url.Values) (status int, to *url.URL, body string) {
+	a.t.Helper()
+	c := *a.client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := c.Get("http://sim" + path + "?" + q.Encode())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if text := res.Header.Get("Location"); text != "" {
+		if to, err = url.Parse(text); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return res.StatusCode, to, string(b)
+}
+
+func asking(more ...string) url.Values {
+	q := url.Values{
+		"response_type": {"code"}, "client_id": {"simulator"}, "redirect_uri": {callback}, "state": {"s 1"},
+		"scope": {"required:read_vehicle_info read_charge read_battery read_location control_charge"},
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return q
+}
+
+// signIn goes through Connect and exchanges the code.
+func (a *api) signIn(more ...string) {
+	a.t.Helper()
+	q := asking(more...)
+	status, to, body := a.browse("/oauth/authorize", q)
+	if status != http.StatusFound || to.Query().Get("code") == "" {
+		a.t.Fatalf("%d %v %s", status, to, body)
+	}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {q.Get("redirect_uri")}}
+	if status, v := a.grant(true, form); status != 200 {
+		a.t.Fatalf("%d %v", status, v)
+	}
+}
+
+// TestConnect goes the whole way of a user: Connect, the code, the cars.
+func TestConnect(t *testing.T) {
+	a := newAPI(t, 2, simulator.ServerOptions{RedirectURIs: []string{callback}})
+	status, to, _ := a.browse("/oauth/authorize", asking())
+	q := to.Query()
+	if status != 302 || to.Host != "app.example" || q.Get("tenant") != "7" || q.Get("state") != "s 1" || q.Get("code") == "" {
+		t.Fatalf("%d %v", status, to)
+	}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {q.Get("code")}, "redirect_uri": {"https://app.example/other"}}
+	if status, v := a.grant(true, form); status != 400 || v["error"] != "invalid_grant" {
+		t.Errorf("another redirect URI: %d %v", status, v)
+	}
+	form.Set("redirect_uri", callback)
+	if status, v := a.grant(true, form); status != 200 {
+		t.Errorf("%d %v", status, v)
+	}
+	if _, v := a.do("GET", "/v2.0/vehicles", ""); len(v["vehicles"].([]any)) != 2 {
+		t.Errorf("%v", v)
+	}
+	if status, v := a.grant(true, form); status != 400 || v["error"] != "invalid_grant" {
+		t.Errorf("the code a second time: %d %v", status, v)
+	}
+}
+
+// TestConnectRefused holds what comes back to the application, and what must not
+// go anywhere.
+func TestConnectRefused(t *testing.T) {
+	a := newAPI(t, 1, simulator.ServerOptions{RedirectURIs: []string{callback}})
+	for _, q := range []url.Values{
+		asking("client_id", "somebody"), asking("client_id", ""), asking("redirect_uri", ""), asking("redirect_uri", "/back"),
+		asking("redirect_uri", "https://evil.example/"), asking("redirect_uri", callback+"&x=1"), asking("redirect_uri", "javascript:alert(1)"),
+	} {
+		if status, to, body := a.browse("/oauth/authorize", q); status != 400 || to != nil || !strings.Contains(body, "configuration_error") {
+			t.Errorf("%v: %d %v %s", q, status, to, body)
+		}
+	}
+	for _, q := range []url.Values{asking("response_type", "token"), asking("scope", ""), asking("scope", "read_nothing"), asking("mode", "dream")} {
+		if status, to, _ := a.browse("/oauth/authorize", q); status != 302 || to.Query().Get("error") != "configuration_error" || to.Query().Get("state") != "s 1" || to.Query().Has("code") {
+			t.Errorf("%v: %d %v", q, status, to)
+		}
+	}
+	a.server.RefuseConnect("access_denied")
+	if _, to, _ := a.browse("/oauth/authorize", asking()); to.Query().Get("error") != "access_denied" || to.Query().Has("code") {
+		t.Errorf("%v", to)
+	}
+	if _, to, _ := a.browse("/oauth/authorize", asking()); to.Query().Get("code") == "" {
+		t.Errorf("only the next one is refused: %v", to)
+	}
+}
+
+// TestScope: what was not agreed to is not read, and the others are; a refreshed
+// token may no more than the first.
+func TestScope(t *testing.T) {
+	a := newAPI(t, 1, simulator.ServerOptions{})
+	car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+	a.signIn("scope", "read_charge required:read_battery")
+	if _, v := a.do("GET", car+"/permissions", ""); len(v["permissions"].([]any)) != 2 {
+		t.Errorf("%v", v)
+	}
+	if res, v := a.do("GET", car, ""); res.StatusCode != 403 || v["type"] != "PERMISSION" {
+		t.Errorf("%d %v", res.StatusCode, v)
+	}
+	if res, v := a.do("GET", car+"/location", ""); res.StatusCode != 403 || v["description"] != "Not permitted to read /location." {
+		t.Errorf("%d %v", res.StatusCode, v)
+	}
+	_, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"},{"path":"/location"}]}`)
+	all := v["responses"].([]any)
+	if all[0].(map[string]any)["code"] != 200.0 || all[1].(map[string]any)["code"] != 403.0 {
+		t.Errorf("%v", v)
+	}
+}
+
+// TestMagicEmail: each row of the error table can be had by an e-mail, and every
+// read then fails with it; the account and its cars are there all the same.
+func TestMagicEmail(t *testing.T) {
+	for _, row := range simulator.Rows() {
+		email := row.Type + "@smartcar.com"
+		if row.Code != "" {
+			email = row.Type + "." + row.Code + "@smartcar.com"
+		}
+		a := newAPI(t, 1, simulator.ServerOptions{})
+		a.signIn("mode", "test", "login_hint", strings.ToLower(email))
+		car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+		if res, v := a.do("GET", "/v2.0/vehicles", ""); res.StatusCode != 200 {
+			t.Errorf("%s: %v", email, v)
+		}
+		if res, v := a.do("GET", car+"/charge", ""); res.StatusCode != row.Status || v["type"] != row.Type {
+			t.Errorf("%s: %d %v", email, res.StatusCode, v)
+		}
+		res, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"}]}`)
+		if all, ok := v["responses"].([]any); ok {
+			v = all[0].(map[string]any)["body"].(map[string]any)
+		} else if res.StatusCode != row.Status {
+			t.Errorf("%s: batch %d", email, res.StatusCode)
+		}
+		if code, _ := v["code"].(string); v["type"] != row.Type || code != row.Code {
+			t.Errorf("%s: batch %v", email, v)
+		}
+	}
+	a := newAPI(t, 1, simulator.ServerOptions{})
+	a.signIn("mode", "test", "login_hint", "somebody@example.com")
+	if res, v := a.do("GET", "/v2.0/vehicles/"+a.server.Fleet().Car(0).ID.String()+"/charge", ""); res.StatusCode != 200 {
+		t.Errorf("any other e-mail signs in: %v", v)
+	}
+}
+
+// TestLockOut: an account that refuses the vendor is healed by its owner, at the
+// URL that the fault names, and the tokens stay good.
+func TestLockOut(t *testing.T) {
+	a := newAPI(t, 1, simulator.ServerOptions{})
+	a.signIn()
+	car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+	a.server.LockOut()
+	res, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"}]}`)
+	resolution, _ := v["resolution"].(map[string]any)
+	if res.StatusCode != 400 || v["code"] != "AUTHENTICATION_FAILED" || resolution["type"] != "REAUTHENTICATE" {
+		t.Fatalf("%d %v", res.StatusCode, v)
+	}
+	u, err := url.Parse(resolution["url"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	if status, _, _ := a.browse(u.Path, q); status != 400 {
+		t.Errorf("without a redirect URI: %d", status)
+	}
+	q.Set("redirect_uri", callback)
+	q.Set("vehicle_id", "6f0a6d1e-5a1c-4b0e-9a52-2f6f4b1f7c01")
+	if _, to, _ := a.browse(u.Path, q); to.Query().Get("error") == "" {
+		t.Errorf("another's car: %v", to)
+	}
+	q.Set("vehicle_id", u.Query().Get("vehicle_id"))
+	if status, to, _ := a.browse(u.Path, q); status != 302 || to.Query().Get("vehicle_id") != q.Get("vehicle_id") || to.Query().Has("code") {
+		t.Fatalf("%d %v", status, to)
+	}
+	if res, v := a.do("GET", car+"/charge", ""); res.StatusCode != 200 {
+		t.Errorf("%d %v", res.StatusCode, v)
+	}
+}
+
+// TestLimits: a car that is asked too often says when it may be asked again, and a
+// month's plan ends and begins anew.
+func TestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, 2, simulator.ServerOptions{VehicleEvery: 10 * time.Minute, Plan: 7, AccessLife: 2000 * time.Hour})
+		a.signIn()
+		batch := func(car int) (int, map[string]any, string) {
+			res, v := a.do("POST", "/v2.0/vehicles/"+a.server.Fleet().Car(car).ID.String()+"/batch", `{"requests":[{"path":"/charge"},{"path":"/battery"},{"path":"/location"}]}`)
+			return res.StatusCode, v, res.Header.Get("Retry-After")
+		}
+		if status, v, _ := batch(0); status != 200 {
+			t.Fatalf("%v", v)
+		}
+		time.Sleep(4 * time.Minute)
+		if status, v, after := batch(0); status != 429 || v["code"] != "VEHICLE" || after != "360" {
+			t.Errorf("%d %v after %q", status, v, after)
+		}
+		if status, v, _ := batch(1); status != 200 {
+			t.Errorf("another car: %v", v)
+		}
+		time.Sleep(6 * time.Minute)
+		if status, v, _ := batch(0); status != 200 {
+			t.Errorf("after the wait: %v", v)
+		}
+		time.Sleep(time.Hour)
+		if status, v, _ := batch(0); status != 430 || v["type"] != vehicle.TypeBilling || v["code"] != "VEHICLE_REQUEST_LIMIT" {
+			t.Errorf("beyond the plan: %d %v", status, v)
+		}
+		now := time.Now().UTC()
+		time.Sleep(time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC).Sub(now))
+		if status, v, _ := batch(0); status != 200 {
+			t.Errorf("in the new month: %v", v)
+		}
+	})
+}
