@@ -55,6 +55,9 @@ func TestManagementTokenNext(t *testing.T) {
 	w.hooks[0].TokenSeen = webhook.TokenSeen{Fingerprint: signing.Fingerprint(webhook.Secret(next)), At: noon}
 	c := overSocket(t, s)
 	m := must[api.ManagementToken](t)(c.ManagementToken(t.Context()))
+	if st := must[api.Status](t)(c.Status(t.Context())); st.ManagementToken == nil || st.ManagementToken.Next != m.Next {
+		t.Errorf("the status does not tell of it: %+v", st.ManagementToken)
+	}
 	if m.Fingerprint != signing.Fingerprint(webhook.Secret(management)) || m.Next != signing.Fingerprint(webhook.Secret(next)) || m.NextUsedAt.IsZero() {
 		t.Errorf("%+v", m)
 	}

@@ -77,11 +77,12 @@ func TestAdminTail(t *testing.T) {
 func TestTailEndsWithTheDaemon(t *testing.T) {
 	w := newWorld()
 	s := newServer(t, w)
+	admin := described(t, s.Admin())
 	request := func(ctx context.Context) chan string {
 		done := make(chan string, 1)
 		go func() {
 			rec := httptest.NewRecorder()
-			described(t, s.Admin()).ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/api/v1/deliveries/tail?after=0&wait=1m", nil))
+			admin.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/api/v1/deliveries/tail?after=0&wait=1m", nil))
 			done <- fmt.Sprint(rec.Code, rec.Body)
 		}()
 		return done

@@ -87,6 +87,9 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 			add("%s", line)
 		}
 	}
+	if m := st.ManagementToken; m != nil {
+		add("%s", rotationLine(m))
+	}
 	if n := st.DeadToday; n > 0 {
 		add("%d deliveries died in the last 24 hours: their receivers refused them; see: plugbeat delivery list --state dead", n)
 	}
@@ -121,6 +124,24 @@ func urgency(w *webhook.Webhook) int {
 		return 2
 	}
 	return 5
+}
+
+// rotationLine says how far the rotation of the management token is.
+func rotationLine(m *api.ManagementToken) string {
+	var without []string
+	for _, h := range m.Webhooks {
+		if h.Has != api.HasNext {
+			without = append(without, shellWord(h.Name))
+		}
+	}
+	line := "the management token is being replaced"
+	switch n := len(without); {
+	case n > maxCars:
+		return fmt.Sprintf("%s: %d receivers have not answered with the next one; see: plugbeat token rotate-management", line, n)
+	case n > 0:
+		return fmt.Sprintf("%s: not yet with the next one: %s; see: plugbeat token rotate-management", line, strings.Join(without, ", "))
+	}
+	return line + " and every receiver has the next one; when the callers have it too, run: plugbeat token rotate-management --finish"
 }
 
 // webhookLine is empty for a webhook that is well.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,22 @@ func TestAttentionOfTheDisk(t *testing.T) {
 	file.State, file.DiskFreeBytes, file.LiveBytes = webhook.DiskNearlyFull, 1<<30, 95<<20
 	if got := attention(api.Status{Store: file}, nil, noon); len(got) != 1 || !strings.HasPrefix(got[0], "the data file holds 95 of at most 100 MiB") {
 		t.Errorf("by what is kept: %q", got)
+	}
+}
+
+func TestAttentionOfTheManagementToken(t *testing.T) {
+	m := &api.ManagementToken{Webhooks: []api.TokenHolder{{Name: "a", Has: api.HasNext}, {Name: "b", Has: api.HasPresent}, {Name: "by hand", Has: api.HasUnknown}}}
+	look := func() string { return strings.Join(attention(api.Status{ManagementToken: m}, nil, noon), "\n") }
+	if got := look(); got != "the management token is being replaced: not yet with the next one: b, 'by hand'; see: plugbeat token rotate-management" {
+		t.Errorf("two are missing: %q", got)
+	}
+	m.Webhooks = slices.Repeat(m.Webhooks[1:2], maxCars+1)
+	if got, want := look(), fmt.Sprintf(": %d receivers have not answered", maxCars+1); !strings.Contains(got, want) {
+		t.Errorf("many are missing: %q, want %q", got, want)
+	}
+	m.Webhooks = nil
+	if got := look(); !strings.HasSuffix(got, "run: plugbeat token rotate-management --finish") {
+		t.Errorf("none is missing: %q", got)
 	}
 }
 

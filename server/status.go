@@ -35,6 +35,13 @@ func (s *Server) status(r *http.Request) (any, error) {
 	}
 	st.Backup = s.Upkeep.Backups()
 	st.Alerts = s.Upkeep.Alerts()
+	if len(s.ManagementTokenNext) > 0 {
+		m, err := s.managementTokens(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		st.ManagementToken = &m
+	}
 	st.NotReady = s.notReady(st.Store, nil)
 	st.Ready = len(st.NotReady) == 0
 	st.Subscriptions = st.Store.Subscriptions

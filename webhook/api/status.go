@@ -23,6 +23,8 @@ type Status struct {
 	Store    StoreInfo `json:"store"`
 	// Backup is how the scheduled backups stand; absent when none are scheduled.
 	Backup *Backups `json:"backup,omitempty"`
+	// ManagementToken is who has which; absent while no rotation is going on.
+	ManagementToken *ManagementToken `json:"management_token,omitempty"`
 	// Alerts are the targets of alerts; absent when there are none.
 	Alerts   []AlertTarget   `json:"alerts,omitempty"`
 	Sources  []Source        `json:"sources"`
