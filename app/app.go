@@ -194,7 +194,7 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret) 
 func (a *App) checkWebhooks(ctx context.Context, policy cadence.Policy) error {
 	ws, err := a.store.Webhooks(ctx)
 	for _, w := range ws {
-		if err := policy.Check(w.Cadence); err != nil {
+		if err := policy.Check(&w); err != nil {
 			a.log.Warn().Str("event", "webhook.cadence").Stringer("webhook", w.ID).Str("name", w.Name).Err(err).
 				Msg("this webhook's cadence is not allowed any more and the default is used: change it")
 		}

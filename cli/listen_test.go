@@ -131,7 +131,7 @@ func TestListenChecks(t *testing.T) {
 			t.Errorf("challenge %q: %d %s; it must not be signed", odd, status, answer)
 		}
 	}
-	body := payload.Test(listenHook)
+	body := payload.Test(&webhook.Webhook{ID: listenHook})
 	for i, want := range []bool{false, true} {
 		status, _, line := l.send(body, nil)
 		if status != 200 || line["repeat"] != want || line["sc_signature"] != "right" || line["webhook_signature"] != "right" {
@@ -181,7 +181,7 @@ func (l *listenRun) restamp(h http.Header, body []byte, at time.Time) {
 // TestListenFails: what was told to fail fails, challenges do not.
 func TestListenFails(t *testing.T) {
 	l := startListen(t, "--fail", "413")
-	if status, _, _ := l.send(payload.Test(listenHook), nil); status != 413 {
+	if status, _, _ := l.send(payload.Test(&webhook.Webhook{ID: listenHook}), nil); status != 413 {
 		t.Errorf("status %d", status)
 	}
 	if status, _, _ := l.send(payload.Verify(listenHook, signing.NewChallenge()), nil); status != 200 {
@@ -206,7 +206,7 @@ func TestListenForwards(t *testing.T) {
 	}))
 	defer app.Close()
 	l := startListen(t, "--forward", app.URL+"/hook")
-	body := payload.Test(listenHook)
+	body := payload.Test(&webhook.Webhook{ID: listenHook})
 	if status, answer, _ := l.send(body, nil); status != 503 || answer != "busy" {
 		t.Errorf("%d %q", status, answer)
 	}

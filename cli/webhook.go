@@ -51,10 +51,10 @@ plugbeat webhook list --json`),
 				}
 				var rows [][]string
 				for _, w := range list {
-					rows = append(rows, []string{w.Name, w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
+					rows = append(rows, []string{w.Name, string(w.Type), w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
 						p.rel(w.Health.LastSuccess), p.note(w.CallbackURI, 60), w.ID.String()})
 				}
-				p.table([]string{"NAME", "STATUS", "WAITING", "DELIVERED", "LAST", "CALLBACK", "ID"}, rows)
+				p.table([]string{"NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST", "CALLBACK", "ID"}, rows)
 			})
 		}),
 	}
@@ -105,33 +105,35 @@ plugbeat webhook show fleet`),
 // showWebhook prints everything known of a webhook.
 func showWebhook(p *page, w *api.WebhookView) {
 	h, l := w.Health, w.Ledger
-	p.fields(
-		[2]string{"name", w.Name},
-		[2]string{"id", w.ID.String()},
-		[2]string{"type", string(w.Type)},
-		[2]string{"callback", w.CallbackURI},
-		[2]string{"status", w.Summary()},
-		[2]string{"reason", w.ReasonText},
-		[2]string{"since", p.rel(w.StatusSince)},
-		[2]string{"verified", p.rel(w.VerifiedAt)},
-		[2]string{"unplugged", inForce(w.Cadence.Unplugged, w.Effective.Unplugged)},
-		[2]string{"plugged in", pluggedIn(w)},
-		[2]string{"zone", inForce(w.Cadence.Zone, w.Effective.Zone)},
-		[2]string{"signing", string(w.Signing)},
-		[2]string{"signing keys", twoKeys(p, &w.Webhook)},
-		[2]string{"private callback", yesNo(w.AllowPrivate)},
-		[2]string{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
-		[2]string{"recovering", recovering(w.Recovery)},
-		[2]string{"replay", replaying(&w.Webhook)},
-		[2]string{"last delivered", p.rel(h.LastSuccess)},
-		[2]string{"last answer", failureText(h)},
-		[2]string{"failing since", when(p, h.FailingSince)},
-		[2]string{"next trial", upcoming(p, h.NextTrial)},
-		[2]string{"not before", asked(p, h)},
-		[2]string{"next challenge", upcoming(p, h.NextChallenge)},
-		[2]string{"ledger", ledger(l)},
-		[2]string{"firings", fmt.Sprintf("%d produced, %d collapsed, %d skipped", w.Firings.Produced, w.Firings.Collapsed, w.Firings.Skipped)},
-	)
+	p.fields(slices.Concat([][2]string{
+		{"name", w.Name},
+		{"id", w.ID.String()},
+		{"type", string(w.Type)},
+		{"callback", w.CallbackURI},
+		{"status", w.Summary()},
+		{"reason", w.ReasonText},
+		{"since", p.rel(w.StatusSince)},
+		{"verified", p.rel(w.VerifiedAt)},
+		{"every", w.Cadence.Every},
+		{"unplugged", inForce(w.Cadence.Unplugged, w.Effective.Unplugged)},
+		{"plugged in", pluggedIn(w)},
+		{"zone", inForce(w.Cadence.Zone, w.Effective.Zone)},
+	}, carries(&w.Webhook), [][2]string{
+		{"signing", string(w.Signing)},
+		{"signing keys", twoKeys(p, &w.Webhook)},
+		{"private callback", yesNo(w.AllowPrivate)},
+		{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
+		{"recovering", recovering(w.Recovery)},
+		{"replay", replaying(&w.Webhook)},
+		{"last delivered", p.rel(h.LastSuccess)},
+		{"last answer", failureText(h)},
+		{"failing since", when(p, h.FailingSince)},
+		{"next trial", upcoming(p, h.NextTrial)},
+		{"not before", asked(p, h)},
+		{"next challenge", upcoming(p, h.NextChallenge)},
+		{"ledger", ledger(l)},
+		{"firings", fmt.Sprintf("%d produced, %d collapsed, %d skipped", w.Firings.Produced, w.Firings.Collapsed, w.Firings.Skipped)},
+	})...)
 }
 
 // asked is the wait that the receiver asked for, while it lasts.
@@ -166,6 +168,9 @@ func inForce(own, effective string) string {
 }
 
 func pluggedIn(w *api.WebhookView) string {
+	if !w.Type.Kind().FollowsPlug {
+		return ""
+	}
 	if w.Cadence.Fastest {
 		return "the make's fastest; " + w.Effective.PluggedIn + " where that is not known"
 	}
@@ -176,6 +181,9 @@ func pluggedIn(w *api.WebhookView) string {
 func cadenceOf(v api.SubscriptionView) string {
 	if v.Cadence == "" {
 		return stateName(v.State)
+	}
+	if !v.WebhookType.Kind().FollowsPlug {
+		return v.Cadence
 	}
 	return v.Cadence + " (" + stateName(v.State) + ")"
 }

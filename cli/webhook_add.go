@@ -15,7 +15,7 @@ import (
 
 // settingFlags are the flags of a webhook's settings, for add and change.
 func settingFlags() []ucli.Flag {
-	return []ucli.Flag{
+	return append([]ucli.Flag{
 		&ucli.StringFlag{Name: "name", Usage: "the webhook's `NAME`, by which commands know it"},
 		&ucli.StringFlag{Name: "callback", Usage: "the `URI` that receives payloads, http or https"},
 		&ucli.StringFlag{Name: "unplugged", Usage: "`CADENCE` while unplugged: a duration (1h) or a cron expression (\"0 * * * *\")"},
@@ -25,7 +25,7 @@ func settingFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
 		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest, none, or made how long before (24h)"},
 		&ucli.BoolFlag{Name: "allow-private", Usage: "let the callback be a private or loopback address; =false when delivery.allow lists it", DisableDefaultText: true},
-	}
+	}, contentFlags()...)
 }
 
 func (s *shell) webhookAddCommand() *ucli.Command {
@@ -33,13 +33,16 @@ func (s *shell) webhookAddCommand() *ucli.Command {
 		Name:  "add",
 		Usage: "add a webhook; asks for what is missing when typed on a terminal",
 		Description: `The signing key is printed once. The webhook receives nothing until it is verified: plugbeat
-POSTs a challenge to the callback, which answers {"challenge": HMAC-SHA256(management token, challenge)}.`,
+POSTs a challenge to the callback, which answers {"challenge": HMAC-SHA256(management token, challenge)}.
+Several webhooks may share a callback; eventName and webhookId tell their deliveries apart.`,
 		Flags: append(append(settingFlags(),
+			&ucli.StringFlag{Name: "type", Usage: "`TYPE` of the webhook: dynamic follows the plug, schedule does not", Value: string(webhook.TypeDynamic)},
 			&ucli.StringFlag{Name: "id", Usage: "bring an old webhook's `UUID` along"},
 			&ucli.BoolFlag{Name: "verify", Usage: "send the challenge at once", DisableDefaultText: true}), clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat webhook add
 plugbeat webhook add --name fleet --callback https://example.com/hook --verify
+plugbeat webhook add --name daily --type schedule --every "0 7 * * *" --zone Europe/Berlin --paths battery --callback https://example.com/hook
 plugbeat webhook add --name local --callback http://127.0.0.1:8000/hook --allow-private`),
 		Action: s.withClient(0, 0, s.addWebhook),
 	}
@@ -56,7 +59,15 @@ func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) 
 	if ask {
 		p = s.prompter()
 	}
-	if n.Name == "" || n.CallbackURI == "" {
+	if !ask || n.Name != "" && n.CallbackURI != "" {
+		if err := checkContent(n.Type, n.Content); err != nil {
+			return err
+		}
+	}
+	if n.Name == "" || n.CallbackURI == "" || needsMore(&n) {
+		if !ask && n.Name != "" && n.CallbackURI != "" {
+			return &usageError{msg: fmt.Sprintf("webhook add --type %s needs --every", n.Type), hint: "such as --every daily, --every \"2 weeks\" or --every \"0 7 * * *\""}
+		}
 		if !ask {
 			return &usageError{msg: "webhook add needs --name and --callback", hint: "on a terminal it asks for them; see: plugbeat webhook add --help"}
 		}
@@ -95,9 +106,13 @@ func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
 		return api.NewWebhook{}, err
 	}
 	n := api.NewWebhook{
-		Type: webhook.TypeDynamic, Name: c.String("name"), CallbackURI: c.String("callback"),
-		Cadence: webhook.Cadence{Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
+		Type: webhook.Type(c.String("type")), Name: c.String("name"), CallbackURI: c.String("callback"),
+		Cadence: webhook.Cadence{Every: c.String("every"), Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
 		Signing: webhook.Signing(c.String("signing")), Recover: webhook.Policy(c.String("recover")),
+	}
+	n.Content, _ = changedContent(c, n.Content)
+	if err := webhook.CheckType(n.Type); err != nil {
+		return n, &usageError{msg: "--type: " + err.Error()}
 	}
 	if err := webhook.CheckPolicy(n.Recover); err != nil {
 		return n, policyError("--recover", err)
@@ -130,6 +145,14 @@ func checkSigning(v webhook.Signing) error {
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
 func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) (verify bool, err error) {
+	if !c.IsSet("type") {
+		if n.Type, err = askType(p); err != nil {
+			return false, err
+		}
+	}
+	if err := checkContent(n.Type, n.Content); err != nil {
+		return false, err
+	}
 	if n.Name == "" {
 		n.Name, err = p.ask("name", "", func(v string) error {
 			if v == "" {
@@ -142,6 +165,9 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter,
 		}
 	}
 	if err := s.askCallback(ctx, c, p, n); err != nil {
+		return false, err
+	}
+	if err := askContent(c, p, n); err != nil {
 		return false, err
 	}
 	yes, err := p.confirm(fmt.Sprintf("add webhook %s to %s", clean(n.Name), clean(n.CallbackURI)), true)
@@ -197,6 +223,7 @@ func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
 	p.fields(
 		[2]string{"webhook", a.Webhook.Name},
 		[2]string{"id", a.Webhook.ID.String()},
+		[2]string{"type", string(a.Webhook.Type)},
 		[2]string{"callback", a.Webhook.CallbackURI},
 		[2]string{"status", api.WebhookView{Webhook: a.Webhook}.Summary()},
 		[2]string{"signing key", a.SigningKey + "   (shown once; for the webhook-signature header)"},

@@ -16,7 +16,8 @@ func (s *shell) webhookChangeCommand() *ucli.Command {
 		Usage:     "change a webhook's settings",
 		ArgsUsage: "WEBHOOK",
 		Description: `Only the settings named change. A new callback has to be verified before it receives anything;
-what waits then goes to it. --unplugged, --plugged-in, --zone and --recover with an empty value return to the daemon's default.`,
+what waits then goes to it. --unplugged, --plugged-in, --zone, --unit-system and --recover with an empty value return to the
+daemon's default, --paths to all.`,
 		Flags: append(settingFlags(), clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat webhook change fleet --plugged-in 15m
@@ -57,8 +58,9 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		}
 		ch.Recover = &v
 	}
-	cadence := c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
-	if !cadence && ch == (api.WebhookChange{}) {
+	cadence := c.IsSet("every") || c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
+	_, content := changedContent(c, webhook.Content{})
+	if !cadence && !content && ch == (api.WebhookChange{}) {
 		return &usageError{msg: "webhook change needs at least one setting to change", hint: "see: plugbeat webhook change --help"}
 	}
 	if ch.CallbackURI != nil {
@@ -66,7 +68,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 			return &usageError{msg: "--callback: " + err.Error()}
 		}
 	}
-	if cadence || ch.CallbackURI != nil && ch.AllowPrivate == nil {
+	if cadence || content || ch.CallbackURI != nil && ch.AllowPrivate == nil {
 		w, err := a.Webhook(ctx, ref)
 		if err != nil {
 			return err
@@ -75,6 +77,13 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		a = a.IfMatch(w.ETag)
 		if cadence {
 			ch.Cadence = changedCadence(c, w.Cadence)
+		}
+		if content {
+			now, _ := changedContent(c, w.Content)
+			if err := checkContent(w.Type, now); err != nil {
+				return err
+			}
+			ch.Content = &now
 		}
 		if ch.CallbackURI != nil && ch.AllowPrivate == nil && !w.AllowPrivate {
 			var p *prompter
@@ -105,7 +114,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 
 // changedCadence is the webhook's cadence with the flags that were typed.
 func changedCadence(c *ucli.Context, old webhook.Cadence) *webhook.Cadence {
-	for flag, field := range map[string]*string{"unplugged": &old.Unplugged, "plugged-in": &old.PluggedIn, "zone": &old.Zone} {
+	for flag, field := range map[string]*string{"every": &old.Every, "unplugged": &old.Unplugged, "plugged-in": &old.PluggedIn, "zone": &old.Zone} {
 		if c.IsSet(flag) {
 			*field = c.String(flag)
 		}

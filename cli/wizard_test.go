@@ -16,26 +16,32 @@ func TestWizard(t *testing.T) {
 		asked                []string
 		questions            []string
 	}{
-		{"all of it", "webhook add", "fleet\nhttps://203.0.113.5/hook\ny\ny\n", ExitOK,
+		{"all of it", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\ny\ny\n", ExitOK,
 			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
-			[]string{"name: ", "callback URI: ", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
-		{"answers that cannot be taken are asked again", "webhook add", "\nfleet\n\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", ExitOK,
+			[]string{"type (dynamic, schedule) [dynamic]: ", "name: ", "callback URI: ", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
+		{"answers that cannot be taken are asked again", "webhook add", "\n\nfleet\n\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", ExitOK,
 			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"a callback URI is needed", "a name is needed", `callback_uri "/hook"`, "it carries userinfo"}},
-		{"a loopback callback needs consent", "webhook add", "local\nhttp://localhost:8000/hook\ny\ny\nn\n", ExitOK,
+		{"a loopback callback needs consent", "webhook add", "\nlocal\nhttp://localhost:8000/hook\ny\ny\nn\n", ExitOK,
 			[]string{look, post + `{"name":"local","type":"dynamic","callback_uri":"http://localhost:8000/hook","allow_private":true}`},
 			[]string{"the callback's address 127.0.0.1 is loopback; may plugbeat send to such addresses for this webhook (y/N): "}},
-		{"a private callback without consent is asked again", "webhook add", "local\nhttp://10.1.2.3/\nn\nhttps://203.0.113.5/hook\ny\nn\n", ExitOK,
+		{"a private callback without consent is asked again", "webhook add", "\nlocal\nhttp://10.1.2.3/\nn\nhttps://203.0.113.5/hook\ny\nn\n", ExitOK,
 			[]string{look, post + `{"name":"local","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"10.1.2.3 is private", "which other callback?"}},
 		{"a private callback with all flags still needs consent", "webhook add --name local --callback http://10.1.2.3/hook", "n\n", ExitOK,
 			[]string{post + `{"name":"local","type":"dynamic","callback_uri":"http://10.1.2.3/hook"}`},
 			[]string{"10.1.2.3 is private"}},
-		{"what flags say is not asked", "webhook add --name fleet --verify", "https://203.0.113.5/hook\ny\n", ExitOK,
+		{"what flags say is not asked", "webhook add --name fleet --verify --type dynamic", "https://203.0.113.5/hook\ny\n", ExitOK,
 			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
 			[]string{"callback URI: "}},
-		{"no at the end adds nothing", "webhook add", "fleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look}, []string{"not added; nothing was changed"}},
-		{"input that ends adds nothing", "webhook add", "fleet\n", ExitFailure, []string{look}, []string{"input ended before the question was answered"}},
+		{"a schedule", "webhook add --event-name scheduled", "diagnostic\nschedule\ndaily\nhttps://203.0.113.5/hook\n2 weeks\nodometer\nbattery, /charge\nnautical\nimperial\ny\nn\n", ExitOK,
+			[]string{look, post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"2 weeks"},"content":{"event_name":"scheduled","paths":["/battery","/charge"],"unit_system":"imperial"}}`},
+			[]string{`type "diagnostic"; allowed: dynamic`, "how often (hourly", "endpoints [charge battery location]: ", `content.paths "odometer"; allowed: /charge, /battery, /location`, `content.unit_system "nautical"`}},
+		{"a schedule asks only for what flags leave", "webhook add --type schedule --name daily --callback https://203.0.113.5/hook --paths location --unit-system metric", "\ny\nn\n", ExitOK,
+			[]string{look, post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"daily"},"content":{"paths":["/location"],"unit_system":"metric"}}`},
+			[]string{"how often (hourly"}},
+		{"no at the end adds nothing", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look}, []string{"not added; nothing was changed"}},
+		{"input that ends adds nothing", "webhook add", "\nfleet\n", ExitFailure, []string{look}, []string{"input ended before the question was answered"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := full(t)
@@ -55,7 +61,7 @@ func TestWizard(t *testing.T) {
 		})
 	}
 
-	r := session{socket: t.TempDir() + "/none", tty: true, stdin: "fleet\n"}.run(t, "webhook", "add")
+	r := session{socket: t.TempDir() + "/none", tty: true, stdin: "\nfleet\n"}.run(t, "webhook", "add")
 	if r.code != ExitFailure || !strings.HasPrefix(r.err, "plugbeat: no plugbeat daemon answers") {
 		t.Errorf("without a daemon: exit %d\n%s", r.code, r.err)
 	}

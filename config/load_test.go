@@ -17,7 +17,7 @@ import (
 // TestComplaints holds the exact words of what an operator reads.
 func TestComplaints(t *testing.T) {
 	const duration = "a duration with its unit, like 45s, 30m or 1h30m"
-	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`
+	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`
 	for _, c := range []struct{ name, text, want string }{
 		// Keys.
 		{"unknown key", "grase: 5s\n", `line 1: grase: this version has no such key (did you mean grace?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
@@ -33,7 +33,7 @@ func TestComplaints(t *testing.T) {
 		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: retries, jitter, jitter_max, timeout, body_time, body_bytes, in_flight, trial_size, early_max, recover, recover_rate, own_fault_wait, own_fault_max, user_agent, allow, challenge`},
 		// Shape.
 		{"second document", "grace: 5s\n---\ngrace: 6s\n", `there is a second document; allowed: one document`},
-		{"a backup's schedule", "backup: {schedule: \"61 * * * *\"}\n", `line 1: backup.schedule "61 * * * *": end of range (61) above maximum (59): 61; allowed: a duration with its unit from 1m to 8760h, such as 30m, or a cron expression of five fields, such as "0 * * * *"`},
+		{"a backup's schedule", "backup: {schedule: \"61 * * * *\"}\n", `line 1: backup.schedule "61 * * * *": end of range (61) above maximum (59): 61; allowed: a duration with its unit from 1m to 8760h, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`},
 		{"not a mapping", "- a\n", `it is not a mapping; allowed: keys: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"not a mapping below", "log: info\n", `line 1: log "info": it is not a mapping; allowed: keys: level, format`},
 		{"not a list", "delivery: {allow: loopback}\n", `line 1: delivery.allow "loopback": it is not a list; allowed: a list in [brackets] or with a dash before each entry`},

@@ -61,7 +61,7 @@ type Store interface {
 // Bodies makes the bodies that are not deliveries.
 type Bodies struct {
 	Verify func(webhookID uuid.UUID, challenge string) []byte
-	Test   func(webhookID uuid.UUID) []byte
+	Test   func(*webhook.Webhook) []byte
 }
 
 // Options is what a Dispatcher is made of.

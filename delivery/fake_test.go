@@ -444,7 +444,7 @@ func (r *rig) start(t testing.TB, s Settings) {
 		Store: r.m, Settings: s, ManagementToken: testToken, Transport: r.r, Log: zerolog.New(r.log),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
-			Test:   func(uuid.UUID) []byte { return []byte(`{"mode":"test"}`) },
+			Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
 		},
 	})
 	if err != nil {

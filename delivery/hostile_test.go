@@ -70,7 +70,7 @@ func newReal(t *testing.T, s Settings) *real {
 	s.OwnFaultWait, s.OwnFaultMax = 50*time.Millisecond, 50*time.Millisecond
 	r.Dispatcher, err = New(Options{
 		Store: r.m, Settings: s, ManagementToken: testToken, Log: zerolog.New(r.log), Guard: g,
-		Bodies: Bodies{Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(uuid.UUID) []byte { return []byte("{}") }},
+		Bodies: Bodies{Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 	later.OldKey, later.KeyOverlap = nil, nil
 	send, release := d.sender(id)
 	defer release()
-	a := send.send(ctx, &later, uuid.New(), d.bodies.Test(id))
+	a := send.send(ctx, &later, uuid.New(), d.bodies.Test(&w))
 	a.N = 1
 	d.log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
 		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")

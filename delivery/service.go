@@ -133,7 +133,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	if bytes.Equal(w.Key, d.token) || bytes.Equal(w.Key, d.next) {
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
-	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
+	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
 		if err != nil {
 			return webhook.Webhook{}, err
 		}
@@ -159,6 +159,7 @@ type Change struct {
 	Name         *string
 	CallbackURI  *string
 	Cadence      *webhook.Cadence
+	Content      *webhook.Content
 	Signing      *webhook.Signing
 	AllowPrivate *bool
 	Recover      *webhook.Policy
@@ -191,6 +192,12 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		}
 		if c.Cadence != nil {
 			w.Cadence = *c.Cadence
+		}
+		if c.Content != nil {
+			if err := webhook.CheckContent(w.Type, *c.Content); err != nil {
+				return err
+			}
+			w.Content = *c.Content
 		}
 		if c.AllowPrivate != nil {
 			w.AllowPrivate = *c.AllowPrivate
@@ -303,7 +310,7 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	}
 	send, release := d.sender(id)
 	defer release()
-	a := send.send(ctx, &w, uuid.New(), d.bodies.Test(id))
+	a := send.send(ctx, &w, uuid.New(), d.bodies.Test(&w))
 	a.N = 1
 	return a, nil
 }

@@ -26,7 +26,8 @@ func TestAddRefuses(t *testing.T) {
 			{"name", func(w *webhook.Webhook) { w.Name = " a" }},
 			{"name", func(w *webhook.Webhook) { w.Name = "a\nb" }},
 			{"name", func(w *webhook.Webhook) { w.Name = uuid.NewString() }},
-			{"type", func(w *webhook.Webhook) { w.Type = "schedule" }},
+			{"type", func(w *webhook.Webhook) { w.Type = "diagnostic" }},
+			{"content.paths", func(w *webhook.Webhook) { w.Content.Paths = []string{"/charge"} }},
 			{"signing", func(w *webhook.Webhook) { w.Signing = "none" }},
 			{"signing_key", func(w *webhook.Webhook) { w.Key = webhook.Secret("short") }},
 			{"signing_key", func(w *webhook.Webhook) { w.Key = testToken }},
@@ -229,7 +230,7 @@ func TestSettingsRefused(t *testing.T) {
 	} {
 		var bad *webhook.Invalid
 		_, err := New(Options{Store: newMemory(), Settings: s, ManagementToken: testToken,
-			Bodies: Bodies{Verify: func(uuid.UUID, string) []byte { return nil }, Test: func(uuid.UUID) []byte { return nil }}})
+			Bodies: Bodies{Verify: func(uuid.UUID, string) []byte { return nil }, Test: func(*webhook.Webhook) []byte { return nil }}})
 		if !errors.As(err, &bad) || bad.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}

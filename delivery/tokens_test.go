@@ -54,7 +54,7 @@ func TestManagementTokenNext(t *testing.T) {
 		start := func(token, next webhook.Secret) (*Dispatcher, func()) {
 			d, err := New(Options{Store: m, ManagementToken: token, ManagementTokenNext: next, Transport: far, Log: zerolog.New(&log), Bodies: Bodies{
 				Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
-				Test:   func(uuid.UUID) []byte { return []byte(`{"mode":"test"}`) },
+				Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
 			}})
 			if err != nil {
 				t.Fatal(err)

@@ -346,7 +346,7 @@ func TestChallengeOnTheWire(t *testing.T) {
 	defer srv.Close()
 	m := newMemory()
 	d, err := New(Options{Store: m, ManagementToken: testToken, Bodies: Bodies{
-		Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(uuid.UUID) []byte { return []byte("{}") }}})
+		Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,8 @@ func (s *Scheduler) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time)
 			RequestID:  requestID(out.Snapshot),
 			Timestamp:  now,
 			Snapshot:   out.Snapshot,
-			UnitSystem: s.units,
+			Paths:      d.Paths,
+			UnitSystem: cmp.Or(d.UnitSystem, s.units),
 		})
 		if err != nil {
 			return fmt.Errorf("compose the payload for webhook %s: %w", out.Slots[i].Slot.Webhook, err)

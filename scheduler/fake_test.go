@@ -116,7 +116,7 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 		case len(p.Slots) == limit:
 			return p, nil
 		default:
-			p.Slots = append(p.Slots, s)
+			p.Slots = append(p.Slots, webhook.SlotView{Slot: s, Webhook: m.hooks[s.Webhook]})
 		}
 	}
 	return p, nil

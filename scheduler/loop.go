@@ -144,8 +144,8 @@ func (s *Scheduler) skip(k webhook.SlotKey) bool {
 
 // start serves the vehicles of due slots, one goroutine each; false means that the
 // source had no room for all.
-func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Slot) bool {
-	byCar := map[uuid.UUID][]webhook.Slot{}
+func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.SlotView) bool {
+	byCar := map[uuid.UUID][]webhook.SlotView{}
 	var order []uuid.UUID
 	for _, slot := range slots {
 		if byCar[slot.Vehicle] == nil {

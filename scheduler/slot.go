@@ -15,7 +15,7 @@ import (
 // serve deals with the due slots of one vehicle and lets the loop know. After an
 // error that does not pass by itself the vehicle rests for a while, so that a
 // slot that stays due does not have its source asked again and again.
-func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.Slot) {
+func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.SlotView) {
 	id := due[0].Vehicle
 	failed := false
 	if c.take(ctx) {
@@ -47,7 +47,7 @@ func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhoo
 }
 
 // slot reads a vehicle for its due slots, with tries, and commits the outcome.
-func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.Slot) error {
+func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.SlotView) error {
 	id := due[0].Vehicle
 	v, err := s.store.Vehicle(ctx, id)
 	if err != nil {
@@ -61,13 +61,19 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	if s.rules.Held(due, start) {
 		return s.commit(ctx, c, v, cadence.Read{})
 	}
+	// What the webhooks of the slots do not carry is not asked for: a vendor counts
+	// each path.
+	var need vehicle.Paths
+	for _, d := range due {
+		need |= d.Webhook.Reads()
+	}
 	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness)}
 	began := func(now time.Time) {
 		for _, d := range due {
 			s.meter.ReadBegan(src.name, max(0, now.Sub(d.Due)))
 		}
 	}
-	if s.tries(ctx, src, c, v, st, &rd, start, began) {
+	if s.tries(ctx, src, c, v, st, need&^rd.Fresh, &rd, start, began) {
 		rd.Slot = true
 	} else if rd.Calls == 0 {
 		return nil // cut short before anything was asked: still due
@@ -75,11 +81,10 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	return s.commit(ctx, c, v, rd)
 }
 
-// tries asks for the paths that are not fresh until each has a value or a fault
-// that stands, for at most the slot's tries and time. began is told when the first
+// tries asks for the needed paths until each has a value or a fault that stands, for at
+// most the slot's tries and time. began is told when the first
 // try begins. It reports false when it was cut short.
-func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
-	need := vehicle.AllPaths &^ rd.Fresh
+func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
 	pause := s.set.Backoff
 	var next time.Time
 	for try := 0; need != 0 && try < s.set.SlotTries; {

@@ -247,13 +247,20 @@ func codes(t *testing.T, body []byte) map[string]int {
 	return m
 }
 
-// checkPayloads makes sure that each delivery carries all three paths.
+// checkPayloads makes sure that each delivery carries all paths of its webhook and no
+// other.
 func (w *world) checkPayloads() {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
-	for id, b := range w.store.payloads {
-		if c := codes(w.t, b); len(c) != 3 {
-			w.t.Errorf("delivery %s: %v", id, c)
+	for _, d := range w.store.deliveries {
+		c, want := codes(w.t, w.store.payloads[d.ID]), w.store.hooks[d.Webhook].Reads()
+		for p := range want.All() {
+			if c[p.String()] == 0 {
+				w.t.Errorf("delivery %s lacks %s", d.ID, p)
+			}
+		}
+		if len(c) != want.Len() {
+			w.t.Errorf("delivery %s: %v, want %s", d.ID, c, want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if n.AllowPrivate && isOverHTTP(r) {
 		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add --name %s --callback URI --allow-private", shellWord(n.Name)))
 	}
-	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Signing: n.Signing, AllowPrivate: n.AllowPrivate, Recover: n.Recover}
+	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Content: n.Content, Signing: n.Signing, AllowPrivate: n.AllowPrivate, Recover: n.Recover}
 	if n.ID != nil {
 		if *n.ID == uuid.Nil {
 			return nil, &webhook.Invalid{Field: "id", Value: n.ID.String(), Allowed: "a UUID other than this one"}
@@ -58,7 +58,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w.Signing == "" {
 		w.Signing = s.Signing
 	}
-	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
+	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
 		return nil, first(err)
 	}
 	warnings, err := s.checkCadence(r.Context(), &w)
@@ -126,13 +126,16 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if c == (api.WebhookChange{}) {
-		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, signing, allow_private, recover"}
+		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, content, signing, allow_private, recover"}
 	}
 	if c.Name != nil {
 		err = errors.Join(err, webhook.CheckName(*c.Name))
 	}
 	if c.CallbackURI != nil {
 		err = errors.Join(err, webhook.CheckCallback(*c.CallbackURI))
+	}
+	if c.Content != nil {
+		err = errors.Join(err, webhook.CheckContent(w.Type, *c.Content))
 	}
 	if c.Signing != nil {
 		err = errors.Join(err, webhook.CheckSigning(*c.Signing))

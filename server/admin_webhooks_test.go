@@ -117,7 +117,19 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 		{"name a path", func(n *api.NewWebhook) { n.Name = ".." }, api.CodeInvalid, "name", "path"},
 		{"name too long", func(n *api.NewWebhook) { n.Name = strings.Repeat("x", 65) }, api.CodeInvalid, "name", "long"},
 		{"taken", func(n *api.NewWebhook) { n.Name = "home" }, api.CodeExists, "", "already exists"},
-		{"type", func(n *api.NewWebhook) { n.Type = "eventBased" }, api.CodeInvalid, "type", "dynamic"},
+		{"type", func(n *api.NewWebhook) { n.Type = "diagnostic" }, api.CodeInvalid, "type", "schedule"},
+		{"schedule without a cadence", func(n *api.NewWebhook) { n.Type = webhook.TypeSchedule }, api.CodeInvalid, "cadence.every", "empty"},
+		{"schedule that follows the plug", func(n *api.NewWebhook) {
+			n.Type, n.Cadence = webhook.TypeSchedule, webhook.Cadence{Every: "1h", PluggedIn: "30m"}
+		}, api.CodeInvalid, "cadence.plugged_in", "nothing"},
+		{"dynamic that does not", func(n *api.NewWebhook) { n.Cadence.Every = "1h" }, api.CodeInvalid, "cadence.every", "nothing"},
+		{"paths of dynamic", func(n *api.NewWebhook) { n.Content.Paths = []string{"/charge"} }, api.CodeInvalid, "content.paths", "dynamic"},
+		{"unknown path", func(n *api.NewWebhook) { n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/odometer"} }, api.CodeInvalid, "content.paths", "/battery"},
+		{"path twice", func(n *api.NewWebhook) {
+			n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/charge", "/charge"}
+		}, api.CodeInvalid, "content.paths", "once"},
+		{"units", func(n *api.NewWebhook) { n.Content.UnitSystem = "nautical" }, api.CodeInvalid, "content.unit_system", "imperial"},
+		{"event name", func(n *api.NewWebhook) { n.Type, n.Content.EventName = webhook.TypeSchedule, "Scheduled" }, api.CodeInvalid, "content.event_name", "scheduled"},
 		{"relative", func(n *api.NewWebhook) { n.CallbackURI = "/hook" }, api.CodeInvalid, "callback_uri", "http"},
 		{"port", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, api.CodeInvalid, "callback_uri", "port"},
 		{"no URI", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com/%zz" }, api.CodeInvalid, "callback_uri", "not a URI"},

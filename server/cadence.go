@@ -13,7 +13,7 @@ import (
 // checkCadence refuses a cadence that cannot be, and warns where it is faster than
 // a connected car's make stands.
 func (s *Server) checkCadence(ctx context.Context, w *webhook.Webhook) ([]string, error) {
-	if err := s.Policy.Check(w.Cadence); err != nil {
+	if err := s.Policy.Check(w); err != nil {
 		return nil, err
 	}
 	var cars []vehicle.Vehicle
@@ -32,7 +32,7 @@ func (s *Server) cadenceWarnings(w *webhook.Webhook, cars []vehicle.Vehicle) []s
 	}
 	slices.Sort(makes)
 	for _, m := range slices.Compact(makes) {
-		if text := s.Policy.Warn(w.Cadence, m); text != "" {
+		if text := s.Policy.Warn(w, m); text != "" {
 			lines = append(lines, text)
 		}
 	}
@@ -53,7 +53,7 @@ func (s *Server) warnings(w *webhook.Webhook, cars []vehicle.Vehicle) []string {
 }
 
 // spreadOf reads the time over which the grids of a bulk subscription are put
-// apart: at most one unplugged cadence, after which they would lie on each other.
+// apart: at most one cadence, the unplugged one where it follows the plug, after which they would lie on each other.
 func (s *Server) spreadOf(w *webhook.Webhook, text string, now time.Time) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -66,7 +66,7 @@ func (s *Server) spreadOf(w *webhook.Webhook, text string, now time.Time) (time.
 	most := unplugged.Next(now, next).Sub(next)
 	spread, err := time.ParseDuration(text)
 	if err != nil || spread < 0 || spread > most {
-		return 0, &webhook.Invalid{Field: "spread", Value: clip(text), Allowed: "a duration with its unit from 0s to " + short(most) + ", the webhook's unplugged cadence"}
+		return 0, &webhook.Invalid{Field: "spread", Value: clip(text), Allowed: "a duration with its unit from 0s to " + short(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
 	}
 	return spread, nil
 }

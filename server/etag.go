@@ -22,7 +22,7 @@ func etagOf(w *webhook.Webhook) string {
 		ID uuid.UUID
 		api.WebhookChange
 	}{w.ID, api.WebhookChange{
-		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Signing: &w.Signing, AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
+		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Content: &w.Content, Signing: &w.Signing, AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
 	}})
 	sum := sha256.Sum256(text)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`

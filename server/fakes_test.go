@@ -214,10 +214,10 @@ func (w *world) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
 func (w *world) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SlotKey) bool) (p webhook.DuePage, _ error) {
 	for _, s := range w.subs {
 		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
-			p.Slots = append(p.Slots, s.Slot)
+			p.Slots = append(p.Slots, s)
 		}
 	}
-	slices.SortFunc(p.Slots, func(a, b webhook.Slot) int { return a.Due.Compare(b.Due) })
+	slices.SortFunc(p.Slots, func(a, b webhook.SlotView) int { return a.Due.Compare(b.Due) })
 	p.Slots = p.Slots[:min(limit, len(p.Slots))]
 	return p, nil
 }

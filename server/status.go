@@ -98,7 +98,7 @@ func earliest(ts ...time.Time) (first time.Time) {
 func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []api.Source) ([]api.VehicleGlance, error) {
 	order := slices.Clone(troubled)
 	if len(order) < api.MaxGlances {
-		var soonest []webhook.Slot
+		var soonest []webhook.SlotView
 		for _, src := range sources {
 			page, err := s.Store.Due(ctx, src.Name, s.Now().AddDate(100, 0, 0), api.MaxGlances, nil)
 			if err != nil {
@@ -106,7 +106,7 @@ func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []ap
 			}
 			soonest = append(soonest, page.Slots...)
 		}
-		slices.SortFunc(soonest, func(a, b webhook.Slot) int {
+		slices.SortFunc(soonest, func(a, b webhook.SlotView) int {
 			return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]))
 		})
 		for _, sl := range soonest {

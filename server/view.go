@@ -22,7 +22,7 @@ func (s *Server) derived(w *webhook.Webhook) api.Derived {
 	if d.Effective.Zone == "" {
 		d.Effective.Zone = s.Policy.Default.Zone
 	}
-	if unplugged, pluggedIn, err := s.Policy.For(w, ""); err == nil {
+	if unplugged, pluggedIn, err := s.Policy.For(w, ""); err == nil && w.Type.Kind().FollowsPlug {
 		d.Effective.Unplugged, d.Effective.PluggedIn = unplugged.String(), pluggedIn.String()
 	}
 	return d
@@ -34,7 +34,7 @@ func (s *Server) subscriptionView(ctx context.Context, sl webhook.SlotView) api.
 	if sl.Webhook == nil {
 		return v
 	}
-	v.WebhookName, v.WebhookStatus, v.WebhookSummary = sl.Webhook.Name, sl.Webhook.Status, s.view(sl.Webhook).Summary()
+	v.WebhookName, v.WebhookType, v.WebhookStatus, v.WebhookSummary = sl.Webhook.Name, sl.Webhook.Type, sl.Webhook.Status, s.view(sl.Webhook).Summary()
 	mk := ""
 	if sl.Webhook.Cadence.Fastest { // else no make matters
 		car, err := s.Store.Vehicle(ctx, sl.Vehicle)

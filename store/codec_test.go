@@ -32,7 +32,8 @@ func full() map[string]any {
 		RetryAfter: time.Minute, Network: true,
 	}
 	w := newWebhook(1)
-	w.Cadence = webhook.Cadence{Unplugged: "1h", PluggedIn: "*/30 * * * *", Zone: "Europe/Berlin", Fastest: true}
+	w.Cadence = webhook.Cadence{Every: "2 weeks", Unplugged: "1h", PluggedIn: "*/30 * * * *", Zone: "Europe/Berlin", Fastest: true}
+	w.Content = webhook.Content{EventName: "scheduled", Paths: []string{"/charge", "/battery"}, UnitSystem: "imperial"}
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
 	w.Recover, w.Recovery = "24h", &webhook.Recovery{Policy: "24h", Since: at, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"

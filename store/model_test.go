@@ -622,7 +622,7 @@ func (m *model) checkSlots(rt *rapid.T) {
 		page, err := m.f.Due(ctx, source, m.now.Add(1000*time.Hour), 100, nil)
 		expect(rt, err, nil)
 		due -= len(page.Slots)
-		if !slices.IsSortedFunc(page.Slots, func(a, b webhook.Slot) int { return a.Due.Compare(b.Due) }) {
+		if !slices.IsSortedFunc(page.Slots, func(a, b webhook.SlotView) int { return a.Due.Compare(b.Due) }) {
 			rt.Fatal("the due queue is not in order", page)
 		}
 	}

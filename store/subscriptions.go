@@ -166,7 +166,7 @@ func (r reader) slotView(key webhook.SlotKey, hooks map[uuid.UUID]*webhook.Webho
 
 // Due looks at the head of a source's due queue: the slots due at now or before,
 // oldest first, without those that skip (which may be nil) leaves out, at most
-// limit. skip runs within a read transaction: it must be quick and must not call
+// limit. The slots of a webhook that is being removed are not. skip runs within a read transaction: it must be quick and must not call
 // the store.
 func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
@@ -179,6 +179,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 	limit = pageLimit(limit)
 	prefix := padSource(source)
 	err = s.view(ctx, func(r reader) error {
+		hooks := make(map[uuid.UUID]*webhook.Webhook)
 		for k := range r.rows(bucketSlotDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
 			if err != nil {
@@ -194,11 +195,13 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 			if len(page.Slots) == limit {
 				return nil
 			}
-			slot, err := r.slot(key)
+			slot, err := r.slotView(key, hooks)
 			if err != nil {
 				return err
 			}
-			page.Slots = append(page.Slots, slot)
+			if slot.Webhook != nil {
+				page.Slots = append(page.Slots, slot)
+			}
 		}
 		return nil
 	})

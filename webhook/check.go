@@ -49,14 +49,6 @@ func CheckSigning(s Signing) error {
 	return &Invalid{Field: "signing", Value: quoted(string(s)), Allowed: "smartcar, standard or both"}
 }
 
-// CheckType returns an error naming what is allowed unless t is a webhook's type.
-func CheckType(t Type) error {
-	if t == TypeDynamic {
-		return nil
-	}
-	return &Invalid{Field: "type", Value: quoted(string(t)), Allowed: string(TypeDynamic)}
-}
-
 // quoted cuts what is quoted back to who sent it.
 func quoted(s string) string {
 	if r := []rune(s); len(r) > 80 {

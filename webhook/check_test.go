@@ -46,10 +46,12 @@ func TestCheckSigningAndType(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := webhook.CheckType(webhook.TypeDynamic); err != nil {
-		t.Error(err)
+	for _, typ := range webhook.Types {
+		if err := webhook.CheckType(typ); err != nil {
+			t.Error(err)
+		}
 	}
-	for field, err := range map[string]error{"signing": webhook.CheckSigning("none"), "type": webhook.CheckType("schedule")} {
+	for field, err := range map[string]error{"signing": webhook.CheckSigning("none"), "type": webhook.CheckType("diagnostic")} {
 		var invalid *webhook.Invalid
 		if !errors.As(err, &invalid) || invalid.Field != field || invalid.Allowed == "" {
 			t.Errorf("%s: %v", field, err)

@@ -73,11 +73,6 @@ type Recovery struct {
 	Cancelled  uint64 `json:"cancelled"`
 }
 
-// Snapshots reports whether a delivery of this type says how a vehicle is, so that
-// a newer one stands for the older. The types that say what happened (eventBased,
-// which is to come) do not: their deliveries are never superseded.
-func (t Type) Snapshots() bool { return t == TypeDynamic }
-
 // Newest is each vehicle's newest snapshot of a backlog.
 type Newest map[uuid.UUID]struct{ message, delivery uuid.UUID }
 

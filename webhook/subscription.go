@@ -79,7 +79,7 @@ func (c *Cause) UnmarshalText(b []byte) error {
 // DuePage is one look at the head of a source's due queue.
 type DuePage struct {
 	// Slots are due, oldest first, at most the limit asked for.
-	Slots []Slot
+	Slots []SlotView
 	// Next is when the first slot that is not yet due comes due; zero when there
 	// is none or when Slots was cut by the limit.
 	Next time.Time
@@ -119,6 +119,10 @@ type SlotChange struct {
 // Draft is a delivery before the store has given it its id.
 type Draft struct {
 	EventName string
+	// Paths are the entries of the payload, and UnitSystem that of its webhook, empty
+	// for the daemon's.
+	Paths      vehicle.Paths
+	UnitSystem string
 	// Payload is the canonical body, kept and sent as it is at each attempt.
 	Payload []byte
 	// Due is when the firing was due; lateness counts from it.

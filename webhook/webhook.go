@@ -27,7 +27,9 @@ type Webhook struct {
 	// CallbackURI is absolute, http or https, without userinfo or fragment.
 	CallbackURI string  `json:"callback_uri"`
 	Cadence     Cadence `json:"cadence"`
-	Signing     Signing `json:"signing"`
+	// Content is what its deliveries carry, as far as the type lets it be chosen.
+	Content Content `json:"content,omitzero"`
+	Signing Signing `json:"signing"`
 	// AllowPrivate is true when the webhook was added over the local socket with
 	// the operator's consent to reach private and loopback addresses.
 	AllowPrivate bool `json:"allow_private"`
@@ -96,12 +98,6 @@ func (w *Webhook) SigningKeys(at time.Time) []Secret {
 	return []Secret{w.Key}
 }
 
-// Type is the kind of webhook.
-type Type string
-
-// TypeDynamic is the webhook whose cadence follows the plug.
-const TypeDynamic Type = "dynamic"
-
 // Signing chooses the signature headers of a webhook.
 type Signing string
 
@@ -140,10 +136,12 @@ const (
 // Reasons lists every reason.
 var Reasons = [...]Reason{Exhausted, Gone, ByOperator, CallbackChanged}
 
-// Cadence is how often a webhook's subscriptions are due, per state. Each spec
-// is a duration ("30m") or a five-field cron expression; empty takes the
-// daemon's default.
+// Cadence is how often a webhook's subscriptions are due: per state of the plug, or
+// where the type does not follow the plug at all times by Every. Each spec is a
+// duration ("30m"), a word or number of them ("daily", "2 weeks") or a five-field
+// cron expression. An empty one takes the daemon's default; Every has none.
 type Cadence struct {
+	Every     string `json:"every,omitempty"`
 	Unplugged string `json:"unplugged,omitempty"`
 	PluggedIn string `json:"plugged_in,omitempty"`
 	// Zone names the time zone of cron expressions; empty is UTC.

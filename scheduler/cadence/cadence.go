@@ -1,8 +1,8 @@
 // Package cadence decides when a subscription is due. It is pure: nothing in it
 // reads a clock, a disk or a network, and every time it needs is a parameter.
 //
-// It holds the schedules (intervals on an anchored grid, cron expressions in a
-// named zone), the policy that picks a schedule for a webhook and a make, the
+// It holds the schedules (intervals and months on an anchored grid, cron expressions in
+// a named zone), the policy that picks a schedule for a webhook and a make, the
 // reading of the plug ([Observe], [Effective]) and the decision a reading of a
 // vehicle leads to ([Rules.Decide]).
 //
@@ -54,12 +54,17 @@ type Schedule interface {
 
 // allowed is what a cadence may be, for error texts.
 func allowed(floor time.Duration) string {
-	return fmt.Sprintf(`a duration with its unit from %s to %s, such as 30m, or a cron expression of five fields, such as "0 * * * *"`, short(floor), short(MaxInterval))
+	return fmt.Sprintf(`a duration with its unit from %s to %s, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`, short(floor), short(MaxInterval))
 }
 
 // Parse reads a cadence: a duration with its unit ("30m", "1h30m"), a cron
 // expression of five fields (minute, hour, day of month, month, day of week) or
 // one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually.
+//
+// It also reads hourly, daily, weekly and monthly, and a number of hours, days, weeks
+// or months ("2 weeks"). Those count from the anchor, as durations do: a day is 24
+// hours, a month one of the calendar in UTC, at most 12 of them. A month without the
+// anchor's day has its point on its last.
 //
 // The zone names the time zone of a cron expression as the IANA database spells
 // it; empty is UTC. Two points are never closer than floor; a floor of 0 or less
@@ -87,6 +92,11 @@ func Parse(spec, zone string, floor time.Duration) (Schedule, error) {
 		return bad("a zone does not belong in it; set the zone field")
 	case strings.HasPrefix(s, "@every"):
 		return bad("write the interval itself, without @every")
+	}
+	if c, why, ok := words(s, floor); ok && why != "" {
+		return bad(why)
+	} else if ok {
+		return c, nil
 	}
 	if s[0] != '@' && !strings.ContainsAny(s, " \t") {
 		every, err := time.ParseDuration(s)

@@ -59,9 +59,10 @@ type Outcome struct {
 //
 // Every slot that is due fires. When the plug state changed, every slot of the
 // vehicle fires, and its grid starts again from the fetched-at of the reading of
-// /charge. A slot that fired within the gap fires at the gap's end instead. When
-// the reading is partial, nothing is produced: a change makes the slots due now,
-// and the read that follows brings the rest. Parked slots stay as they are.
+// /charge. A slot that fired within the gap fires at the gap's end instead. Where
+// the reading lacks a path of a slot, that one produces nothing: a change makes it due
+// now, and the read that follows brings the rest. Parked slots stay as they are, and
+// a change means nothing to a slot whose webhook does not follow the plug.
 func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
 	st, changed := Observe(view.Status, rd.Got, now)
 	st.Reads += rd.Calls
@@ -69,14 +70,15 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	r.remember(&st, rd, now)
 	now = milli(now)
 	out := Outcome{Changed: changed, From: view.Status.State, To: st.State}
-	snapshot, complete := rd.payload(st, now)
+	snapshot, missing := rd.payload(st, now)
 	out.Snapshot = snapshot
 	state := Effective(st, now, r.UnknownAfter)
 	for _, v := range view.Slots {
 		if v.Due.IsZero() || !v.Webhook.Fires() {
 			continue
 		}
-		if c, ok := r.slot(v, view.Vehicle.Make, state, rd, changed, complete, now); ok {
+		complete := missing&v.Webhook.Reads() == 0
+		if c, ok := r.slot(v, view.Vehicle.Make, state, rd, changed && v.Webhook.Type.Kind().FollowsPlug, complete, now); ok {
 			out.Slots = append(out.Slots, c)
 		}
 	}
@@ -107,7 +109,7 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 	switch {
 	case !due && !changed:
 		// Another cadence on the same grid: the next point may be another.
-		if old.State == state || old.Cause != webhook.CauseGrid {
+		if old.State == state || old.Cause != webhook.CauseGrid || !v.Webhook.Type.Kind().FollowsPlug {
 			return c, false
 		}
 		s.Due, _ = r.next(after, old.Anchor, old.FiredAt, now)
@@ -129,7 +131,7 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 		return c, true
 	}
 
-	c.Draft = &webhook.Draft{EventName: string(v.Webhook.Type), Due: fired, Cause: s.Cause}
+	c.Draft = &webhook.Draft{EventName: v.Webhook.EventName(), Paths: v.Webhook.Reads(), UnitSystem: v.Webhook.Content.UnitSystem, Due: fired, Cause: s.Cause}
 	s.FiredAt, s.Cause = now, webhook.CauseGrid
 	var pushed uint64
 	s.Due, pushed = r.next(after, s.Anchor, now, now)
@@ -163,7 +165,7 @@ func (r Rules) within(fired, now time.Time) bool {
 
 // Held reports whether each of the due slots is within its gap, so that reading
 // for them now is of no use.
-func (r Rules) Held(due []webhook.Slot, now time.Time) bool {
+func (r Rules) Held(due []webhook.SlotView, now time.Time) bool {
 	for _, s := range due {
 		if !r.within(s.FiredAt, milli(now)) {
 			return false
@@ -199,11 +201,10 @@ func NotBefore(st vehicle.Status, now time.Time) (time.Time, *vehicle.Fault) {
 	return st.NotBefore, st.NotBeforeFault
 }
 
-// payload returns the snapshot that a payload carries, and whether it may go out:
-// whether each path was answered, is fresh or is held.
-func (rd Read) payload(st vehicle.Status, now time.Time) (vehicle.Snapshot, bool) {
-	s := vehicle.Snapshot{RequestID: st.Last.RequestID}
-	var missing vehicle.Paths
+// payload returns the snapshot that a payload carries, and the paths that may not go
+// out because they were not answered, are not fresh and are not held.
+func (rd Read) payload(st vehicle.Status, now time.Time) (s vehicle.Snapshot, missing vehicle.Paths) {
+	s = vehicle.Snapshot{RequestID: st.Last.RequestID}
 	for p := range vehicle.AllPaths.All() {
 		f := rd.Got.Fault(p)
 		switch {
@@ -219,7 +220,7 @@ func (rd Read) payload(st vehicle.Status, now time.Time) (vehicle.Snapshot, bool
 			missing |= vehicle.PathsOf(p)
 		}
 	}
-	return s.Merge(rd.Got), missing == 0
+	return s.Merge(rd.Got), missing
 }
 
 func copyPath(to, from vehicle.Snapshot, p vehicle.Path) vehicle.Snapshot {
@@ -244,7 +245,7 @@ func (r Rules) schedule(w *webhook.Webhook, mk string, state vehicle.State) Sche
 	if err != nil {
 		unplugged, pluggedIn = interval{time.Hour, "1h"}, interval{30 * time.Minute, "30m"}
 	}
-	if state == vehicle.StatePluggedIn {
+	if state == vehicle.StatePluggedIn && w.Type.Kind().FollowsPlug {
 		return pluggedIn
 	}
 	return unplugged

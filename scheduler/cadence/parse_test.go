@@ -31,7 +31,14 @@ func TestParseRefuses(t *testing.T) {
 		{spec: "1m0.0005s", field: "cadence", why: "milliseconds"},
 		{spec: "8761h", field: "cadence", why: "longer than 8760h"},
 		{spec: "9999999h", field: "cadence", why: "neither"},
-		{spec: "hourly", field: "cadence", why: "neither"},
+		{spec: "yearly", field: "cadence", why: "neither"},
+		{spec: "0 days", field: "cadence", why: "more than nothing"},
+		{spec: "-1 days", field: "cadence", why: "2 fields"},
+		{spec: "2 fortnights", field: "cadence", why: "2 fields"},
+		{spec: "13 months", field: "cadence", why: "longer than 8760h"},
+		{spec: "366 days", field: "cadence", why: "longer than 8760h"},
+		{spec: "99999999999999999999 hours", field: "cadence", why: "longer than 8760h"},
+		{spec: "hourly", floor: 2 * time.Hour, field: "cadence", why: "faster than 2h"},
 		{spec: "@every 5m", field: "cadence", why: "@every"},
 		{spec: "@every -5m", field: "cadence", why: "@every"},
 		{spec: "@nightly", field: "cadence", why: "unrecognized"},
@@ -84,6 +91,14 @@ func TestParseAccepts(t *testing.T) {
 		{spec: "30m", next: "2026-03-01T10:37:00Z"},
 		{spec: " 1h30m ", next: "2026-03-01T10:37:00Z"},
 		{spec: "250ms", floor: time.Millisecond, next: "2026-03-01T10:20:30.25Z"},
+		{spec: "hourly", next: "2026-03-01T11:07:00Z"},
+		{spec: "@hourly", next: "2026-03-01T11:00:00Z"},
+		{spec: "daily", zone: "Europe/Berlin", next: "2026-03-02T09:07:00Z"},
+		{spec: "2 days", next: "2026-03-03T09:07:00Z"},
+		{spec: "weekly", next: "2026-03-08T09:07:00Z"},
+		{spec: "1 week", next: "2026-03-08T09:07:00Z"},
+		{spec: "monthly", next: "2026-04-01T09:07:00Z"},
+		{spec: "3 months", next: "2026-06-01T09:07:00Z"},
 		{spec: "0 * * * *", next: "2026-03-01T11:00:00Z"},
 		{spec: "*/15 8-18 * * mon-fri", next: "2026-03-02T08:00:00Z"},
 		{spec: "@daily", zone: "Europe/Berlin", next: "2026-03-01T23:00:00Z"},
@@ -133,6 +148,36 @@ func TestIntervalGrid(t *testing.T) {
 	} {
 		if got := s.Count(anchor, at(c.from), at(c.to)); got != c.want {
 			t.Errorf("(%s, %s]: %d, want %d", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+// A grid of months keeps the anchor's day, also past months that do not have it.
+func TestMonths(t *testing.T) {
+	for _, c := range []struct {
+		spec, anchor string
+		want         []string
+	}{
+		{"monthly", "2026-01-31T23:30:00.5Z", []string{"2026-02-28T23:30:00.5Z", "2026-03-31T23:30:00.5Z", "2026-04-30T23:30:00.5Z"}},
+		{"monthly", "2027-12-31T00:00:00Z", []string{"2028-01-31T00:00:00Z", "2028-02-29T00:00:00Z", "2028-03-31T00:00:00Z"}},
+		{"3 months", "2026-11-15T10:00:00Z", []string{"2027-02-15T10:00:00Z", "2027-05-15T10:00:00Z"}},
+		{"12 months", "2028-02-29T10:00:00Z", []string{"2029-02-28T10:00:00Z", "2030-02-28T10:00:00Z", "2031-02-28T10:00:00Z", "2032-02-29T10:00:00Z"}},
+	} {
+		s, anchor := parse(t, c.spec), at(c.anchor)
+		if got := s.Next(anchor, anchor.Add(-time.Hour)); !got.Equal(anchor) {
+			t.Errorf("%s: the first point is %s, not the anchor %s", c.spec, got, anchor)
+		}
+		p := anchor
+		for i, want := range c.want {
+			if before := s.Next(anchor, at(want).Add(-time.Millisecond)); !before.Equal(at(want)) {
+				t.Errorf("%s: right before point %d the next is %s, want %s", c.spec, i+1, before, want)
+			}
+			if p = s.Next(anchor, p); !p.Equal(at(want)) {
+				t.Errorf("%s: point %d is %s, want %s", c.spec, i+1, p, want)
+			}
+		}
+		if n := s.Count(anchor, anchor, p); n != uint64(len(c.want)) {
+			t.Errorf("%s: counted %d, want %d", c.spec, n, len(c.want))
 		}
 	}
 }
@@ -230,7 +275,7 @@ func TestCalendarAgainstLibrary(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"30m", "1h", "0", "30", "-5m", "TZ=0", "CRON_TZ=Europe/Berlin", "@every -5m", "@hourly",
-		"0 0 31 2 *", "*/15 * * * *", "0 0 29 2 *", "1500ms", "0 * * * *", ",", "? ? ? ? ?", "9223372036854775807ns", "* * * * 7"} {
+		"daily", "2 weeks", "monthly", "7 months", "0 0 31 2 *", "*/15 * * * *", "0 0 29 2 *", "1500ms", "0 * * * *", ",", "? ? ? ? ?", "9223372036854775807ns", "* * * * 7"} {
 		f.Add(s, "", int64(0), int64(1_770_000_000_123), int64(1_769_000_000_456))
 		f.Add(s, "America/New_York", int64(120_000), int64(1_772_000_000_000), int64(1_773_000_000_000))
 	}

@@ -44,24 +44,32 @@ func (p Policy) Ready() (Policy, error) {
 		p.Makes[NormalMake(name)] = m
 	}
 	p.parsed = &sync.Map{}
-	if err := p.Check(webhook.Cadence{}); err != nil {
+	if err := p.Check(&webhook.Webhook{}); err != nil {
 		return Policy{}, fmt.Errorf("default cadence: %w", err)
 	}
 	return p, nil
 }
 
-// Check reports whether a webhook may have the cadence. An error is a
-// *webhook.Invalid whose field is cadence.unplugged, cadence.plugged_in or
-// cadence.zone.
-func (p Policy) Check(c webhook.Cadence) error {
-	_, _, err := p.For(&webhook.Webhook{Cadence: c}, "")
+// Check reports whether a webhook may have its cadence. An error is a
+// *webhook.Invalid whose field is cadence.every, cadence.unplugged,
+// cadence.plugged_in, cadence.fastest or cadence.zone.
+func (p Policy) Check(w *webhook.Webhook) error {
+	_, _, err := p.For(w, "")
 	return err
 }
 
-// For returns the schedules of a webhook's subscription for a car of the make,
-// one for each state. The error is that of Check.
+// For returns the schedules of a webhook's subscription for a car of the make, one
+// for each state; they are the same where its type does not follow the plug. The
+// error is that of Check.
 func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedule, err error) {
 	zone := or(w.Cadence.Zone, p.Default.Zone)
+	if !w.Type.Kind().FollowsPlug {
+		unplugged, err = p.fixed(w, zone)
+		return unplugged, unplugged, err
+	}
+	if w.Cadence.Every != "" {
+		return nil, nil, noSetting("cadence.every", w.Cadence.Every, w, "unplugged and plugged_in")
+	}
 	if unplugged, err = p.parse("cadence.unplugged", or(w.Cadence.Unplugged, p.Default.Unplugged, DefaultUnplugged), zone); err != nil {
 		return nil, nil, err
 	}
@@ -77,12 +85,29 @@ func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedul
 	return unplugged, pluggedIn, nil
 }
 
-// Warn says in words where a cadence is faster than cars of the make stand; empty
-// means it is not. The default cadence of 1h and 30m is never warned of. An
+// fixed returns the schedule of a webhook that does not follow the plug.
+func (p Policy) fixed(w *webhook.Webhook, zone string) (Schedule, error) {
+	switch c := w.Cadence; {
+	case c.Unplugged != "":
+		return nil, noSetting("cadence.unplugged", c.Unplugged, w, "every")
+	case c.PluggedIn != "":
+		return nil, noSetting("cadence.plugged_in", c.PluggedIn, w, "every")
+	case c.Fastest:
+		return nil, noSetting("cadence.fastest", "true", w, "every")
+	}
+	return p.parse("cadence.every", w.Cadence.Every, zone)
+}
+
+func noSetting(field, value string, w *webhook.Webhook, instead string) error {
+	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing: the cadence of a webhook of type %s is %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
+}
+
+// Warn says in words where a webhook's cadence is faster than cars of the make stand;
+// empty means it is not. The default cadence of 1h and 30m is never warned of. An
 // invalid cadence has no warning, only Check's error.
-func (p Policy) Warn(c webhook.Cadence, mk string) string {
+func (p Policy) Warn(w *webhook.Webhook, mk string) string {
 	m, ok := p.lookup(mk)
-	unplugged, pluggedIn, err := p.For(&webhook.Webhook{Cadence: c}, mk)
+	unplugged, pluggedIn, err := p.For(w, mk)
 	if !ok || err != nil {
 		return ""
 	}
@@ -99,8 +124,12 @@ func (p Policy) Warn(c webhook.Cadence, mk string) string {
 		}
 		text += fmt.Sprintf("%s %s is faster than the %s recommended for %s", state, s, short(stands), mk)
 	}
-	tell("unplugged", unplugged, m.Unplugged, time.Hour)
-	tell("plugged_in", pluggedIn, m.Fastest, 30*time.Minute)
+	if w.Type.Kind().FollowsPlug {
+		tell("unplugged", unplugged, m.Unplugged, time.Hour)
+		tell("plugged_in", pluggedIn, m.Fastest, 30*time.Minute)
+	} else {
+		tell("every", unplugged, m.Unplugged, time.Hour)
+	}
 	if text != "" && m.Note != "" {
 		text += ": " + m.Note
 	}
@@ -110,7 +139,8 @@ func (p Policy) Warn(c webhook.Cadence, mk string) string {
 // CallsPerMonth returns how many calls a month of 730 hours costs one vehicle at
 // a source that counts each path of a read: three paths hourly are 2 190.
 func CallsPerMonth(s Schedule, paths int) uint64 {
-	return s.Count(sampleFrom, sampleFrom, sampleFrom.Add(730*time.Hour)) * uint64(max(0, paths))
+	year := s.Count(sampleFrom, sampleFrom, sampleFrom.Add(12*730*time.Hour)) * uint64(max(0, paths))
+	return (year + 6) / 12
 }
 
 // lookup finds a make whatever its spelling.

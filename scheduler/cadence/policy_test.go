@@ -51,7 +51,7 @@ func TestPolicyCheckNamesTheField(t *testing.T) {
 		{webhook.Cadence{Zone: "Nowhere"}, "cadence.zone"},
 	} {
 		for range 2 { // an error is not cached as if it were a schedule
-			err := Policy{}.Check(c.cadence)
+			err := Policy{}.Check(&webhook.Webhook{Cadence: c.cadence})
 			var bad *webhook.Invalid
 			if !errors.As(err, &bad) || bad.Field != c.field {
 				t.Errorf("%+v: %v, want field %s", c.cadence, err, c.field)
@@ -80,7 +80,7 @@ func TestPolicyWarn(t *testing.T) {
 		{webhook.Cadence{PluggedIn: "1m"}, "TRABANT", ""},
 		{webhook.Cadence{PluggedIn: "1"}, "FORD", ""},
 	} {
-		got := Policy{}.Warn(c.cadence, c.mk)
+		got := Policy{}.Warn(&webhook.Webhook{Cadence: c.cadence}, c.mk)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v for %s: %q, want %q", c.cadence, c.mk, got, c.want)
 		}
@@ -96,10 +96,10 @@ func TestBuiltinMakes(t *testing.T) {
 			t.Errorf("%s: %+v", name, m)
 		}
 		// The default suits every make.
-		if w := (Policy{}).Warn(webhook.Cadence{}, name); w != "" {
+		if w := (Policy{}).Warn(&webhook.Webhook{}, name); w != "" {
 			t.Errorf("%s: %s", name, w)
 		}
-		if w := (Policy{}).Warn(webhook.Cadence{Fastest: true}, name); w != "" {
+		if w := (Policy{}).Warn(&webhook.Webhook{Cadence: webhook.Cadence{Fastest: true}}, name); w != "" {
 			t.Errorf("%s: %s", name, w)
 		}
 	}
@@ -110,7 +110,7 @@ func TestBuiltinMakes(t *testing.T) {
 }
 
 func TestCallsPerMonth(t *testing.T) {
-	for spec, want := range map[string]uint64{"1h": 2190, "30m": 4380, "0 * * * *": 2190, "@daily": 93} {
+	for spec, want := range map[string]uint64{"1h": 2190, "30m": 4380, "0 * * * *": 2190, "@daily": 91, "weekly": 13, "monthly": 3, "3 months": 1} {
 		if got := CallsPerMonth(parse(t, spec), 3); got != want {
 			t.Errorf("%s: %d, want %d", spec, got, want)
 		}

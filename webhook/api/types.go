@@ -42,6 +42,7 @@ type NewWebhook struct {
 	Type        webhook.Type    `json:"type,omitempty"` // empty is dynamic
 	CallbackURI string          `json:"callback_uri"`
 	Cadence     webhook.Cadence `json:"cadence,omitzero"`
+	Content     webhook.Content `json:"content,omitzero"`
 	Signing     webhook.Signing `json:"signing,omitempty"` // empty takes the daemon's default
 	// SigningKey brings an old Standard Webhooks key along ("whsec_..."); empty
 	// makes one.
@@ -102,6 +103,7 @@ type WebhookChange struct {
 	Name         *string          `json:"name,omitempty"`
 	CallbackURI  *string          `json:"callback_uri,omitempty"`
 	Cadence      *webhook.Cadence `json:"cadence,omitempty"`
+	Content      *webhook.Content `json:"content,omitempty"`
 	Signing      *webhook.Signing `json:"signing,omitempty"`
 	AllowPrivate *bool            `json:"allow_private,omitempty"`
 	Recover      *webhook.Policy  `json:"recover,omitempty"` // empty returns to the daemon's default
@@ -216,6 +218,7 @@ type Connected struct {
 type SubscriptionView struct {
 	webhook.Slot
 	WebhookName   string         `json:"webhook_name"`
+	WebhookType   webhook.Type   `json:"webhook_type"`
 	WebhookStatus webhook.Status `json:"webhook_status"`
 	// WebhookSummary is the status in words, as [WebhookView.Summary] says it.
 	WebhookSummary string `json:"webhook_summary"`

@@ -2,15 +2,21 @@ package payload
 
 import "plugbeat/vehicle"
 
-// dynamicPaths is the order of the entries in a dynamic delivery.
-var dynamicPaths = [...]vehicle.Path{vehicle.PathBattery, vehicle.PathCharge, vehicle.PathLocation}
-
 // dynamic is the payload of the webhook whose cadence follows the plug: one vehicle
 // with all three paths, values and error objects alike (docs/wire.md).
-func dynamic(ev Event) Value {
-	data := make([]Value, 0, len(dynamicPaths))
-	for _, p := range dynamicPaths {
-		data = append(data, Entry(p, ev.Snapshot, ev.UnitSystem, ev.RequestID))
+func dynamic(ev Event) Value { return vehicles(ev, vehicle.AllPaths) }
+
+// pathOrder is the order of the entries in a delivery.
+var pathOrder = [...]vehicle.Path{vehicle.PathBattery, vehicle.PathCharge, vehicle.PathLocation}
+
+// vehicles is the payload of a delivery that says how a car is: the one vehicle, with
+// an entry for each of the paths.
+func vehicles(ev Event, paths vehicle.Paths) Value {
+	data := make([]Value, 0, len(pathOrder))
+	for _, p := range pathOrder {
+		if paths.Has(p) {
+			data = append(data, Entry(p, ev.Snapshot, ev.UnitSystem, ev.RequestID))
+		}
 	}
 	car := []Member{
 		{"vehicleId", String(ev.Vehicle.String())},

@@ -4,7 +4,8 @@
 // are canonical: what a receiver gets by parsing them and printing the result
 // again, compactly, in JavaScript or Ruby, is the same bytes. Smartcar's Node and
 // Ruby SDKs check signatures over such a reprint, so anything else would not
-// verify there. Each format is one file and one line in [formatOf].
+// verify there. Each format is one file and one line in [formatOf]; what else
+// there is to a type of webhook is a line of package webhook's own registry.
 package payload
 
 import (
@@ -22,20 +23,22 @@ const Version = "2.0"
 
 // The event names.
 const (
-	EventDynamic = "dynamic"
-	EventVerify  = "verify"
+	EventDynamic   = "dynamic"
+	EventSchedule  = "schedule"
+	EventScheduled = "scheduled" // the other spelling of the same
+	EventVerify    = "verify"
 )
 
 // The unit systems. Units matter for the range in /battery alone.
 const (
-	Metric   = "metric"
-	Imperial = "imperial"
+	Metric   = webhook.Metric
+	Imperial = webhook.Imperial
 )
 
 // Event is what a delivery tells: one reading of one vehicle for one webhook.
 type Event struct {
 	WebhookID uuid.UUID
-	// EventName chooses the format; EventDynamic is the only one so far.
+	// EventName chooses the format.
 	EventName string
 	// Mode is vehicle.ModeLive, ModeSimulated or ModeTest; empty is live.
 	Mode    string
@@ -47,6 +50,8 @@ type Event struct {
 	// milliseconds. A zero time leaves the key out.
 	Timestamp time.Time
 	Snapshot  vehicle.Snapshot
+	// Paths are the entries of a scheduled delivery; none is all.
+	Paths vehicle.Paths
 	// UnitSystem is Metric or Imperial; empty is metric.
 	UnitSystem string
 }
@@ -61,7 +66,7 @@ const usualBytes = 1280
 func Compose(ev Event) ([]byte, error) {
 	format, ok := formatOf(ev.EventName)
 	if !ok {
-		return nil, &webhook.Invalid{Field: "event_name", Value: ev.EventName, Allowed: EventDynamic}
+		return nil, &webhook.Invalid{Field: "event_name", Value: ev.EventName, Allowed: "dynamic, schedule or scheduled"}
 	}
 	switch ev.Mode {
 	case "":
@@ -99,6 +104,8 @@ func formatOf(eventName string) (func(Event) Value, bool) {
 	switch eventName {
 	case EventDynamic:
 		return dynamic, true
+	case EventSchedule, EventScheduled:
+		return schedule, true
 	}
 	return nil, false
 }

@@ -73,6 +73,21 @@ func imperial() Event {
 	return ev
 }
 
+// scheduled is an event of a webhook that chose two paths.
+func scheduled() Event {
+	ev := faulty()
+	ev.EventName, ev.Paths = EventScheduled, vehicle.PathsOf(vehicle.PathLocation, vehicle.PathBattery)
+	ev.Snapshot.Battery = event().Snapshot.Battery
+	ev.UnitSystem = Imperial
+	return ev
+}
+
+// spelled is the same event under another name.
+func spelled(ev Event, name string) Event {
+	ev.EventName = name
+	return ev
+}
+
 func TestGolden(t *testing.T) {
 	compose := func(ev Event) []byte {
 		body, err := Compose(ev)
@@ -85,8 +100,12 @@ func TestGolden(t *testing.T) {
 		"dynamic.json":          compose(event()),
 		"dynamic-faults.json":   compose(faulty()),
 		"dynamic-imperial.json": compose(imperial()),
+		"schedule.json":         compose(spelled(event(), EventSchedule)),
+		"schedule-paths.json":   compose(scheduled()),
 		"verify.json":           Verify(hookID, "00112233445566778899aabbccddeeff"),
-		"test.json":             Test(hookID),
+		"test.json":             Test(&webhook.Webhook{ID: hookID}),
+		"test-schedule.json": Test(&webhook.Webhook{ID: hookID, Type: webhook.TypeSchedule, Content: webhook.Content{
+			Paths: []string{"/battery"}, UnitSystem: Imperial}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join("testdata", name)
@@ -107,9 +126,23 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestEveryTypeHasAFormat holds the two registries together.
+func TestEveryTypeHasAFormat(t *testing.T) {
+	for _, typ := range webhook.Types {
+		for _, name := range typ.Kind().EventNames {
+			if _, ok := formatOf(name); !ok {
+				t.Errorf("deliveries of type %s go out as %s, which has no format", typ, name)
+			}
+		}
+		if body := Test(&webhook.Webhook{ID: hookID, Type: typ}); len(body) == 0 {
+			t.Errorf("type %s has no test payload", typ)
+		}
+	}
+}
+
 func TestComposeRefuses(t *testing.T) {
 	for field, spoil := range map[string]func(*Event){
-		"event_name":  func(ev *Event) { ev.EventName = "scheduled" },
+		"event_name":  func(ev *Event) { ev.EventName = "diagnostic" },
 		"mode":        func(ev *Event) { ev.Mode = "LIVE" },
 		"unit_system": func(ev *Event) { ev.UnitSystem = "nautical" },
 	} {
