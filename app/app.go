@@ -9,6 +9,8 @@ package app
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -120,7 +122,11 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err := a.openSources(ctx); err != nil {
 		return a, err
 	}
-	if err := a.build(ctx, o, token, next); err != nil {
+	loginKey, err := hkdf.Key(sha256.New, key, nil, "plugbeat: logins on their way through browsers", 32)
+	if err != nil {
+		return a, fmt.Errorf("key_file: %w", err)
+	}
+	if err := a.build(ctx, o, token, next, loginKey); err != nil {
 		return a, err
 	}
 	return a, nil
@@ -129,7 +135,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 func version(o Options) api.Version { return api.Version{Version: o.Version, Go: runtime.Version()} }
 
 // build makes the loops and the servers over the open store.
-func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret) (err error) {
+func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, loginKey []byte) (err error) {
 	policy, err := a.cfg.Policy().Ready()
 	if err != nil {
 		return err
@@ -168,7 +174,12 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret) 
 	if err := a.warnOfAlerts(ctx); err != nil {
 		return err
 	}
+	application, err := a.application()
+	if err != nil {
+		return err
+	}
 	srv, err := server.New(server.Options{
+		Application: application, PublicURL: a.publicURL, LoginKey: loginKey,
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
 		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Log: o.Log,

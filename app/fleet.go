@@ -44,11 +44,12 @@ func (f fleet) Connect(ctx context.Context, name, refreshToken string) ([]vehicl
 		return nil, err
 	}
 	defer done()
-	return f.connect(ctx, name, s, refreshToken)
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return s.connect(ctx, refreshToken) })
 }
 
-func (f fleet) connect(ctx context.Context, name string, s source, refreshToken string) ([]vehicle.Vehicle, error) {
-	vs, err := s.connect(ctx, refreshToken)
+// connect adds the vehicles that the source of the name brings.
+func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle.Vehicle, error)) ([]vehicle.Vehicle, error) {
+	vs, err := bring()
 	if err != nil {
 		return nil, err
 	}

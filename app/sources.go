@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"plugbeat/config"
@@ -24,6 +26,14 @@ type source interface {
 	// forget erases what is kept of a connection that has no vehicle left.
 	forget(ctx context.Context, connection string) error
 	close()
+}
+
+// vendor is a source whose owners have accounts, and sign in at the vendor.
+type vendor interface {
+	// signInURL is where; the vendor sends the browser back to the callback.
+	signInURL(callback, state string, q url.Values) string
+	// signedIn brings in the vehicles that the code reaches.
+	signedIn(ctx context.Context, code, callback string) ([]vehicle.Vehicle, error)
 }
 
 // kinds is the registry: a source's type in the config, and how to open it.
@@ -73,7 +83,7 @@ func (a *App) connectFirst(ctx context.Context, name string) error {
 	case !errors.Is(err, webhook.ErrNotFound):
 		return err
 	}
-	_, err := (fleet{a}).connect(ctx, name, a.sources[name], "")
+	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) { return a.sources[name].connect(ctx, "") })
 	if errors.Is(err, webhook.ErrConflict) {
 		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).Msg("a simulator's cars are another source's; give it another seed")
 		return nil
@@ -113,7 +123,7 @@ func openSmartcar(a *App, name string, s config.Source) (source, error) {
 	}
 	c := s.Smartcar
 	src, err := smartcar.New(smartcar.Options{
-		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: c.RedirectURI,
+		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: cmp.Or(c.RedirectURI, a.callbackURL()),
 		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, HTTPClient: a.guarded(name, c.APIOrigin, c.AuthOrigin), Log: a.log.With().Str("source", name).Logger(),
 	})
 	if err != nil {
@@ -127,6 +137,16 @@ func (s smartcarSource) connect(ctx context.Context, refreshToken string) ([]veh
 		return nil, &webhook.Invalid{Field: "refresh_token", Value: "", Allowed: "the refresh token of the user's connection at Smartcar: plugbeat vehicle connect --refresh-token-stdin"}
 	}
 	connection, vs, err := s.Connect(ctx, refreshToken)
+	for i := range vs {
+		vs[i].Connection = connection
+	}
+	return vs, err
+}
+func (s smartcarSource) signInURL(callback, state string, q url.Values) string {
+	return s.AuthorizeURL(state, callback, q)
+}
+func (s smartcarSource) signedIn(ctx context.Context, code, callback string) ([]vehicle.Vehicle, error) {
+	connection, vs, err := s.ConnectCode(ctx, code, callback)
 	for i := range vs {
 		vs[i].Connection = connection
 	}

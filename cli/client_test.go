@@ -240,7 +240,7 @@ func TestEmpty(t *testing.T) {
 		on("POST", "/subscriptions", api.Subscribed{})
 	for typed, want := range map[string]string{
 		"webhook list":                      "no webhooks yet; add one: plugbeat webhook add\n",
-		"vehicle list":                      "no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin\n",
+		"vehicle list":                      "no vehicles yet; connect an account: plugbeat vehicle connect --source NAME\n",
 		"delivery list":                     "no deliveries yet\n",
 		"delivery list --state dead":        "no deliveries that match\n",
 		"token list":                        "no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate\n",

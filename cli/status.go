@@ -252,7 +252,7 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 func showVehicles(p *page, st api.Status) {
 	v := st.Vehicles
 	if v.Total == 0 {
-		p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin")
+		p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
 		return
 	}
 	id := func(g api.VehicleGlance) string {

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -44,7 +41,7 @@ plugbeat vehicle list --json`),
 			}
 			return s.print(c, items(list), func(p *page) {
 				if len(list) == 0 {
-					p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME --refresh-token-stdin")
+					p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
 					return
 				}
 				var rows [][]string
@@ -244,76 +241,6 @@ func state(st vehicle.Status) string {
 		text += " (no access)"
 	}
 	return text
-}
-
-// maxToken bounds what is read as a refresh token.
-const maxToken = 16 << 10
-
-func (s *shell) vehicleConnectCommand() *ucli.Command {
-	return &ucli.Command{
-		Name:  "connect",
-		Usage: "add the vehicles of an account at a source",
-		Description: `The refresh token is read from standard input, never from the command line, where others could
-see it. It is sealed as it is stored.`,
-		Flags: append([]ucli.Flag{
-			&ucli.StringFlag{Name: "source", Usage: "the source's `NAME` in the config"},
-			&ucli.BoolFlag{Name: "refresh-token-stdin", Usage: "read the account's refresh token from standard input", DisableDefaultText: true},
-		}, clientFlags()...),
-		CustomHelpTemplate: example(`
-plugbeat vehicle connect --source smartcar --refresh-token-stdin < token.txt
-plugbeat vehicle connect --source cars`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			source := c.String("source")
-			if source == "" {
-				return &usageError{msg: "vehicle connect needs --source NAME", hint: "sources are listed by: plugbeat status"}
-			}
-			var token string
-			if c.Bool("refresh-token-stdin") {
-				var err error
-				if token, err = s.readToken(); err != nil {
-					return err
-				}
-			}
-			done, err := a.ConnectVehicles(ctx, source, token)
-			if e, ok := errors.AsType[*api.Error](err); ok && e.Field == "refresh_token" && token != "" {
-				return hint(fmt.Errorf("source %s is a simulator and needs no token", source), "leave out --refresh-token-stdin")
-			}
-			if err != nil {
-				return err
-			}
-			return s.print(c, done, func(p *page) {
-				var rows [][]string
-				for _, v := range done.Vehicles {
-					rows = append(rows, []string{v.ID.String(), carName(v), strings.Join(v.Permissions, " ")})
-				}
-				if len(rows) == 0 {
-					p.line("the account at %s has no vehicles", clean(source))
-					return
-				}
-				p.table([]string{"ID", "VEHICLE", "PERMISSIONS"}, rows)
-				p.line("\nnext: plugbeat subscribe WEBHOOK --all")
-			})
-		}),
-	}
-}
-
-// readToken reads one line from standard input.
-func (s *shell) readToken() (string, error) {
-	if s.inTTY {
-		_, _ = fmt.Fprintln(s.err, "refresh token, then Enter:")
-	}
-	text, err := bufio.NewReader(io.LimitReader(s.in, maxToken+1)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read refresh token from standard input: %w", err)
-	}
-	token := strings.TrimSpace(text)
-	switch {
-	case token == "":
-		return "", &usageError{msg: "no refresh token on standard input", hint: "plugbeat vehicle connect --source NAME --refresh-token-stdin < token.txt"}
-	case len(token) > maxToken || strings.ContainsAny(token, " \t"):
-		return "", &usageError{msg: "what is on standard input is not a refresh token: one word, at most 16 KiB"}
-	}
-	return token, nil
 }
 
 func (s *shell) vehicleDisconnectCommand() *ucli.Command {

@@ -39,7 +39,13 @@ func (c Config) check(p *complaints) {
 		checkAlert(p, name, a)
 	}
 	for i, uri := range c.Application.RedirectURIs {
-		checkURL(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri, "an absolute http or https URI without fragment")
+		checkRedirect(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
+	}
+	if u := c.HTTP.PublicURL; u != "" {
+		const allowed = "an absolute http or https URL without query and fragment, like https://cars.example.com"
+		if parsed, err := url.Parse(u); checkURL(p, "http.public_url", u, allowed) && err == nil && (parsed.RawQuery != "" || parsed.ForceQuery) {
+			p.add("http.public_url", u, "it has a query", allowed)
+		}
 	}
 	for name, s := range c.Sources {
 		checkSource(p, name, s)
@@ -279,6 +285,20 @@ func checkURL(p *complaints, at, s, allowed string) bool {
 		return true
 	}
 	return false
+}
+
+// ownScheme is one that an app on a phone registers for itself: a domain name
+// backwards, or sc and a client id as Smartcar's SDKs for phones have it.
+var ownScheme = regexp.MustCompile(`^(sc[a-z0-9-]{8,64}|[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+)$`)
+
+// checkRedirect refuses what cannot be a redirect URI.
+func checkRedirect(p *complaints, at, uri string) {
+	const allowed = "an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange"
+	u, err := url.Parse(uri)
+	if err == nil && ownScheme.MatchString(u.Scheme) && u.Fragment == "" && u.User == nil && (u.Host != "" || u.Path != "" || u.Opaque != "") {
+		return
+	}
+	checkURL(p, at, uri, allowed)
 }
 
 // hasPath reports whether there is more to the URL than its origin.

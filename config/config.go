@@ -55,6 +55,8 @@ type Log struct {
 
 // HTTP holds the two listeners.
 type HTTP struct {
+	PublicURL string `yaml:"public_url" takes:"an absolute http or https URL without query and fragment; or empty" doc:"Where browsers and the application reach http.api from outside, as https://cars.example.com: the reverse proxy's address. The pages of /oauth lie below it, and a vendor sends owners back to /oauth/callback there, which has to be among the redirect URIs of your application at the vendor. Empty: http:// with the address of http.api, which browsers on this machine reach."`
+
 	API   Listener `yaml:"api" doc:"For the application: /v2.0 as Smartcar's SDKs call it, and /healthz."`
 	Admin Listener `yaml:"admin" doc:"For operators and monitoring, not for applications: /api/v1 and /metrics, which need an operator's token, /readyz and /healthz."`
 }
@@ -66,9 +68,9 @@ type Listener struct {
 
 // Application is the program that this daemon serves.
 type Application struct {
-	ClientID            string   `yaml:"client_id" takes:"text, or empty" doc:"Its client id, as it will present it to plugbeat. Not used until plugbeat serves OAuth; neither are the next two."`
-	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret. Empty: secrets/client_secret, as with key_file, if there is one."`
-	RedirectURIs        []string `yaml:"redirect_uris" takes:"a list of absolute http or https URIs without fragment" doc:"The URIs that a login may return to."`
+	ClientID            string   `yaml:"client_id" takes:"text, or empty" doc:"Its client id, as it presents it at /oauth/authorize and /oauth/token. Any text will do; an application that moves here keeps the one it has. Empty: no application can log in, and access tokens are made by plugbeat token add --access."`
+	ClientSecretFile    string   `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with its client secret, which is needed with client_id. Empty: secrets/client_secret, as with key_file."`
+	RedirectURIs        []string `yaml:"redirect_uris" takes:"a list of absolute URIs without fragment: http, https, or an app's own scheme with a dot or beginning with sc" doc:"The URIs that a login may return to. What the application sends has to be one of them, character by character."`
 	ManagementTokenFile string   `yaml:"management_token_file" takes:"a file with one line of at least 32 printable characters without spaces, mode 0600; or empty" doc:"File with the application management token: the key of SC-Signature and of challenges. Your receivers have it too; with another one they refuse what plugbeat sends. Empty: secrets/management_token, as with key_file. plugbeat init makes one."`
 
 	ManagementTokenNextFile string `yaml:"management_token_next_file" takes:"a file like management_token_file; or empty" doc:"File with the token that is to replace it. While there is such a file both tokens are good: SC-Signature-Next is signed with this one, and so is SC-Signature for receivers that answered a challenge with it. A file that is not there is no fault: no rotation is going on then. Empty: the file of management_token_file with _next after its name. plugbeat token rotate-management makes it, and ends the rotation."`
@@ -85,7 +87,7 @@ type Source struct {
 
 // Simulator is a seeded fleet that drives, plugs in and charges, in this process.
 type Simulator struct {
-	Vehicles int           `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME."`
+	Vehicles int           `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME --now."`
 	Seed     uint64        `yaml:"seed" doc:"Chooses the cars and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
 	Hour     time.Duration `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a car's life takes; 1m makes a day pass in 24 minutes."`
 }

@@ -68,9 +68,9 @@ func TestComplaints(t *testing.T) {
 		{"same port", "http: {api: {listen: \":80\"}, admin: {listen: \":80\"}}\n", `line 1: http.admin.listen ":80": http.api.listen has the same; allowed: another address or port`},
 		{"socket", "socket: /" + strings.Repeat("x", 107) + "\n", `line 1: socket "/` + strings.Repeat("x", 107) + `": its path has 108 bytes; allowed: a path of at most 103 bytes, which is what every system takes; without one it is plugbeat.sock in data_dir`},
 		// Application.
-		{"redirect", "application:\n  redirect_uris:\n    - https://app.example/cb\n    - app.example/cb\n", `line 4: application.redirect_uris[1] "app.example/cb": it is not absolute; allowed: an absolute http or https URI without fragment`},
-		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute http or https URI without fragment`},
-		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute http or https URI without fragment`},
+		{"redirect", "application:\n  redirect_uris:\n    - https://app.example/cb\n    - app.example/cb\n", `line 4: application.redirect_uris[1] "app.example/cb": it is not absolute; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
+		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
+		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		// Sources.
 		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
 		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla": this version has no such type (was the file written for a newer one?); allowed: simulator, smartcar`},

@@ -300,7 +300,7 @@ func (c Config) SecretFiles() []SecretFile {
 	if next, err := c.ManagementTokenNext(); next != nil || err != nil {
 		files = append(files, SecretFile{Setting: "application.management_token_next_file", Path: c.ManagementTokenNextPath(), Err: err})
 	}
-	if c.Application.ClientSecretFile != "" {
+	if c.Application.ClientSecretFile != "" || c.Application.ClientID != "" {
 		files = append(files, of("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, c.ClientSecret))
 	}
 	for _, name := range c.SourceNames() {

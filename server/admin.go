@@ -63,6 +63,10 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"DELETE /api/v1/vehicles/{vehicle}", toOperate, s.disconnectVehicle, nil},
 		{"POST /api/v1/vehicles/{vehicle}/read", toOperate, s.readVehicle, []string{"paths"}},
 
+		{"POST /api/v1/connects", bySocket, s.beginConnect, nil},
+		{"GET /api/v1/connects/{connect}", bySocket, s.showConnect, []string{"wait"}},
+		{"DELETE /api/v1/connects/{connect}", bySocket, s.endConnect, nil},
+
 		{"GET /api/v1/subscriptions", toRead, s.subscriptions, []string{"webhook", "vehicle", "after", "limit"}},
 		{"POST /api/v1/subscriptions", toOperate, s.subscribeMany, nil},
 		{"DELETE /api/v1/subscriptions/{webhook}/{vehicle}", toOperate, s.unsubscribeOne, nil},

@@ -218,7 +218,7 @@ func carLine(c api.VehicleView) string {
 	case f != nil && f.ResolutionURL != "":
 		do = "its owner opens " + f.ResolutionURL
 	case f != nil && f.Resolution == vehicle.ResolveReauthenticate:
-		do = "its owner gives access again, then: plugbeat vehicle connect --refresh-token-stdin --source " + c.Vehicle.Source
+		do = "its owner gives access again: plugbeat vehicle connect --source " + c.Vehicle.Source
 	}
 	return fmt.Sprintf("vehicle %s (%s %s): %s; %s", c.Vehicle.ID, c.Vehicle.Make, c.Vehicle.Model, whyUnread(c.Status), do)
 }

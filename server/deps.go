@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,13 @@ type Store interface {
 	// fingerprint; ManagementTokenUse is zero for never.
 	UseManagementToken(ctx context.Context, fingerprint string, at time.Time) error
 	ManagementTokenUse(ctx context.Context, fingerprint string) (time.Time, error)
+
+	// ConsentByHash and ChangeConsent find a consent by its code or one of its tokens.
+	// A change that returns an error changes nothing; a consent that it leaves without
+	// code and tokens is gone.
+	PutConsent(ctx context.Context, c vehicle.Consent) error
+	ConsentByHash(ctx context.Context, h vehicle.TokenHash) (vehicle.Consent, error)
+	ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error
 
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
@@ -110,8 +118,27 @@ type Fleet interface {
 	// Connect adds every vehicle that the account reaches. An unknown source is a
 	// [*webhook.Invalid]; what the vendor refuses is a [*vehicle.Fault].
 	Connect(ctx context.Context, source, refreshToken string) ([]vehicle.Vehicle, error)
+	// Doors lists how owners come in, by the name of the source.
+	Doors() []Door
+	// SignInURL is where the owner signs in at a source whose door has SignIn: the
+	// vendor sends the browser back to the callback with the state. q is added to it.
+	SignInURL(source, callback, state string, q url.Values) (string, error)
+	// SignedIn redeems the code that the vendor sent back, and connects.
+	SignedIn(ctx context.Context, source, code, callback string) ([]vehicle.Vehicle, error)
+	// Offered lists the vehicles of a source without accounts, and ConnectOffered
+	// connects those of them with the ids.
+	Offered(ctx context.Context, source string) ([]vehicle.Vehicle, error)
+	ConnectOffered(ctx context.Context, source string, ids []uuid.UUID) ([]vehicle.Vehicle, error)
 	// Disconnect removes a vehicle with its subscriptions and erases its data.
 	Disconnect(ctx context.Context, vehicleID uuid.UUID) (cancelled int, err error)
+}
+
+// Door is how the owners of vehicles come in at a source.
+type Door struct {
+	Source string
+	// SignIn is true where an owner has an account at the vendor and signs in there;
+	// else a one-time code of the operator's lets him in here.
+	SignIn bool
 }
 
 // Upkeep tells of the data file and the sources.

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -63,6 +65,12 @@ type world struct {
 	// answer is what a challenge finds.
 	answer api.Challenge
 	wrong  bool
+
+	consents []vehicle.Consent
+	// vendor answers for codes and refresh tokens at the source vendor, nil where there
+	// is none; onlyVendor is 1 where it is the only source.
+	vendor     func(codeOrToken string) ([]vehicle.Vehicle, error)
+	onlyVendor int
 
 	disconnected []uuid.UUID
 	info         api.StoreInfo
@@ -355,11 +363,79 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	return w.read(ctx, id, p)
 }
 
-func (w *world) Connect(_ context.Context, source, _ string) ([]vehicle.Vehicle, error) {
+func (w *world) Connect(_ context.Context, source, token string) ([]vehicle.Vehicle, error) {
+	if source == "vendor" && w.vendor != nil {
+		return w.vendor(token)
+	}
 	if source != "sim" {
 		return nil, &webhook.Invalid{Field: "source", Value: source, Allowed: "sim"}
 	}
 	return w.cars, w.fail
+}
+
+// Doors has sim, whose owners have no account, and vendor where one is set.
+func (w *world) Doors() []Door {
+	if w.vendor != nil {
+		return []Door{{Source: "sim"}, {Source: "vendor", SignIn: true}}[w.onlyVendor:]
+	}
+	return []Door{{Source: "sim"}}
+}
+
+func (w *world) SignInURL(source, callback, state string, q url.Values) (string, error) {
+	q = maps.Clone(q)
+	q.Set("state", state)
+	q.Set("redirect_uri", callback)
+	return "https://connect.example.com/oauth/authorize?" + q.Encode(), w.fail
+}
+
+func (w *world) SignedIn(ctx context.Context, source, code, _ string) ([]vehicle.Vehicle, error) {
+	return w.vendor(code)
+}
+
+func (w *world) Offered(context.Context, string) ([]vehicle.Vehicle, error) { return w.cars, w.fail }
+
+func (w *world) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs []vehicle.Vehicle, _ error) {
+	for _, v := range w.cars {
+		if slices.Contains(ids, v.ID) {
+			vs = append(vs, v)
+		}
+	}
+	return vs, w.fail
+}
+
+func (w *world) PutConsent(_ context.Context, c vehicle.Consent) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.consents = append(w.consents, c)
+	return w.fail
+}
+
+func (w *world) ConsentByHash(_ context.Context, h vehicle.TokenHash) (vehicle.Consent, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.consents {
+		if slices.Contains(c.Hashes(), h) {
+			return c, nil
+		}
+	}
+	return vehicle.Consent{}, missing("consent", "?")
+}
+
+func (w *world) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error {
+	c, err := w.ConsentByHash(ctx, h)
+	if err != nil {
+		return err
+	}
+	if err := cmp.Or(change(&c), w.fail); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.consents = slices.DeleteFunc(w.consents, func(o vehicle.Consent) bool { return o.ID == c.ID })
+	if c.Code != nil || len(c.Tokens) > 0 {
+		w.consents = append(w.consents, c)
+	}
+	return nil
 }
 
 func (w *world) Disconnect(_ context.Context, id uuid.UUID) (int, error) {

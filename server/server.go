@@ -1,17 +1,20 @@
 // Package server serves everything that is spoken over HTTP: Smartcar's v2.0
-// endpoints for the application ([Server.Public]), and the admin API for the operator,
+// endpoints for the application and the way that owners connect their vehicles to it
+// ([Server.Public]), and the admin API for the operator,
 // on the socket ([Server.Admin]) and, to tokens, on the admin listener beside
 // readiness and metrics ([Server.AdminHTTP]).
 //
 // It guarantees that every answer under /v2.0 is JSON that each of Smartcar's SDKs
 // decodes, whatever was asked (docs/api.md); that errors of both APIs come from one
-// table; that lists are paged and bodies bounded; that no route redirects; and that
+// table; that lists are paged and bodies bounded; that no route redirects but those of a
+// login, and those only to the vendor and to the application's own redirect URIs; and that
 // no answer, error or log line shows a token or a key; and that an application's
 // token opens nothing of the operator's, nor the reverse.
 package server
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"sync"
 	"time"
@@ -46,6 +49,14 @@ type Options struct {
 	// ManagementTokenNext is to replace it and is as good; nil while no rotation is
 	// going on.
 	ManagementTokenNext webhook.Secret
+	// Application is who may log in at /oauth.
+	Application Application
+	// PublicURL is where browsers and the application reach the API, without /oauth;
+	// nil or empty means that nobody can.
+	PublicURL func() string
+	// LoginKey seals logins on their way through browsers, 32 bytes; nil makes one for
+	// this process.
+	LoginKey []byte
 	// ApplicationID makes the ids of /v2.0/user stable; any fixed UUID does.
 	ApplicationID uuid.UUID
 	// Retries is how many retries a failing webhook has; 0 where it is not known.
@@ -83,6 +94,11 @@ type Server struct {
 	ending chan struct{}
 	end    func()
 	uses   uses
+
+	logins    *sealer
+	pages     *template.Template
+	connects  connects
+	adoptions adoptions
 }
 
 // New returns a server. It fails when a needed option is missing.
@@ -114,6 +130,14 @@ func New(o Options) (*Server, error) {
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
 	s := &Server{Options: o, ending: make(chan struct{})}
+	s.adoptions.turn = make(chan struct{}, 1)
+	var err error
+	if s.logins, err = newSealer(o.LoginKey); err != nil {
+		return nil, err
+	}
+	if s.pages, err = template.New("").Parse(pageText); err != nil {
+		return nil, err
+	}
 	s.end = sync.OnceFunc(func() { close(s.ending) })
 	return s, nil
 }
@@ -148,11 +172,12 @@ type routes interface {
 	Handle(pattern string, h http.Handler)
 }
 
-// Public serves /v2.0 and /healthz.
+// Public serves /v2.0, /oauth and /healthz.
 func (s *Server) Public() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	s.routeV2(mux)
+	s.routeOAuth(mux)
 	mux.Handle("/", s.v2(s.noRoute))
 	return s.guard(apiListener, mux, s.v2Error)
 }

@@ -196,6 +196,9 @@ func bearer(h http.Header) (string, error) {
 
 // grantOf looks an access token up by its hash, the only form in which it is kept.
 func (s *Server) grantOf(ctx context.Context, token string) (vehicle.Grant, error) {
+	if g, ok, err := s.consented(ctx, token); err != nil || ok {
+		return g, err
+	}
 	g, ok, err := s.grantBy(ctx, accessHash(token), false)
 	if err != nil {
 		return vehicle.Grant{}, err

@@ -30,7 +30,7 @@ func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
 	}
 	var paths vehicle.Paths
 	for _, n := range names {
-		if p, ok := vehicle.ParsePath(n); ok {
+		if p, ok := vehicle.ParsePath(n); ok && c.permits(p.Permission()) == nil {
 			paths |= vehicle.PathsOf(p)
 		}
 	}
@@ -74,7 +74,8 @@ func readFault(err error) (*vehicle.Fault, bool) {
 }
 
 func (s *Server) batchEntry(c *call, name string, snap vehicle.Snapshot) payload.Value {
-	if p, ok := vehicle.ParsePath(name); ok {
+	p, isPath := vehicle.ParsePath(name)
+	if isPath && c.permits(p.Permission()) == nil {
 		return payload.Entry(p, snap, c.units, c.id)
 	}
 	entry := func(code int64, body payload.Value) payload.Value {
@@ -85,15 +86,21 @@ func (s *Server) batchEntry(c *call, name string, snap vehicle.Snapshot) payload
 			payload.Member{Key: "headers", Value: object()},
 		)
 	}
-	switch name {
-	case "":
-		return entry(200, infoBody(c.car))
-	case "permissions":
+	f := vehicle.NotCapable("The vehicle is incapable of performing your request.")
+	switch {
+	case isPath:
+		f = faultOf(c.permits(p.Permission()))
+	case name == "":
+		err := c.permits(readInfo)
+		if err == nil {
+			return entry(200, infoBody(c.car))
+		}
+		f = faultOf(err)
+	case name == "permissions":
 		if body, err := permissionsBody(c); err == nil {
 			return entry(200, body)
 		}
 	}
-	f := vehicle.NotCapable("The vehicle is incapable of performing your request.")
 	return entry(int64(f.Status), payload.ErrorObject(f, c.id))
 }
 

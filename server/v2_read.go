@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (s *Server) listVehicles(ctx context.Context, c *call) (reply, error) {
 // reached lists the vehicles that the grant reaches and that exist, in a fixed order.
 func (s *Server) reached(ctx context.Context, g vehicle.Grant) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
-	if len(g.Vehicles) == 0 {
+	if g.All() {
 		err := s.eachVehicle(ctx, func(v vehicle.Vehicle) error {
 			ids = append(ids, v.ID)
 			return nil
@@ -72,14 +73,21 @@ func (s *Server) eachVehicle(ctx context.Context, do func(vehicle.Vehicle) error
 	}
 }
 
-// user answers GET /v2.0/user. plugbeat knows no users: each access token is one,
-// with an id that stays the same for its name.
+// user answers GET /v2.0/user: the owner whose consent the access token is of. An
+// access token that an operator made is a user by itself, with an id that stays the
+// same for its name.
 func (s *Server) user(_ context.Context, c *call) (reply, error) {
-	id := uuid.NewSHA1(s.ApplicationID, []byte("user/"+c.grant.Name))
+	id := c.grant.User
+	if c.grant.Consent == uuid.Nil {
+		id = uuid.NewSHA1(s.ApplicationID, []byte("user/"+c.grant.Name))
+	}
 	return reply{body: object(payload.Member{Key: "id", Value: payload.String(id.String())})}, nil
 }
 
 func (s *Server) vehicleInfo(_ context.Context, c *call) (reply, error) {
+	if err := c.permits(readInfo); err != nil {
+		return reply{}, err
+	}
 	return reply{body: infoBody(c.car)}, nil
 }
 
@@ -102,16 +110,29 @@ func (s *Server) permissions(_ context.Context, c *call) (reply, error) {
 	return reply{body: body}, err
 }
 
-// permissionsBody lists the vehicle's permissions: where the source restricts
-// nothing, those of the endpoints that are served.
+// readInfo is the permission to see make, model and year.
+const readInfo = "read_vehicle_info"
+
+// permits refuses what the owner did not allow the application.
+func (c *call) permits(permission string) error {
+	if c.grant.Permits(permission) {
+		return nil
+	}
+	return notPermitted("The application has not got the permission " + permission + ".")
+}
+
+// permissionsBody lists the vehicle's permissions, as far as its owner allowed them to
+// the application: where the source restricts nothing, those of the endpoints that are
+// served.
 func permissionsBody(c *call) (payload.Value, error) {
 	all := c.car.Permissions
 	if len(all) == 0 {
-		all = []string{"read_vehicle_info"}
+		all = []string{readInfo}
 		for p := range vehicle.AllPaths.All() {
 			all = append(all, p.Permission())
 		}
 	}
+	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !c.grant.Permits(name) })
 	names, paging, err := page(c, all)
 	if err != nil {
 		return payload.Value{}, err
@@ -125,6 +146,9 @@ func permissionsBody(c *call) (payload.Value, error) {
 // read answers GET /v2.0/vehicles/{id}/charge, /battery and /location.
 func (s *Server) read(p vehicle.Path) v2Handler {
 	return func(ctx context.Context, c *call) (reply, error) {
+		if err := c.permits(p.Permission()); err != nil {
+			return reply{}, err
+		}
 		snap, err := s.readNow(ctx, c.car.ID, vehicle.PathsOf(p))
 		if err != nil {
 			return reply{}, accountFault(err)

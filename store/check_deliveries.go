@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -201,6 +202,39 @@ func (c *checker) grantsByHash() {
 		g, err := c.grant(v)
 		if err != nil || !bytes.Equal(g.Hash[:], k) {
 			c.bad(bucketGrantsByHash, string(v), "there is no such token")
+		}
+	})
+}
+
+func (c *checker) consents() {
+	if c.bucket(bucketConsents) == nil {
+		return
+	}
+	c.ids(bucketConsents, func(id uuid.UUID, key string, _ []byte) {
+		rec, err := c.consent(id[:])
+		switch {
+		case err != nil:
+			c.bad(bucketConsents, key, "%v", err)
+			return
+		case rec.ID != id:
+			c.bad(bucketConsents, key, "its record says %s", rec.ID)
+		}
+		for _, h := range rec.Hashes() {
+			if c.bucket(bucketConsentsByHash) == nil || !bytes.Equal(c.get(bucketConsentsByHash, h[:]), id[:]) {
+				c.bad(bucketConsentsByHash, key, "the row of one of its tokens is missing")
+			}
+		}
+	})
+}
+
+func (c *checker) consentsByHash() {
+	if c.bucket(bucketConsentsByHash) == nil {
+		return
+	}
+	c.walk(bucketConsentsByHash, func(k, v []byte) {
+		rec, err := c.consent(v)
+		if err != nil || !slices.ContainsFunc(rec.Hashes(), func(h vehicle.TokenHash) bool { return bytes.Equal(h[:], k) }) {
+			c.bad(bucketConsentsByHash, printID(v), "there is no such token")
 		}
 	})
 }

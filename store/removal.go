@@ -133,7 +133,10 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 		if err := t.delete(bucketVehicleState, id[:]); err != nil {
 			return err
 		}
-		return t.ungrant(id)
+		if err := t.ungrant(id); err != nil {
+			return err
+		}
+		return t.unconsent(id)
 	})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,8 @@ type sweepMark struct {
 // changes as old. When the live data is larger than Options.MaxSize after that, the
 // oldest changes and then the oldest records of finished deliveries go first, and
 // when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
-// are ended first, and old signing keys whose overlap is over are erased. It works
+// are ended first, and old signing keys whose overlap is over are erased, as are consents
+// that can give no token any more. It works
 // in slices, each one transaction; with an error the
 // result tells what was done until then.
 func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
@@ -44,6 +45,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 	// What keeps a removal from its end does not keep the rest from theirs.
 	defer func(unended error) { err = errors.Join(err, unended) }(s.endRemovals(ctx))
 	if err := s.endOverlaps(ctx, now); err != nil {
+		return res, err
+	}
+	if err := s.sweepConsents(ctx, now); err != nil {
 		return res, err
 	}
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {

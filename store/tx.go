@@ -34,6 +34,9 @@ const (
 	bucketGrants        = "grants"
 	bucketGrantsByHash  = "grants_by_hash"
 	bucketChanges       = "changes" // not in every file; see changes.go
+
+	bucketConsents       = "consents" // not in every file; see consents.go
+	bucketConsentsByHash = "consents_by_hash"
 )
 
 var bucketNames = []string{

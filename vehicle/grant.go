@@ -21,6 +21,13 @@ type Grant struct {
 	CreatedAt time.Time   `json:"created_at"`
 	// LastUsedAt is when the token was last used, to the hour; zero for never.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+
+	// Consent is the consent that the token was issued for, User its owner, and
+	// Permissions what it allows, empty for all. They are zero for a token that an
+	// operator made, and not stored with grants: such a token is the consent's.
+	Consent     uuid.UUID `json:"-"`
+	User        uuid.UUID `json:"-"`
+	Permissions []string  `json:"-"`
 }
 
 // Scope is what an operator's token may do.
@@ -39,7 +46,16 @@ func (s Scope) Includes(other Scope) bool {
 	return s == other && s != "" || s == ScopeOperate && other == ScopeRead
 }
 
-// Covers reports whether an application's grant reaches the vehicle.
+// Covers reports whether an application's grant reaches the vehicle. That of a consent
+// whose vehicles are all gone reaches none.
 func (g Grant) Covers(id uuid.UUID) bool {
-	return g.Scope == "" && (len(g.Vehicles) == 0 || slices.Contains(g.Vehicles, id))
+	return g.Scope == "" && (g.All() || slices.Contains(g.Vehicles, id))
+}
+
+// All reports whether an application's grant reaches every vehicle.
+func (g Grant) All() bool { return g.Scope == "" && g.Consent == uuid.Nil && len(g.Vehicles) == 0 }
+
+// Permits reports whether the grant allows what needs the permission.
+func (g Grant) Permits(permission string) bool {
+	return len(g.Permissions) == 0 || slices.Contains(g.Permissions, permission)
 }

@@ -126,7 +126,7 @@ func (w *world) load(t *testing.T) {
 	t.Helper()
 	w.configure()
 	w.must("systemctl", "restart", "plugbeat")
-	w.must("plugbeat", "vehicle", "connect", "--source", "cars") // the package's first start had three
+	w.must("plugbeat", "vehicle", "connect", "--source", "cars", "--now") // the package's first start had three
 	w.receive(t)
 	w.more(4)
 }

@@ -43,6 +43,11 @@ func (s *Source) Connect(ctx context.Context, refreshToken string) (connection s
 	if err := s.begin(ctx, first, refreshToken); err != nil {
 		return "", nil, fmt.Errorf("connect smartcar: %w", err)
 	}
+	return s.arrive(ctx, first)
+}
+
+// arrive makes the account first the connection of its user, and lists its vehicles.
+func (s *Source) arrive(ctx context.Context, first string) (connection string, vehicles []vehicle.Vehicle, err error) {
 	var user struct {
 		ID string `json:"id"`
 	}

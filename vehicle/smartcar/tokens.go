@@ -198,13 +198,20 @@ func (s *Source) exchange(ctx context.Context, refresh string) (tokens, error) {
 }
 
 func (s *Source) exchangeOnce(ctx context.Context, refresh string) (tokens, error) {
+	return s.trade(ctx, func(ctx context.Context) (*oauth2.Token, error) {
+		return s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	})
+}
+
+// trade makes one exchange at the token endpoint.
+func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.Token, error)) (tokens, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	client := *s.once
 	client.Transport = agent{s.opts.UserAgent, client.Transport}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &client)
 	now := time.Now()
-	t, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	t, err := with(ctx)
 	if err != nil {
 		return tokens{}, oauthFault(err)
 	}

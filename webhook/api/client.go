@@ -195,6 +195,26 @@ func (c *Client) ConnectVehicles(ctx context.Context, source, refreshToken strin
 	return a, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source, RefreshToken: refreshToken}, &a)
 }
 
+// BeginConnect lets an owner connect vehicles in a browser.
+func (c *Client) BeginConnect(ctx context.Context, source string) (a ConnectBegun, err error) {
+	return a, c.do(ctx, http.MethodPost, c.path("connects"), nil, NewConnect{Source: source}, &a)
+}
+
+// Connect returns how a connect stands, once it is over or after the wait, which is
+// at most [MaxTailWait].
+func (c *Client) Connect(ctx context.Context, id uuid.UUID, wait time.Duration) (v ConnectView, err error) {
+	q := url.Values{}
+	if wait > 0 {
+		q.Set("wait", wait.String())
+	}
+	return v, c.within(patience+wait).do(ctx, http.MethodGet, c.path("connects", id.String()), q, nil, &v)
+}
+
+// EndConnect ends a connect that nobody waits for any more.
+func (c *Client) EndConnect(ctx context.Context, id uuid.UUID) error {
+	return c.do(ctx, http.MethodDelete, c.path("connects", id.String()), nil, nil, &struct{}{})
+}
+
 // DisconnectVehicle removes a vehicle, its subscriptions and its data.
 func (c *Client) DisconnectVehicle(ctx context.Context, id uuid.UUID) (a Cancelled, err error) {
 	return a, c.within(slowPatience).do(ctx, http.MethodDelete, c.path("vehicles", id.String()), nil, nil, &a)

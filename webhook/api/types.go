@@ -452,3 +452,47 @@ type Checked struct {
 	Bytes    int64         `json:"bytes"` // size of the copy that was checked
 	Duration time.Duration `json:"duration"`
 }
+
+// NewConnect is the body of POST /connects.
+type NewConnect struct {
+	// Source is the name of a configured source.
+	Source string `json:"source"`
+}
+
+// ConnectBegun is the answer to POST /connects.
+type ConnectBegun struct {
+	ID     uuid.UUID `json:"id"`
+	Source string    `json:"source"`
+	// URL is the page that the owner opens.
+	URL string `json:"url"`
+	// Code is the one-time code that the page asks for, shown this once; empty where
+	// the owner signs in at the vendor.
+	Code      string    `json:"code,omitempty"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// ConnectState is how a connect stands.
+type ConnectState string
+
+// The states of a connect.
+const (
+	ConnectWaiting ConnectState = "waiting"
+	ConnectDone    ConnectState = "connected"
+	ConnectFailed  ConnectState = "failed"
+	ConnectExpired ConnectState = "expired"
+)
+
+// ConnectView is how a connect stands.
+type ConnectView struct {
+	ID     uuid.UUID    `json:"id"`
+	Source string       `json:"source"`
+	State  ConnectState `json:"state"`
+	// Vehicles are those that were connected.
+	Vehicles []vehicle.Vehicle `json:"vehicles"`
+	// Reason says why it failed.
+	Reason string `json:"reason,omitempty"`
+	// Application tells that the owner came from the application, which reaches the
+	// vehicles now.
+	Application bool      `json:"application,omitempty"`
+	ExpiresAt   time.Time `json:"expires_at"`
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"plugbeat/server"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// application is who may log in at /oauth; without a client id nobody.
+func (a *App) application() (server.Application, error) {
+	c := a.cfg.Application
+	if c.ClientID == "" {
+		return server.Application{}, nil
+	}
+	secret, err := a.cfg.ClientSecret()
+	if err != nil {
+		return server.Application{}, err
+	}
+	return server.Application{ClientID: c.ClientID, Secret: secret, RedirectURIs: c.RedirectURIs}, nil
+}
+
+// publicURL is where browsers and the application reach http.api: the setting, else
+// the address it listens at, as this machine reaches it.
+func (a *App) publicURL() string {
+	if u := a.cfg.HTTP.PublicURL; u != "" {
+		return strings.TrimRight(u, "/")
+	}
+	host, port, err := net.SplitHostPort(a.APIAddr())
+	if err != nil {
+		return "" // it does not listen
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// callbackURL is where a vendor sends owners back to who signed in again; empty where
+// no setting says it.
+func (a *App) callbackURL() string {
+	if a.cfg.HTTP.PublicURL == "" {
+		return ""
+	}
+	return a.publicURL() + "/oauth/callback"
+}
+
+// Doors lists the sources, and how owners come in.
+func (f fleet) Doors() []server.Door {
+	var doors []server.Door
+	for _, name := range f.a.cfg.SourceNames() {
+		_, signIn := f.a.sources[name].(vendor)
+		doors = append(doors, server.Door{Source: name, SignIn: signIn})
+	}
+	return doors
+}
+
+func (f fleet) vendor(name string) (vendor, error) {
+	v, ok := f.a.sources[name].(vendor)
+	if !ok {
+		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a source whose owners sign in at the vendor"}
+	}
+	return v, nil
+}
+
+// SignInURL is where an owner signs in.
+func (f fleet) SignInURL(name, callback, state string, q url.Values) (string, error) {
+	v, err := f.vendor(name)
+	if err != nil {
+		return "", err
+	}
+	return v.signInURL(callback, state, q), nil
+}
+
+// SignedIn adds the vehicles that the vendor's code reaches. It goes on when ctx ends:
+// the code is good once.
+func (f fleet) SignedIn(ctx context.Context, name, code, callback string) ([]vehicle.Vehicle, error) {
+	v, err := f.vendor(name)
+	if err != nil {
+		return nil, err
+	}
+	done, err := f.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.ReadTimeout)
+	defer cancel()
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return v.signedIn(ctx, code, callback) })
+}
+
+// Offered lists the vehicles of a source that has no accounts.
+func (f fleet) Offered(ctx context.Context, name string) ([]vehicle.Vehicle, error) {
+	s := f.a.sources[name]
+	if _, ok := s.(vendor); ok || s == nil {
+		return nil, fmt.Errorf("source %s: %w: its owners sign in at the vendor", name, webhook.ErrConflict)
+	}
+	return s.connect(ctx, "")
+}
+
+// ConnectOffered connects those of them with the ids.
+func (f fleet) ConnectOffered(ctx context.Context, name string, ids []uuid.UUID) ([]vehicle.Vehicle, error) {
+	done, err := f.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) {
+		vs, err := f.Offered(ctx, name)
+		return slices.DeleteFunc(slices.Clone(vs), func(v vehicle.Vehicle) bool { return !slices.Contains(ids, v.ID) }), err
+	})
+}

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook/api"
+)
+
+// maxToken bounds what is read as a refresh token.
+const maxToken = 16 << 10
+
+func (s *shell) vehicleConnectCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "connect",
+		Usage: "let the owner of vehicles connect them in a browser",
+		Description: `It prints an address for the owner to open, waits, and lists what was connected. Where the source is a
+vendor the owner signs in there. Else the page asks for the one-time code that is printed too, and
+then lists the vehicles; the same code opens the page that an application sends its users to.
+
+--now connects all that a source without accounts has, without a browser. --refresh-token-stdin
+takes over a connection at the vendor: the token is read from standard input, never from the
+command line, where others could see it, and is sealed as it is stored.`,
+		Flags: append([]ucli.Flag{
+			&ucli.StringFlag{Name: "source", Usage: "the source's `NAME` in the config"},
+			&ucli.BoolFlag{Name: "now", Usage: "connect all vehicles of a source without accounts, here and now", DisableDefaultText: true},
+			&ucli.BoolFlag{Name: "refresh-token-stdin", Usage: "read the account's refresh token from standard input", DisableDefaultText: true},
+		}, clientFlags()...),
+		CustomHelpTemplate: example(`
+plugbeat vehicle connect --source smartcar
+plugbeat vehicle connect --source smartcar --refresh-token-stdin < token.txt
+plugbeat vehicle connect --source cars --now`),
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+			source := c.String("source")
+			switch {
+			case source == "":
+				return &usageError{msg: "vehicle connect needs --source NAME", hint: "sources are listed by: plugbeat status"}
+			case c.Bool("now") && c.Bool("refresh-token-stdin"):
+				return &usageError{msg: "--now and --refresh-token-stdin do not go together", hint: "--now is for sources without accounts"}
+			case c.Bool("now"):
+				return s.connectNow(ctx, c, a, source, "")
+			case c.Bool("refresh-token-stdin"):
+				token, err := s.readToken()
+				if err != nil {
+					return err
+				}
+				return s.connectNow(ctx, c, a, source, token)
+			}
+			return s.connectInBrowser(ctx, c, a, source)
+		}),
+	}
+}
+
+// connectNow connects without a browser.
+func (s *shell) connectNow(ctx context.Context, c *ucli.Context, a *api.Client, source, token string) error {
+	done, err := a.ConnectVehicles(ctx, source, token)
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Field == "refresh_token" {
+		if token != "" {
+			return hint(fmt.Errorf("source %s is a simulator and needs no token", source), "plugbeat vehicle connect --source %s --now", word(source))
+		}
+		return hint(fmt.Errorf("source %s has accounts, whose owners sign in", source), "leave out --now, or take over a connection with --refresh-token-stdin")
+	}
+	if err != nil {
+		return err
+	}
+	return s.print(c, done, func(p *page) { showConnected(p, source, done.Vehicles) })
+}
+
+// showConnected lists vehicles that were connected.
+func showConnected(p *page, source string, vs []vehicle.Vehicle) {
+	var rows [][]string
+	for _, v := range vs {
+		rows = append(rows, []string{v.ID.String(), carName(v), strings.Join(v.Permissions, " ")})
+	}
+	if len(rows) == 0 {
+		p.line("the account at %s has no vehicles", clean(source))
+		return
+	}
+	p.table([]string{"ID", "VEHICLE", "PERMISSIONS"}, rows)
+	p.line("\nnext: plugbeat subscribe WEBHOOK --all")
+}
+
+// connectInBrowser prints where the owner goes, and waits for what comes of it. A
+// command that is interrupted ends the connect.
+func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *api.Client, source string) error {
+	begun, err := a.BeginConnect(ctx, source)
+	if err != nil {
+		return err
+	}
+	// On standard error, so that --json prints one thing.
+	_, _ = fmt.Fprintf(s.err, "open this in a browser:\n\n  %s\n", begun.URL)
+	if begun.Code != "" {
+		_, _ = fmt.Fprintf(s.err, "\nthe one-time code that the page asks for:\n\n  %s\n\n(all of the source's vehicles here and now, without a browser: --now)\n", begun.Code)
+	}
+	_, _ = fmt.Fprintf(s.err, "\nwaiting until %s; Ctrl-C ends it ...\n\n", begun.ExpiresAt.Local().Format("15:04"))
+	v, err := s.awaitConnect(ctx, a, begun.ID)
+	if err != nil {
+		return err
+	}
+	switch v.State {
+	case api.ConnectDone:
+	case api.ConnectExpired:
+		return hint(errors.New("nobody came in time"), "begin again: plugbeat vehicle connect --source %s", word(source))
+	default:
+		return hint(fmt.Errorf("nothing was connected: %s", clean(v.Reason)), "begin again: plugbeat vehicle connect --source %s", word(source))
+	}
+	return s.print(c, v, func(p *page) {
+		if v.Application {
+			p.line("the application reaches them now\n")
+		}
+		showConnected(p, source, v.Vehicles)
+	})
+}
+
+// awaitConnect returns the outcome of a connect.
+func (s *shell) awaitConnect(ctx context.Context, a *api.Client, id uuid.UUID) (api.ConnectView, error) {
+	for {
+		v, err := a.Connect(ctx, id, api.MaxTailWait)
+		switch e, ok := errors.AsType[*api.Error](err); {
+		case ctx.Err() != nil:
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if err := a.EndConnect(ending, id); err != nil && !ok {
+				return v, errors.Join(ctx.Err(), err)
+			}
+			return v, ctx.Err()
+		case ok && e.Code == api.CodeNotFound:
+			return v, errors.New("the daemon was started anew meanwhile, and knows nothing of this connect: begin again")
+		case err != nil:
+			return v, err
+		case v.State != api.ConnectWaiting:
+			return v, nil
+		}
+	}
+}
+
+// readToken reads one line from standard input.
+func (s *shell) readToken() (string, error) {
+	if s.inTTY {
+		_, _ = fmt.Fprintln(s.err, "refresh token, then Enter:")
+	}
+	text, err := bufio.NewReader(io.LimitReader(s.in, maxToken+1)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read refresh token from standard input: %w", err)
+	}
+	token := strings.TrimSpace(text)
+	switch {
+	case token == "":
+		return "", &usageError{msg: "no refresh token on standard input", hint: "plugbeat vehicle connect --source NAME --refresh-token-stdin < token.txt"}
+	case len(token) > maxToken || strings.ContainsAny(token, " \t"):
+		return "", &usageError{msg: "what is on standard input is not a refresh token: one word, at most 16 KiB"}
+	}
+	return token, nil
+}
