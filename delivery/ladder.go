@@ -196,7 +196,8 @@ func (b *booking) succeed() error {
 
 // recover makes a failing webhook healthy: what failed beside the success is
 // dead if it was blamed, or spent, or older than what its own vehicle just had
-// delivered; else it stays on its own rung.
+// delivered; else it stays on its own rung, or leaves now where a right answer to a
+// challenge brought this trial forward and it was not tried since.
 func (b *booking) recover() error {
 	for _, t := range b.w.Health.Tried {
 		d := b.tried[t.Delivery]
@@ -214,6 +215,8 @@ func (b *booking) recover() error {
 		}
 		switch {
 		case !b.q.doom(d.ID): // in flight: its own outcome decides
+		case why == "" && b.w.Health.Forwarded && !t.InTrial:
+			// The answer that brought this trial forward speaks for it as well.
 		case why == "":
 			d.NextAttempt = t.Next
 		default:

@@ -181,6 +181,42 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// A right answer to a challenge brings forward what was tried at the rungs as well:
+// no car waits for hours more at a receiver that is back. Those which the trial that
+// it brought forward has just tried in vain stay on their own rungs.
+func TestRecoveryOfFewCars(t *testing.T) {
+	for _, cars := range []int{1, 2, 3, 5, 20} {
+		for _, ans := range []answer{{status: 500}, {status: 404}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
+			m := newSim(t, func(_ *webhook.Delivery, now time.Time) answer {
+				if now.Sub(epoch) < 3*time.Hour {
+					return ans
+				}
+				return answer{status: 200}
+			})
+			m.challenge = func(now time.Time) bool { return now.Sub(epoch) >= 3*time.Hour }
+			m.fleet(cars, 4*time.Hour)
+			m.run(4*time.Hour + time.Minute)
+			if m.count(webhook.Delivered) != 4*cars {
+				t.Errorf("%d cars, %+v: %v", cars, ans, m)
+			}
+		}
+	}
+	var poison uuid.UUID
+	m := newSim(t, func(d *webhook.Delivery, now time.Time) answer {
+		if d.ID == poison || now.Sub(epoch) < time.Hour {
+			return answer{status: 500}
+		}
+		return answer{status: 200}
+	})
+	m.challenge = func(now time.Time) bool { return now.Sub(epoch) >= time.Hour }
+	poison = m.produce(0, 0)
+	m.produce(time.Minute, 1)
+	m.run(4 * time.Hour)
+	if d := m.all[poison]; d.State != webhook.Waiting || d.NextAttempt.Sub(epoch) < 10*time.Hour || m.count(webhook.Delivered) != 1 {
+		t.Errorf("a payload that the brought forward trial tried in vain: %s, next at %s; %v", d.State, d.NextAttempt.Sub(epoch), m)
+	}
+}
+
 func TestHealing(t *testing.T) {
 	up := 20 * time.Hour
 	m := newSim(t, func(_ *webhook.Delivery, now time.Time) answer {

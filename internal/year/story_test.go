@@ -1,4 +1,4 @@
-package month
+package year
 
 import (
 	"encoding/binary"
@@ -17,14 +17,20 @@ import (
 // A story is everything that happens to the daemon from outside: the cars, what
 // their sources answer, what callers and the operator do, how the receivers fare.
 // It is a pure function of the seed. Moments are durations since the start, in
-// whole milliseconds, the resolution of a slot.
+// whole milliseconds, the resolution of a slot. It is told in chapters of about a
+// month, each with the same kinds of trouble.
 type story struct {
-	seed  uint64
-	end   time.Duration
-	hooks []hook
-	cars  []*car
-	ops   []op
-	downs []down // the daemon does not run
+	seed     uint64
+	vehicles int
+	chapters int           // whole ones
+	chapter  time.Duration // how long each is
+	end      time.Duration
+	hooks    []hook
+	cars     []*car
+	ops      []op
+	downs    []down // the daemon does not run
+	off      int    // how often a webhook is disabled, by whomever
+	heals    int    // how often one heals
 }
 
 // down is a stop, and the start at its end. The stop waits for its moment, so that
@@ -41,8 +47,8 @@ const (
 	sending              // a request under way, which is cut off
 )
 
-// patience is how long a stop waits for its moment.
-const patience = 40 * time.Minute
+// patience is how long a stop waits for its moment: as long as the slowest cadence.
+const patience = time.Hour
 
 type span struct{ from, to time.Duration }
 
@@ -52,7 +58,6 @@ func (s span) holds(t time.Duration) bool { return s.from <= t && t < s.to }
 type hook struct {
 	name    string
 	cadence webhook.Cadence
-	apart   bool // it has cars and a beginning of its own
 	grids   [2]grid
 	outages []outage
 	// poison are moments: the next payload that arrives after each is refused for
@@ -75,6 +80,11 @@ const (
 	slow                     // answers after the timeout
 	lagging                  // answers in time, but not at once
 )
+
+// String names the trouble.
+func (t trouble) String() string {
+	return [...]string{"refused", "500", "503", "no answer in time", "slow"}[t]
+}
 
 func (h *hook) outage(t time.Duration) (trouble, bool) {
 	for _, o := range h.outages {
@@ -148,7 +158,7 @@ type spell struct {
 	retry time.Duration // what a rate limit asks for
 }
 
-// car is a car's month.
+// car is a car's life.
 type car struct {
 	n       int
 	id      uuid.UUID
@@ -211,8 +221,11 @@ func (c *car) answer(t time.Duration) answer {
 	return a
 }
 
-// gone is the car that is disconnected while its deliveries wait.
-const gone = 7
+// share is the place of the car's number among fifty, from which its part follows.
+func (s *story) share(n int) int { return n * 50 / s.vehicles }
+
+// gone is the number of the car that is disconnected while its deliveries wait.
+func (s *story) gone() int { return 7 * s.vehicles / 50 }
 
 type deed int
 
@@ -245,10 +258,16 @@ const (
 	rapid           // every minute, which is also the gap, and faster than the gap
 )
 
-func newStory(seed uint64, days int) *story {
+// part is the moment at which that many hundredths of a chapter are over.
+func (s *story) part(chapter, percent int) time.Duration {
+	return time.Duration(chapter)*s.chapter + s.chapter/100*time.Duration(percent)
+}
+
+// newStory draws a story of at least 3 days and 10 vehicles.
+func newStory(seed uint64, days, vehicles int) *story {
 	total := time.Duration(days) * 24 * time.Hour
-	part := func(percent int) time.Duration { return total / 100 * time.Duration(percent) }
-	s := &story{seed: seed, end: total + 7*time.Minute}
+	s := &story{seed: seed, vehicles: vehicles, chapters: max(1, days/30), end: total + 7*time.Minute}
+	s.chapter = total / time.Duration(s.chapters)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	within := func(r *rand.Rand, a, b time.Duration) time.Duration {
 		return a.Truncate(time.Millisecond) + time.Duration(r.Int64N(max(1, (b-a).Milliseconds())))*time.Millisecond
@@ -258,27 +277,41 @@ func newStory(seed uint64, days int) *story {
 	if days < 8 {
 		long = 5 * time.Hour
 	}
-	for _, d := range []down{{span{part(30), 5 * time.Hour}, retrying}, {span{part(63), 2 * time.Hour}, sending}, {span{part(70), long}, retrying}} {
-		from := within(rnd, d.from, d.from+time.Hour)
-		s.downs = append(s.downs, down{span{from, within(rnd, from+d.to, from+d.to+time.Hour)}, d.prey})
+	for n := range s.chapters {
+		for _, d := range []down{{span{s.part(n, 30), 5 * time.Hour}, retrying}, {span{s.part(n, 63), 2 * time.Hour}, sending}, {span{s.part(n, 70), long}, retrying}} {
+			// Half a millisecond apart from everything that is due.
+			from := within(rnd, d.from, d.from+time.Hour) + 500*time.Microsecond
+			s.downs = append(s.downs, down{span{from, within(rnd, from+d.to, from+d.to+time.Hour)}, d.prey})
+		}
 	}
 
 	s.hooks = []hook{
 		usual:    {name: "usual", grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}},
 		other:    {name: "other", cadence: webhook.Cadence{Unplugged: "45m", PluggedIn: "20m"}, grids: [2]grid{{every: 45 * time.Minute}, {every: 20 * time.Minute}}},
 		calendar: {name: "calendar", cadence: webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *", Zone: "Asia/Kolkata"}, grids: [2]grid{{every: time.Hour, fixed: true, offset: 30 * time.Minute}, {every: 30 * time.Minute, fixed: true}}},
-		late:     {name: "late", apart: true, grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, part(20), part(22))}}},
-		rapid:    {name: "rapid", apart: true, cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "25s"}, grids: [2]grid{{every: time.Minute}, {every: 25 * time.Second}}},
+		late:     {name: "late", grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, s.part(0, 20), s.part(0, 22))}}},
+		rapid:    {name: "rapid", cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "25s"}, grids: [2]grid{{every: time.Minute}, {every: 25 * time.Second}}},
 	}
-	off := within(rnd, part(50), part(51))
-	s.hooks[other].parked = []span{{off, within(rnd, off+5*time.Hour, off+6*time.Hour)}}
-	s.troubles(rnd, within, part)
+	for n := range s.chapters {
+		off := within(rnd, s.part(n, 50), s.part(n, 51))
+		s.hooks[other].parked = append(s.hooks[other].parked, span{off, within(rnd, off+5*time.Hour, off+6*time.Hour)})
+	}
+	s.troubles(rnd, within)
 
-	for n := range 50 {
+	for n := range vehicles {
 		s.cars = append(s.cars, s.newCar(n, within))
 	}
-	s.deeds(within, part)
+	for _, d := range s.downs {
+		if d.prey == retrying { // so that there is something to catch
+			c := s.cars[0]
+			c.spells = append([]spell{{span: span{d.from - time.Minute, d.from + patience}, kind: upstream}}, c.spells...)
+		}
+	}
+	s.deeds(within)
 	slices.SortStableFunc(s.ops, func(a, b op) int { return int(a.at - b.at) })
+	// In each chapter one by the operator and one by the outage that is longer than
+	// the ladder, which heals; nothing shorter may disable.
+	s.off, s.heals = 2*s.chapters, s.chapters
 	return s
 }
 
@@ -286,8 +319,9 @@ type drawn func(r *rand.Rand, a, b time.Duration) time.Duration
 
 // troubles are the receivers'. Each outage is whole: while it lasts everything
 // fails, so that only what is poisoned may die.
-func (s *story) troubles(rnd *rand.Rand, within drawn, part func(int) time.Duration) {
+func (s *story) troubles(rnd *rand.Rand, within drawn) {
 	last := s.end - 15*time.Hour
+	long := func(n int) span { return span{s.part(n, 40), s.part(n, 40) + 15*time.Hour} }
 	for i := range s.hooks {
 		h := &s.hooks[i]
 		for t := within(rnd, 2*time.Hour, 20*time.Hour); ; {
@@ -301,21 +335,27 @@ func (s *story) troubles(rnd *rand.Rand, within drawn, part func(int) time.Durat
 				break
 			}
 			clash := func(p span) bool { return o.from < p.to+2*time.Hour && o.to > p.from-2*time.Hour }
-			if i == usual && (clash(span{part(40), part(40) + 15*time.Hour}) || clash(s.downs[1].span)) || slices.ContainsFunc(h.parked, clash) {
+			busy := slices.ContainsFunc(h.parked, clash)
+			for n := range s.chapters {
+				busy = busy || i == usual && (clash(long(n)) || clash(s.downs[3*n+1].span) || clash(s.downs[3*n+2].span))
+			}
+			if !busy {
+				h.outages = append(h.outages, o)
+			}
+		}
+		for n := range s.chapters {
+			if i == usual {
+				// Longer than the whole ladder: the webhook is disabled and heals itself.
+				// And two that span a restart.
+				h.outages = append(h.outages, outage{long(n), trouble(n % int(lagging))},
+					outage{span{s.downs[3*n+1].from - time.Hour, s.downs[3*n+1].to}, lagging},
+					outage{span{s.downs[3*n+2].from - time.Hour, s.downs[3*n+2].to + time.Hour}, slow})
+			}
+			if i == late || i == rapid {
 				continue
 			}
-			h.outages = append(h.outages, o)
-		}
-		if i == usual {
-			// Longer than the whole ladder: the webhook is disabled and heals itself.
-			// And two that span a restart.
-			h.outages = append(h.outages, outage{span{part(40), part(40) + 15*time.Hour}, refused},
-				outage{span{s.downs[1].from - time.Hour, s.downs[1].to}, lagging},
-				outage{span{s.downs[2].from - time.Hour, s.downs[2].to + time.Hour}, slow})
-		}
-		if i != late && i != rapid {
 			for _, p := range []int{10, 35, 85} {
-				if at := within(rnd, part(p), part(p+4)); at < s.end-36*time.Hour {
+				if at := within(rnd, s.part(n, p), s.part(n, p+4)); at < s.end-36*time.Hour {
 					h.poison = append(h.poison, at)
 				}
 			}
@@ -380,15 +420,15 @@ func (s *story) call(at time.Duration, c *car) {
 }
 
 // deeds are the subscriptions, the operator's and the restarts.
-func (s *story) deeds(within drawn, part func(int) time.Duration) {
+func (s *story) deeds(within drawn) {
 	r := rand.New(rand.NewPCG(s.seed, 1))
 	add := func(o op) { s.ops = append(s.ops, o) }
 	for _, c := range s.cars {
 		h := usual
-		switch {
-		case c.n >= 42:
+		switch n := s.share(c.n); {
+		case n >= 42:
 			h = calendar
-		case c.n >= 30:
+		case n >= 30:
 			h = other
 		}
 		o := op{at: within(r, time.Millisecond, 10*time.Minute), what: subscribe, car: c, hook: h}
@@ -396,23 +436,26 @@ func (s *story) deeds(within drawn, part func(int) time.Duration) {
 			o.anchor = within(r, 10*time.Minute, time.Hour)
 		}
 		add(o)
-		if c.n < 4 { // on a second webhook as well
+		if s.share(c.n) < 4 { // on a second webhook as well
 			add(op{at: within(r, 11*time.Minute, 20*time.Minute), what: subscribe, car: c, hook: other})
 		}
-		if c.n >= 26 && c.n < 31 {
+		if n := s.share(c.n); n >= 25 && n < 31 {
 			add(op{at: within(r, 21*time.Minute, 2*time.Hour), what: subscribe, car: c, hook: late})
 		}
 	}
-	for _, n := range []int{48, 49} {
-		add(op{at: within(r, part(55), part(56)), what: subscribe, car: s.cars[n], hook: rapid})
-		add(op{at: within(r, part(59), part(60)), what: unsubscribe, car: s.cars[n], hook: rapid})
+	for _, c := range s.cars[len(s.cars)-2:] {
+		from := within(r, s.part(0, 55), s.part(0, 56))
+		add(op{at: from, what: subscribe, car: c, hook: rapid})
+		add(op{at: min(from+29*time.Hour+17*time.Second, within(r, s.part(0, 59), s.part(0, 60))), what: unsubscribe, car: c, hook: rapid})
 	}
-	at := within(r, part(40)+5*time.Hour, part(40)+6*time.Hour)
-	s.ops = slices.DeleteFunc(s.ops, func(o op) bool { return o.car == s.cars[gone] && o.at > at-10*time.Minute })
-	add(op{at: at, what: disconnect, car: s.cars[gone]})
+	at := within(r, s.part(0, 40)+5*time.Hour, s.part(0, 40)+6*time.Hour)
+	s.ops = slices.DeleteFunc(s.ops, func(o op) bool { return o.car == s.cars[s.gone()] && o.at > at-10*time.Minute })
+	add(op{at: at, what: disconnect, car: s.cars[s.gone()]})
 	add(op{at: s.hooks[late].parked[0].to, what: verify, hook: late})
-	add(op{at: s.hooks[other].parked[0].from, what: disable, hook: other})
-	add(op{at: s.hooks[other].parked[0].to, what: enable, hook: other})
+	for _, p := range s.hooks[other].parked {
+		add(op{at: p.from, what: disable, hook: other})
+		add(op{at: p.to, what: enable, hook: other})
+	}
 	for _, d := range s.downs {
 		add(op{at: d.from, what: stop})
 		add(op{at: d.to, what: start})

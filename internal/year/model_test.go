@@ -1,4 +1,4 @@
-package month
+package year
 
 import (
 	"slices"
@@ -100,13 +100,13 @@ type reading struct {
 	notBefore time.Duration
 }
 
-// tally counts what the month held, so that a month without gaps or changes does
+// tally counts what the story held, so that one without gaps or changes does
 // not pass for a test of them.
 type tally struct {
 	changes, stale, gapped, held, retried, cut, unknown int
 }
 
-// expected is one car's month by the model.
+// expected is one car's life by the model.
 type expected struct {
 	firings   map[int][]firing // by webhook
 	collapsed map[int]int
@@ -129,7 +129,7 @@ type carModel struct {
 	parked     map[int]bool
 }
 
-// expect plays a car's month.
+// expect plays a car's life.
 func (s *story) expect(c *car) expected {
 	m := &carModel{story: s, car: c, parked: map[int]bool{late: true},
 		expected: expected{firings: map[int][]firing{}, collapsed: map[int]int{}}}

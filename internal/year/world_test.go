@@ -1,4 +1,4 @@
-package month
+package year
 
 import (
 	"context"
@@ -30,7 +30,7 @@ import (
 	"plugbeat/webhook/signing"
 )
 
-const token = "amt-of-the-month"
+const token = "amt-of-the-year"
 
 // world is the daemon as app wires it, without its listeners, between a source
 // and a receiver that live the story.
@@ -40,6 +40,7 @@ type world struct {
 	t0   time.Time
 	path string
 
+	made       []webhook.Delivery // every delivery, known at the end
 	store      *store.Store
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
@@ -55,6 +56,7 @@ type world struct {
 
 	mu       sync.Mutex
 	asks     map[uuid.UUID][]ask
+	requests [][]request // by webhook, as they left
 	reading  map[uuid.UUID]bool
 	flying   map[string]bool // webhook and vehicle with a request under way
 	moody    time.Duration   // when a source last failed at a slot's first try
@@ -73,6 +75,8 @@ type events struct {
 	mu    sync.Mutex
 	count map[string]int
 	wrong []string
+	t0    time.Time
+	turns []turn // of webhooks' health, in their order
 }
 
 func (e *events) Write(b []byte) (int, error) {
@@ -81,6 +85,14 @@ func (e *events) Write(b []byte) (int, error) {
 	_, name, _ := strings.Cut(string(b), `"event":"`)
 	name, _, _ = strings.Cut(name, `"`)
 	e.count[name]++
+	switch name {
+	case "webhook.failing", "webhook.healthy", "webhook.disabled", "webhook.healed":
+		if !strings.Contains(string(b), `"reason":"operator"`) {
+			_, id, _ := strings.Cut(string(b), `"webhook":"`)
+			id, _, _ = strings.Cut(id, `"`)
+			e.turns = append(e.turns, turn{time.Since(e.t0), uuid.MustParse(id), name})
+		}
+	}
 	if strings.Contains(string(b), `"level":"error"`) && !loud[name] {
 		e.wrong = append(e.wrong, strings.TrimSpace(string(b)))
 	}
@@ -91,7 +103,7 @@ func newWorld(t *testing.T, s *story) *world {
 	w := &world{
 		story: s, t: t, t0: time.Now(), path: filepath.Join(dir(t), "plugbeat.db"),
 		index: map[uuid.UUID]int{}, receiver: receiver.New(token), asks: map[uuid.UUID][]ask{},
-		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}},
+		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}, t0: time.Now()}, requests: make([][]request, len(s.hooks)),
 	}
 	w.receiver.Rule(w.rule)
 	for range s.hooks {
@@ -101,10 +113,10 @@ func newWorld(t *testing.T, s *story) *world {
 	return w
 }
 
-// dir is a directory in memory where there is one: the month makes a hundred
+// dir is a directory in memory where there is one: a month makes a hundred
 // thousand commits, and what a disk does with them is not its subject.
 func dir(t *testing.T) string {
-	d, err := os.MkdirTemp("/dev/shm", "plugbeat-month-*")
+	d, err := os.MkdirTemp("/dev/shm", "plugbeat-year-*")
 	if err != nil {
 		return t.TempDir()
 	}
@@ -312,9 +324,6 @@ func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 
 // RoundTrip implements http.RoundTripper: the network to the receivers.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
-	if how, bad := w.hookAt(r.URL.Path).outage(w.since()); bad && how == refused {
-		return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
-	}
 	in := r.Clone(r.Context())
 	in.Header = http.Header{}
 	for name, values := range r.Header { // as a server reads them from the wire
@@ -322,9 +331,17 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 			in.Header.Add(name, v)
 		}
 	}
+	id, _ := uuid.Parse(in.Header.Get("webhook-id")) // a challenge has one as well, of no delivery
+	w.mu.Lock()
+	h := w.hookAt(r.URL.Path)
+	w.requests[h] = append(w.requests[h], request{w.since(), id})
+	w.mu.Unlock()
+	if how, bad := w.hooks[h].outage(w.since()); bad && how == refused {
+		return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
+	}
 	answer, err := simulator.Transport(w.receiver).RoundTrip(in)
 	if err != nil {
-		if how, bad := w.hookAt(r.URL.Path).outage(w.since()); bad && how == lagging {
+		if how, bad := w.hooks[h].outage(w.since()); bad && how == lagging {
 			w.mu.Lock()
 			w.cut[in.Header.Get("webhook-id")] = true
 			w.mu.Unlock()
@@ -333,8 +350,8 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-func (w *world) hookAt(path string) *hook {
-	return &w.hooks[slices.IndexFunc(w.hooks, func(h hook) bool { return path == "/"+h.name })]
+func (w *world) hookAt(path string) int {
+	return slices.IndexFunc(w.hooks, func(h hook) bool { return path == "/"+h.name })
 }
 
 // rule is what the receivers do with what arrives.

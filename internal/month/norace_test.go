@@ -1,5 +1,0 @@
-//go:build !race
-
-package month
-
-const defaultDays = 30

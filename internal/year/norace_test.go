@@ -1,0 +1,5 @@
+//go:build !race
+
+package year
+
+const defaultDays, defaultVehicles = 365, 10
