@@ -233,6 +233,13 @@ type DataFile struct {
 	WrongKey, InUse bool
 }
 
+// NeedsDataFile reports whether err, of New or Run, is one that only another data file,
+// key or version of plugbeat mends: the file is damaged, newer than this version or
+// sealed with another key.
+func NeedsDataFile(err error) bool {
+	return errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNewer) || errors.Is(err, store.ErrKey)
+}
+
 // InspectData looks into the config's data file, with the config's key. It changes
 // nothing.
 func InspectData(cfg config.Config) (DataFile, error) {

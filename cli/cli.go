@@ -4,7 +4,7 @@
 // It guarantees that output is written whole or not at all, that errors go to
 // standard error and say what to do next, that --json makes both JSON, and that
 // the exit code is 0 for done, 1 for a failure, 2 for a wrong command line and, of
-// serve, 78 for a wrong config.
+// serve, 65 for a data file that cannot be used and 78 for a wrong config.
 package cli
 
 import (
@@ -25,8 +25,10 @@ const (
 	ExitOK      = 0 // done
 	ExitFailure = 1 // the command was understood and did not succeed
 	ExitUsage   = 2 // the command line is wrong; nothing was done
-	// ExitConfig is serve's alone: the config or a secret it names is wrong, and a
-	// service manager need not try again. The number is sysexits' EX_CONFIG.
+	// ExitData and ExitConfig are serve's alone: the data file, or the config or a
+	// secret it names, is wrong, and a service manager need not try again. The numbers
+	// are sysexits' EX_DATAERR and EX_CONFIG.
+	ExitData   = 65
 	ExitConfig = 78
 )
 
@@ -38,7 +40,7 @@ the config named by --config, $PLUGBEAT_SOCKET, the config named by $PLUGBEAT_CO
 /etc/plugbeat/config.yaml, ` + defaultSocket + `.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line (nothing was done); of serve also
-78, wrong config. Results go to
+65, unusable data file, and 78, wrong config. Results go to
 standard output, errors to standard error; with --json both are JSON.`
 
 // shell is one invocation: what it reads, writes and knows of its surroundings.
@@ -94,8 +96,8 @@ func (s *shell) run(ctx context.Context, args []string) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return ExitUsage
 	}
-	if _, ok := errors.AsType[*badConfig](err); ok {
-		return ExitConfig
+	if e, ok := errors.AsType[*futile](err); ok {
+		return e.code
 	}
 	return ExitFailure
 }

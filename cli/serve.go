@@ -25,7 +25,8 @@ func (s *shell) serveCommand() *ucli.Command {
 		Description: `Logs go to standard error: JSON, lines for a person on a terminal, or, where systemd connects it
 to the journal, events with their fields (log.format decides).
 SIGTERM and SIGINT drain: what is in flight is waited for. A second signal ends it at once; nothing is lost by that either.
-Exit code 78 says that the config or a secret it names is wrong, so that starting again is of no use before it is mended.`,
+Exit code 78 says that the config or a secret it names is wrong, 65 that the data file is damaged, newer than this version or
+sealed with another key, so that starting again is of no use before that is mended.`,
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "config", Usage: "the config `FILE` [$PLUGBEAT_CONFIG]", DefaultText: defaultConfig},
 		},
@@ -61,7 +62,7 @@ func (s *shell) serve(c *ucli.Context) (err error) {
 		err = cfg.CheckFiles()
 	}
 	if err != nil {
-		return &badConfig{loadError(file, err)}
+		return &futile{loadError(file, err), ExitConfig}
 	}
 	journal := false
 	if f, ok := s.err.(*os.File); ok {
@@ -69,7 +70,7 @@ func (s *shell) serve(c *ucli.Context) (err error) {
 	}
 	o.Log, err = newLogger(cfg.Log, s.err, s.errTTY && !c.Bool("json"), journal)
 	if err != nil {
-		return &badConfig{loadError(file, err)}
+		return &futile{loadError(file, err), ExitConfig}
 	}
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(stray{o.Log})
@@ -78,15 +79,24 @@ func (s *shell) serve(c *ucli.Context) (err error) {
 	}
 	a, err := app.New(c.Context, cfg, o)
 	if err != nil {
-		return s.sandboxed(fmt.Errorf("start: %w", err))
+		err = s.sandboxed(fmt.Errorf("start: %w", err))
+	} else {
+		err = a.Run(c.Context)
 	}
-	return a.Run(c.Context)
+	if app.NeedsDataFile(err) {
+		return &futile{err, ExitData}
+	}
+	return err
 }
 
-// badConfig is a serve that is of no use before its config is mended.
-type badConfig struct{ error }
+// futile is a serve that is of no use before somebody mends what it says; code is its
+// exit code.
+type futile struct {
+	error
+	code int
+}
 
-func (e *badConfig) Unwrap() error { return e.error }
+func (e *futile) Unwrap() error { return e.error }
 
 // sandboxed adds to the error of a service that may not write where its config
 // wants it to how it may.

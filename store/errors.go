@@ -29,7 +29,7 @@ func damaged(path string, why any) error {
 	if _, crash := why.(runtime.Error); crash {
 		why = "a page in it leads outside the file or to no page"
 	}
-	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup"}
+	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup, stopped: plugbeat restore BACKUP"}
 }
 
 // guarded runs what follows a file's pages: a panic, or a fault of a page that leads

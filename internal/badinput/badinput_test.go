@@ -103,8 +103,11 @@ func refuses(t *testing.T, d *daemon.Daemon, words ...string) {
 	before := contents(t, d.Dir)
 	output, code := d.Serve()
 	want := 1
-	if strings.Contains(output, "check-config") {
-		want = 78 // the config is wrong: a service manager need not try again
+	switch { // a service manager need not try again
+	case strings.Contains(output, "check-config"):
+		want = 78
+	case strings.Contains(output, " is damaged"), strings.Contains(output, "newer version"), strings.Contains(output, "another key"):
+		want = 65
 	}
 	if code != want {
 		t.Errorf("exit code %d, want %d", code, want)
@@ -268,7 +271,7 @@ func TestDataFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			write(t, d.DataFile(), c.file)
-			refuses(t, d, d.DataFile(), "is damaged", "restore it from a backup")
+			refuses(t, d, d.DataFile(), "is damaged", "plugbeat restore BACKUP")
 			out, errs, code := d.Run("check")
 			if code != 1 {
 				t.Errorf("check: exit code %d", code)

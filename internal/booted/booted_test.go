@@ -75,6 +75,7 @@ func TestBooted(t *testing.T) {
 		{"reboot", w.rebooted},
 		{"account", w.account},
 		{"maintenance", w.maintained},
+		{"a damaged data file", w.damaged},
 		{"another data folder", w.elsewhere},
 		{"remove", w.removed},
 		{"packages", w.packages},
@@ -575,6 +576,29 @@ func (w *world) maintained(t *testing.T) {
 	w.restoreConfig(config)
 	w.must("rm", "-r", "/var/backups/plugbeat", "/srv/backup.db", "/etc/plugbeat/secrets/phone_url", "/etc/plugbeat/secrets/management_token_next")
 	w.fact("maintenance by root: backup, compact and restore leave the files the daemon's; it makes backups in /var/backups/plugbeat; secrets that come later are handed over")
+}
+
+// A damaged data file is not tried again and again, and the way out works.
+func (w *world) damaged(t *testing.T) {
+	const file = "/var/lib/plugbeat/plugbeat.db"
+	w.must("plugbeat", "backup", "/srv/backup.db")
+	w.must("systemctl", "stop", "plugbeat")
+	w.must("truncate", "--size=20000", file)
+	restarts := w.number("NRestarts")
+	w.fails(nil, "systemctl", "start", "plugbeat")
+	if code, text := w.property("ExecMainStatus"), w.property("StatusText"); code != "65" || !strings.Contains(text, file+" is damaged") || !strings.Contains(text, "plugbeat restore") {
+		t.Errorf("it ended with %s and %q", code, text)
+	}
+	if state, n := w.property("ActiveState"), w.number("NRestarts"); state != "failed" || n != restarts {
+		t.Errorf("it is %s and was started %d times again", state, n-restarts)
+	}
+	w.must("plugbeat", "restore", "/srv/backup.db")
+	w.must("systemctl", "start", "plugbeat")
+	if out := w.must("plugbeat", "webhook", "list"); !strings.Contains(out, hook) {
+		t.Errorf("after the restoring:\n%s", out)
+	}
+	w.must("rm", "/srv/backup.db")
+	w.fact("a damaged data file: failed at once with 65, the file and plugbeat restore named, which works")
 }
 
 // restoreConfig puts a config back as it was.

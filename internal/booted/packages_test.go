@@ -116,6 +116,7 @@ func (w *world) packages(t *testing.T) {
 	if out := w.must("plugbeat", "webhook", "list"); !strings.Contains(out, hook) || w.property("ActiveState") != "active" {
 		t.Errorf("installed again: %s\n%s", w.property("ActiveState"), out)
 	}
+	w.must("usermod", "--append", "--groups", "plugbeat", "ann") // the group of a user is not removed by itself
 	w.apt("purge", "plugbeat")
 	w.nothingLeft()
 	w.fact(".deb: installed and active; upgraded with requests in flight, nothing lost, nothing sent twice, config untouched; kept data on remove; nothing left on purge")
