@@ -145,7 +145,7 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 	}
 	sources := map[string]scheduler.SourceConfig{}
 	for name, s := range a.sources {
-		sources[name] = scheduler.SourceConfig{Source: s, MaxReads: a.maxReads(name)}
+		sources[name] = a.sourceConfig(name, s)
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
 		Store: a.store, Sources: sources, Policy: policy, Settings: a.schedulerSettings(), UnitSystem: a.cfg.Webhooks.UnitSystem, Log: o.Log,

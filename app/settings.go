@@ -45,3 +45,12 @@ func (a *App) maxReads(name string) int {
 	}
 	return a.cfg.Reading.MaxReads
 }
+
+// sourceConfig is a source as the scheduler takes it.
+func (a *App) sourceConfig(name string, src source) scheduler.SourceConfig {
+	c := a.cfg.Sources[name]
+	return scheduler.SourceConfig{
+		Source: src, MaxReads: a.maxReads(name), Plan: c.Plan(),
+		Bucket: scheduler.Bucket{Size: c.Smartcar.Bucket, Refill: c.Smartcar.BucketRefill, EachPath: c.Smartcar.BucketCounts != "requests"},
+	}
+}

@@ -251,8 +251,14 @@ func checkSource(p *complaints, name string, s Source) {
 	if !sourceName.MatchString(name) {
 		p.add(at, name, "the name is not one", "1 to 16 characters of a-z, 0-9 and '-'")
 	}
+	if n := s.Budget.Calls; n > 0 && n < 3 {
+		p.add(join(at, "budget.calls"), fmt.Sprint(n), "a read of a car is three calls", "0 for no limit, or 3 to 1000000000")
+	}
 	if s.Type != "smartcar" {
 		return
+	}
+	if n := s.Smartcar.Bucket; n > 0 && n < 3 {
+		p.add(join(at, "bucket"), fmt.Sprint(n), "a read of a car is three calls", "0 for no bound, or a whole number from 3 to 1000000")
 	}
 	const origin = "an absolute https URL without path, or http to this machine"
 	for key, u := range map[string]string{"api_origin": s.Smartcar.APIOrigin, "auth_origin": s.Smartcar.AuthOrigin, "connect_origin": s.Smartcar.ConnectOrigin} {

@@ -80,9 +80,16 @@ type Application struct {
 type Source struct {
 	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"What kind of source it is: simulator is a fleet made up in this process, smartcar reads real cars through Smartcar's API v2.0."`
 	MaxReads int    `yaml:"max_reads" min:"0" max:"1000" doc:"Reads of this source at a time; 0 takes reading.max_reads."`
+	Budget   Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
 
 	Simulator Simulator `yaml:",inline" when:"simulator"`
 	Smartcar  Smartcar  `yaml:",inline" when:"smartcar"`
+}
+
+// Budget is what each vehicle of a source may cost.
+type Budget struct {
+	Calls int    `yaml:"calls" min:"0" max:"1000000000" doc:"Calls of each vehicle in a period; 0 for no limit. Points of the cadence are left out so that the calls last the period, and are counted as skipped; reads that applications ask for count too. A first delivery and a change of the plug are not kept waiting. plugbeat status says what is spent and what fits."`
+	Per   string `yaml:"per" oneof:"month day" doc:"The period: calendar months or days, UTC."`
 }
 
 // Simulator is a seeded fleet that drives, plugs in and charges, in this process.
@@ -94,13 +101,16 @@ type Simulator struct {
 
 // Smartcar reads cars through Smartcar's API v2.0.
 type Smartcar struct {
-	ClientID         string `yaml:"client_id" takes:"text" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
-	ClientSecretFile string `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
-	Mode             string `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
-	APIOrigin        string `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
-	AuthOrigin       string `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
-	ConnectOrigin    string `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
-	RedirectURI      string `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
+	ClientID         string        `yaml:"client_id" takes:"text" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
+	ClientSecretFile string        `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
+	Mode             string        `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
+	APIOrigin        string        `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
+	AuthOrigin       string        `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
+	ConnectOrigin    string        `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
+	Bucket           int           `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
+	BucketRefill     time.Duration `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all cars together."`
+	BucketCounts     string        `yaml:"bucket_counts" oneof:"paths requests" doc:"Whether each path of a batch counts as a call, or the batch does. Smartcar does not say; paths is the careful guess."`
+	RedirectURI      string        `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
 }
 
 // Cadence is how often subscriptions are due.
@@ -255,15 +265,22 @@ func (c Config) Policy() cadence.Policy {
 	}
 }
 
+// Plan is what the source's budget means to the scheduler. Smartcar counts every call;
+// a simulator is free.
+func (s Source) Plan() cadence.Plan {
+	return cadence.Plan{Metered: s.Type == "smartcar", Calls: uint64(max(0, s.Budget.Calls)), Per: cadence.Period(s.Budget.Per)} //nolint:gosec // not negative
+}
+
 // DefaultSource returns a source of the type ("simulator", "smartcar") with nothing
 // else said of it.
 func DefaultSource(kind string) Source {
-	s := Source{Type: kind}
+	s := Source{Type: kind, Budget: Budget{Per: string(cadence.Month)}}
 	switch kind {
 	case "simulator":
 		s.Simulator = Simulator{Vehicles: 3, Seed: 1, Hour: time.Hour}
 	case "smartcar":
-		s.Smartcar = Smartcar{Mode: "live", APIOrigin: "https://api.smartcar.com", AuthOrigin: "https://auth.smartcar.com", ConnectOrigin: "https://connect.smartcar.com"}
+		s.Smartcar = Smartcar{Mode: "live", APIOrigin: "https://api.smartcar.com", AuthOrigin: "https://auth.smartcar.com", ConnectOrigin: "https://connect.smartcar.com",
+			Bucket: 120, BucketRefill: 30 * time.Second, BucketCounts: "paths"}
 	}
 	return s
 }

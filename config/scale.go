@@ -75,6 +75,7 @@ func (c Config) Scaled(factor float64) Config {
 	}
 	for name, s := range c.Sources {
 		s.Simulator.Hour = scaled(s.Simulator.Hour)
+		s.Smartcar.BucketRefill = scaled(s.Smartcar.BucketRefill)
 		c.Sources[name] = s
 	}
 	return c

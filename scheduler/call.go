@@ -132,6 +132,9 @@ func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, n
 			s.event(zerolog.WarnLevel, "source.not_before").Str("source", src.name).Time("not_before", until).
 				Str("fault", f.Error()).Msg("the source refuses the whole application for a while")
 		}
+		if everybody {
+			src.bucket.empty(now)
+		}
 	}
 	if rd.NotBeforeFault != nil && rd.NotBefore.After(now) {
 		s.event(zerolog.DebugLevel, "source.not_before").Str("source", src.name).Stringer("vehicle", v.ID).
@@ -157,15 +160,20 @@ func (s *Scheduler) logRead(v vehicle.Vehicle, paths vehicle.Paths, got vehicle.
 		Int("reads", 1).Dur("duration", took).Int("faults", faults).Msg("vehicle read")
 }
 
-// gate returns the earliest time the car may be read and the fault that said so,
-// nil when it may be read at now.
-func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, now time.Time) (time.Time, *vehicle.Fault) {
+// gate returns the earliest time the car may be read for so many paths and the fault
+// that said so, nil when it may be read at now.
+func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, paths int, now time.Time) (time.Time, *vehicle.Fault) {
 	until, why := cadence.NotBefore(st, now)
 	if rd.NotBefore.After(now) && rd.NotBefore.After(until) {
 		until, why = rd.NotBefore, rd.NotBeforeFault
 	}
 	if t, f := src.paused(now); f != nil && t.After(until) {
 		until, why = t, f
+	}
+	if cost := rd.Paths + uint64(paths); !src.plan.Affords(st.Spent, cost, now) { //nolint:gosec // at most three
+		if _, t := src.plan.Span(now); t.After(until) {
+			until, why = t, src.plan.Fault(now)
+		}
 	}
 	return until, why
 }

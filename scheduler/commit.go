@@ -21,10 +21,16 @@ import (
 // again. If the decision itself cannot be carried out (a payload that cannot be
 // composed), the calls are counted all the same and the error is returned.
 func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) error {
-	out, produced, err := s.keep(ctx, c, v, rd)
+	decided := func(rd cadence.Read) decide {
+		return func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
+			out := s.rules.Decide(view, rd, now)
+			return out, s.fill(&out, view.Vehicle, now)
+		}
+	}
+	out, produced, err := s.keep(ctx, c, v, decided(rd))
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrUnwritable) && rd.Calls > 0 {
-		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
-		if _, _, again := s.keep(ctx, c, v, only); again != nil {
+		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, Plan: rd.Plan, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
+		if _, _, again := s.keep(ctx, c, v, decided(only)); again != nil {
 			return fmt.Errorf("%w; its reads are not counted: %w", err, again)
 		}
 	}
@@ -39,6 +45,35 @@ func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd ca
 		s.again()
 	}
 	return nil
+}
+
+// errRead is why a vehicle's points are not skipped: it is to be read.
+var errRead = errors.New("the vehicle is to be read")
+
+// spare takes the points of a vehicle's due slots away when its source's budget does
+// not reach for a read of this cost now, and reports whether it did.
+func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Vehicle, cost int) (bool, error) {
+	out, _, err := s.keep(ctx, c, v, func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
+		out, ok := s.rules.Skip(view, src.plan, cost, now)
+		if !ok {
+			return out, errRead
+		}
+		return out, nil
+	})
+	switch {
+	case errors.Is(err, errRead):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("skip a read of vehicle %s: %w", v.ID, err)
+	}
+	for _, c := range out.Slots {
+		s.event(zerolog.InfoLevel, "slot.skipped").Stringer("webhook", c.Slot.Webhook).Stringer("vehicle", v.ID).Uint64("n", c.Skipped).
+			Time("next", src.plan.Next(out.Status, cost, time.Now())).Msg("not read, so that the source's budget lasts")
+	}
+	if s.sooner(out.Slots) {
+		s.again()
+	}
+	return true, nil
 }
 
 // sooner reports whether a slot is now due before the loop looks at the due queue
@@ -57,16 +92,20 @@ func (s *Scheduler) sooner(slots []webhook.SlotChange) bool {
 	return false
 }
 
-// keep commits once, or as often as it takes until the disk takes it.
-func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) (out cadence.Outcome, produced []webhook.Delivery, err error) {
+// decide says what shall stand of a vehicle from what stands at now.
+type decide func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error)
+
+// keep commits a decision once, or as often as it takes until the disk takes it.
+func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, decided decide) (out cadence.Outcome, produced []webhook.Delivery, err error) {
 	for pause := time.Second; ; pause = min(2*pause, s.set.MaxSleep) {
 		now := time.Now()
 		produced, err = s.store.CompleteRead(context.WithoutCancel(ctx), v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
 			if s.left(c) {
 				return webhook.Decision{}, fmt.Errorf("vehicle %s: %w: it was disconnected", v.ID, webhook.ErrNotFound)
 			}
-			out = s.rules.Decide(view, rd, now)
-			return out.Decision, s.fill(&out, view.Vehicle, now)
+			var err error
+			out, err = decided(view, now)
+			return out.Decision, err
 		})
 		if !errors.Is(err, webhook.ErrUnwritable) {
 			s.resume()

@@ -28,7 +28,8 @@ var ErrClosing = webhook.ErrStopping
 // ReadNow reads a vehicle for a caller, by the same poller and within the same
 // limits as due slots: one read in flight per vehicle, the source's pool, its
 // retry-after, and the freshness window, within which a reading is used again.
-// There is one try. The reading counts and is decided on as any other: a change
+// There is one try. A caller does not wait for calls of the source's bucket, and is not
+// held back by the pace of a budget, only by its end; what it reads counts. The reading counts and is decided on as any other: a change
 // of the plug leads to deliveries.
 //
 // The faults of paths are in the snapshot; while the source may not be asked it
@@ -118,10 +119,10 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 		return none(err)
 	}
 	now := time.Now()
-	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, now, s.set.Freshness)}
+	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, now, s.set.Freshness), Plan: src.plan}
 	need := paths &^ rd.Fresh
 	refused := func(now time.Time) bool {
-		until, why := s.gate(src, st, &rd, now)
+		until, why := s.gate(src, st, &rd, need.Len(), now)
 		if why == nil {
 			return false
 		}
@@ -138,6 +139,13 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 	}
 	if refused(time.Now()) { // the source was paused meanwhile
 		src.leave()
+		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	}
+	now = time.Now()
+	if at := src.bucket.take(need.Len(), now); at.After(now) {
+		src.bucket.give(need.Len())
+		src.leave()
+		rd.Got.Fail(need, vehicle.BucketEmpty(at.Sub(now)), now)
 		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
 	}
 	answered := s.call(ctx, src, v, need, &rd)

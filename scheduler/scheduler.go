@@ -14,6 +14,9 @@
 //   - every call of a source is counted once in the vehicle's status, in the
 //     transaction that takes its result;
 //   - a retry-after is never undercut, across slots and restarts too;
+//   - a vehicle costs its source no more calls in a period than its budget, and what
+//     is left of it is shared out over the rest of the period;
+//   - a source's bucket is never overdrawn, whoever reads, and due slots go first;
 //   - goroutines are bounded, and none outlives Run or the call that made it.
 package scheduler
 
@@ -56,6 +59,20 @@ type SourceConfig struct {
 	Source vehicle.Source
 	// MaxReads bounds the reads in flight; 0 is 8.
 	MaxReads int
+	// Plan is how the source counts calls, and each vehicle's budget of them.
+	Plan cadence.Plan
+	// Bucket is what the source allows the whole application.
+	Bucket Bucket
+}
+
+// Bucket is an allowance of calls that fills up again.
+type Bucket struct {
+	// Size is how many calls may be made at once; 0 is no bound.
+	Size int
+	// Refill is how long it takes to get one call back, above zero.
+	Refill time.Duration
+	// EachPath counts every path of a read; else a read is one call.
+	EachPath bool
 }
 
 // Settings are the numbers of the scheduler. A zero duration or count takes the
@@ -207,7 +224,13 @@ func New(o Options) (*Scheduler, error) {
 		if limit <= 0 {
 			limit = 8
 		}
-		s.sources[name] = &source{name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit))}
+		if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
+			return nil, fmt.Errorf("source %s: its bucket never fills", name)
+		}
+		s.sources[name] = &source{
+			name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)),
+			plan: c.Plan, bucket: newBucket(c.Bucket),
+		}
 		s.names = append(s.names, name)
 	}
 	sort.Strings(s.names)

@@ -67,7 +67,12 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	for _, d := range due {
 		need |= d.Webhook.Reads()
 	}
-	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness)}
+	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness), Plan: src.plan}
+	if cost := (need &^ rd.Fresh).Len(); src.plan.Limited() && cost > 0 {
+		if skipped, err := s.spare(ctx, src, c, v, cost); skipped || err != nil {
+			return err
+		}
+	}
 	began := func(now time.Time) {
 		for _, d := range due {
 			s.meter.ReadBegan(src.name, max(0, now.Sub(d.Due)))
@@ -89,7 +94,7 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 	var next time.Time
 	for try := 0; need != 0 && try < s.set.SlotTries; {
 		now := time.Now()
-		at, why := s.gate(src, st, rd, now)
+		at, why := s.gate(src, st, rd, need.Len(), now)
 		if next.After(at) {
 			at = next
 		}
@@ -109,14 +114,24 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 			return false
 		}
 		now = time.Now()
-		if at, _ := s.gate(src, st, rd, now); at.After(now) {
+		at = src.bucket.take(need.Len(), now)
+		late := try > 0 && at.After(start.Add(s.set.SlotTime))
+		if late || at.After(now) && !c.wait(ctx, at) {
+			src.bucket.give(need.Len())
+			src.leave()
+			return late
+		}
+		now = time.Now()
+		if at, _ := s.gate(src, st, rd, need.Len(), now); at.After(now) {
+			src.bucket.give(need.Len())
 			src.leave()
 			continue
 		}
 		if try == 0 {
-			start = now // waiting for a place is not the slot's time
+			start = now // waiting for a place, or for the bucket, is not the slot's time
 			began(now)
 		} else if now.After(start.Add(s.set.SlotTime)) {
+			src.bucket.give(need.Len())
 			src.leave()
 			return true
 		}

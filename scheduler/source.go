@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 )
 
@@ -15,6 +16,8 @@ type source struct {
 	name   string
 	from   vehicle.Source
 	limit  int
+	plan   cadence.Plan
+	bucket *bucket             // nil has no bound
 	places *semaphore.Weighted // reads in flight
 	busy   int                 // vehicles whose due slots are being served; Scheduler.mu
 	full   bool                // there were more of them than it serves at a time; Scheduler.mu
@@ -42,6 +45,11 @@ type SourceStatus struct {
 	// Reads and PathReads count calls and the paths asked for in them; Faults
 	// counts paths that came back without a value.
 	Reads, PathReads, Faults uint64
+	// Plan is how it counts calls.
+	Plan cadence.Plan
+	// BucketLeft is how many calls of its bucket of BucketSize may be made at once;
+	// both are 0 when it has none.
+	BucketLeft, BucketSize int
 	// NotBefore is when the source may be asked again after a rate limit of the
 	// whole application; zero when it may be asked now.
 	NotBefore time.Time
@@ -65,10 +73,11 @@ func (s *Scheduler) Sources() []SourceStatus {
 		src := s.sources[name]
 		src.mu.Lock()
 		st := SourceStatus{
-			Name: name, MaxReads: src.limit, InFlight: src.inFlight,
+			Name: name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
 			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
 			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
 		}
+		st.BucketLeft, st.BucketSize = src.bucket.left(now)
 		if src.notBefore.After(now) {
 			st.NotBefore = src.notBefore
 		}

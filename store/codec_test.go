@@ -62,7 +62,7 @@ func full() map[string]any {
 				Battery:   vehicle.Reading[vehicle.Battery]{Value: vehicle.Battery{PercentRemaining: 0.43, RangeKm: &reach}, OK: true, FetchedAt: at},
 				Location:  vehicle.Reading[vehicle.Location]{FetchedAt: at, Fault: fault},
 			},
-			Reads: 9, PathReads: 27,
+			Reads: 9, PathReads: 27, Spent: vehicle.Spending{Since: at, Calls: 12},
 		},
 		"subscription": &webhook.Subscription{SlotKey: key(1, 1), CreatedAt: at},
 		"delivery": &deliveryRecord{Delivery: webhook.Delivery{

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
@@ -17,6 +18,8 @@ type tally struct {
 	subscriptions int
 	vehicles      map[string]int // by source, those being removed left out
 	census        vehicle.Census
+	// spent is what the vehicles of a source have cost by their own newest period.
+	spent map[spentKey]int64
 	// troubled holds the vehicles in trouble; in a change also those that no longer
 	// are, with none.
 	troubled map[uuid.UUID]vehicle.Trouble
@@ -29,6 +32,24 @@ func (t *tally) vehicle(source string, by int) {
 	if t.vehicles[source] += by; t.vehicles[source] == 0 {
 		delete(t.vehicles, source)
 	}
+}
+
+// spentKey names a source's period, by its first second.
+type spentKey struct {
+	source string
+	since  int64
+}
+
+// spend books what a vehicle of a source has spent now instead of before.
+func (t *tally) spend(source string, before, after vehicle.Spending) {
+	if before == after {
+		return
+	}
+	if t.spent == nil {
+		t.spent = map[spentKey]int64{}
+	}
+	t.spent[spentKey{source, before.Since.Unix()}] -= int64(before.Calls) //nolint:gosec // a count of calls
+	t.spent[spentKey{source, after.Since.Unix()}] += int64(after.Calls)   //nolint:gosec // a count of calls
 }
 
 // fares books how a vehicle fares now and how it did before; nil is a vehicle that
@@ -85,13 +106,14 @@ func (c *counts) begin(tx *bolt.Tx) error {
 			return named("status of vehicle", uuid.UUID(k), err)
 		}
 		c.now.fares(uuid.UUID(k), nil, &st)
+		c.now.spend(v.Source, vehicle.Spending{}, st.Spent)
 	}
 	return nil
 }
 
 // add takes in what a commit changed.
 func (c *counts) add(change tally) {
-	if change.subscriptions == 0 && len(change.vehicles) == 0 && change.census == (vehicle.Census{}) && len(change.troubled) == 0 {
+	if change.subscriptions == 0 && len(change.vehicles) == 0 && change.census == (vehicle.Census{}) && len(change.troubled) == 0 && len(change.spent) == 0 {
 		return
 	}
 	c.mu.Lock()
@@ -101,6 +123,14 @@ func (c *counts) add(change tally) {
 		c.now.vehicle(source, n)
 	}
 	c.now.census.Add(change.census)
+	for k, calls := range change.spent {
+		if c.now.spent == nil {
+			c.now.spent = map[spentKey]int64{}
+		}
+		if c.now.spent[k] += calls; c.now.spent[k] == 0 {
+			delete(c.now.spent, k)
+		}
+	}
 	for id, is := range change.troubled {
 		if c.now.trouble(id, is); is == vehicle.NoTrouble {
 			delete(c.now.troubled, id)
@@ -121,6 +151,21 @@ func (s *Store) VehiclesBySource() map[string]int {
 		return n
 	}
 	return map[string]int{}
+}
+
+// SpentBySource tells what the vehicles of each source that counts calls have cost in
+// its newest period, and when that began. It is cheap: nothing is read.
+func (s *Store) SpentBySource() map[string]vehicle.Spending {
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	spent := map[string]vehicle.Spending{}
+	for k, calls := range s.counts.now.spent {
+		if was, ok := spent[k.source]; calls == 0 || ok && was.Since.Unix() > k.since {
+			continue
+		}
+		spent[k.source] = vehicle.Spending{Since: time.Unix(k.since, 0).UTC(), Calls: uint64(max(0, calls))} //nolint:gosec // not negative
+	}
+	return spent
 }
 
 // Census counts the vehicles by how they fare, and lists at most limit of those in
@@ -156,6 +201,7 @@ var (
 	statusHead = []byte(`{"state":"`)
 	restricted = []byte(`"restricted":true`)
 	faulty     = []byte(`"fault":`)
+	spent      = []byte(`"spent":`)
 )
 
 // glance reads what the census needs of a status, nil for a vehicle never read. A
@@ -165,7 +211,7 @@ func glance(b []byte) (st vehicle.Status, err error) {
 	if b == nil {
 		return st, nil
 	}
-	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !bytes.Contains(rest, restricted) && !bytes.Contains(rest, faulty) {
+	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !bytes.Contains(rest, restricted) && !bytes.Contains(rest, faulty) && !bytes.Contains(rest, spent) {
 		if name, _, ok := bytes.Cut(rest, []byte(`"`)); ok && st.State.UnmarshalText(name) == nil {
 			return st, nil
 		}

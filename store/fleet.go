@@ -11,7 +11,7 @@ import (
 )
 
 // PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its slots
-// follow when its source changes. A vehicle that is just being removed is
+// follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
 func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 	if v.ID == uuid.Nil {
@@ -45,6 +45,9 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 			if err := t.moveSlots(v.ID, v.Source); err != nil {
 				return err
 			}
+			if err := t.forgetSpent(v.ID, was); err != nil {
+				return err
+			}
 		}
 		if was != "" {
 			t.change.vehicle(was, -1)
@@ -54,6 +57,21 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 		t.change.vehicle(v.Source, 1)
 		return t.put(bucketVehicles, v.ID[:], b)
 	})
+}
+
+// forgetSpent sets what a vehicle has spent to nought: it was another source's.
+func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
+	st, err := t.status(id)
+	if err != nil || st.Spent == (vehicle.Spending{}) {
+		return err
+	}
+	t.change.spend(source, st.Spent, vehicle.Spending{})
+	st.Spent = vehicle.Spending{}
+	b, err := encode(st)
+	if err != nil {
+		return err
+	}
+	return t.put(bucketVehicleState, id[:], b)
 }
 
 // moveSlots moves a vehicle's slots to another source's part of the due queue.

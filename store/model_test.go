@@ -283,6 +283,9 @@ func (m *model) read(rt *rapid.T) {
 	if st.Restricted = rapid.Bool().Draw(rt, "restricted"); rapid.Bool().Draw(rt, "fault") {
 		st.Last.Charge.Fault = vehicle.NoResponse("asleep at the wheel")
 	}
+	if n := rapid.Uint64Range(0, 9).Draw(rt, "calls"); n > 0 { // three hours are a period
+		st.Spent = vehicle.Spending{Since: m.now.Truncate(3 * time.Hour), Calls: n}
+	}
 	produced, err := m.f.CompleteRead(ctx, v, func(view webhook.VehicleView) (webhook.Decision, error) {
 		d, err := fireAll(m.now)(view)
 		st.Reads = d.Status.Reads
@@ -571,6 +574,7 @@ func (m *model) check(rt *rapid.T) {
 	bySource := map[string]int{}
 	var census vehicle.Census
 	troubles := map[uuid.UUID]vehicle.Trouble{}
+	spent := map[string]vehicle.Spending{}
 	all, err := m.f.Vehicles(ctx, uuid.Nil, 1000)
 	expect(rt, err, nil)
 	for _, v := range all {
@@ -578,6 +582,11 @@ func (m *model) check(rt *rapid.T) {
 		st, err := m.f.VehicleStatus(ctx, v.ID)
 		expect(rt, err, nil)
 		census.Count(st, 1)
+		if sum := spent[v.Source]; st.Spent.Since.After(sum.Since) {
+			spent[v.Source] = st.Spent
+		} else if st.Spent.Since.Equal(sum.Since) && st.Spent.Calls > 0 {
+			spent[v.Source] = vehicle.Spending{Since: sum.Since, Calls: sum.Calls + st.Spent.Calls}
+		}
 		if is := st.Trouble(); is != vehicle.NoTrouble {
 			troubles[v.ID] = is
 		}
@@ -591,6 +600,9 @@ func (m *model) check(rt *rapid.T) {
 	}
 	if got := m.f.VehiclesBySource(); !maps.Equal(got, bySource) {
 		rt.Fatalf("vehicles by source are counted as %v, want %v", got, bySource)
+	}
+	if got := m.f.SpentBySource(); !maps.Equal(got, spent) {
+		rt.Fatalf("spent by source is counted as %v, want %v", got, spent)
 	}
 	m.checkSlots(rt)
 	m.checkDeliveries(rt)

@@ -37,6 +37,7 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 			return err
 		}
 		t.change.fares(vehicleID, &view.Status, &decision.Status)
+		t.change.spend(view.Vehicle.Source, view.Status.Spent, decision.Status.Spent)
 		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -120,6 +121,7 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 			}
 			t.change.vehicle(rec.Source, -1)
 			t.change.fares(id, &st, nil)
+			t.change.spend(rec.Source, st.Spent, vehicle.Spending{})
 		}
 		rec.Removing = true
 		if err := t.putRecord(bucketVehicles, id[:], rec); err != nil {

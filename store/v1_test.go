@@ -87,7 +87,9 @@ func TestV1(t *testing.T) {
 	}
 	st, err := f.VehicleStatus(ctx, vid(2))
 	must(t, err)
-	if d := cmp.Diff(full()["vehicle_state"], &st); d != "" {
+	wantStatus := full()["vehicle_state"].(*vehicle.Status)
+	wantStatus.Spent = vehicle.Spending{} // newer than the file
+	if d := cmp.Diff(wantStatus, &st); d != "" {
 		t.Error(d)
 	}
 	page, err := f.Due(ctx, "sim", t0.Add(100*time.Hour), 9, nil)

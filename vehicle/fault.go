@@ -108,6 +108,13 @@ func TooManyReads(description string, retryAfter time.Duration) *Fault {
 	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description, RetryAfter: retryAfter}
 }
 
+// BucketEmpty is the fault of a call that plugbeat does not make because the source
+// would refuse the whole application; retryAfter is when it may be made.
+func BucketEmpty(retryAfter time.Duration) *Fault {
+	return &Fault{Type: TypeRateLimit, Code: "SMARTCAR_API", Status: 429, Resolution: ResolveRetryLater, RetryAfter: retryAfter,
+		Description: "plugbeat has used up what the source allows the application for now"}
+}
+
 // Doc returns the fault's documentation URL, made from type and code where the
 // source gave none.
 func (f *Fault) Doc() string {

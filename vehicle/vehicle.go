@@ -92,6 +92,16 @@ type Status struct {
 	// asked for in them, which is what a metered source counts. Both only grow.
 	Reads     uint64 `json:"reads"`
 	PathReads uint64 `json:"path_reads"`
+	// Spent is what the car has cost at its source lately; zero where the source
+	// counts nothing.
+	Spent Spending `json:"spent,omitzero"`
+}
+
+// Spending counts what a vendor counts, the paths of each call, in the period of its
+// plan that began at Since.
+type Spending struct {
+	Since time.Time `json:"since"`
+	Calls uint64    `json:"calls"`
 }
 
 // Source obtains data for vehicles.

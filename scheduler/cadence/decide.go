@@ -38,6 +38,8 @@ type Read struct {
 	Slot bool
 	// Calls and Paths count the calls of the source and the paths asked for in them.
 	Calls, Paths uint64
+	// Plan is how the source counts them.
+	Plan Plan
 	// NotBefore is the earliest time the source allows the next read of this car,
 	// as NotBeforeFault told in this read; zero when it said nothing.
 	NotBefore      time.Time
@@ -61,12 +63,14 @@ type Outcome struct {
 // vehicle fires, and its grid starts again from the fetched-at of the reading of
 // /charge. A slot that fired within the gap fires at the gap's end instead. Where
 // the reading lacks a path of a slot, that one produces nothing: a change makes it due
-// now, and the read that follows brings the rest. Parked slots stay as they are, and
-// a change means nothing to a slot whose webhook does not follow the plug.
+// now, and the read that follows brings the rest. A reading of a source with a budget
+// also goes to slots that lost points of their grid to it. Parked slots stay as they
+// are, and a change means nothing to a slot whose webhook does not follow the plug.
 func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
 	st, changed := Observe(view.Status, rd.Got, now)
 	st.Reads += rd.Calls
 	st.PathReads += rd.Paths
+	st.Spent = rd.Plan.Book(st.Spent, rd.Paths, now)
 	r.remember(&st, rd, now)
 	now = milli(now)
 	out := Outcome{Changed: changed, From: view.Status.State, To: st.State}
@@ -107,6 +111,12 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 		}
 	}
 	switch {
+	case !due && !changed && complete && rd.Held == nil && r.owed(v, mk, rd.Plan, now):
+		c.Draft = draft(v.Webhook, now, webhook.CauseGrid)
+		s.FiredAt = now
+		s.Due, _ = r.next(after, old.Anchor, now, now)
+		return c, true
+
 	case !due && !changed:
 		// Another cadence on the same grid: the next point may be another.
 		if old.State == state || old.Cause != webhook.CauseGrid || !v.Webhook.Type.Kind().FollowsPlug {
@@ -131,12 +141,17 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 		return c, true
 	}
 
-	c.Draft = &webhook.Draft{EventName: v.Webhook.EventName(), Paths: v.Webhook.Reads(), UnitSystem: v.Webhook.Content.UnitSystem, Due: fired, Cause: s.Cause}
+	c.Draft = draft(v.Webhook, fired, s.Cause)
 	s.FiredAt, s.Cause = now, webhook.CauseGrid
 	var pushed uint64
 	s.Due, pushed = r.next(after, s.Anchor, now, now)
 	c.Collapsed += pushed
 	return c, true
+}
+
+// draft is a delivery of a webhook that fires.
+func draft(w *webhook.Webhook, due time.Time, cause webhook.Cause) *webhook.Draft {
+	return &webhook.Draft{EventName: w.EventName(), Paths: w.Reads(), UnitSystem: w.Content.UnitSystem, Due: due, Cause: cause}
 }
 
 // next returns the first point of a schedule after now, but not within the gap

@@ -1,0 +1,165 @@
+package cadence
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Period is what the calls of a plan are for: calendar days or months, UTC.
+type Period string
+
+// The periods.
+const (
+	Day   Period = "day"
+	Month Period = "month"
+)
+
+// Plan is how a source counts its calls, and how many of them one vehicle may cost
+// in a period. A call is one path asked for, alone or in a batch.
+type Plan struct {
+	// Metered is true for a source whose vendor counts every call; others are free.
+	Metered bool
+	// Calls is the budget of each vehicle; 0 is no limit.
+	Calls uint64
+	// Per is the period; empty is Month.
+	Per Period
+}
+
+// Counts reports whether spending is noted at all: of a metered source, and of any
+// that has a budget.
+func (p Plan) Counts() bool { return p.Metered || p.Limited() }
+
+// Limited reports whether there is a budget.
+func (p Plan) Limited() bool { return p.Calls > 0 }
+
+// Span returns the period that now is in: its first moment, and that of the next.
+func (p Plan) Span(now time.Time) (from, until time.Time) {
+	y, m, d := now.UTC().Date()
+	if p.Per == Day {
+		from = time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+		return from, from.AddDate(0, 0, 1)
+	}
+	from = time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+	return from, from.AddDate(0, 1, 0)
+}
+
+// Book adds calls to a vehicle's spending. A new period begins at nought.
+func (p Plan) Book(s vehicle.Spending, calls uint64, now time.Time) vehicle.Spending {
+	if !p.Counts() || calls == 0 {
+		return s
+	}
+	if from, _ := p.Span(now); !s.Since.Equal(from) {
+		s = vehicle.Spending{Since: from}
+	}
+	s.Calls += calls
+	return s
+}
+
+// Spent returns the calls of the period that now is in.
+func (p Plan) Spent(s vehicle.Spending, now time.Time) uint64 {
+	if from, _ := p.Span(now); !s.Since.Equal(from) {
+		return 0
+	}
+	return s.Calls
+}
+
+// Affords reports whether a read that costs so many calls is within the budget.
+func (p Plan) Affords(s vehicle.Spending, cost uint64, now time.Time) bool {
+	return !p.Limited() || p.Spent(s, now)+cost <= p.Calls
+}
+
+// Next returns when a read that costs so many calls is in pace: when what is left of
+// the period and of the budget, since the car's last read, are shared out evenly among
+// such reads. It is not after now when the car may be read now, and the end of the
+// period when the budget does not reach any more.
+func (p Plan) Next(st vehicle.Status, cost int, now time.Time) time.Time {
+	if !p.Limited() || cost <= 0 {
+		return now
+	}
+	from, until := p.Span(now)
+	n := uint64(cost)
+	if !p.Affords(st.Spent, n, now) {
+		return until
+	}
+	last := st.ReadAt
+	if last.IsZero() || last.After(now) {
+		return now
+	}
+	reads := (p.Calls - p.Spent(st.Spent, now)) / n
+	at := last.Add(until.Sub(later(last, from)) / time.Duration(reads)) //nolint:gosec // at most 1e9, checked by config
+	return earlier(at, until)
+}
+
+// Every returns how far apart reads of a number of paths are when they use the whole
+// budget; a month has 730 hours here. Zero when there is no budget.
+func (p Plan) Every(paths int) time.Duration {
+	if !p.Limited() {
+		return 0
+	}
+	span := 730 * time.Hour
+	if p.Per == Day {
+		span = 24 * time.Hour
+	}
+	return time.Duration(float64(span) * float64(paths) / float64(p.Calls))
+}
+
+// Fault is what stands in a value's place when the budget does not reach.
+func (p Plan) Fault(now time.Time) *vehicle.Fault {
+	_, until := p.Span(now)
+	return &vehicle.Fault{
+		Type: vehicle.TypeBilling, Code: "VEHICLE_REQUEST_LIMIT", Status: 430, Resolution: vehicle.ResolveContactSupport,
+		Description: fmt.Sprintf("plugbeat's budget for this vehicle, %d calls a %s, is spent until %s", p.Calls, p.per(), until.Format(http.TimeFormat)),
+		RetryAfter:  until.Sub(now),
+	}
+}
+
+func (p Plan) per() Period {
+	if p.Per == "" {
+		return Month
+	}
+	return p.Per
+}
+
+// Skip returns what it leads to that a vehicle is not read now to stay within the
+// plan: each slot that is due loses its point of the grid and waits for the next. ok
+// is false when the vehicle is to be read, or has no slot that is due: a slot is due
+// for another reason than the grid, or a read of this cost is in pace. It is in pace
+// when its time is nearer to this point of the grid than to the next.
+func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time) (out Outcome, ok bool) {
+	at := plan.Next(view.Status, cost, now)
+	short := !plan.Affords(view.Status.Spent, uint64(max(0, cost)), now) //nolint:gosec // not negative
+	now = milli(now)
+	out = Outcome{Decision: webhook.Decision{Status: view.Status}, From: view.Status.State, To: view.Status.State}
+	state := Effective(view.Status, now, r.UnknownAfter)
+	for _, v := range view.Slots {
+		if v.Due.IsZero() || v.Due.After(now) || !v.Webhook.Fires() {
+			continue
+		}
+		if v.Cause != webhook.CauseGrid {
+			return Outcome{}, false
+		}
+		before, after := r.schedule(v.Webhook, view.Vehicle.Make, v.State), r.schedule(v.Webhook, view.Vehicle.Make, state)
+		c := webhook.SlotChange{Slot: v.Slot, Skipped: 1 + before.Count(v.Anchor, v.Due, now)}
+		c.Slot.State = state
+		var pushed uint64
+		c.Slot.Due, pushed = r.next(after, v.Anchor, v.FiredAt, now)
+		c.Skipped += pushed
+		if !short && !at.After(now.Add(c.Slot.Due.Sub(now)/2)) {
+			return Outcome{}, false
+		}
+		out.Slots = append(out.Slots, c)
+	}
+	return out, len(out.Slots) > 0
+}
+
+// owed reports whether a slot that is not due lost points of its grid to the plan
+// since it last fired, so that a reading that was paid for goes to it as well. One
+// whose times nothing moves is never owed.
+func (r Rules) owed(v webhook.SlotView, mk string, plan Plan, now time.Time) bool {
+	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseGrid && !v.FiredAt.IsZero() && !r.within(v.FiredAt, now) &&
+		r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.FiredAt, now) > 0
+}
