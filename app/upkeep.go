@@ -11,6 +11,7 @@ import (
 	"plugbeat/delivery"
 	"plugbeat/scheduler"
 	"plugbeat/store"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
@@ -44,7 +45,7 @@ func (u upkeep) Backups() *api.Backups { return u.a.backups.status() }
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
 func (u upkeep) Sources() []api.Source {
-	vehicles := u.a.store.VehiclesBySource()
+	vehicles, spent := u.a.store.VehiclesBySource(), u.a.store.SpentBySource()
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
 		due, err := u.a.store.Due(u.a.requests.ctx, s.Name, time.Now(), 1, nil)
@@ -54,6 +55,7 @@ func (u upkeep) Sources() []api.Source {
 		out = append(out, api.Source{
 			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
 			LastAnswer: s.LastAnswer, Silent: s.Silent, LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
+			Cost: costOf(s, spent[s.Name], time.Now()),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
@@ -62,6 +64,20 @@ func (u upkeep) Sources() []api.Source {
 		}
 	}
 	return out
+}
+
+// costOf is what a source costs; nil where nobody counts.
+func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *api.Cost {
+	if !s.Plan.Counts() {
+		return nil
+	}
+	_, until := s.Plan.Span(now)
+	c := &api.Cost{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
+		BucketLeft: s.BucketLeft, BucketSize: s.BucketSize}
+	if s.BucketRefill > 0 {
+		c.BucketHour = float64(time.Hour) / float64(s.BucketRefill)
+	}
+	return c
 }
 
 // deliveries shows the delivery loop to the server in the server's words.

@@ -25,6 +25,7 @@ func full(t *testing.T) *daemon {
 	d.on("GET", "/webhooks/fleet", hooks[0])
 	d.on("GET", "/webhooks/"+hookID.String(), hooks[0])
 	d.on("GET", "/subscriptions", items(subscriptions()))
+	d.on("GET", "/cost", api.Costs{Lines: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
 	d.on("GET", "/vehicles", items(cars()))
 	one := cars()[0]
 	one.Subscriptions = subscriptions()[:1]
@@ -33,7 +34,7 @@ func full(t *testing.T) *daemon {
 	d.on("POST", "/vehicles/"+carID.String()+"/read", cars()[0].Status.Last)
 	d.on("POST", "/vehicles/connect", api.Connected{Vehicles: []vehicle.Vehicle{cars()[0].Vehicle, cars()[1].Vehicle}})
 	d.on("DELETE", "/vehicles/"+carID.String(), api.Cancelled{Cancelled: 1})
-	d.on("POST", "/subscriptions", api.Subscribed{Subscribed: 1, Already: 1, Items: []api.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}})
+	d.on("POST", "/subscriptions", api.Subscribed{Subscribed: 1, Already: 1, Items: []api.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}, Costs: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
 	d.on("DELETE", "/subscriptions/fleet/"+carID.String(), api.Unsubscribed{Removed: true})
 	d.on("DELETE", "/subscriptions/fleet/"+otherID.String(), api.Unsubscribed{})
 	d.on("GET", "/deliveries", items(deliveries()))
@@ -119,7 +120,9 @@ func status() api.Status {
 		Store:     api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
 		Sources: []api.Source{
 			{Name: "simulator", Configured: true, Vehicles: 2, Reads: 124, PathReads: 372, Faults: 1, LastOK: ago(4 * time.Minute), Due: in(29 * time.Minute)},
-			{Name: "smartcar", Configured: true, Vehicles: 1, InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute)},
+			{Name: "smartcar", Configured: true, Vehicles: 1, InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute),
+				Cost: &api.Cost{Metered: true, Budget: 500, Per: "month", Spent: 27, Until: in(240 * time.Hour), BucketLeft: 93, BucketSize: 120, BucketHour: 120,
+					Lines: []string{"webhook fleet: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"}}},
 		},
 		Webhooks: []api.WebhookStatus{
 			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Lane: api.Lane{Waiting: 1, Oldest: ago(time.Minute)}},

@@ -175,10 +175,30 @@ func showSources(p *page, sources []api.Source) {
 		if s.Trouble() {
 			notes = append(notes, cell{s.LastFault, dim})
 		}
+		for _, line := range spending(p, s) {
+			notes = append(notes, cell{line, dim})
+		}
 		rows = append(rows, gridRow{cells: []cell{{text: s.Name}, state, {text: p.rel(s.LastOK)}, {text: fmt.Sprint(s.Vehicles)}, {text: fmt.Sprint(s.Reads)}, {text: fmt.Sprint(s.PathReads)},
 			{text: fmt.Sprint(s.Faults)}, {text: p.next(s.Due)}}, notes: notes})
 	}
 	p.grid([]column{{"SOURCE", 6}, {"STATE", 0}, {"LAST OK", 0}, {"VEHICLES", 0}, {"READS", 0}, {"PATHS", 0}, {"FAULTS", 0}, {"NEXT", 0}}, rows)
+}
+
+// spending says what a source has cost, what its bucket holds, and what its webhooks'
+// cadences cost.
+func spending(p *page, s api.Source) []string {
+	c := s.Cost
+	if c == nil {
+		return nil
+	}
+	line := fmt.Sprintf("%s spent this %s", count(int(c.Spent), "call"), c.Per) //nolint:gosec // a count
+	if c.Budget > 0 {
+		line = fmt.Sprintf("budget %d calls a %s for each vehicle; %d of %d spent; a new %s begins %s", c.Budget, c.Per, c.Spent, c.Budget*uint64(s.Vehicles), c.Per, p.rel(c.Until)) //nolint:gosec // a count
+	}
+	if c.BucketSize > 0 {
+		line += fmt.Sprintf("; %d of %d calls to be had at once", c.BucketLeft, c.BucketSize)
+	}
+	return append([]string{line}, c.Lines...)
 }
 
 // trouble orders webhooks on the page: those that do not deliver first.

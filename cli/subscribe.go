@@ -87,6 +87,7 @@ func showSubscribed(p *page, done api.Subscribed, name string, spread bool) {
 		p.line("the first starts %s, the last %s", p.rel(first), p.rel(last))
 	}
 	warn(p, done.Warnings)
+	costs(p, done.Costs)
 	p.line("next: plugbeat webhook show %s, plugbeat delivery list", name)
 }
 

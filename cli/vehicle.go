@@ -93,6 +93,7 @@ func showVehicle(p *page, v api.VehicleView) {
 		[2]string{"state since", when(p, st.Since)},
 		[2]string{"read", p.rel(st.ReadAt)},
 		[2]string{"reads", fmt.Sprintf("%d (%d paths)", st.Reads, st.PathReads)},
+		[2]string{"spent", spentBy(st)},
 		[2]string{"not before", notBefore(p, st)},
 	)
 	p.line("")
@@ -107,6 +108,14 @@ func showVehicle(p *page, v api.VehicleView) {
 		rows = append(rows, []string{sub.WebhookName, sub.WebhookSummary, cadenceOf(sub), due(p, sub), p.rel(sub.FiredAt)})
 	}
 	p.table([]string{"WEBHOOK", "STATUS", "CADENCE", "NEXT", "LAST PRODUCED"}, rows)
+}
+
+// spentBy says what a car has cost in the newest period it was read in.
+func spentBy(st vehicle.Status) string {
+	if st.Spent.Calls == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s since %s", count(int(st.Spent.Calls), "call"), st.Spent.Since.Format(time.DateOnly)) //nolint:gosec // a count
 }
 
 // notBefore says until when the source asked to wait, while that lies ahead.

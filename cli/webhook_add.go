@@ -75,7 +75,7 @@ func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) 
 		if _, err := a.Version(ctx); err != nil {
 			return err
 		}
-		if verify, err = s.webhookWizard(ctx, c, p, &n); err != nil {
+		if verify, err = s.webhookWizard(ctx, c, a, p, &n); err != nil {
 			return err
 		}
 	} else if err := webhook.CheckCallback(n.CallbackURI); err != nil {
@@ -144,7 +144,7 @@ func checkSigning(v webhook.Signing) error {
 }
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
-func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) (verify bool, err error) {
+func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, a *api.Client, p *prompter, n *api.NewWebhook) (verify bool, err error) {
 	if !c.IsSet("type") {
 		if n.Type, err = askType(p); err != nil {
 			return false, err
@@ -169,6 +169,12 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, p *prompter,
 	}
 	if err := askContent(c, p, n); err != nil {
 		return false, err
+	}
+	// What it costs is no reason to stop when it cannot be told.
+	if k, err := a.Cost(ctx, *n); err == nil {
+		for _, line := range k.Lines {
+			p.say("cost: " + clean(line))
+		}
 	}
 	yes, err := p.confirm(fmt.Sprintf("add webhook %s to %s", clean(n.Name), clean(n.CallbackURI)), true)
 	if err != nil {
@@ -229,6 +235,7 @@ func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
 		[2]string{"signing key", a.SigningKey + "   (shown once; for the webhook-signature header)"},
 	)
 	warn(p, a.Warnings)
+	costs(p, a.Costs)
 	p.line("")
 	if v != nil {
 		p.line("verified: %s", clean(v.Challenge.Text))
@@ -246,6 +253,13 @@ func warn(p *page, warnings []string) {
 	}
 	for _, w := range warnings {
 		p.line("warning: %s", clean(w))
+	}
+}
+
+// costs prints what a cadence costs.
+func costs(p *page, lines []string) {
+	for _, l := range lines {
+		p.line("cost: %s", clean(l))
 	}
 }
 

@@ -106,6 +106,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 	return s.print(c, changed, func(p *page) {
 		showWebhook(p, &api.WebhookView{Webhook: changed.Webhook, Derived: changed.Derived})
 		warn(p, changed.Warnings)
+		costs(p, changed.Costs)
 		if w := changed.Webhook; w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged || w.Status == webhook.Unverified {
 			p.line("\nnext: plugbeat webhook verify %s", word(w.Name))
 		}

@@ -8,6 +8,7 @@ import (
 // TestWizard: on a terminal, webhook add asks for what it was not told.
 func TestWizard(t *testing.T) {
 	look := "GET /api/v1/version "
+	cost := "GET /api/v1/cost?type=dynamic "
 	post := "POST /api/v1/webhooks "
 	verify := "POST /api/v1/webhooks/" + hookID.String() + "/verify "
 	for _, tc := range []struct {
@@ -17,30 +18,30 @@ func TestWizard(t *testing.T) {
 		questions            []string
 	}{
 		{"all of it", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\ny\ny\n", ExitOK,
-			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
-			[]string{"type (dynamic, schedule) [dynamic]: ", "name: ", "callback URI: ", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
+			[]string{look, cost, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
+			[]string{"type (dynamic, schedule) [dynamic]: ", "name: ", "callback URI: ", "cost: source cars: three paths every 1h are 2 190 calls a month for each vehicle", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
 		{"answers that cannot be taken are asked again", "webhook add", "\n\nfleet\n\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", ExitOK,
-			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
+			[]string{look, cost, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"a callback URI is needed", "a name is needed", `callback_uri "/hook"`, "it carries userinfo"}},
 		{"a loopback callback needs consent", "webhook add", "\nlocal\nhttp://localhost:8000/hook\ny\ny\nn\n", ExitOK,
-			[]string{look, post + `{"name":"local","type":"dynamic","callback_uri":"http://localhost:8000/hook","allow_private":true}`},
+			[]string{look, cost, post + `{"name":"local","type":"dynamic","callback_uri":"http://localhost:8000/hook","allow_private":true}`},
 			[]string{"the callback's address 127.0.0.1 is loopback; may plugbeat send to such addresses for this webhook (y/N): "}},
 		{"a private callback without consent is asked again", "webhook add", "\nlocal\nhttp://10.1.2.3/\nn\nhttps://203.0.113.5/hook\ny\nn\n", ExitOK,
-			[]string{look, post + `{"name":"local","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
+			[]string{look, cost, post + `{"name":"local","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"10.1.2.3 is private", "which other callback?"}},
 		{"a private callback with all flags still needs consent", "webhook add --name local --callback http://10.1.2.3/hook", "n\n", ExitOK,
 			[]string{post + `{"name":"local","type":"dynamic","callback_uri":"http://10.1.2.3/hook"}`},
 			[]string{"10.1.2.3 is private"}},
 		{"what flags say is not asked", "webhook add --name fleet --verify --type dynamic", "https://203.0.113.5/hook\ny\n", ExitOK,
-			[]string{look, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
+			[]string{look, cost, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
 			[]string{"callback URI: "}},
 		{"a schedule", "webhook add --event-name scheduled", "diagnostic\nschedule\ndaily\nhttps://203.0.113.5/hook\n2 weeks\nodometer\nbattery, /charge\nnautical\nimperial\ny\nn\n", ExitOK,
-			[]string{look, post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"2 weeks"},"content":{"event_name":"scheduled","paths":["/battery","/charge"],"unit_system":"imperial"}}`},
+			[]string{look, "GET /api/v1/cost?every=2+weeks&paths=%2Fbattery%2C%2Fcharge&type=schedule ", post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"2 weeks"},"content":{"event_name":"scheduled","paths":["/battery","/charge"],"unit_system":"imperial"}}`},
 			[]string{`type "diagnostic"; allowed: dynamic`, "how often (hourly", "endpoints [charge battery location]: ", `content.paths "odometer"; allowed: /charge, /battery, /location`, `content.unit_system "nautical"`}},
 		{"a schedule asks only for what flags leave", "webhook add --type schedule --name daily --callback https://203.0.113.5/hook --paths location --unit-system metric", "\ny\nn\n", ExitOK,
-			[]string{look, post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"daily"},"content":{"paths":["/location"],"unit_system":"metric"}}`},
+			[]string{look, "GET /api/v1/cost?every=daily&paths=%2Flocation&type=schedule ", post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"daily"},"content":{"paths":["/location"],"unit_system":"metric"}}`},
 			[]string{"how often (hourly"}},
-		{"no at the end adds nothing", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look}, []string{"not added; nothing was changed"}},
+		{"no at the end adds nothing", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look, cost}, []string{"not added; nothing was changed"}},
 		{"input that ends adds nothing", "webhook add", "\nfleet\n", ExitFailure, []string{look}, []string{"input ended before the question was answered"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

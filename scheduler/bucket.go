@@ -70,15 +70,16 @@ func (b *bucket) empty(now time.Time) {
 	b.level = min(0, b.level)
 }
 
-// left returns how many calls may be made at once, and the most that may.
-func (b *bucket) left(now time.Time) (calls, size int) {
+// left returns how many calls may be made at once, the most that may, and how long
+// one takes to come back.
+func (b *bucket) left(now time.Time) (calls, size int, refill time.Duration) {
 	if b == nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fill(now)
-	return int(max(0, b.level)), int(b.size)
+	return int(max(0, b.level)), int(b.size), b.refill
 }
 
 // fill brings the level up to now. A clock that went back fills nothing.

@@ -245,11 +245,11 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.BucketEmpty(0) })
 		w.start()
 		w.subscribe(hook, car)
-		if left, size := w.s.sources["sim"].bucket.left(time.Now()); left != 0 || size != 120 {
+		if left, size, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 0 || size != 120 {
 			t.Errorf("%d of %d left", left, size)
 		}
 		w.until(10*time.Minute + time.Second)
-		if left, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 20 {
+		if left, _, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 20 {
 			t.Errorf("%d left after ten minutes", left)
 		}
 	})

@@ -47,9 +47,10 @@ type SourceStatus struct {
 	Reads, PathReads, Faults uint64
 	// Plan is how it counts calls.
 	Plan cadence.Plan
-	// BucketLeft is how many calls of its bucket of BucketSize may be made at once;
-	// both are 0 when it has none.
+	// BucketLeft is how many calls of its bucket of BucketSize may be made at once, and
+	// BucketRefill how long it takes to get one back; all are 0 when it has none.
 	BucketLeft, BucketSize int
+	BucketRefill           time.Duration
 	// NotBefore is when the source may be asked again after a rate limit of the
 	// whole application; zero when it may be asked now.
 	NotBefore time.Time
@@ -77,7 +78,7 @@ func (s *Scheduler) Sources() []SourceStatus {
 			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
 			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
 		}
-		st.BucketLeft, st.BucketSize = src.bucket.left(now)
+		st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
 		if src.notBefore.After(now) {
 			st.NotBefore = src.notBefore
 		}

@@ -67,6 +67,8 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"GET /api/v1/connects/{connect}", bySocket, s.showConnect, []string{"wait"}},
 		{"DELETE /api/v1/connects/{connect}", bySocket, s.endConnect, nil},
 
+		{"GET /api/v1/cost", toRead, s.cost, []string{"type", "every", "unplugged", "plugged_in", "zone", "fastest", "paths"}},
+
 		{"GET /api/v1/subscriptions", toRead, s.subscriptions, []string{"webhook", "vehicle", "after", "limit"}},
 		{"POST /api/v1/subscriptions", toOperate, s.subscribeMany, nil},
 		{"DELETE /api/v1/subscriptions/{webhook}/{vehicle}", toOperate, s.unsubscribeOne, nil},

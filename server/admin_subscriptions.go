@@ -95,7 +95,7 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := api.Subscribed{Items: make([]api.SubscribedItem, 0, len(cars)), Warnings: s.warnings(&w, cars)}
+	out := api.Subscribed{Items: make([]api.SubscribedItem, 0, len(cars)), Warnings: s.warnings(&w, cars), Costs: s.subscribeCosts(&w, cars)}
 	for i, anchor := range anchors(now, spread, len(cars)) {
 		sub, fresh, err := s.Scheduler.Subscribe(ctx, w.ID, cars[i].ID, anchor)
 		if in.All && errors.Is(err, webhook.ErrNotFound) && s.gone(ctx, cars[i].ID) {

@@ -61,7 +61,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
 		return nil, first(err)
 	}
-	warnings, err := s.checkCadence(r.Context(), &w)
+	warnings, costs, err := s.checkCadence(r.Context(), &w)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w, err = s.Deliveries.Add(r.Context(), w); err != nil {
 		return nil, err
 	}
-	return created{tagged{etagOf(&w), api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings}}}, nil
+	return created{tagged{etagOf(&w), api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings, Costs: costs}}}, nil
 }
 
 // privateBySocket refuses to widen, over HTTP, what plugbeat sends requests to: who
@@ -146,10 +146,10 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, first(err)
 	}
-	var warnings []string
+	var warnings, costs []string
 	if c.Cadence != nil {
 		w.Cadence = *c.Cadence
-		if warnings, err = s.checkCadence(r.Context(), &w); err != nil {
+		if warnings, costs, err = s.checkCadence(r.Context(), &w); err != nil {
 			return nil, err
 		}
 	}
@@ -160,7 +160,7 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, about(&w, err)
 	}
-	return tagged{etagOf(&changed), api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings}}, nil
+	return tagged{etagOf(&changed), api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings, Costs: costs}}, nil
 }
 
 func (s *Server) removeWebhook(r *http.Request) (any, error) {

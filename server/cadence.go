@@ -11,17 +11,13 @@ import (
 )
 
 // checkCadence refuses a cadence that cannot be, and warns where it is faster than
-// a connected car's make stands.
-func (s *Server) checkCadence(ctx context.Context, w *webhook.Webhook) ([]string, error) {
+// a connected car's make stands. It also says what the cadence costs.
+func (s *Server) checkCadence(ctx context.Context, w *webhook.Webhook) (warnings, costs []string, err error) {
 	if err := s.Policy.Check(w); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var cars []vehicle.Vehicle
-	err := s.eachVehicle(ctx, func(v vehicle.Vehicle) error {
-		cars = append(cars, v)
-		return nil
-	})
-	return s.cadenceWarnings(w, cars), err
+	cars, err := s.allVehicles(ctx)
+	return s.cadenceWarnings(w, cars), s.costs(w, cars), err
 }
 
 // cadenceWarnings holds one line per make, in the alphabet's order.

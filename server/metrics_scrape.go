@@ -51,6 +51,10 @@ var (
 	sourceLastValue  = gauge("plugbeat_source_last_value_timestamp_seconds", "When a source last gave a value; 0 when it gave none since the start.", "source")
 	sourceNotBefore  = gauge("plugbeat_source_not_before_timestamp_seconds", "Until when a source wants no call at all; 0 when it may be asked.", "source")
 
+	sourceBudget = gauge("plugbeat_source_budget_calls", "How many calls each vehicle of a source may cost in a period; 0 for no limit. Absent where nobody counts.", "source")
+	sourceSpent  = gauge("plugbeat_source_spent_calls", "What all vehicles of a source have cost in this period. Absent where nobody counts.", "source")
+	sourceBucket = gauge("plugbeat_source_bucket_calls", "How many calls a source may be asked at once for the whole application. Absent where there is no bound.", "source")
+
 	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
 	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
 	hookDisabled    = gauge("plugbeat_webhook_disabled", "1 for the reason a webhook is disabled for.", "webhook", "reason")
@@ -190,6 +194,13 @@ func (s *scraped) source(src api.Source, now time.Time) {
 	s.put(sourceLastValue, stamp(src.LastOK), src.Name)
 	s.put(sourceNotBefore, stamp(src.NotBefore), src.Name)
 	s.put(oldestDue, age(src.Due, now), src.Name)
+	if c := src.Cost; c != nil {
+		s.put(sourceBudget, float64(c.Budget), src.Name)
+		s.put(sourceSpent, float64(c.Spent), src.Name)
+		if c.BucketSize > 0 {
+			s.put(sourceBucket, float64(c.BucketLeft), src.Name)
+		}
+	}
 	if src.Silent || !src.LastAnswer.IsZero() {
 		s.put(sourceReachable, one(!src.Silent), src.Name)
 	}

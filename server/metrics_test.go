@@ -93,7 +93,8 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
 	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), Paused: "no resolver answers"}}
 	w.sources = []api.Source{
-		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute)},
+		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute),
+			Cost: &api.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
 		{Name: "fresh", Configured: true, Due: noon.Add(time.Hour)},
 		{Name: "mute", Configured: true, Silent: true, LastAnswer: noon.Add(-time.Hour)},
 		{Name: "lost", Vehicles: 7},
@@ -138,6 +139,9 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		"plugbeat_lane_paused" + one:                                                                  1,
 		"plugbeat_lane_paused" + two:                                                                  0,
 		`plugbeat_source_configured{source="sim"}`:                                                    1,
+		`plugbeat_source_budget_calls{source="sim"}`:                                                  500,
+		`plugbeat_source_spent_calls{source="sim"}`:                                                   137,
+		`plugbeat_source_bucket_calls{source="sim"}`:                                                  7,
 		`plugbeat_source_configured{source="lost"}`:                                                   0,
 		`plugbeat_source_vehicles{source="lost"}`:                                                     7,
 		`plugbeat_source_in_flight_reads{source="sim"}`:                                               1,

@@ -53,6 +53,7 @@ func (s *Server) status(r *http.Request) (any, error) {
 		return nil, err
 	}
 	slices.SortFunc(hooks, func(a, b webhook.Webhook) int { return cmp.Compare(a.Name, b.Name) })
+	s.addCosts(st.Sources, hooks)
 	lanes := s.Deliveries.Lanes()
 	for _, w := range hooks {
 		lane, ok := lanes[w.ID]

@@ -107,6 +107,15 @@ func (p Plan) Every(paths int) time.Duration {
 	return time.Duration(float64(span) * float64(paths) / float64(p.Calls))
 }
 
+// Cost returns how many calls of one vehicle the points of a schedule are in a period,
+// a month being 730 hours: three paths hourly are 2 190 a month.
+func (p Plan) Cost(s Schedule, paths int) uint64 {
+	if p.Per == Day {
+		return s.Count(sampleFrom, sampleFrom, sampleFrom.Add(24*time.Hour)) * uint64(max(0, paths)) //nolint:gosec // not negative
+	}
+	return CallsPerMonth(s, paths)
+}
+
 // Fault is what stands in a value's place when the budget does not reach.
 func (p Plan) Fault(now time.Time) *vehicle.Fault {
 	_, until := p.Span(now)

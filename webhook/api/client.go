@@ -92,6 +92,24 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, http.MethodGet, c.path("status"), nil, nil, &s)
 }
 
+// Cost tells what a webhook of this type, cadence and content costs at the sources that
+// count calls; what it leaves empty is the daemon's default.
+func (c *Client) Cost(ctx context.Context, n NewWebhook) (costs Costs, err error) {
+	q := url.Values{}
+	for name, v := range map[string]string{
+		"type": string(n.Type), "every": n.Cadence.Every, "unplugged": n.Cadence.Unplugged, "plugged_in": n.Cadence.PluggedIn, "zone": n.Cadence.Zone,
+		"paths": strings.Join(n.Content.Paths, ","),
+	} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if n.Cadence.Fastest {
+		q.Set("fastest", "true")
+	}
+	return costs, c.do(ctx, http.MethodGet, c.path("cost"), q, nil, &costs)
+}
+
 // Webhooks returns one page of the webhooks, by id. After is the Next of the page
 // before, or empty; limit 0 is [DefaultLimit].
 func (c *Client) Webhooks(ctx context.Context, after string, limit int) (p Page[WebhookView], err error) {

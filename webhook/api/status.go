@@ -139,6 +139,31 @@ type Source struct {
 	// empty when there was none since start.
 	LastFault   string    `json:"last_fault,omitempty"`
 	LastFaultAt time.Time `json:"last_fault_at,omitzero"`
+	// Cost is what reading costs; absent where nobody counts.
+	Cost *Cost `json:"cost,omitempty"`
+}
+
+// Cost is what reading the vehicles of a source costs. A call is one path of one
+// vehicle that is asked for, alone or in a batch.
+type Cost struct {
+	// Metered is true where the vendor counts calls.
+	Metered bool `json:"metered"`
+	// Budget is how many calls each vehicle may cost in a period; 0 for no limit. Per
+	// is that period, "month" or "day", UTC.
+	Budget uint64 `json:"budget"`
+	Per    string `json:"per"`
+	// Spent is what all its vehicles together have cost in the period, which ends at
+	// Until.
+	Spent uint64    `json:"spent"`
+	Until time.Time `json:"until"`
+	// Lines say in words what the webhooks' cadences cost and what the budget reaches
+	// for; only in the status.
+	Lines []string `json:"lines,omitempty"`
+	// BucketLeft is how many calls of BucketSize the whole application may make at
+	// once, BucketHour how many come back in an hour; all 0 where there is no bound.
+	BucketLeft int     `json:"bucket_left"`
+	BucketSize int     `json:"bucket_size"`
+	BucketHour float64 `json:"bucket_hour"`
 }
 
 // Trouble reports whether the newest answer of the source was a fault.

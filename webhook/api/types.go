@@ -61,6 +61,15 @@ type WebhookAdded struct {
 	// Warnings are about the cadence: faster than a connected car's make
 	// stands. May be empty.
 	Warnings []string `json:"warnings,omitempty"`
+	// Costs say what the cadence costs at sources that count calls, and what their
+	// budgets reach for. May be empty.
+	Costs []string `json:"costs,omitempty"`
+}
+
+// Costs is the answer to GET /cost: what a cadence costs, before it is used.
+type Costs struct {
+	// Lines has a line for each source that counts calls; never null.
+	Lines []string `json:"lines"`
 }
 
 // WebhookView is a webhook with what the daemon knows beside its record.
@@ -114,6 +123,9 @@ type WebhookChanged struct {
 	Webhook webhook.Webhook `json:"webhook"`
 	Derived
 	Warnings []string `json:"warnings,omitempty"`
+	// Costs say what the cadence costs at sources that count calls, and what their
+	// budgets reach for. May be empty.
+	Costs []string `json:"costs,omitempty"`
 }
 
 // KeyStep is a step of the rotation of a webhook's signing key.
@@ -247,6 +259,8 @@ type Subscribed struct {
 	Already  int              `json:"already"`
 	Items    []SubscribedItem `json:"items"`
 	Warnings []string         `json:"warnings,omitempty"`
+	// Costs are as those of [WebhookAdded].
+	Costs []string `json:"costs,omitempty"`
 }
 
 // SubscribedItem is one vehicle of a [Subscribed] answer.
