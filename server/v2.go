@@ -63,6 +63,9 @@ func (s *Server) routeV2(mux routes) {
 	handle("DELETE /v2.0/vehicles/{vehicle}/application", s.carOf(s.disconnect))
 	handle("POST /v2.0/vehicles/{vehicle}/webhooks/{webhook}", s.carOf(s.subscribe))
 	handle("DELETE /v2.0/vehicles/{vehicle}/webhooks/{webhook}", s.unsubscribe)
+	handle("GET /v2.0/management/connections", s.managed(s.listConnections))
+	handle("DELETE /v2.0/management/connections", s.managed(s.deleteConnections))
+	handle("GET /v2.0/compatibility", s.compatibility)
 	for _, name := range notServed {
 		handle("GET /v2.0/vehicles/{vehicle}/"+name, s.carOf(s.incapable))
 	}
@@ -108,6 +111,9 @@ func (s *Server) v2Error(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Status == http.StatusUnauthorized {
 		s.refused(r, f.Description)
 		header["www-authenticate"] = "Bearer"
+		if strings.HasPrefix(r.URL.Path, "/v2.0/management/") || r.URL.Path == "/v2.0/compatibility" {
+			header["www-authenticate"] = `Basic realm="plugbeat"`
+		}
 	}
 	body, err := payload.Append(nil, payload.ErrorObject(f, id))
 	if err != nil { // only numbers and keys of the detail can fail, and ErrorObject checks those

@@ -25,6 +25,7 @@ type result struct {
 		Type       string  `json:"type"`
 		Code       *string `json:"code"`
 		RequestID  string  `json:"requestId"`
+		RetryAfter string  `json:"retryAfter"`
 		Message    string  `json:"message"`
 	} `json:"error"`
 }
@@ -33,6 +34,8 @@ type said struct {
 	Port  int                        `json:"port"`
 	Calls map[string]json.RawMessage `json:"calls"`
 	Noted bool                       `json:"noted"`
+
+	AuthURLs []string `json:"authUrls"`
 
 	Received []struct {
 		Event         string `json:"event"`
