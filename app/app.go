@@ -45,6 +45,10 @@ type Options struct {
 	Version string
 	// Manager is told how the daemon fares; nil for nobody.
 	Manager Manager
+	// AroundCommit and AroundRequest are where the crash harness stops the process:
+	// store.Options.Around and delivery.Options.Around. Both are nil in plugbeat.
+	AroundCommit  func(methods []string, commit func() error) error
+	AroundRequest func(http.RoundTripper) http.RoundTripper
 }
 
 // App is one plugbeat: a data file, its loops and its listeners.
@@ -115,7 +119,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
+	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Around: o.AroundCommit, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
@@ -156,7 +160,7 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
 		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, ManagementTokenNext: next, Log: o.Log, Guard: a.guard, Meter: kicking{a.metrics, func() { a.alerts.Kick() }},
-		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note,
+		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note, Around: o.AroundRequest,
 	})
 	if err != nil {
 		return err

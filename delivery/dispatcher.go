@@ -84,6 +84,9 @@ type Options struct {
 	// Transport replaces the network in tests; nil for the real one with its
 	// address check.
 	Transport http.RoundTripper
+	// Around is put around the connections of every request; nil for nothing. The
+	// crash harness stops the process there.
+	Around func(http.RoundTripper) http.RoundTripper
 }
 
 // maxSleep bounds a lane's sleep, so that a wall clock that was set is noticed.
@@ -101,6 +104,7 @@ type Dispatcher struct {
 	log    zerolog.Logger
 	guard  *Guard
 	net    http.RoundTripper
+	around func(http.RoundTripper) http.RoundTripper
 	// answered is Options.Answered.
 	answered func(host string, h http.Header, sent, received time.Time)
 
@@ -131,7 +135,7 @@ func New(o Options) (*Dispatcher, error) {
 		o.Meter = unmetered{}
 	}
 	return &Dispatcher{
-		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, answered: o.Answered,
+		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, around: o.Around, answered: o.Answered,
 		lanes: map[uuid.UUID]*lane{},
 	}, nil
 }

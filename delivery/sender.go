@@ -45,6 +45,8 @@ type sender struct {
 	next webhook.Secret
 	// transport is nil in production; tests put their own network there.
 	transport http.RoundTripper
+	// around is Options.Around; it may be nil.
+	around func(http.RoundTripper) http.RoundTripper
 	// answered is told of every answer; see Options. It may be nil.
 	answered func(host string, h http.Header, sent, received time.Time)
 
@@ -229,6 +231,9 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		GotConn:  func(c httptrace.GotConnInfo) { address.connect(c.Conn.RemoteAddr().String()) },
 	})
 	rt := x.roundTripper(w)
+	if x.around != nil {
+		rt = x.around(rt)
+	}
 	var req *http.Request
 	var resp *http.Response
 	for again := 0; ; again++ {

@@ -69,7 +69,7 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	if l := d.lane(id); l != nil {
 		return l.send, func() {}
 	}
-	s = &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, answered: d.answered}
+	s = &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
 	return s, s.close
 }
 

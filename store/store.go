@@ -39,6 +39,10 @@ type Options struct {
 	LockTimeout time.Duration
 	// Now stamps ids and created-at times; nil means time.Now.
 	Now func() time.Time
+	// Around is called instead of each commit, with the names of the methods whose
+	// changes it makes last, and calls commit once; nil means that commit is all. The
+	// crash harness stops the process there.
+	Around func(methods []string, commit func() error) error
 
 	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
 	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
@@ -80,6 +84,7 @@ type Store struct {
 	maxSize  int64
 	minFree  int64
 	commitTx func(*bolt.Tx) error
+	around   func(methods []string, commit func() error) error
 	layout   layout
 	instance uuid.UUID
 	created  time.Time

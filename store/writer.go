@@ -3,9 +3,14 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"plugbeat/webhook"
 )
@@ -153,7 +158,7 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 	}
 	id := tx.ID()
 	began := time.Now()
-	err = s.commitTx(tx)
+	err = s.last(tx, group)
 	s.meter.Committed(len(group), time.Since(began), err)
 	if err != nil {
 		why := refusal(err)
@@ -172,6 +177,26 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 	s.operations.Add(uint64(len(group)))
 	s.largest.Store(max(s.largest.Load(), int64(len(group))))
 	return committed, 0, nil
+}
+
+// last commits the transaction of a group.
+func (s *Store) last(tx *bolt.Tx, group []*operation) error {
+	if s.around == nil {
+		return s.commitTx(tx)
+	}
+	var methods []string
+	for _, o := range group {
+		methods = append(methods, method(o.run))
+	}
+	return s.around(methods, func() error { return s.commitTx(tx) })
+}
+
+// method is the name of the Store's method that an operation was written in.
+func method(run func(*writeTx) error) string {
+	name := runtime.FuncForPC(reflect.ValueOf(run).Pointer()).Name() // plugbeat/store.(*Store).Settle.func1
+	name = name[strings.LastIndex(name, ")")+1:]
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "."), ".")
+	return name
 }
 
 // reached reports whether the transaction that failed to commit is what a reader

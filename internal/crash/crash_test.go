@@ -1,5 +1,7 @@
-// Package crash kills the real binary while it works and holds what it left behind
-// against what the receiver got.
+// Package crash ends the daemon in the middle of its work and holds what it left behind
+// against what the receiver got: the real binary, killed at random moments, and the
+// same daemon with places to stop (package stepped), stopped before and after each of
+// its commits and requests.
 package crash
 
 import (
@@ -26,7 +28,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 50, "how often the daemon is killed with requests in flight")
+	kills = flag.Int("kills", 20, "how often the daemon is killed with requests in flight")
 	seed  = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
 )
 
