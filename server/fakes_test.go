@@ -57,6 +57,8 @@ type world struct {
 	// read answers ReadNow; reads are the calls of it.
 	read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
 	reads []vehicle.Paths
+	// failRead, when set, is what reading answers.
+	failRead error
 	// fail, when set, is what every write answers.
 	fail error
 	// failCarWith is what subscribing failCar answers.
@@ -357,8 +359,8 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	w.mu.Lock()
 	w.reads = append(w.reads, p)
 	w.mu.Unlock()
-	if w.fail != nil {
-		return vehicle.Snapshot{}, w.fail
+	if err := cmp.Or(w.failRead, w.fail); err != nil {
+		return vehicle.Snapshot{}, err
 	}
 	return w.read(ctx, id, p)
 }

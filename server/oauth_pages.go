@@ -196,7 +196,11 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, l login, ba
 	if l.App != nil {
 		d.Text = "The application " + s.Application.ClientID + " asks to reach these vehicles through plugbeat."
 		d.Small = s.askedBy(l.App)
-		for _, p := range l.App.Scope {
+		scope := l.App.Scope
+		if len(scope) == 0 { // it asks for all there is
+			scope = served()
+		}
+		for _, p := range scope {
 			d.Permissions = append(d.Permissions, inWords(p))
 		}
 	}

@@ -113,6 +113,15 @@ func (s *Server) permissions(_ context.Context, c *call) (reply, error) {
 // readInfo is the permission to see make, model and year.
 const readInfo = "read_vehicle_info"
 
+// served lists the permissions of the endpoints that are served.
+func served() []string {
+	all := []string{readInfo}
+	for p := range vehicle.AllPaths.All() {
+		all = append(all, p.Permission())
+	}
+	return all
+}
+
 // permits refuses what the owner did not allow the application.
 func (c *call) permits(permission string) error {
 	if c.grant.Permits(permission) {
@@ -127,10 +136,7 @@ func (c *call) permits(permission string) error {
 func permissionsBody(c *call) (payload.Value, error) {
 	all := c.car.Permissions
 	if len(all) == 0 {
-		all = []string{readInfo}
-		for p := range vehicle.AllPaths.All() {
-			all = append(all, p.Permission())
-		}
+		all = served()
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !c.grant.Permits(name) })
 	names, paging, err := page(c, all)
