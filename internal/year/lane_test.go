@@ -114,9 +114,10 @@ type laneModel struct {
 	sent []request
 	told []turn
 	odd  string // why the model gives up
-	// tie is true once a delivery was made at the moment at which a backlog was
-	// measured: it may belong to it or not. apart says which.
-	tie, apart bool
+	// tie is true once two things happened at one moment, so that either may have
+	// come first. order says which.
+	tie   bool
+	order order
 
 	waits   []*letter // in the order of ids
 	flying  []*flight
@@ -140,6 +141,17 @@ type laneModel struct {
 	right     bool          // what it will say
 }
 
+// order decides between things of one moment.
+type order struct {
+	// apart leaves a delivery out of a backlog that is measured as it is made.
+	apart bool
+	// single has each of the deliveries of a moment leave, and land if that takes
+	// no time, before the next.
+	single bool
+}
+
+var orders = [...]order{{}, {apart: true}, {single: true}, {apart: true, single: true}}
+
 // letter is a delivery that waits.
 type letter struct {
 	parcel
@@ -160,8 +172,8 @@ type flight struct {
 
 // trouble plays from the first of the parcels until nothing waits, and returns how
 // many of them it took in.
-func (w *world) trouble(h int, parcels []parcel, lastOK time.Duration, apart bool) (*laneModel, int) {
-	m := &laneModel{world: w, hook: h, apart: apart, lastOK: lastOK, nextTrial: never, challenge: never, asking: never}
+func (w *world) trouble(h int, parcels []parcel, lastOK time.Duration, o order) (*laneModel, int) {
+	m := &laneModel{world: w, hook: h, order: o, lastOK: lastOK, nextTrial: never, challenge: never, asking: never}
 	n := 0
 	for m.odd == "" {
 		next := never
@@ -191,7 +203,11 @@ func (w *world) trouble(h int, parcels []parcel, lastOK time.Duration, apart boo
 			break
 		}
 		m.now = next
-		for n < len(parcels) && parcels[n].made <= m.now {
+		for came := 0; n < len(parcels) && parcels[n].made <= m.now; came++ {
+			m.tie = m.tie || came > 0
+			if came > 0 && m.order.single {
+				m.turn()
+			}
 			m.waits = append(m.waits, &letter{parcel: parcels[n]})
 			n++
 		}
@@ -363,7 +379,7 @@ func (m *laneModel) drop(l *letter) {
 // newest is the last delivery that has come: what is older is the backlog.
 func (m *laneModel) newest() uuid.UUID {
 	for _, l := range slices.Backward(m.waits) {
-		if l.made < m.now || !m.apart {
+		if l.made < m.now || !m.order.apart {
 			m.tie = m.tie || l.made == m.now
 			return l.id
 		}
@@ -587,20 +603,26 @@ func (w *world) checkLane(x *wrong, h int, have []request, ps []parcel, done map
 		if w.restless(p.made) {
 			odd = "a restart"
 		} else {
-			m, n = w.trouble(h, ps, lastOK, false)
-			if m.tie && !m.is(have, turns) {
-				m, n = w.trouble(h, ps, lastOK, true)
+			for _, o := range orders {
+				m, n = w.trouble(h, ps, lastOK, o)
+				if !m.tie || m.is(have, turns) {
+					break
+				}
 			}
 			odd = m.odd
 			if odd == "" && slices.ContainsFunc(w.downs, func(d down) bool { return p.made < d.to && m.now >= d.from }) {
 				odd = "a restart"
 			}
+			if odd == "" && m.tie && !m.is(have, turns) {
+				odd = "several things at one moment"
+			}
 		}
 		if odd != "" {
-			// Go on with the first that is made once all before it are finished.
+			// Go on with the first that is made once all before it are finished and the
+			// webhook is well.
 			f.odd[odd]++
 			lastOK, n = done[p.id], 1
-			for n < len(ps) && (ps[n].made <= lastOK || w.restless(ps[n].made)) {
+			for n < len(ps) && (ps[n].made <= lastOK || w.restless(ps[n].made) || ill(turns, ps[n].made)) {
 				lastOK = max(lastOK, done[ps[n].id])
 				n++
 			}
@@ -639,6 +661,16 @@ func (w *world) checkLane(x *wrong, h int, have []request, ps []parcel, done map
 	if len(have)+len(turns) > 0 {
 		x.f("%s: %d requests and %d turns that nothing calls for: %v %v", name, len(have), len(turns), have[:min(1, len(have))], turns[:min(1, len(turns))])
 	}
+}
+
+// ill reports whether the last turn before t was for the worse.
+func ill(turns []turn, t time.Duration) bool {
+	for _, x := range slices.Backward(turns) {
+		if x.at < t {
+			return x.name == "webhook.failing" || x.name == "webhook.disabled"
+		}
+	}
+	return false
 }
 
 // near lists the outages that begin within a day of t.

@@ -2,6 +2,7 @@ package year
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -205,7 +206,7 @@ func (w *world) live() {
 	}
 	for i, h := range w.hooks {
 		key := signing.NewKey()
-		x, err := w.dispatcher.Add(ctx, webhook.Webhook{Name: h.name, CallbackURI: "http://127.0.0.1:9/" + h.name, Cadence: h.cadence, AllowPrivate: true, Key: key})
+		x, err := w.dispatcher.Add(ctx, webhook.Webhook{ID: w.id(i), Name: h.name, CallbackURI: "http://127.0.0.1:9/" + h.name, Cadence: h.cadence, AllowPrivate: true, Key: key})
 		w.must(err)
 		w.ids = append(w.ids, x.ID)
 		w.index[x.ID] = i
@@ -226,6 +227,13 @@ func (w *world) live() {
 	}
 	time.Sleep(w.end - w.since())
 	synctest.Wait()
+}
+
+// id is the hook's; the jitter of its ladder is drawn from it.
+func (w *world) id(hook int) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:], w.seed)
+	id[6], id[8], id[15] = 0x40, 0x80, byte(hook+1)
+	return id
 }
 
 // hunt waits for the moment of a stop and returns it; the model hears of it later.
