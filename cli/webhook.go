@@ -132,8 +132,18 @@ func showWebhook(p *page, w *api.WebhookView) {
 		{"not before", asked(p, h)},
 		{"next challenge", upcoming(p, h.NextChallenge)},
 		{"ledger", ledger(l)},
-		{"firings", fmt.Sprintf("%d produced, %d collapsed, %d skipped", w.Firings.Produced, w.Firings.Collapsed, w.Firings.Skipped)},
+		{"firings", firings(&w.Webhook)},
 	})...)
+}
+
+// firings says what became of a webhook's slots coming due.
+func firings(w *webhook.Webhook) string {
+	f := w.Firings
+	text := fmt.Sprintf("%d produced, %d collapsed, %d skipped", f.Produced, f.Collapsed, f.Skipped)
+	if w.Type.Kind().Events {
+		text += fmt.Sprintf(", %d without an event", f.Quiet)
+	}
+	return text
 }
 
 // asked is the wait that the receiver asked for, while it lasts.

@@ -36,7 +36,7 @@ func (s *shell) webhookAddCommand() *ucli.Command {
 POSTs a challenge to the callback, which answers {"challenge": HMAC-SHA256(management token, challenge)}.
 Several webhooks may share a callback; eventName and webhookId tell their deliveries apart.`,
 		Flags: append(append(settingFlags(),
-			&ucli.StringFlag{Name: "type", Usage: "`TYPE` of the webhook: dynamic follows the plug, schedule does not", Value: string(webhook.TypeDynamic)},
+			&ucli.StringFlag{Name: "type", Usage: "what it sends: `dynamic|schedule|eventBased`", Value: string(webhook.TypeDynamic)},
 			&ucli.StringFlag{Name: "id", Usage: "bring an old webhook's `UUID` along"},
 			&ucli.BoolFlag{Name: "verify", Usage: "send the challenge at once", DisableDefaultText: true}), clientFlags()...),
 		CustomHelpTemplate: example(`

@@ -17,7 +17,7 @@ func (s *shell) webhookChangeCommand() *ucli.Command {
 		ArgsUsage: "WEBHOOK",
 		Description: `Only the settings named change. A new callback has to be verified before it receives anything;
 what waits then goes to it. --unplugged, --plugged-in, --zone, --unit-system and --recover with an empty value return to the
-daemon's default, --paths to all.`,
+daemon's default, --paths and --events to all.`,
 		Flags: append(settingFlags(), clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat webhook change fleet --plugged-in 15m

@@ -14,6 +14,7 @@ import (
 // contentFlags are the flags of what a webhook's type lets be chosen.
 func contentFlags() []ucli.Flag {
 	return []ucli.Flag{
+		&ucli.StringFlag{Name: "events", Usage: "`EVENTS` of type eventBased, as started,stopped,completed (default: all)"},
 		&ucli.StringFlag{Name: "every", Usage: "`CADENCE` of type schedule: daily, \"2 weeks\", 6h or a cron expression"},
 		&ucli.StringFlag{Name: "paths", Usage: "`ENDPOINTS` of type schedule, as charge,battery (default: all)"},
 		&ucli.StringFlag{Name: "unit-system", Usage: "unit of ranges: `metric|imperial` (default: the daemon's)"},
@@ -31,6 +32,7 @@ func changedContent(c *ucli.Context, old webhook.Content) (webhook.Content, bool
 		}
 	}
 	take("paths", func(v string) { old.Paths = pathsOf(v) })
+	take("events", func(v string) { old.EventTypes = eventsOf(v) })
 	take("unit-system", func(v string) { old.UnitSystem = v })
 	take("event-name", func(v string) { old.EventName = v })
 	return old, set
@@ -46,6 +48,20 @@ func pathsOf(text string) (paths []string) {
 		paths = append(paths, word)
 	}
 	return paths
+}
+
+// eventsOf reads a list of events as a person types it: started for CHARGING_STARTED.
+func eventsOf(text string) (events []webhook.EventType) {
+	for _, word := range listOf(text) {
+		e := webhook.EventType(word)
+		for _, known := range webhook.EventTypes {
+			if strings.EqualFold(word, string(known)) || strings.EqualFold("CHARGING_"+word, string(known)) {
+				e = known
+			}
+		}
+		events = append(events, e)
+	}
+	return events
 }
 
 // listOf parts words at commas and spaces.
@@ -99,6 +115,20 @@ func askContent(c *ucli.Context, p *prompter, n *api.NewWebhook) (err error) {
 			n.Content.Paths = pathsOf(text)
 		}
 	}
+	if kind.Events && !c.IsSet("events") {
+		text, err := p.ask("events", "started stopped completed", func(v string) error {
+			if len(listOf(v)) == 0 {
+				return errors.New("at least one of started, stopped, completed")
+			}
+			return webhook.CheckContent(n.Type, webhook.Content{EventTypes: eventsOf(v)})
+		})
+		if err != nil {
+			return err
+		}
+		if events := eventsOf(text); len(events) < len(webhook.EventTypes) {
+			n.Content.EventTypes = events
+		}
+	}
 	if kind.ChoosesPaths && !c.IsSet("unit-system") {
 		n.Content.UnitSystem, err = p.ask("unit system (metric, imperial; nothing for the daemon's)", "", func(v string) error {
 			return webhook.CheckContent(n.Type, webhook.Content{UnitSystem: v})
@@ -114,5 +144,11 @@ func carries(w *webhook.Webhook) [][2]string {
 	if w.Type.Kind().ChoosesPaths {
 		paths = w.Reads().String()
 	}
-	return [][2]string{{"paths", paths}, {"event name", w.Content.EventName}, {"unit system", w.Content.UnitSystem}}
+	var events []string
+	for _, e := range webhook.EventTypes {
+		if w.Tells(&webhook.Event{Type: e}) {
+			events = append(events, string(e))
+		}
+	}
+	return [][2]string{{"paths", paths}, {"events", strings.Join(events, " ")}, {"event name", w.Content.EventName}, {"unit system", w.Content.UnitSystem}}
 }

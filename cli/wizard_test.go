@@ -19,7 +19,7 @@ func TestWizard(t *testing.T) {
 	}{
 		{"all of it", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\ny\ny\n", ExitOK,
 			[]string{look, cost, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
-			[]string{"type (dynamic, schedule) [dynamic]: ", "name: ", "callback URI: ", "cost: source cars: three paths every 1h are 2 190 calls a month for each vehicle", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
+			[]string{"type (dynamic, schedule, eventBased) [dynamic]: ", "name: ", "callback URI: ", "cost: source cars: three paths every 1h are 2 190 calls a month for each vehicle", "add webhook fleet to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
 		{"answers that cannot be taken are asked again", "webhook add", "\n\nfleet\n\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", ExitOK,
 			[]string{look, cost, post + `{"name":"fleet","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"a callback URI is needed", "a name is needed", `callback_uri "/hook"`, "it carries userinfo"}},
@@ -41,6 +41,9 @@ func TestWizard(t *testing.T) {
 		{"a schedule asks only for what flags leave", "webhook add --type schedule --name daily --callback https://203.0.113.5/hook --paths location --unit-system metric", "\ny\nn\n", ExitOK,
 			[]string{look, "GET /api/v1/cost?every=daily&paths=%2Flocation&type=schedule ", post + `{"name":"daily","type":"schedule","callback_uri":"https://203.0.113.5/hook","cadence":{"every":"daily"},"content":{"paths":["/location"],"unit_system":"metric"}}`},
 			[]string{"how often (hourly"}},
+		{"events", "webhook add", "eventBased\nevents\nhttps://203.0.113.5/hook\nboom\nstarted, charging_completed\ny\nn\n", ExitOK,
+			[]string{look, "GET /api/v1/cost?type=eventBased ", post + `{"name":"events","type":"eventBased","callback_uri":"https://203.0.113.5/hook","content":{"event_types":["CHARGING_STARTED","CHARGING_COMPLETED"]}}`},
+			[]string{"events [started stopped completed]: ", `content.event_types "boom"; allowed: CHARGING_STARTED, CHARGING_STOPPED or CHARGING_COMPLETED`}},
 		{"no at the end adds nothing", "webhook add", "\nfleet\nhttps://203.0.113.5/hook\nn\n", ExitFailure, []string{look, cost}, []string{"not added; nothing was changed"}},
 		{"input that ends adds nothing", "webhook add", "\nfleet\n", ExitFailure, []string{look}, []string{"input ended before the question was answered"}},
 	} {

@@ -158,6 +158,7 @@ func (s *Scheduler) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time)
 			Timestamp:  now,
 			Snapshot:   out.Snapshot,
 			Paths:      d.Paths,
+			Happened:   d.Event,
 			UnitSystem: cmp.Or(d.UnitSystem, s.units),
 		})
 		if err != nil {

@@ -155,6 +155,7 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 		m.slots[c.Slot.SlotKey] = stored(c.Slot)
 		w.Firings.Collapsed += c.Collapsed
 		w.Firings.Skipped += c.Skipped
+		w.Firings.Quiet += c.Quiet
 		if c.Draft == nil {
 			continue
 		}
@@ -220,15 +221,16 @@ func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) 
 
 // fleet is a source whose cars do as the test says.
 type fleet struct {
-	mu    sync.Mutex
-	plug  map[uuid.UUID]vehicle.Plug
-	took  map[uuid.UUID]time.Duration
-	fault func(id uuid.UUID, p vehicle.Path) *vehicle.Fault
-	calls []call
-	busy  map[uuid.UUID]int
-	most  int // calls in flight at a time
-	now   int
-	twice bool // two calls of one car in flight
+	mu     sync.Mutex
+	plug   map[uuid.UUID]vehicle.Plug
+	charge map[uuid.UUID]vehicle.ChargeState // not charging where it says nothing
+	took   map[uuid.UUID]time.Duration
+	fault  func(id uuid.UUID, p vehicle.Path) *vehicle.Fault
+	calls  []call
+	busy   map[uuid.UUID]int
+	most   int // calls in flight at a time
+	now    int
+	twice  bool // two calls of one car in flight
 }
 
 type call struct {
@@ -263,7 +265,7 @@ func (f *fleet) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 	defer f.mu.Unlock()
 	now := time.Now()
 	s := vehicle.Snapshot{
-		Charge:   vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: now, Value: vehicle.Charge{State: vehicle.NotCharging, Plug: f.plug[ref.ID]}},
+		Charge:   vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: now, Value: vehicle.Charge{State: cmp.Or(f.charge[ref.ID], vehicle.NotCharging), Plug: f.plug[ref.ID]}},
 		Battery:  vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: now, Value: vehicle.Battery{PercentRemaining: 0.5}},
 		Location: vehicle.Reading[vehicle.Location]{OK: true, FetchedAt: now},
 	}
@@ -281,6 +283,13 @@ func (f *fleet) set(id uuid.UUID, p vehicle.Plug) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.plug[id] = p
+}
+
+// charging sets a car's charging state and plugs it in.
+func (f *fleet) charging(id uuid.UUID, s vehicle.ChargeState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plug[id], f.charge[id] = vehicle.PluggedIn, s
 }
 
 func (f *fleet) failing(fault func(uuid.UUID, vehicle.Path) *vehicle.Fault) {

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -113,5 +114,131 @@ func TestPathsChosenAnew(t *testing.T) {
 		w.until(5 * time.Minute)
 		w.wantCalls(w.sim, car, "0s /charge", "1m0s /location")
 		w.wantMadeFor(hook, "1m40s first schedule")
+	})
+}
+
+// told lists the events that went to a webhook, and their ids.
+func (w *world) told(hook uuid.UUID) (list, ids []string) {
+	w.t.Helper()
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	for _, d := range w.store.deliveries {
+		if d.Webhook != hook {
+			continue
+		}
+		var env struct {
+			EventName string `json:"eventName"`
+			Payload   struct {
+				EventID   string    `json:"eventId"`
+				Vehicle   uuid.UUID `json:"vehicleId"`
+				EventType string    `json:"eventType"`
+				EventTime time.Time `json:"eventTime"`
+			} `json:"payload"`
+		}
+		if err := json.Unmarshal(w.store.payloads[d.ID], &env); err != nil || env.EventName != "eventBased" || env.Payload.Vehicle != d.Vehicle {
+			w.t.Fatalf("%s: %v", w.store.payloads[d.ID], err)
+		}
+		list = append(list, env.Payload.EventTime.Sub(w.t0).Round(time.Millisecond).String()+" "+env.Payload.EventType)
+		ids = append(ids, env.Payload.EventID)
+	}
+	return list, ids
+}
+
+// On its own a webhook of events has the car's /charge read at a cadence that follows
+// the plug, and sends nothing but events.
+func TestEvents(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		hook := w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
+		w.subscribe(hook, car)
+		w.until(90 * time.Minute)
+		w.sim.charging(car, vehicle.Charging)
+		w.until(160 * time.Minute)
+		w.sim.charging(car, vehicle.FullyCharged)
+		w.until(3*time.Hour + 10*time.Minute)
+		w.sim.set(car, vehicle.Unplugged)
+		w.until(5 * time.Hour)
+		w.wantCalls(w.sim, car, "0s /charge", "1h0m0s /charge", "2h0m0s /charge", "2h30m0s /charge", "3h0m0s /charge", "3h30m0s /charge", "4h30m0s /charge")
+		w.wantMadeFor(hook, "2h0m0s event eventBased", "3h0m0s event eventBased")
+		list, _ := w.told(hook)
+		if want := []string{"2h0m0s CHARGING_STARTED", "3h0m0s CHARGING_COMPLETED"}; !slices.Equal(list, want) {
+			t.Errorf("told %q, want %q", list, want)
+		}
+		if f := w.firings(hook); f != (webhook.Firings{Produced: 2, Quiet: 5}) {
+			t.Errorf("%+v", f)
+		}
+		w.wantCounted(w.sim)
+	})
+}
+
+// Every reading tells, whoever asked for it; a chosen event goes to each webhook once,
+// under one id, and one that nobody chose to nobody. Restarts tell nothing twice.
+func TestEventsOfAnyReading(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car := w.car("sim", vehicle.PluggedIn)
+		all := w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
+		stops := w.typed(webhook.Webhook{Type: webhook.TypeEventBased, Content: webhook.Content{EventTypes: []webhook.EventType{webhook.ChargingStopped}}})
+		dynamic := w.hook(webhook.Cadence{})
+		for _, h := range []uuid.UUID{all, stops, dynamic} {
+			w.subscribe(h, car)
+		}
+		read := func() {
+			w.t.Helper()
+			if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		for i, s := range []vehicle.ChargeState{vehicle.Charging, vehicle.NotCharging, vehicle.Charging} {
+			w.until(time.Duration(5+2*i) * time.Minute)
+			w.sim.charging(car, s)
+			read()
+			w.restart()
+		}
+		w.until(12 * time.Minute)
+		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.NoResponse("") })
+		read()
+		w.sim.charging(car, vehicle.NotCharging)
+		w.until(15 * time.Minute)
+		w.sim.failing(nil)
+		w.until(35 * time.Minute)
+		list, ids := w.told(all)
+		if want := []string{"5m0s CHARGING_STARTED", "7m0s CHARGING_STOPPED", "9m0s CHARGING_STARTED", "30m0s CHARGING_STOPPED"}; !slices.Equal(list, want) {
+			t.Errorf("told %q, want %q", list, want)
+		}
+		some, same := w.told(stops)
+		if want := []string{"7m0s CHARGING_STOPPED", "30m0s CHARGING_STOPPED"}; !slices.Equal(some, want) || !slices.Equal(same, []string{ids[1], ids[3]}) {
+			t.Errorf("told %q as %q of %q, want %q", some, same, ids, want)
+		}
+		w.wantMadeFor(dynamic, "0s first dynamic", "30m0s grid dynamic")
+		// One read at a time for all three, and no gap holds an event back.
+		w.wantCalls(w.sim, car, "0s /charge", "0s /battery /location", "5m0s /charge", "7m0s /charge", "9m0s /charge", "12m0s /charge", "30m0s /charge /battery /location")
+	})
+}
+
+// A webhook that takes nothing is told nothing later either; one that is disabled as
+// exhausted is, and the events wait.
+func TestEventsOfASilentWebhook(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		car := w.car("sim", vehicle.PluggedIn)
+		off, waits := w.typed(webhook.Webhook{Type: webhook.TypeEventBased}), w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
+		w.subscribe(off, car)
+		w.subscribe(waits, car)
+		w.until(10 * time.Minute)
+		w.store.setStatus(off, webhook.Disabled, webhook.ByOperator)
+		w.store.setStatus(waits, webhook.Disabled, webhook.Exhausted)
+		w.sim.charging(car, vehicle.Charging)
+		w.until(40 * time.Minute)
+		w.store.setStatus(off, webhook.Active, "")
+		w.s.Kick()
+		w.until(80 * time.Minute)
+		if list, _ := w.told(off); len(list) != 0 {
+			t.Errorf("told %q", list)
+		}
+		if list, _ := w.told(waits); !slices.Equal(list, []string{"30m0s CHARGING_STARTED"}) {
+			t.Errorf("told %q", list)
+		}
 	})
 }

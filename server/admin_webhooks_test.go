@@ -129,6 +129,14 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 			n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/charge", "/charge"}
 		}, api.CodeInvalid, "content.paths", "once"},
 		{"units", func(n *api.NewWebhook) { n.Content.UnitSystem = "nautical" }, api.CodeInvalid, "content.unit_system", "imperial"},
+		{"events of dynamic", func(n *api.NewWebhook) { n.Content.EventTypes = []webhook.EventType{webhook.ChargingStarted} }, api.CodeInvalid, "content.event_types", "dynamic"},
+		{"unknown event", func(n *api.NewWebhook) {
+			n.Type, n.Content.EventTypes = webhook.TypeEventBased, []webhook.EventType{"DOOR_OPENED"}
+		}, api.CodeInvalid, "content.event_types", "CHARGING_STOPPED"},
+		{"event twice", func(n *api.NewWebhook) {
+			n.Type, n.Content.EventTypes = webhook.TypeEventBased, []webhook.EventType{webhook.ChargingStarted, webhook.ChargingStarted}
+		}, api.CodeInvalid, "content.event_types", "once"},
+		{"units of events", func(n *api.NewWebhook) { n.Type, n.Content.UnitSystem = webhook.TypeEventBased, "metric" }, api.CodeInvalid, "content.unit_system", "eventBased"},
 		{"event name", func(n *api.NewWebhook) { n.Type, n.Content.EventName = webhook.TypeSchedule, "Scheduled" }, api.CodeInvalid, "content.event_name", "scheduled"},
 		{"relative", func(n *api.NewWebhook) { n.CallbackURI = "/hook" }, api.CodeInvalid, "callback_uri", "http"},
 		{"port", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, api.CodeInvalid, "callback_uri", "port"},

@@ -221,6 +221,7 @@ func (s *scraped) hook(w *webhook.Webhook, lane api.Lane, now time.Time) {
 	s.put(firings, float64(w.Firings.Produced), id, "produced")
 	s.put(firings, float64(w.Firings.Collapsed), id, "collapsed")
 	s.put(firings, float64(w.Firings.Skipped), id, "skipped")
+	s.put(firings, float64(w.Firings.Quiet), id, "quiet")
 	s.put(produced, float64(w.Ledger.Produced), id)
 	for state, n := range map[webhook.State]uint64{
 		webhook.Delivered: w.Ledger.Delivered, webhook.Superseded: w.Ledger.Superseded, webhook.Dead: w.Ledger.Dead,

@@ -33,7 +33,7 @@ func full() map[string]any {
 	}
 	w := newWebhook(1)
 	w.Cadence = webhook.Cadence{Every: "2 weeks", Unplugged: "1h", PluggedIn: "*/30 * * * *", Zone: "Europe/Berlin", Fastest: true}
-	w.Content = webhook.Content{EventName: "scheduled", Paths: []string{"/charge", "/battery"}, UnitSystem: "imperial"}
+	w.Content = webhook.Content{EventName: "scheduled", Paths: []string{"/charge", "/battery"}, UnitSystem: "imperial", EventTypes: []webhook.EventType{webhook.ChargingStarted}}
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
 	w.Recover, w.Recovery = "24h", &webhook.Recovery{Policy: "24h", Since: at, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"
@@ -45,7 +45,7 @@ func full() map[string]any {
 		Spared: 1, LastAttempt: at, LastSuccess: at, LastAnswer: "413", Challenges: 2, NextChallenge: at, HealedAt: at, Heals: 1, Warned: 50,
 	}
 	w.Ledger = webhook.Ledger{Produced: 21, Delivered: 1, Superseded: 2, Dead: 3, Expired: 4, Cancelled: 5}
-	w.Firings = webhook.Firings{Produced: 21, Collapsed: 7, Skipped: 8}
+	w.Firings = webhook.Firings{Produced: 21, Collapsed: 7, Skipped: 8, Quiet: 9}
 	w.KeyOverlap = &webhook.KeyOverlap{Since: at, Until: at}
 	w.Key = nil // it is in the record only sealed
 	v := newVehicle(1)
@@ -55,7 +55,7 @@ func full() map[string]any {
 		"webhook": &webhookRecord{Webhook: w, Removing: true, SealedKey: bytes.Repeat([]byte{1}, sealedMin+24), SealedOldKey: bytes.Repeat([]byte{2}, sealedMin+24)},
 		"vehicle": &vehicleRecord{Vehicle: v, Removing: true},
 		"vehicle_state": &vehicle.Status{
-			State: vehicle.StatePluggedIn, ObservedAt: at, Since: at, SeenAt: at, Restricted: true, ReadAt: at, NotBefore: at, NotBeforeFault: fault,
+			State: vehicle.StatePluggedIn, ObservedAt: at, Since: at, SeenAt: at, Charge: vehicle.Charging, ChargeObservedAt: at, Restricted: true, ReadAt: at, NotBefore: at, NotBeforeFault: fault,
 			Last: vehicle.Snapshot{
 				RequestID: "request",
 				Charge:    vehicle.Reading[vehicle.Charge]{Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}, OK: true, DataAge: at, FetchedAt: at},

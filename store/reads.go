@@ -134,9 +134,10 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 		return nil, err
 	}
 	w := &p.hook.rec.Webhook
-	if p.change.Collapsed+p.change.Skipped > 0 || p.change.Draft != nil {
+	if p.change.Collapsed+p.change.Skipped+p.change.Quiet > 0 || p.change.Draft != nil {
 		w.Firings.Collapsed += p.change.Collapsed
 		w.Firings.Skipped += p.change.Skipped
+		w.Firings.Quiet += p.change.Quiet
 		t.touch(p.hook)
 	}
 	if p.change.Draft == nil {

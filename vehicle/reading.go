@@ -66,6 +66,23 @@ const (
 	NotCharging  ChargeState = "NOT_CHARGING"
 )
 
+// ChargeStateOf returns the charging state that a charge reading tells, empty where it
+// tells none. It is total. A car that is not plugged in is not charging, whether or not
+// its source says so.
+func ChargeStateOf(r Reading[Charge]) ChargeState {
+	if !r.OK {
+		return ""
+	}
+	switch s := r.Value.State; s {
+	case Charging, FullyCharged, NotCharging:
+		return s
+	}
+	if r.Value.Plug == Unplugged {
+		return NotCharging
+	}
+	return ""
+}
+
 // Battery is the body of /battery.
 type Battery struct {
 	// PercentRemaining is a fraction, 0 to 1.

@@ -77,6 +77,11 @@ type Status struct {
 	Since time.Time `json:"since"`
 	// SeenAt is the fetched-at of the last reading whose plug was known.
 	SeenAt time.Time `json:"seen_at"`
+	// Charge is the last known charging state, empty until one was seen, and
+	// ChargeObservedAt the time of the newest observation that told it; only a later
+	// one may change it.
+	Charge           ChargeState `json:"charge,omitempty"`
+	ChargeObservedAt time.Time   `json:"charge_observed_at,omitzero"`
 	// Restricted is true while the last answer for /charge was a fault of
 	// account, permission or billing; the unplugged cadence applies then.
 	Restricted bool `json:"restricted"`

@@ -12,7 +12,7 @@ import (
 // constants returns the values of the constants of a type in this package.
 func constants(t *testing.T, of string) (values []string) {
 	t.Helper()
-	for _, name := range []string{"webhook.go", "delivery.go", "disk.go", "kind.go", "transition.go"} {
+	for _, name := range []string{"webhook.go", "delivery.go", "disk.go", "event.go", "kind.go", "transition.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func constants(t *testing.T, of string) (values []string) {
 func TestClosedSets(t *testing.T) {
 	for of, list := range map[string][]string{
 		"State": texts(States[:]), "Status": texts(Statuses[:]), "Reason": texts(Reasons[:]), "Outcome": texts(Outcomes[:]),
-		"Type": texts(Types[:]), "DiskState": texts(DiskStates[:]), "Transition": texts(Transitions[:]),
+		"Type": texts(Types[:]), "EventType": texts(EventTypes[:]), "DiskState": texts(DiskStates[:]), "Transition": texts(Transitions[:]),
 	} {
 		if all := constants(t, of); len(all) == 0 || !slices.Equal(all, list) {
 			t.Errorf("the constants of %s are %q, its list %q", of, all, list)

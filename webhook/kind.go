@@ -13,12 +13,13 @@ type Type string
 
 // The types of webhooks.
 const (
-	TypeDynamic  Type = "dynamic"  // a reading, at a cadence that follows the plug
-	TypeSchedule Type = "schedule" // the chosen paths, at times that nothing moves
+	TypeDynamic    Type = "dynamic"    // a reading, at a cadence that follows the plug
+	TypeSchedule   Type = "schedule"   // the chosen paths, at times that nothing moves
+	TypeEventBased Type = "eventBased" // what happened with the charging, when a reading shows it
 )
 
 // Types lists every type.
-var Types = [...]Type{TypeDynamic, TypeSchedule}
+var Types = [...]Type{TypeDynamic, TypeSchedule, TypeEventBased}
 
 // Kind is what sets a type apart outside the format of its payload.
 type Kind struct {
@@ -32,6 +33,10 @@ type Kind struct {
 	// FollowsPlug is true where the cadence has a schedule per state of the plug, and
 	// a change of it fires the slots and starts their grids anew.
 	FollowsPlug bool
+	// Events is true where a delivery says what happened, and not how a car is: a point
+	// of the grid only has the car read, and every reading in which something happened,
+	// whoever asked for it, makes a delivery.
+	Events bool
 }
 
 // kindOf is the registry of types.
@@ -41,6 +46,8 @@ func kindOf(t Type) (Kind, bool) {
 		return Kind{EventNames: []string{"dynamic"}, Reads: vehicle.AllPaths, FollowsPlug: true}, true
 	case TypeSchedule:
 		return Kind{EventNames: []string{"schedule", "scheduled"}, Reads: vehicle.AllPaths, ChoosesPaths: true}, true
+	case TypeEventBased:
+		return Kind{EventNames: []string{"eventBased"}, Reads: vehicle.PathsOf(vehicle.PathCharge), FollowsPlug: true, Events: true}, true
 	}
 	return Kind{}, false
 }
@@ -56,10 +63,10 @@ func (t Type) Kind() Kind {
 }
 
 // Snapshots reports whether a delivery of this type says how a vehicle is, so that
-// a newer one stands for the older.
+// a newer one stands for the older. One that says what happened is never superseded.
 func (t Type) Snapshots() bool {
-	_, ok := kindOf(t)
-	return ok
+	k, ok := kindOf(t)
+	return ok && !k.Events
 }
 
 // CheckType returns an error naming what is allowed unless t is a webhook's type.
@@ -87,6 +94,8 @@ type Content struct {
 	Paths []string `json:"paths,omitempty"`
 	// UnitSystem is "metric" or "imperial"; empty takes the daemon's default.
 	UnitSystem string `json:"unit_system,omitempty"`
+	// EventTypes are the events that a webhook of type eventBased tells; empty is all.
+	EventTypes []EventType `json:"event_types,omitempty"`
 }
 
 // CheckContent returns an error naming the field, its value and what is allowed
@@ -109,6 +118,12 @@ func CheckContent(t Type, c Content) error {
 			return &Invalid{Field: "content.paths", Value: quoted(text), Allowed: "each path once"}
 		}
 		seen |= vehicle.PathsOf(p)
+	}
+	if c.UnitSystem != "" && k.Events {
+		return notOf("content.unit_system", c.UnitSystem, t)
+	}
+	if err := checkEvents(t, c.EventTypes); err != nil {
+		return err
 	}
 	switch c.UnitSystem {
 	case "", Metric, Imperial:

@@ -47,9 +47,10 @@ const (
 	CauseGrid   Cause = iota // a point of the grid
 	CauseFirst               // the first delivery of a subscription, or after verifying or enabling
 	CauseChange              // the plug state changed
+	CauseEvent               // something happened that the webhook tells; of deliveries only, no slot is due for it
 )
 
-// String returns "grid", "first" or "change".
+// String returns "grid", "first", "change" or "event".
 func (c Cause) String() string {
 	switch c {
 	case CauseGrid:
@@ -58,6 +59,8 @@ func (c Cause) String() string {
 		return "first"
 	case CauseChange:
 		return "change"
+	case CauseEvent:
+		return "event"
 	}
 	return "unknown"
 }
@@ -67,13 +70,13 @@ func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads a cause's name.
 func (c *Cause) UnmarshalText(b []byte) error {
-	for x := CauseGrid; x <= CauseChange; x++ {
+	for x := CauseGrid; x <= CauseEvent; x++ {
 		if x.String() == string(b) {
 			*c = x
 			return nil
 		}
 	}
-	return &Invalid{Field: "cause", Value: string(b), Allowed: "grid, first or change"}
+	return &Invalid{Field: "cause", Value: string(b), Allowed: "grid, first, change or event"}
 }
 
 // DuePage is one look at the head of a source's due queue.
@@ -112,8 +115,8 @@ type SlotChange struct {
 	Slot Slot
 	// Draft is the delivery to produce, nil for none.
 	Draft *Draft
-	// Collapsed and Skipped count grid points that made no delivery.
-	Collapsed, Skipped uint64
+	// Collapsed, Skipped and Quiet count grid points that made no delivery.
+	Collapsed, Skipped, Quiet uint64
 }
 
 // Draft is a delivery before the store has given it its id.
@@ -123,6 +126,8 @@ type Draft struct {
 	// for the daemon's.
 	Paths      vehicle.Paths
 	UnitSystem string
+	// Event is what the payload tells; nil unless the webhook's type tells events.
+	Event *Event
 	// Payload is the canonical body, kept and sent as it is at each attempt.
 	Payload []byte
 	// Due is when the firing was due; lateness counts from it.

@@ -173,6 +173,9 @@ type Firings struct {
 	Collapsed uint64 `json:"collapsed"`
 	// Skipped firings were left out to stay within a source's budget.
 	Skipped uint64 `json:"skipped"`
+	// Quiet firings had a car read for a webhook that tells events, and nothing had
+	// happened.
+	Quiet uint64 `json:"quiet,omitempty"`
 }
 
 // Ledger accounts for a webhook's deliveries. Counters only grow and

@@ -19,6 +19,7 @@ import (
 	"plugbeat/internal/daemon"
 	"plugbeat/internal/receiver"
 	"plugbeat/vehicle"
+	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
@@ -216,6 +217,15 @@ func get(t *testing.T, url, token string) string {
 // with the same labels and no other values than those written out.
 func TestList(t *testing.T) {
 	s := open(t)
+	for _, typ := range webhook.Types { // a webhook of each
+		n := api.NewWebhook{Name: string(typ), Type: typ, CallbackURI: "https://example.com/" + string(typ)}
+		if !typ.Kind().FollowsPlug {
+			n.Cadence.Every = "daily"
+		}
+		if _, err := s.client.AddWebhook(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	text := s.scrape(t)
 	listed, there := documented(t), shown(t, text)
 	for _, name := range slices.Sorted(maps.Keys(there)) {

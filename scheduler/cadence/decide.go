@@ -65,9 +65,11 @@ type Outcome struct {
 // the reading lacks a path of a slot, that one produces nothing: a change makes it due
 // now, and the read that follows brings the rest. A reading of a source with a budget
 // also goes to slots that lost points of their grid to it. Parked slots stay as they
-// are, and a change means nothing to a slot whose webhook does not follow the plug.
+// are, and a change means nothing to a slot whose webhook does not follow the plug. The
+// slots of webhooks that tell events are [Rules.teller]'s.
 func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
 	st, changed := Observe(view.Status, rd.Got, now)
+	st, event := happened(view.Vehicle.ID, st, rd.Got, now)
 	st.Reads += rd.Calls
 	st.PathReads += rd.Paths
 	st.Spent = rd.Plan.Book(st.Spent, rd.Paths, now)
@@ -81,8 +83,15 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 		if v.Due.IsZero() || !v.Webhook.Fires() {
 			continue
 		}
-		complete := missing&v.Webhook.Reads() == 0
-		if c, ok := r.slot(v, view.Vehicle.Make, state, rd, changed && v.Webhook.Type.Kind().FollowsPlug, complete, now); ok {
+		kind, complete := v.Webhook.Type.Kind(), missing&v.Webhook.Reads() == 0
+		var c webhook.SlotChange
+		var ok bool
+		if kind.Events {
+			c, ok = r.teller(v, view.Vehicle.Make, state, rd, changed, complete, event, now)
+		} else {
+			c, ok = r.slot(v, view.Vehicle.Make, state, rd, changed && kind.FollowsPlug, complete, now)
+		}
+		if ok {
 			out.Slots = append(out.Slots, c)
 		}
 	}

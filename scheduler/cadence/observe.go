@@ -3,7 +3,10 @@ package cadence
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"plugbeat/vehicle"
+	"plugbeat/webhook"
 )
 
 // Observe takes what a read answered into a vehicle's status and reports whether
@@ -54,6 +57,37 @@ func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Stat
 		return st, true
 	}
 	return st, false
+}
+
+// happened takes what a read answered of the charging into a vehicle's status, and
+// returns the event in it, nil for none.
+//
+// The first known charging state is no event, and one that is not known changes nothing,
+// however long: the next known one is held against the last. A known one counts only if
+// the time it speaks of is later than that of the newest observation of the last; so an
+// old cached answer makes no event.
+func happened(car uuid.UUID, st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, *webhook.Event) {
+	state := vehicle.ChargeStateOf(s.Charge)
+	if state == "" {
+		return st, nil
+	}
+	at := earlier(s.Charge.ObservedAt(), s.Charge.FetchedAt)
+	if st.ChargeObservedAt.After(now) {
+		st.ChargeObservedAt = time.Time{}
+	}
+	before := st.Charge
+	switch {
+	case before == state:
+		st.ChargeObservedAt = later(st.ChargeObservedAt, at)
+		return st, nil
+	case before != "" && !at.After(st.ChargeObservedAt):
+		return st, nil
+	}
+	st.Charge, st.ChargeObservedAt = state, at
+	if t := webhook.EventOf(before, state); t != "" {
+		return st, webhook.NewEvent(car, t, at)
+	}
+	return st, nil
 }
 
 // Effective returns the state whose cadence applies at now, StatePluggedIn or

@@ -23,10 +23,11 @@ const Version = "2.0"
 
 // The event names.
 const (
-	EventDynamic   = "dynamic"
-	EventSchedule  = "schedule"
-	EventScheduled = "scheduled" // the other spelling of the same
-	EventVerify    = "verify"
+	EventDynamic    = "dynamic"
+	EventSchedule   = "schedule"
+	EventScheduled  = "scheduled" // the other spelling of the same
+	EventEventBased = "eventBased"
+	EventVerify     = "verify"
 )
 
 // The unit systems. Units matter for the range in /battery alone.
@@ -35,7 +36,8 @@ const (
 	Imperial = webhook.Imperial
 )
 
-// Event is what a delivery tells: one reading of one vehicle for one webhook.
+// Event is what a delivery tells: one reading of one vehicle, or what happened to it,
+// for one webhook.
 type Event struct {
 	WebhookID uuid.UUID
 	// EventName chooses the format.
@@ -52,6 +54,8 @@ type Event struct {
 	Snapshot  vehicle.Snapshot
 	// Paths are the entries of a scheduled delivery; none is all.
 	Paths vehicle.Paths
+	// Happened is what an eventBased delivery tells; no other has a use for it.
+	Happened *webhook.Event
 	// UnitSystem is Metric or Imperial; empty is metric.
 	UnitSystem string
 }
@@ -61,12 +65,15 @@ const usualBytes = 1280
 
 // Compose returns the canonical body of the event. Equal events give equal
 // bytes. It fails with a [*webhook.Invalid] when the event's name, mode or unit
-// system is not a known one, and in no other case: a value that cannot be printed
+// system is not a known one, or eventBased and nothing happened, and in no other case: a value that cannot be printed
 // becomes its path's error object.
 func Compose(ev Event) ([]byte, error) {
 	format, ok := formatOf(ev.EventName)
 	if !ok {
-		return nil, &webhook.Invalid{Field: "event_name", Value: ev.EventName, Allowed: "dynamic, schedule or scheduled"}
+		return nil, &webhook.Invalid{Field: "event_name", Value: ev.EventName, Allowed: "dynamic, schedule, scheduled or eventBased"}
+	}
+	if ev.EventName == EventEventBased && ev.Happened == nil {
+		return nil, &webhook.Invalid{Field: "happened", Value: "nothing", Allowed: "an event: it is what an eventBased delivery tells"}
 	}
 	switch ev.Mode {
 	case "":
@@ -106,6 +113,8 @@ func formatOf(eventName string) (func(Event) Value, bool) {
 		return dynamic, true
 	case EventSchedule, EventScheduled:
 		return schedule, true
+	case EventEventBased:
+		return eventBased, true
 	}
 	return nil, false
 }

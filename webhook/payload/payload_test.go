@@ -82,6 +82,13 @@ func scheduled() Event {
 	return ev
 }
 
+// eventful is an event that tells what happened.
+func eventful() Event {
+	ev := event()
+	ev.EventName, ev.Happened = EventEventBased, webhook.NewEvent(carID, webhook.ChargingStopped, at.Add(-2*time.Minute))
+	return ev
+}
+
 // spelled is the same event under another name.
 func spelled(ev Event, name string) Event {
 	ev.EventName = name
@@ -102,10 +109,13 @@ func TestGolden(t *testing.T) {
 		"dynamic-imperial.json": compose(imperial()),
 		"schedule.json":         compose(spelled(event(), EventSchedule)),
 		"schedule-paths.json":   compose(scheduled()),
+		"event-based.json":      compose(eventful()),
 		"verify.json":           Verify(hookID, "00112233445566778899aabbccddeeff"),
 		"test.json":             Test(&webhook.Webhook{ID: hookID}),
 		"test-schedule.json": Test(&webhook.Webhook{ID: hookID, Type: webhook.TypeSchedule, Content: webhook.Content{
 			Paths: []string{"/battery"}, UnitSystem: Imperial}}),
+		"test-event-based.json": Test(&webhook.Webhook{ID: hookID, Type: webhook.TypeEventBased, Content: webhook.Content{
+			EventTypes: []webhook.EventType{webhook.ChargingCompleted}}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join("testdata", name)
@@ -144,6 +154,7 @@ func TestComposeRefuses(t *testing.T) {
 	for field, spoil := range map[string]func(*Event){
 		"event_name":  func(ev *Event) { ev.EventName = "diagnostic" },
 		"mode":        func(ev *Event) { ev.Mode = "LIVE" },
+		"happened":    func(ev *Event) { ev.EventName = EventEventBased },
 		"unit_system": func(ev *Event) { ev.UnitSystem = "nautical" },
 	} {
 		ev := event()

@@ -15,15 +15,21 @@ func Test(w *webhook.Webhook) []byte {
 	fetched := time.Date(2026, time.January, 15, 12, 0, 5, 0, time.UTC)
 	recorded := fetched.Add(-90 * time.Second)
 	reach := 312.4
+	car := uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x01}
+	happened := webhook.ChargingStarted
+	if chosen := w.Content.EventTypes; len(chosen) > 0 {
+		happened = chosen[0]
+	}
 	// Compose fails only on names and modes it does not know.
 	body, _ := Compose(Event{
 		WebhookID:  w.ID,
 		EventName:  w.EventName(),
 		Mode:       vehicle.ModeTest,
-		Vehicle:    uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x01},
+		Vehicle:    car,
 		RequestID:  uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x02}.String(),
 		Timestamp:  fetched,
 		Paths:      w.Reads(),
+		Happened:   webhook.NewEvent(car, happened, fetched),
 		UnitSystem: w.Content.UnitSystem,
 		Snapshot: vehicle.Snapshot{
 			Battery: vehicle.Reading[vehicle.Battery]{OK: true, DataAge: recorded, FetchedAt: fetched,

@@ -1,0 +1,54 @@
+package cadence
+
+import (
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// teller decides on a slot, which is not parked, of a webhook that tells events; ok is
+// false when it stays as it is.
+//
+// An event in the reading is a delivery at once, whoever asked for the reading and
+// whether or not the slot is due: no gap holds it back, for it is told once and nothing
+// stands for it later. The slot itself only has the car read. A reading of what its
+// webhook reads serves it, and so does any in which the plug changed, from which its
+// grid starts again; without an event that is a quiet firing.
+func (r Rules) teller(v webhook.SlotView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.SlotChange, ok bool) {
+	old := v.Slot
+	c.Slot = old
+	s := &c.Slot
+	seen := milli(earlier(rd.Got.Charge.FetchedAt, now))
+	if event != nil && v.Webhook.Tells(event) {
+		c.Draft = &webhook.Draft{EventName: v.Webhook.EventName(), Due: seen, Cause: webhook.CauseEvent, Event: event}
+		s.FiredAt, ok = now, true
+	}
+	due := !old.Due.After(now)
+	switch {
+	case changed:
+		s.Anchor = seen
+	case due && complete:
+	case !due && old.State != state && old.Cause == webhook.CauseGrid:
+		// Another cadence on the same grid: the next point may be another.
+	case due && r.within(old.FiredAt, now):
+		// Nothing was read, because an event was told just now.
+		s.Due = old.FiredAt.Add(r.Gap)
+		return c, true
+	default:
+		return c, ok
+	}
+	before, after := r.schedule(v.Webhook, mk, old.State), r.schedule(v.Webhook, mk, state)
+	s.State, s.Cause = state, webhook.CauseGrid
+	if due {
+		// Points that passed since the slot came due are covered by this reading.
+		c.Collapsed = before.Count(old.Anchor, old.Due, now)
+		if c.Draft == nil {
+			c.Quiet = 1
+		}
+	}
+	var pushed uint64
+	s.Due, pushed = r.next(after, s.Anchor, s.FiredAt, now)
+	c.Collapsed += pushed
+	return c, true
+}
