@@ -1,5 +1,7 @@
-// Package sdk holds the test that Smartcar's own published SDK, both lines, works
-// against the running binary, as a caller and as a receiver.
+// Package sdk holds the tests from the side of an application and of the owners of cars:
+// Smartcar's own published SDK, both lines, as a caller and as a receiver, vehicle
+// connect in a terminal, and the pages in a real browser, all against the running
+// binary.
 package sdk
 
 import (
