@@ -264,6 +264,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer stopLoops()
 	servers := a.serve()
 
+	a.resumeTokens(loops)
 	ended := make(chan error, 3)
 	go func() { ended <- a.dispatcher.Run(loops) }()
 	go func() { ended <- a.scheduler.Run(loops) }()

@@ -65,7 +65,11 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 		}
 		moved = append(moved, old)
 	}
+	healed := map[uuid.UUID]bool{}
 	for i := range vs {
+		if st, err := f.a.store.VehicleStatus(ctx, vs[i].ID); err == nil && st.Restricted {
+			healed[vs[i].ID] = true
+		}
 		vs[i].Source, vs[i].ConnectedAt = name, time.Now().UTC()
 		if err := f.a.store.PutVehicle(ctx, vs[i]); err != nil {
 			return nil, err
@@ -80,10 +84,22 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 			return nil, err
 		}
 	}
+	if err := f.hurry(ctx, healed); err != nil {
+		return nil, err
+	}
 	if f.a.scheduler != nil { // nil while New connects a simulator's fleet
 		f.a.scheduler.Kick()
 	}
 	return vs, nil
+}
+
+// hurry has vehicles read now that could not be read before, not when they are due.
+func (f fleet) hurry(ctx context.Context, healed map[uuid.UUID]bool) error {
+	if f.a.scheduler == nil || len(healed) == 0 {
+		return nil
+	}
+	_, err := f.a.scheduler.Hurry(ctx, func(v vehicle.Vehicle) bool { return healed[v.ID] })
+	return err
 }
 
 // Disconnect ends a vehicle: at its vendor where that can be reached, and then

@@ -54,6 +54,23 @@ func (a *App) callbackURL() string {
 	return a.publicURL() + "/oauth/callback"
 }
 
+// reconnectURL is where an owner gives access again whose tokens the vendor takes no
+// more: plugbeat's own page, which leads to the vendor and takes the new tokens. Empty
+// where there is no public URL or no application to come back to.
+func (a *App) reconnectURL(source string) string {
+	app := a.cfg.Application
+	if a.cfg.HTTP.PublicURL == "" || app.ClientID == "" || len(app.RedirectURIs) == 0 {
+		return ""
+	}
+	scope := []string{"read_vehicle_info"}
+	for p := range vehicle.AllPaths.All() {
+		scope = append(scope, p.Permission())
+	}
+	return a.publicURL() + "/oauth/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {app.ClientID}, "redirect_uri": {app.RedirectURIs[0]}, "scope": {strings.Join(scope, " ")}, "source": {source},
+	}.Encode()
+}
+
 // Doors lists the sources, and how owners come in.
 func (f fleet) Doors() []server.Door {
 	var doors []server.Door

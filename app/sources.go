@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"plugbeat/config"
@@ -123,7 +124,7 @@ func openSmartcar(a *App, name string, s config.Source) (source, error) {
 	}
 	c := s.Smartcar
 	src, err := smartcar.New(smartcar.Options{
-		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: cmp.Or(c.RedirectURI, a.callbackURL()),
+		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: cmp.Or(c.RedirectURI, a.callbackURL()), ReconnectURL: a.reconnectURL(name),
 		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, HTTPClient: a.guarded(name, c.APIOrigin, c.AuthOrigin), Log: a.log.With().Str("source", name).Logger(),
 	})
 	if err != nil {
@@ -159,6 +160,37 @@ func (s smartcarSource) forget(ctx context.Context, connection string) error {
 	return s.Forget(ctx, connection)
 }
 func (s smartcarSource) close() { s.Close() }
+
+// resumer is a source that may have been stopped in the middle of an exchange of tokens.
+type resumer interface{ Resume(connections []string) }
+
+// resumeTokens has the sources end the exchanges that were begun before a crash. It
+// waits for none of them.
+func (a *App) resumeTokens(ctx context.Context) {
+	connections := map[string][]string{}
+	for name, s := range a.sources {
+		if _, ok := s.(resumer); ok {
+			connections[name] = nil
+		}
+	}
+	if len(connections) == 0 {
+		return
+	}
+	for v, err := range a.vehicles(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				a.log.Error().Str("event", "source.not_resumed").Err(err).Msg("exchanges of tokens that were begun before are made when a vehicle is read")
+			}
+			return
+		}
+		if list, ok := connections[v.Source]; ok && v.Connection != "" && !slices.Contains(list, v.Connection) {
+			connections[v.Source] = append(list, v.Connection)
+		}
+	}
+	for name, list := range connections {
+		a.sources[name].(resumer).Resume(list)
+	}
+}
 
 // tokens keeps a source's credentials sealed in the store.
 type tokens struct {

@@ -294,6 +294,20 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 	return n, nil
 }
 
+// Hurry makes the slots of vehicles due now whose owners gave access again, and returns
+// how many moved. The grid stays; a webhook whose times nothing moves keeps them.
+func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
+	now := time.Now()
+	n, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
+		return now, v.Due.After(now) && v.Webhook.Type.Kind().FollowsPlug && healed(c)
+	})
+	if err != nil {
+		return n, fmt.Errorf("make the slots of reconnected vehicles due: %w", err)
+	}
+	s.Kick()
+	return n, nil
+}
+
 // Forget drops what is kept in memory of a vehicle that was disconnected; a wait
 // for its next try ends. A read in flight ends by itself and leaves nothing, also
 // when the vehicle is connected again meanwhile.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,4 +206,34 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := New(Options{UnitSystem: "furlongs"}); err == nil {
 		t.Error("an unknown unit system")
 	}
+}
+
+// TestHurry: a vehicle whose owner gave access again is read at once; its grid, other
+// vehicles, and a schedule's times stay.
+func TestHurry(t *testing.T) {
+	inWorld(t, func(w *world) {
+		car, other := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		hook, fixed := w.hook(webhook.Cadence{}), w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}})
+		w.start()
+		for _, c := range []uuid.UUID{car, other} {
+			w.subscribe(hook, c)
+			w.subscribe(fixed, c)
+		}
+		before := len(w.made(car))
+		w.until(10 * time.Minute)
+		if n, err := w.s.Hurry(w.t.Context(), func(v vehicle.Vehicle) bool { return v.ID == car }); err != nil || n != 1 {
+			t.Errorf("%d moved: %v", n, err)
+		}
+		synctest.Wait()
+		if got := w.made(car)[before:]; len(got) != 1 || got[0] != "10m0s grid" {
+			t.Errorf("delivered %q", got)
+		}
+		w.until(61 * time.Minute)
+		if got := w.made(car)[before+1:]; len(got) != 2 || !strings.HasPrefix(got[0], "1h0m0s") {
+			t.Errorf("the grid moved: %q", got)
+		}
+		if got := w.made(other)[before:]; len(got) != 2 {
+			t.Errorf("another vehicle got %q", got)
+		}
+	})
 }

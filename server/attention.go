@@ -217,6 +217,9 @@ func carLine(c api.VehicleView) string {
 	switch {
 	case f != nil && f.ResolutionURL != "":
 		do = "its owner opens " + f.ResolutionURL
+		if f.Resolution == vehicle.ResolveReauthenticate && c.Vehicle.Connection != "" {
+			do += ", or gives access again: plugbeat vehicle connect --source " + c.Vehicle.Source
+		}
 	case f != nil && f.Resolution == vehicle.ResolveReauthenticate:
 		do = "its owner gives access again: plugbeat vehicle connect --source " + c.Vehicle.Source
 	}

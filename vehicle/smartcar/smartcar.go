@@ -8,7 +8,10 @@
 //   - one call of Read makes exactly the path reads it was asked for: nothing is
 //     retried but a request that was refused for its access token;
 //   - the refresh token of a connection is used by one caller at a time, and the
-//     pair it is exchanged for is saved durably before it is used.
+//     pair it is exchanged for is saved durably before it is used;
+//   - an exchange whose answer was lost, to the network or with the process, is made
+//     again at once and until there is one ([Source.Resume]), since a used refresh
+//     token works for a short while only.
 package smartcar
 
 import (
@@ -59,6 +62,10 @@ type Options struct {
 	// ConnectOrigin is where owners sign in again; empty takes the vendor's. It
 	// only appears in faults, as does RedirectURI, which may be empty.
 	ConnectOrigin, RedirectURI string
+	// ReconnectURL is where an owner gives access again whose tokens the vendor no
+	// longer takes: signing in to the car's account does not bring those back. Empty
+	// takes the link for signing in.
+	ReconnectURL string
 	// ClientID and ClientSecret are the application's credentials.
 	ClientID, ClientSecret string
 	// Mode goes into the vehicles that Connect returns; empty is live.
@@ -82,6 +89,7 @@ type Source struct {
 	keep  *http.Client // for requests that may use a connection again
 	once  *http.Client // for single reads, which must not be sent twice
 
+	closing  chan struct{} // closed by Close
 	mu       sync.Mutex
 	accounts map[string]*account
 	closed   bool
@@ -126,7 +134,7 @@ func New(o Options) (*Source, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "plugbeat"
 	}
-	s := &Source{opts: o, api: o.APIOrigin + "/v2.0", accounts: map[string]*account{}}
+	s := &Source{opts: o, api: o.APIOrigin + "/v2.0", accounts: map[string]*account{}, closing: make(chan struct{})}
 	s.oauth = oauth2.Config{
 		ClientID:     o.ClientID,
 		ClientSecret: o.ClientSecret,
@@ -191,7 +199,10 @@ func checkOrigin(name, value string) error {
 // new ones. The token store must stay open until it returns.
 func (s *Source) Close() {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
 	s.mu.Unlock()
 	s.renewals.Wait()
 	s.keep.CloseIdleConnections()

@@ -25,6 +25,10 @@ const (
 	// again is how long after a renewal went wrong the next is tried while the
 	// access token is still good.
 	again = 30 * time.Second
+	// chaseFor is how long an exchange of which no answer came is made again in the
+	// background: the vendor says 1 minute in one place and 10 in another for how
+	// long a used refresh token still works.
+	chaseFor = 10 * time.Minute
 	// defaultLife is the life of an access token whose answer does not say it.
 	defaultLife = 2 * time.Hour
 )
@@ -36,6 +40,10 @@ type tokens struct {
 	// ExpiresAt ends the access token; RenewAt is when it is renewed.
 	ExpiresAt time.Time `json:"expires_at"`
 	RenewAt   time.Time `json:"renew_at"`
+	// TryingSince is when an exchange of Refresh was first begun; zero before. It is
+	// saved before the request leaves, so that a process that was killed meanwhile is
+	// followed by one that exchanges the token at once, while that still works.
+	TryingSince time.Time `json:"trying_since,omitzero"`
 }
 
 // account is one connection's tokens in memory.
@@ -50,6 +58,7 @@ type account struct {
 	unsaved *tokens   // got and not yet saved
 	retryAt time.Time // no renewal ahead of time before this
 	told    bool      // the lost consent was logged
+	chased  bool      // an exchange is made again in the background
 }
 
 // account returns the account's place in memory.
@@ -70,7 +79,7 @@ func (s *Source) account(name string) *account {
 // goes on, since its answer must not be lost.
 func (s *Source) token(ctx context.Context, connection, refused string) (string, error) {
 	if connection == "" {
-		return "", lostConsent("the vehicle has no connection; connect it again")
+		return "", s.lostConsent("the vehicle has no connection; connect it again")
 	}
 	a := s.account(connection)
 	select {
@@ -128,9 +137,7 @@ func (s *Source) renew(ctx context.Context, a *account, refused string) (string,
 	if good && (now.Before(a.pair.RenewAt) || now.Before(a.retryAt)) {
 		return a.pair.Access, nil
 	}
-	pair, err := s.exchange(ctx, a.pair.Refresh)
-	if err != nil {
-		s.tell(a, err)
+	if err := s.rotate(ctx, a); err != nil {
 		if good {
 			a.retryAt = now.Add(again)
 			s.opts.Log.Warn().Str("event", "source.token_failed").Str("connection", a.name).
@@ -139,14 +146,43 @@ func (s *Source) renew(ctx context.Context, a *account, refused string) (string,
 		}
 		return "", err
 	}
+	return a.pair.Access, nil
+}
+
+// rotate exchanges a's refresh token and saves the new pair. Before, it saves that it
+// does: what cannot be saved must not be asked for. The caller holds a's lock.
+func (s *Source) rotate(ctx context.Context, a *account) error {
+	if a.pair.TryingSince.IsZero() {
+		trying := a.pair
+		trying.TryingSince = time.Now().UTC()
+		if err := s.write(ctx, a.name, trying); err != nil {
+			return err
+		}
+		a.pair = trying
+	}
+	pair, err := s.exchange(ctx, a.pair.Refresh)
+	if err != nil {
+		s.tell(a, err)
+		switch temporary := vehicle.AsFault(err).Temporary(); {
+		case temporary:
+			s.chase(a) //nolint:contextcheck // it goes on without its caller
+		case a.pair.Access == "":
+			// The token of somebody who connects was never good: nothing is kept of it.
+			if err := s.opts.Tokens.Save(ctx, a.name, nil); err == nil {
+				a.loaded, a.pair = false, tokens{}
+			}
+		}
+		return err
+	}
 	a.unsaved = &pair
 	if err := s.save(ctx, a); err != nil {
-		return "", err
+		s.chase(a) //nolint:contextcheck // it goes on without its caller
+		return err
 	}
 	a.told, a.retryAt = false, time.Time{}
 	s.opts.Log.Info().Str("event", "source.token_rotated").Str("connection", a.name).
 		Time("expires_at", a.pair.ExpiresAt).Msg("tokens renewed and saved")
-	return a.pair.Access, nil
+	return nil
 }
 
 // load reads an account's saved pair.
@@ -156,7 +192,7 @@ func (s *Source) load(ctx context.Context, name string) (tokens, error) {
 		return tokens{}, ours("plugbeat could not load the account's tokens", err)
 	}
 	if len(b) == 0 {
-		return tokens{}, lostConsent("plugbeat has no tokens of this account; connect it again")
+		return tokens{}, s.lostConsent("plugbeat has no tokens of this account; connect it again")
 	}
 	var t tokens
 	if err := json.Unmarshal(b, &t); err != nil || t.Refresh == "" {
@@ -213,7 +249,7 @@ func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.
 	now := time.Now()
 	t, err := with(ctx)
 	if err != nil {
-		return tokens{}, oauthFault(err)
+		return tokens{}, s.oauthFault(err)
 	}
 	life := t.Expiry.Sub(now)
 	if t.Expiry.IsZero() || life <= 0 {
@@ -240,7 +276,7 @@ func (a agent) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // oauthFault makes a fault of what the token endpoint answered.
-func oauthFault(err error) *vehicle.Fault {
+func (s *Source) oauthFault(err error) *vehicle.Fault {
 	var r *oauth2.RetrieveError
 	if !errors.As(err, &r) {
 		why := cause(err)
@@ -259,7 +295,7 @@ func oauthFault(err error) *vehicle.Fault {
 	}
 	switch {
 	case r.ErrorCode == "invalid_grant":
-		return lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again")
+		return s.lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again")
 	case status == http.StatusTooManyRequests:
 		return plain(entry{code: status, header: header, at: time.Now()}, "too many token requests")
 	case r.ErrorCode != "" && status < 500:
@@ -299,11 +335,11 @@ func (s *Source) Forget(ctx context.Context, connection string) error {
 	return nil
 }
 
-// lostConsent is the fault of an account whose owner has to sign in again.
-func lostConsent(description string) *vehicle.Fault {
+// lostConsent is the fault of an account whose owner has to give access again.
+func (s *Source) lostConsent(description string) *vehicle.Fault {
 	return &vehicle.Fault{
 		Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: http.StatusBadRequest,
-		Resolution: vehicle.ResolveReauthenticate, Description: description,
+		Resolution: vehicle.ResolveReauthenticate, ResolutionURL: s.opts.ReconnectURL, Description: description,
 	}
 }
 

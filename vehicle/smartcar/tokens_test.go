@@ -68,10 +68,12 @@ func TestSavedBeforeUsed(t *testing.T) {
 }
 
 // TestSaveFails: a pair that cannot be saved is not used, is not lost either, and
-// its refresh token is not spent a second time.
+// its refresh token is not spent a second time. Where it is known before that nothing
+// can be saved, the token is not spent at all.
 func TestSaveFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{Grace: -1})
+		full := errors.New("disk /secret/place is full")
 		var before string
 		w.seen.set(func(r *http.Request) (*http.Response, error) {
 			if strings.HasPrefix(r.URL.Path, "/v2.0") {
@@ -83,7 +85,19 @@ func TestSaveFails(t *testing.T) {
 			t.Fatal(f)
 		}
 		w.server.ExpireAccess()
-		w.tokens.fail(errors.New("disk /secret/place is full"))
+		w.tokens.fail(full)
+		if _, f := w.read(t, all); f == nil || f.Type != vehicle.TypeServer || w.server.Requests()["POST /oauth/token"] != 1 {
+			t.Fatalf("fault %v, %d exchanges: with a full disk the token must not be spent", f, w.server.Requests()["POST /oauth/token"])
+		}
+		w.tokens.fail(nil)
+		w.seen.set(func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Path, "/v2.0") {
+				before = bearer(r)
+			} else {
+				w.tokens.fail(full)
+			}
+			return nil, nil
+		})
 		reads := w.reads()
 		for range 3 {
 			used := before

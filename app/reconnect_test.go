@@ -1,0 +1,68 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"plugbeat/alert"
+	"plugbeat/vehicle"
+	"plugbeat/webhook/api"
+)
+
+// TestReconnect: an owner takes the access back in the middle of everything. It is told
+// in the payload, in status and by the alert's condition, with where to give it back; and
+// it is over as soon as that was done.
+func TestReconnect(t *testing.T) {
+	d, cars := hooked(t)
+	_, err := d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	must(t, err)
+	newest := func() string {
+		for _, m := range slices.Backward(d.receiver.Messages()) {
+			if m.Vehicle == cars[0].String() {
+				return string(m.Body)
+			}
+		}
+		return ""
+	}
+	eventually(t, "a payload with values", func() bool { return strings.Contains(newest(), `"isPluggedIn"`) })
+	d.upstream.RevokeAll()
+	eventually(t, "a payload with the owner's error", func() bool {
+		text := newest()
+		return strings.Contains(text, `"code":"AUTHENTICATION_FAILED"`) && strings.Contains(text, `"type":"REAUTHENTICATE","url":"`)
+	})
+	st, err := d.client.Status(t.Context())
+	must(t, err)
+	lines := strings.Join(st.Attention, "\n")
+	for _, want := range []string{
+		"CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED: Smartcar no longer accepts the account's tokens", "its owner opens http",
+		"/oauth/reauthenticate?client_id=", "or gives access again: plugbeat vehicle connect --source smartcar",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("status lacks %q:\n%s", want, lines)
+		}
+	}
+	told := func() bool {
+		conditions, err := (&watch{a: d.app, since: map[string]time.Time{}}).standing(t.Context())
+		must(t, err)
+		for _, c := range conditions {
+			if c.Event == alert.VehicleOwner {
+				return true
+			}
+		}
+		return false
+	}
+	if st.Vehicles.Restricted == 0 || !told() {
+		t.Errorf("%+v, alert's condition %t", st.Vehicles, told())
+	}
+
+	_, err = d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
+	must(t, err)
+	eventually(t, "a payload with values again", func() bool { return strings.Contains(newest(), `"isPluggedIn"`) })
+	known, err := d.app.store.VehicleStatus(t.Context(), cars[0])
+	must(t, err)
+	if known.Restricted || known.Trouble() != vehicle.NoTrouble || told() {
+		t.Errorf("after the owner came back: %+v, alert's condition %t", known, told())
+	}
+}
