@@ -305,6 +305,9 @@ func (e *ears) heard(m receiver.Message) {
 		colour = red
 	}
 	text := p.paint(colour, strconv.Itoa(m.Status)) + "  " + clean(kind)
+	if m.Happened != "" {
+		text += " " + clean(m.Happened)
+	}
 	if m.Vehicle != "" {
 		text += "  vehicle " + clean(m.Vehicle)
 	}

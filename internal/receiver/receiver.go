@@ -42,6 +42,8 @@ type Message struct {
 	// challenge.
 	Webhook string
 	Vehicle string
+	// Happened is the eventType of an event and EventID its eventId; empty otherwise.
+	Happened, EventID string
 	// Plugged is what /charge says: "plugged in", "unplugged", or the code of
 	// its error.
 	Plugged string
@@ -187,6 +189,9 @@ type envelope struct {
 	Mode      string `json:"mode"`
 	Payload   struct {
 		Challenge string `json:"challenge"`
+		EventID   string `json:"eventId"`
+		VehicleID string `json:"vehicleId"`
+		EventType string `json:"eventType"`
 		Vehicles  []struct {
 			VehicleID string `json:"vehicleId"`
 			Data      []struct {
@@ -273,7 +278,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
-	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Challenge: e.Payload.Challenge, Header: req.Header, Body: body}
+	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Challenge: e.Payload.Challenge, Header: req.Header, Body: body,
+		Vehicle: e.Payload.VehicleID, Happened: e.Payload.EventType, EventID: e.Payload.EventID}
 	for _, v := range e.Payload.Vehicles {
 		m.Vehicle = v.VehicleID
 		for _, d := range v.Data {
