@@ -10,7 +10,7 @@ const (
 	// Unread is the trouble of a car whose last answer for /charge was a fault.
 	Unread
 	// NeedsOwner is that of a car whose account, permission or plan does not let
-	// it be read; somebody must do something.
+	// it be read, or whose vendor says that somebody must do something.
 	NeedsOwner
 )
 
@@ -18,7 +18,7 @@ const (
 func (s Status) Trouble() Trouble {
 	f := s.Last.Charge.Fault
 	switch {
-	case s.Restricted:
+	case s.Restricted, f != nil && f.NeedsPerson():
 		return NeedsOwner
 	case f != nil && f.Type != TypeVehicleState:
 		return Unread

@@ -93,6 +93,16 @@ func (f *Fault) Restricts() bool {
 	return false
 }
 
+// NeedsPerson reports whether the fault stays until somebody does something: the
+// owner, the operator, or the vendor's support.
+func (f *Fault) NeedsPerson() bool {
+	switch f.Resolution {
+	case ResolveReauthenticate, ResolveActionRequired, ResolveContactSupport, ResolveFinance:
+		return true
+	}
+	return f.Restricts()
+}
+
 // PausesSource reports whether the source refuses every vehicle and not only the
 // one that was asked for: a rate limit whose code Smartcar v2.0 keeps for the whole
 // application. The next vehicle would be refused as well, and asking anyway may

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,6 +46,72 @@ func TestErrorTable(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// remedies say what comes of each row of the vendor's error table, which docs/sources.md
+// tells: tried again within the slot, read at the unplugged cadence, somebody told,
+// the whole source at rest.
+var remedies = map[string]string{
+	"VALIDATION": "", "VALIDATION:PARAMETER": "",
+	"CONNECTED_SERVICES_ACCOUNT:ACCOUNT_ISSUE": "slow tell", "CONNECTED_SERVICES_ACCOUNT:NO_VEHICLES": "slow tell",
+	"CONNECTED_SERVICES_ACCOUNT:SUBSCRIPTION": "slow tell", "CONNECTED_SERVICES_ACCOUNT:VEHICLE_MISSING": "slow tell",
+	"CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED": "slow tell", "CONNECTED_SERVICES_ACCOUNT:PERMISSION": "slow tell",
+	"CONNECTED_SERVICES_ACCOUNT:VIRTUAL_KEY_REQUIRED": "slow tell",
+	"AUTHENTICATION": "slow tell", "PERMISSION": "slow tell",
+	"RESOURCE_NOT_FOUND:PATH": "", "RESOURCE_NOT_FOUND:VERSION": "",
+	"VEHICLE_STATE:ASLEEP": "", "VEHICLE_STATE:CHARGING_IN_PROGRESS": "", "VEHICLE_STATE:CHARGING_PLUG_CONNECTED": "",
+	"VEHICLE_STATE:CHARGING_PLUG_NOT_CONNECTED": "", "VEHICLE_STATE:CHARGE_FAULT": "", "VEHICLE_STATE:DOOR_OPEN": "",
+	"VEHICLE_STATE:FULLY_CHARGED": "", "VEHICLE_STATE:HOOD_OPEN": "", "VEHICLE_STATE:IGNITION_ON": "", "VEHICLE_STATE:IN_MOTION": "",
+	"VEHICLE_STATE:NOT_CHARGING": "", "VEHICLE_STATE:REMOTE_ACCESS_DISABLED": "", "VEHICLE_STATE:TRUNK_OPEN": "",
+	"VEHICLE_STATE:UNREACHABLE": "", "VEHICLE_STATE:VEHICLE_OFFLINE_FOR_SERVICE": "", "VEHICLE_STATE:UNKNOWN": "", "VEHICLE_STATE:LOW_BATTERY": "",
+	"RATE_LIMIT:SMARTCAR_API": "again pause", "RATE_LIMIT:VEHICLE": "again",
+	"BILLING:INVALID_PLAN": "slow tell", "BILLING:VEHICLE_LIMIT": "slow tell", "BILLING:VEHICLE_REQUEST_LIMIT": "slow tell", "BILLING:ACCOUNT_SUSPENDED": "slow tell",
+	"SERVER:INTERNAL": "again", "SERVER:RECORD_NOT_FOUND": "tell", "SERVER:MULTIPLE_RECORDS_FOUND": "tell",
+	"COMPATIBILITY:MAKE_NOT_COMPATIBLE": "", "COMPATIBILITY:SMARTCAR_NOT_CAPABLE": "", "COMPATIBILITY:VEHICLE_NOT_CAPABLE": "", "COMPATIBILITY:PLATFORM_NOT_CAPABLE": "tell",
+	"UPSTREAM:INVALID_DATA": "again", "UPSTREAM:KNOWN_ISSUE": "again", "UPSTREAM:NO_RESPONSE": "again", "UPSTREAM:RATE_LIMIT": "again", "UPSTREAM:UNKNOWN_ISSUE": "again",
+}
+
+// TestRemedies holds every row, as it arrives over HTTP, to what is done about it.
+func TestRemedies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, simulator.ServerOptions{})
+		seen := 0
+		for _, row := range simulator.Rows() {
+			name := strings.TrimSuffix(row.Type+":"+row.Code, ":")
+			want, ok := remedies[name]
+			if !ok {
+				t.Errorf("nobody said what to do about %s", name)
+				continue
+			}
+			seen++
+			remove := w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: row})
+			_, f := w.read(t, all)
+			remove()
+			if f == nil {
+				t.Errorf("%s: a value", name)
+				continue
+			}
+			var got []string
+			for word, is := range map[string]bool{"again": f.Temporary(), "slow": f.Restricts(), "tell": f.NeedsPerson(), "pause": f.PausesSource()} {
+				if is {
+					got = append(got, word)
+				}
+			}
+			slices.SortFunc(got, func(a, b string) int {
+				return strings.Index("again slow tell pause", a) - strings.Index("again slow tell pause", b)
+			})
+			if text := strings.Join(got, " "); text != want {
+				t.Errorf("%s: %q, want %q", name, text, want)
+			}
+			st := vehicle.Status{Restricted: f.Restricts(), Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: f}}}
+			if told := st.Trouble() == vehicle.NeedsOwner; told != strings.Contains(want, "tell") {
+				t.Errorf("%s: told %t", name, told)
+			}
+		}
+		if seen != len(remedies) {
+			t.Errorf("%d rows of %d that something is said of", seen, len(remedies))
 		}
 	})
 }
