@@ -6,6 +6,7 @@
 //	go run ./internal/bench                                 every figure, about ten minutes
 //	go run ./internal/bench -quick                          that it runs at all, about 20 s
 //	go run ./internal/bench -write docs/performance.md      every figure, into that page
+//	go run ./internal/bench -compare docs/performance.md    every figure, its ratios held against that page's
 //	go run ./internal/bench -only throughput -profile DIR   one figure, with CPU profiles of the daemon
 //
 // What is measured is the built binary in a process of its own, under the config
@@ -17,7 +18,7 @@
 // eight in flight a webhook, one a vehicle.
 //
 // No figure is a pass or a fail: it depends on the machine, and on who else is using
-// it. Ratios within one run are what can be compared.
+// it. Ratios within one run are what can be compared, and -compare does.
 package main
 
 import (
@@ -98,7 +99,7 @@ func figures() []figure {
 
 func run(ctx context.Context) (err error) {
 	b := &bench{}
-	var only, write string
+	var only, write, against string
 	var names []string
 	for _, f := range figures() {
 		names = append(names, f.name)
@@ -107,6 +108,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&b.rounds, "rounds", 3, "how often throughput, beside and tarpit are measured; their medians are printed")
 	flag.StringVar(&only, "only", "", "the figures to take, by commas: "+strings.Join(names, ", "))
 	flag.StringVar(&write, "write", "", "put the table between the marks in this Markdown `FILE` too")
+	flag.StringVar(&against, "compare", "", "hold the ratios against the table that this Markdown `FILE` keeps; one worse by more than a fifth, and beyond its aim, ends with 1")
 	flag.StringVar(&b.profiles, "profile", "", "write CPU profiles of the daemon into `DIR`; the figures are then this program's, not the binary's")
 	flag.Parse()
 	if flag.NArg() > 0 || b.rounds < 1 {
@@ -114,6 +116,9 @@ func run(ctx context.Context) (err error) {
 	}
 	if write != "" && (b.quick || only != "") {
 		return errors.New("-write keeps a whole table: leave out -quick and -only")
+	}
+	if against != "" && (b.quick || write != "") {
+		return errors.New("-compare needs figures, and the last ones: leave out -quick and -write")
 	}
 	if b.quick {
 		b.rounds = 1
@@ -155,6 +160,16 @@ func run(ctx context.Context) (err error) {
 		note("%s took %v", f.name, time.Since(begin).Round(time.Second))
 	}
 	fmt.Print(t.markdown())
+	if against != "" {
+		text, worse, err := t.compare(against)
+		if err != nil {
+			return err
+		}
+		fmt.Print("\n", text)
+		if worse > 0 {
+			return fmt.Errorf("%d of the ratios are worse than those of %s", worse, against)
+		}
+	}
 	if write != "" {
 		return t.keep(write)
 	}

@@ -2,4 +2,4 @@
 
 package year
 
-const defaultDays, defaultVehicles = 365, 10
+const defaultDays, defaultVehicles = 60, 10
