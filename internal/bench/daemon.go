@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"plugbeat/config"
+	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
@@ -68,6 +69,15 @@ func (b *bench) folder(name string, cars int, delivery ...string) (*folder, erro
 		f.key, err = cfg.SealingKey()
 	}
 	return f, err
+}
+
+// disabled fails unless the webhook is disabled because its ladder was spent.
+func (d *daemon) disabled(ctx context.Context, name string) error {
+	w, err := d.client.Webhook(ctx, name)
+	if err == nil && (w.Status != webhook.Disabled || w.Reason != webhook.Exhausted) {
+		err = fmt.Errorf("the ladder was not spent: %s is %s", name, w.Summary())
+	}
+	return err
 }
 
 // remove frees the folder's disk.

@@ -94,6 +94,7 @@ func figures() []figure {
 		{"beside", (*bench).beside},
 		{"tarpit", (*bench).tarpit},
 		{"outage", (*bench).outage},
+		{"exhausted", (*bench).exhausted},
 	}
 }
 

@@ -15,7 +15,11 @@ func (b *bench) outage(ctx context.Context, t *table) error {
 	}
 	heading := fmt.Sprintf("backlog of %d after an outage of %v", n, down)
 	for _, rate := range []int{50, 10_000} {
-		drained, waited, err := b.backlog(ctx, n, down, rate)
+		settings := []string{fmt.Sprintf("  recover_rate: %d", rate)}
+		if b.quick {
+			settings = append(settings, "  retries: [1s, 1s, 1s]")
+		}
+		drained, waited, err := b.backlog(ctx, n, down, false, settings)
 		if err != nil {
 			return err
 		}
@@ -32,15 +36,33 @@ func (b *bench) outage(ctx context.Context, t *table) error {
 	return nil
 }
 
+// exhausted is how long a receiver that was down past the whole ladder waits for
+// what each car's state is, with nobody doing anything: the default ladder and
+// challenges, a thousand times as fast.
+func (b *bench) exhausted(ctx context.Context, t *table) error {
+	n, down := 1000, time.Minute
+	settings := []string{
+		"  retries: [10ms, 50ms, 250ms, 1250ms, 6250ms, 31250ms]",
+		"  challenge: {from: 900ms, after: [900ms, 1800ms, 3600ms], every: 3600ms, heal_window: 3600ms, max: 86400ms}",
+	}
+	if b.quick {
+		n, down = 20, 5*time.Second
+		settings[0] = "  retries: [100ms, 100ms, 100ms]"
+	}
+	drained, waited, err := b.backlog(ctx, n, down, true, settings)
+	if err != nil {
+		return err
+	}
+	t.add(fmt.Sprintf("%d cars' states after %v, past a ladder a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
+	t.add("", "to every car's state", seconds(waited+drained), "", fmt.Sprintf("at 50 a second %v of it", time.Duration(n)*time.Second/50))
+	return nil
+}
+
 // backlog makes n deliveries come due while the receiver is away, and returns how
 // long they took once the first got through, and how long the receiver was back by
-// then.
-func (b *bench) backlog(ctx context.Context, n int, down time.Duration, rate int) (drained, waited time.Duration, err error) {
-	delivery := []string{fmt.Sprintf("  recover_rate: %d", rate)}
-	if b.quick {
-		delivery = append(delivery, "  retries: [1s, 1s, 1s]")
-	}
-	f, err := b.folder(fmt.Sprintf("outage-%d", rate), n, delivery...)
+// then. With spent the webhook must have been disabled meanwhile.
+func (b *bench) backlog(ctx context.Context, n int, down time.Duration, spent bool, delivery []string) (drained, waited time.Duration, err error) {
+	f, err := b.folder("outage", n, delivery...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -73,6 +95,9 @@ func (b *bench) backlog(ctx context.Context, n int, down time.Duration, rate int
 	err = d.waits(ctx, begin)
 	if err == nil {
 		err = sleep(ctx, time.Until(begin.Add(down)))
+	}
+	if err == nil && spent {
+		err = d.disabled(ctx, "hook")
 	}
 	if _, e := b.receiver.tell(context.WithoutCancel(ctx), "open"); err == nil {
 		err = e

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ type arrival struct {
 }
 
 // sink is the receiver's side: what arrives at /HOOK is answered at once with 200,
-// at /HOOK/10s after that time.
+// at /HOOK/10s after that time. A challenge is answered rightly, and not counted.
 type sink struct {
 	mu       sync.Mutex
 	arrivals []arrival
@@ -51,6 +52,10 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, err := uuid.Parse(r.Header.Get(signing.HeaderID))
 	good := err == nil && hmac.Equal([]byte(r.Header.Get(signing.HeaderSmartcar)), []byte(signing.Smartcar(token, body)))
 	at := time.Now().UnixNano()
+	if text := challengeIn(body); good && text != "" {
+		_ = json.NewEncoder(w).Encode(map[string]string{"challenge": signing.Smartcar(token, []byte(text))})
+		return
+	}
 	s.mu.Lock()
 	if good {
 		s.arrivals = append(s.arrivals, arrival{id, int32(n), at}) //nolint:gosec // a small number
@@ -68,6 +73,20 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 	}
+}
+
+// challengeIn returns the challenge that the body asks to sign; empty of a delivery,
+// which is not decoded for that.
+func challengeIn(body []byte) string {
+	var x struct {
+		Payload struct {
+			Challenge string `json:"challenge"`
+		} `json:"payload"`
+	}
+	if len(body) > 512 || json.Unmarshal(body, &x) != nil {
+		return ""
+	}
+	return x.Payload.Challenge
 }
 
 // receive is the receiver's process: it prints the addresses of the sink and of its

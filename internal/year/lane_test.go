@@ -583,7 +583,7 @@ func (w *world) checkAttempts(x *wrong, made []webhook.Delivery) string {
 		turns := slices.DeleteFunc(slices.Clone(w.log.turns), func(t turn) bool { return t.hook != id })
 		w.checkLane(x, h, have, ps, done, turns, &f)
 	}
-	return fmt.Sprintf("%d deliveries left once and at their moment; %d troubles request by request: %d requests, %d turns; %d deliveries by bounds only, %v",
+	return fmt.Sprintf("%d deliveries left once, at the model's moment; %d troubles, %d requests and %d turns of them at the model's moment\n%d deliveries held to bounds only, because of %v",
 		f.once, f.troubles, f.requests, f.turns, f.loose, f.odd)
 }
 

@@ -2,4 +2,7 @@
 
 package year
 
-const defaultDays, defaultVehicles = 60, 10
+const (
+	raced                        = false
+	defaultDays, defaultVehicles = 60, 10
+)
