@@ -83,7 +83,7 @@ func encode(record any) ([]byte, error) {
 
 func decode(b []byte, record any) error {
 	if err := json.Unmarshal(b, record); err != nil {
-		return fmt.Errorf("decode %s: %w", kindOf(record), err)
+		return &unreadable{fmt.Errorf("decode %s: %w", kindOf(record), err)}
 	}
 	return nil
 }
@@ -129,8 +129,13 @@ func encodeSlot(s webhook.Slot) ([]byte, error) {
 	return append(append(b, byte(s.State), byte(s.Cause)), p[:]...), nil
 }
 
-func decodeSlot(key webhook.SlotKey, b []byte) (webhook.Slot, error) {
-	s := webhook.Slot{SlotKey: key}
+func decodeSlot(key webhook.SlotKey, b []byte) (s webhook.Slot, err error) {
+	defer func() {
+		if err != nil {
+			err = &unreadable{err}
+		}
+	}()
+	s = webhook.Slot{SlotKey: key}
 	if len(b) != slotLen || b[0] != slotVersion {
 		return s, fmt.Errorf("slot: %d bytes %x..., want %d bytes of version %d", len(b), b[:min(len(b), 1)], slotLen, slotVersion)
 	}
@@ -145,7 +150,6 @@ func decodeSlot(key webhook.SlotKey, b []byte) (webhook.Slot, error) {
 	if s.State > vehicle.StatePluggedIn || s.Cause > webhook.CauseChange {
 		return s, fmt.Errorf("slot: no state %d or cause %d", s.State, s.Cause)
 	}
-	var err error
 	s.Source, err = parseSource(b[27:])
 	return s, err
 }

@@ -32,6 +32,28 @@ func damaged(path string, why any) error {
 	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup, stopped: plugbeat restore BACKUP"}
 }
 
+// unreadable is what is wrong with a record that no store wrote so.
+type unreadable struct{ error }
+
+func (u *unreadable) Unwrap() error { return u.error }
+
+// recordError is the damage of a file together with the record it was found in.
+type recordError struct {
+	error
+	record error
+}
+
+func (e *recordError) Unwrap() []error { return []error{e.error, e.record} }
+
+// readable is err, or says that the file is damaged where that is what it comes to: an
+// operator who is told of a record must hear which file, and what to do.
+func readable(path string, err error) error {
+	if _, ok := errors.AsType[*unreadable](err); ok && !errors.Is(err, ErrDamaged) {
+		return &recordError{damaged(path, err), err}
+	}
+	return err
+}
+
 // guarded runs what follows a file's pages: a panic, or a fault of a page that leads
 // outside the file, is damage.
 func guarded(path string, run func() error) (err error) {

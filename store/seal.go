@@ -52,12 +52,12 @@ func (s *sealer) seal(bucket string, key, plain []byte) []byte {
 
 func (s *sealer) open(bucket string, key, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealedMin {
-		return nil, errSeal
+		return nil, &unreadable{errSeal}
 	}
 	n := s.aead.NonceSize()
 	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], sealContext(bucket, key))
 	if err != nil {
-		return nil, errSeal
+		return nil, &unreadable{errSeal}
 	}
 	return plain, nil
 }

@@ -176,7 +176,7 @@ func (s *Store) view(ctx context.Context, read func(reader) error) (err error) {
 		return fmt.Errorf("read data file %s: %w", s.path, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	return read(reader{tx: tx, sealer: s.sealer, memos: &s.memos})
+	return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
 }
 
 // defaultLimit is the size of a page when a caller's limit is not positive.

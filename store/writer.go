@@ -49,7 +49,7 @@ func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
 		s.sending.RUnlock()
 		return ctx.Err()
 	}
-	return <-o.done
+	return readable(s.path, <-o.done)
 }
 
 // write is the writer: it commits groups of operations until the store is closed
