@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 )
 
 const (
-	fleet     = 60 // cars, each on every webhook every ten seconds
+	fleet     = 24 // cars, each on every webhook every four seconds
 	receivers = 8  // webhooks
 	retries   = 6
 )
@@ -49,6 +50,7 @@ type harness struct {
 	err   *error
 	log   *bytes.Buffer // of the process that runs or ran last
 	base  []byte        // the data file as it was when that started
+	clock atomic.Int64  // by how many seconds the daemon's clock is off
 }
 
 // newHarness sets a folder up by the real binary: a fleet on webhooks that are
@@ -77,6 +79,7 @@ func newHarness(t *testing.T, binary string, seed uint64) *harness {
 		h.book.arrived(m.ID)
 		return h.faulty.answer(m)
 	})
+	h.r.Clock(func() time.Time { return time.Now().Add(time.Duration(h.clock.Load()) * time.Second) })
 	server := httptest.NewServer(h.r)
 	t.Cleanup(server.Close)
 	t.Cleanup(h.kill)
@@ -103,13 +106,13 @@ func newHarness(t *testing.T, binary string, seed uint64) *harness {
 	h.start()
 	// The stepped daemon takes a faster cadence than a config may ask for.
 	c = h.d.Client()
-	fast := webhook.Cadence{Unplugged: "10s", PluggedIn: "10s"}
+	fast := webhook.Cadence{Unplugged: "4s", PluggedIn: "4s"}
 	for i := range receivers {
 		name := fmt.Sprintf("hook-%d", i)
 		if _, err := c.ChangeWebhook(ctx, name, api.WebhookChange{Cadence: &fast}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Subscribe(ctx, api.Subscribe{Webhook: name, All: true, Spread: "10s"}); err != nil {
+		if _, err := c.Subscribe(ctx, api.Subscribe{Webhook: name, All: true, Spread: "4s"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +135,7 @@ func (h *harness) start() {
 	h.page.Reset()
 	h.base, h.log = base, &bytes.Buffer{}
 	h.cmd = exec.Command(h.binary, h.d.Config())
-	h.cmd.Env = append(os.Environ(), stop.PageFile+"="+h.path("page"), stop.RecordFile+"="+h.path("record"))
+	h.cmd.Env = append(os.Environ(), stop.PageFile+"="+h.path("page"), stop.RecordFile+"="+h.path("record"), stop.Clock+"="+fmt.Sprint(h.clock.Load()))
 	h.cmd.Stderr = h.log
 	if err := h.cmd.Start(); err != nil {
 		h.t.Fatal(err)

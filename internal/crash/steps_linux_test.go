@@ -16,16 +16,24 @@ import (
 
 var points = flag.Int("points", defaultPoints, "at how many points the stepped daemon is stopped with work in flight")
 
-// perFolder is how many points one data file goes through before another is begun.
-const perFolder = 100
+// perFolder is how many points one data file goes through before another is begun, as
+// looking at it takes the longer the more it holds.
+const perFolder = 50
 
 // point is one stop: where, and what else is wrong.
 type point struct {
 	step stop.Step
+	// power is cut too: what of the data file was not synced is lost in part.
+	power bool
+	// disk is what the disk had become before the stop; it is well at the next start.
+	disk stop.Disk
+	// clock is by how many seconds the machine's clock is set before the next start.
+	clock int64
 }
 
 // TestSteps stops the daemon before and after its commits and requests, in the middle
-// of commits, and at any moment, each time with requests in flight, and after each stop
+// of commits, and at any moment, each time with requests in flight; now and then the power
+// is cut too, the disk had become full or read-only, or the clock is set. After each stop it
 // holds the file against what is known from outside: it is sound, every delivery that
 // was committed before is there, none arrived that is not, none is booked that did not
 // arrive, at most what was in flight is unbooked, and no delivery had more attempts in a
@@ -57,9 +65,9 @@ func TestSteps(t *testing.T) {
 	h.print(t)
 	t.Logf("seed %d, %d points in %v", *seed, len(all), time.Since(began).Round(time.Second))
 	least := len(all) / len(steps)
-	for _, s := range steps {
-		if h.count[s.String()] < least && !t.Failed() {
-			t.Errorf("the daemon was stopped %d times %s, want %d", h.count[s.String()], s, least)
+	for _, name := range names() {
+		if h.count[name] < least && !t.Failed() {
+			t.Errorf("the daemon was stopped %d times %s, want %d", h.count[name], name, least)
 		}
 	}
 }
@@ -70,11 +78,26 @@ var steps = []stop.Step{
 	stop.Writing, stop.Syncing, stop.Synced, stop.Moment,
 }
 
+// inCommit reports whether the step is in the middle of a commit.
+func inCommit(s stop.Step) bool { return s == stop.Writing || s == stop.Syncing || s == stop.Synced }
+
 // plan spreads n points evenly over the steps, in no order.
 func plan(n int, random *rand.Rand) []point {
 	all := make([]point, n)
 	for i := range all {
-		all[i].step = steps[i%len(steps)]
+		p := point{step: steps[i%len(steps)]}
+		p.power = inCommit(p.step) || random.IntN(2) == 0
+		// While the disk refuses, little is read and little leaves, but what is in flight
+		// comes to its outcome.
+		switch p.step {
+		case stop.BeforeFirings, stop.AfterFirings, stop.BeforeRequest, stop.AfterRequest:
+		default:
+			p.disk = []stop.Disk{stop.Well, stop.Full, stop.ReadOnly}[i/len(steps)%3]
+		}
+		if random.IntN(8) == 0 {
+			p.clock = int64(random.IntN(12*3600)) - 6*3600
+		}
+		all[i] = p
 	}
 	random.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
@@ -85,10 +108,11 @@ func walk(t *testing.T, h *harness, points []point) histogram {
 	got := histogram{}
 	for n, p := range points {
 		for tries := 1; ; tries++ {
-			if h.at(p) {
+			if h.at(p, tries) {
 				break
 			}
 			got.idle++
+			t.Logf("try %d of point %d, %s, disk %s, clock %ds: not stopped, or with %d requests in flight", tries, n, p.step, p.disk, h.clock.Load(), h.page.InFlight())
 			if tries == 20 {
 				t.Fatalf("point %d: in 20 tries the daemon was never stopped %s with a request in flight", n, p.step)
 			}
@@ -97,7 +121,25 @@ func walk(t *testing.T, h *harness, points []point) histogram {
 		}
 		got.inFlight += h.page.InFlight()
 		got.bump(p.step.String())
+		if p.power {
+			idle(t, h.r)
+			torn, err := h.cutPower()
+			if err != nil {
+				t.Fatalf("point %d: %v", n, err)
+			}
+			if torn > 0 {
+				got.bump(powerCut)
+				got.torn += torn
+			}
+		}
+		if p.disk != stop.Well {
+			got.bump("disk " + p.disk.String())
+		}
 		got.unbooked += h.look(n)
+		if p.clock != 0 {
+			got.bump(clockSet)
+			h.clock.Add(p.clock)
+		}
 		h.start()
 	}
 	h.faulty.mend()
@@ -125,17 +167,26 @@ func walk(t *testing.T, h *harness, points []point) histogram {
 }
 
 // at stops the daemon at a point, and reports whether it was one: whether requests
-// were in flight.
-func (h *harness) at(p point) bool {
+// were in flight. Try counts from 1.
+func (h *harness) at(p point, try int) bool {
 	h.t.Helper()
 	h.busy(1)
 	time.Sleep(time.Duration(h.random.IntN(400)) * time.Millisecond) // another moment each time
+	if p.disk != stop.Well {
+		h.page.SetDisk(p.disk)
+		for deadline := time.Now().Add(10 * time.Second); h.page.Refused() == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		}
+	}
 	if p.step == stop.Moment {
 		h.kill()
 		return h.page.InFlight() > 0
 	}
-	h.page.Arm(p.step, 1+h.random.IntN(4))
-	if !h.stopped(10 * time.Second) {
+	nth := 1
+	if p.disk == stop.Well {
+		nth += h.random.IntN(4) + 3*(try-1) // the first firings of many may find nothing in flight
+	}
+	h.page.Arm(p.step, nth)
+	if !h.stopped(5 * time.Second) {
 		h.kill()
 	}
 	return h.page.Reached() == p.step && h.page.InFlight() > 0
@@ -157,12 +208,18 @@ func (h *harness) look(n int) (unbooked int) {
 	return unbooked
 }
 
+// What histograms count beside the steps.
+const (
+	powerCut = "with writes lost that were not synced"
+	clockSet = "before the clock was set by up to 6 h"
+)
+
 // histogram is what came of the points.
 type histogram struct {
-	count              map[string]int
-	idle               int // stops without work in flight, not counted
-	inFlight, unbooked int
-	accepted, again    int
+	count                    map[string]int
+	idle                     int // stops without work in flight, not counted
+	inFlight, unbooked, torn int
+	accepted, again          int
 }
 
 func (h *histogram) bump(name string) {
@@ -182,15 +239,24 @@ func (h *histogram) add(o histogram) {
 	h.idle += o.idle
 	h.inFlight += o.inFlight
 	h.unbooked += o.unbooked
+	h.torn += o.torn
 	h.accepted += o.accepted
 	h.again += o.again
 }
 
+// names are all that is counted and has to be there.
+func names() (all []string) {
+	for _, s := range steps {
+		all = append(all, s.String())
+	}
+	return append(all, powerCut, "disk "+stop.Full.String(), "disk "+stop.ReadOnly.String(), clockSet)
+}
+
 func (h *histogram) print(t *testing.T) {
 	var b strings.Builder
-	for _, s := range steps {
-		fmt.Fprintf(&b, "%5d  %s\n", h.count[s.String()], s)
+	for _, name := range names() {
+		fmt.Fprintf(&b, "%5d  %s\n", h.count[name], name)
 	}
-	t.Logf("stops with requests in flight:\n%s%d stops more without any are not counted\n%d requests in flight at the stops, %d of them had arrived and were not booked; %d deliveries accepted, %d came again",
-		b.String(), h.idle, h.inFlight, h.unbooked, h.accepted, h.again)
+	t.Logf("stops with requests in flight:\n%s%d stops more without any are not counted\n%d requests in flight at the stops, %d of them had arrived and were not booked; %d deliveries accepted, %d came again; %d writes were not synced when the power was cut",
+		b.String(), h.idle, h.inFlight, h.unbooked, h.accepted, h.again, h.torn)
 }

@@ -94,6 +94,7 @@ type Receiver struct {
 	either   bool
 	rule     func(Message) Answer
 	heard    func(Message)
+	now      func() time.Time
 	messages []Message
 	accepted map[string]int
 	open     int
@@ -101,7 +102,7 @@ type Receiver struct {
 
 // New returns a receiver that knows the application management token.
 func New(managementToken string) *Receiver {
-	return &Receiver{token: managementToken, keys: map[string][]byte{}, accepted: map[string]int{}}
+	return &Receiver{token: managementToken, keys: map[string][]byte{}, accepted: map[string]int{}, now: time.Now}
 }
 
 // Know tells the receiver a webhook's Standard Webhooks key, "whsec_" and base64.
@@ -152,6 +153,14 @@ func (r *Receiver) Rule(rule func(Message) Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rule = rule
+}
+
+// Clock sets the clock that the times of signatures are held against; it is time.Now
+// until then.
+func (r *Receiver) Clock(now func() time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = now
 }
 
 // Heard sets a function that is called with each message once it is answered.
@@ -322,6 +331,7 @@ const tolerance = 5 * time.Minute
 func (r *Receiver) standard(req *http.Request, webhook string, body []byte) Check {
 	signatures, stamp := req.Header.Get("webhook-signature"), req.Header.Get("webhook-timestamp")
 	r.mu.Lock()
+	now := r.now()
 	keys := r.spare
 	if own := r.keys[webhook]; own != nil {
 		keys = [][]byte{own}
@@ -332,7 +342,7 @@ func (r *Receiver) standard(req *http.Request, webhook string, body []byte) Chec
 		return Absent
 	case len(keys) == 0:
 		return Unchecked
-	case err != nil || time.Since(time.Unix(seconds, 0)).Abs() >= tolerance:
+	case err != nil || now.Sub(time.Unix(seconds, 0)).Abs() >= tolerance:
 		return Wrong
 	}
 	for _, key := range keys {

@@ -55,7 +55,7 @@ func (s Step) String() string {
 // Disk is what the data file's disk does to the daemon's writes.
 type Disk int64
 
-// What a disk does. One that refuses refuses a third of the writes and syncs, so that
+// What a disk does. One that refuses refuses an eighth of the writes and syncs, so that
 // commits are cut off in all places.
 const (
 	Well Disk = iota
