@@ -89,6 +89,9 @@ func reaches(k api.TokenKind, ids []uuid.UUID) string {
 	}
 	switch len(ids) {
 	case 0:
+		if k == api.ConsentToken {
+			return "no vehicle any more"
+		}
 		return "every vehicle"
 	case 1:
 		return ids[0].String()
@@ -137,10 +140,11 @@ func (s *shell) tokenRemoveCommand() *ucli.Command {
 		Name:        "rm",
 		Usage:       "revoke a token, at once",
 		ArgsUsage:   "NAME",
-		Description: "On a terminal it asks first.",
+		Description: "A consent is revoked with all tokens of it, by the id that token list shows. On a terminal it asks first.",
 		Flags:       append([]ucli.Flag{yesFlag()}, clientFlags()...),
 		CustomHelpTemplate: example(`
-plugbeat token rm backend --yes`),
+plugbeat token rm backend --yes
+plugbeat token rm 50200dbd-358e-4baf-8343-2a23dadae302 --yes`),
 		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
 			name := c.Args().First()
 			if err := s.sure(c, fmt.Sprintf("revoke token %s; its callers are refused from now on", clean(name))); err != nil {

@@ -27,13 +27,32 @@ func (s *Server) tokens(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(grants, func(a, b vehicle.Grant) int { return strings.Compare(a.Name, b.Name) })
 	views := []api.TokenView{}
-	for _, g := range grants {
-		if g.Name > after && len(views) <= limit {
-			views = append(views, api.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
+	add := func(v api.TokenView) {
+		if v.Name > after {
+			views = append(views, v)
 		}
 	}
+	for _, g := range grants {
+		add(api.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
+	}
+	for last := uuid.Nil; ; {
+		cs, err := s.Store.Consents(r.Context(), last, api.MaxLimit)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cs {
+			last = c.ID
+			if !c.Ended(s.Now()) {
+				add(api.TokenView{Name: c.ID.String(), Kind: api.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
+			}
+		}
+		if len(cs) < api.MaxLimit {
+			break
+		}
+	}
+	slices.SortFunc(views, func(a, b api.TokenView) int { return strings.Compare(a.Name, b.Name) })
+	views = views[:min(len(views), limit+1)]
 	return pageOf(views, limit, listTokens, func(v api.TokenView) string { return v.Name }), nil
 }
 
@@ -86,7 +105,12 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 
 func (s *Server) removeToken(r *http.Request) (any, error) {
 	name := r.PathValue("name")
-	err := s.Store.DeleteGrant(r.Context(), name)
+	var err error
+	if id, ok := parseID(name); ok { // no name of a token is one
+		err = s.Store.DeleteConsent(r.Context(), id)
+	} else {
+		err = s.Store.DeleteGrant(r.Context(), name)
+	}
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("token %s: %v", quote(name), webhook.ErrNotFound), Hint: "`plugbeat token list` shows those there are"}
 	}

@@ -44,3 +44,34 @@ func TestAdminTokens(t *testing.T) {
 		t.Errorf("revoked token: %d", a.status)
 	}
 }
+
+// Consents are listed with tokens and revoked by their id, with all that they gave.
+func TestConsentsAreTokens(t *testing.T) {
+	p := newPortal(t)
+	got := p.exchange(p.code(asked()))
+	c := overSocket(t, p.s)
+	var names []string
+	for after := ""; ; {
+		page := must[api.Page[api.TokenView]](t)(c.Tokens(t.Context(), after, 1))
+		for _, v := range page.Items {
+			names = append(names, v.Name+" "+string(v.Kind))
+			if v.Kind == api.ConsentToken && (len(v.Vehicles) != 1 || !v.LastUsedAt.Equal(noon) || !v.CreatedAt.Equal(noon)) {
+				t.Errorf("%+v", v)
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	id := p.w.consents[0].ID.String()
+	if len(names) != 3 || !strings.Contains(strings.Join(names, ","), id+" consent") {
+		t.Errorf("%q", names)
+	}
+	if err := c.RemoveToken(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if p.reads(got.AccessToken, chargeOf(carA)) != 401 || p.refresh(got.RefreshToken).Error != "invalid_grant" {
+		t.Error("a revoked consent goes on")
+	}
+	refused(t, c.RemoveToken(t.Context(), id), api.CodeNotFound, "token list")
+}

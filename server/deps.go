@@ -31,6 +31,8 @@ type Store interface {
 	// code and tokens is gone.
 	PutConsent(ctx context.Context, c vehicle.Consent) error
 	ConsentByHash(ctx context.Context, h vehicle.TokenHash) (vehicle.Consent, error)
+	Consents(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Consent, error)
+	DeleteConsent(ctx context.Context, id uuid.UUID) error
 	ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error
 
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)

@@ -423,6 +423,29 @@ func (w *world) ConsentByHash(_ context.Context, h vehicle.TokenHash) (vehicle.C
 	return vehicle.Consent{}, missing("consent", "?")
 }
 
+func (w *world) Consents(_ context.Context, after uuid.UUID, limit int) (cs []vehicle.Consent, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.consents {
+		if bytes.Compare(c.ID[:], after[:]) > 0 {
+			cs = append(cs, c)
+		}
+	}
+	slices.SortFunc(cs, func(a, b vehicle.Consent) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return cs[:min(limit, len(cs))], nil
+}
+
+func (w *world) DeleteConsent(_ context.Context, id uuid.UUID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.consents)
+	w.consents = slices.DeleteFunc(w.consents, func(c vehicle.Consent) bool { return c.ID == id })
+	if len(w.consents) == n {
+		return missing("consent", id)
+	}
+	return nil
+}
+
 func (w *world) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error {
 	c, err := w.ConsentByHash(ctx, h)
 	if err != nil {

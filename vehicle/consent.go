@@ -221,6 +221,20 @@ func (c Consent) Access(token TokenHash, now time.Time) (Grant, bool) {
 	return Grant{}, false
 }
 
+// LastIssued is when the application last got tokens; zero for never.
+func (c Consent) LastIssued() (at time.Time) {
+	for _, t := range c.Tokens {
+		life := AccessLife
+		if t.Kind == RefreshKind {
+			life = RefreshLife
+		}
+		if issued := t.ExpiresAt.Add(-life); issued.After(at) {
+			at = issued
+		}
+	}
+	return at
+}
+
 // Hashes lists all by which the consent is found.
 func (c Consent) Hashes() []TokenHash {
 	var all []TokenHash

@@ -318,6 +318,7 @@ type TokenKind string
 // The kinds of tokens.
 const (
 	AccessToken   TokenKind = "access"   // an application's, for /v2.0
+	ConsentToken  TokenKind = "consent"  // those that an application has by an owner's consent
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
 )
 
@@ -387,10 +388,12 @@ type TokenView struct {
 	Kind TokenKind `json:"kind"`
 	// Scope is what an operator's token may do; absent for an access token.
 	Scope vehicle.Scope `json:"scope,omitempty"`
-	// Vehicles lists the cars an access token reaches; empty means all.
+	// Vehicles lists the cars an access token reaches; empty means all, and of a
+	// consent none.
 	Vehicles  []uuid.UUID `json:"vehicles"`
 	CreatedAt time.Time   `json:"created_at"`
-	// LastUsedAt is when it was last used, to the hour; absent for never.
+	// LastUsedAt is when it was last used, to the hour; absent for never. Of a consent it
+	// is when the application last got tokens.
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 }
 
