@@ -124,6 +124,13 @@ func TestChangeAndDisable(t *testing.T) {
 		if h := r.m.hook(r.id); !errors.Is(err, no) || h.CallbackURI == fresh || h.Status != webhook.Active {
 			t.Error(h, err)
 		}
+		var bad *webhook.Invalid
+		if _, err := r.Change(t.Context(), r.id, Change{Content: &webhook.Content{EventTypes: []webhook.EventType{webhook.ChargingStarted}}}); !errors.As(err, &bad) || bad.Field != "content.event_types" {
+			t.Error(err)
+		}
+		if w, err := r.Change(t.Context(), r.id, Change{Content: &webhook.Content{UnitSystem: webhook.Imperial}}); err != nil || w.Content.UnitSystem != webhook.Imperial {
+			t.Error(w.Content, err)
+		}
 		other, name, sign := "http://other.test/", "renamed", webhook.SignSmartcar
 		w, err := r.Change(t.Context(), r.id, Change{Name: &name, Signing: &sign, Cadence: &webhook.Cadence{Unplugged: "2h"}})
 		if err != nil || w.Name != name || w.Signing != sign || w.Cadence.Unplugged != "2h" || w.Status != webhook.Active {

@@ -221,16 +221,17 @@ func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) 
 
 // fleet is a source whose cars do as the test says.
 type fleet struct {
-	mu     sync.Mutex
-	plug   map[uuid.UUID]vehicle.Plug
-	charge map[uuid.UUID]vehicle.ChargeState // not charging where it says nothing
-	took   map[uuid.UUID]time.Duration
-	fault  func(id uuid.UUID, p vehicle.Path) *vehicle.Fault
-	calls  []call
-	busy   map[uuid.UUID]int
-	most   int // calls in flight at a time
-	now    int
-	twice  bool // two calls of one car in flight
+	mu      sync.Mutex
+	plug    map[uuid.UUID]vehicle.Plug
+	charge  map[uuid.UUID]vehicle.ChargeState // not charging where it says nothing
+	took    map[uuid.UUID]time.Duration
+	fault   func(id uuid.UUID, p vehicle.Path) *vehicle.Fault
+	changes func(id uuid.UUID, s *vehicle.Snapshot) // an answer that has /charge
+	calls   []call
+	busy    map[uuid.UUID]int
+	most    int // calls in flight at a time
+	now     int
+	twice   bool // two calls of one car in flight
 }
 
 type call struct {
@@ -276,7 +277,11 @@ func (f *fleet) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 			}
 		}
 	}
-	return pick(s, paths), nil
+	s = pick(s, paths)
+	if f.changes != nil && paths.Has(vehicle.PathCharge) {
+		f.changes(ref.ID, &s)
+	}
+	return s, nil
 }
 
 func (f *fleet) set(id uuid.UUID, p vehicle.Plug) {
@@ -290,6 +295,13 @@ func (f *fleet) charging(id uuid.UUID, s vehicle.ChargeState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.plug[id], f.charge[id] = vehicle.PluggedIn, s
+}
+
+// becomes sets a car's charging state alone.
+func (f *fleet) becomes(id uuid.UUID, s vehicle.ChargeState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.charge[id] = s
 }
 
 func (f *fleet) failing(fault func(uuid.UUID, vehicle.Path) *vehicle.Fault) {

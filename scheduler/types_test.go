@@ -1,8 +1,10 @@
 package scheduler
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +61,25 @@ func TestSchedule(t *testing.T) {
 		w.wantMadeFor(hook, "0s first scheduled", "2h0m0s grid scheduled", "4h0m0s grid scheduled")
 		if w.statusOf(car).State != vehicle.StatePluggedIn {
 			t.Error("the caller's reading was not looked at")
+		}
+	})
+}
+
+// The unit system is the webhook's own, else the daemon's.
+func TestUnitSystems(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.o.UnitSystem = webhook.Metric
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		for _, units := range []string{"", webhook.Imperial} {
+			hook := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{UnitSystem: units}})
+			w.subscribe(hook, car)
+			w.store.mu.Lock()
+			body := string(w.store.payloads[w.store.deliveries[len(w.store.deliveries)-1].ID])
+			w.store.mu.Unlock()
+			if want := `"sc-unit-system":"` + cmp.Or(units, webhook.Metric) + `"`; !strings.Contains(body, want) {
+				t.Errorf("%q: %s lacks %s", units, body, want)
+			}
 		}
 	})
 }
@@ -120,6 +141,22 @@ func TestPathsChosenAnew(t *testing.T) {
 // told lists the events that went to a webhook, and their ids.
 func (w *world) told(hook uuid.UUID) (list, ids []string) {
 	w.t.Helper()
+	events, ids := w.toldOf(hook)
+	for _, e := range events {
+		_, e, _ = strings.Cut(e, " ")
+		at, name, _ := strings.Cut(e, " ")
+		when, err := time.Parse(time.RFC3339Nano, at)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		list = append(list, when.Sub(w.t0).Round(time.Millisecond).String()+" "+name)
+	}
+	return list, ids
+}
+
+// toldOf lists them as car, time and name.
+func (w *world) toldOf(hook uuid.UUID) (list, ids []string) {
+	w.t.Helper()
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	for _, d := range w.store.deliveries {
@@ -138,7 +175,7 @@ func (w *world) told(hook uuid.UUID) (list, ids []string) {
 		if err := json.Unmarshal(w.store.payloads[d.ID], &env); err != nil || env.EventName != "eventBased" || env.Payload.Vehicle != d.Vehicle {
 			w.t.Fatalf("%s: %v", w.store.payloads[d.ID], err)
 		}
-		list = append(list, env.Payload.EventTime.Sub(w.t0).Round(time.Millisecond).String()+" "+env.Payload.EventType)
+		list = append(list, env.Payload.Vehicle.String()+" "+env.Payload.EventTime.UTC().Format(time.RFC3339Nano)+" "+env.Payload.EventType)
 		ids = append(ids, env.Payload.EventID)
 	}
 	return list, ids

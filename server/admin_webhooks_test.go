@@ -171,6 +171,12 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 	}
 	_, err := c.ChangeWebhook(t.Context(), "home", api.WebhookChange{})
 	refused(t, err, api.CodeInvalid, "at least one")
+	_, err = c.ChangeWebhook(t.Context(), "home", api.WebhookChange{Content: &webhook.Content{Paths: []string{"/charge"}}})
+	refused(t, err, api.CodeInvalid, "type dynamic")
+	miles := must[api.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", api.WebhookChange{Content: &webhook.Content{UnitSystem: webhook.Imperial}}))
+	if miles.Webhook.Content.UnitSystem != webhook.Imperial {
+		t.Errorf("%+v", miles)
+	}
 	bad := "ftp://x"
 	_, err = c.ChangeWebhook(t.Context(), "home", api.WebhookChange{CallbackURI: &bad})
 	refused(t, err, api.CodeInvalid, "callback_uri")

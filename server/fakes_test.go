@@ -536,6 +536,9 @@ func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange, chec
 		if c.Cadence != nil {
 			w.Cadence = *c.Cadence
 		}
+		if c.Content != nil {
+			w.Content = *c.Content
+		}
 		if c.CallbackURI != nil {
 			w.CallbackURI = *c.CallbackURI
 		}

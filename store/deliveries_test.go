@@ -69,9 +69,13 @@ func TestFiringsCount(t *testing.T) {
 		return d, nil
 	})
 	must(t, err)
+	_, err = f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
+		return webhook.Decision{Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Quiet: 1}}}, nil
+	})
+	must(t, err)
 	w, err := f.Webhook(ctx, wid(1))
 	must(t, err)
-	if w.Firings != (webhook.Firings{Produced: 1, Collapsed: 3, Skipped: 2}) {
+	if w.Firings != (webhook.Firings{Produced: 1, Collapsed: 3, Skipped: 2, Quiet: 1}) {
 		t.Fatal(w.Firings)
 	}
 }
