@@ -204,10 +204,27 @@ func sourceLine(src api.Source, now time.Time) string {
 		return fmt.Sprintf("source %s: %s (%s ago)%s", src.Name, src.LastFault, api.Span(now.Sub(src.LastFaultAt)), wait)
 	case wait != "":
 		return fmt.Sprintf("source %s rests%s", src.Name, wait)
+	case spentEarly(src, now):
+		return fmt.Sprintf("source %s has spent %s of its %s calls and a new %s begins in %s: until then its vehicles are hardly read; raise its budget, or ask for slower cadences",
+			src.Name, grouped(src.Cost.Spent), grouped(src.Cost.Budget*uint64(src.Vehicles)), src.Cost.Per, api.Span(src.Cost.Until.Sub(now))) //nolint:gosec // not negative
 	case !src.Due.IsZero() && late > lateRead:
 		return fmt.Sprintf("source %s is %s late: more is due than it can read; raise its max_reads, or ask for slower cadences", src.Name, api.Span(late))
 	}
 	return ""
+}
+
+// spentEarly reports whether nearly all of a source's budget is spent while more than a
+// tenth of the period is left: applications read more than the pace allows for.
+func spentEarly(src api.Source, now time.Time) bool {
+	c := src.Cost
+	if c == nil || c.Budget == 0 || src.Vehicles <= 0 {
+		return false
+	}
+	tenth := 73 * time.Hour
+	if c.Per == "day" {
+		tenth = 144 * time.Minute
+	}
+	return c.Spent*20 >= c.Budget*uint64(src.Vehicles)*19 && c.Until.Sub(now) > tenth
 }
 
 // carLine says why a car of account, permission or billing trouble gives nothing.

@@ -144,7 +144,8 @@ func TestSkip(t *testing.T) {
 		{"nor is one beside others", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid), slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
 		{"nor a change", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseChange)}, time.Hour, 0, 0},
 		{"nothing is due", plan, []webhook.SlotView{slot(2*time.Hour, webhook.CauseGrid)}, time.Hour, 0, 0},
-		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.SlotView{slot(709*time.Hour+50*time.Minute, webhook.CauseGrid)}, 709*time.Hour + 50*time.Minute, 1, 710 * time.Hour},
+		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.SlotView{slotOf(w, read.Add(709*time.Hour+50*time.Minute), read.Add(50*time.Minute), read, unplugged, webhook.CauseGrid)},
+			709*time.Hour + 50*time.Minute, 1, 710*time.Hour + 50*time.Minute},
 		{"no budget", Plan{Metered: true}, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid)}, time.Hour, 0, 0},
 	} {
 		out, ok := rules.Skip(webhook.VehicleView{Status: st, Slots: c.slots}, c.plan, 3, read.Add(c.at))
