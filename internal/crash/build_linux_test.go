@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -16,7 +17,29 @@ import (
 // time by the compiler's overlay.
 func buildStepped(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	built.Do(func() {
+		dir, err := os.MkdirTemp("", "plugbeat-stepped-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		buildIn(t, dir)
+		built.path = filepath.Join(dir, "stepped")
+	})
+	if built.path == "" {
+		t.Fatal("the stepped daemon could not be built: see the first test that needs it")
+	}
+	return built.path
+}
+
+// built is the stepped daemon of this test process.
+var built struct {
+	sync.Once
+	path string
+}
+
+// buildIn leaves the stepped daemon in a folder.
+func buildIn(t *testing.T, dir string) {
+	t.Helper()
 	root, bbolt, goroot := goTool(t, "list", "-m", "-f", "{{.Dir}}"), goTool(t, "list", "-m", "-f", "{{.Dir}}", "go.etcd.io/bbolt"), goTool(t, "env", "GOROOT")
 
 	copied := filepath.Join(dir, "bbolt")
@@ -46,9 +69,7 @@ func buildStepped(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(dir, "stepped")
-	goTool(t, "build", "-trimpath", "-modfile="+filepath.Join(dir, "go.mod"), "-overlay="+filepath.Join(dir, "overlay.json"), "-o", binary, "plugbeat/internal/crash/stepped")
-	return binary
+	goTool(t, "build", "-trimpath", "-modfile="+filepath.Join(dir, "go.mod"), "-overlay="+filepath.Join(dir, "overlay.json"), "-o", filepath.Join(dir, "stepped"), "plugbeat/internal/crash/stepped")
 }
 
 // patch writes a copy of a file with each text replaced by the one that follows it.

@@ -37,7 +37,7 @@ func TestDamage(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	random := rand.New(rand.NewPCG(*seed, 4))
-	h := newHarness(t, buildStepped(t), *seed)
+	h := newHarness(t, buildStepped(t), *seed, often)
 	for deadline := time.Now().Add(time.Minute); len(h.r.Accepted()) < 3*fleet; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the daemon does not deliver")

@@ -27,9 +27,10 @@ import (
 )
 
 const (
-	fleet     = 24 // cars, each on every webhook every four seconds
+	fleet     = 24 // cars, each on every webhook
 	receivers = 8  // webhooks
 	retries   = 6
+	often     = "4s" // a cadence under which there is always something due
 )
 
 // harness is a folder with a data file, the receiver of its webhooks, and, between
@@ -54,8 +55,8 @@ type harness struct {
 }
 
 // newHarness sets a folder up by the real binary: a fleet on webhooks that are
-// verified, and the first deliveries on their way.
-func newHarness(t *testing.T, binary string, seed uint64) *harness {
+// verified, due so often, and the first deliveries on their way.
+func newHarness(t *testing.T, binary string, seed uint64, every string) *harness {
 	t.Helper()
 	h := &harness{t: t, binary: binary, random: rand.New(rand.NewPCG(seed, 1))}
 	h.d = daemon.New(t, func(config string) string {
@@ -106,7 +107,7 @@ func newHarness(t *testing.T, binary string, seed uint64) *harness {
 	h.start()
 	// The stepped daemon takes a faster cadence than a config may ask for.
 	c = h.d.Client()
-	fast := webhook.Cadence{Unplugged: "4s", PluggedIn: "4s"}
+	fast := webhook.Cadence{Unplugged: every, PluggedIn: every}
 	for i := range receivers {
 		name := fmt.Sprintf("hook-%d", i)
 		if _, err := c.ChangeWebhook(ctx, name, api.WebhookChange{Cadence: &fast}); err != nil {

@@ -55,7 +55,7 @@ func TestSteps(t *testing.T) {
 				t.Parallel()
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				got := walk(t, newHarness(t, binary, *seed+uint64(n)), all[n:min(n+perFolder, len(all))])
+				got := walk(t, newHarness(t, binary, *seed+uint64(n), often), all[n:min(n+perFolder, len(all))])
 				mu.Lock()
 				defer mu.Unlock()
 				h.add(got)
