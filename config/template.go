@@ -89,6 +89,10 @@ cadence:
 const folderApplication = `application:
   # The key of SC-Signature and of the challenge; give its content to your receivers.
   management_token_file: {token_file}
+  # For applications that log in as at Smartcar (docs/connect.md of plugbeat):
+  # client_id: your-application
+  # client_secret_file: client_secret
+  # redirect_uris: [https://app.example.com/exchange]
 
 `
 

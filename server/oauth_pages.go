@@ -79,8 +79,7 @@ func carsOf(vs []vehicle.Vehicle, chosen bool) []pageCar {
 	return cars
 }
 
-// show writes a page. A form on it may only be sent here, and from here on to the
-// application.
+// show writes a page.
 func (s *Server) show(w http.ResponseWriter, status int, app *authorization, d pageData) error {
 	d.CSS, d.Below = css, s.below("/oauth")
 	var b bytes.Buffer
@@ -89,7 +88,7 @@ func (s *Server) show(w http.ResponseWriter, status int, app *authorization, d p
 	}
 	form := "'self'"
 	if app != nil {
-		form += " " + originOf(app.RedirectURI)
+		form = formTargets(app.RedirectURI)
 	}
 	style := sha256.Sum256([]byte(css))
 	write(w, status, map[string]string{
@@ -102,7 +101,18 @@ func (s *Server) show(w http.ResponseWriter, status int, app *authorization, d p
 	return nil
 }
 
-// originOf is what a content security policy calls the place of a redirect URI.
+// formTargets is where a form may lead: here, and from here on to the application,
+// which may send the browser on in turn. Browsers hold a form's whole way to the policy,
+// so that naming the application's origin alone would end the way in the middle.
+func formTargets(redirectURI string) string {
+	scheme, _, _ := strings.Cut(redirectURI, ":")
+	if scheme == "https" {
+		return "'self' https:"
+	}
+	return "'self' https: " + scheme + ":"
+}
+
+// originOf is the place of a redirect URI as an owner reads it.
 func originOf(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil {

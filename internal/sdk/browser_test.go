@@ -33,7 +33,12 @@ func TestConsentInABrowser(t *testing.T) {
 	authorize := "http://" + api8765 + "/oauth/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {appID}, "redirect_uri": {app.URL + "/exchange"}, "state": {"s"}, "scope": {"read_charge read_location"},
 	}.Encode()
-	mux.HandleFunc("/exchange", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "the application") })
+	// The application sends the browser on to another place of its own.
+	home := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "the application") }))
+	defer home.Close()
+	mux.HandleFunc("/exchange", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, home.URL+"/exchanged?"+r.URL.RawQuery, http.StatusFound)
+	})
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/attacker", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -89,7 +94,7 @@ func TestConsentInABrowser(t *testing.T) {
 			}
 		}
 		for _, r := range saw.Requests {
-			if !strings.HasSuffix(r, " http://"+api8765) && !strings.HasSuffix(r, " "+app.URL) {
+			if !strings.HasSuffix(r, " http://"+api8765) && !strings.HasSuffix(r, " "+app.URL) && !strings.HasSuffix(r, " "+home.URL) {
 				t.Errorf("a page asks for something at %s", r)
 			}
 		}

@@ -68,7 +68,8 @@ func needNode(t *testing.T) string {
 	if err != nil {
 		t.Skip("skipped: node is not installed, so neither Smartcar's SDK nor Standard Webhooks' library can run")
 	}
-	if _, err := os.Stat("node_modules/smartcar-10"); err != nil {
+	_, lacking := os.Stat("node_modules/playwright-core")
+	if _, err := os.Stat("node_modules/smartcar-10"); err != nil || lacking != nil {
 		npm, err := exec.LookPath("npm")
 		if err != nil {
 			t.Skip("skipped: npm is not installed, so the packages cannot be fetched")
