@@ -41,6 +41,36 @@ func (r *rig) states(ds []webhook.Delivery) string {
 	return fmt.Sprint(n)
 }
 
+// What happened is told, however much of it waited: latest supersedes only what says how
+// a car is.
+func TestRecoverKeepsEvents(t *testing.T) {
+	for typ, want := range map[webhook.Type]string{
+		webhook.TypeEventBased: "map[delivered:36]", webhook.TypeSchedule: "map[delivered:3 superseded:33]", webhook.TypeDynamic: "map[delivered:3 superseded:33]",
+	} {
+		bubble(t, Settings{Recover: webhook.RecoverLatest}, func(t *testing.T, r *rig) {
+			if _, err := r.m.UpdateWebhook(t.Context(), r.id, func(w *webhook.Webhook) error { w.Type = typ; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			made := outage(t, r, 12)
+			plan, err := r.PlanRecovery(t.Context(), r.id, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.r.be(true)
+			if _, err := r.Enable(t.Context(), r.id, false, ""); err != nil {
+				t.Fatal(err)
+			}
+			rest(time.Hour)
+			if got := r.states(made); got != want {
+				t.Errorf("%s: %s, want %s", typ, got, want)
+			}
+			if l := r.m.hook(r.id).Ledger; l.Waiting() != 0 || plan.Leave != int(l.Delivered) || plan.Superseded != int(l.Superseded) {
+				t.Errorf("%s: planned %+v, came to %+v", typ, plan, l)
+			}
+		})
+	}
+}
+
 // On coming back, by healing or by enabling, the webhook's policy says what of the
 // backlog leaves; the default is everything. The rest is accounted for.
 func TestRecover(t *testing.T) {

@@ -68,7 +68,7 @@ func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedul
 		return unplugged, unplugged, err
 	}
 	if w.Cadence.Every != "" {
-		return nil, nil, noSetting("cadence.every", w.Cadence.Every, w, "unplugged and plugged_in")
+		return nil, nil, noSetting("cadence.every", w.Cadence.Every, w, "cadence.unplugged and cadence.plugged_in")
 	}
 	if unplugged, err = p.parse("cadence.unplugged", or(w.Cadence.Unplugged, p.Default.Unplugged, DefaultUnplugged), zone); err != nil {
 		return nil, nil, err
@@ -89,17 +89,17 @@ func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedul
 func (p Policy) fixed(w *webhook.Webhook, zone string) (Schedule, error) {
 	switch c := w.Cadence; {
 	case c.Unplugged != "":
-		return nil, noSetting("cadence.unplugged", c.Unplugged, w, "every")
+		return nil, noSetting("cadence.unplugged", c.Unplugged, w, "cadence.every")
 	case c.PluggedIn != "":
-		return nil, noSetting("cadence.plugged_in", c.PluggedIn, w, "every")
+		return nil, noSetting("cadence.plugged_in", c.PluggedIn, w, "cadence.every")
 	case c.Fastest:
-		return nil, noSetting("cadence.fastest", "true", w, "every")
+		return nil, noSetting("cadence.fastest", "true", w, "cadence.every")
 	}
 	return p.parse("cadence.every", w.Cadence.Every, zone)
 }
 
 func noSetting(field, value string, w *webhook.Webhook, instead string) error {
-	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing: the cadence of a webhook of type %s is %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
+	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing, since a webhook of type %s goes by %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
 }
 
 // Warn says in words where a webhook's cadence is faster than cars of the make stand;
