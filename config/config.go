@@ -176,7 +176,7 @@ type Challenge struct {
 // Webhooks are the defaults of new webhooks.
 type Webhooks struct {
 	Signing    string `yaml:"signing" oneof:"smartcar standard both" doc:"Signature headers of new webhooks: SC-Signature (smartcar), those of Standard Webhooks (standard), or both."`
-	UnitSystem string `yaml:"unit_system" oneof:"metric imperial" doc:"Unit of the range in every payload: kilometres (metric) or miles (imperial)."`
+	UnitSystem string `yaml:"unit_system" oneof:"metric imperial" doc:"Unit of the range in payloads, unless a webhook has its own: kilometres (metric) or miles (imperial)."`
 }
 
 // Retention is what is kept how long.

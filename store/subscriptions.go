@@ -166,8 +166,9 @@ func (r reader) slotView(key webhook.SlotKey, hooks map[uuid.UUID]*webhook.Webho
 
 // Due looks at the head of a source's due queue: the slots due at now or before,
 // oldest first, without those that skip (which may be nil) leaves out, at most
-// limit. The slots of a webhook that is being removed are not. skip runs within a read transaction: it must be quick and must not call
-// the store.
+// limit, with their webhooks, whose keys stay sealed and empty. The slots of a webhook
+// that is being removed are not among them. skip runs within a read transaction: it must
+// be quick and must not call the store.
 func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
 		return page, err
@@ -179,6 +180,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 	limit = pageLimit(limit)
 	prefix := padSource(source)
 	err = s.view(ctx, func(r reader) error {
+		r.sealer = nil // no key is needed, and this is done at every turn of the loop
 		hooks := make(map[uuid.UUID]*webhook.Webhook)
 		for k := range r.rows(bucketSlotDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
