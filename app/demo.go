@@ -383,4 +383,5 @@ sources:
     mode: simulated
     api_origin: %[1]s
     auth_origin: %[1]s
+    bucket: 0    # this vendor has no limit
 `
