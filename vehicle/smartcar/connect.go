@@ -31,7 +31,7 @@ const provisional = "connecting-"
 // Source and ConnectedAt.
 //
 // The pair that the token is exchanged for is saved before it is used, under a
-// name made from the token until the user id is known. So Connect may be called
+// name made from the token until all of that is known. So Connect may be called
 // again with the same token after it failed or the process ended.
 func (s *Source) Connect(ctx context.Context, refreshToken string) (connection string, vehicles []vehicle.Vehicle, err error) {
 	refreshToken = strings.TrimSpace(refreshToken)
@@ -57,12 +57,16 @@ func (s *Source) arrive(ctx context.Context, first string) (connection string, v
 	if user.ID == "" || strings.HasPrefix(user.ID, provisional) || len(user.ID) > 200 || clean(user.ID) != user.ID {
 		return "", nil, fmt.Errorf("connect smartcar: the answer names no user")
 	}
+	// The list first: while it fails, the name made from the token stays, and with it the
+	// way to try again with the same one.
+	if vehicles, err = s.list(ctx, first); err != nil {
+		return "", nil, fmt.Errorf("connect smartcar: %w; connect again with the same token", err)
+	}
+	for i := range vehicles {
+		vehicles[i].Connection = user.ID
+	}
 	if err := s.adopt(ctx, first, user.ID); err != nil {
 		return "", nil, fmt.Errorf("connect smartcar: %w", err)
-	}
-	vehicles, err = s.list(ctx, user.ID)
-	if err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: %w; connect again with a new token", err)
 	}
 	return user.ID, vehicles, nil
 }

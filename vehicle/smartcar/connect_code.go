@@ -40,7 +40,8 @@ func (s *Source) AuthorizeURL(state, redirectURI string, q url.Values) string {
 }
 
 // ConnectCode is [Source.Connect] with the code that the vendor sent back, which is
-// good once. The pair that it is exchanged for is saved before it is used; when that
+// good once. The pair that it is exchanged for is saved before it is used, so that
+// ConnectCode may be called again with the same code; when the answer to the code itself
 // was lost the owner has to sign in again.
 func (s *Source) ConnectCode(ctx context.Context, code, redirectURI string) (connection string, vehicles []vehicle.Vehicle, err error) {
 	if code == "" {
@@ -64,6 +65,22 @@ func (s *Source) beginCode(ctx context.Context, first, code, redirectURI string)
 		return ctx.Err()
 	}
 	defer func() { <-a.lock }()
+	if !a.loaded {
+		// A code is good once: what an earlier call made of it is gone on with.
+		b, err := s.opts.Tokens.Load(ctx, first)
+		if err != nil {
+			return fmt.Errorf("load tokens: %w", err)
+		}
+		if len(b) > 0 {
+			if a.pair, err = s.load(ctx, first); err != nil {
+				return err
+			}
+			a.loaded = true
+		}
+	}
+	if a.loaded {
+		return nil
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

@@ -370,6 +370,52 @@ func TestConnectAgain(t *testing.T) {
 	})
 }
 
+// TestConnectWhileLimited: a rate limit in the middle of listing an account's cars costs
+// no connection: connecting again with the same token, or the same code, goes on, also in
+// another process.
+func TestConnectWhileLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, simulator.ServerOptions{Grace: -1})
+		asked := 0
+		limit := func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Path, "/v2.0/vehicles/") {
+				if asked++; asked > 3 {
+					return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"60"}}, Body: io.NopCloser(strings.NewReader("slow down")), Request: r}, nil
+				}
+			}
+			return nil, nil
+		}
+		token, code := w.server.RefreshToken(), w.server.Code("https://plugbeat.example/oauth/callback")
+		for name, connect := range map[string]func(*smartcar.Source) (string, []vehicle.Vehicle, error){
+			"token": func(s *smartcar.Source) (string, []vehicle.Vehicle, error) { return s.Connect(t.Context(), token) },
+			"code": func(s *smartcar.Source) (string, []vehicle.Vehicle, error) {
+				return s.ConnectCode(t.Context(), code, "https://plugbeat.example/oauth/callback")
+			},
+		} {
+			asked = 0
+			w.seen.set(limit)
+			_, _, err := connect(w.source)
+			var f *vehicle.Fault
+			if !errors.As(err, &f) || f.Type != vehicle.TypeRateLimit || f.RetryAfter != time.Minute {
+				t.Fatalf("%s: %v", name, err)
+			}
+			w.seen.set(nil)
+			time.Sleep(3 * time.Minute)
+			again := open(t, smartcar.Options{Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
+			user, cars, err := connect(again)
+			if err != nil || len(cars) != 3 || cars[0].Connection != user || user != w.server.User().String() {
+				t.Fatalf("%s: %q %+v %v", name, user, cars, err)
+			}
+			if kept := w.tokens.accounts(); len(kept) != 1 || kept[0] != user {
+				t.Errorf("%s: tokens are kept under %v", name, kept)
+			}
+			if _, err := again.Read(t.Context(), cars[0].Ref(), all); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
 // TestForget: a forgotten connection has no tokens, in memory or saved.
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
