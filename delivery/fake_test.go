@@ -27,6 +27,7 @@ type memory struct {
 	attempts map[uuid.UUID][]webhook.Attempt
 	seq      uint64
 	full     bool
+	refusals int
 	broken   error
 	settles  int
 	finishes int
@@ -74,7 +75,8 @@ func (m *memory) check(ctx context.Context, write bool) error {
 	case write && m.broken != nil:
 		return m.broken
 	case write && m.full:
-		return fmt.Errorf("commit: %w", webhook.ErrNoSpace)
+		m.refusals++ // for one reason and the other by turns
+		return fmt.Errorf("commit: %w", []error{webhook.ErrNoSpace, webhook.ErrReadOnly}[m.refusals%2])
 	}
 	return nil
 }

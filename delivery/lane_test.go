@@ -193,7 +193,7 @@ func TestDiskFull(t *testing.T) {
 		if n := r.r.sent(); n != 1 || r.m.state(ds[0].ID) != webhook.Waiting {
 			t.Fatalf("%d requests while the outcome could not be kept", n)
 		}
-		if l := r.Lanes()[0]; !strings.Contains(l.Paused, "no space") {
+		if l := r.Lanes()[0]; !strings.Contains(l.Paused, "data file") {
 			t.Errorf("status: %+v", l)
 		}
 		r.m.mu.Lock()

@@ -115,7 +115,7 @@ func (l *lane) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, last
 	switch {
 	case errors.Is(err, errOvertaken), errors.Is(err, webhook.ErrNotFound):
 		return nil // looked at anew, or removed
-	case errors.Is(err, webhook.ErrNoSpace):
+	case errors.Is(err, webhook.ErrUnwritable):
 		l.ownFault(err.Error())
 		x.after = uuid.Nil // this page again, among all
 		return nil

@@ -89,7 +89,7 @@ func (l *lane) replaySlice(work context.Context, r webhook.Replay, page webhook.
 	switch {
 	case errors.Is(err, errOvertaken), errors.Is(err, webhook.ErrNotFound):
 		return // cancelled, or its webhook removed
-	case errors.Is(err, webhook.ErrNoSpace):
+	case errors.Is(err, webhook.ErrUnwritable):
 		l.ownFault(err.Error()) // the same slice again later
 		return
 	case err != nil:

@@ -3,6 +3,7 @@ package crash
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -177,6 +178,15 @@ func (h *harness) stopped(within time.Duration) bool {
 		return true
 	case <-time.After(within):
 		return false
+	}
+}
+
+// wanted fails the test when the daemon, which has ended, was not killed: no disk that
+// refuses and no receiver is a reason for it to end by itself.
+func (h *harness) wanted() {
+	h.t.Helper()
+	if exit := (*exec.ExitError)(nil); !errors.As(*h.err, &exit) || exit.ExitCode() != -1 {
+		h.t.Fatalf("the daemon ended by itself: %v\n%s", *h.err, h.log)
 	}
 }
 

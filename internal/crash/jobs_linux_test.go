@@ -37,6 +37,9 @@ func TestReplaySteps(t *testing.T) {
 	order := []stop.Step{stop.BeforeSlice, stop.AfterSlice, stop.Syncing, stop.AfterSlice, stop.BeforeSlice, stop.Writing}
 	for n := 0; h.replaying(); n++ {
 		step := order[n%len(order)]
+		if n%4 == 3 {
+			h.refuse([]stop.Disk{stop.Full, stop.ReadOnly}[n/4%2])
+		}
 		h.page.Arm(step, 1+h.random.IntN(3))
 		if !h.stopped(5 * time.Second) {
 			h.kill()
@@ -45,6 +48,7 @@ func TestReplaySteps(t *testing.T) {
 		if h.page.Reached() == step {
 			count[step.String()]++
 		}
+		h.wanted()
 		if step == stop.Syncing || step == stop.Writing {
 			if _, err := h.cutPower(); err != nil {
 				t.Fatal(err)
@@ -169,6 +173,15 @@ func TestRotationSteps(t *testing.T) {
 		fmt.Fprintf(&b, "%5d  %s\n", n, what)
 	}
 	t.Logf("seed %d, %d stops in rotations:\n%s", *seed, *points/5, b.String())
+}
+
+// refuse lets the disk refuse for a while, which is no reason to end.
+func (h *harness) refuse(d stop.Disk) {
+	h.t.Helper()
+	h.page.SetDisk(d)
+	for deadline := time.Now().Add(2 * time.Second); h.page.Refused() < 5 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	h.page.SetDisk(stop.Well)
 }
 
 // finish ends a webhook's overlap with the new key.

@@ -189,6 +189,7 @@ func (h *harness) at(p point, try int) bool {
 	if !h.stopped(5 * time.Second) {
 		h.kill()
 	}
+	h.wanted()
 	return h.page.Reached() == p.step && h.page.InFlight() > 0
 }
 
