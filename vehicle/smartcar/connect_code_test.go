@@ -82,3 +82,41 @@ func TestConnectCodeUnsaved(t *testing.T) {
 		t.Error("a pair was used that was not saved")
 	}
 }
+
+// An owner whose connecting failed, or was cut off by the end of the process, after the
+// vendor had taken the token or the code, is connected by the same one again, though
+// the vendor takes neither twice.
+func TestConnectAfterACut(t *testing.T) {
+	for _, path := range []string{"/v2.0/user", "/v2.0/vehicles", "/permissions"} {
+		for _, restart := range []bool{false, true} {
+			w := newWorld(t, 2, simulator.ServerOptions{Grace: -1})
+			token, code := w.server.RefreshToken(), w.server.Code(callback)
+			connects := map[string]func() (string, []vehicle.Vehicle, error){
+				"token": func() (string, []vehicle.Vehicle, error) { return w.source.Connect(t.Context(), token) },
+				"code":  func() (string, []vehicle.Vehicle, error) { return w.source.ConnectCode(t.Context(), code, callback) },
+			}
+			for what, connect := range connects {
+				w.seen.set(func(r *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, path) {
+						return nil, errors.New("the process ends")
+					}
+					return nil, nil //nolint:nilnil // it is passed on
+				})
+				if _, _, err := connect(); err == nil {
+					t.Fatalf("%s cut off at %s: it is no error", what, path)
+				}
+				w.seen.set(nil)
+				if restart {
+					w.source = open(t, smartcar.Options{APIOrigin: "https://api.example", AuthOrigin: "https://auth.example", Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
+				}
+				name, cars, err := connect()
+				if err != nil || name != w.server.User().String() || len(cars) != 2 {
+					t.Errorf("%s cut off at %s, restart %t: %q %d %v", what, path, restart, name, len(cars), err)
+				}
+			}
+			if names := w.tokens.accounts(); len(names) != 1 {
+				t.Errorf("tokens are kept for %v", names)
+			}
+		}
+	}
+}
