@@ -258,6 +258,7 @@ type heardMessage struct {
 	Status    int             `json:"status"`
 	Webhook   string          `json:"webhook"`
 	Vehicle   string          `json:"vehicle,omitempty"`
+	EventType string          `json:"event_type,omitempty"` // of an eventBased delivery
 	MessageID string          `json:"webhook_id,omitempty"`
 	Repeat    bool            `json:"repeat"`
 	Smartcar  receiver.Check  `json:"sc_signature"`
@@ -295,7 +296,7 @@ func (e *ears) heard(m receiver.Message) {
 		kind = "challenge"
 	}
 	if e.json {
-		e.put(heardMessage{At: m.At.UTC(), Kind: kind, Status: m.Status, Webhook: m.Webhook, Vehicle: m.Vehicle, MessageID: m.ID, Repeat: repeat,
+		e.put(heardMessage{At: m.At.UTC(), Kind: kind, Status: m.Status, Webhook: m.Webhook, Vehicle: m.Vehicle, EventType: m.Happened, MessageID: m.ID, Repeat: repeat,
 			Smartcar: m.SmartcarCheck, Standard: m.StandardCheck, Body: m.Body}, "")
 		return
 	}

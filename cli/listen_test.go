@@ -138,6 +138,13 @@ func TestListenChecks(t *testing.T) {
 			t.Errorf("delivery %d: %d %v", i, status, line)
 		}
 	}
+	for typ, kind := range map[webhook.Type]string{webhook.TypeSchedule: "schedule", webhook.TypeEventBased: "eventBased"} {
+		status, _, line := l.send(payload.Test(&webhook.Webhook{ID: listenHook, Type: typ}), nil)
+		happened := map[webhook.Type]any{webhook.TypeEventBased: "CHARGING_STARTED"}[typ]
+		if status != 200 || line["kind"] != kind || line["event_type"] != happened || line["vehicle"] == nil || line["sc_signature"] != "right" {
+			t.Errorf("%s: %d %v", typ, status, line)
+		}
+	}
 	for name, tc := range map[string]struct {
 		edit               func(http.Header)
 		smartcar, standard string
@@ -164,7 +171,7 @@ func TestListenChecks(t *testing.T) {
 		}
 	}
 	sum, code := l.end()
-	if code != ExitFailure || sum["wrong_signatures"] != 5.0 || sum["taken"] != 5.0 || sum["repeated"] != 4.0 || sum["challenges_answered"] != 1.0 || sum["refused"] != 4.0 {
+	if code != ExitFailure || sum["wrong_signatures"] != 5.0 || sum["taken"] != 7.0 || sum["repeated"] != 6.0 || sum["challenges_answered"] != 1.0 || sum["refused"] != 4.0 {
 		t.Errorf("exit %d, %v", code, sum)
 	}
 	if !strings.Contains(l.errs.String(), "5 requests without a right signature") {

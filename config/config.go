@@ -115,7 +115,7 @@ type Smartcar struct {
 
 // Cadence is how often subscriptions are due.
 type Cadence struct {
-	Unplugged     string          `yaml:"unplugged" takes:"a duration, 1m to 8760h, counted from the moment of subscribing or of the last change of the plug; or a cron expression of five fields in quotes, in calendar time, never twice within a minute" doc:"While a car is unplugged, or its plug has been unknown for unknown_after."`
+	Unplugged     string          `yaml:"unplugged" takes:"a duration, 1m to 8760h, or words such as daily or 2 weeks, counted from the moment of subscribing or of the last change of the plug; or a cron expression of five fields in quotes, in calendar time, never twice within a minute" doc:"While a car is unplugged, or its plug has been unknown for unknown_after."`
 	PluggedIn     string          `yaml:"plugged_in" takes:"as unplugged" doc:"While a car is plugged in."`
 	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. Durations have none."`
 	FirstDelivery bool            `yaml:"first_delivery" doc:"Whether the first delivery goes out at once on subscribing. Without it the first comes one cadence later."`
@@ -191,7 +191,7 @@ type Retention struct {
 // Backup is when the data file is copied, and to where.
 type Backup struct {
 	Folder   string `yaml:"folder" takes:"a folder that exists; empty for no backups by itself" doc:"Folder that each backup becomes a file in, once it was checked. It has to exist, best on another disk; it is never made, so that a disk that is not mounted is noticed. Empty: no backups by itself."`
-	Schedule string `yaml:"schedule" takes:"a duration, 1m to 8760h, or a cron expression of five fields in quotes" doc:"How long after the last one the next is made, or a cron expression in cadence.zone. One that was missed is made up for at the start."`
+	Schedule string `yaml:"schedule" takes:"a duration, 1m to 8760h, words such as daily or 2 weeks, or a cron expression of five fields in quotes" doc:"How long after the last one the next is made, or a cron expression in cadence.zone. One that was missed is made up for at the start."`
 	Keep     int    `yaml:"keep" min:"1" max:"10000" doc:"How many of this daemon's backups stay in the folder; older ones go once a new one is good."`
 }
 
