@@ -106,15 +106,17 @@ func (p *Page) Reset() {
 	}
 }
 
-// Arm ends the daemon when it comes to the step for the nth time from now.
+// Arm ends the daemon when it comes to the step, with requests in flight, for the nth
+// time from now.
 func (p *Page) Arm(s Step, nth int) {
 	p.words.countdown.Store(int64(nth))
 	p.words.armed.Store(int64(s))
 }
 
-// Reach ends the process if the step is the one that is armed.
+// Reach ends the process if the step is the one that is armed and requests are in
+// flight.
 func (p *Page) Reach(s Step) {
-	if p.words.armed.Load() != int64(s) || p.words.countdown.Add(-1) != 0 {
+	if p.words.armed.Load() != int64(s) || p.words.flying.Load() <= 0 || p.words.countdown.Add(-1) != 0 {
 		return
 	}
 	p.words.reached.Store(int64(s))
