@@ -239,7 +239,7 @@ func (w *world) id(hook int) (id uuid.UUID) {
 // hunt waits for the moment of a stop and returns it; the model hears of it later.
 func (w *world) hunt(d down) time.Duration {
 	for w.since() < d.from+patience {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 		synctest.Wait()
 		switch d.prey {
 		case retrying:
