@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"strings"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -100,6 +101,11 @@ func askContent(c *ucli.Context, p *prompter, n *api.NewWebhook) (err error) {
 			return err
 		}
 	}
+	if !kind.FollowsPlug && len(strings.Fields(n.Cadence.Every)) == 5 && n.Cadence.Zone == "" {
+		if n.Cadence.Zone, err = p.ask("time zone of the expression, as Europe/Berlin (nothing for the daemon's)", "", checkZone); err != nil {
+			return err
+		}
+	}
 	if kind.ChoosesPaths && !c.IsSet("paths") {
 		all := strings.ReplaceAll(kind.Reads.String(), "/", "")
 		text, err := p.ask("endpoints", all, func(v string) error {
@@ -135,6 +141,14 @@ func askContent(c *ucli.Context, p *prompter, n *api.NewWebhook) (err error) {
 		})
 	}
 	return err
+}
+
+// checkZone refuses what is no zone of this machine's table; the daemon has its own.
+func checkZone(v string) error {
+	if _, err := time.LoadLocation(v); err != nil || v == "Local" {
+		return &webhook.Invalid{Field: "zone", Value: v, Allowed: "a name of the IANA time zone database, such as Europe/Berlin"}
+	}
+	return nil
 }
 
 // carries says what the deliveries of a webhook carry that its type lets be chosen;
