@@ -92,9 +92,9 @@ func plan(n int, random *rand.Rand) []point {
 		switch p.step {
 		case stop.BeforeFirings, stop.AfterFirings, stop.BeforeRequest, stop.AfterRequest:
 		default:
-			p.disk = []stop.Disk{stop.Well, stop.Full, stop.ReadOnly}[i/len(steps)%3]
+			p.disk = []stop.Disk{stop.Well, stop.Full, stop.ReadOnly}[(i/len(steps)+i)%3]
 		}
-		if random.IntN(8) == 0 {
+		if i%8 == 3 {
 			p.clock = int64(random.IntN(12*3600)) - 6*3600
 		}
 		all[i] = p
