@@ -29,3 +29,22 @@ func TestUnreadableRecord(t *testing.T) {
 		}
 	}
 }
+
+// What bbolt panics on inside a change is damage, told in one line; what our own code
+// panics on is a mistake of ours, with its stack.
+func TestDamageInsideAChange(t *testing.T) {
+	f := open(t)
+	err := f.update(ctx, func(w *writeTx) error { return w.bucket("none").Put([]byte("k"), nil) })
+	if !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), f.o.Path) {
+		t.Errorf("a panic of bbolt's: %v", err)
+	}
+	err = f.update(ctx, func(*writeTx) error { panic("ours") })
+	if errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "goroutine") {
+		t.Errorf("a panic of ours: %v", err)
+	}
+	var nothing *writeTx
+	err = f.update(ctx, func(*writeTx) error { nothing.writes++; return nil })
+	if errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "goroutine") {
+		t.Errorf("a panic of the runtime's in our code: %v", err)
+	}
+}

@@ -227,12 +227,31 @@ func (s *Store) refuse(now webhook.DiskState, err error) {
 }
 
 // guard runs an operation and turns its panic into an error that carries the
-// stack, because a panic is a mistake in the program and somebody must find it.
+// stack, because a panic is a mistake in the program and somebody must find it. One
+// that bbolt's code ran into, or a fault of a mapped page, is damage of the file.
 func guard(run func(*writeTx) error, t *writeTx) (err error, panicked bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			err, panicked = fmt.Errorf("store operation panicked: %v\n%s", p, debug.Stack()), true
+			stack := debug.Stack()
+			err, panicked = fmt.Errorf("store operation panicked: %v\n%s", p, stack), true
+			if _, fault := p.(interface{ Addr() uintptr }); fault || strings.HasPrefix(origin(stack), "go.etcd.io/bbolt") {
+				err = &unreadable{fmt.Errorf("a page in it is not what a change needs: %v", p)}
+			}
 		}
 	}()
 	return run(t), false
+}
+
+// origin is the function whose code panicked, of the stack of whoever recovers.
+func origin(stack []byte) string {
+	panicked := false
+	for line := range strings.Lines(string(stack)) {
+		switch {
+		case strings.HasPrefix(line, "panic("):
+			panicked = true
+		case panicked && !strings.HasPrefix(line, "\t") && !strings.HasPrefix(line, "runtime."):
+			return line
+		}
+	}
+	return ""
 }

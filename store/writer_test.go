@@ -85,7 +85,8 @@ func TestGroupIsOneCommit(t *testing.T) {
 func TestGroupWithoutThePoisonedOne(t *testing.T) {
 	for name, poison := range map[string]func(*writeTx) error{
 		"panic":            func(*writeTx) error { panic("oh") },
-		"panic of runtime": func(t *writeTx) error { return t.put("no such bucket", nil, nil) },
+		"panic of runtime": func(*writeTx) error { var none *writeTx; none.writes++; return nil },
+		"damage":           func(t *writeTx) error { return t.put("no such bucket", nil, nil) },
 		"panic after writing": func(t *writeTx) error {
 			must := putName("bad")(t)
 			panic(must)
