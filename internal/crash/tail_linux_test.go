@@ -96,11 +96,11 @@ func (h *harness) cutPower() (torn int, err error) {
 	return len(tail), os.WriteFile(h.d.DataFile(), file, 0o600)
 }
 
-// some is what of the writes a disk did: none, all, those up to some moment, some of
-// them in no order, or some sectors of each.
+// some is what of the writes a disk did: none, all, those up to some moment, only those
+// after it, some of them in no order, or some sectors of each.
 func some(tail []entry, random *rand.Rand) (done []entry) {
 	upto := random.IntN(len(tail) + 1)
-	switch random.IntN(5) {
+	switch random.IntN(6) {
 	case 0:
 		return nil
 	case 1:
@@ -108,6 +108,8 @@ func some(tail []entry, random *rand.Rand) (done []entry) {
 	case 2:
 		return tail[:upto]
 	case 3:
+		return tail[upto:]
+	case 4:
 		for _, e := range tail {
 			if random.IntN(2) == 0 {
 				done = append(done, e)
