@@ -136,14 +136,15 @@ func (h *harness) start() {
 	}
 	h.page.Reset()
 	h.base, h.log = base, &bytes.Buffer{}
-	h.cmd = exec.Command(h.binary, h.d.Config())
-	h.cmd.Env = append(os.Environ(), stop.PageFile+"="+h.path("page"), stop.RecordFile+"="+h.path("record"), stop.Clock+"="+fmt.Sprint(h.clock.Load()))
-	h.cmd.Stderr = h.log
-	if err := h.cmd.Start(); err != nil {
+	cmd := exec.Command(h.binary, h.d.Config())
+	cmd.Env = append(os.Environ(), stop.PageFile+"="+h.path("page"), stop.RecordFile+"="+h.path("record"), stop.Clock+"="+fmt.Sprint(h.clock.Load()))
+	cmd.Stderr = h.log
+	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
+	h.cmd = cmd
 	h.ended, h.err = make(chan struct{}), new(error)
-	go func(cmd *exec.Cmd, ended chan struct{}, err *error) { *err = cmd.Wait(); close(ended) }(h.cmd, h.ended, h.err)
+	go func(ended chan struct{}, err *error) { *err = cmd.Wait(); close(ended) }(h.ended, h.err)
 	c := api.Dial(filepath.Join(h.d.Dir, "data", "plugbeat.sock"))
 	defer c.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
