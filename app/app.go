@@ -57,6 +57,7 @@ type App struct {
 	log        zerolog.Logger
 	store      *store.Store
 	sources    map[string]source
+	resumers   map[string]resumer // those of the sources that are one
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	guard      *delivery.Guard // of every request out

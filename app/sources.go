@@ -46,7 +46,7 @@ var kinds = map[string]func(a *App, name string, s config.Source) (source, error
 // openSources opens every configured source. A simulator's fleet is connected at
 // the source's first start; what is disconnected later stays so.
 func (a *App) openSources(ctx context.Context) error {
-	a.sources = map[string]source{}
+	a.sources, a.resumers = map[string]source{}, map[string]resumer{}
 	for _, name := range a.cfg.SourceNames() {
 		s, err := kinds[a.cfg.Sources[name].Type](a, name, a.cfg.Sources[name])
 		if err != nil {
@@ -54,6 +54,9 @@ func (a *App) openSources(ctx context.Context) error {
 		}
 		a.onClose("source "+name, func() error { s.close(); return nil })
 		a.sources[name] = s
+		if r, ok := s.(resumer); ok {
+			a.resumers[name] = r
+		}
 	}
 	for _, name := range a.cfg.SourceNames() {
 		if a.cfg.Sources[name].Type != "simulator" {
@@ -167,15 +170,10 @@ type resumer interface{ Resume(connections []string) }
 // resumeTokens has the sources end the exchanges that were begun before a crash. It
 // waits for none of them.
 func (a *App) resumeTokens(ctx context.Context) {
-	connections := map[string][]string{}
-	for name, s := range a.sources {
-		if _, ok := s.(resumer); ok {
-			connections[name] = nil
-		}
-	}
-	if len(connections) == 0 {
+	if len(a.resumers) == 0 {
 		return
 	}
+	connections := map[string][]string{}
 	for v, err := range a.vehicles(ctx) {
 		if err != nil {
 			if ctx.Err() == nil {
@@ -183,12 +181,13 @@ func (a *App) resumeTokens(ctx context.Context) {
 			}
 			return
 		}
-		if list, ok := connections[v.Source]; ok && v.Connection != "" && !slices.Contains(list, v.Connection) {
+		list := connections[v.Source]
+		if a.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
 			connections[v.Source] = append(list, v.Connection)
 		}
 	}
 	for name, list := range connections {
-		a.sources[name].(resumer).Resume(list)
+		a.resumers[name].Resume(list)
 	}
 }
 
