@@ -60,7 +60,8 @@ func connectionFilterOf(c *call) (f connectionFilter, err error) {
 	for name, id := range map[string]*uuid.UUID{"user_id": &f.user, "vehicle_id": &f.vehicle} {
 		if text := q.Get(name); text != "" {
 			var ok bool
-			if *id, ok = parseID(text); !ok {
+			// A zero field takes all, so the nil UUID, which nothing has, must not become one.
+			if *id, ok = parseID(text); !ok || *id == uuid.Nil {
 				return f, validation("The "+name+" is not a UUID.", name)
 			}
 		}
@@ -171,6 +172,13 @@ func parsePlace(text string) (connection, bool) {
 // vehicle, leave with their subscriptions and all their data. What was disconnected
 // before an error is; asking again goes on.
 func (s *Server) deleteConnections(ctx context.Context, c *call) (reply, error) {
+	// A filter that is empty, or there twice, would take more than was meant.
+	q := c.URL.Query()
+	for _, name := range [...]string{"user_id", "vehicle_id", "mode"} {
+		if values := q[name]; len(values) > 1 || len(values) == 1 && values[0] == "" {
+			return reply{}, validation(name+" is given empty, or more than once.", name)
+		}
+	}
 	f, err := connectionFilterOf(c)
 	if err != nil {
 		return reply{}, err

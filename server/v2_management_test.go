@@ -102,6 +102,12 @@ func TestManagementConnections(t *testing.T) {
 		{"DELETE", "mode=live", basicOf("default", management), 400, ""},
 		{"DELETE", "user_id=" + owner.String() + "&vehicle_id=" + carB.String(), basicOf("default", management), 200, gone()},
 		{"DELETE", "vehicle_id=" + noID.String(), basicOf("default", management), 200, gone()},
+		// A filter that says nothing takes nobody away.
+		{"GET", "vehicle_id=" + uuid.Nil.String(), basicOf("default", management), 400, ""},
+		{"DELETE", "user_id=" + owner.String() + "&vehicle_id=" + uuid.Nil.String(), basicOf("default", management), 400, ""},
+		{"DELETE", "user_id=" + owner.String() + "&vehicle_id=", basicOf("default", management), 400, ""},
+		{"DELETE", "user_id=&vehicle_id=" + carB.String(), basicOf("default", management), 400, ""},
+		{"DELETE", "user_id=" + owner.String() + "&vehicle_id=" + noID.String() + "&vehicle_id=" + carB.String(), basicOf("default", management), 400, ""},
 		{"DELETE", "vehicle_id=" + carB.String(), basicOf("default", "wrong"), 401, ""},
 		{"DELETE", "user_id=" + owner.String(), basicOf("default", management), 200, gone(a + "}")},
 		{"DELETE", "vehicle_id=" + carB.String(), basicOf("default", management), 200, gone(b + "}")},
