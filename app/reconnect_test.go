@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"plugbeat/alert"
+	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook/api"
 )
@@ -65,4 +66,25 @@ func TestReconnect(t *testing.T) {
 	if known.Restricted || known.Trouble() != vehicle.NoTrouble || told() {
 		t.Errorf("after the owner came back: %+v, alert's condition %t", known, told())
 	}
+}
+
+// TestResumeAfterACrash: an exchange of tokens that a killed process had begun is made
+// again at the start, though nobody reads.
+func TestResumeAfterACrash(t *testing.T) {
+	d, _ := hooked(t)
+	must(t, d.halt())
+	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: mustKey(t, d.cfg)})
+	must(t, err)
+	name := "source/smartcar/" + d.upstream.User().String()
+	kept, err := db.Secret(t.Context(), name)
+	must(t, err)
+	begun := strings.TrimSuffix(string(kept), "}") + `,"trying_since":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`
+	must(t, db.PutSecret(t.Context(), name, []byte(begun)))
+	must(t, db.Close())
+	before := d.upstream.Requests()["POST /oauth/token"]
+	must(t, d.boot(t.Context()))
+	eventually(t, "the exchange", func() bool {
+		b, err := d.app.store.Secret(t.Context(), name)
+		return err == nil && d.upstream.Requests()["POST /oauth/token"] == before+1 && !strings.Contains(string(b), "trying_since")
+	})
 }
