@@ -20,25 +20,12 @@ type read struct{ cancel context.CancelFunc }
 // the settings' ReadTime or until the drain cuts it short. Cut short, it counts
 // and brings nothing; then call returns false.
 func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, paths vehicle.Paths, rd *cadence.Read) bool {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.set.ReadTime)
-	defer cancel()
-	r := &read{cancel: cancel}
-	s.mu.Lock()
-	s.reads[r] = struct{}{}
-	if s.cut {
-		cancel()
-	}
-	s.mu.Unlock()
-
-	src.begin(paths)
+	rctx, ended := s.flight(ctx)
+	src.begin(paths.Len())
 	began := time.Now()
 	got, err := src.from.Read(rctx, v.Ref(), paths)
 	now := time.Now()
-
-	s.mu.Lock()
-	delete(s.reads, r)
-	cut := s.cut && errors.Is(rctx.Err(), context.Canceled) && (err != nil || failed(got, paths))
-	s.mu.Unlock()
+	cut := ended() && (err != nil || failed(got, paths))
 	s.meter.ReadEnded(src.name, paths.Len(), now.Sub(began))
 	rd.Calls++
 	rd.Paths += uint64(paths.Len())
@@ -57,6 +44,27 @@ func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, pa
 		}
 	}
 	return true
+}
+
+// flight returns the context of one call of a source, which does not end with ctx, and
+// what ends it: that reports whether the drain cut the call short.
+func (s *Scheduler) flight(ctx context.Context) (context.Context, func() bool) {
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.set.ReadTime)
+	r := &read{cancel: cancel}
+	s.mu.Lock()
+	s.reads[r] = struct{}{}
+	if s.cut {
+		cancel()
+	}
+	s.mu.Unlock()
+	return rctx, func() bool {
+		s.mu.Lock()
+		delete(s.reads, r)
+		cut := s.cut && errors.Is(rctx.Err(), context.Canceled)
+		s.mu.Unlock()
+		cancel()
+		return cut
+	}
 }
 
 // failed reports whether a path has no value for a reason that may pass.
@@ -110,35 +118,38 @@ func whole[T any](r vehicle.Reading[T], fault *vehicle.Fault, now time.Time) veh
 // rate limit is the application's, of the whole source.
 func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, now time.Time, rd *cadence.Read) {
 	for p := range got.Asked().All() {
-		f := got.Fault(p)
-		if f == nil {
-			continue
-		}
-		everybody := f.PausesSource()
-		if everybody && f.RetryAfter <= 0 {
-			// The source named no time, but the next car would be refused as well.
-			rest := *f
-			rest.RetryAfter = s.set.SourcePause
-			f = &rest
-		}
-		if f.RetryAfter <= 0 {
-			continue
-		}
-		until := now.Add(f.RetryAfter)
-		if until.After(rd.NotBefore) {
-			rd.NotBefore, rd.NotBeforeFault = until, f
-		}
-		if everybody && src.pause(until, f) {
-			s.event(zerolog.WarnLevel, "source.not_before").Str("source", src.name).Time("not_before", until).
-				Str("fault", f.Error()).Msg("the source refuses the whole application for a while")
-		}
-		if everybody {
-			src.bucket.empty(now)
+		if f := got.Fault(p); f != nil {
+			s.toldBy(f, src, now, rd)
 		}
 	}
 	if rd.NotBeforeFault != nil && rd.NotBefore.After(now) {
 		s.event(zerolog.DebugLevel, "source.not_before").Str("source", src.name).Stringer("vehicle", v.ID).
 			Time("not_before", rd.NotBefore).Str("fault", rd.NotBeforeFault.Error()).Msg("the source refuses the vehicle for a while")
+	}
+}
+
+// toldBy takes in what one fault says of it.
+func (s *Scheduler) toldBy(f *vehicle.Fault, src *source, now time.Time, rd *cadence.Read) {
+	everybody := f.PausesSource()
+	if everybody && f.RetryAfter <= 0 {
+		// The source named no time, but the next car would be refused as well.
+		rest := *f
+		rest.RetryAfter = s.set.SourcePause
+		f = &rest
+	}
+	if f.RetryAfter <= 0 {
+		return
+	}
+	until := now.Add(f.RetryAfter)
+	if until.After(rd.NotBefore) {
+		rd.NotBefore, rd.NotBeforeFault = until, f
+	}
+	if everybody && src.pause(until, f) {
+		s.event(zerolog.WarnLevel, "source.not_before").Str("source", src.name).Time("not_before", until).
+			Str("fault", f.Error()).Msg("the source refuses the whole application for a while")
+	}
+	if everybody {
+		src.bucket.empty(now)
 	}
 }
 

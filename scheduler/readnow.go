@@ -42,40 +42,48 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
 		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
 	}
+	return asCaller(ctx, s, vehicleID, func(src *source, c *car, v vehicle.Vehicle) (vehicle.Snapshot, error) {
+		return s.callersRead(ctx, src, c, v, paths)
+	})
+}
+
+// asCaller lets one caller in who reads a vehicle, at most [maxCallers] at a time, and
+// waits for the read, or until ctx ends.
+func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, read func(*source, *car, vehicle.Vehicle) (T, error)) (none T, _ error) {
 	v, err := s.store.Vehicle(ctx, vehicleID)
 	if err != nil {
-		return vehicle.Snapshot{}, err
+		return none, err
 	}
 	src := s.sources[v.Source]
 	if src == nil {
-		return vehicle.Snapshot{}, fmt.Errorf("vehicle %s: %w: its source %q is not configured", v.ID, webhook.ErrConflict, v.Source)
+		return none, fmt.Errorf("vehicle %s: %w: its source %q is not configured", v.ID, webhook.ErrConflict, v.Source)
 	}
 	if why := s.paused.Load(); why != nil {
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, *why)
+		return none, fmt.Errorf("read vehicle %s: %w", v.ID, *why)
 	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
+		return none, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
 	}
 	c := s.hold(v.ID)
 	if c.callers >= maxCallers {
 		s.drop(v.ID, c)
 		s.mu.Unlock()
-		return vehicle.Snapshot{}, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
+		return none, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
 	}
 	c.callers++
 	s.work.Add(1)
 	s.mu.Unlock()
 
 	type answer struct {
-		snapshot vehicle.Snapshot
-		err      error
+		got T
+		err error
 	}
 	done := make(chan answer, 1)
 	go func() {
 		defer s.work.Done()
-		snap, err := s.callersRead(ctx, src, c, v, paths)
+		got, err := read(src, c, v)
 		s.mu.Lock()
 		c.callers--
 		s.drop(v.ID, c)
@@ -84,13 +92,13 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 			// Nobody is left to be told.
 			s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", v.ID).Err(err).Msg("a caller's read was not taken in")
 		}
-		done <- answer{snap, err}
+		done <- answer{got, err}
 	}()
 	select {
 	case a := <-done:
-		return a.snapshot, a.err
+		return a.got, a.err
 	case <-ctx.Done():
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, ctx.Err())
+		return none, fmt.Errorf("read vehicle %s: %w", v.ID, ctx.Err())
 	}
 }
 

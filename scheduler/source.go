@@ -113,13 +113,29 @@ func (src *source) pause(until time.Time, why *vehicle.Fault) bool {
 	return true
 }
 
-// begin and end account for one call.
-func (src *source) begin(paths vehicle.Paths) {
+// begin and end account for one call; endExtra does so for one of an extra.
+func (src *source) begin(paths int) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	src.inFlight++
 	src.reads++
-	src.pathReads += uint64(paths.Len())
+	src.pathReads += uint64(paths) //nolint:gosec // at most three
+}
+
+// endExtra takes in the fault of an extra, nil for a value.
+func (src *source) endExtra(f *vehicle.Fault, at time.Time) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	src.inFlight--
+	if f == nil {
+		src.silent, src.answered, src.lastOK = false, at, at
+		return
+	}
+	src.faults++
+	src.lastFault, src.faultAt = f.Error(), at
+	if src.silent = f.Network; !f.Network {
+		src.answered = at
+	}
 }
 
 func (src *source) end(got vehicle.Snapshot, at time.Time) {

@@ -57,6 +57,9 @@ type world struct {
 	// read answers ReadNow; reads are the calls of it.
 	read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
 	reads []vehicle.Paths
+	// extras are those read; extra answers them, and a source that has none is nil.
+	extras []vehicle.Extra
+	extra  func(vehicle.Extra) (vehicle.ExtraReading, error)
 	// failRead, when set, is what reading answers.
 	failRead error
 	// fail, when set, is what every write answers.
@@ -363,6 +366,19 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 		return vehicle.Snapshot{}, err
 	}
 	return w.read(ctx, id, p)
+}
+
+func (w *world) ReadExtra(_ context.Context, _ uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
+	w.mu.Lock()
+	w.extras = append(w.extras, e)
+	w.mu.Unlock()
+	if err := cmp.Or(w.failRead, w.fail); err != nil {
+		return vehicle.ExtraReading{}, err
+	}
+	if w.extra == nil {
+		return vehicle.ExtraReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
+	}
+	return w.extra(e)
 }
 
 func (w *world) Connect(_ context.Context, source, token string) ([]vehicle.Vehicle, error) {

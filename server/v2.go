@@ -44,8 +44,7 @@ type v2Handler func(ctx context.Context, c *call) (reply, error)
 
 // notServed are the endpoints of Smartcar v2.0 that no source of plugbeat has.
 var notServed = [...]string{
-	"attributes", "battery/capacity", "battery/nominal_capacity", "charge/limit", "engine/oil", "fuel", "odometer",
-	"security", "tires/pressure", "vin",
+	"attributes", "engine/oil", "fuel", "security", "tires/pressure",
 }
 
 // routeV2 is the table of /v2.0. guard has taken trailing slashes off; `flags` and
@@ -66,6 +65,9 @@ func (s *Server) routeV2(mux routes) {
 	handle("GET /v2.0/management/connections", s.managed(s.listConnections))
 	handle("DELETE /v2.0/management/connections", s.managed(s.deleteConnections))
 	handle("GET /v2.0/compatibility", s.compatibility)
+	for e := range vehicle.AllExtras() {
+		handle("GET /v2.0/vehicles/{vehicle}"+e.String(), s.carOf(s.extra(e)))
+	}
 	for _, name := range notServed {
 		handle("GET /v2.0/vehicles/{vehicle}/"+name, s.carOf(s.incapable))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,8 @@ import (
 // maxBatch bounds the entries of one batch.
 const maxBatch = 50
 
-// batch answers POST /v2.0/vehicles/{id}/batch with one read for all its paths. It
-// is a success even when every entry failed.
+// batch answers POST /v2.0/vehicles/{id}/batch with one read for all paths that
+// deliveries carry, and one for each other. It is a success even when every entry failed.
 func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
 	body, err := readBody(c.Request)
 	if err != nil {
@@ -28,6 +29,8 @@ func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout) // all of its reads together
+	defer cancel()
 	var paths vehicle.Paths
 	for _, n := range names {
 		if p, ok := vehicle.ParsePath(n); ok && c.permits(p.Permission()) == nil {
@@ -49,8 +52,16 @@ func (s *Server) batch(ctx context.Context, c *call) (reply, error) {
 			snap.Fail(vehicle.PathsOf(p), f, s.Now())
 		}
 	}
+	extras, err := s.batchExtras(ctx, c, names)
+	if err != nil {
+		return reply{}, err
+	}
 	entries := make([]payload.Value, len(names))
 	for i, n := range names {
+		if e, ok := extras[n]; ok {
+			entries[i] = e
+			continue
+		}
 		entries[i] = s.batchEntry(c, n, snap)
 	}
 	return reply{body: object(payload.Member{Key: "responses", Value: payload.Array(entries...)})}, nil
@@ -78,14 +89,6 @@ func (s *Server) batchEntry(c *call, name string, snap vehicle.Snapshot) payload
 	if isPath && c.permits(p.Permission()) == nil {
 		return payload.Entry(p, snap, c.units, c.id)
 	}
-	entry := func(code int64, body payload.Value) payload.Value {
-		return object(
-			payload.Member{Key: "path", Value: payload.String("/" + name)},
-			payload.Member{Key: "code", Value: payload.Int(code)},
-			payload.Member{Key: "body", Value: body},
-			payload.Member{Key: "headers", Value: object()},
-		)
-	}
 	f := vehicle.NotCapable("The vehicle is incapable of performing your request.")
 	switch {
 	case isPath:
@@ -93,15 +96,29 @@ func (s *Server) batchEntry(c *call, name string, snap vehicle.Snapshot) payload
 	case name == "":
 		err := c.permits(readInfo)
 		if err == nil {
-			return entry(200, infoBody(c.car))
+			return plainEntry(name, http.StatusOK, infoBody(c.car))
 		}
 		f = faultOf(err)
 	case name == "permissions":
 		if body, err := permissionsBody(c); err == nil {
-			return entry(200, body)
+			return plainEntry(name, http.StatusOK, body)
 		}
 	}
-	return entry(int64(f.Status), payload.ErrorObject(f, c.id))
+	return failedEntry(c, name, f)
+}
+
+func failedEntry(c *call, name string, f *vehicle.Fault) payload.Value {
+	return plainEntry(name, f.Status, payload.ErrorObject(f, c.id))
+}
+
+// plainEntry is an entry without headers.
+func plainEntry(name string, code int, body payload.Value) payload.Value {
+	return object(
+		payload.Member{Key: "path", Value: payload.String("/" + name)},
+		payload.Member{Key: "code", Value: payload.Int(int64(code))},
+		payload.Member{Key: "body", Value: body},
+		payload.Member{Key: "headers", Value: object()},
+	)
 }
 
 // parseBatch returns the paths of a batch without slashes around them. What it
@@ -143,5 +160,6 @@ func parseBatch(body []byte) ([]string, error) {
 // known reports whether Smartcar v2.0 has such an endpoint to read.
 func known(name string) bool {
 	_, served := vehicle.ParsePath(name)
-	return served && !strings.HasPrefix(name, "/") || name == "" || name == "permissions" || slices.Contains(notServed[:], name)
+	_, extra := vehicle.ParseExtra(name)
+	return (served || extra) && !strings.HasPrefix(name, "/") || name == "" || name == "permissions" || slices.Contains(notServed[:], name)
 }

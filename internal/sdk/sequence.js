@@ -51,7 +51,13 @@ const run = async({code}) => {
   await at('batteryImperial', () => imperial.battery());
   await at('charge', () => well.charge());
   await at('location', () => well.location());
-  for (const name of ['odometer', 'fuel', 'engineOil', 'vin', 'batteryCapacity', 'nominalCapacity', 'chargeLimit', 'getChargeLimit', 'tirePressure', 'lockStatus']) {
+  for (const name of ['odometer', 'vin', 'batteryCapacity', 'nominalCapacity', 'getChargeLimit']) {
+    if (typeof well[name] === 'function') {
+      await at('extra.' + name, () => well[name]());
+    }
+  }
+  await at('extra.odometerImperial', () => imperial.odometer());
+  for (const name of ['fuel', 'engineOil', 'tirePressure', 'lockStatus']) {
     if (typeof well[name] === 'function') {
       await at('no.' + name, () => well[name]());
     }
@@ -105,6 +111,6 @@ readline.createInterface({input: process.stdin}).on('line', async(line) => {
     process.env[`SMARTCAR_${name}_ORIGIN`] = settings.origin;
   }
   client = new smartcar.AuthClient({clientId: settings.clientId, clientSecret: settings.clientSecret, redirectUri: settings.redirectUri, mode: 'simulated'});
-  const scope = ['required:read_vehicle_info', 'read_charge', 'read_battery', 'read_location'];
+  const scope = ['required:read_vehicle_info', 'read_charge', 'read_battery', 'read_location', 'read_odometer', 'read_vin'];
   say({authUrls: [client.getAuthUrl(scope, {state: 'of the app', forcePrompt: true, user: 'u-1', flags: {country: 'DE'}}), client.getAuthUrl(scope, {state: 'again'})]});
 }).on('close', () => process.exit(0));

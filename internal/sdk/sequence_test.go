@@ -3,6 +3,7 @@ package sdk
 import (
 	"bufio"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -144,7 +145,7 @@ func sequence(t *testing.T, node, line string) {
 		"wrongCode": {400, "invalid_grant", ""}, "wrongSecret": {401, "invalid_client", ""}, "wrongRedirect": {400, "invalid_grant", ""}, "wrongRefresh": {400, "invalid_grant", ""},
 		"badToken": {401, "AUTHENTICATION", ""}, "getVehiclesWrong": {400, "VALIDATION", ""},
 		"limited": {429, "RATE_LIMIT", "VEHICLE"}, "asleep": {409, "VEHICLE_STATE", "ASLEEP"},
-		"batch.odometer": {0, "COMPATIBILITY", "VEHICLE_NOT_CAPABLE"}, "batchOfAsleep.battery": {0, "VEHICLE_STATE", "ASLEEP"}, "batchWrong": {400, "VALIDATION", ""},
+		"batchOfAsleep.battery": {0, "VEHICLE_STATE", "ASLEEP"}, "batchWrong": {400, "VALIDATION", ""},
 		"subscribeNowhere": {404, "RESOURCE_NOT_FOUND", "PATH"}, "unsubscribeWrong": {401, "AUTHENTICATION", ""}, "othersVehicle": {403, "PERMISSION", ""},
 		"compatibility": {501, "COMPATIBILITY", "SMARTCAR_NOT_CAPABLE"}, "getConnectionsWrong": {401, "AUTHENTICATION", ""}, "afterDisconnect": {403, "PERMISSION", ""},
 		"deleteConnectionsWrong": {400, "VALIDATION", ""}, "codeAgain": {400, "invalid_grant", ""}, "revoked": {401, "AUTHENTICATION", ""}, "revokedRefresh": {400, "invalid_grant", ""},
@@ -189,10 +190,17 @@ func sequence(t *testing.T, node, line string) {
 	if page := ok("getVehiclesPage"); len(page["vehicles"].([]any)) != 1 || page["vehicles"].([]any)[0] != ids[1] {
 		t.Errorf("%v", page)
 	}
-	if got := ok("permissions")["permissions"].([]any); !slices.Contains(got, any("read_charge")) || len(got) != 4 {
+	if got := ok("permissions")["permissions"].([]any); !slices.Contains(got, any("read_charge")) || len(got) != 6 {
 		t.Errorf("permissions %v", got)
 	}
-	for _, name := range []string{"battery", "batteryImperial"} {
+	if vin := ok("extra.vin")["vin"]; vin != vendor.Fleet().Car(0).VIN {
+		t.Errorf("the VIN is %v", vin)
+	}
+	km, _ := ok("extra.odometer")["distance"].(float64)
+	if miles, _ := ok("extra.odometerImperial")["distance"].(float64); km < 5000 || math.Abs(km/1.609344-miles) > 1 {
+		t.Errorf("the odometer is %v km, %v mi", km, miles)
+	}
+	for _, name := range []string{"battery", "batteryImperial", "extra.odometer", "extra.odometerImperial", "batch.odometer"} {
 		meta, _ := ok(name)["meta"].(map[string]any)
 		for _, key := range []string{"requestId", "dataAge", "fetchedAt", "unitSystem"} {
 			if meta[key] == nil || meta[key] == "" {

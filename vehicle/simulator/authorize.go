@@ -22,7 +22,7 @@ type grant struct {
 }
 
 // everything is the grant of a user who refused nothing.
-func everything() grant { return grant{permissions: permissions()} }
+func everything() grant { return grant{permissions: offered()} }
 
 // may reports whether the grant holds a permission.
 func (g grant) may(permission string) bool { return slices.Contains(g.permissions, permission) }
@@ -155,7 +155,7 @@ func scopeOf(scope string) []string {
 	var granted []string
 	for name := range strings.FieldsSeq(scope) {
 		name = strings.TrimPrefix(name, "required:")
-		if slices.Contains(permissions(), name) && !slices.Contains(granted, name) {
+		if slices.Contains(offered(), name) && !slices.Contains(granted, name) {
 			granted = append(granted, name)
 		}
 	}

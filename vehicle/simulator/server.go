@@ -39,7 +39,7 @@ type ServerOptions struct {
 
 // Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: Connect, token exchange
 // and refresh, user, vehicles, attributes, permissions, battery, charge, location,
-// batch and disconnect. All cars belong to one user, who agrees to everything. It is safe for concurrent
+// batch (of these three), disconnect, and what [vehicle.Extra] names. All cars belong to one user, who agrees to everything. It is safe for concurrent
 // use and keeps everything in memory.
 type Server struct {
 	fleet  *Fleet
@@ -108,6 +108,9 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 	s.routes.HandleFunc("DELETE /v2.0/vehicles/{id}/application", s.owned(s.ofCar(s.disconnect)))
 	for p := range vehicle.AllPaths.All() {
 		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+p.String(), s.owned(s.ofCar(s.single(p))))
+	}
+	for e := range vehicle.AllExtras() {
+		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+e.String(), s.owned(s.ofCar(s.extra(e))))
 	}
 	s.routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		f := Row(vehicle.TypeNotFound, "PATH")

@@ -62,6 +62,8 @@ type Car struct {
 	Full float64
 	// Limit is the charge at which the car stops charging, a fraction.
 	Limit float64
+	// Capacity is the battery's, in kWh.
+	Capacity float64
 	// Rate is how much charge a plugged-in hour adds, a fraction.
 	Rate float64
 	// lat and lon are the middle of the area the car moves in.
@@ -139,8 +141,10 @@ func build(seed uint64, i int) Car {
 		Full:  m.km,
 		Limit: float64(80+int(draw(seed, i, 0, 'l')*4)*5) / 100,
 		Rate:  m.kW / m.kWh,
-		lat:   a[0],
-		lon:   a[1],
+
+		Capacity: m.kWh,
+		lat:      a[0],
+		lon:      a[1],
 	}
 }
 

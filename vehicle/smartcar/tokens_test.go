@@ -443,7 +443,7 @@ func TestConnect(t *testing.T) {
 		for i, v := range w.cars {
 			c := w.fleet.Car(i)
 			if v.ID != c.ID || v.Native != c.ID.String() || v.Make != c.Make || v.Model != c.Model || v.Year != c.Year ||
-				v.Mode != vehicle.ModeLive || v.Connection != w.server.User().String() || len(v.Permissions) != 4 {
+				v.Mode != vehicle.ModeLive || v.Connection != w.server.User().String() || len(v.Permissions) != 6 {
 				t.Fatalf("car %d: %+v, want %+v", i, v, c)
 			}
 		}

@@ -1,0 +1,126 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// ReadExtra reads an endpoint that no delivery carries for a caller, within the limits
+// of [Scheduler.ReadNow]: it waits for its turn at the vehicle and for a place at the
+// source, and is one call of the bucket and of the budget. There is no freshness window,
+// since nothing of the value is kept; what a fault says of the next read is.
+//
+// The error is a [*vehicle.Fault], COMPATIBILITY for a source that has no extras, or
+// one of ReadNow's.
+func (s *Scheduler) ReadExtra(ctx context.Context, vehicleID uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
+	return asCaller(ctx, s, vehicleID, func(src *source, c *car, v vehicle.Vehicle) (vehicle.ExtraReading, error) {
+		from, ok := src.from.(vehicle.ExtraSource)
+		if !ok {
+			return vehicle.ExtraReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
+		}
+		r, err := s.callersExtra(ctx, src, from, c, v, e)
+		if err != nil {
+			return vehicle.ExtraReading{}, fmt.Errorf("read %s of vehicle %s: %w", e, v.ID, err)
+		}
+		return r, nil
+	})
+}
+
+func (s *Scheduler) callersExtra(ctx context.Context, src *source, from vehicle.ExtraSource, c *car, v vehicle.Vehicle, e vehicle.Extra) (none vehicle.ExtraReading, _ error) {
+	wctx, stop := s.untilClosing(ctx)
+	defer stop()
+	ended := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return ErrClosing
+	}
+	if !c.take(wctx) {
+		return none, ended()
+	}
+	defer c.give()
+	if s.left(c) {
+		return none, webhook.ErrNotFound
+	}
+	st, err := s.store.VehicleStatus(ctx, v.ID)
+	if err != nil {
+		return none, err
+	}
+	rd := cadence.Read{Plan: src.plan}
+	refused := func() error {
+		now := time.Now()
+		until, why := s.gate(src, st, &rd, 1, now)
+		if why == nil {
+			return nil
+		}
+		left := *why
+		left.RetryAfter = until.Sub(now)
+		return &left
+	}
+	if err := refused(); err != nil {
+		return none, err
+	}
+	if !src.place(wctx) {
+		return none, ended()
+	}
+	if err := refused(); err != nil { // the source was paused meanwhile
+		src.leave()
+		return none, err
+	}
+	now := time.Now()
+	if at := src.bucket.take(1, now); at.After(now) {
+		src.bucket.give(1)
+		src.leave()
+		return none, vehicle.BucketEmpty(at.Sub(now))
+	}
+	r, fault := s.callExtra(ctx, src, from, v, e, &rd)
+	src.leave()
+	if err := s.commit(ctx, c, v, rd); err != nil {
+		return none, err
+	}
+	return r, fault
+}
+
+// callExtra asks the source once and takes what it says of the next read into rd. The
+// error is a [*vehicle.Fault], or [ErrClosing] when the drain cut it short.
+func (s *Scheduler) callExtra(ctx context.Context, src *source, from vehicle.ExtraSource, v vehicle.Vehicle, e vehicle.Extra, rd *cadence.Read) (vehicle.ExtraReading, error) {
+	rctx, ended := s.flight(ctx)
+	src.begin(1)
+	began := time.Now()
+	r, err := from.ReadExtra(rctx, v.Ref(), e)
+	now := time.Now()
+	cut := ended() && err != nil
+	s.meter.ReadEnded(src.name, 1, now.Sub(began))
+	rd.Calls++
+	rd.Paths++
+	if cut {
+		src.end(vehicle.Snapshot{}, now)
+		return vehicle.ExtraReading{}, ErrClosing
+	}
+	faults := 0
+	var fault *vehicle.Fault
+	if err != nil {
+		faults, fault = 1, vehicle.AsFault(err)
+		s.toldBy(fault, src, now, rd)
+		s.meter.PathFault(src.name, fault)
+		s.event(zerolog.InfoLevel, "read.fault").Stringer("vehicle", v.ID).Stringer("path", e).Str("fault", fault.Error()).Msg("path without a value")
+	}
+	src.endExtra(fault, now)
+	s.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", e).
+		Int("reads", 1).Dur("duration", now.Sub(began)).Int("faults", faults).Msg("vehicle read")
+	if fault != nil {
+		return vehicle.ExtraReading{}, fault
+	}
+	if r.FetchedAt.IsZero() || r.FetchedAt.After(now) {
+		r.FetchedAt = now
+	}
+	return r, nil
+}

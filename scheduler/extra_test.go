@@ -1,0 +1,209 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// more is a fleet that has extras.
+type more struct {
+	*fleet
+	mu    sync.Mutex
+	asked int
+	takes time.Duration
+	fault *vehicle.Fault
+}
+
+func (m *more) ReadExtra(ctx context.Context, _ vehicle.Ref, e vehicle.Extra) (vehicle.ExtraReading, error) {
+	m.mu.Lock()
+	m.asked++
+	takes, fault := m.takes, m.fault
+	m.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return vehicle.ExtraReading{}, ctx.Err()
+	}
+	if fault != nil {
+		return vehicle.ExtraReading{}, fault
+	}
+	return vehicle.ExtraReading{Body: []byte(`{"distance":1}`), FetchedAt: time.Now().Add(time.Hour)}, nil
+}
+
+func (m *more) set(takes time.Duration, f *vehicle.Fault) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.takes, m.fault = takes, f
+}
+
+func (m *more) times() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
+
+// withExtras makes sim a source that has extras.
+func withExtras(w *world, change func(*SourceConfig)) *more {
+	m := &more{fleet: w.sim}
+	c := w.o.Sources["sim"]
+	c.Source = m
+	if change != nil {
+		change(&c)
+	}
+	w.o.Sources["sim"] = c
+	return m
+}
+
+func kindOf(err error) string {
+	f, ok := errors.AsType[*vehicle.Fault](err)
+	if !ok {
+		return ""
+	}
+	return f.Type + ":" + f.Code
+}
+
+// An extra is one call, waits for the vehicle's turn, and is no reading: nothing is
+// delivered or remembered of it.
+func TestReadExtra(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := withExtras(w, nil)
+		w.start()
+		car, other := w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
+		w.sim.took[car] = 30 * time.Second
+		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.until(10 * time.Second)
+		r, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer)
+		if err != nil || string(r.Body) != `{"distance":1}` || r.FetchedAt.After(time.Now()) || time.Since(w.t0) != 30*time.Second {
+			t.Errorf("%+v, %v after %s", r, err, time.Since(w.t0))
+		}
+		before := w.statusOf(car)
+		w.until(20 * time.Minute)
+		if _, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer); err != nil {
+			t.Error(err)
+		}
+		after := w.statusOf(car)
+		if after.Reads != before.Reads+1 || after.PathReads != before.PathReads+1 || after.ReadAt != before.ReadAt {
+			t.Errorf("%+v\nthen %+v", before, after)
+		}
+		if src := w.s.Sources()[1]; src.Name != "sim" || src.Reads != 3 || src.PathReads != 5 || src.InFlight != 0 || src.Faults != 0 {
+			t.Errorf("%+v", src)
+		}
+		w.until(59 * time.Minute)
+		w.wantMade(car, "30s first")
+		if _, err := w.s.ReadExtra(w.t.Context(), other, vehicle.ExtraOdometer); kindOf(err) != "COMPATIBILITY:VEHICLE_NOT_CAPABLE" {
+			t.Errorf("a source without extras: %v", err)
+		}
+		if st := w.statusOf(other); st.Reads != 0 || m.times() != 2 {
+			t.Errorf("%+v, asked %d times", st, m.times())
+		}
+		// A caller who leaves: the call goes on and counts.
+		m.set(10*time.Second, nil)
+		short, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.s.ReadExtra(short, car, vehicle.ExtraVIN); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller who left: %v", err)
+		}
+		w.until(59*time.Minute + 30*time.Second)
+		if st := w.statusOf(car); st.Reads != after.Reads+1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// What the source says of the next read binds extras and slots alike.
+func TestExtraIsHeldBack(t *testing.T) {
+	limit := func(code string) *vehicle.Fault {
+		return &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: code, Status: 429, RetryAfter: 10 * time.Minute}
+	}
+	inWorld(t, func(w *world) {
+		m := withExtras(w, nil)
+		w.start()
+		car, second := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		m.set(0, limit("VEHICLE"))
+		ask := func() error {
+			_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer)
+			return err
+		}
+		if err := ask(); kindOf(err) != "RATE_LIMIT:VEHICLE" {
+			t.Error(err)
+		}
+		w.until(4 * time.Minute)
+		f, _ := errors.AsType[*vehicle.Fault](ask())
+		if m.times() != 1 || f == nil || f.RetryAfter != 6*time.Minute {
+			t.Errorf("asked %d times, told %+v", m.times(), f)
+		}
+		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil || s.Charge.Fault == nil || s.Charge.Fault.Code != "VEHICLE" {
+			t.Errorf("%+v, %v", s.Charge, err)
+		}
+		w.until(11 * time.Minute)
+		m.set(0, limit("SMARTCAR_API"))
+		if err := ask(); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
+			t.Errorf("%v, asked %d times", err, m.times())
+		}
+		if _, err := w.s.ReadExtra(w.t.Context(), second, vehicle.ExtraOdometer); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
+			t.Errorf("another car of a source that rests: %v, asked %d times", err, m.times())
+		}
+		w.until(22 * time.Minute)
+		m.set(0, nil)
+		if err := ask(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An extra spends the vehicle's budget and the application's bucket, and ends with them.
+func TestExtraIsPaidFor(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := withExtras(w, func(c *SourceConfig) {
+			c.Plan = cadence.Plan{Calls: 4}
+			c.Bucket = Bucket{Size: 3, Refill: time.Minute, EachPath: true}
+		})
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		var got []string
+		for range 4 {
+			_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN)
+			got = append(got, kindOf(err))
+		}
+		if got[2] != "" || got[3] != "RATE_LIMIT:SMARTCAR_API" || m.times() != 3 || w.statusOf(car).Spent.Calls != 3 {
+			t.Errorf("%q, asked %d times, %+v", got, m.times(), w.statusOf(car).Spent)
+		}
+		w.until(5 * time.Minute)
+		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil || !s.Charge.OK {
+			t.Errorf("%+v, %v", s.Charge, err)
+		}
+		if _, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN); kindOf(err) != "BILLING:VEHICLE_REQUEST_LIMIT" || m.times() != 3 {
+			t.Errorf("beyond the budget: %v, asked %d times", err, m.times())
+		}
+	})
+}
+
+// The drain cuts an extra short; its call counts.
+func TestExtraWhileClosing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := withExtras(w, nil)
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		m.set(time.Hour, nil)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := w.s.ReadExtra(context.Background(), car, vehicle.ExtraVIN)
+			ended <- err
+		}()
+		w.until(time.Second)
+		w.stop()
+		if err := <-ended; !errors.Is(err, ErrClosing) {
+			t.Error(err)
+		}
+		if st := w.statusOf(car); st.Reads != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

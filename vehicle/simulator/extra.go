@@ -1,0 +1,82 @@
+package simulator
+
+import (
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"plugbeat/vehicle"
+)
+
+// offered is what an owner can agree to over HTTP: also the extras, which the source in
+// this process has not.
+func offered() []string {
+	ps := permissions()
+	for e := range vehicle.AllExtras() {
+		if !slices.Contains(ps, e.Permission()) {
+			ps = append(ps, e.Permission())
+		}
+	}
+	return ps
+}
+
+// Odometer is how far car number i has gone at the instant, in kilometres: some
+// thousands when its life begins, and 40 in each day of it.
+func (f *Fleet) Odometer(i int, at time.Time) float64 {
+	days := max(0, at.Sub(f.settings.Start).Hours()/f.settings.Hour.Hours()/24)
+	return math.Round(10*(5000+40_000*draw(f.settings.Seed, i, 0, 'o')+40*days)) / 10
+}
+
+// extra serves an endpoint that no delivery carries.
+func (s *Server) extra(e vehicle.Extra) func(*answer, *http.Request, int) {
+	return func(a *answer, r *http.Request, i int) {
+		s.countReads(s.fleet.cars[i].ID, 1)
+		inject := s.injection(i, nil)
+		if s.interrupted(a, r, inject, i, 1) {
+			return
+		}
+		f := a.grant.fault
+		switch {
+		case f != nil:
+		case !a.grant.may(e.Permission()):
+			f = Row(vehicle.TypePermission, "")
+			f.Description = "Not permitted to read " + e.String() + "."
+		case inject != nil:
+			f = inject.Fault
+		}
+		if f != nil {
+			a.fault(f)
+			return
+		}
+		h := a.w.Header()
+		h["sc-fetched-at"], h["sc-data-age"] = []string{stamp(a.now)}, []string{stamp(a.now)}
+		if e == vehicle.ExtraOdometer {
+			h["sc-unit-system"] = []string{a.unit}
+		}
+		a.ok(s.extraBody(e, i, a))
+	}
+}
+
+func (s *Server) extraBody(e vehicle.Extra, i int, a *answer) any {
+	c := s.fleet.cars[i]
+	switch e {
+	case vehicle.ExtraOdometer:
+		distance := s.fleet.Odometer(i, a.now)
+		if a.unit == "imperial" {
+			distance = math.Round(distance/1.609344*10) / 10
+		}
+		return map[string]any{"distance": distance}
+	case vehicle.ExtraVIN:
+		return map[string]any{"vin": c.VIN}
+	case vehicle.ExtraBatteryCapacity:
+		return map[string]any{"capacity": c.Capacity}
+	case vehicle.ExtraNominalCapacity:
+		return map[string]any{
+			"availableCapacities": []any{map[string]any{"capacity": c.Capacity, "description": nil}},
+			"capacity":            map[string]any{"nominal": c.Capacity, "source": "SMARTCAR"},
+			"url":                 nil,
+		}
+	}
+	return map[string]any{"limit": c.Limit}
+}
