@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,12 +135,18 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// open starts a daemon whose three cars are on a webhook that answers.
+// open starts a daemon whose three cars are on a webhook that answers. A second source
+// has no cars, and counts calls.
 func open(t *testing.T) *site {
 	t.Helper()
 	s := &site{address: freeAddress(t)}
+	secret := filepath.Join(t.TempDir(), "client_secret")
+	if err := os.WriteFile(secret, []byte("not-a-real-secret-0123456789\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	counting := "\n  metered: {type: smartcar, client_id: me, client_secret_file: " + secret + ", budget: {calls: 500}}\n"
 	s.Daemon = daemon.New(t, func(config string) string {
-		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", s.address).Replace(config) + "backup: {folder: " + t.TempDir() + "}\nalerts: {phone: {url: http://127.0.0.1:9/, allow_private: true}}\n"
+		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", s.address, "\nsources:\n", "\nsources:"+counting).Replace(config) + "backup: {folder: " + t.TempDir() + "}\nalerts: {phone: {url: http://127.0.0.1:9/, allow_private: true}}\n"
 	})
 	s.Start()
 	s.client = s.Client()
