@@ -9,12 +9,16 @@ import (
 	"encoding/base64"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,20 +68,21 @@ func TestKill(t *testing.T) {
 		}
 		return a
 	})
-	server := httptest.NewServer(r)
+	server := serve(r)
 	defer server.Close()
 
 	d.Start()
 	hooks := setUp(t, d, r, server.URL)
 
 	committed := map[string]bool{} // every delivery that waited in the file after some kill
+	before := map[string]int{}     // how often each had arrived at the last kill
 	inFlightAtKills, worst := 0, 0
 	for n := 0; n < *kills; n++ {
 		busy(t, r)
 		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // a random moment, not a wait to be right
 		busy(t, r)
 		d.Kill()
-		idle(t, r)
+		idle(t, server)
 
 		problems, err := store.CheckFile(d.DataFile())
 		if err != nil || len(problems) > 0 {
@@ -88,7 +93,7 @@ func TestKill(t *testing.T) {
 			both := 0
 			for _, id := range lane {
 				committed[id] = true
-				if had[id] > 0 {
+				if had[id] > before[id] {
 					both++
 				}
 			}
@@ -98,6 +103,7 @@ func TestKill(t *testing.T) {
 			inFlightAtKills += both
 			worst = max(worst, both)
 		}
+		before = had
 		d.Start()
 	}
 
@@ -115,7 +121,7 @@ func TestKill(t *testing.T) {
 	if err := d.Stop(); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
-	idle(t, r)
+	idle(t, server)
 	accepted, twice := r.Accepted(), 0
 	for _, n := range accepted {
 		twice += n - 1
@@ -174,10 +180,44 @@ func busy(t *testing.T, r *receiver.Receiver) {
 	}
 }
 
-// idle returns once the receiver has no request open.
-func idle(t *testing.T, r *receiver.Receiver) {
+// endpoint is a receiver on a socket that knows how many connections are open.
+type endpoint struct {
+	*httptest.Server
+	open atomic.Int64
+}
+
+func serve(r *receiver.Receiver) *endpoint {
+	e := &endpoint{Server: httptest.NewUnstartedServer(r)}
+	e.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			e.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			e.open.Add(-1)
+		}
+	}
+	e.Start()
+	return e
+}
+
+// idle returns once the receiver has read to its end every connection of a daemon that
+// is gone, and with it each request that had left.
+func idle(t *testing.T, e *endpoint) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); r.Open() > 0; time.Sleep(time.Millisecond) {
+	// Connections are taken in the order in which they came, so with the answer to this
+	// one all are known. The receiver does not see it.
+	last, err := net.Dial("tcp", e.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = last.Close() }()
+	if _, err := io.WriteString(last, "OPTIONS * HTTP/1.1\r\nHost: receiver\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(last); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); e.open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the receiver does not come to rest")
 		}

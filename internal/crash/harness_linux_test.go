@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +40,7 @@ type harness struct {
 	binary string
 	d      *daemon.Daemon // sets up, and types commands
 	r      *receiver.Receiver
+	server *endpoint
 	random *rand.Rand
 	page   *stop.Page
 	hooks  []uuid.UUID
@@ -82,7 +82,8 @@ func newHarness(t *testing.T, binary string, seed uint64, every string) *harness
 		return h.faulty.answer(m)
 	})
 	h.r.Clock(func() time.Time { return time.Now().Add(time.Duration(h.clock.Load()) * time.Second) })
-	server := httptest.NewServer(h.r)
+	server := serve(h.r)
+	h.server = server
 	t.Cleanup(server.Close)
 	t.Cleanup(h.kill)
 

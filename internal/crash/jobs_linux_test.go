@@ -44,7 +44,7 @@ func TestReplaySteps(t *testing.T) {
 		if !h.stopped(5 * time.Second) {
 			h.kill()
 		}
-		idle(t, h.r)
+		idle(t, h.server)
 		if h.page.Reached() == step {
 			count[step.String()]++
 		}
@@ -62,7 +62,7 @@ func TestReplaySteps(t *testing.T) {
 	}
 	h.until("what was made anew is delivered", func() bool { return h.delivered() == 2*past })
 	h.terminate()
-	idle(t, h.r)
+	idle(t, h.server)
 	s := openStore(t, h.d)
 	defer func() { _ = s.Close() }()
 	anew, again := map[string]int{}, 0
@@ -135,7 +135,7 @@ func TestRotationSteps(t *testing.T) {
 			h.kill()
 		}
 		if step == stop.Syncing {
-			idle(t, h.r)
+			idle(t, h.server)
 			if _, err := h.cutPower(); err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +162,7 @@ func TestRotationSteps(t *testing.T) {
 	}
 	h.until("all that was committed arrives", func() bool { return h.book.missing(h.r.Accepted()) == 0 })
 	h.terminate()
-	idle(t, h.r)
+	idle(t, h.server)
 	for _, m := range h.r.Messages() {
 		if m.Event != "verify" && (!m.Smartcar || !m.Standard) {
 			t.Fatalf("%s arrived with a wrong signature", m.ID)

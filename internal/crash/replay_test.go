@@ -3,7 +3,6 @@ package crash
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +26,7 @@ func TestKilledReplay(t *testing.T) {
 	})
 	r := receiver.New(d.ManagementToken())
 	r.Rule(func(receiver.Message) receiver.Answer { return receiver.Answer{Delay: 10 * time.Millisecond} })
-	server := httptest.NewServer(r)
+	server := serve(r)
 	defer server.Close()
 	d.Start()
 	ctx, c := context.Background(), d.Client()
@@ -63,7 +62,6 @@ func TestKilledReplay(t *testing.T) {
 			t.Fatalf("%d of %d delivered", delivered(), cars)
 		}
 	}
-	idle(t, r)
 	begun, err := c.Replay(ctx, api.ReplayRequest{Webhook: "past"})
 	if err != nil || begun.Items[0].Webhook.Replay == nil || begun.Items[0].Plan.Sent() != cars {
 		t.Fatalf("%+v %v", begun, err)
@@ -81,7 +79,7 @@ func TestKilledReplay(t *testing.T) {
 		}
 		d.Kill()
 		killed++
-		idle(t, r)
+		idle(t, server)
 		if problems, err := store.CheckFile(d.DataFile()); err != nil || len(problems) > 0 {
 			t.Fatalf("after kill %d: %v %v", killed, err, problems)
 		}

@@ -122,7 +122,7 @@ func walk(t *testing.T, h *harness, points []point) histogram {
 		got.inFlight += h.page.InFlight()
 		got.bump(p.step.String())
 		if p.power {
-			idle(t, h.r)
+			idle(t, h.server)
 			torn, err := h.cutPower()
 			if err != nil {
 				t.Fatalf("point %d: %v", n, err)
@@ -149,7 +149,7 @@ func walk(t *testing.T, h *harness, points []point) histogram {
 		}
 	}
 	h.terminate()
-	idle(t, h.r)
+	idle(t, h.server)
 	s := openStore(t, h.d)
 	defer func() { _ = s.Close() }()
 	accepted := h.r.Accepted()
@@ -196,7 +196,7 @@ func (h *harness) at(p point) bool {
 // look holds the file of the stopped daemon against what is known.
 func (h *harness) look(n int) (unbooked int) {
 	h.t.Helper()
-	idle(h.t, h.r)
+	idle(h.t, h.server)
 	if problems, err := store.CheckFile(h.d.DataFile()); err != nil || len(problems) > 0 {
 		h.t.Fatalf("point %d: %v %v", n, err, problems)
 	}
