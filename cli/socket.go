@@ -83,7 +83,8 @@ func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli
 	}
 }
 
-// explain adds to a client's error what the operator can do about it.
+// explain adds to a client's error what the operator can do about it, after what the
+// command itself says of that.
 func (s *shell) explain(err error, path, from string) error {
 	if !errors.Is(err, api.ErrNoDaemon) {
 		return err
@@ -93,6 +94,9 @@ func (s *shell) explain(err error, path, from string) error {
 		next = "start it: plugbeat serve --config " + word(file)
 	} else if near := s.nearbyConfig(); near != "" {
 		next = fmt.Sprintf("there is a config at %[1]s: export PLUGBEAT_CONFIG=%[1]s", word(near))
+	}
+	if h, ok := errors.AsType[*hinted](err); ok {
+		next = h.hint + "\n" + next
 	}
 	return hint(fmt.Errorf("%w at %s (from %s)", api.ErrNoDaemon, path, from),
 		"%s\nor name another daemon's config: --config FILE, or export PLUGBEAT_CONFIG=FILE", next)

@@ -136,7 +136,7 @@ func (s *shell) awaitConnect(ctx context.Context, a *api.Client, id uuid.UUID) (
 		case ok && e.Code == api.CodeNotFound:
 			return v, errors.New("the daemon was started anew meanwhile, and knows nothing of this connect: begin again")
 		case err != nil && !ok:
-			return v, hint(err, "a connect ends with the daemon: begin again once it runs")
+			return v, hint(err, "the connect ended with the daemon: begin again once it runs")
 		case err != nil:
 			return v, err
 		case v.State != api.ConnectWaiting:

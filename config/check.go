@@ -38,6 +38,9 @@ func (c Config) check(p *complaints) {
 	for name, a := range c.Alerts {
 		checkAlert(p, name, a)
 	}
+	if c.Application.ClientSecretFile != "" && strings.TrimSpace(c.Application.ClientID) == "" {
+		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in", "the client id that the application presents, or neither")
+	}
 	for i, uri := range c.Application.RedirectURIs {
 		checkRedirect(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
 	}
