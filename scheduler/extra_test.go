@@ -15,17 +15,26 @@ import (
 // more is a fleet that has extras.
 type more struct {
 	*fleet
-	mu    sync.Mutex
-	asked int
-	takes time.Duration
-	fault *vehicle.Fault
+	mu       sync.Mutex
+	asked    int
+	busy     int // calls in flight, and the most there were
+	together int
+	takes    time.Duration
+	fault    *vehicle.Fault
 }
 
 func (m *more) ReadExtra(ctx context.Context, _ vehicle.Ref, e vehicle.Extra) (vehicle.ExtraReading, error) {
 	m.mu.Lock()
 	m.asked++
 	takes, fault := m.takes, m.fault
+	m.busy++
+	m.together = max(m.together, m.busy)
 	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.busy--
+	}()
 	select {
 	case <-time.After(takes):
 	case <-ctx.Done():
@@ -204,6 +213,34 @@ func TestExtraWhileClosing(t *testing.T) {
 		}
 		if st := w.statusOf(car); st.Reads != 1 {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// One vehicle is asked one thing at a time, and callers beyond the bound are told to come back.
+func TestExtrasOneAtATime(t *testing.T) {
+	inWorld(t, func(w *world) {
+		m := withExtras(w, nil)
+		w.start()
+		car := w.car("sim", vehicle.Unplugged)
+		m.set(time.Second, nil)
+		got := make(chan error, maxCallers+1)
+		for range maxCallers + 1 {
+			go func() {
+				_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN)
+				got <- err
+			}()
+		}
+		refused := 0
+		for range maxCallers + 1 {
+			if err := <-got; kindOf(err) == "RATE_LIMIT:VEHICLE" {
+				refused++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if m.together != 1 || refused != 1 || time.Since(w.t0) != maxCallers*time.Second {
+			t.Errorf("%d at a time, %d refused, done after %s", m.together, refused, time.Since(w.t0))
 		}
 	})
 }

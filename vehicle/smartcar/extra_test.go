@@ -146,3 +146,14 @@ func TestExtraRenews(t *testing.T) {
 		t.Errorf("tokens that are good no more: %+v", f)
 	}
 }
+
+// A fault of lost credentials says where to sign in, where the vendor does not.
+func TestExtraSignIn(t *testing.T) {
+	w := newWorld(t, 1, simulator.ServerOptions{})
+	lost := *simulator.Row(vehicle.TypeAccount, "AUTHENTICATION_FAILED")
+	lost.ResolutionURL = ""
+	w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: &lost})
+	if _, f := w.extra(t, vehicle.ExtraOdometer); f == nil || !strings.Contains(f.ResolutionURL, w.cars[0].Native) {
+		t.Errorf("%+v", f)
+	}
+}
