@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -106,9 +107,9 @@ func (s *Server) authorization(r *http.Request) (*authorization, url.Values, err
 	back := func(code, description string) (*authorization, url.Values, error) {
 		return nil, nil, &backError{app: app, code: code, description: description}
 	}
-	if len(app.State) > longestState {
+	if len(app.State) > longestState || !utf8.ValidString(app.State) { // else it would come back as another
 		app.State, app.StateGiven = "", false
-		return back("invalid_request", fmt.Sprintf("state has more than %d bytes", longestState))
+		return back("invalid_request", fmt.Sprintf("state is UTF-8 of at most %d bytes", longestState))
 	}
 	if q.Get("response_type") != "code" {
 		return back("unsupported_response_type", "response_type is code")

@@ -407,9 +407,13 @@ func TestAuthorizeRefuses(t *testing.T) {
 	if got := p.get("/oauth/authorize", asked("code_challenge", "short", "code_challenge_method", "S256")); got.location.Query().Get("error") != "invalid_request" {
 		t.Error(got.location)
 	}
-	long := p.get("/oauth/authorize", asked("state", strings.Repeat("s", longestState+1)))
-	if q := long.location.Query(); q.Get("error") != "invalid_request" || q.Has("state") {
-		t.Error(long.location)
+	for _, state := range []string{strings.Repeat("s", longestState+1), "\xff\xfe"} {
+		got := p.get("/oauth/authorize", asked("state", state))
+		if got.location == nil {
+			t.Errorf("state %.5q: %d", state, got.status)
+		} else if q := got.location.Query(); q.Get("error") != "invalid_request" || q.Has("state") {
+			t.Error(got.location)
+		}
 	}
 	p.s.Application = Application{}
 	if got := p.get("/oauth/authorize", asked()); got.status != 503 {
