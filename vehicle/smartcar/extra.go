@@ -70,7 +70,7 @@ func extraOf(x vehicle.Extra, o object, e entry) (json.RawMessage, error) {
 	case vehicle.ExtraVIN:
 		var vin string
 		if vin, err = o.text("vin"); err == nil && !vinForm.MatchString(vin) {
-			err = fmt.Errorf("vin %q is not 1 to 40 letters and digits", clean(vin))
+			err = errors.New("vin is not 1 to 40 letters and digits") // faults are logged, and a VIN names somebody's car
 		}
 	case vehicle.ExtraBatteryCapacity:
 		_, err = o.number("capacity", 0, maxCapacity)

@@ -82,7 +82,7 @@ func TestExtraFaults(t *testing.T) {
 		{o, row(vehicle.TypePermission, ""), "PERMISSION", ""},
 		{v, body(`{"vin":123}`), "UPSTREAM:INVALID_DATA", "vin is not a string"},
 		{v, body(`{"vin":""}`), "UPSTREAM:INVALID_DATA", "letters and digits"},
-		{v, body(`{"vin":"<b>"}`), "UPSTREAM:INVALID_DATA", "letters and digits"},
+		{v, body(`{"vin":"XX0-1"}`), "UPSTREAM:INVALID_DATA", "/vin is not valid: vin is not 1 to 40 letters and digits"},
 		{c, body(`{"capacity":"75"}`), "UPSTREAM:INVALID_DATA", "capacity is not a number"},
 		{c, body(`{"capacity":null}`), "UPSTREAM:INVALID_DATA", "capacity is missing"},
 		{l, body(`{"limit":80}`), "UPSTREAM:INVALID_DATA", "not within 0 to 1"},
