@@ -73,7 +73,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.firstPage(w, r, s.begin(w, r, app), q.Get("source"))
+	l := s.begin(w, r, app)
+	l.Source = q.Get("source")
+	return s.firstPage(w, r, l)
 }
 
 // authorization checks a request to authorize.
@@ -142,8 +144,20 @@ func (s *Server) authorization(r *http.Request) (*authorization, url.Values, err
 
 // firstPage sends the owner to the vendor, or asks for a one-time code, as the sources
 // are. Where there are both, the page offers both.
-func (s *Server) firstPage(w http.ResponseWriter, r *http.Request, l login, source string) error {
-	var signIns, codes []string
+func (s *Server) firstPage(w http.ResponseWriter, r *http.Request, l login) error {
+	signIns, codes := s.doors(l.Source)
+	switch {
+	case len(signIns) == 1 && len(codes) == 0:
+		return s.toVendor(w, r, l, signIns[0])
+	case len(signIns)+len(codes) == 0:
+		return s.outcome(l, "server_error", "no source of this plugbeat has vehicles to connect")
+	}
+	return s.codePage(w, l, http.StatusOK, "", 0)
+}
+
+// doors names the sources whose owners sign in at a vendor and those that take one-time
+// codes, among all or only the one that was asked for.
+func (s *Server) doors(source string) (signIns, codes []string) {
 	for _, d := range s.Fleet.Doors() {
 		switch {
 		case source != "" && d.Source != source:
@@ -153,13 +167,7 @@ func (s *Server) firstPage(w http.ResponseWriter, r *http.Request, l login, sour
 			codes = append(codes, d.Source)
 		}
 	}
-	switch {
-	case len(signIns) == 1 && len(codes) == 0:
-		return s.toVendor(w, r, l, signIns[0])
-	case len(signIns)+len(codes) == 0:
-		return s.outcome(l, "server_error", "no source of this plugbeat has vehicles to connect")
-	}
-	return s.codePage(w, l, signIns, http.StatusOK, "", 0)
+	return signIns, codes
 }
 
 // connectPage answers GET /oauth/connect, which the command of an operator without an
@@ -168,7 +176,7 @@ func (s *Server) connectPage(w http.ResponseWriter, r *http.Request) error {
 	l := s.begin(w, r, nil)
 	text := r.URL.Query().Get("id")
 	if text == "" {
-		return s.codePage(w, l, nil, http.StatusOK, "", 0)
+		return s.codePage(w, l, http.StatusOK, "", 0)
 	}
 	id, _ := parseID(text)
 	source, ok := s.connects.source(id, s.Now())

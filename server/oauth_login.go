@@ -42,7 +42,8 @@ type login struct {
 	// Connect is the operator's connect that this login is of, or whose one-time code
 	// was given.
 	Connect uuid.UUID `json:"connect,omitzero"`
-	Source  string    `json:"source,omitempty"`
+	// Source is the one that was asked for or taken; empty while it may be any.
+	Source string `json:"source,omitempty"`
 }
 
 // authorization is a request to authorize that was found to be in order.

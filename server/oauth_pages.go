@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,10 +134,12 @@ func (s *Server) notice(w http.ResponseWriter, status int, title, text string, v
 
 // codePage asks for a one-time code. It tells nothing of any vehicle, nor whether
 // there are some.
-func (s *Server) codePage(w http.ResponseWriter, l login, signIns []string, status int, bad string, wait time.Duration) error {
+func (s *Server) codePage(w http.ResponseWriter, l login, status int, bad string, wait time.Duration) error {
 	d := pageData{Title: "Connect your car", Text: "Enter the one-time code that whoever runs plugbeat gave you.", Bad: bad, CodeLogin: s.logins.seal(stepCode, l)}
+	var signIns []string
 	if l.App != nil {
 		d.Small = s.askedBy(l.App)
+		signIns, _ = s.doors(l.Source)
 	}
 	for _, source := range signIns {
 		l.Source = source
@@ -178,19 +179,19 @@ func (s *Server) enterCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Right ones count too, so that how long it takes tells nothing.
 	if wait := s.connects.guesses.take(s.Now(), guessBurst, guessEvery); wait > 0 {
-		return s.codePage(w, l, nil, http.StatusTooManyRequests, "There were too many tries. Wait a few seconds and try again.", wait)
+		return s.codePage(w, l, http.StatusTooManyRequests, "There were too many tries. Wait a few seconds and try again.", wait)
 	}
 	id, source, ok := s.connects.claim(form.Get("code"), l.Browser, s.Now())
 	if !ok {
 		s.Log.Warn().Str("event", "oauth.wrong_code").Msg("a one-time code was wrong, used or over")
-		return s.codePage(w, l, nil, http.StatusForbidden, "This code is wrong, used or over.", 0)
+		return s.codePage(w, l, http.StatusForbidden, "This code is wrong, used or over.", 0)
 	}
 	l.Connect, l.Source = id, source
-	return s.consentPage(w, r, l, "", nil)
+	return s.consentPage(w, r, l, "")
 }
 
-// consentPage lists the vehicles and asks for consent.
-func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, l login, bad string, chosen []uuid.UUID) error {
+// consentPage lists the vehicles, all chosen at first, and asks for consent.
+func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, l login, bad string) error {
 	vs, err := s.Fleet.Offered(r.Context(), l.Source)
 	if err != nil {
 		return err
@@ -199,9 +200,6 @@ func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, l login, ba
 		return s.failed(l, "no_vehicles", "the source has no vehicles", nil)
 	}
 	d := pageData{Title: "Connect your car", Bad: bad, ConsentLogin: s.logins.seal(stepConsent, l), Offered: carsOf(vs, bad == "")}
-	for i := range d.Offered {
-		d.Offered[i].Chosen = bad == "" || slices.Contains(chosen, d.Offered[i].ID)
-	}
 	d.Text = "These vehicles are connected to plugbeat, which reads their location, charge and battery, if you allow it."
 	if l.App != nil {
 		d.Text = "The application " + s.Application.ClientID + " asks to reach these vehicles through plugbeat."
@@ -246,7 +244,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	allow := form.Get("answer") == "allow"
 	if allow && len(ids) == 0 {
-		return s.consentPage(w, r, l, "Choose a vehicle, or deny.", nil)
+		return s.consentPage(w, r, l, "Choose a vehicle, or deny.")
 	}
 	if !s.connects.take(l.Connect, s.Now()) {
 		return refusePage("This one-time code was used already, or is over. Ask for a new one.")
@@ -261,7 +259,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(vs) == 0 {
 		s.connects.back(l.Connect)
-		return s.consentPage(w, r, l, "Choose a vehicle, or deny.", nil)
+		return s.consentPage(w, r, l, "Choose a vehicle, or deny.")
 	}
 	return s.connected(r.Context(), w, r, l, vs)
 }

@@ -622,6 +622,12 @@ func TestBothKindsOfSource(t *testing.T) {
 	if away := p.get("/oauth/authorize", asked("source", "vendor")); away.location == nil {
 		t.Errorf("%d", away.status)
 	}
+	if again := p.post("/oauth/code", url.Values{"login": {page.login(t)}, "code": {"wrong"}}); again.status != 403 || !strings.Contains(again.body, "/oauth/signin?") {
+		t.Errorf("after a wrong code: %d\n%s", again.status, again.body)
+	}
+	if page := p.get("/oauth/authorize", asked("source", "sim")); page.status != 200 || strings.Contains(page.body, "/oauth/signin?") {
+		t.Errorf("only one was asked for: %d\n%s", page.status, page.body)
+	}
 }
 
 // A refresh token of the vendor's is taken over once, and tried once when it is bad.
