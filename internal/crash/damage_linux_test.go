@@ -78,7 +78,8 @@ func TestDamage(t *testing.T) {
 		fmt.Fprintf(&b, "%5d  met %s\n", seen[met], met)
 	}
 	t.Logf("seed %d, %d times damaged:\n%s", *seed, *damages, b.String())
-	if seen[atStart]+seen[atWork] == 0 {
+	// About half of all damage is met; a few may all be of the other half.
+	if *damages >= 20 && seen[atStart]+seen[atWork] == 0 {
 		t.Error("no damage was met")
 	}
 }
