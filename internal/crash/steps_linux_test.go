@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -49,12 +48,9 @@ func TestSteps(t *testing.T) {
 	var mu sync.Mutex
 	h := histogram{}
 	t.Run("points", func(t *testing.T) {
-		slots := make(chan struct{}, max(1, min(2, runtime.NumCPU())))
 		for n := 0; n < len(all); n += perFolder {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				slots <- struct{}{}
-				defer func() { <-slots }()
 				got := walk(t, newHarness(t, binary, *seed+uint64(n), often), all[n:min(n+perFolder, len(all))])
 				mu.Lock()
 				defer mu.Unlock()
