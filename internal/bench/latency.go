@@ -211,7 +211,9 @@ func (b *bench) tarpit(ctx context.Context, t *table) error {
 	for range b.rounds {
 		list := []series{{hook: 0, n: 2 * int(span/every), every: every}}
 		for i := range pits {
-			list = append(list, series{hook: 1 + i, wait: never, n: cars, every: span / time.Duration(cars), after: span})
+			// Each at moments of its own: what many firings at one moment cost is another question.
+			each := span / time.Duration(cars)
+			list = append(list, series{hook: 1 + i, wait: never, n: cars, every: each, after: span + time.Duration(i)*each/time.Duration(pits)})
 		}
 		late, _, err := b.latencies(ctx, "tarpit", list...)
 		if err != nil {
