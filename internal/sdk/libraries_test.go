@@ -11,8 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -214,21 +212,8 @@ type judge struct {
 
 func newJudge(t *testing.T, node string) *judge {
 	t.Helper()
-	cmd := exec.Command(node, "verify.js")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
-	return &judge{in: in, out: bufio.NewReader(out)}
+	in, out := script(t, node, "verify.js")
+	return &judge{in, out}
 }
 
 // both returns nil when both libraries verify the request, and an error that is not

@@ -88,6 +88,26 @@ func TestSmartcarSDK(t *testing.T) {
 	}
 }
 
+// script starts a program of Node that answers lines with lines. It ends with the test.
+func script(t *testing.T, node string, args ...string) (in io.WriteCloser, out *bufio.Reader) {
+	t.Helper()
+	cmd := exec.Command(node, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return in, bufio.NewReader(lines)
+}
+
 func drive(t *testing.T, node, line string) {
 	api := freeAddress(t)
 	d := daemon.New(t, func(config string) string {
@@ -95,21 +115,7 @@ func drive(t *testing.T, node, line string) {
 	})
 	d.Start()
 
-	cmd := exec.Command(node, "drive.js", line)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	lines := bufio.NewReader(out)
+	in, lines := script(t, node, "drive.js", line)
 
 	port := hear(t, lines).Port
 	tell(t, in, map[string]any{"amt": d.ManagementToken()})

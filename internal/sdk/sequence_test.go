@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bufio"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,21 +108,7 @@ func sequence(t *testing.T, node, line string) {
 	vendor.Inject(cars[1].ID, simulator.Injection{Fault: limited, Whole: true})
 	vendor.Inject(cars[2].ID, simulator.Injection{Fault: simulator.Row(vehicle.TypeVehicleState, "ASLEEP"), Paths: vehicle.PathsOf(vehicle.PathBattery)})
 
-	cmd := exec.Command(node, "sequence.js", line)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	lines := bufio.NewReader(out)
+	in, lines := script(t, node, "sequence.js", line)
 	tell(t, in, map[string]any{"origin": "http://" + api, "clientId": appID, "clientSecret": appSecret, "redirectUri": redirectURI, "amt": d.ManagementToken(), "webhook": added.Webhook.ID})
 	urls := hear(t, lines).AuthURLs
 	if len(urls) != 2 {
