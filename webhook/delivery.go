@@ -45,15 +45,14 @@ type Delivery struct {
 	FinishedAt time.Time `json:"finished_at"`
 	// Bytes is the size of the payload.
 	Bytes int `json:"bytes"`
-	// Attempts counts every attempt with an outcome, over all rounds.
-	Attempts int `json:"attempts"`
-	// Round and RoundAttempts count the attempts of the webhook's current
-	// round; limits count per round.
-	Round         uint32 `json:"round"`
-	RoundAttempts int    `json:"round_attempts"`
-	// NextAttempt is the delivery's own rung; zero when it may leave at once or
-	// the ladder is the webhook's.
-	NextAttempt time.Time `json:"next_attempt"`
+	// Attempts counts every attempt with an outcome. FirstAttemptAt is when the first
+	// of them began.
+	Attempts       int       `json:"attempts"`
+	FirstAttemptAt time.Time `json:"first_attempt_at,omitzero"`
+	// RetryAt is when a delivery that was set aside is retried; zero unless it was.
+	// Retries counts the retries made since it was set aside.
+	RetryAt time.Time `json:"retry_at,omitzero"`
+	Retries int       `json:"retries,omitempty"`
 	// LastOutcome and LastAnswer tell of the last attempt; empty before it.
 	LastOutcome Outcome `json:"last_outcome,omitempty"`
 	LastAnswer  string  `json:"last_answer,omitempty"`
@@ -81,7 +80,7 @@ func (d *Delivery) Apply(to State, at time.Time, text string) error {
 	if !known {
 		return fmt.Errorf("delivery %s: %w: no state %q", d.ID, ErrConflict, to)
 	}
-	d.State, d.FinishedAt, d.FinalText, d.NextAttempt = to, at, text, time.Time{}
+	d.State, d.FinishedAt, d.FinalText, d.RetryAt = to, at, text, time.Time{}
 	return nil
 }
 
@@ -92,30 +91,21 @@ type Outcome string
 const (
 	OutcomeDelivered   Outcome = "delivered"   // 2xx
 	OutcomeGone        Outcome = "gone"        // 410
-	OutcomeBlamed      Outcome = "blamed"      // 400, 413, 415, 422: the payload is refused
-	OutcomeThrottled   Outcome = "throttled"   // 429, 503
-	OutcomeRedirect    Outcome = "redirect"    // 3xx, never followed
-	OutcomeRefused     Outcome = "refused"     // any other status
-	OutcomeNoAnswer    Outcome = "no_answer"   // DNS, connect, TLS, timeout, reset
-	OutcomeDenied      Outcome = "denied"      // the dial check refused the address
-	OutcomeOurs        Outcome = "ours"        // our own fault; spends no rung
-	OutcomeInterrupted Outcome = "interrupted" // the process ended; spends no rung
+	OutcomeRefused     Outcome = "refused"     // 400, 413, 415, 422: the answer blames the payload
+	OutcomeFailed      Outcome = "failed"      // any other answer: 3xx, 4xx, 500, ...
+	OutcomeUnavailable Outcome = "unavailable" // 429, 502, 503, 504, or a connection and no answer
+	OutcomeUnreachable Outcome = "unreachable" // no connection
+	OutcomeOurs        Outcome = "ours"        // our own fault: no network, no resolver, disk full; counts for nothing
+	OutcomeInterrupted Outcome = "interrupted" // the process ended; counts for nothing
 )
 
 // Outcomes lists every outcome.
 var Outcomes = [...]Outcome{
-	OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused, OutcomeNoAnswer, OutcomeDenied,
-	OutcomeOurs, OutcomeInterrupted,
+	OutcomeDelivered, OutcomeGone, OutcomeRefused, OutcomeFailed, OutcomeUnavailable, OutcomeUnreachable, OutcomeOurs, OutcomeInterrupted,
 }
 
-// Answered reports whether the receiver sent a status.
-func (o Outcome) Answered() bool {
-	switch o {
-	case OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused:
-		return true
-	}
-	return false
-}
+// Counts reports whether the outcome says something of the receiver.
+func (o Outcome) Counts() bool { return o != OutcomeOurs && o != OutcomeInterrupted }
 
 // Attempt is one HTTP exchange of a delivery.
 type Attempt struct {
@@ -139,10 +129,16 @@ type Attempt struct {
 	Body   []byte              `json:"body,omitempty"`
 }
 
-// LaneItem is one row of a webhook's lane: a waiting delivery and its vehicle.
-type LaneItem struct {
+// SetAside reports whether the delivery is retried on its own schedule while others
+// of its webhook go on.
+func (d *Delivery) SetAside() bool { return !d.RetryAt.IsZero() }
+
+// Queued is one row of a webhook's queue: a delivery that waits, its vehicle, and
+// when it is retried if it was set aside.
+type Queued struct {
 	Delivery uuid.UUID
 	Vehicle  uuid.UUID
+	RetryAt  time.Time
 }
 
 // DeliveryFilter selects deliveries; zero fields select all.

@@ -1,21 +1,21 @@
 package webhook
 
-// Transition is a change of a webhook's status or health that an operator sees.
+// Transition is a change of a webhook's status or circuit breaker that an operator
+// sees.
 type Transition string
 
 // The transitions of a webhook; each is logged as the event "webhook." and its name.
 const (
-	TransitionVerified Transition = "verified" // a challenge was answered rightly, and it is active
-	TransitionFailing  Transition = "failing"  // the ladder is the webhook's now
-	TransitionRung     Transition = "rung"     // a trial failed, or a challenge brought the next one forward
-	TransitionWarned   Transition = "warned"   // half or nine tenths of the ladder's time are gone
-	TransitionHealthy  Transition = "healthy"  // the ladder ended with a success
-	TransitionDisabled Transition = "disabled"
-	TransitionHealed   Transition = "healed"  // it was exhausted and answers again
-	TransitionEnabled  Transition = "enabled" // by the operator
+	TransitionVerified    Transition = "verified"     // a challenge was answered rightly, and it is active
+	TransitionOpened      Transition = "opened"       // the circuit breaker opened: the receiver fails
+	TransitionProbeFailed Transition = "probe_failed" // a step of the retry schedule is spent
+	TransitionClosed      Transition = "closed"       // the circuit breaker closed: a delivery arrived
+	TransitionDisabled    Transition = "disabled"
+	TransitionHealed      Transition = "healed"  // it was exhausted and a probe arrived
+	TransitionEnabled     Transition = "enabled" // by the operator
 )
 
 // Transitions lists every transition.
 var Transitions = [...]Transition{
-	TransitionVerified, TransitionFailing, TransitionRung, TransitionWarned, TransitionHealthy, TransitionDisabled, TransitionHealed, TransitionEnabled,
+	TransitionVerified, TransitionOpened, TransitionProbeFailed, TransitionClosed, TransitionDisabled, TransitionHealed, TransitionEnabled,
 }

@@ -46,7 +46,11 @@ type Webhook struct {
 	StatusSince time.Time `json:"status_since"`
 	VerifiedAt  time.Time `json:"verified_at"`
 
-	Health  Health  `json:"health"`
+	// Seq grows by one with every change of the webhook's status, breaker or
+	// settings, so that of two copies the newer is known.
+	Seq uint64 `json:"seq"`
+
+	Breaker Breaker `json:"breaker"`
 	Ledger  Ledger  `json:"ledger"`
 	Firings Firings `json:"firings"`
 	// Recovery is the sifting of a backlog that is going on; nil when none is.
@@ -160,10 +164,6 @@ func (w *Webhook) Fires() bool {
 	return w.Status == Active || w.Status == Disabled && w.Reason == Exhausted
 }
 
-// Delivers reports whether the webhook's deliveries may be attempted: while it is
-// active and no backlog of it is being sifted.
-func (w *Webhook) Delivers() bool { return w.Status == Active && w.Recovery == nil }
-
 // Firings counts what became of a webhook's slots coming due. Counters only grow.
 type Firings struct {
 	// Produced firings made a delivery.
@@ -180,7 +180,7 @@ type Firings struct {
 
 // Ledger accounts for a webhook's deliveries. Counters only grow and
 // Produced = Delivered + Superseded + Dead + Expired + Cancelled + Waiting(),
-// where waiting is the webhook's lane.
+// where waiting is the webhook's queue.
 type Ledger struct {
 	Produced   uint64 `json:"produced"`
 	Delivered  uint64 `json:"delivered"`
