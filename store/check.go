@@ -28,7 +28,7 @@ const maxProblems = 1000
 
 // Check walks the whole store and returns what is wrong with it; nil means all is
 // well. It decodes and unseals every record, walks every index both ways, and
-// holds every ledger against its lane. One read transaction is open meanwhile:
+// holds every ledger against its queue. One read transaction is open meanwhile:
 // where that matters, check a copy with [CheckFile].
 func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
 	err = s.view(ctx, func(r reader) error {
@@ -86,7 +86,7 @@ func check(ctx context.Context, r reader) ([]Problem, error) {
 	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
 	for _, walk := range []func(){
 		c.meta, c.webhooks, c.vehicles, c.vehicleState, c.subscriptions, c.subsByVehicle, c.slots, c.slotDue,
-		c.deliveries, c.attempts, c.payloads, c.lane, c.finished, c.secrets, c.grants, c.grantsByHash, c.changes, c.consents, c.consentsByHash,
+		c.deliveries, c.attempts, c.payloads, c.queues, c.finished, c.secrets, c.grants, c.grantsByHash, c.changes, c.consents, c.consentsByHash,
 	} {
 		walk()
 		if err := ctx.Err(); err != nil {

@@ -52,8 +52,8 @@ func (c *checker) waitingDelivery(rec deliveryRecord, key string) {
 	if rec.Erased != erasedNothing {
 		c.bad(bucketDeliveries, key, "it waits and is erased")
 	}
-	if !c.has(bucketLane, pairKey(rec.Webhook, rec.ID)) {
-		c.bad(bucketLane, key, "the row is missing, its delivery waits")
+	if !c.has(bucketWaiting, pairKey(rec.Webhook, rec.ID)) {
+		c.bad(bucketWaiting, key, "the row is missing, its delivery waits")
 	}
 	if !c.has(bucketWebhooks, rec.Webhook[:]) {
 		c.bad(bucketDeliveries, key, "it waits and its webhook %s is gone", rec.Webhook)
@@ -77,8 +77,8 @@ func (c *checker) finishedDelivery(rec deliveryRecord, key string) {
 	} else if !c.has(bucketFinished, doneKey(ms, rec.ID)) {
 		c.bad(bucketFinished, key, "the row is missing, its delivery is %s", rec.State)
 	}
-	if c.has(bucketLane, pairKey(rec.Webhook, rec.ID)) {
-		c.bad(bucketLane, key, "its delivery is %s", rec.State)
+	if c.has(bucketWaiting, pairKey(rec.Webhook, rec.ID)) {
+		c.bad(bucketWaiting, key, "its delivery is %s", rec.State)
 	}
 }
 
@@ -116,28 +116,30 @@ func (c *checker) payloads() {
 	})
 }
 
-// lane holds each row against its delivery, and each ledger against its rows.
-func (c *checker) lane() {
+// queues holds each row against its delivery, and each ledger against its rows.
+func (c *checker) queues() {
 	waiting := make(map[uuid.UUID]uint64)
-	c.walk(bucketLane, func(k, v []byte) {
+	c.walk(bucketWaiting, func(k, v []byte) {
 		w, id, err := parsePair(k)
 		if err != nil {
-			c.bad(bucketLane, fmt.Sprintf("%x", k), "%v", err)
+			c.bad(bucketWaiting, fmt.Sprintf("%x", k), "%v", err)
 			return
 		}
 		waiting[w]++
 		key := id.String()
 		if _, ok := c.hooks[w]; !ok {
-			c.bad(bucketLane, key, "there is no webhook %s", w)
+			c.bad(bucketWaiting, key, "there is no webhook %s", w)
 		}
 		rec, err := c.delivery(id)
 		switch {
 		case err != nil:
-			c.bad(bucketLane, key, "there is no such delivery")
+			c.bad(bucketWaiting, key, "there is no such delivery")
 		case rec.State != webhook.Waiting || rec.Webhook != w:
-			c.bad(bucketLane, key, "its delivery is %s on webhook %s", rec.State, rec.Webhook)
-		case !bytes.Equal(v, rec.Vehicle[:]):
-			c.bad(bucketLane, key, "it says vehicle %x and its delivery %s", v, rec.Vehicle)
+			c.bad(bucketWaiting, key, "its delivery is %s on webhook %s", rec.State, rec.Webhook)
+		default:
+			if want, err := queuedValue(rec.Delivery); err != nil || !bytes.Equal(v, want) {
+				c.bad(bucketWaiting, key, "it says %x and its delivery %x (vehicle, retry time)", v, want)
+			}
 		}
 	})
 	for id, rec := range c.hooks {

@@ -107,10 +107,10 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"attempt with another number":   {bucketAttempts, attemptKey(waits, 1), record(webhook.Attempt{N: 2})},
 		"payload of no delivery":        {bucketPayloads, nobody[:], []byte("{}")},
 		"payload of another length":     {bucketPayloads, waits[:], []byte("{")},
-		"lane row without delivery":     {bucketLane, pairKey(w, nobody), v[:]},
-		"lane row of what is delivered": {bucketLane, pairKey(w, done), v[:]},
-		"lane row of another vehicle":   {bucketLane, pairKey(w, waits), nobody[:]},
-		"lane row of no webhook":        {bucketLane, pairKey(nobody, waits), v[:]},
+		"lane row without delivery":     {bucketWaiting, pairKey(w, nobody), v[:]},
+		"lane row of what is delivered": {bucketWaiting, pairKey(w, done), v[:]},
+		"lane row of another vehicle":   {bucketWaiting, pairKey(w, waits), nobody[:]},
+		"lane row of no webhook":        {bucketWaiting, pairKey(nobody, waits), v[:]},
 		"finished without delivery":     {bucketFinished, doneKey(7, nobody), nil},
 		"finished that waits":           {bucketFinished, doneKey(7, waits), nil},
 		"finished at another time":      {bucketFinished, doneKey(7, done), nil},
@@ -118,7 +118,7 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"secret of another place":       {bucketSecrets, []byte("x"), f.sealer.seal(bucketSecrets, []byte("y"), []byte("token"))},
 		"grant without hash":            {bucketGrants, []byte("x"), record(grantRecord{Grant: vehicle.Grant{Name: "x"}})},
 		"hash of no grant":              {bucketGrantsByHash, bytes.Repeat([]byte{3}, 32), []byte("x")},
-		"key that is too short":         {bucketLane, []byte("x"), nil},
+		"key that is too short":         {bucketWaiting, []byte("x"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, had := copyRows(t, f, row.bucket)[string(row.key)]

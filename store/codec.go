@@ -93,6 +93,35 @@ func kindOf(record any) string {
 	return strings.TrimSuffix(s[strings.LastIndexByte(s, '.')+1:], "Record")
 }
 
+// queuedValue is the value of a waiting delivery's row: its vehicle and, where it is
+// set aside, when it is retried, in unix ms.
+func queuedValue(d webhook.Delivery) ([]byte, error) {
+	v := append(make([]byte, 0, idLen+timeLen), d.Vehicle[:]...)
+	if !d.SetAside() {
+		return v, nil
+	}
+	ms, err := millis(d.RetryAt)
+	if err != nil {
+		return nil, named("delivery", d.ID, fmt.Errorf("retry_at: %w", err))
+	}
+	return binary.BigEndian.AppendUint64(v, ms), nil
+}
+
+// parseQueued reads a row of bucket waiting.
+func parseQueued(k, v []byte) (q webhook.Queued, err error) {
+	if _, q.Delivery, err = parsePair(k); err != nil {
+		return q, fmt.Errorf("%s: %w", bucketWaiting, err)
+	}
+	if len(v) != idLen && len(v) != idLen+timeLen {
+		return q, fmt.Errorf("%s: the row of delivery %s has %d bytes", bucketWaiting, q.Delivery, len(v))
+	}
+	q.Vehicle = uuid.UUID(v[:idLen])
+	if len(v) > idLen {
+		q.RetryAt = timeOf(binary.BigEndian.Uint64(v[idLen:]))
+	}
+	return q, nil
+}
+
 // slotVersion is the first byte of a slot's value.
 const slotVersion = 1
 

@@ -108,7 +108,7 @@ func TestSameRows(t *testing.T) {
 			k, _ := tx.Bucket([]byte(bucketPayloads)).Cursor().Last()
 			return tx.Bucket([]byte(bucketPayloads)).Delete(bytes.Clone(k))
 		},
-		"a row more":      func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketLane)).Put([]byte("x"), nil) },
+		"a row more":      func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketWaiting)).Put([]byte("x"), nil) },
 		"a value changed": func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketMeta)).Put(metaLastID, make([]byte, idLen)) },
 		"a bucket less":   func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte(bucketFinished)) },
 		"a bucket more":   func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("zz")); return err },

@@ -57,12 +57,12 @@ func lossOf(here, backup reader) (l Loss, err error) {
 			l.Deliveries++
 		}
 	}
-	for k := range here.rows(bucketLane, nil, nil) {
+	for k := range here.rows(bucketWaiting, nil, nil) {
 		if bytes.Compare(k[idLen:], last) > 0 {
 			l.Waiting++
 		}
 	}
-	l.Again = lacking(bucketLane, backup, here)
+	l.Again = lacking(bucketWaiting, backup, here)
 	for k, v := range here.rows(bucketSecrets, nil, nil) {
 		if old := backup.get(bucketSecrets, k); old != nil && !bytes.Equal(old, v) {
 			l.Accounts++

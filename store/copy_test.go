@@ -119,7 +119,7 @@ func unsound(t *testing.T) []byte {
 	f.fleet(1, 1)
 	d := f.produce(1)[0]
 	must(t, f.update(ctx, func(t *writeTx) error {
-		return t.delete(bucketLane, append(bytes.Clone(d.Webhook[:]), d.ID[:]...))
+		return t.delete(bucketWaiting, append(bytes.Clone(d.Webhook[:]), d.ID[:]...))
 	}))
 	must(t, f.Close())
 	b, err := os.ReadFile(f.o.Path)

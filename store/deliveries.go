@@ -10,26 +10,26 @@ import (
 	"plugbeat/webhook"
 )
 
-// Lane lists what waits on a webhook in the order of creation, the deliveries
+// Queue lists what waits on a webhook in the order of creation, the deliveries
 // greater than after, at most limit; a limit of 0 or less means 100. A webhook
-// that is unknown has an empty lane.
-func (s *Store) Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error) {
+// that is unknown has an empty queue.
+func (s *Store) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
 	limit = pageLimit(limit)
-	var items []webhook.LaneItem
+	var items []webhook.Queued
 	err := s.view(ctx, func(r reader) error {
 		from := pairKey(webhookID, after)
-		for k, v := range r.rows(bucketLane, webhookID[:], from) {
+		for k, v := range r.rows(bucketWaiting, webhookID[:], from) {
 			if bytes.Equal(k, from) {
 				continue
 			}
 			if len(items) == limit {
 				break
 			}
-			_, id, err := parsePair(k)
-			if err != nil || len(v) != idLen {
-				return damaged(s.path, "lane has a row that is none")
+			item, err := parseQueued(k, v)
+			if err != nil {
+				return damaged(s.path, err)
 			}
-			items = append(items, webhook.LaneItem{Delivery: id, Vehicle: uuid.UUID(v)})
+			items = append(items, item)
 		}
 		return nil
 	})
@@ -39,13 +39,13 @@ func (s *Store) Lane(ctx context.Context, webhookID, after uuid.UUID, limit int)
 	return items, nil
 }
 
-// Backlog lists what waits on a webhook as Lane does, with all that is stored of it.
+// Backlog lists what waits on a webhook as Queue does, with all that is stored of it.
 func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	err := s.view(ctx, func(r reader) error {
 		from := pairKey(webhookID, after)
-		for k := range r.rows(bucketLane, webhookID[:], from) {
+		for k := range r.rows(bucketWaiting, webhookID[:], from) {
 			if bytes.Equal(k, from) {
 				continue
 			}
@@ -54,7 +54,7 @@ func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit i
 			}
 			_, id, err := parsePair(k)
 			if err != nil {
-				return damaged(s.path, "lane has a row that is none")
+				return damaged(s.path, err)
 			}
 			rec, err := r.delivery(id)
 			if err != nil {
@@ -65,6 +65,17 @@ func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit i
 		return nil
 	})
 	return ds, err
+}
+
+// Outgoing returns a delivery with its payload, nil where none is kept. An unknown
+// delivery is webhook.ErrNotFound.
+func (s *Store) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
+	err = s.view(ctx, func(r reader) error {
+		rec, err := r.delivery(id)
+		d, payload = rec.Delivery, bytes.Clone(r.get(bucketPayloads, id[:]))
+		return err
+	})
+	return d, payload, err
 }
 
 // Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.

@@ -6,7 +6,7 @@
 //   - A write that was acknowledged survives kill -9.
 //   - Every index row has its record and every record its index rows.
 //   - The ledger balances: a webhook's produced deliveries are the finished ones
-//     and those in its lane. It moves in the transaction of the change.
+//     and those in its queue. It moves in the transaction of the change.
 //   - Decisions are made in the transaction that commits them, on what stands there.
 //   - No reader outlives its call: a read copies out a bounded page and ends.
 //   - Signing keys and vendors' tokens are sealed from the first write.
@@ -30,7 +30,7 @@
 //	deliveries       delivery                           JSON: state, rung; neither payload nor attempts
 //	attempts         delivery n32                       JSON
 //	payloads         delivery                           the bytes that are sent
-//	lane             webhook delivery                   vehicle: what waits, in the order of creation
+//	waiting          webhook delivery                   vehicle, retry time if set aside: a webhook's queue, in the order of creation
 //	finished         time delivery                      empty: what is finished, for retention
 //	secrets          name                               sealed
 //	grants           name                               JSON: an access token's hash and reach
@@ -40,7 +40,7 @@
 //	changes          seq                                21 bytes: what happened to deliveries, in order (changes.go)
 //
 // A parked slot (its webhook does not fire) has no due time and no slot_due row.
-// Delivery ids are made by the writer and only grow, so a lane is in commit order.
+// Delivery ids are made by the writer and only grow, so a queue is in commit order.
 //
 // # Writing
 //

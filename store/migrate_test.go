@@ -200,7 +200,7 @@ func TestUpgradeFails(t *testing.T) {
 				panic("oh")
 			}
 		}), testKey, nil, "bring it to schema 3: panic: oh"},
-		"a step spoils an index": {spoil(bucketLane, bytes.Repeat([]byte{1}, pairLen), nil), testKey, ErrDamaged, "lane"},
+		"a step spoils an index": {spoil(bucketWaiting, bytes.Repeat([]byte{1}, pairLen), nil), testKey, ErrDamaged, "lane"},
 		"a step spoils a record": {spoil(bucketVehicles, idBytes(1), []byte("{")), testKey, ErrDamaged, "vehicles"},
 		"the key is another":     {schema3(quiet), bytes.Repeat([]byte{8}, keyLen), ErrKey, "key"},
 	} {

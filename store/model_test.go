@@ -530,7 +530,7 @@ func (m *model) secret(rt *rapid.T) {
 func (m *model) refused(rt *rapid.T) {
 	no := errors.New("no")
 	errs := m.f.group(func(*writeTx) error { return no }, func(*writeTx) error { panic("oh") }, putName("4"), func(t *writeTx) error {
-		return errors.Join(t.put(bucketLane, []byte("x"), nil), no)
+		return errors.Join(t.put(bucketWaiting, []byte("x"), nil), no)
 	})
 	if !errors.Is(errs[0], no) || errs[1] == nil || errs[2] != nil || errs[3] == nil {
 		rt.Fatal(errs)

@@ -12,7 +12,7 @@ import (
 // CompleteRead takes the result of a read. decide gets the vehicle, its status
 // and its slots as they stand in the committing transaction and says what shall
 // stand; it may run more than once and changes nothing. Its status, its slots and
-// their deliveries, with payload, lane, ledger and firings, are committed
+// their deliveries, with payload, queue row, ledger and firings, are committed
 // together, and the deliveries are returned in the order of the decision. The
 // store sets a slot's source, and parks it when its webhook does not fire; a
 // draft for such a webhook is webhook.ErrConflict. An unknown vehicle is
@@ -151,7 +151,7 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 	rec := deliveryRecord{Delivery: webhook.Delivery{
 		ID: id, Webhook: w.ID, Vehicle: p.before.Vehicle, MessageID: id,
 		EventName: draft.EventName, Cause: draft.Cause, State: webhook.Waiting,
-		Due: draft.Due.UTC(), CreatedAt: t.now, Bytes: len(draft.Payload), Round: w.Health.Round,
+		Due: draft.Due.UTC(), CreatedAt: t.now, Bytes: len(draft.Payload),
 	}}
 	if err := t.queue(p.hook, rec, draft.Payload); err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 	return &rec.Delivery, nil
 }
 
-// queue writes a new delivery that waits: its record, payload and lane row, and
+// queue writes a new delivery that waits: its record, payload and queue row, and
 // the ledger's count.
 func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
 	b, err := encode(rec)
@@ -174,7 +174,7 @@ func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
 	if err := t.put(bucketPayloads, rec.ID[:], payload); err != nil {
 		return err
 	}
-	if err := t.put(bucketLane, pairKey(rec.Webhook, rec.ID), rec.Vehicle[:]); err != nil {
+	if err := t.put(bucketWaiting, pairKey(rec.Webhook, rec.ID), rec.Vehicle[:]); err != nil {
 		return err
 	}
 	h.rec.Ledger.Count(webhook.Waiting)

@@ -53,7 +53,7 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, checks ...webho
 		n, left := 0, false
 		err := s.update(ctx, func(t *writeTx) error {
 			n, left = 0, true
-			for _, k := range t.keys(bucketLane, id[:], sliceRows) {
+			for _, k := range t.keys(bucketWaiting, id[:], sliceRows) {
 				rec, err := t.delivery(uuid.UUID(k[idLen:]))
 				if err != nil {
 					return err
@@ -156,7 +156,7 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 
 // cancelVehicle cancels what waits for a vehicle and erases it.
 func (s *Store) cancelVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
-	err = s.slices(ctx, bucketLane, func(_, v []byte) bool { return bytes.Equal(v, id[:]) }, func(t *writeTx, k []byte) error {
+	err = s.slices(ctx, bucketWaiting, func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }, func(t *writeTx, k []byte) error {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
 			return err

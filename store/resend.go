@@ -12,7 +12,7 @@ import (
 )
 
 // Resend makes a delivery that waits out of a finished one: the same payload under
-// the same message id, with an id of its own, which is its place in the lane. The
+// the same message id, with an id of its own, which is its place in the queue. The
 // two are linked both ways, and the ledger counts the new one as produced. A
 // delivery that waits, whose payload was erased, or whose webhook or vehicle was
 // removed is webhook.ErrConflict; an unknown one webhook.ErrNotFound.
@@ -76,7 +76,7 @@ func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
 	of := old.ID
 	rec := deliveryRecord{Delivery: webhook.Delivery{
 		ID: id, Webhook: old.Webhook, Vehicle: old.Vehicle, MessageID: old.MessageID, EventName: old.EventName, Cause: old.Cause,
-		State: webhook.Waiting, Due: old.Due, CreatedAt: t.now, Bytes: len(body), Round: h.rec.Health.Round, ResendOf: &of,
+		State: webhook.Waiting, Due: old.Due, CreatedAt: t.now, Bytes: len(body), ResendOf: &of,
 	}}
 	if err := t.queue(h, rec, body); err != nil {
 		return webhook.Delivery{}, err

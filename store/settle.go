@@ -10,61 +10,53 @@ import (
 	"plugbeat/webhook"
 )
 
-// Settle takes the outcome of an attempt. settle gets the webhook, the delivery
-// and the other deliveries of the webhook's Health.Tried that still wait, as they
-// stand in the committing transaction, and changes them; it counts the attempt in
-// d.Attempts, changes states through Delivery.Apply, and may run more than once.
-// It cannot change ids, creation times, sizes, the ledger or the firings. The
-// attempt, the deliveries, the webhook, lane, ledger and, where the webhook
-// begins or ceases to fire, its slots are committed together.
+// Settle takes the outcome of an attempt. settle gets the webhook and the delivery
+// as they stand in the committing transaction and returns them as they shall stand;
+// it counts the attempt in Attempts, changes the state through Delivery.Apply, and
+// may run more than once. It cannot change ids, creation times, sizes, the ledger or
+// the firings. The attempt, the delivery, the webhook, queue, ledger and, where the
+// webhook begins or ceases to fire, its slots are committed together.
 //
-// It returns the webhook and the deliveries as stored: first d, then the tried. A
-// delivery that is finished is webhook.ErrConflict, an unknown webhook or
+// A delivery that is finished is webhook.ErrConflict, an unknown webhook or
 // delivery webhook.ErrNotFound; with these, and with an error of settle, nothing
 // is written.
 func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
-	settle func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error,
-) (out webhook.Webhook, ds []webhook.Delivery, err error) {
+	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
+) (w webhook.Webhook, d webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
-		out, ds = webhook.Webhook{}, nil
 		h, err := t.liveHook(webhookID)
 		if err != nil {
 			return err
 		}
-		records, err := t.settling(h, deliveryID)
+		rec, err := t.settling(h, deliveryID)
 		if err != nil {
 			return err
 		}
-		w := cloneWebhook(h.rec.Webhook)
-		after := copies(records)
-		if err := settle(&w, after[0], after[1:]); err != nil {
+		after, settled, err := settle(cloneWebhook(h.rec.Webhook), rec.Delivery)
+		if err != nil {
 			return err
 		}
-		if n := after[0].Attempts; n != records[0].Attempts+1 {
-			return fmt.Errorf("delivery %s: %w: %d attempts became %d, want one more", deliveryID, webhook.ErrConflict, records[0].Attempts, n)
+		if n := settled.Attempts; n != rec.Attempts+1 {
+			return fmt.Errorf("delivery %s: %w: %d attempts became %d, want one more", deliveryID, webhook.ErrConflict, rec.Attempts, n)
 		}
 		a := a
-		a.N = after[0].Attempts
-		attempt, err := encode(a)
-		if err != nil {
+		a.N = settled.Attempts
+		if err := t.setWebhook(h, after); err != nil {
 			return err
 		}
-		if err := t.setWebhook(h, w); err != nil {
+		if err := t.putRecord(bucketAttempts, attemptKey(deliveryID, a.N), a); err != nil {
 			return err
 		}
-		if err := t.put(bucketAttempts, attemptKey(deliveryID, a.N), attempt); err != nil {
+		if d, err = t.setDelivery(h, rec, settled, a.N); err != nil {
 			return err
 		}
-		if ds, err = t.setDeliveries(h, records, after, a.N); err != nil {
-			return err
-		}
-		out = cloneWebhook(h.rec.Webhook)
+		w = cloneWebhook(h.rec.Webhook)
 		return nil
 	})
 	if err != nil {
-		return webhook.Webhook{}, nil, err
+		return webhook.Webhook{}, webhook.Delivery{}, err
 	}
-	return out, ds, nil
+	return w, d, nil
 }
 
 // Finish changes a webhook together with deliveries of it, outside an attempt.
@@ -86,15 +78,23 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 			return err
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		after := copies(records)
+		after := make([]*webhook.Delivery, len(records))
+		for i, rec := range records {
+			d := rec.Delivery
+			after[i] = &d
+		}
 		if err := finish(&w, after); err != nil {
 			return err
 		}
 		if err := t.setWebhook(h, w); err != nil {
 			return err
 		}
-		if ds, err = t.setDeliveries(h, records, after, 0); err != nil {
-			return err
+		for i, rec := range records {
+			d, err := t.setDelivery(h, rec, *after[i], 0)
+			if err != nil {
+				return err
+			}
+			ds = append(ds, d)
 		}
 		out = cloneWebhook(h.rec.Webhook)
 		return nil
@@ -105,33 +105,10 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 	return out, ds, nil
 }
 
-// copies returns the records' deliveries, to be changed.
-func copies(records []deliveryRecord) []*webhook.Delivery {
-	ds := make([]*webhook.Delivery, len(records))
-	for i, rec := range records {
-		d := rec.Delivery
-		ds[i] = &d
-	}
-	return ds
-}
-
-// setDeliveries writes deliveries that waited until now. attempt is the number of
-// the first one's attempt that is committed with it, 0 for none.
-func (t *writeTx) setDeliveries(h *hook, records []deliveryRecord, after []*webhook.Delivery, attempt int) (ds []webhook.Delivery, err error) {
-	for i, d := range after {
-		stored, err := t.setDelivery(h, records[i], *d, attempt)
-		if err != nil {
-			return nil, err
-		}
-		ds, attempt = append(ds, stored), 0
-	}
-	return ds, nil
-}
-
 // waiting reads those of the deliveries that still wait on the webhook.
 func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
 	for _, id := range ids {
-		if !t.has(bucketLane, pairKey(webhookID, id)) {
+		if !t.has(bucketWaiting, pairKey(webhookID, id)) {
 			continue
 		}
 		rec, err := t.delivery(id)
@@ -143,31 +120,22 @@ func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliv
 	return records, nil
 }
 
-// settling reads the delivery to settle and the others that the ladder tried and
-// that still wait.
-func (t *writeTx) settling(h *hook, id uuid.UUID) ([]deliveryRecord, error) {
+// settling reads the delivery to settle.
+func (t *writeTx) settling(h *hook, id uuid.UUID) (deliveryRecord, error) {
 	rec, err := t.delivery(id)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return rec, err
+	case rec.Webhook != h.rec.ID:
+		return rec, fmt.Errorf("webhook %s: %w", h.rec.ID, noDelivery(id))
+	case rec.State.Final():
+		return rec, fmt.Errorf("delivery %s: %w: it is %s", id, webhook.ErrConflict, rec.State)
 	}
-	if rec.Webhook != h.rec.ID {
-		return nil, fmt.Errorf("webhook %s: %w", h.rec.ID, noDelivery(id))
-	}
-	if rec.State.Final() {
-		return nil, fmt.Errorf("delivery %s: %w: it is %s", id, webhook.ErrConflict, rec.State)
-	}
-	var others []uuid.UUID
-	for _, tried := range h.rec.Health.Tried {
-		if tried.Delivery != id {
-			others = append(others, tried.Delivery)
-		}
-	}
-	tried, err := t.waiting(h.rec.ID, others)
-	return append([]deliveryRecord{rec}, tried...), err
+	return rec, nil
 }
 
 // setDelivery writes a delivery that waited until now, after the attempt of that
-// number, 0 for none. When it has become final it leaves the lane and the ledger
+// number, 0 for none. When it has become final it leaves the queue and the ledger
 // counts it.
 func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, attempt int) (webhook.Delivery, error) {
 	was := old.Delivery
@@ -191,11 +159,19 @@ func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, a
 		if err := t.put(bucketFinished, doneKey(ms, d.ID), []byte{}); err != nil {
 			return d, err
 		}
-		if err := t.delete(bucketLane, pairKey(d.Webhook, d.ID)); err != nil {
+		if err := t.delete(bucketWaiting, pairKey(d.Webhook, d.ID)); err != nil {
 			return d, err
 		}
 		h.rec.Ledger.Count(d.State)
 		t.touch(h)
+	} else if !d.RetryAt.Equal(was.RetryAt) {
+		row, err := queuedValue(d)
+		if err != nil {
+			return d, err
+		}
+		if err := t.put(bucketWaiting, pairKey(d.Webhook, d.ID), row); err != nil {
+			return d, err
+		}
 	}
 	if d.State != was.State || attempt > 0 {
 		if err := t.changed(d.ID, d.State, attempt); err != nil {

@@ -143,7 +143,7 @@ func summarise(r reader) (Summary, error) {
 			sum.Webhooks++
 		}
 		sum.Waiting += rec.Ledger.Waiting()
-		newest(rec.CreatedAt, rec.StatusSince, rec.VerifiedAt, rec.Health.FailingSince, rec.Health.LastAttempt)
+		newest(rec.CreatedAt, rec.StatusSince, rec.VerifiedAt, rec.Breaker.OpenSince, rec.Breaker.LastAttempt)
 	}
 	for _, v := range r.rows(bucketVehicles, nil, nil) {
 		var rec vehicleRecord

@@ -243,17 +243,17 @@ func (s *Store) expireWaiting(ctx context.Context, res *SweepResult) (more bool,
 	return len(expired) > 0, nil
 }
 
-// oldestWaiting merges the heads of all lanes into the n oldest deliveries.
+// oldestWaiting merges the heads of all queues into the n oldest deliveries.
 func (t *writeTx) oldestWaiting(n int) []uuid.UUID {
-	var heads [][]byte // delivery ids, each lane's first n
-	c := t.bucket(bucketLane).Cursor()
+	var heads [][]byte // delivery ids, each queue's first n
+	c := t.bucket(bucketWaiting).Cursor()
 	k, _ := c.First()
 	for k != nil {
-		lane := bytes.Clone(k[:idLen])
-		for _, k := range t.keys(bucketLane, lane, n) {
+		queue := bytes.Clone(k[:idLen])
+		for _, k := range t.keys(bucketWaiting, queue, n) {
 			heads = append(heads, k[idLen:])
 		}
-		k, _ = c.Seek(append(lane, bytes.Repeat([]byte{0xff}, idLen+1)...))
+		k, _ = c.Seek(append(queue, bytes.Repeat([]byte{0xff}, idLen+1)...))
 	}
 	slices.SortFunc(heads, bytes.Compare)
 	ids := make([]uuid.UUID, 0, n)

@@ -28,7 +28,7 @@ const (
 	bucketDeliveries    = "deliveries"
 	bucketAttempts      = "attempts"
 	bucketPayloads      = "payloads"
-	bucketLane          = "lane"
+	bucketWaiting       = "waiting"
 	bucketFinished      = "finished"
 	bucketSecrets       = "secrets"
 	bucketGrants        = "grants"
@@ -41,7 +41,7 @@ const (
 
 var bucketNames = []string{
 	bucketMeta, bucketWebhooks, bucketVehicles, bucketVehicleState, bucketSubscriptions, bucketSubsByVehicle,
-	bucketSlots, bucketSlotDue, bucketDeliveries, bucketAttempts, bucketPayloads, bucketLane, bucketFinished,
+	bucketSlots, bucketSlotDue, bucketDeliveries, bucketAttempts, bucketPayloads, bucketWaiting, bucketFinished,
 	bucketSecrets, bucketGrants, bucketGrantsByHash,
 }
 
@@ -304,7 +304,7 @@ func (t *writeTx) putWebhook(h *hook) error {
 // cloneWebhook copies what a webhook refers to, so that the copy can be changed
 // and kept.
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
-	w.Health.Tried = slices.Clone(w.Health.Tried)
+	w.Breaker.Tried = slices.Clone(w.Breaker.Tried)
 	w.Key, w.OldKey = slices.Clone(w.Key), slices.Clone(w.OldKey)
 	w.KeyOverlap, w.Recovery, w.Replay = copied(w.KeyOverlap), copied(w.Recovery), copied(w.Replay)
 	return w
