@@ -1,16 +1,20 @@
-// Package delivery gets payloads to their receivers: lanes, the ladder with its
-// trials, challenges, the verdict on each answer, and the requests themselves.
+// Package delivery gets payloads to their receivers.
 //
-// Every webhook is a lane of its own, so a slow or dead receiver never delays
-// another. The package guarantees that at most eight requests of a webhook are in
-// flight and never two of one vehicle, that a vehicle's deliveries finish in the
-// order they were made, that a delivery gets at most one attempt and its retries
-// in a round, that an unverified or disabled webhook gets nothing but challenges,
-// and that no request goes to a refused address.
+// Each webhook has a worker of its own with a queue, so that a slow or dead receiver
+// never delays another. The package guarantees:
 //
-// The decisions are a pure state machine over [webhook.Health] (ladder.go,
-// trial.go, challenge.go, queue.go), which runs inside the store's transactions;
-// the lane around it (lane.go) only sends what may leave and books what came.
+//   - At most eight requests of a webhook are in flight, and never two of one vehicle.
+//   - A vehicle's deliveries leave in the order they were made, but for one that was
+//     set aside or passed over by a probe.
+//   - A delivery that was set aside gets at most as many retries as the schedule has
+//     steps, and an open breaker sends at most one probe a step and a right challenge.
+//   - A webhook that is unverified or disabled gets nothing but challenges, and after
+//     a right one a probe where it is exhausted.
+//   - No request goes to a refused address.
+//
+// What is decided is pure: breaker.go and challenges.go say what an outcome leads to,
+// departure.go what may leave, queue.go holds what waits. The worker (worker.go,
+// attempt.go) sends what may leave and commits what came; memory follows the commit.
 package delivery
 
 import (
@@ -27,31 +31,26 @@ import (
 	"plugbeat/webhook"
 )
 
-// Store is what delivery needs of the store. Functions given to it run inside
-// the committing transaction, possibly more than once.
+// Store is what delivery needs of the store. Functions given to it run inside the
+// committing transaction, possibly more than once, and touch nothing but what they
+// are given.
 type Store interface {
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
 	AddWebhook(ctx context.Context, w webhook.Webhook) error
 	UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error)
 	RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
-	// Lane returns waiting deliveries after an id, oldest first.
-	Lane(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.LaneItem, error)
-	// Backlog is Lane with all that is stored of each delivery.
+	// Queue returns what waits after an id, oldest first; Backlog with all that is
+	// stored of it.
+	Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error)
 	Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error)
-	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
-	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
+	// Outgoing returns a delivery with its payload, nil where none is kept.
+	Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error)
 	// Resend makes a waiting delivery out of a finished one.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
-	// Past lists finished deliveries, oldest first; ResendAll makes waiting ones of
-	// them and changes the webhook in the same commit.
-	Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error)
-	ResendAll(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
-		change func(w *webhook.Webhook, make, passed int) error) (webhook.Webhook, []webhook.Delivery, error)
-	// Settle commits an attempt with what it leads to: the webhook, the delivery
-	// and those tried in the same ladder that still wait.
+	// Settle commits an attempt with what it leads to.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
-		settle func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error)
+		settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error)) (webhook.Webhook, webhook.Delivery, error)
 	// Finish commits a change of the webhook and of those of its deliveries that
 	// still wait.
 	Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
@@ -89,14 +88,12 @@ type Options struct {
 	Around func(http.RoundTripper) http.RoundTripper
 }
 
-// maxSleep bounds a lane's sleep, so that a wall clock that was set is noticed.
-const maxSleep = 30 * time.Second
-
-// Dispatcher runs the lanes and owns what is done to webhooks. Its methods are
+// Dispatcher runs the workers and owns what is done to webhooks. Its methods are
 // safe for concurrent use.
 type Dispatcher struct {
 	store  Store
 	s      *Settings
+	rules  Rules
 	token  webhook.Secret
 	next   webhook.Secret
 	bodies Bodies
@@ -108,9 +105,9 @@ type Dispatcher struct {
 	// answered is Options.Answered.
 	answered func(host string, h http.Header, sent, received time.Time)
 
-	mu    sync.Mutex
-	lanes map[uuid.UUID]*lane
-	// begin starts a lane; nil unless Run is running.
+	mu      sync.Mutex
+	workers map[uuid.UUID]*worker
+	// begin starts a worker; nil unless Run is running.
 	begin func(webhook.Webhook)
 }
 
@@ -135,8 +132,9 @@ func New(o Options) (*Dispatcher, error) {
 		o.Meter = unmetered{}
 	}
 	return &Dispatcher{
-		store: o.Store, meter: o.Meter, s: &s, token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, log: o.Log, guard: o.Guard, net: o.Transport, around: o.Around, answered: o.Answered,
-		lanes: map[uuid.UUID]*lane{},
+		store: o.Store, s: &s, rules: Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover},
+		token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, meter: o.Meter, log: o.Log,
+		guard: o.Guard, net: o.Transport, around: o.Around, answered: o.Answered, workers: map[uuid.UUID]*worker{},
 	}, nil
 }
 
@@ -151,12 +149,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer cut(nil)
 	var running sync.WaitGroup
 	begin := func(w webhook.Webhook) {
-		l := newLane(d, w)
-		d.lanes[w.ID] = l
+		k := newWorker(d, w)
+		d.workers[w.ID] = k
 		running.Go(func() {
-			defer close(l.done)
-			if err := l.run(pick, work); err != nil {
-				stop(fmt.Errorf("lane of webhook %s: %w", w.ID, err))
+			defer close(k.done)
+			if err := k.run(pick, work); err != nil {
+				stop(fmt.Errorf("deliver to webhook %s: %w", w.ID, err))
 			}
 		})
 	}
@@ -174,7 +172,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer late.Stop()
 	running.Wait()
 	d.mu.Lock()
-	d.lanes = map[uuid.UUID]*lane{}
+	d.workers = map[uuid.UUID]*worker{}
 	d.mu.Unlock()
 	if err := context.Cause(pick); ctx.Err() == nil {
 		return err
@@ -201,78 +199,73 @@ func (d *Dispatcher) start(ctx context.Context, begin func(webhook.Webhook)) err
 	return nil
 }
 
-func (d *Dispatcher) lane(id uuid.UUID) *lane {
+func (d *Dispatcher) worker(id uuid.UUID) *worker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.lanes[id]
+	return d.workers[id]
 }
 
-func (d *Dispatcher) all() []*lane {
+func (d *Dispatcher) all() []*worker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ls := make([]*lane, 0, len(d.lanes))
-	for _, l := range d.lanes {
-		ls = append(ls, l)
+	ks := make([]*worker, 0, len(d.workers))
+	for _, k := range d.workers {
+		ks = append(ks, k)
 	}
-	return ls
+	return ks
 }
 
 // Produced tells that deliveries were committed. It is cheap and never blocks on
 // the store or the network.
 func (d *Dispatcher) Produced(ds []webhook.Delivery) {
-	told := map[uuid.UUID]bool{}
 	for _, x := range ds {
-		if told[x.Webhook] {
-			continue
-		}
-		told[x.Webhook] = true
-		if l := d.lane(x.Webhook); l != nil {
-			l.grown()
+		if k := d.worker(x.Webhook); k != nil {
+			k.produced(webhook.Queued{Delivery: x.ID, Vehicle: x.Vehicle})
 		}
 	}
 }
 
 // Forget tells that waiting deliveries were finished elsewhere: cancelled or
-// expired. One that is in flight goes on; its outcome is not booked.
+// expired. One that is in flight goes on; its outcome is not committed.
 func (d *Dispatcher) Forget(ds []webhook.Delivery) {
 	for _, x := range ds {
-		if l := d.lane(x.Webhook); l != nil {
-			l.forget(webhook.LaneItem{Delivery: x.ID, Vehicle: x.Vehicle})
+		if k := d.worker(x.Webhook); k != nil {
+			k.forget(x.ID, x.Vehicle)
 		}
 	}
 }
 
-// LaneStatus is a webhook's lane as it stands.
-type LaneStatus struct {
-	Webhook  uuid.UUID
-	InFlight int
-	Waiting  uint64
+// QueueStatus is a webhook's queue as it stands.
+type QueueStatus struct {
+	Webhook           uuid.UUID
+	InFlight, Waiting int
 	// Oldest is when the oldest waiting delivery was made; zero when none waits.
 	Oldest time.Time
-	// NextAttempt is when something that waits for a rung leaves at the
-	// earliest, NextChallenge when the next challenge is sent; zero for never.
-	NextAttempt, NextChallenge time.Time
-	// Paused says in words which fault of our own holds the lane; empty for none.
+	// NextRetry is when the next delivery that was set aside is retried; zero for
+	// none. DisabledAt is when the webhook will be disabled if its probes go on
+	// failing; zero while its breaker is closed.
+	NextRetry, DisabledAt time.Time
+	// Paused says in words which fault of our own holds the queue; empty for none.
 	Paused string
 }
 
-// Lanes returns every lane of a running Dispatcher, in no order.
-func (d *Dispatcher) Lanes() []LaneStatus {
-	var out []LaneStatus
-	for _, l := range d.all() {
-		out = append(out, l.status(time.Now()))
+// Queues returns every queue of a running Dispatcher, in no order.
+func (d *Dispatcher) Queues() []QueueStatus {
+	var out []QueueStatus
+	for _, k := range d.all() {
+		out = append(out, k.status(time.Now()))
 	}
 	return out
 }
 
-// Alive reports whether Run is running and every lane has looked at its queue
+// Alive reports whether Run is running and every worker has looked at its queue
 // within the last minute.
 func (d *Dispatcher) Alive(now time.Time) bool {
 	d.mu.Lock()
 	running := d.begin != nil
 	d.mu.Unlock()
-	for _, l := range d.all() {
-		running = running && l.alive(now)
+	for _, k := range d.all() {
+		running = running && k.alive(now)
 	}
 	return running
 }

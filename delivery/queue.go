@@ -11,339 +11,322 @@ import (
 	"plugbeat/webhook"
 )
 
-// kind says by which rule an attempt left.
-type kind uint8
-
-const (
-	normal kind = iota // the webhook was healthy
-	trial              // at a rung of a failing one
-	early              // between rungs, for a vehicle not tried yet
-)
-
-// String names the kind for logs.
-func (k kind) String() string { return [...]string{"normal", "trial", "early"}[k] }
-
-// queue is what waits at a webhook, in memory: per vehicle the waiting ids in
-// order, and which of them are in flight. A vehicle has at most one delivery in
-// flight. It is not safe for concurrent use.
+// queue is what waits at a webhook, in memory: for each vehicle its deliveries in
+// order, those that are set aside by their retries' times, and what is in flight. A
+// vehicle has at most one delivery in flight. It is not safe for concurrent use.
 type queue struct {
-	cars    map[uuid.UUID]*car
-	ready   carHeap // not in flight and not resting, oldest head first
-	resting carHeap // held back by their own rung, soonest first
-	flying  map[uuid.UUID]underway
-	// doomed deliveries are being finished in a transaction under way: they must
-	// not leave meanwhile.
-	doomed  map[uuid.UUID]struct{}
-	waiting int
-	last    uuid.UUID // the newest id ever added
+	vehicles map[uuid.UUID]*line
+	// ready and retries hold the vehicles that have nothing in flight: by the oldest
+	// of their deliveries, and by the soonest of their retries.
+	ready, retries lineHeap
+	flying         map[uuid.UUID]*flight
+	waiting        int
+	last           uuid.UUID // the newest id ever added
 }
 
-// underway is an attempt under way.
-type underway struct {
-	kind kind
-	car  *car
-}
-
-type car struct {
+// line is what waits of one vehicle.
+type line struct {
 	vehicle uuid.UUID
-	ids     []uuid.UUID // never empty while the car is in the queue
-	busy    bool
-	until   time.Time // own rung of the head
-	where   *carHeap  // the heap it is in, nil while busy
-	index   int
+	ids     []uuid.UUID      // not set aside, oldest first
+	aside   []webhook.Queued // soonest retry first
+	flying  *flight          // nil unless something is in flight
+	at      [2]int           // places in ready and retries, -1 for none
 }
 
-type carHeap struct {
-	cars []*car
-	less func(a, b *car) bool
+// flight is an attempt under way.
+type flight struct {
+	webhook.Queued
+	probe Probe
+	// gone is true once the delivery was finished elsewhere.
+	gone bool
 }
 
-func (h *carHeap) Len() int           { return len(h.cars) }
-func (h *carHeap) Less(i, j int) bool { return h.less(h.cars[i], h.cars[j]) }
-func (h *carHeap) Swap(i, j int) {
-	h.cars[i], h.cars[j] = h.cars[j], h.cars[i]
-	h.cars[i].index, h.cars[j].index = i, j
+// lineHeap is a heap of vehicles; index says which of their places is its own.
+type lineHeap struct {
+	index int
+	lines []*line
+	less  func(a, b *line) bool
 }
-func (h *carHeap) Push(x any) {
-	c, _ := x.(*car)
-	c.where, c.index = h, len(h.cars)
-	h.cars = append(h.cars, c)
+
+func (h *lineHeap) Len() int           { return len(h.lines) }
+func (h *lineHeap) Less(i, j int) bool { return h.less(h.lines[i], h.lines[j]) }
+func (h *lineHeap) Swap(i, j int) {
+	h.lines[i], h.lines[j] = h.lines[j], h.lines[i]
+	h.lines[i].at[h.index], h.lines[j].at[h.index] = i, j
 }
-func (h *carHeap) Pop() any {
-	c := h.cars[len(h.cars)-1]
-	h.cars[len(h.cars)-1] = nil
-	h.cars = h.cars[:len(h.cars)-1]
-	c.where = nil
-	return c
+func (h *lineHeap) Push(x any) {
+	l, _ := x.(*line)
+	l.at[h.index] = len(h.lines)
+	h.lines = append(h.lines, l)
+}
+func (h *lineHeap) Pop() any {
+	l := h.lines[len(h.lines)-1]
+	h.lines[len(h.lines)-1] = nil
+	h.lines = h.lines[:len(h.lines)-1]
+	l.at[h.index] = -1
+	return l
+}
+
+// place puts a line where it belongs in the heap, or takes it out.
+func (h *lineHeap) place(l *line, in bool) {
+	switch at := l.at[h.index]; {
+	case in && at < 0:
+		heap.Push(h, l)
+	case in:
+		heap.Fix(h, at)
+	case at >= 0:
+		heap.Remove(h, at)
+	}
 }
 
 func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
+func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
+func byRetry(a, b webhook.Queued) int {
+	if c := a.RetryAt.Compare(b.RetryAt); c != 0 {
+		return c
+	}
+	return byID(a.Delivery, b.Delivery)
+}
+
 func newQueue() *queue {
 	return &queue{
-		cars: map[uuid.UUID]*car{}, flying: map[uuid.UUID]underway{}, doomed: map[uuid.UUID]struct{}{},
-		ready:   carHeap{less: func(a, b *car) bool { return older(a.ids[0], b.ids[0]) }},
-		resting: carHeap{less: func(a, b *car) bool { return a.until.Before(b.until) }},
+		vehicles: map[uuid.UUID]*line{}, flying: map[uuid.UUID]*flight{},
+		ready:   lineHeap{index: 0, less: func(a, b *line) bool { return older(a.ids[0], b.ids[0]) }},
+		retries: lineHeap{index: 1, less: func(a, b *line) bool { return byRetry(a.aside[0], b.aside[0]) < 0 }},
 	}
 }
 
-// add appends what waits; ids come in growing order and are taken once.
-func (q *queue) add(items ...webhook.LaneItem) {
+// fix puts a vehicle where it belongs after a change of its line.
+func (q *queue) fix(l *line) {
+	q.ready.place(l, l.flying == nil && len(l.ids) > 0)
+	q.retries.place(l, l.flying == nil && len(l.aside) > 0)
+	if l.flying == nil && len(l.ids)+len(l.aside) == 0 {
+		delete(q.vehicles, l.vehicle)
+	}
+}
+
+// insert puts a delivery into its vehicle's line; false if it is there already.
+func (l *line) insert(it webhook.Queued) bool {
+	if !it.RetryAt.IsZero() {
+		at, known := slices.BinarySearchFunc(l.aside, it, byRetry)
+		if !known {
+			l.aside = slices.Insert(l.aside, at, it)
+		}
+		return !known
+	}
+	at, known := slices.BinarySearchFunc(l.ids, it.Delivery, byID)
+	if !known {
+		l.ids = slices.Insert(l.ids, at, it.Delivery)
+	}
+	return !known
+}
+
+// take takes a delivery out of its vehicle's line; false if it is not there.
+func (l *line) take(id uuid.UUID) bool {
+	if at, ok := slices.BinarySearchFunc(l.ids, id, byID); ok {
+		l.ids = slices.Delete(l.ids, at, at+1)
+		return true
+	}
+	at := slices.IndexFunc(l.aside, func(it webhook.Queued) bool { return it.Delivery == id })
+	if at < 0 {
+		return false
+	}
+	l.aside = slices.Delete(l.aside, at, at+1)
+	return true
+}
+
+// add takes what waits, in any order; what is known already changes nothing.
+func (q *queue) add(items ...webhook.Queued) {
 	for _, it := range items {
-		if !older(q.last, it.Delivery) {
+		if f := q.flying[it.Delivery]; f != nil {
 			continue
 		}
-		q.last = it.Delivery
-		q.waiting++
-		c := q.cars[it.Vehicle]
-		if c == nil {
-			c = &car{vehicle: it.Vehicle}
-			q.cars[it.Vehicle] = c
+		l := q.vehicles[it.Vehicle]
+		if l == nil {
+			l = &line{vehicle: it.Vehicle, at: [2]int{-1, -1}}
+			q.vehicles[it.Vehicle] = l
 		}
-		c.ids = append(c.ids, it.Delivery)
-		if len(c.ids) == 1 && !c.busy {
-			heap.Push(&q.ready, c)
+		if l.insert(it) {
+			q.waiting++
+		}
+		q.fix(l)
+		if older(q.last, it.Delivery) {
+			q.last = it.Delivery
 		}
 	}
 }
 
-// remove drops a delivery that is finished.
-func (q *queue) remove(it webhook.LaneItem) {
-	delete(q.doomed, it.Delivery)
-	c := q.cars[it.Vehicle]
-	if c == nil {
+// remove drops a delivery that is finished. One in flight is dropped when it lands.
+func (q *queue) remove(delivery, vehicle uuid.UUID) {
+	l := q.vehicles[vehicle]
+	if l == nil {
 		return
 	}
-	for i, id := range c.ids {
-		if id != it.Delivery {
-			continue
-		}
+	if f := q.flying[delivery]; f != nil && !f.gone {
+		f.gone = true
 		q.waiting--
-		if i > 0 {
-			c.ids = append(c.ids[:i], c.ids[i+1:]...)
-			return
-		}
-		c.until = time.Time{}
-		if c.where != nil {
-			heap.Remove(c.where, c.index)
-		}
-		c.ids = c.ids[1:]
-		switch {
-		case len(c.ids) == 0 && !c.busy:
-			delete(q.cars, it.Vehicle)
-		case !c.busy:
-			heap.Push(&q.ready, c)
-		}
 		return
+	}
+	if l.take(delivery) {
+		q.waiting--
+		q.fix(l)
 	}
 }
 
 // start marks a delivery as in flight.
-func (q *queue) start(it webhook.LaneItem, k kind) {
-	c := q.cars[it.Vehicle]
-	q.flying[it.Delivery] = underway{k, c}
-	c.busy = true
-	if c.where != nil {
-		heap.Remove(c.where, c.index)
-	}
+func (q *queue) start(it webhook.Queued, p Probe) {
+	l := q.vehicles[it.Vehicle]
+	l.take(it.Delivery)
+	l.flying = &flight{Queued: it, probe: p}
+	q.flying[it.Delivery] = l.flying
+	q.fix(l)
 }
 
-// land ends an attempt; the delivery waits on unless it is removed.
-func (q *queue) land(it webhook.LaneItem) {
-	if _, ok := q.flying[it.Delivery]; !ok {
+// land ends an attempt. The delivery waits on, unless it was removed meanwhile.
+func (q *queue) land(it webhook.Queued) {
+	f := q.flying[it.Delivery]
+	if f == nil {
 		return
 	}
 	delete(q.flying, it.Delivery)
-	c := q.cars[it.Vehicle]
-	if c == nil {
-		return
+	l := q.vehicles[it.Vehicle]
+	l.flying = nil
+	if !f.gone {
+		l.insert(f.Queued)
 	}
-	c.busy = false
-	if len(c.ids) == 0 {
-		delete(q.cars, it.Vehicle)
-		return
-	}
-	heap.Push(&q.ready, c)
+	q.fix(l)
 }
 
-// rest holds a vehicle back until its head's own rung.
-func (q *queue) rest(it webhook.LaneItem, until time.Time) {
-	c := q.cars[it.Vehicle]
-	if c == nil || c.ids[0] != it.Delivery {
-		return
-	}
-	c.until = until
-	if c.where != nil {
-		heap.Fix(c.where, c.index)
+// settle brings the queue in line with a delivery as it was committed.
+func (q *queue) settle(d *webhook.Delivery) {
+	q.remove(d.ID, d.Vehicle)
+	if !d.State.Final() {
+		q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle, RetryAt: d.RetryAt})
 	}
 }
 
-// rested reports whether the vehicle's head has a rung of its own that is known.
-func (q *queue) rested(vehicle uuid.UUID) bool { return !q.cars[vehicle].until.IsZero() }
-
-// wake makes every resting vehicle ready; forget also drops its rung.
-func (q *queue) wake(forget bool) {
-	for len(q.resting.cars) > 0 {
-		c, _ := heap.Pop(&q.resting).(*car)
-		heap.Push(&q.ready, c)
+// next returns what may leave beside at most window in flight: the oldest delivery of
+// a vehicle that has none in flight. Retries come after all that was not set aside,
+// and take at most half of the window, so that they hold nobody back.
+func (q *queue) next(window int, now time.Time) (webhook.Queued, bool) {
+	if len(q.flying) >= window {
+		return webhook.Queued{}, false
 	}
-	if forget {
-		for _, c := range q.cars {
-			c.until = time.Time{}
-		}
+	if len(q.ready.lines) > 0 {
+		l := q.ready.lines[0]
+		return webhook.Queued{Delivery: l.ids[0], Vehicle: l.vehicle}, true
 	}
-}
-
-// due returns the oldest head whose own rung has come, putting those that still
-// rest aside.
-func (q *queue) due(now time.Time) (webhook.LaneItem, bool) {
-	for len(q.resting.cars) > 0 && !q.resting.cars[0].until.After(now) {
-		c, _ := heap.Pop(&q.resting).(*car)
-		heap.Push(&q.ready, c)
-	}
-	for len(q.ready.cars) > 0 && q.ready.cars[0].until.After(now) {
-		c, _ := heap.Pop(&q.ready).(*car)
-		heap.Push(&q.resting, c)
-	}
-	return q.oldest(func(v uuid.UUID) bool { return q.cars[v].until.After(now) })
-}
-
-// oldest returns the oldest delivery of the vehicles that are not in flight,
-// leaving out those that skip names.
-func (q *queue) oldest(skip func(vehicle uuid.UUID) bool) (webhook.LaneItem, bool) {
-	var aside []*car
-	var found *car
-	for found == nil && len(q.ready.cars) > 0 {
-		c := q.ready.cars[0]
-		if _, doomed := q.doomed[c.ids[0]]; !doomed && (skip == nil || !skip(c.vehicle)) {
-			found = c
-			break
-		}
-		heap.Pop(&q.ready)
-		aside = append(aside, c)
-	}
-	for _, c := range aside {
-		heap.Push(&q.ready, c)
-	}
-	if found == nil {
-		return webhook.LaneItem{}, false
-	}
-	return webhook.LaneItem{Delivery: found.ids[0], Vehicle: found.vehicle}, true
-}
-
-// turn returns the oldest delivery of the nth vehicle, counted round and round
-// among those not in flight in the order of their oldest deliveries.
-func (q *queue) turn(n int) (webhook.LaneItem, bool) {
-	var cars []*car
-	for _, c := range q.cars {
-		if _, doomed := q.doomed[c.ids[0]]; !c.busy && !doomed {
-			cars = append(cars, c)
-		}
-	}
-	if len(cars) == 0 {
-		return webhook.LaneItem{}, false
-	}
-	slices.SortFunc(cars, func(a, b *car) int { return bytes.Compare(a.ids[0][:], b.ids[0][:]) })
-	c := cars[n%len(cars)]
-	return webhook.LaneItem{Delivery: c.ids[0], Vehicle: c.vehicle}, true
-}
-
-// after returns the vehicle's delivery that follows the given one.
-func (q *queue) after(vehicle, delivery uuid.UUID) (webhook.LaneItem, bool) {
-	c := q.cars[vehicle]
-	if c == nil {
-		return webhook.LaneItem{}, false
-	}
-	for _, id := range c.ids {
-		if _, doomed := q.doomed[id]; older(delivery, id) && !doomed {
-			return webhook.LaneItem{Delivery: id, Vehicle: vehicle}, true
-		}
-	}
-	return webhook.LaneItem{}, false
-}
-
-// pressing counts what waits and is not held back by its vehicle's own rung.
-func (q *queue) pressing() int {
-	n := q.waiting
-	for _, c := range q.resting.cars {
-		n -= len(c.ids)
-	}
-	return n
-}
-
-// others reports whether any vehicle but this one has something waiting.
-func (q *queue) others(vehicle uuid.UUID) bool {
-	n := len(q.cars)
-	if q.cars[vehicle] != nil {
-		n--
-	}
-	return n > 0
-}
-
-// doom keeps a delivery from leaving while a transaction finishes it. It reports
-// false when the delivery is in flight: then its own outcome decides.
-func (q *queue) doom(delivery uuid.UUID) bool {
-	if _, ok := q.flying[delivery]; ok {
-		return false
-	}
-	q.doomed[delivery] = struct{}{}
-	return true
-}
-
-// trials counts the attempts in flight that belong to a trial.
-func (q *queue) trials() int {
-	n := 0
+	under := 0
 	for _, f := range q.flying {
-		if f.kind == trial {
-			n++
+		if !f.RetryAt.IsZero() {
+			under++
 		}
 	}
-	return n
+	if len(q.retries.lines) == 0 || under >= max(window/2, 1) {
+		return webhook.Queued{}, false
+	}
+	it := q.retries.lines[0].aside[0]
+	return it, !it.RetryAt.After(now)
 }
 
-// busy reports whether the vehicle has a delivery in flight.
-func (q *queue) busy(vehicle uuid.UUID) bool {
-	c := q.cars[vehicle]
-	return c != nil && c.busy
-}
-
-// soonest is when the next resting vehicle's rung comes; zero when none rests.
-// What could have left by now waits for something in flight instead.
-func (q *queue) soonest(now time.Time) time.Time {
-	if len(q.resting.cars) == 0 || !q.resting.cars[0].until.After(now) {
+// nextRetry is when the next delivery that was set aside is retried; zero for none.
+// One whose time has come waits for something in flight instead.
+func (q *queue) nextRetry(now time.Time) time.Time {
+	if len(q.retries.lines) == 0 {
 		return time.Time{}
 	}
-	return q.resting.cars[0].until
-}
-
-// settled brings the queue in line with a delivery as it was committed.
-func settled(q *queue, d webhook.Delivery) {
-	it := webhook.LaneItem{Delivery: d.ID, Vehicle: d.Vehicle}
-	delete(q.doomed, d.ID)
-	if d.State.Final() {
-		q.remove(it)
-		return
+	if at := q.retries.lines[0].aside[0].RetryAt; at.After(now) {
+		return at
 	}
-	q.rest(it, d.NextAttempt)
+	return time.Time{}
 }
 
-// first is the oldest delivery that waits, wherever its vehicle stands. It looks
-// at the vehicles that rest or are in flight and at the head of the others, not at
-// all of them.
-func (q *queue) first() (first uuid.UUID, found bool) {
-	look := func(c *car) {
-		if len(c.ids) > 0 && (!found || older(c.ids[0], first)) {
-			first, found = c.ids[0], true
+// probe returns what an open breaker's probe sends: of the vehicle whose last attempt
+// is longest ago its oldest delivery, or where that attempt reached the receiver its
+// oldest one that was not tried yet. What was set aside is never a probe.
+func (q *queue) probe(tried []webhook.Tried) (webhook.Queued, bool) {
+	var best *line
+	rank := func(l *line) int {
+		return slices.IndexFunc(tried, func(t webhook.Tried) bool { return t.Vehicle == l.vehicle })
+	}
+	bestRank := 0
+	for _, l := range q.vehicles {
+		if l.flying != nil || len(l.ids) == 0 {
+			continue
+		}
+		if r := rank(l); best == nil || r < bestRank || r == bestRank && older(l.ids[0], best.ids[0]) {
+			best, bestRank = l, r
 		}
 	}
-	if len(q.ready.cars) > 0 {
-		look(q.ready.cars[0])
+	if best == nil {
+		return webhook.Queued{}, false
 	}
-	for _, c := range q.resting.cars {
-		look(c)
+	it := webhook.Queued{Delivery: best.ids[0], Vehicle: best.vehicle}
+	if bestRank >= 0 && tried[bestRank].Reached {
+		if at, known := slices.BinarySearchFunc(best.ids, tried[bestRank].Delivery, byID); !known && at < len(best.ids) {
+			it.Delivery = best.ids[at]
+		} else if known && at+1 < len(best.ids) {
+			it.Delivery = best.ids[at+1]
+		}
+	}
+	return it, true
+}
+
+// newest returns the newest delivery whose vehicle has none in flight and that was not
+// set aside.
+func (q *queue) newest() (it webhook.Queued, found bool) {
+	for _, l := range q.vehicles {
+		if l.flying != nil || len(l.ids) == 0 {
+			continue
+		}
+		if id := l.ids[len(l.ids)-1]; !found || older(it.Delivery, id) {
+			it, found = webhook.Queued{Delivery: id, Vehicle: l.vehicle}, true
+		}
+	}
+	return it, found
+}
+
+// probing reports whether a probe is in flight.
+func (q *queue) probing() bool {
+	for _, f := range q.flying {
+		if f.probe != noProbe {
+			return true
+		}
+	}
+	return false
+}
+
+// setAside lists what is set aside and not in flight.
+func (q *queue) setAside() (items []webhook.Queued) {
+	for _, l := range q.retries.lines {
+		items = append(items, l.aside...)
 	}
 	for _, f := range q.flying {
-		look(f.car)
+		items = append(items, q.vehicles[f.Vehicle].aside...)
+	}
+	return items
+}
+
+// oldest is the oldest delivery that waits, wherever it stands.
+func (q *queue) oldest() (first uuid.UUID, found bool) {
+	look := func(id uuid.UUID) {
+		if !found || older(id, first) {
+			first, found = id, true
+		}
+	}
+	if len(q.ready.lines) > 0 {
+		look(q.ready.lines[0].ids[0])
+	}
+	for _, f := range q.flying {
+		look(f.Delivery)
+		if l := q.vehicles[f.Vehicle]; len(l.ids) > 0 {
+			look(l.ids[0])
+		}
+	}
+	for _, it := range q.setAside() {
+		look(it.Delivery)
 	}
 	return first, found
 }

@@ -1,38 +1,53 @@
 package delivery
 
 import (
+	"strings"
+
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"plugbeat/webhook"
 )
 
-// words is how an event of the state machine is logged.
-var words = map[string]struct {
+// The log events of effects. An effect on a webhook is a [webhook.Transition] with
+// "webhook." in front.
+const (
+	effectOpened      = "webhook.opened"
+	effectProbeFailed = "webhook.probe_failed"
+	effectProbeOwed   = "webhook.probe_owed"
+	effectClosed      = "webhook.closed"
+	effectDisabled    = "webhook.disabled"
+	effectHealed      = "webhook.healed"
+	effectEnabled     = "webhook.enabled"
+	effectVerified    = "webhook.verified"
+	effectDelivered   = "delivery.delivered"
+	effectDead        = "delivery.dead"
+)
+
+// effectWords is how an effect is logged.
+var effectWords = map[string]struct {
 	level zerolog.Level
 	text  string
 }{
-	eventFailing:   {zerolog.WarnLevel, "the webhook is failing"},
-	eventRung:      {zerolog.WarnLevel, "the webhook is still failing"},
-	eventWarned:    {zerolog.ErrorLevel, "the webhook has been failing for long and will be disabled"},
-	eventHealthy:   {zerolog.InfoLevel, "the webhook is healthy again"},
-	eventDisabled:  {zerolog.ErrorLevel, "the webhook is disabled"},
-	eventHealed:    {zerolog.InfoLevel, "the webhook is enabled again"},
-	eventEnabled:   {zerolog.InfoLevel, "the webhook is enabled"},
-	eventVerified:  {zerolog.InfoLevel, "the webhook is verified"},
-	eventDelivered: {zerolog.InfoLevel, "delivered"},
-	eventDead:      {zerolog.ErrorLevel, "a delivery is dead"},
+	effectOpened:      {zerolog.WarnLevel, "the receiver fails: its circuit breaker is open, and only probes leave"},
+	effectProbeFailed: {zerolog.WarnLevel, "a probe failed"},
+	effectProbeOwed:   {zerolog.InfoLevel, "the receiver answered a challenge: a probe leaves at once"},
+	effectClosed:      {zerolog.InfoLevel, "a delivery arrived: the circuit breaker is closed, and what waits leaves"},
+	effectDisabled:    {zerolog.ErrorLevel, "the webhook is disabled"},
+	effectHealed:      {zerolog.InfoLevel, "the webhook is enabled again by itself"},
+	effectEnabled:     {zerolog.InfoLevel, "the webhook is enabled"},
+	effectVerified:    {zerolog.InfoLevel, "the webhook is verified"},
+	effectDelivered:   {zerolog.InfoLevel, "delivered"},
+	effectDead:        {zerolog.ErrorLevel, "a delivery is dead"},
 }
 
-func (l *lane) report(events []Event) { l.d.report(events) }
-
-// report logs events once they are committed.
-func (d *Dispatcher) report(events []Event) {
-	for _, e := range events {
-		if t, ok := transition(e.Name); ok {
-			d.meter.Transitioned(e.Webhook, t)
+// report logs and counts effects once they are committed.
+func (d *Dispatcher) report(effects []Effect) {
+	for _, e := range effects {
+		if name, ok := strings.CutPrefix(e.Name, "webhook."); ok && e.Name != effectProbeOwed {
+			d.meter.Transitioned(e.Webhook, webhook.Transition(name))
 		}
-		w := words[e.Name]
+		w := effectWords[e.Name]
 		if e.Reason == webhook.ByOperator || e.Reason == webhook.CallbackChanged {
 			w.level = zerolog.InfoLevel // somebody's wish, no alarm
 		}
@@ -43,33 +58,32 @@ func (d *Dispatcher) report(events []Event) {
 		if e.Reason != "" {
 			line = line.Str("reason", string(e.Reason))
 		}
-		key := "text"
-		if e.Name == eventFailing {
-			key = "answer"
-		}
 		if e.Text != "" {
-			line = line.Str(key, e.Text)
+			line = line.Str("text", e.Text)
 		}
 		switch e.Name {
-		case eventFailing, eventRung, eventWarned, eventDisabled:
-			line = line.Int("rung", e.Rung)
-		}
-		if e.Share != 0 {
-			line = line.Int("share", e.Share)
+		case effectOpened, effectProbeFailed, effectDisabled:
+			line = line.Int("step", e.Step)
 		}
 		if !e.Next.IsZero() {
 			line = line.Time("next", e.Next)
+		}
+		if !e.DisabledAt.IsZero() {
+			line = line.Time("disabled_at", e.DisabledAt)
 		}
 		line.Msg(w.text)
 	}
 }
 
-func (l *lane) reportAttempt(it webhook.LaneItem, x exchange) {
+func (d *Dispatcher) reportAttempt(x *webhook.Delivery, e Ended) {
 	level := zerolog.DebugLevel
-	if x.Outcome != webhook.OutcomeDelivered {
+	if e.Outcome != webhook.OutcomeDelivered {
 		level = zerolog.InfoLevel
 	}
-	l.d.log.WithLevel(level).Str("event", "attempt").Stringer("webhook", l.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).Int("attempt", x.N).
-		Str("outcome", string(x.Outcome)).Int("status", x.Status).Dur("duration", x.Duration).Stringer("kind", x.kind).
-		Str("text", answerText(x.Attempt)).Msg("attempt ended")
+	line := d.log.WithLevel(level).Str("event", "attempt").Stringer("webhook", x.Webhook).Stringer("vehicle", x.Vehicle).Stringer("delivery", x.ID).
+		Int("attempt", e.N).Str("outcome", string(e.Outcome)).Int("status", e.Status).Dur("duration", e.Duration).Stringer("kind", e.Probe)
+	if x.SetAside() {
+		line = line.Time("next", x.RetryAt)
+	}
+	line.Str("text", answerText(e.Attempt)).Msg("attempt ended")
 }

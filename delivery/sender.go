@@ -29,6 +29,8 @@ const (
 	keptHeaders     = 40
 	keptHeaderBytes = 4 << 10
 	idleTime        = 30 * time.Second
+	bodyTime        = 2 * time.Second
+	bodyBytes       = 4096
 )
 
 // errInterrupted ends requests that outlive the grace time.
@@ -137,11 +139,11 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	}
 	v := Classify(status, err, len(body))
 	x.blame(&v, status, a.Address, tried)
-	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
+	if v.Outcome == webhook.OutcomeUnreachable && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
 	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
-	if v.Outcome == webhook.OutcomeThrottled {
+	if v.Outcome == webhook.OutcomeUnavailable {
 		if h := a.Header["Retry-After"]; len(h) > 0 {
 			a.RetryAfter = retryAfter(h[0], time.Now())
 		}
@@ -167,11 +169,11 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 		x.fault = time.Time{}
 	case v.Network:
 		if cause := x.guard.oneSided(tried); cause != "" {
-			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, cause
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, cause
 			return
 		}
 		if !x.fault.IsZero() && x.guard.answered.Load() > x.fault.UnixNano() {
-			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "its name or its address is out of reach, while others answer"
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "its name or its address is out of reach, while others answer"
 		}
 		x.fault = now
 	}
@@ -268,11 +270,11 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 	// own, and what it does no longer matters.
 	// After 101 it is the bare connection, which no context ends.
 	if deadline.Stop() && resp.StatusCode != http.StatusSwitchingProtocols {
-		bodyTime := time.AfterFunc(x.s.BodyTime, func() { cancel(nil) })
-		got.body = readSome(resp.Body, x.s.BodyBytes)
+		timer := time.AfterFunc(bodyTime, func() { cancel(nil) })
+		got.body = readSome(resp.Body, bodyBytes)
 		a.Body = secrets.body(resp.Header, got.body)
-		a.Body = a.Body[:min(len(a.Body), x.s.BodyBytes)]
-		bodyTime.Stop()
+		a.Body = a.Body[:min(len(a.Body), bodyBytes)]
+		timer.Stop()
 	}
 	_ = resp.Body.Close()
 	return got, tried, nil

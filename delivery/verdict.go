@@ -36,22 +36,22 @@ func Classify(status int, err error, bytes int) Verdict {
 	if err != nil {
 		return classifyError(err)
 	}
-	v := Verdict{Outcome: webhook.OutcomeRefused}
+	v := Verdict{Outcome: webhook.OutcomeFailed}
 	switch status {
 	case http.StatusGone:
 		v.Outcome, v.Cause = webhook.OutcomeGone, "the receiver says this webhook is gone for good"
 	case http.StatusBadRequest:
-		v.Outcome, v.Cause = webhook.OutcomeBlamed, "the receiver cannot read our payload"
+		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver cannot read our payload"
 	case http.StatusRequestEntityTooLarge:
-		v.Outcome, v.Cause = webhook.OutcomeBlamed, "our payload was "+thousands(bytes)+" bytes; raise the receiver's limit"
+		v.Outcome, v.Cause = webhook.OutcomeRefused, "our payload was "+thousands(bytes)+" bytes; raise the receiver's limit"
 	case http.StatusUnsupportedMediaType:
-		v.Outcome, v.Cause = webhook.OutcomeBlamed, "the receiver does not take application/json"
+		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver does not take application/json"
 	case http.StatusUnprocessableEntity:
-		v.Outcome, v.Cause = webhook.OutcomeBlamed, "the receiver reads our payload but does not accept its values"
+		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver reads our payload but does not accept its values"
 	case http.StatusTooManyRequests:
-		v.Outcome, v.Cause = webhook.OutcomeThrottled, "the receiver asks for fewer requests"
+		v.Outcome, v.Cause = webhook.OutcomeUnavailable, "the receiver asks for fewer requests"
 	case http.StatusServiceUnavailable:
-		v.Outcome, v.Cause = webhook.OutcomeThrottled, "the receiver is overloaded or down for maintenance"
+		v.Outcome, v.Cause = webhook.OutcomeUnavailable, "the receiver is overloaded or down for maintenance"
 	case http.StatusUnauthorized, http.StatusForbidden:
 		v.Cause = "the receiver wants a login or refuses our signature; compare its key with ours"
 	case http.StatusNotFound:
@@ -81,7 +81,7 @@ func Classify(status int, err error, bytes int) Verdict {
 		case status >= 200 && status < 300:
 			v.Outcome = webhook.OutcomeDelivered
 		case status >= 300 && status < 400:
-			v.Outcome, v.Cause = webhook.OutcomeRedirect, "redirects are never followed; set the callback URI to the final address"
+			v.Outcome, v.Cause = webhook.OutcomeFailed, "redirects are never followed; set the callback URI to the final address"
 		case status >= 400 && status < 500:
 			v.Cause = "the receiver refuses our request; see its log"
 		case status >= 500 && status < 600:
@@ -105,7 +105,7 @@ func (errTimeout) Temporary() bool   { return true }
 func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func classifyError(err error) Verdict {
-	v := Verdict{Outcome: webhook.OutcomeNoAnswer, Error: clean(err.Error())}
+	v := Verdict{Outcome: webhook.OutcomeUnavailable, Error: clean(err.Error())}
 	var denied *DeniedError
 	var dns *net.DNSError
 	var unknownCA x509.UnknownAuthorityError
@@ -125,7 +125,7 @@ func classifyError(err error) Verdict {
 	}
 	switch {
 	case errors.As(err, &denied):
-		return Verdict{Outcome: webhook.OutcomeDenied, Error: denied.Error(), Cause: denied.advice()}
+		return Verdict{Outcome: webhook.OutcomeUnreachable, Error: denied.Error(), Cause: denied.advice()}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		v.Cause = "no such host; check the callback URI's name"
 	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):
@@ -214,7 +214,7 @@ func answerText(a webhook.Attempt) string {
 	head := a.Error
 	if a.Status != 0 {
 		head = strconv.Itoa(a.Status)
-		if l := a.Header["Location"]; a.Outcome == webhook.OutcomeRedirect && len(l) > 0 {
+		if l := a.Header["Location"]; a.Outcome == webhook.OutcomeFailed && len(l) > 0 {
 			head += " to " + clean(l[0])
 		}
 	}

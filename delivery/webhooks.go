@@ -66,27 +66,31 @@ func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Web
 
 // sender returns the webhook's connections, and what to do with them after use.
 func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
-	if l := d.lane(id); l != nil {
-		return l.send, func() {}
+	if k := d.worker(id); k != nil {
+		return k.send, func() {}
 	}
-	s = &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
+	s = d.newSender()
 	return s, s.close
 }
 
-// update changes a webhook and tells its lane.
+func (d *Dispatcher) newSender() *sender {
+	return &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
+}
+
+// update changes a webhook and tells its worker.
 func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
 	w, err := d.store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
 		if err := change(w); err != nil {
 			return err
 		}
-		w.Health.Seq++
+		w.Seq++
 		return nil
 	})
 	if err != nil {
 		return w, err
 	}
-	if l := d.lane(id); l != nil {
-		l.adopt(w)
+	if k := d.worker(id); k != nil {
+		k.take(w)
 	}
 	return w, nil
 }
@@ -141,12 +145,12 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	at := stamp()
 	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
 	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
-	w.Health, w.Ledger, w.Firings, w.Recovery = webhook.Health{}, webhook.Ledger{}, webhook.Firings{}, nil
+	w.Seq, w.Breaker, w.Ledger, w.Firings, w.Recovery = 0, webhook.Breaker{}, webhook.Ledger{}, webhook.Firings{}, nil
 	if err := d.store.AddWebhook(ctx, w); err != nil {
 		return webhook.Webhook{}, err
 	}
 	d.mu.Lock()
-	if d.begin != nil && d.lanes[w.ID] == nil {
+	if d.begin != nil && d.workers[w.ID] == nil {
 		d.begin(w)
 	}
 	d.mu.Unlock()
@@ -170,9 +174,9 @@ type Change struct {
 // operator disabled stays so. The cadence is the caller's to check. What a check
 // refuses, as it stands in the transaction, is not changed.
 func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks ...webhook.Check) (webhook.Webhook, error) {
-	var events []Event
+	var effects []Effect
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		events = nil
+		effects = nil
 		for _, check := range checks {
 			if err := check(w); err != nil {
 				return err
@@ -222,8 +226,8 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		}
 		w.VerifiedAt, w.TokenSeen = time.Time{}, webhook.TokenSeen{}
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
-			out(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
-			events = []Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
+			disable(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
+			effects = []Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
 		}
 		return nil
 	})
@@ -231,50 +235,38 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		return w, err
 	}
 	d.log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
-	d.report(events)
+	d.report(effects)
 	return w, nil
 }
 
-// out disables a webhook at somebody's wish.
-func out(w *webhook.Webhook, r webhook.Reason, text string, at time.Time) {
-	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, r, text, at
-	clearLadder(&w.Health)
-	w.Health.NextChallenge, w.Health.Challenges = time.Time{}, 0
-}
-
-// Verify sends a challenge. The right answer makes an unverified webhook active,
-// also one disabled because its callback changed or its ladder was exhausted. A
-// failing one keeps its ladder: asking spends nothing, and [Dispatcher.Enable]
-// begins anew. One that is gone or disabled by the operator stays so. Any other
-// answer is an error that wraps [webhook.ErrChallenge], and changes nothing.
+// Verify sends a challenge. The right answer makes a webhook active that is
+// unverified or disabled because its callback changed; of any other it is noted and
+// changes nothing: [Dispatcher.Enable] brings one back. Any other answer is an error
+// that wraps [webhook.ErrChallenge].
 func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
 	w, c, err := d.challenged(ctx, id)
 	if err != nil {
 		return w, c, err
 	}
 	uri := w.CallbackURI
-	var events []Event
+	var effects []Effect
 	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
 		if w.CallbackURI != uri {
 			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
 		}
 		at := stamp()
-		w.VerifiedAt, events = at, nil
+		w.VerifiedAt, effects = at, nil
 		c.seen(w, at)
-		switch {
-		case w.Status == webhook.Unverified, w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged:
-			d.s.comeBack(w, "", at)
-			events = []Event{{Name: eventVerified, Webhook: id}}
-		case w.Status == webhook.Disabled && w.Reason == webhook.Exhausted:
-			d.s.comeBack(w, "", at)
-			events = []Event{{Name: eventHealed, Webhook: id, Text: "the receiver answers again"}}
+		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
+			*w = d.rules.Activate(*w, "", at)
+			effects = []Effect{{Name: effectVerified, Webhook: id}}
 		}
 		return nil
 	})
 	if err != nil {
 		return w, c, err
 	}
-	d.report(events)
+	d.report(effects)
 	return w, c, nil
 }
 
@@ -315,18 +307,19 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	return a, nil
 }
 
-// Enable makes a webhook active, also one that is failing, and begins a new round:
-// what the policy lets leave of what waits leaves at once, with all its attempts; an
-// empty policy is the webhook's own. It sends a challenge first, whose failure wraps
-// [webhook.ErrChallenge], unless forced. Force skips the challenge, not the proof: a
-// callback that never answered one rightly is a [webhook.ErrConflict]. A webhook
-// that is well stays as it is, except that a policy given is applied to what waits.
+// Enable makes a webhook active and owes it one probe at once, also of an open
+// breaker: once that has arrived, what the policy lets leave of what waits leaves. An
+// empty policy is the webhook's own. The steps and the waits between challenges begin
+// anew. Enable sends a challenge first, whose failure wraps [webhook.ErrChallenge],
+// unless forced. Force skips the challenge, not the proof: a callback that never
+// answered one rightly is a [webhook.ErrConflict]. A webhook that is well stays as it
+// is, except that a policy given is applied to what waits.
 func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
 	if _, err := policy.Begin(stamp()); err != nil {
 		return webhook.Webhook{}, err
 	}
 	var c ChallengeResult
-	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Health.Failing() }
+	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
 	w, err := d.store.Webhook(ctx, id)
 	switch {
 	case err != nil:
@@ -353,7 +346,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 			return fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
 		at := stamp()
-		d.s.comeBack(w, policy, at)
+		*w = d.rules.Activate(*w, policy, at)
 		if !force {
 			w.VerifiedAt = at
 			c.seen(w, at)
@@ -361,7 +354,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 		return nil
 	})
 	if err == nil && changed {
-		d.report([]Event{{Name: eventEnabled, Webhook: id}})
+		d.report([]Effect{{Name: effectEnabled, Webhook: id}})
 	}
 	return w, err
 }
@@ -370,11 +363,11 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 // waiting, and nothing new is produced for it.
 func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		out(w, webhook.ByOperator, "disabled by the operator", stamp())
+		disable(w, webhook.ByOperator, "disabled by the operator", stamp())
 		return nil
 	})
 	if err == nil {
-		d.report([]Event{{Name: eventDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}})
+		d.report([]Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}})
 	}
 	return w, err
 }
@@ -388,11 +381,11 @@ func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID, checks ...webhook
 		return cancelled, err
 	}
 	d.mu.Lock()
-	l := d.lanes[id]
-	delete(d.lanes, id)
+	k := d.workers[id]
+	delete(d.workers, id)
 	d.mu.Unlock()
-	if l != nil {
-		l.remove()
+	if k != nil {
+		k.remove()
 	}
 	d.log.Info().Str("event", "webhook.removed").Stringer("webhook", id).Int("cancelled", cancelled).Msg("webhook removed")
 	return cancelled, nil

@@ -1,0 +1,80 @@
+package delivery
+
+import (
+	"time"
+
+	"plugbeat/webhook"
+)
+
+// Challenges come at these multiples of Rules.ChallengeAfter after the last attempt,
+// and every challengeEvery of it after the last of them. While the webhook is exhausted
+// the first of them is left out: its receiver was just asked. Once right answers were
+// followed by probes that failed, the first comes after challengeAgain of it, which
+// doubles up to challengeMost.
+var challengeTimes = [...]time.Duration{1, 2, 4}
+
+const (
+	challengeEvery = 4
+	challengeAgain = 2
+	challengeMost  = 96
+)
+
+// planChallenge sets when the next challenge is due: while the next step is further
+// away than ChallengeAfter, and while the webhook is disabled as exhausted. None is
+// due before the receiver's Retry-After has passed, or while a probe is owed.
+func (r Rules) planChallenge(w *webhook.Webhook, now time.Time) {
+	b := &w.Breaker
+	b.NextChallenge = time.Time{}
+	open := w.Status == webhook.Active && b.Open()
+	if b.Owed != "" || !open && !exhausted(w) {
+		return
+	}
+	at := later(r.challengeAfter(b, open, now), b.NotBefore)
+	if open && b.NextProbe.Sub(at) <= r.ChallengeAfter {
+		return
+	}
+	b.NextChallenge = at
+}
+
+// challengeAfter returns the first time of the breaker's challenges that is yet to
+// come.
+func (r Rules) challengeAfter(b *webhook.Breaker, open bool, now time.Time) time.Time {
+	last := b.LastAttempt
+	if last.IsZero() || last.After(now) {
+		last = now
+	}
+	passed := now.Sub(last)
+	every := challengeEvery * r.ChallengeAfter
+	var first time.Duration
+	if b.FailedAnswers > 0 {
+		first = r.ChallengeAfter * time.Duration(min(challengeAgain<<min(b.FailedAnswers-1, 16), challengeMost))
+		every = max(every, first)
+	} else {
+		times := challengeTimes[:]
+		if !open {
+			times = times[1:]
+		}
+		for _, n := range times {
+			if first = n * r.ChallengeAfter; first > passed {
+				break
+			}
+		}
+	}
+	if first <= passed {
+		first += (passed-first)/every*every + every
+	}
+	return last.Add(first)
+}
+
+// Challenged takes the answer to a challenge that was due. A right one owes a probe.
+func (r Rules) Challenged(w webhook.Webhook, right bool, now time.Time) (webhook.Webhook, []Effect) {
+	w.Seq++
+	b := &w.Breaker
+	var effects []Effect
+	if right && b.Owed == "" && !now.Before(b.NotBefore) && (exhausted(&w) || w.Status == webhook.Active && b.Open()) {
+		b.Owed = webhook.OwedToChallenge
+		effects = []Effect{{Name: effectProbeOwed, Webhook: w.ID, Step: b.Step, Text: "the receiver answered a challenge"}}
+	}
+	r.planChallenge(&w, now)
+	return w, effects
+}

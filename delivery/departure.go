@@ -1,0 +1,66 @@
+package delivery
+
+import (
+	"time"
+
+	"plugbeat/webhook"
+)
+
+// provenFor is how long a success proves the receiver well enough for inFlight
+// requests at a time. Before a success, and later than that after one, slowStart leave
+// at a time, so that a receiver found dead was not asked much.
+const (
+	provenFor = time.Minute
+	slowStart = 2
+)
+
+// departure says which delivery may leave now, and whether as a probe.
+func (r Rules) departure(w *webhook.Webhook, q *queue, inFlight int, now time.Time) (webhook.Queued, Probe, bool) {
+	b := &w.Breaker
+	switch {
+	case w.Status == webhook.Active && b.Open(), exhausted(w) && b.Owed != "":
+		return r.probe(w, q, now)
+	case w.Status == webhook.Active && w.Recovery == nil:
+		window := min(slowStart, inFlight)
+		if b.LastSuccess.After(now.Add(-provenFor)) && !b.LastSuccess.After(now) {
+			window = inFlight
+		}
+		it, ok := q.next(window, now)
+		return it, noProbe, ok
+	}
+	return webhook.Queued{}, noProbe, false
+}
+
+// probe says which probe may leave now. Where the backlog is not to be delivered whole
+// it is the newest delivery: the others are superseded or cancelled once it has arrived.
+func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Queued, p Probe, ok bool) {
+	b := &w.Breaker
+	switch {
+	case q.probing() || now.Before(b.NotBefore):
+		return it, noProbe, false
+	case !b.NextProbe.IsZero() && !now.Before(b.NextProbe):
+		p = stepProbe
+	case b.Owed != "":
+		p = owedProbe
+	default:
+		return it, noProbe, false
+	}
+	if w.Recovery != nil || exhausted(w) && r.policy(w) != webhook.RecoverAll {
+		it, ok = q.newest()
+	} else {
+		it, ok = q.probe(b.Tried)
+	}
+	return it, p, ok
+}
+
+// nextDeparture is when something more may leave because of the time alone; zero for
+// never. A time that has passed is not in it: what is due then waits for something
+// else, and is woken by that.
+func nextDeparture(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
+	for _, t := range []time.Time{w.Breaker.NextProbe, w.Breaker.NotBefore, q.nextRetry(now)} {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	return at
+}

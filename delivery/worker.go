@@ -1,0 +1,324 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+const (
+	// queuePage is how many rows of a queue are read at once.
+	queuePage = 1000
+	// ownFaultWait is how long nothing leaves after a fault of our own, and how long a
+	// probe waits that a stop may have interrupted.
+	ownFaultWait = 10 * time.Second
+	// maxSleep bounds a worker's sleep, so that a wall clock that was set is noticed.
+	maxSleep = 30 * time.Second
+	// maxCatchUp is how much of the pace a timer that fired late makes up for. Time
+	// lost to a slow receiver is not made up for.
+	maxCatchUp = 20 * time.Millisecond
+)
+
+// worker sends what waits at one webhook. One goroutine decides what leaves; each
+// request runs in a goroutine of its own, which also commits its outcome.
+type worker struct {
+	d    *Dispatcher
+	id   uuid.UUID
+	send *sender
+	kick chan struct{}
+	// gone ends the worker and its requests; done is closed once it has ended.
+	gone     chan struct{}
+	once     sync.Once
+	done     chan struct{}
+	requests sync.WaitGroup
+
+	mu     sync.Mutex
+	w      webhook.Webhook // the newest copy known
+	q      *queue
+	looked time.Time // when dispatch last ran
+	// Nothing leaves before hold; paused says why. Unwritten counts the commits that
+	// wait for a disk that takes nothing.
+	hold      time.Time
+	paused    string
+	unwritten int
+	// Deliveries up to backlog leave no faster than the recovery rate: the next at
+	// pace.
+	backlog     uuid.UUID
+	pace        time.Time
+	challenging bool
+	// sifting is how far the recovery that is under way has come.
+	sifting *sifter
+	err     error
+}
+
+func newWorker(d *Dispatcher, w webhook.Webhook) *worker {
+	return &worker{
+		d: d, id: w.ID, w: w, q: newQueue(), looked: time.Now(), send: d.newSender(),
+		kick: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// run works until pick ends or the webhook is removed, then waits for its requests;
+// work ends those.
+func (k *worker) run(pick, work context.Context) error {
+	work, cut := context.WithCancelCause(work)
+	defer cut(nil)
+	defer k.send.close()
+	defer k.requests.Wait()
+	if err := k.load(pick); err != nil {
+		if pick.Err() != nil {
+			return nil //nolint:nilerr // stopped before it began
+		}
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		sleep, err := k.look(pick, work)
+		if err != nil && pick.Err() == nil {
+			return err
+		}
+		timer.Reset(sleep)
+		select {
+		case <-pick.Done():
+			return nil
+		case <-k.gone:
+			cut(errInterrupted)
+			return nil
+		case <-k.kick:
+		case <-timer.C:
+		}
+	}
+}
+
+// load reads the queue from the file. What waits at the start is a backlog, and a
+// probe that is due may be one that the last stop interrupted.
+func (k *worker) load(ctx context.Context) error {
+	after := uuid.Nil
+	for more := true; more; {
+		items, err := k.d.store.Queue(ctx, k.id, after, queuePage)
+		if err != nil {
+			return fmt.Errorf("read the queue: %w", err)
+		}
+		if more = len(items) == queuePage; more {
+			after = items[len(items)-1].Delivery
+		}
+		k.mu.Lock()
+		k.q.add(items...)
+		k.mu.Unlock()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.backlog = k.q.last
+	if k.w.Breaker.Open() || k.w.Breaker.Owed != "" {
+		k.hold = time.Now().Add(ownFaultWait)
+	}
+	return nil
+}
+
+func (k *worker) nudge() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// produced takes deliveries that were committed.
+func (k *worker) produced(items ...webhook.Queued) {
+	k.mu.Lock()
+	k.q.add(items...)
+	k.mu.Unlock()
+	k.nudge()
+}
+
+// forget drops a delivery that was finished elsewhere.
+func (k *worker) forget(delivery, vehicle uuid.UUID) {
+	k.mu.Lock()
+	k.q.remove(delivery, vehicle)
+	k.mu.Unlock()
+	k.nudge()
+}
+
+// remove ends the worker and cuts its requests off.
+func (k *worker) remove() {
+	k.once.Do(func() { close(k.gone) })
+	<-k.done
+}
+
+// look does what is due and returns how long to sleep.
+func (k *worker) look(pick, work context.Context) (time.Duration, error) {
+	now := time.Now()
+	if err := k.repair(pick, now); err != nil {
+		return 0, err
+	}
+	if sleep, on, err := k.sift(pick, now); on {
+		return sleep, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.looked = now
+	if k.err != nil {
+		return 0, k.err
+	}
+	until := now.Add(maxSleep)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(until) {
+			until = t
+		}
+	}
+	switch {
+	case k.unwritten > 0 || pick.Err() != nil:
+	case k.hold.After(now):
+		sooner(k.hold)
+	default:
+		sooner(k.dispatch(work, now))
+		sooner(k.challengeWhenDue(work, now))
+		sooner(nextDeparture(&k.w, k.q, now))
+	}
+	return max(until.Sub(now), 0), nil
+}
+
+// dispatch starts every delivery that may leave now. It returns when the next of a
+// backlog may, zero if none is held back by the pace.
+func (k *worker) dispatch(work context.Context, now time.Time) time.Time {
+	for {
+		it, p, ok := k.d.rules.departure(&k.w, k.q, k.d.s.InFlight, now)
+		if !ok {
+			return time.Time{}
+		}
+		if p == noProbe && !older(k.backlog, it.Delivery) {
+			if k.pace.After(now) {
+				return k.pace
+			}
+			k.pace = paced(k.pace, now, k.d.s.RecoverRate)
+		}
+		k.q.start(it, p)
+		w := k.w
+		k.requests.Go(func() { k.attempt(work, w, it, p) })
+	}
+}
+
+// paced is when the next delivery of a backlog may leave, after one that was allowed
+// at pace left now.
+func paced(pace, now time.Time, rate int) time.Time {
+	if pace.Before(now.Add(-maxCatchUp)) {
+		pace = now
+	}
+	return pace.Add(time.Second / time.Duration(rate))
+}
+
+// challengeWhenDue starts the challenge that is due. It returns when the next is.
+func (k *worker) challengeWhenDue(work context.Context, now time.Time) time.Time {
+	due := k.w.Breaker.NextChallenge
+	if due.IsZero() || k.challenging {
+		return time.Time{}
+	}
+	if due.After(now) {
+		return due
+	}
+	k.challenging = true
+	w := k.w
+	k.requests.Go(func() { k.challenge(work, w) })
+	return time.Time{}
+}
+
+// repair commits what a clock that went back makes of stored times.
+func (k *worker) repair(ctx context.Context, now time.Time) error {
+	k.mu.Lock()
+	_, back, changed := k.d.rules.Repair(k.w, now)
+	ready := changed && k.unwritten == 0 && !k.hold.After(now)
+	var aside []uuid.UUID
+	if ready {
+		for _, it := range k.q.setAside() {
+			aside = append(aside, it.Delivery)
+		}
+	}
+	k.mu.Unlock()
+	if !ready {
+		return nil
+	}
+	w, ds, err := k.d.store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+		*w, _, _ = k.d.rules.Repair(*w, now)
+		for _, d := range ds {
+			if d.RetryAt.After(now) {
+				d.RetryAt = later(d.RetryAt.Add(-back), now)
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, webhook.ErrNotFound):
+		return nil // removed; the worker is about to end
+	case errors.Is(err, webhook.ErrUnwritable):
+		k.ownFault(err.Error())
+		return nil
+	case err != nil:
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range ds {
+		k.q.settle(&ds[i])
+	}
+	k.adopt(w)
+	return nil
+}
+
+// take takes a newer copy of the webhook.
+func (k *worker) take(w webhook.Webhook) {
+	k.mu.Lock()
+	k.adopt(w)
+	k.mu.Unlock()
+	k.nudge()
+}
+
+// adopt is take for who holds the lock. When a breaker has closed, what waits is a
+// backlog.
+func (k *worker) adopt(w webhook.Webhook) {
+	old := k.w
+	if w.Seq < old.Seq {
+		return
+	}
+	k.w = w
+	leaves := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
+	if leaves(&w) && !leaves(&old) {
+		k.backlog = k.q.last
+	}
+}
+
+// fatal ends Run: the store cannot be worked with.
+func (k *worker) fatal(err error) {
+	k.mu.Lock()
+	k.err = errors.Join(k.err, err)
+	k.mu.Unlock()
+	k.nudge()
+}
+
+func (k *worker) alive(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return now.Sub(k.looked) <= 2*maxSleep
+}
+
+func (k *worker) status(now time.Time) QueueStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := QueueStatus{Webhook: k.id, InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
+	if k.hold.After(now) || k.unwritten > 0 {
+		s.Paused = k.paused
+	}
+	if id, ok := k.q.oldest(); ok {
+		sec, nsec := id.Time().UnixTime()
+		s.Oldest = time.Unix(sec, nsec).UTC()
+	}
+	if k.w.Status == webhook.Active {
+		s.NextRetry = k.q.nextRetry(now)
+	}
+	return s
+}

@@ -1,0 +1,385 @@
+package delivery
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"plugbeat/store"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+	"plugbeat/webhook/signing"
+)
+
+var testToken = webhook.Secret("a management token for tests")
+
+// answer is what a receiver does with a request after a time: a status, or where
+// that is 0 an error.
+type answer struct {
+	status     int
+	err        error
+	after      time.Duration
+	retryAfter time.Duration
+}
+
+var (
+	errRefusedConnection = fmt.Errorf("dial tcp 192.0.2.1:80: %w", syscall.ECONNREFUSED)
+	accept               = answer{status: 200, after: 100 * time.Millisecond}
+	refusesConnections   = answer{err: errRefusedConnection, after: time.Millisecond}
+	neverAnswers         = answer{after: time.Hour}
+)
+
+// failsWith is an answer with an error's status.
+func failsWith(status int) answer { return answer{status: status, after: 100 * time.Millisecond} }
+
+// request is one that the receiver saw; a challenge has no vehicle.
+type request struct {
+	at       time.Time
+	vehicle  int
+	number   int // counts the vehicle's deliveries from 0
+	accepted bool
+}
+
+// receiver is a network and what is behind it.
+type receiver struct {
+	t  testing.TB
+	mu sync.Mutex
+	// payload answers a vehicle's delivery, challenge says whether a challenge is
+	// answered, and rightly.
+	payload   func(vehicle, number int, at time.Time) answer
+	challenge func(at time.Time) bool
+
+	requests   []request
+	challenges []time.Time
+	inFlight   map[int]int // by vehicle
+	most       int
+}
+
+func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, _ := io.ReadAll(req.Body)
+	if got := map[string][]string(req.Header)[signing.HeaderSmartcar]; len(got) != 1 || got[0] != signing.Smartcar(testToken, body) {
+		r.t.Errorf("SC-Signature %q", got)
+	}
+	now := time.Now()
+	reply := func(status int, h http.Header, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+	}
+	if c, ok := bytes.CutPrefix(body, []byte("challenge ")); ok {
+		r.mu.Lock()
+		r.challenges = append(r.challenges, now)
+		right := r.challenge(now)
+		r.mu.Unlock()
+		if err := pause(req.Context(), 100*time.Millisecond); err != nil || !right {
+			return nil, cmp.Or(err, errRefusedConnection)
+		}
+		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
+		return reply(200, nil, string(b))
+	}
+	var sent struct{ Vehicle, Number int }
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return nil, err // a test payload
+	}
+	r.mu.Lock()
+	a := r.payload(sent.Vehicle, sent.Number, now)
+	i := len(r.requests)
+	r.requests = append(r.requests, request{now, sent.Vehicle, sent.Number, false})
+	if r.inFlight[sent.Vehicle]++; r.inFlight[sent.Vehicle] > 1 {
+		r.t.Errorf("%s: two requests of vehicle %d in flight", now, sent.Vehicle)
+	}
+	flying := 0
+	for _, n := range r.inFlight {
+		flying += n
+	}
+	r.most = max(r.most, flying)
+	r.mu.Unlock()
+	err := pause(req.Context(), a.after)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inFlight[sent.Vehicle]--
+	if err != nil || a.status == 0 {
+		return nil, cmp.Or(err, a.err)
+	}
+	r.requests[i].accepted = a.status/100 == 2
+	h := http.Header{}
+	if a.retryAfter > 0 {
+		h.Set("Retry-After", fmt.Sprint(int(a.retryAfter.Seconds())))
+	}
+	return reply(a.status, h, "ok")
+}
+
+// pause is a sleep that the request's end cuts short.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (r *receiver) sent() []request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests)
+}
+
+func (r *receiver) asked() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.challenges)
+}
+
+// be sets how the receiver answers from now on.
+func (r *receiver) be(payload answer, challenge bool) {
+	r.set(func(int, int, time.Time) answer { return payload }, func(time.Time) bool { return challenge })
+}
+
+func (r *receiver) set(payload func(vehicle, number int, at time.Time) answer, challenge func(at time.Time) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.payload, r.challenge = payload, challenge
+}
+
+// safeLog is a log that may be read while it is written.
+type safeLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *safeLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// world is a running Dispatcher over the real store, in fake time, and a receiver. Its
+// webhook is active, unless it was asked for otherwise.
+type world struct {
+	*Dispatcher
+	t        testing.TB
+	store    *store.Store
+	path     string
+	faults   *faults
+	settings Settings
+	receiver *receiver
+	log      *safeLog
+	id       uuid.UUID
+	t0       time.Time
+
+	known   map[int]bool
+	numbers map[int]int
+	made    map[uuid.UUID]madeDelivery
+	halt    func()
+}
+
+type madeDelivery struct {
+	vehicle, number int
+	at              time.Time
+}
+
+// memoryDir is a directory in memory where there is one: a month makes thousands of
+// commits, and what a disk does with them is another test's subject.
+func memoryDir(t testing.TB) string {
+	d, err := os.MkdirTemp("/dev/shm", "plugbeat-delivery-*")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(d) })
+	return d
+}
+
+// newWorld must be called in a synctest bubble.
+func newWorld(t testing.TB, s Settings) *world {
+	w := &world{
+		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, log: &safeLog{}, faults: &faults{},
+		receiver: &receiver{t: t, inFlight: map[int]int{}}, known: map[int]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
+	}
+	w.receiver.be(accept, true)
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	hook, err := w.Add(t.Context(), webhook.Webhook{ID: uuid.UUID{1}, Name: "one", CallbackURI: "http://receiver.test/hook"})
+	w.must(err)
+	w.id = hook.ID
+	_, _, err = w.Verify(t.Context(), w.id)
+	w.must(err)
+	synctest.Wait()
+	w.t0 = time.Now()
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start opens the data file and runs the dispatcher.
+func (w *world) start() {
+	w.t.Helper()
+	var err error
+	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: zerolog.New(w.log)})
+	w.must(err)
+	w.Dispatcher, err = New(Options{
+		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+		Bodies: Bodies{
+			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
+			Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
+		},
+	})
+	w.must(err)
+	w.guard.interfaces = connected
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	synctest.Wait()
+	w.halt = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+		w.must(w.store.Close())
+	})
+}
+
+// stop ends the dispatcher as a stop of the daemon does, and closes the file.
+func (w *world) stop() { w.halt() }
+
+func (w *world) restart() {
+	w.stop()
+	w.start()
+}
+
+func vehicleID(n int) uuid.UUID { return uuid.UUID{0: 0xca, 14: byte(n >> 8), 15: byte(n)} }
+
+// produce commits a delivery of each vehicle and tells the dispatcher.
+func (w *world) produce(vehicles ...int) (ds []webhook.Delivery) {
+	w.t.Helper()
+	for _, v := range vehicles {
+		id := vehicleID(v)
+		if !w.known[v] {
+			w.known[v] = true
+			w.must(w.store.PutVehicle(w.t.Context(), vehicle.Vehicle{ID: id, Source: "sim", Native: fmt.Sprint(v), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated}))
+			_, _, err := w.store.Subscribe(w.t.Context(), webhook.SlotKey{Webhook: w.id, Vehicle: id}, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
+				return webhook.Slot{Due: time.Now(), Anchor: time.Now()}, nil
+			})
+			w.must(err)
+		}
+		n := w.numbers[v]
+		w.numbers[v]++
+		made, err := w.store.CompleteRead(w.t.Context(), id, func(view webhook.VehicleView) (webhook.Decision, error) {
+			d := webhook.Decision{Status: view.Status}
+			for _, s := range view.Slots {
+				slot := s.Slot
+				slot.Due, slot.FiredAt = time.Now().Add(time.Hour), time.Now()
+				d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{
+					EventName: "dynamic", Payload: fmt.Appendf(nil, `{"vehicle":%d,"number":%d}`, v, n), Due: time.Now(),
+				}})
+			}
+			return d, nil
+		})
+		w.must(err)
+		for _, d := range made {
+			w.made[d.ID] = madeDelivery{v, n, time.Now()}
+		}
+		ds = append(ds, made...)
+	}
+	w.Produced(ds)
+	return ds
+}
+
+// hook is the webhook as it is stored.
+func (w *world) hook() webhook.Webhook {
+	w.t.Helper()
+	h, err := w.store.Webhook(w.t.Context(), w.id)
+	w.must(err)
+	return h
+}
+
+// get is a delivery as it is stored.
+func (w *world) get(id uuid.UUID) webhook.Delivery {
+	w.t.Helper()
+	d, err := w.store.Delivery(w.t.Context(), id)
+	w.must(err)
+	return d
+}
+
+// pass lets time pass, and then everything come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// since is how long after the world's beginning a time is.
+func (w *world) since(t time.Time) time.Duration { return t.Sub(w.t0) }
+
+// faults are what the disk does instead of taking a commit.
+type faults struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *faults) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *faults) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// failing is the real store on a disk that can refuse what is written.
+type failing struct {
+	*store.Store
+	*faults
+}
+
+func (s *failing) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+	if err := s.get(); err != nil {
+		return webhook.Webhook{}, err
+	}
+	return s.Store.UpdateWebhook(ctx, id, change)
+}
+
+func (s *failing) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
+	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
+) (webhook.Webhook, webhook.Delivery, error) {
+	if err := s.get(); err != nil {
+		return webhook.Webhook{}, webhook.Delivery{}, err
+	}
+	return s.Store.Settle(ctx, webhookID, deliveryID, a, settle)
+}
+
+func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID, finish func(*webhook.Webhook, []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error) {
+	if err := s.get(); err != nil {
+		return webhook.Webhook{}, nil, err
+	}
+	return s.Store.Finish(ctx, webhookID, ids, finish)
+}
