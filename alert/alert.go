@@ -23,8 +23,7 @@ type Event string
 
 // The events. An alert of one that can end is followed by one of its recovery.
 const (
-	WebhookFailing  Event = "webhook.failing"
-	WebhookWarned   Event = "webhook.warned"
+	WebhookOpened   Event = "webhook.opened"
 	WebhookDisabled Event = "webhook.disabled"
 	DeliveryDead    Event = "delivery.dead"
 	DeliveryExpired Event = "delivery.expired"
@@ -39,7 +38,7 @@ const (
 	VehicleOwner    Event = "vehicle.needs_owner"
 	ClockOff        Event = "clock.off"
 
-	WebhookHealthy Event = "webhook.healthy"
+	WebhookClosed  Event = "webhook.closed"
 	WebhookHealed  Event = "webhook.healed"
 	StoreSpaceBack Event = "store.space_back"
 	BackupMade     Event = "backup.made"
@@ -54,7 +53,7 @@ const (
 // recoveries are the events that can be chosen, each with the one that ends it; empty
 // for what only happens.
 var recoveries = map[Event]Event{
-	WebhookFailing: WebhookHealthy, WebhookWarned: WebhookHealthy, WebhookDisabled: WebhookHealed,
+	WebhookOpened: WebhookClosed, WebhookDisabled: WebhookHealed,
 	DeliveryDead: "", DeliveryExpired: "",
 	StoreNearlyFull: StoreSpaceBack, StoreNoSpace: StoreSpaceBack, StoreReadOnly: StoreSpaceBack, StoreFailed: "",
 	BackupFailed: BackupMade, BackupLate: BackupMade,

@@ -107,9 +107,10 @@ func (w *watch) standing(ctx context.Context) ([]alert.Condition, error) {
 	if err != nil {
 		return nil, err
 	}
+	queues := deliveries{w.a.dispatcher, w.a.scheduler}.Queues()
 	var out []alert.Condition
 	for i := range hooks {
-		out = append(out, webhookConditions(&hooks[i])...)
+		out = append(out, webhookConditions(&hooks[i], queues[hooks[i].ID].DisabledAt, now)...)
 	}
 	info, err := upkeep{w.a}.Info(ctx)
 	if err != nil {
@@ -149,11 +150,11 @@ func (w *watch) troubled(s api.Source, now time.Time) time.Time {
 }
 
 // webhookConditions are how a webhook stands, and what died and expired of its
-// deliveries.
-func webhookConditions(w *webhook.Webhook) []alert.Condition {
+// deliveries. disabledAt is when a failing one will be disabled.
+func webhookConditions(w *webhook.Webhook, disabledAt, now time.Time) []alert.Condition {
 	id, subject := w.ID.String(), "webhook "+w.Name
 	health := alert.Condition{Key: "webhook/" + id, Subject: subject, Text: fmt.Sprintf("it is active again; %d waiting", w.Ledger.Waiting())}
-	about := w.Health.LastAnswer
+	about := w.Breaker.LastAnswer
 	if about != "" {
 		about = ": " + about
 	}
@@ -172,12 +173,12 @@ func webhookConditions(w *webhook.Webhook) []alert.Condition {
 		case webhook.Gone:
 			health.Text += "; run: plugbeat webhook enable " + w.Name
 		}
-	case w.Status == webhook.Active && w.Health.Failing() && w.Health.Warned > 0:
-		health.Event, health.Stage, health.Severity = alert.WebhookWarned, fmt.Sprint(w.Health.Warned), alert.Error
-		health.Text = fmt.Sprintf("%d %% of the time it has before it is disabled are over%s; %d waiting", w.Health.Warned, about, w.Ledger.Waiting())
-	case w.Status == webhook.Active && w.Health.Failing():
-		health.Event, health.Severity = alert.WebhookFailing, alert.Warning
+	case w.Failing():
+		health.Event, health.Severity = alert.WebhookOpened, alert.Warning
 		health.Text = fmt.Sprintf("it is failing%s; %d waiting", about, w.Ledger.Waiting())
+		if !disabledAt.IsZero() {
+			health.Text += fmt.Sprintf("; if nothing changes, it is disabled in %s", api.Span(disabledAt.Sub(now)))
+		}
 	}
 	return []alert.Condition{
 		health,

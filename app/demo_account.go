@@ -59,7 +59,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	s.Ledger, s.Waiting, s.Firings = w.Ledger, w.Ledger.Waiting(), w.Firings
 	waiting := uint64(0)
 	for after := uuid.Nil; ; {
-		page, err := db.Lane(ctx, w.ID, after, pageSize)
+		page, err := db.Queue(ctx, w.ID, after, pageSize)
 		if err != nil {
 			return false, err
 		}
@@ -70,7 +70,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 		after = page[len(page)-1].Delivery
 	}
 	if waiting != s.Waiting {
-		wrong("the ledger says %d wait, the lane holds %d", s.Waiting, waiting)
+		wrong("the ledger says %d wait, the queue holds %d", s.Waiting, waiting)
 	}
 	got := d.receiver.Accepted()
 	s.Accepted = len(got)

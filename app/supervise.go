@@ -146,7 +146,7 @@ func (a *App) summary(ctx context.Context) string {
 	}
 	var trouble []string
 	for _, w := range hooks {
-		if w.Health.Failing() || w.Status == webhook.Disabled {
+		if w.Failing() || w.Status == webhook.Disabled {
 			trouble = append(trouble, w.Name)
 		}
 	}

@@ -119,11 +119,11 @@ func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy
 	return d.Dispatcher.Enable(ctx, id, force, policy)
 }
 
-// Lanes returns the queues as they stand, by webhook.
-func (d deliveries) Lanes() map[uuid.UUID]api.Lane {
-	lanes := map[uuid.UUID]api.Lane{}
-	for _, l := range d.Dispatcher.Lanes() {
-		lanes[l.Webhook] = api.Lane{InFlight: l.InFlight, Waiting: l.Waiting, Oldest: l.Oldest, NextAttempt: l.NextAttempt, NextChallenge: l.NextChallenge, Paused: l.Paused}
+// Queues returns the queues as they stand, by webhook.
+func (d deliveries) Queues() map[uuid.UUID]api.Queue {
+	queues := map[uuid.UUID]api.Queue{}
+	for _, q := range d.Dispatcher.Queues() {
+		queues[q.Webhook] = api.Queue{InFlight: q.InFlight, Waiting: uint64(q.Waiting), Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused} //nolint:gosec // not negative
 	}
-	return lanes
+	return queues
 }

@@ -12,7 +12,7 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// longWait is how old a healthy webhook's oldest waiting delivery is when a person
+// longWait is how old an active webhook's oldest waiting delivery is when a person
 // should look at it: the receiver refuses some vehicle's payloads.
 const longWait = 10 * time.Minute
 
@@ -36,7 +36,7 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 	if st.Stopping {
 		flying := 0
 		for _, h := range st.Webhooks {
-			flying += h.Lane.InFlight
+			flying += h.Queue.InFlight
 		}
 		reading := 0
 		for _, src := range st.Sources {
@@ -66,8 +66,8 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		add("%s; %s", what, mend)
 	}
 	for _, h := range st.Webhooks {
-		if h.Lane.Paused != "" {
-			add("webhook %s waits because of this machine's own trouble: %s; no retry is spent; see: plugbeat doctor", h.Webhook.Name, h.Lane.Paused)
+		if h.Queue.Paused != "" {
+			add("webhook %s waits because of this machine's own trouble: %s; no retry is spent; see: plugbeat doctor", h.Webhook.Name, h.Queue.Paused)
 		}
 	}
 	if b := st.Backup; b != nil && b.Failed != "" {
@@ -118,7 +118,7 @@ func urgency(w *webhook.Webhook) int {
 		return 4
 	case w.Status == webhook.Disabled:
 		return 0
-	case w.Health.Failing():
+	case w.Failing():
 		return 1
 	case w.Status == webhook.Unverified:
 		return 2
@@ -147,13 +147,13 @@ func rotationLine(m *api.ManagementToken) string {
 // webhookLine is empty for a webhook that is well.
 func webhookLine(h api.WebhookStatus, now time.Time) string {
 	w, name := &h.Webhook, shellWord(h.Webhook.Name)
-	about := cmp.Or(w.ReasonText, w.Health.LastAnswer)
+	about := cmp.Or(w.ReasonText, w.Breaker.LastAnswer)
 	if about != "" {
 		about = ": " + about
 	}
 	waiting := ""
-	if h.Lane.Waiting > 0 {
-		waiting = fmt.Sprintf("; %d waiting", h.Lane.Waiting)
+	if h.Queue.Waiting > 0 {
+		waiting = fmt.Sprintf("; %d waiting", h.Queue.Waiting)
 	}
 	switch {
 	case w.Status == webhook.Disabled:
@@ -167,24 +167,27 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 			return head + "run: plugbeat webhook verify " + name
 		case webhook.Exhausted:
 			next := "when its receiver answers a challenge"
-			if h.Lane.NextChallenge.After(now) {
-				next += " (next in " + api.Span(h.Lane.NextChallenge.Sub(now)) + ")"
+			if w.Breaker.NextChallenge.After(now) {
+				next += " (next in " + api.Span(w.Breaker.NextChallenge.Sub(now)) + ")"
 			}
 			return head + "it comes back by itself " + next + ", or run: plugbeat webhook enable " + name
 		}
 		return head + "run: plugbeat webhook enable " + name
-	case w.Health.Failing():
+	case w.Failing():
 		next := ""
-		if h.Lane.NextAttempt.After(now) {
-			next = "; next trial in " + api.Span(h.Lane.NextAttempt.Sub(now))
+		if w.Breaker.NextProbe.After(now) {
+			next = "; next probe in " + api.Span(w.Breaker.NextProbe.Sub(now))
+		}
+		if h.Queue.DisabledAt.After(now) {
+			next += ", disabled in " + api.Span(h.Queue.DisabledAt.Sub(now)) + " if nothing changes"
 		}
 		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %[6]s; once mended, try now: plugbeat webhook enable %[6]s",
-			w.Name, api.Span(now.Sub(w.Health.FailingSince)), about, waiting, next, name)
+			w.Name, api.Span(now.Sub(w.Breaker.OpenSince)), about, waiting, next, name)
 	case w.Status == webhook.Unverified:
 		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)
-	case !h.Lane.Oldest.IsZero() && now.Sub(h.Lane.Oldest) > longWait:
+	case !h.Queue.Oldest.IsZero() && now.Sub(h.Queue.Oldest) > longWait:
 		return fmt.Sprintf("webhook %s takes deliveries, but not all%s, the oldest for %s; see: plugbeat delivery list --webhook %s --state waiting",
-			w.Name, waiting, api.Span(now.Sub(h.Lane.Oldest)), name)
+			w.Name, waiting, api.Span(now.Sub(h.Queue.Oldest)), name)
 	case w.KeyOverlap != nil && now.Before(w.KeyOverlap.Until):
 		return fmt.Sprintf("webhook %s signs with its old key and its new one for %s more; once its receiver has the new one, run: plugbeat webhook rotate-key %s --finish",
 			w.Name, api.Span(w.KeyOverlap.Until.Sub(now)), name)

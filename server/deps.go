@@ -114,8 +114,8 @@ type Deliveries interface {
 	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
 	// that cannot be.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
-	// Lanes returns the queues as they stand, by webhook.
-	Lanes() map[uuid.UUID]api.Lane
+	// Queues returns the queues as they stand, by webhook.
+	Queues() map[uuid.UUID]api.Queue
 }
 
 // Fleet connects vehicles of the configured sources.

@@ -188,7 +188,7 @@ func newHookMetrics(id uuid.UUID) *hookMetrics {
 		h.attempts[o] = counter("plugbeat_delivery_attempts_total", "Attempts, by what came of them.", "outcome", string(o))
 	}
 	for _, t := range webhook.Transitions {
-		h.transitions[t] = counter("plugbeat_webhook_transitions_total", "Changes of a webhook's status or health.", "transition", string(t))
+		h.transitions[t] = counter("plugbeat_webhook_transitions_total", "Changes of a webhook's status or breaker.", "transition", string(t))
 	}
 	challenges := func(result string) prometheus.Counter {
 		return counter("plugbeat_delivery_challenges_total", "Challenges, by whether the answer was right.", "result", result)
@@ -260,7 +260,7 @@ func (m *Metrics) Delivered(webhookID uuid.UUID, late time.Duration) {
 	m.hook(webhookID).late.Observe(late.Seconds())
 }
 
-// Transitioned counts a change of a webhook's status or health.
+// Transitioned counts a change of a webhook's status or breaker.
 func (m *Metrics) Transitioned(webhookID uuid.UUID, t webhook.Transition) {
 	m.hook(webhookID).transitions[t].Inc()
 }

@@ -58,17 +58,18 @@ var (
 	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
 	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
 	hookDisabled    = gauge("plugbeat_webhook_disabled", "1 for the reason a webhook is disabled for.", "webhook", "reason")
-	hookFailing     = gauge("plugbeat_webhook_failing", "1 while nothing gets through to an active webhook and the ladder is its own.", "webhook")
-	hookWarned      = gauge("plugbeat_webhook_warned_ratio", "The share of a failing webhook's ladder that was last announced: 0, 0.5 or 0.9.", "webhook")
+	hookFailing     = gauge("plugbeat_webhook_failing", "1 while a webhook's circuit breaker is open because its receiver fails.", "webhook")
+	hookStep        = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
+	hookDisabledAt  = gauge("plugbeat_webhook_disabled_at_timestamp_seconds", "When a failing webhook will be disabled if every probe fails; 0 for none.", "webhook")
 	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.", "webhook")
 
 	produced = counter("plugbeat_delivery_produced_total", "Deliveries that were made.", "webhook")
 	finished = counter("plugbeat_delivery_finished_total", "Deliveries that are finished, by their state.", "webhook", "state")
 
-	laneWaiting  = gauge("plugbeat_lane_waiting_deliveries", "Deliveries that wait, in flight or not.", "webhook")
-	laneInFlight = gauge("plugbeat_lane_in_flight_requests", "Requests to a receiver that are under way.", "webhook")
-	laneOldest   = gauge("plugbeat_lane_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.", "webhook")
-	lanePaused   = gauge("plugbeat_lane_paused", "1 while a fault of plugbeat's own holds a lane.", "webhook")
+	queueWaiting  = gauge("plugbeat_queue_waiting_deliveries", "Deliveries that wait, in flight or not.", "webhook")
+	queueInFlight = gauge("plugbeat_queue_in_flight_requests", "Requests to a receiver that are under way.", "webhook")
+	queueOldest   = gauge("plugbeat_queue_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.", "webhook")
+	queuePaused   = gauge("plugbeat_queue_paused", "1 while a fault of plugbeat's own holds a queue.", "webhook")
 
 	storeFile      = gauge("plugbeat_store_file_bytes", "The size of the data file.")
 	storeLive      = gauge("plugbeat_store_live_bytes", "What of the data file is in use.")
@@ -164,10 +165,10 @@ func (s *Server) scrape(ctx context.Context) scraped {
 		scrapeLog{s}.Println(err)
 		return out
 	}
-	lanes := s.Deliveries.Lanes()
+	queues := s.Deliveries.Queues()
 	for i := range hooks {
 		w := &hooks[i]
-		out.hook(w, lanes[w.ID], now)
+		out.hook(w, queues[w.ID], now)
 		out = append(out, s.Metrics.hook(w.ID).all...)
 	}
 	s.Metrics.forget(slices.DeleteFunc(known, func(id uuid.UUID) bool {
@@ -206,7 +207,7 @@ func (s *scraped) source(src api.Source, now time.Time) {
 	}
 }
 
-func (s *scraped) hook(w *webhook.Webhook, lane api.Lane, now time.Time) {
+func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
 	id := w.ID.String()
 	s.put(hookInfo, 1, id, w.Name, string(w.Type))
 	for _, status := range webhook.Statuses {
@@ -215,9 +216,10 @@ func (s *scraped) hook(w *webhook.Webhook, lane api.Lane, now time.Time) {
 	for _, reason := range webhook.Reasons {
 		s.put(hookDisabled, one(w.Status == webhook.Disabled && w.Reason == reason), id, string(reason))
 	}
-	s.put(hookFailing, one(w.Status == webhook.Active && w.Health.Failing()), id)
-	s.put(hookWarned, float64(w.Health.Warned)/100, id)
-	s.put(hookLastSuccess, stamp(w.Health.LastSuccess), id)
+	s.put(hookFailing, one(w.Failing()), id)
+	s.put(hookStep, float64(w.Breaker.Step), id)
+	s.put(hookDisabledAt, stamp(queue.DisabledAt), id)
+	s.put(hookLastSuccess, stamp(w.Breaker.LastSuccess), id)
 	s.put(firings, float64(w.Firings.Produced), id, "produced")
 	s.put(firings, float64(w.Firings.Collapsed), id, "collapsed")
 	s.put(firings, float64(w.Firings.Skipped), id, "skipped")
@@ -230,10 +232,10 @@ func (s *scraped) hook(w *webhook.Webhook, lane api.Lane, now time.Time) {
 		s.put(finished, float64(n), id, string(state))
 	}
 	// The ledger's, so that the account of a scrape balances.
-	s.put(laneWaiting, float64(w.Ledger.Waiting()), id)
-	s.put(laneInFlight, float64(lane.InFlight), id)
-	s.put(laneOldest, age(lane.Oldest, now), id)
-	s.put(lanePaused, one(lane.Paused != ""), id)
+	s.put(queueWaiting, float64(w.Ledger.Waiting()), id)
+	s.put(queueInFlight, float64(queue.InFlight), id)
+	s.put(queueOldest, age(queue.Oldest, now), id)
+	s.put(queuePaused, one(queue.Paused != ""), id)
 }
 
 func (s *scraped) store(i api.StoreInfo) {

@@ -54,13 +54,13 @@ func (s *Server) status(r *http.Request) (any, error) {
 	}
 	slices.SortFunc(hooks, func(a, b webhook.Webhook) int { return cmp.Compare(a.Name, b.Name) })
 	s.addCosts(st.Sources, hooks)
-	lanes := s.Deliveries.Lanes()
+	queues := s.Deliveries.Queues()
 	for _, w := range hooks {
-		lane, ok := lanes[w.ID]
+		queue, ok := queues[w.ID]
 		if !ok {
-			lane.Waiting = w.Ledger.Waiting()
+			queue.Waiting = w.Ledger.Waiting()
 		}
-		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Lane: lane})
+		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Queue: queue})
 	}
 	census, troubled := s.Store.Census(max(api.MaxGlances, maxCars))
 	st.Vehicles = summary(census)

@@ -47,6 +47,12 @@ type Breaker struct {
 // Open reports whether the breaker is open.
 func (b *Breaker) Open() bool { return !b.OpenSince.IsZero() }
 
+// Failing reports whether the webhook's receiver fails: its breaker is open, and not
+// only because the operator has just enabled it.
+func (w *Webhook) Failing() bool {
+	return w.Status == Active && w.Breaker.Open() && w.Breaker.Owed != OwedToOperator
+}
+
 // Owed is why a probe is owed.
 type Owed string
 

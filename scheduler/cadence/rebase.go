@@ -34,7 +34,7 @@ func (r Rules) future(v webhook.SlotView, c vehicle.Vehicle, now time.Time) bool
 	limit := now.Add(r.ClockBack)
 	for _, t := range [...]time.Time{
 		v.FiredAt, c.ConnectedAt, v.Webhook.CreatedAt, v.Webhook.StatusSince, v.Webhook.VerifiedAt,
-		v.Webhook.Health.LastAttempt, v.Webhook.Health.LastSuccess,
+		v.Webhook.Breaker.LastAttempt, v.Webhook.Breaker.LastSuccess,
 	} {
 		if t.After(limit) {
 			return true

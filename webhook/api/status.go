@@ -171,22 +171,24 @@ func (s Source) Trouble() bool {
 	return s.LastFault != "" && !s.LastOK.After(s.LastFaultAt)
 }
 
-// WebhookStatus is a webhook with its lane.
+// WebhookStatus is a webhook with its queue.
 type WebhookStatus struct {
 	Webhook webhook.Webhook `json:"webhook"`
 	Derived
-	Lane Lane `json:"lane"`
+	Queue Queue `json:"queue"`
 }
 
-// Lane is a webhook's queue as it stands.
-type Lane struct {
+// Queue is a webhook's queue as it stands.
+type Queue struct {
 	InFlight int    `json:"in_flight"`
 	Waiting  uint64 `json:"waiting"`
 	// Oldest is when the oldest waiting delivery was made.
-	Oldest        time.Time `json:"oldest,omitzero"`
-	NextAttempt   time.Time `json:"next_attempt,omitzero"`
-	NextChallenge time.Time `json:"next_challenge,omitzero"`
-	// Paused says which fault of plugbeat's own holds the lane; empty for none.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// NextRetry is when the next delivery that was set aside is retried.
+	NextRetry time.Time `json:"next_retry,omitzero"`
+	// DisabledAt is when a failing webhook will be disabled if every probe fails.
+	DisabledAt time.Time `json:"disabled_at,omitzero"`
+	// Paused says which fault of plugbeat's own holds the queue; empty for none.
 	Paused string `json:"paused,omitempty"`
 }
 

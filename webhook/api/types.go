@@ -84,18 +84,20 @@ func (v WebhookView) Summary() string {
 	switch {
 	case w.Status == webhook.Disabled:
 		return fmt.Sprintf("disabled (%s)", w.Reason)
-	case w.Status == webhook.Active && w.Health.Failing() && v.Retries > 0:
-		return fmt.Sprintf("failing, %d of %d retries used", w.Health.Rung, v.Retries)
-	case w.Status == webhook.Active && w.Health.Failing():
-		return fmt.Sprintf("failing, %d retries used", w.Health.Rung)
+	case w.Failing() && v.Retries > 0:
+		return fmt.Sprintf("failing, %d of %d probes spent", w.Breaker.Step, v.Retries)
+	case w.Failing():
+		return fmt.Sprintf("failing, %s spent", Count(w.Breaker.Step, "probe"))
+	case w.Status == webhook.Active && w.Breaker.Open():
+		return "enabled, its probe is to arrive first"
 	}
 	return string(w.Status)
 }
 
 // Derived is what follows for a webhook from the daemon's config.
 type Derived struct {
-	// Retries is how many retries a failing webhook has before it is disabled; 0
-	// where it is not known.
+	// Retries is the length of the retry schedule: how many probes fail before the
+	// webhook is disabled; 0 where it is not known.
 	Retries int `json:"retries,omitempty"`
 	// Effective is the cadence in force: the webhook's own, the daemon's default
 	// where it sets none. Its zone is empty for UTC.
