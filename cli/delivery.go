@@ -153,12 +153,12 @@ func deliveryNote(p *page, d webhook.Delivery, w *api.WebhookView, behind bool) 
 		note = "the webhook is not verified"
 	case w != nil && w.Status == webhook.Disabled:
 		note = "the webhook is " + w.Summary()
-	case w != nil && w.Health.Failing():
-		note = "the webhook is failing, " + trial(p, w)
+	case w != nil && w.Breaker.Open():
+		note = "the webhook is " + nextProbe(p, &w.Webhook)
+	case d.SetAside():
+		note = "set aside, retried " + p.next(d.RetryAt)
 	case behind:
 		note = "behind an earlier one of this vehicle"
-	case !d.NextAttempt.IsZero():
-		note = "next attempt " + p.next(d.NextAttempt)
 	}
 	if note != "" && d.LastAnswer != "" {
 		note += "; "
@@ -166,12 +166,16 @@ func deliveryNote(p *page, d webhook.Delivery, w *api.WebhookView, behind bool) 
 	return note + d.LastAnswer
 }
 
-// trial says when a failing webhook is tried next.
-func trial(p *page, w *api.WebhookView) string {
-	if w.Health.NextTrial.IsZero() {
-		return "its last trial is going on"
+// nextProbe says what an active webhook with an open breaker waits for.
+func nextProbe(p *page, w *webhook.Webhook) string {
+	switch b := &w.Breaker; {
+	case !w.Failing():
+		return "enabled, its probe is to arrive first"
+	case b.Owed != "" || !b.NextProbe.After(p.now):
+		return "failing, its next probe leaves with what is due next"
+	default:
+		return "failing, next probe " + p.next(b.NextProbe)
 	}
-	return "next trial " + p.next(w.Health.NextTrial)
 }
 
 // whatNext says what a waiting delivery waits for, and what can be done about one
@@ -193,12 +197,12 @@ func whatNext(p *page, v api.DeliveryView) string {
 		return "the webhook is not verified: " + comeBack(&w.Webhook)
 	case w != nil && w.Status == webhook.Disabled:
 		return "the webhook is " + w.Summary() + ": " + comeBack(&w.Webhook)
-	case w != nil && w.Health.Failing():
-		return "waits for its webhook: failing, " + trial(p, w)
+	case w != nil && w.Breaker.Open():
+		return "waits for its webhook: " + nextProbe(p, &w.Webhook)
+	case d.SetAside():
+		return fmt.Sprintf("it was set aside; retry %d %s", d.Retries+1, p.next(d.RetryAt))
 	case v.Behind != nil:
 		return "behind an earlier delivery of this vehicle, " + v.Behind.String()
-	case !d.NextAttempt.IsZero():
-		return "its own next attempt " + p.next(d.NextAttempt)
 	}
 	return "leaves at once"
 }

@@ -78,7 +78,7 @@ func showStatus(p *page, st api.Status) {
 	p.line("")
 	showSources(p, st.Sources)
 	p.line("")
-	showLanes(p, st.Webhooks)
+	showQueues(p, st.Webhooks)
 	p.line("")
 	showVehicles(p, st)
 }
@@ -207,7 +207,7 @@ func trouble(h api.WebhookStatus) int {
 	switch {
 	case w.Status == webhook.Disabled:
 		return 0
-	case w.Health.Failing(), h.Lane.Paused != "":
+	case w.Failing(), h.Queue.Paused != "":
 		return 1
 	case w.Status != webhook.Active:
 		return 2
@@ -215,7 +215,7 @@ func trouble(h api.WebhookStatus) int {
 	return 3
 }
 
-func showLanes(p *page, hooks []api.WebhookStatus) {
+func showQueues(p *page, hooks []api.WebhookStatus) {
 	if len(hooks) == 0 {
 		p.line("no webhooks yet; add one: plugbeat webhook add")
 		return
@@ -224,8 +224,8 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(trouble(a), trouble(b)) })
 	var rows []gridRow
 	for _, h := range hooks[:min(len(hooks), shownWebhooks)] {
-		w, lane := h.Webhook, h.Lane
-		state, rung := cell{string(w.Status), green}, ""
+		w, queue := h.Webhook, h.Queue
+		state, probes, next := cell{string(w.Status), green}, "", queue.NextRetry
 		var notes []cell
 		switch {
 		case w.Status == webhook.Disabled:
@@ -233,18 +233,20 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 			notes = append(notes, cell{strings.TrimSuffix(fmt.Sprintf("disabled (%s): %s", w.Reason, w.ReasonText), ": "), dim})
 		case w.Status != webhook.Active:
 			state.style = yellow
-		case w.Health.Failing():
-			state = cell{"failing", red}
-			rung = fmt.Sprint(w.Health.Rung)
+		case w.Failing():
+			state, next = cell{"failing", red}, w.Breaker.NextProbe
+			probes = fmt.Sprint(w.Breaker.Step)
 			if h.Retries > 0 {
-				rung += fmt.Sprintf("/%d", h.Retries)
+				probes += fmt.Sprintf("/%d", h.Retries)
 			}
+		case w.Breaker.Open():
+			notes = append(notes, cell{nextProbe(p, &w), dim})
 		}
-		if lane.Paused != "" {
+		if queue.Paused != "" {
 			state.style = yellow
-			notes = append(notes, cell{"paused: " + lane.Paused, dim})
+			notes = append(notes, cell{"paused: " + queue.Paused, dim})
 		}
-		if text := failureText(w.Health); text != "" && w.Status != webhook.Disabled {
+		if text := failureText(&w); text != "" && w.Status != webhook.Disabled {
 			notes = append(notes, cell{text, dim})
 		}
 		if text := twoKeys(p, &w); text != "" {
@@ -257,13 +259,13 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 			notes = append(notes, cell{"replay: " + replaying(&w), dim})
 		}
 		age := ""
-		if !lane.Oldest.IsZero() {
-			age = api.Span(p.now.Sub(lane.Oldest))
+		if !queue.Oldest.IsZero() {
+			age = api.Span(p.now.Sub(queue.Oldest))
 		}
-		rows = append(rows, gridRow{cells: []cell{{text: w.Name}, state, {text: rung}, {text: fmt.Sprint(lane.Waiting)}, {text: age}, {text: upcoming(p, lane.NextAttempt)},
-			{text: upcoming(p, lane.NextChallenge)}, {text: p.rel(w.Health.LastSuccess)}}, notes: notes})
+		rows = append(rows, gridRow{cells: []cell{{text: w.Name}, state, {text: probes}, {text: fmt.Sprint(queue.Waiting)}, {text: age}, {text: upcoming(p, next)},
+			{text: upcoming(p, w.Breaker.NextChallenge)}, {text: p.rel(w.Breaker.LastSuccess)}}, notes: notes})
 	}
-	p.grid([]column{{"WEBHOOK", 8}, {"STATUS", 0}, {"RETRY", 0}, {"WAITING", 0}, {"OLDEST", 0}, {"NEXT", 0}, {"CHALLENGE", 0}, {"LAST OK", 0}}, rows)
+	p.grid([]column{{"WEBHOOK", 8}, {"STATUS", 0}, {"PROBES", 0}, {"WAITING", 0}, {"OLDEST", 0}, {"NEXT", 0}, {"CHALLENGE", 0}, {"LAST OK", 0}}, rows)
 	if more := len(hooks) - shownWebhooks; more > 0 {
 		p.line("and %d more: plugbeat webhook list", more)
 	}

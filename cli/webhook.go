@@ -52,7 +52,7 @@ plugbeat webhook list --json`),
 				var rows [][]string
 				for _, w := range list {
 					rows = append(rows, []string{w.Name, string(w.Type), w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
-						p.rel(w.Health.LastSuccess), p.note(w.CallbackURI, 60), w.ID.String()})
+						p.rel(w.Breaker.LastSuccess), p.note(w.CallbackURI, 60), w.ID.String()})
 				}
 				p.table([]string{"NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST", "CALLBACK", "ID"}, rows)
 			})
@@ -104,7 +104,7 @@ plugbeat webhook show fleet`),
 
 // showWebhook prints everything known of a webhook.
 func showWebhook(p *page, w *api.WebhookView) {
-	h, l := w.Health, w.Ledger
+	b, l := w.Breaker, w.Ledger
 	p.fields(slices.Concat([][2]string{
 		{"name", w.Name},
 		{"id", w.ID.String()},
@@ -125,12 +125,12 @@ func showWebhook(p *page, w *api.WebhookView) {
 		{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
 		{"recovering", recovering(w.Recovery)},
 		{"replay", replaying(&w.Webhook)},
-		{"last delivered", p.rel(h.LastSuccess)},
-		{"last answer", failureText(h)},
-		{"failing since", when(p, h.FailingSince)},
-		{"next trial", upcoming(p, h.NextTrial)},
-		{"not before", asked(p, h)},
-		{"next challenge", upcoming(p, h.NextChallenge)},
+		{"last delivered", p.rel(b.LastSuccess)},
+		{"last answer", failureText(&w.Webhook)},
+		{"circuit breaker", breaker(p, w)},
+		{"next probe", upcoming(p, b.NextProbe)},
+		{"not before", asked(p, b.NotBefore)},
+		{"next challenge", upcoming(p, b.NextChallenge)},
 		{"ledger", ledger(l)},
 		{"firings", firings(&w.Webhook)},
 	})...)
@@ -146,18 +146,32 @@ func firings(w *webhook.Webhook) string {
 	return text
 }
 
+// breaker says how an active webhook's circuit breaker stands.
+func breaker(p *page, w *api.WebhookView) string {
+	switch b := &w.Breaker; {
+	case w.Status != webhook.Active:
+		return ""
+	case !b.Open():
+		return "closed"
+	case w.Retries > 0:
+		return fmt.Sprintf("open since %s, %d of %d probes spent", when(p, b.OpenSince), b.Step, w.Retries)
+	default:
+		return fmt.Sprintf("open since %s, %s spent", when(p, b.OpenSince), count(b.Step, "probe"))
+	}
+}
+
 // asked is the wait that the receiver asked for, while it lasts.
-func asked(p *page, h webhook.Health) string {
-	if !h.NotBefore.After(p.now) {
+func asked(p *page, notBefore time.Time) string {
+	if !notBefore.After(p.now) {
 		return ""
 	}
-	return p.rel(h.NotBefore) + ", as the receiver asked"
+	return p.rel(notBefore) + ", as the receiver asked"
 }
 
 // failureText is the last failure of a webhook that is not well.
-func failureText(h webhook.Health) string {
-	if h.Failing() || h.LastAttempt.After(h.LastSuccess) {
-		return h.LastAnswer
+func failureText(w *webhook.Webhook) string {
+	if b := &w.Breaker; w.Failing() || b.LastAttempt.After(b.LastSuccess) {
+		return b.LastAnswer
 	}
 	return ""
 }

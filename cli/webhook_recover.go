@@ -18,8 +18,8 @@ func (s *shell) webhookEnableCommand() *ucli.Command {
 		Name:      "enable",
 		Usage:     "enable a disabled or failing webhook after a right answer to a challenge",
 		ArgsUsage: "WEBHOOK",
-		Description: `A new round begins: what waited leaves at once, oldest first, at most 8 at a time, with all its
-retries. --recover lets only a part of it leave, as webhook recover says.`,
+		Description: `One probe leaves at once. Once it has arrived, what waits leaves, oldest first. --recover lets only
+a part of it leave, as webhook recover says.`,
 		Flags: append([]ucli.Flag{
 			&ucli.BoolFlag{Name: "force", Usage: "without a challenge", DisableDefaultText: true},
 			&ucli.StringFlag{Name: recoverFlag, Usage: "what waited leaves by this `POLICY`: all, latest, none, how long ago it may have been made, or a time (default: the webhook's)"},

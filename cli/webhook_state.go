@@ -132,9 +132,9 @@ func (s *shell) webhookVerifyCommand() *ucli.Command {
 		Usage:     "send the challenge; a right answer activates the webhook",
 		ArgsUsage: "WEBHOOK",
 		Description: `The callback gets {"eventName": "verify", ...} and answers {"challenge": HEX}, where HEX is the
-HMAC-SHA256 of the challenge under the management token. A failing webhook keeps its retries as
-they are planned; to try it now, enable it. One that the operator disabled, or whose receiver
-answered 410, stays disabled; enable sends a challenge too.`,
+HMAC-SHA256 of the challenge under the management token. It activates a webhook that is not verified
+yet or whose callback was changed. Of any other it changes nothing: to try a failing one now, or to
+bring a disabled one back, enable it, which sends a challenge too.`,
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook verify fleet`),
@@ -159,13 +159,9 @@ func showVerified(p *page, v api.Verified) {
 	case w.Status == webhook.Disabled:
 		p.line("%s answered the challenge rightly in %s, but it is still disabled (%s)", name, in, w.Reason)
 		p.line("next: %s", comeBack(w))
-	case w.Health.Failing():
-		trial := "; a trial is going on"
-		if !w.Health.NextTrial.IsZero() {
-			trial = ", next trial " + p.next(w.Health.NextTrial)
-		}
-		p.line("%s answered the challenge rightly in %s; it is failing: %s waiting%s", name, in, count(w.Ledger.Waiting(), "delivery"), trial)
-		p.line("to try now, with all retries again: plugbeat webhook enable %s", word(w.Name))
+	case w.Failing():
+		p.line("%s answered the challenge rightly in %s, and nothing has changed: it is %s; %s waiting", name, in, nextProbe(p, w), count(w.Ledger.Waiting(), "delivery"))
+		p.line("to send a probe now: plugbeat webhook enable %s", word(w.Name))
 	default:
 		p.line("%s is verified: the callback answered the challenge in %s and receives payloads now", name, in)
 		if !v.Subscribed {
