@@ -17,10 +17,10 @@ var told = map[string]struct {
 	"daemon.stopped":        {"1", nil},
 	"daemon.cut":            {"31", nil},
 	"webhook.verified":      {"32", nil},
-	"webhook.failing":       {"31", (*show).answer},
-	"webhook.rung":          {"33", (*show).next},
-	"webhook.warned":        {"31", nil},
-	"webhook.healthy":       {"32", nil},
+	"webhook.opened":        {"31", (*show).answer},
+	"webhook.probe_failed":  {"33", (*show).next},
+	"webhook.probe_owed":    {"36", nil},
+	"webhook.closed":        {"32", (*show).answer},
 	"webhook.healed":        {"32", nil},
 	"webhook.disabled":      {"31", (*show).answer},
 	"challenge":             {"36", (*show).right},
@@ -71,20 +71,18 @@ func (s *show) Write(b []byte) (int, error) {
 }
 
 func (s *show) answer(e map[string]any) string {
-	for _, key := range []string{"answer", "text"} {
-		if v, ok := e[key].(string); ok && v != "" {
-			return ": " + v
-		}
+	if v, ok := e["text"].(string); ok && v != "" {
+		return ": " + v
 	}
 	return ""
 }
 
 func (s *show) next(e map[string]any) string {
-	text := fmt.Sprintf(": rung %v of its ladder is spent", e["rung"])
+	text := fmt.Sprintf(": %v of its probes are spent", e["step"])
 	// Logged times are whole seconds.
 	at, err := time.Parse(time.RFC3339, fmt.Sprint(e["next"]))
 	if wait := time.Until(at); err == nil && wait > 2*time.Second {
-		text += ", the next trial comes in about " + s.scaled(wait)
+		text += ", the next leaves in about " + s.scaled(wait)
 	}
 	return text
 }
