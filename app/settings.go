@@ -20,22 +20,11 @@ func (a *App) schedulerSettings() scheduler.Settings {
 // deliverySettings maps the config's section to the delivery loop's settings.
 func (a *App) deliverySettings() delivery.Settings {
 	d := a.cfg.Delivery
-	after := make([]time.Duration, len(d.Challenge.After))
-	for i, w := range d.Challenge.After {
-		after[i] = time.Duration(w)
-	}
-	jitter, early := d.Jitter, d.EarlyMax
-	if jitter == 0 {
-		jitter = -1 // nought in the config means none, not the default
-	}
-	if early == 0 {
-		early = -1
-	}
+	after := d.ChallengeAfter
 	return delivery.Settings{
-		Ladder: d.Retries, Jitter: jitter, JitterMax: d.JitterMax, Timeout: d.Timeout, BodyTime: d.BodyTime, BodyBytes: int(d.BodyBytes),
-		InFlight: d.InFlight, TrialSize: d.TrialSize, EarlyMax: early,
-		ChallengeFrom: d.Challenge.From, ChallengeAfter: after, ChallengeEvery: d.Challenge.Every, HealWindow: d.Challenge.HealWindow, ChallengeMax: d.Challenge.Max,
-		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Allow: d.Allow, OwnFaultWait: d.OwnFaultWait, OwnFaultMax: d.OwnFaultMax, Drain: a.cfg.Grace,
+		Ladder: d.Retries, Timeout: d.Timeout, BodyBytes: 512, InFlight: d.InFlight,
+		ChallengeFrom: after, ChallengeAfter: []time.Duration{after, 2 * after, 4 * after}, ChallengeEvery: 4 * after, ChallengeMax: 96 * after,
+		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Allow: d.Allow, Drain: a.cfg.Grace,
 	}
 }
 

@@ -146,31 +146,14 @@ type Reading struct {
 
 // Delivery is how payloads get to their webhooks.
 type Delivery struct {
-	Retries      Ladder        `yaml:"retries" max:"720h" takes:"default, smartcar, or a list of 1 to 20 durations, each 1ms to 720h" doc:"The ladder: the wait before each retry. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s. When it is spent without a success the webhook is disabled until its receiver answers a challenge."`
-	Jitter       float64       `yaml:"jitter" min:"0" max:"1" doc:"Each wait of the ladder is lengthened by up to this share of itself, so that webhooks of one receiver do not retry in step; 0 for none."`
-	JitterMax    time.Duration `yaml:"jitter_max" doc:"The most that a wait is lengthened by for that reason."`
-	Timeout      time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"How long a receiver has to answer. 2xx headers within this time are success, whatever the body does."`
-	BodyTime     time.Duration `yaml:"body_time" min:"10ms" max:"1m" doc:"How long the body of an answer is read for. It is shown by plugbeat delivery show and decides nothing."`
-	BodyBytes    Size          `yaml:"body_bytes" min:"1B" max:"1MiB" doc:"How much of that body is read and kept."`
-	InFlight     int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
-	TrialSize    int           `yaml:"trial_size" min:"1" max:"20" doc:"The most deliveries that a failing webhook is tried with at each retry: more than one, so that one bad payload does not speak for all."`
-	EarlyMax     int           `yaml:"early_max" min:"0" max:"20" doc:"The most deliveries that a failing webhook gets between two retries, each the first of a vehicle not yet tried: a receiver that dislikes one payload only is found out by the next car."`
-	Recover      string        `yaml:"recover" takes:"all, latest, none, or a duration such as 24h" doc:"What of a webhook's backlog leaves when it comes back, unless the webhook says otherwise: all; latest, each vehicle's newest, which supersedes the older ones; none, what waited is cancelled; or how long before that a delivery may have been made, as 24h."`
-	RecoverRate  int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that what waited does not overrun it."`
-	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"The first wait after a fault of this machine's own (no network, no resolver, disk full). Such a fault spends no retry; each wait in a row is twice the one before."`
-	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"The longest such wait; not shorter than own_fault_wait."`
-	UserAgent    string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
-	Allow        []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses, or public ones of this machine and its networks, that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused (docs/security.md)."`
-	Challenge    Challenge     `yaml:"challenge" doc:"A webhook whose next retry is far away, or that was disabled because its ladder was spent, is sent challenges: the verification request, without data of any car. A right answer brings the retry forward or enables the webhook again, so a receiver that is back need not wait for the ladder."`
-}
-
-// Challenge is when failing and exhausted webhooks are challenged.
-type Challenge struct {
-	From       time.Duration `yaml:"from" doc:"How far away the next retry of a failing webhook must be for it to be challenged meanwhile."`
-	After      []Wait        `yaml:"after" takes:"a list of durations, each longer than the one before" doc:"When the first challenges come, counted from the last attempt."`
-	Every      time.Duration `yaml:"every" doc:"The interval of the challenges after those."`
-	HealWindow time.Duration `yaml:"heal_window" doc:"A webhook that is disabled again within this time of coming back is challenged half as often from then on, each time it happens."`
-	Max        time.Duration `yaml:"max" doc:"The longest interval that comes to; not shorter than every."`
+	Retries        RetrySchedule `yaml:"retries" max:"720h" takes:"default, smartcar, or a list of 1 to 20 durations, each 1ms to 720h" doc:"The retry schedule: the wait before each retry, which is lengthened by up to 20 %, at most 10m, so that webhooks of one receiver do not retry in step. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s. A delivery that was answered with an error is retried on it. An open circuit breaker sends a probe at each of its steps, and disables the webhook when the last one fails."`
+	Timeout        time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"How long a receiver has to answer. 2xx headers within this time are success, whatever the body does."`
+	InFlight       int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
+	ChallengeAfter time.Duration `yaml:"challenge_after" max:"24h" doc:"A challenge is the verification request, without data of any vehicle. A webhook is sent challenges while its circuit breaker is open and the next probe is further away than this, and while it is disabled because its retry schedule was spent. The first comes so long after the last attempt, the next ones at twice and four times that, then one every four times it. A right answer sends a probe at once, so that a receiver that is back need not wait for the next step. When that probe fails, the next challenge comes after twice challenge_after, then four times it, and so on, up to 96 times it."`
+	Recover        string        `yaml:"recover" oneof:"all latest none" doc:"What of a webhook's backlog leaves when it comes back, unless the webhook says otherwise: all; latest, each vehicle's newest, which supersedes the older ones; none, the newest delivery alone, and the others are cancelled."`
+	RecoverRate    int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that its backlog does not overrun the receiver."`
+	UserAgent      string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
+	Allow          []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses, or public ones of this machine and its networks, that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused (docs/security.md)."`
 }
 
 // Webhooks are the defaults of new webhooks.
@@ -228,12 +211,8 @@ func Default() Config {
 		},
 		Reading: Reading{Tries: 3, Time: 2 * time.Minute, Backoff: 2 * time.Second, ReadTime: 310 * time.Second, SourcePause: time.Minute, MaxReads: 8},
 		Delivery: Delivery{
-			Retries: presetLadder("default"), Jitter: 0.2, JitterMax: 10 * time.Minute,
-			Timeout: 15 * time.Second, BodyTime: 2 * time.Second, BodyBytes: 4096,
-			InFlight: 8, TrialSize: 3, EarlyMax: 3, Recover: "all", RecoverRate: 50, OwnFaultWait: 10 * time.Second, OwnFaultMax: time.Minute,
-			UserAgent: "Smartcar/2.0", Allow: []string{},
-			Challenge: Challenge{From: 15 * time.Minute, After: []Wait{Wait(15 * time.Minute), Wait(30 * time.Minute), Wait(time.Hour)},
-				Every: time.Hour, HealWindow: time.Hour, Max: 24 * time.Hour},
+			Retries: presetSchedule("default"), Timeout: 15 * time.Second, InFlight: 8, ChallengeAfter: 15 * time.Minute,
+			Recover: "all", RecoverRate: 50, UserAgent: "Smartcar/2.0", Allow: []string{},
 		},
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
 		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},

@@ -7,17 +7,16 @@ import (
 // The least that transport times are scaled to: real sockets and real readers do
 // not get faster because the demo's clock does.
 const (
-	leastTimeout  = 2 * time.Second
-	leastBodyTime = 500 * time.Millisecond
-	leastSlot     = 2 * time.Second
-	leastRead     = 10 * time.Second
+	leastTimeout = 2 * time.Second
+	leastSlot    = 2 * time.Second
+	leastRead    = 10 * time.Second
 )
 
 // Scaled returns the config with time running faster by the factor: every duration
 // of cadence, reading, delivery, retention and the simulator's hour is divided by
 // it, the one-minute floor too, and the rate of recovery multiplied. Cron
 // expressions are calendar time and stay. Times of the transport (delivery.timeout,
-// delivery.body_time, reading.time, reading.read_time) do not go below what a real exchange needs. A
+// reading.time, reading.read_time) do not go below what a real exchange needs. A
 // factor of 1 or less changes nothing.
 func (c Config) Scaled(factor float64) Config {
 	c = c.clone()
@@ -57,17 +56,8 @@ func (c Config) Scaled(factor float64) Config {
 	for i, w := range de.Retries {
 		de.Retries[i] = scaled(w)
 	}
-	ch := &de.Challenge
-	for _, d := range []*time.Duration{&de.JitterMax, &de.OwnFaultWait, &de.OwnFaultMax, &ch.From, &ch.Every, &ch.HealWindow, &ch.Max} {
-		*d = scaled(*d)
-	}
-	for i, w := range ch.After {
-		ch.After[i] = Wait(scaled(time.Duration(w)))
-		if i > 0 && ch.After[i] <= ch.After[i-1] { // they grow, whatever the rounding did
-			ch.After[i] = ch.After[i-1] + Wait(time.Millisecond)
-		}
-	}
-	de.Timeout, de.BodyTime = atLeast(de.Timeout, leastTimeout), atLeast(de.BodyTime, leastBodyTime)
+	de.ChallengeAfter = scaled(de.ChallengeAfter)
+	de.Timeout = atLeast(de.Timeout, leastTimeout)
 	de.RecoverRate = int(min(float64(de.RecoverRate)*factor, 10000))
 
 	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records, &c.Retention.Every} {
