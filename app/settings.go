@@ -13,7 +13,7 @@ func (a *App) schedulerSettings() scheduler.Settings {
 	c, r := a.cfg.Cadence, a.cfg.Reading
 	return scheduler.Settings{
 		FirstDelivery: c.FirstDelivery, Gap: c.Gap, Freshness: c.Freshness, UnknownAfter: c.UnknownAfter,
-		ClockBack: c.ClockBack, MaxSleep: c.MaxSleep, SlotTries: r.Tries, SlotTime: r.Time, Backoff: r.Backoff, ReadTime: r.ReadTime, SourcePause: r.SourcePause, Drain: a.cfg.Grace,
+		ClockBack: c.ClockBack, SlotTries: r.Tries, SlotTime: r.Time, Drain: a.cfg.Grace,
 	}
 }
 
@@ -28,18 +28,11 @@ func (a *App) deliverySettings() delivery.Settings {
 	}
 }
 
-func (a *App) maxReads(name string) int {
-	if n := a.cfg.Sources[name].MaxReads; n > 0 {
-		return n
-	}
-	return a.cfg.Reading.MaxReads
-}
-
 // sourceConfig is a source as the scheduler takes it.
 func (a *App) sourceConfig(name string, src source) scheduler.SourceConfig {
 	c := a.cfg.Sources[name]
 	return scheduler.SourceConfig{
-		Source: src, MaxReads: a.maxReads(name), Plan: c.Plan(),
-		Bucket: scheduler.Bucket{Size: c.Smartcar.Bucket, Refill: c.Smartcar.BucketRefill, EachPath: c.Smartcar.BucketCounts != "requests"},
+		Source: src, MaxReads: c.MaxReads, Plan: c.Plan(),
+		Bucket: scheduler.Bucket{Size: c.Smartcar.Bucket, Refill: c.Smartcar.BucketRefill},
 	}
 }

@@ -79,7 +79,7 @@ type Application struct {
 // Source is one place that vehicles come from.
 type Source struct {
 	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"What kind of source it is: simulator is a fleet made up in this process, smartcar reads real cars through Smartcar's API v2.0."`
-	MaxReads int    `yaml:"max_reads" min:"0" max:"1000" doc:"Reads of this source at a time; 0 takes reading.max_reads."`
+	MaxReads int    `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of this source at a time. Each keeps one connection busy, some for minutes."`
 	Budget   Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
 
 	Simulator Simulator `yaml:",inline" when:"simulator"`
@@ -109,7 +109,6 @@ type Smartcar struct {
 	ConnectOrigin    string        `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
 	Bucket           int           `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
 	BucketRefill     time.Duration `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all cars together."`
-	BucketCounts     string        `yaml:"bucket_counts" oneof:"paths requests" doc:"Whether each path of a batch counts as a call, or the batch does. Smartcar does not say; paths is the careful guess."`
 	RedirectURI      string        `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
 }
 
@@ -123,7 +122,6 @@ type Cadence struct {
 	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"One read of a car serves all its subscriptions that are due within this time of it, so that two webhooks do not cost two reads."`
 	UnknownAfter  time.Duration   `yaml:"unknown_after" doc:"A plug that cannot be read keeps its last known state this long; then the unplugged cadence applies."`
 	ClockBack     time.Duration   `yaml:"clock_back" doc:"When this machine's clock was set back by more than this, what is due later than one cadence from now is due one cadence from now. Without it cars would not be read until the clock has caught up."`
-	MaxSleep      time.Duration   `yaml:"max_sleep" max:"1h" doc:"The scheduler looks at the clock at least this often, so that a clock that was set is noticed."`
 	Makes         map[string]Make `yaml:"makes" takes:"entries by make, of which only the letters count, each with fastest (1ms to 24h), unplugged (0s to 24h) and a note" doc:"How often the cars of a make stand to be read. fastest is the shortest sensible interval while plugged in, which webhooks added with --fastest use, and unplugged the one while unplugged; a cadence that is faster than these is warned of, with the note. The table below is built in: your entries change or extend it."`
 }
 
@@ -136,12 +134,8 @@ type Make struct {
 
 // Reading is how a vehicle is read.
 type Reading struct {
-	Tries       int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls."`
-	Time        time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
-	Backoff     time.Duration `yaml:"backoff" doc:"The wait before the second try; each later one is five times as long. A wait that the source asks for is never undercut."`
-	ReadTime    time.Duration `yaml:"read_time" min:"10ms" max:"1h" doc:"How long one call of a source may take. Some makes answer only after 300 s, so a shorter time loses their readings."`
-	SourcePause time.Duration `yaml:"source_pause" doc:"How long a source rests after a rate limit of the whole application that does not say for how long."`
-	MaxReads    int           `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of one source at a time, unless it has a max_reads of its own. Each keeps one connection busy, some for minutes."`
+	Tries int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls."`
+	Time  time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
 }
 
 // Delivery is how payloads get to their webhooks.
@@ -167,7 +161,6 @@ type Retention struct {
 	Payloads time.Duration `yaml:"payloads" doc:"How long the payloads of finished deliveries are kept, for plugbeat delivery show. They are most of the data."`
 	Records  time.Duration `yaml:"records" doc:"How long records of finished deliveries and their attempts are kept; not shorter than payloads."`
 	MaxSize  Size          `yaml:"max_size" min:"1MiB" doc:"When the data file holds more than this, finished deliveries are let go of first, and when none is left waiting ones expire, oldest first and loudly. It bounds what a receiver that stays away may cost."`
-	Every    time.Duration `yaml:"every" doc:"How often these rules are applied."`
 	MinFree  Size          `yaml:"min_free" min:"0B" doc:"When the data file's file system has less than this free (at most a tenth of it), status and log warn: when nothing is free, nothing is read or delivered. 0B never warns."`
 }
 
@@ -206,16 +199,16 @@ func Default() Config {
 		Sources:     map[string]Source{},
 		Cadence: Cadence{
 			Unplugged: "1h", PluggedIn: "30m", Zone: "UTC", FirstDelivery: true,
-			Gap: time.Minute, Freshness: time.Minute, UnknownAfter: 24 * time.Hour, ClockBack: time.Minute, MaxSleep: 30 * time.Second,
+			Gap: time.Minute, Freshness: time.Minute, UnknownAfter: 24 * time.Hour, ClockBack: time.Minute,
 			Makes: defaultMakes(),
 		},
-		Reading: Reading{Tries: 3, Time: 2 * time.Minute, Backoff: 2 * time.Second, ReadTime: 310 * time.Second, SourcePause: time.Minute, MaxReads: 8},
+		Reading: Reading{Tries: 3, Time: 2 * time.Minute},
 		Delivery: Delivery{
 			Retries: presetSchedule("default"), Timeout: 15 * time.Second, InFlight: 8, ChallengeAfter: 15 * time.Minute,
 			Recover: "all", RecoverRate: 50, UserAgent: "Smartcar/2.0", Allow: []string{},
 		},
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
-		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},
+		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, MinFree: 256 << 20},
 		Backup:    Backup{Schedule: "24h", Keep: 7},
 		Alerts:    map[string]Alert{},
 		Floor:     time.Minute,
@@ -253,13 +246,13 @@ func (s Source) Plan() cadence.Plan {
 // DefaultSource returns a source of the type ("simulator", "smartcar") with nothing
 // else said of it.
 func DefaultSource(kind string) Source {
-	s := Source{Type: kind, Budget: Budget{Per: string(cadence.Month)}}
+	s := Source{Type: kind, MaxReads: 8, Budget: Budget{Per: string(cadence.Month)}}
 	switch kind {
 	case "simulator":
 		s.Simulator = Simulator{Vehicles: 3, Seed: 1, Hour: time.Hour}
 	case "smartcar":
 		s.Smartcar = Smartcar{Mode: "live", APIOrigin: "https://api.smartcar.com", AuthOrigin: "https://auth.smartcar.com", ConnectOrigin: "https://connect.smartcar.com",
-			Bucket: 120, BucketRefill: 30 * time.Second, BucketCounts: "paths"}
+			Bucket: 120, BucketRefill: 30 * time.Second}
 	}
 	return s
 }

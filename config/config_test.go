@@ -179,7 +179,7 @@ func TestScaled(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if s.Delivery.Timeout != 2*time.Second || s.Reading.Time != 2*time.Second || s.Reading.ReadTime != 10*time.Second || s.Reading.Backoff != 3*time.Millisecond || s.Grace != c.Grace {
+	if s.Delivery.Timeout != 2*time.Second || s.Reading.Time != 2*time.Second || s.Grace != c.Grace {
 		t.Errorf("transport: %s %s %s", s.Delivery.Timeout, s.Reading.Time, s.Grace)
 	}
 	if diff := cmp.Diff(c, c.Scaled(1)); diff != "" {

@@ -27,6 +27,13 @@ const (
 // with the text of Became.
 func RetiredSettings() []Retired {
 	return []Retired{
+		{Path: "sources.NAME.bucket_counts", Became: "each path of a batch counts as a call" + fixed},
+		{Path: "cadence.max_sleep", Became: "the clock is looked at every 30 seconds" + fixed},
+		{Path: "reading.backoff", Became: "the second try of a read comes 2 seconds after the first, and each later wait is five times as long" + fixed},
+		{Path: "reading.read_time", Became: "a source has 5m10s to answer" + fixed},
+		{Path: "reading.source_pause", Became: "a source rests for a minute after a rate limit that does not say for how long" + fixed},
+		{Path: "reading.max_reads", Became: "each source has its own max_reads, 8 by default: set sources.NAME.max_reads instead, and delete the line"},
+		{Path: "retention.every", Became: "what is kept too long is looked for every 10 minutes" + fixed},
 		{Path: "delivery.jitter", Became: "each wait is lengthened by up to 20 %, at most 10 minutes" + fixed},
 		{Path: "delivery.jitter_max", Became: "a wait is lengthened by at most 10 minutes" + fixed},
 		{Path: "delivery.body_time", Became: "the body of an answer is read for at most 2 seconds" + fixed},

@@ -9,15 +9,14 @@ import (
 const (
 	leastTimeout = 2 * time.Second
 	leastSlot    = 2 * time.Second
-	leastRead    = 10 * time.Second
 )
 
 // Scaled returns the config with time running faster by the factor: every duration
 // of cadence, reading, delivery, retention and the simulator's hour is divided by
 // it, the one-minute floor too, and the rate of recovery multiplied. Cron
 // expressions are calendar time and stay. Times of the transport (delivery.timeout,
-// reading.time, reading.read_time) do not go below what a real exchange needs. A
-// factor of 1 or less changes nothing.
+// reading.time) do not go below what a real exchange needs. A factor of 1 or less
+// changes nothing.
 func (c Config) Scaled(factor float64) Config {
 	c = c.clone()
 	if !(factor > 1) {
@@ -41,16 +40,14 @@ func (c Config) Scaled(factor float64) Config {
 	c.Floor = scaled(c.Floor)
 	ca := &c.Cadence
 	ca.Unplugged, ca.PluggedIn = spec(ca.Unplugged), spec(ca.PluggedIn)
-	for _, d := range []*time.Duration{&ca.Gap, &ca.Freshness, &ca.UnknownAfter, &ca.ClockBack, &ca.MaxSleep} {
+	for _, d := range []*time.Duration{&ca.Gap, &ca.Freshness, &ca.UnknownAfter, &ca.ClockBack} {
 		*d = scaled(*d)
 	}
 	for name, m := range ca.Makes {
 		m.Fastest, m.Unplugged = scaled(m.Fastest), scaled(m.Unplugged)
 		ca.Makes[name] = m
 	}
-	re := &c.Reading
-	re.Time, re.ReadTime = atLeast(re.Time, leastSlot), atLeast(re.ReadTime, leastRead)
-	re.Backoff, re.SourcePause = scaled(re.Backoff), scaled(re.SourcePause)
+	c.Reading.Time = atLeast(c.Reading.Time, leastSlot)
 
 	de := &c.Delivery
 	for i, w := range de.Retries {
@@ -60,7 +57,7 @@ func (c Config) Scaled(factor float64) Config {
 	de.Timeout = atLeast(de.Timeout, leastTimeout)
 	de.RecoverRate = int(min(float64(de.RecoverRate)*factor, 10000))
 
-	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records, &c.Retention.Every} {
+	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records} {
 		*d = scaled(*d)
 	}
 	for name, s := range c.Sources {

@@ -70,7 +70,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 	}
-	if ranges < 30 {
+	if ranges < 25 {
 		t.Errorf("only %d settings have a range", ranges)
 	}
 }
@@ -100,7 +100,7 @@ func TestFind(t *testing.T) {
 		"delivery.timeout":             "delivery.timeout=30s",
 		"timeout":                      "delivery.timeout=30s",
 		"api.listen":                   "http.api.listen=127.0.0.1:8765",
-		"max_reads":                    "sources.NAME.max_reads= reading.max_reads=8",
+		"sources.cars.max_reads":       "sources.NAME.max_reads=8",
 		"sources.mine.client_id":       "sources.NAME.client_id=abc",
 		"sources.cars.vehicles":        "sources.NAME.vehicles=7",
 		"sources.cars.client_id":       "",
