@@ -134,7 +134,7 @@ type Make struct {
 
 // Reading is how a vehicle is read.
 type Reading struct {
-	Tries int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls."`
+	Tries int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls. The second comes 2s after the first, and each later wait is five times as long; a wait that the source asks for is never undercut."`
 	Time  time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
 }
 

@@ -17,8 +17,6 @@ type Retired struct {
 }
 
 const (
-	fixed = "; that is fixed now: delete the line"
-
 	recoverPath   = "delivery.recover"
 	recoverByTime = "recovery by time has left: choose all, latest or none; plugbeat delivery resend --since sends a part of the past again"
 )
@@ -26,28 +24,32 @@ const (
 // RetiredSettings lists what has left. A file that still has one of these settings is refused
 // with the text of Became.
 func RetiredSettings() []Retired {
+	const (
+		fixed   = "; that is fixed now: delete the line"
+		instead = ": set that instead, and delete the line"
+	)
 	return []Retired{
 		{Path: "sources.NAME.bucket_counts", Became: "each path of a batch counts as a call" + fixed},
 		{Path: "cadence.max_sleep", Became: "the clock is looked at every 30 seconds" + fixed},
-		{Path: "reading.backoff", Became: "the second try of a read comes 2 seconds after the first, and each later wait is five times as long" + fixed},
+		{Path: "reading.backoff", Became: "the second try comes 2 seconds after the first, and each later wait is five times as long" + fixed},
 		{Path: "reading.read_time", Became: "a source has 5m10s to answer" + fixed},
 		{Path: "reading.source_pause", Became: "a source rests for a minute after a rate limit that does not say for how long" + fixed},
-		{Path: "reading.max_reads", Became: "each source has its own max_reads, 8 by default: set sources.NAME.max_reads instead, and delete the line"},
-		{Path: "retention.every", Became: "what is kept too long is looked for every 10 minutes" + fixed},
+		{Path: "reading.max_reads", Became: "each source has a max_reads of its own, 8 by default" + instead},
 		{Path: "delivery.jitter", Became: "each wait is lengthened by up to 20 %, at most 10 minutes" + fixed},
 		{Path: "delivery.jitter_max", Became: "a wait is lengthened by at most 10 minutes" + fixed},
 		{Path: "delivery.body_time", Became: "the body of an answer is read for at most 2 seconds" + fixed},
 		{Path: "delivery.body_bytes", Became: "the first 512 bytes of an answer's body are kept" + fixed},
 		{Path: "delivery.trial_size", Became: "an open circuit breaker sends one probe at each step of the retry schedule" + fixed},
 		{Path: "delivery.early_max", Became: "an open circuit breaker sends nothing but its probes" + fixed},
-		{Path: "delivery.own_fault_wait", Became: "after a fault of this machine's own a delivery is tried again 10 seconds later" + fixed},
-		{Path: "delivery.own_fault_max", Became: "the wait after a fault of this machine's own does not grow, it is always 10 seconds" + fixed},
-		{Path: "delivery.challenge", Became: "delivery.challenge_after gives the times of all challenges: set it instead, and delete the section"},
-		{Path: "delivery.challenge.from", Became: "a webhook is challenged while its next probe is further away than delivery.challenge_after: set that instead, and delete the line"},
-		{Path: "delivery.challenge.after", Became: "the first challenges come after delivery.challenge_after, after twice and after four times that: set that instead, and delete the list"},
-		{Path: "delivery.challenge.every", Became: "later challenges come every four times delivery.challenge_after, hourly by default: set that instead, and delete the line"},
-		{Path: "delivery.challenge.heal_window", Became: "the wait for a challenge doubles when the probe after a right answer fails, however soon that is" + fixed},
-		{Path: "delivery.challenge.max", Became: "the wait for a challenge grows to 96 times delivery.challenge_after, 24 hours by default: set that instead, and delete the line"},
+		{Path: "delivery.own_fault_wait", Became: "a fault of this machine's own has the delivery tried again after 10 seconds" + fixed},
+		{Path: "delivery.own_fault_max", Became: "the wait after a fault of this machine's own stays 10 seconds" + fixed},
+		{Path: "delivery.challenge", Became: "delivery.challenge_after gives all times of challenges: set that instead, and delete the section"},
+		{Path: "delivery.challenge.from", Became: "challenges are sent while the next probe is more than delivery.challenge_after away" + instead},
+		{Path: "delivery.challenge.after", Became: "the first ones come after once, twice and four times delivery.challenge_after" + instead},
+		{Path: "delivery.challenge.every", Became: "later ones come every four times delivery.challenge_after, hourly by default" + instead},
+		{Path: "delivery.challenge.heal_window", Became: "the wait for a challenge doubles when the probe after a right answer fails" + fixed},
+		{Path: "delivery.challenge.max", Became: "the wait grows to 96 times delivery.challenge_after, 24 hours by default" + instead},
+		{Path: "retention.every", Became: "what is kept too long is looked for every 10 minutes" + fixed},
 		{Path: recoverPath, Value: "24h", Became: recoverByTime},
 	}
 }
