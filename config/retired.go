@@ -44,7 +44,7 @@ func RetiredSettings() []Retired {
 		{Path: "delivery.own_fault_wait", Became: "a fault of this machine's own has the delivery tried again after 10 seconds" + fixed},
 		{Path: "delivery.own_fault_max", Became: "the wait after a fault of this machine's own stays 10 seconds" + fixed},
 		{Path: "delivery.challenge", Became: "delivery.challenge_after gives all times of challenges: set that instead, and delete the section"},
-		{Path: "delivery.challenge.from", Became: "challenges are sent while the next probe is more than delivery.challenge_after away" + instead},
+		{Path: "delivery.challenge.from", Became: "challenges go out while the next probe is more than delivery.challenge_after away" + instead},
 		{Path: "delivery.challenge.after", Became: "the first ones come after once, twice and four times delivery.challenge_after" + instead},
 		{Path: "delivery.challenge.every", Became: "later ones come every four times delivery.challenge_after, hourly by default" + instead},
 		{Path: "delivery.challenge.heal_window", Became: "the wait for a challenge doubles when the probe after a right answer fails" + fixed},
