@@ -331,9 +331,13 @@ func (a *App) housekeeping(ctx context.Context) {
 	})
 	jobs.Go(func() { a.backups.run(ctx) })
 	a.sweep(ctx)
-	scheduler.Every(ctx, cadence.Every(a.cfg.Retention.Every), a.sweep)
+	scheduler.Every(ctx, cadence.Every(sweepEvery), a.sweep)
 	jobs.Wait()
 }
+
+// sweepEvery is how often the retention rules are applied. What is kept is counted in days, and a
+// sweep of a file with nothing to erase is one short transaction.
+const sweepEvery = 10 * time.Minute
 
 // watchEvery is how often the disk and the clock are looked at.
 const watchEvery = time.Minute

@@ -86,7 +86,7 @@ func TestGoneWhileInFlight(t *testing.T) {
 // the lane goes on with what comes after it.
 func TestExpiredLeavesTheLane(t *testing.T) {
 	d := quiet(t)
-	d.cfg.Retention.MaxSize, d.cfg.Retention.Every = 1, time.Hour
+	d.cfg.Retention.MaxSize = 1
 	must(t, d.boot(t.Context()))
 	must(t, d.setUp(t.Context()))
 	d.receiver.Rule(func(receiver.Message) receiver.Answer {

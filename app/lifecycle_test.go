@@ -126,7 +126,6 @@ func TestRunEnds(t *testing.T) {
 	t.Cleanup(func() { noneLeft(t, before) })
 	t.Run("by its context", func(t *testing.T) {
 		cfg := configured(t, shortDir(t), simulatorSource)
-		cfg.Retention.Every = 9000 * time.Hour // the config allows more than a year
 		d := start(t, cfg)
 		eventually(t, "readiness", func() bool {
 			st, err := d.client.Status(t.Context())

@@ -55,6 +55,9 @@ func (s *shell) configDescribe(c *ucli.Context) error {
 	if part := config.DescribeSection(asked); len(part) > 0 {
 		return s.print(c, sectionOf(asked), func(p *page) { p.b.Write(part) })
 	}
+	if gone, ok := config.RetiredSetting(asked); ok {
+		return &usageError{msg: fmt.Sprintf("there is no setting %q: %s", asked, gone.Became)}
+	}
 	if len(found) == 0 {
 		hint := "plugbeat config describe, without a setting, lists all of them"
 		if near := config.Nearest(asked); near != "" {

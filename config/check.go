@@ -89,7 +89,7 @@ func bound(p *complaints, x reflect.Value, path string, f field) {
 	low, high := f.limits(x.Type())
 	var n float64
 	switch {
-	case x.Type() == durationType, x.Type() == waitType:
+	case x.Type() == durationType:
 		d := time.Duration(x.Int())
 		if d < mustDuration(low) || d > mustDuration(high) {
 			p.add(path, formatDuration(d), "", rangeOf(low, high)+", as "+durationAllowed)
@@ -103,7 +103,10 @@ func bound(p *complaints, x reflect.Value, path string, f field) {
 	case x.Kind() == reflect.String:
 		if one := f.tag.Get("oneof"); one != "" && !slices.Contains(strings.Fields(one), x.String()) {
 			why := ""
-			if f.key == "type" && x.String() != "" {
+			switch {
+			case path == recoverPath && isDuration(x.String()):
+				why = recoverByTime
+			case f.key == "type" && x.String() != "":
 				why = "this version has no such type (was the file written for a newer one?)"
 			}
 			p.add(path, x.String(), why, strings.Join(strings.Fields(one), ", "))
@@ -111,8 +114,6 @@ func bound(p *complaints, x reflect.Value, path string, f field) {
 		return
 	case x.Kind() == reflect.Int:
 		n = float64(x.Int())
-	case x.Kind() == reflect.Float64:
-		n = x.Float()
 	default:
 		return
 	}
@@ -191,23 +192,6 @@ func (c Config) checkDelivery(p *complaints) {
 	d := c.Delivery
 	if len(d.Retries) < 1 || len(d.Retries) > 20 {
 		p.add("delivery.retries", d.Retries.String(), "", "default, smartcar, or a list of 1 to 20 durations")
-	}
-	for i := 1; i < len(d.Challenge.After); i++ {
-		if a, b := time.Duration(d.Challenge.After[i-1]), time.Duration(d.Challenge.After[i]); b <= a {
-			p.add(fmt.Sprintf("delivery.challenge.after[%d]", i), formatDuration(b), "it does not come after the one before", "more than "+formatDuration(a))
-		}
-	}
-	if len(d.Challenge.After) == 0 {
-		p.add("delivery.challenge.after", "[]", "it is empty", "a list of durations, growing")
-	}
-	if err := webhook.CheckPolicy(webhook.Policy(d.Recover)); err != nil || d.Recover == "" {
-		p.add("delivery.recover", d.Recover, "", "all, latest, none, or a duration such as 24h")
-	}
-	if d.Challenge.Max < d.Challenge.Every {
-		p.add("delivery.challenge.max", formatDuration(d.Challenge.Max), "it is shorter than delivery.challenge.every", formatDuration(d.Challenge.Every)+" or longer")
-	}
-	if d.OwnFaultMax < d.OwnFaultWait {
-		p.add("delivery.own_fault_max", formatDuration(d.OwnFaultMax), "it is shorter than delivery.own_fault_wait", formatDuration(d.OwnFaultWait)+" or longer")
 	}
 	if strings.ContainsFunc(d.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(d.UserAgent) == "" {
 		p.add("delivery.user_agent", d.UserAgent, "it cannot be a header's value", "printable ASCII text")

@@ -79,7 +79,7 @@ type Application struct {
 // Source is one place that vehicles come from.
 type Source struct {
 	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"What kind of source it is: simulator is a fleet made up in this process, smartcar reads real cars through Smartcar's API v2.0."`
-	MaxReads int    `yaml:"max_reads" min:"0" max:"1000" doc:"Reads of this source at a time; 0 takes reading.max_reads."`
+	MaxReads int    `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of this source at a time. Each keeps one connection busy, some for minutes."`
 	Budget   Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
 
 	Simulator Simulator `yaml:",inline" when:"simulator"`
@@ -109,7 +109,6 @@ type Smartcar struct {
 	ConnectOrigin    string        `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
 	Bucket           int           `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
 	BucketRefill     time.Duration `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all cars together."`
-	BucketCounts     string        `yaml:"bucket_counts" oneof:"paths requests" doc:"Whether each path of a batch counts as a call, or the batch does. Smartcar does not say; paths is the careful guess."`
 	RedirectURI      string        `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
 }
 
@@ -123,7 +122,6 @@ type Cadence struct {
 	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"One read of a car serves all its subscriptions that are due within this time of it, so that two webhooks do not cost two reads."`
 	UnknownAfter  time.Duration   `yaml:"unknown_after" doc:"A plug that cannot be read keeps its last known state this long; then the unplugged cadence applies."`
 	ClockBack     time.Duration   `yaml:"clock_back" doc:"When this machine's clock was set back by more than this, what is due later than one cadence from now is due one cadence from now. Without it cars would not be read until the clock has caught up."`
-	MaxSleep      time.Duration   `yaml:"max_sleep" max:"1h" doc:"The scheduler looks at the clock at least this often, so that a clock that was set is noticed."`
 	Makes         map[string]Make `yaml:"makes" takes:"entries by make, of which only the letters count, each with fastest (1ms to 24h), unplugged (0s to 24h) and a note" doc:"How often the cars of a make stand to be read. fastest is the shortest sensible interval while plugged in, which webhooks added with --fastest use, and unplugged the one while unplugged; a cadence that is faster than these is warned of, with the note. The table below is built in: your entries change or extend it."`
 }
 
@@ -136,41 +134,20 @@ type Make struct {
 
 // Reading is how a vehicle is read.
 type Reading struct {
-	Tries       int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls."`
-	Time        time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
-	Backoff     time.Duration `yaml:"backoff" doc:"The wait before the second try; each later one is five times as long. A wait that the source asks for is never undercut."`
-	ReadTime    time.Duration `yaml:"read_time" min:"10ms" max:"1h" doc:"How long one call of a source may take. Some makes answer only after 300 s, so a shorter time loses their readings."`
-	SourcePause time.Duration `yaml:"source_pause" doc:"How long a source rests after a rate limit of the whole application that does not say for how long."`
-	MaxReads    int           `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of one source at a time, unless it has a max_reads of its own. Each keeps one connection busy, some for minutes."`
+	Tries int           `yaml:"tries" min:"1" max:"10" doc:"How often a car that is due is tried, in all. Only what failed for a reason that may pass is tried again, and each try counts where a vendor bills calls. The second comes 2s after the first, and each later wait is five times as long; a wait that the source asks for is never undercut."`
+	Time  time.Duration `yaml:"time" doc:"No such try begins later than this after the first. What still fails goes into the payload as an error object in the value's place."`
 }
 
 // Delivery is how payloads get to their webhooks.
 type Delivery struct {
-	Retries      Ladder        `yaml:"retries" max:"720h" takes:"default, smartcar, or a list of 1 to 20 durations, each 1ms to 720h" doc:"The ladder: the wait before each retry. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s. When it is spent without a success the webhook is disabled until its receiver answers a challenge."`
-	Jitter       float64       `yaml:"jitter" min:"0" max:"1" doc:"Each wait of the ladder is lengthened by up to this share of itself, so that webhooks of one receiver do not retry in step; 0 for none."`
-	JitterMax    time.Duration `yaml:"jitter_max" doc:"The most that a wait is lengthened by for that reason."`
-	Timeout      time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"How long a receiver has to answer. 2xx headers within this time are success, whatever the body does."`
-	BodyTime     time.Duration `yaml:"body_time" min:"10ms" max:"1m" doc:"How long the body of an answer is read for. It is shown by plugbeat delivery show and decides nothing."`
-	BodyBytes    Size          `yaml:"body_bytes" min:"1B" max:"1MiB" doc:"How much of that body is read and kept."`
-	InFlight     int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
-	TrialSize    int           `yaml:"trial_size" min:"1" max:"20" doc:"The most deliveries that a failing webhook is tried with at each retry: more than one, so that one bad payload does not speak for all."`
-	EarlyMax     int           `yaml:"early_max" min:"0" max:"20" doc:"The most deliveries that a failing webhook gets between two retries, each the first of a vehicle not yet tried: a receiver that dislikes one payload only is found out by the next car."`
-	Recover      string        `yaml:"recover" takes:"all, latest, none, or a duration such as 24h" doc:"What of a webhook's backlog leaves when it comes back, unless the webhook says otherwise: all; latest, each vehicle's newest, which supersedes the older ones; none, what waited is cancelled; or how long before that a delivery may have been made, as 24h."`
-	RecoverRate  int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that what waited does not overrun it."`
-	OwnFaultWait time.Duration `yaml:"own_fault_wait" doc:"The first wait after a fault of this machine's own (no network, no resolver, disk full). Such a fault spends no retry; each wait in a row is twice the one before."`
-	OwnFaultMax  time.Duration `yaml:"own_fault_max" doc:"The longest such wait; not shorter than own_fault_wait."`
-	UserAgent    string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
-	Allow        []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses, or public ones of this machine and its networks, that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused (docs/security.md)."`
-	Challenge    Challenge     `yaml:"challenge" doc:"A webhook whose next retry is far away, or that was disabled because its ladder was spent, is sent challenges: the verification request, without data of any car. A right answer brings the retry forward or enables the webhook again, so a receiver that is back need not wait for the ladder."`
-}
-
-// Challenge is when failing and exhausted webhooks are challenged.
-type Challenge struct {
-	From       time.Duration `yaml:"from" doc:"How far away the next retry of a failing webhook must be for it to be challenged meanwhile."`
-	After      []Wait        `yaml:"after" takes:"a list of durations, each longer than the one before" doc:"When the first challenges come, counted from the last attempt."`
-	Every      time.Duration `yaml:"every" doc:"The interval of the challenges after those."`
-	HealWindow time.Duration `yaml:"heal_window" doc:"A webhook that is disabled again within this time of coming back is challenged half as often from then on, each time it happens."`
-	Max        time.Duration `yaml:"max" doc:"The longest interval that comes to; not shorter than every."`
+	Retries        RetrySchedule `yaml:"retries" max:"720h" takes:"default, smartcar, or a list of 1 to 20 durations, each 1ms to 720h" doc:"The retry schedule: the wait before each retry, which is lengthened by up to 20 %, at most 10m, so that webhooks of one receiver do not retry in step. default is 10s, 50s, 4m10s, 20m50s, 1h44m10s, 8h40m50s, 10h51m in all; smartcar is 25s, 50s, 1m40s, 3m20s, 6m40s, 13m20s. A delivery that was answered with an error is retried on it. An open circuit breaker sends a probe at each of its steps, and disables the webhook when the last one fails."`
+	Timeout        time.Duration `yaml:"timeout" min:"10ms" max:"5m" doc:"How long a receiver has to answer. 2xx headers within this time are success, whatever the body does."`
+	InFlight       int           `yaml:"in_flight" min:"1" max:"64" doc:"Requests of one webhook at a time, never two of one vehicle. A receiver that answers slowly needs more of them to keep up."`
+	ChallengeAfter time.Duration `yaml:"challenge_after" max:"24h" doc:"A challenge is the verification request, without data of any vehicle. A webhook is sent challenges while its circuit breaker is open and the next probe is further away than this, and while it is disabled because its retry schedule was spent. The first comes so long after the last attempt, the next ones at twice and four times that, then one every four times it. A right answer sends a probe at once, so that a receiver that is back need not wait for the next step. When that probe fails, the next challenge comes after twice challenge_after, then four times it, and so on, up to 96 times it."`
+	Recover        string        `yaml:"recover" oneof:"all latest none" doc:"What of a webhook's backlog leaves when it comes back, unless the webhook says otherwise: all; latest, each vehicle's newest, which supersedes the older ones; none, the newest delivery alone, and the others are cancelled."`
+	RecoverRate    int           `yaml:"recover_rate" min:"1" max:"10000" doc:"Requests a second to a webhook that came back, so that its backlog does not overrun the receiver."`
+	UserAgent      string        `yaml:"user_agent" takes:"printable ASCII text" doc:"User-Agent of every request to a webhook. The default is what receivers of Smartcar's webhooks may look for."`
+	Allow          []string      `yaml:"allow" takes:"a list of addresses (192.168.1.7), host:port (nas.local:8099), networks (10.1.0.0/16), and the words loopback and private" doc:"Private or loopback addresses, or public ones of this machine and its networks, that any webhook may be on. A webhook added with --allow-private needs no entry here. Metadata, link-local, multicast and reserved addresses stay refused (docs/security.md)."`
 }
 
 // Webhooks are the defaults of new webhooks.
@@ -184,7 +161,6 @@ type Retention struct {
 	Payloads time.Duration `yaml:"payloads" doc:"How long the payloads of finished deliveries are kept, for plugbeat delivery show. They are most of the data."`
 	Records  time.Duration `yaml:"records" doc:"How long records of finished deliveries and their attempts are kept; not shorter than payloads."`
 	MaxSize  Size          `yaml:"max_size" min:"1MiB" doc:"When the data file holds more than this, finished deliveries are let go of first, and when none is left waiting ones expire, oldest first and loudly. It bounds what a receiver that stays away may cost."`
-	Every    time.Duration `yaml:"every" doc:"How often these rules are applied."`
 	MinFree  Size          `yaml:"min_free" min:"0B" doc:"When the data file's file system has less than this free (at most a tenth of it), status and log warn: when nothing is free, nothing is read or delivered. 0B never warns."`
 }
 
@@ -223,20 +199,16 @@ func Default() Config {
 		Sources:     map[string]Source{},
 		Cadence: Cadence{
 			Unplugged: "1h", PluggedIn: "30m", Zone: "UTC", FirstDelivery: true,
-			Gap: time.Minute, Freshness: time.Minute, UnknownAfter: 24 * time.Hour, ClockBack: time.Minute, MaxSleep: 30 * time.Second,
+			Gap: time.Minute, Freshness: time.Minute, UnknownAfter: 24 * time.Hour, ClockBack: time.Minute,
 			Makes: defaultMakes(),
 		},
-		Reading: Reading{Tries: 3, Time: 2 * time.Minute, Backoff: 2 * time.Second, ReadTime: 310 * time.Second, SourcePause: time.Minute, MaxReads: 8},
+		Reading: Reading{Tries: 3, Time: 2 * time.Minute},
 		Delivery: Delivery{
-			Retries: presetLadder("default"), Jitter: 0.2, JitterMax: 10 * time.Minute,
-			Timeout: 15 * time.Second, BodyTime: 2 * time.Second, BodyBytes: 4096,
-			InFlight: 8, TrialSize: 3, EarlyMax: 3, Recover: "all", RecoverRate: 50, OwnFaultWait: 10 * time.Second, OwnFaultMax: time.Minute,
-			UserAgent: "Smartcar/2.0", Allow: []string{},
-			Challenge: Challenge{From: 15 * time.Minute, After: []Wait{Wait(15 * time.Minute), Wait(30 * time.Minute), Wait(time.Hour)},
-				Every: time.Hour, HealWindow: time.Hour, Max: 24 * time.Hour},
+			Retries: presetSchedule("default"), Timeout: 15 * time.Second, InFlight: 8, ChallengeAfter: 15 * time.Minute,
+			Recover: "all", RecoverRate: 50, UserAgent: "Smartcar/2.0", Allow: []string{},
 		},
 		Webhooks:  Webhooks{Signing: "both", UnitSystem: "metric"},
-		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, Every: 10 * time.Minute, MinFree: 256 << 20},
+		Retention: Retention{Payloads: 7 * 24 * time.Hour, Records: 30 * 24 * time.Hour, MaxSize: 1 << 30, MinFree: 256 << 20},
 		Backup:    Backup{Schedule: "24h", Keep: 7},
 		Alerts:    map[string]Alert{},
 		Floor:     time.Minute,
@@ -274,13 +246,13 @@ func (s Source) Plan() cadence.Plan {
 // DefaultSource returns a source of the type ("simulator", "smartcar") with nothing
 // else said of it.
 func DefaultSource(kind string) Source {
-	s := Source{Type: kind, Budget: Budget{Per: string(cadence.Month)}}
+	s := Source{Type: kind, MaxReads: 8, Budget: Budget{Per: string(cadence.Month)}}
 	switch kind {
 	case "simulator":
 		s.Simulator = Simulator{Vehicles: 3, Seed: 1, Hour: time.Hour}
 	case "smartcar":
 		s.Smartcar = Smartcar{Mode: "live", APIOrigin: "https://api.smartcar.com", AuthOrigin: "https://auth.smartcar.com", ConnectOrigin: "https://connect.smartcar.com",
-			Bucket: 120, BucketRefill: 30 * time.Second, BucketCounts: "paths"}
+			Bucket: 120, BucketRefill: 30 * time.Second}
 	}
 	return s
 }

@@ -34,9 +34,9 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("an empty file: %s", diff)
 	}
 	got := fmt.Sprint(c.Cadence.Unplugged, " ", c.Cadence.PluggedIn, " ", c.Cadence.Gap, " ", c.Cadence.Freshness, " ", c.Cadence.UnknownAfter, " ", c.Floor, " ",
-		c.Reading.Tries, " ", c.Reading.Time, " ", c.Delivery.Timeout, " ", c.Delivery.BodyTime, " ", c.Delivery.BodyBytes, " ", c.Delivery.InFlight, " ",
-		c.Delivery.Jitter, " ", c.Delivery.JitterMax, " ", c.Delivery.RecoverRate, " ", c.Retention.Payloads, " ", c.Retention.Records, " ", c.Retention.MaxSize)
-	const want = "1h 30m 1m0s 1m0s 24h0m0s 1m0s 3 2m0s 15s 2s 4KiB 8 0.2 10m0s 50 168h0m0s 720h0m0s 1GiB"
+		c.Reading.Tries, " ", c.Reading.Time, " ", c.Delivery.Timeout, " ", c.Delivery.InFlight, " ",
+		c.Delivery.ChallengeAfter, " ", c.Delivery.Recover, " ", c.Delivery.RecoverRate, " ", c.Retention.Payloads, " ", c.Retention.Records, " ", c.Retention.MaxSize)
+	const want = "1h 30m 1m0s 1m0s 24h0m0s 1m0s 3 2m0s 15s 8 15m0s all 50 168h0m0s 720h0m0s 1GiB"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -44,8 +44,8 @@ func TestDefaults(t *testing.T) {
 	for i, wait := 0, 10*time.Second; i < 6; i, wait = i+1, wait*5 {
 		waits, total = append(waits, wait), total+wait
 	}
-	if diff := cmp.Diff(Ladder(waits), c.Delivery.Retries); diff != "" || total != 10*time.Hour+51*time.Minute {
-		t.Errorf("ladder of %s: %s", total, diff)
+	if diff := cmp.Diff(RetrySchedule(waits), c.Delivery.Retries); diff != "" || total != 10*time.Hour+51*time.Minute {
+		t.Errorf("a retry schedule of %s: %s", total, diff)
 	}
 }
 
@@ -174,13 +174,13 @@ func TestScaled(t *testing.T) {
 		t.Error(err)
 	}
 	got := fmt.Sprint(s.Cadence.Unplugged, " ", s.Cadence.PluggedIn, " ", s.Cadence.Gap, " ", s.Cadence.UnknownAfter, " ", s.Cadence.Makes["KIA"].Fastest, " ", s.Floor, " ",
-		s.Delivery.Retries, " ", s.Delivery.Challenge.After[0:1], " ", s.Delivery.Challenge.Every, " ", s.Retention.Payloads, " ", s.Sources["cars"].Simulator.Hour, " ", s.Delivery.RecoverRate)
-	const want = "5s 2.5s 83ms 2m0s 6s 83ms [14ms, 69ms, 347ms, 1.736s, 8.681s, 43.403s] [1250000000] 5s 14m0s 5s 10000"
+		s.Delivery.Retries, " ", s.Delivery.ChallengeAfter, " ", s.Retention.Payloads, " ", s.Sources["cars"].Simulator.Hour, " ", s.Delivery.RecoverRate)
+	const want = "5s 2.5s 83ms 2m0s 6s 83ms [14ms, 69ms, 347ms, 1.736s, 8.681s, 43.403s] 1.25s 14m0s 5s 10000"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if s.Delivery.Timeout != 2*time.Second || s.Delivery.BodyTime != 500*time.Millisecond || s.Reading.Time != 2*time.Second || s.Reading.ReadTime != 10*time.Second || s.Reading.Backoff != 3*time.Millisecond || s.Grace != c.Grace {
-		t.Errorf("transport: %s %s %s %s", s.Delivery.Timeout, s.Delivery.BodyTime, s.Reading.Time, s.Grace)
+	if s.Delivery.Timeout != 2*time.Second || s.Reading.Time != 2*time.Second || s.Grace != c.Grace {
+		t.Errorf("transport: %s %s %s", s.Delivery.Timeout, s.Reading.Time, s.Grace)
 	}
 	if diff := cmp.Diff(c, c.Scaled(1)); diff != "" {
 		t.Errorf("a factor of 1: %s", diff)

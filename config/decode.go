@@ -20,9 +20,8 @@ type decoder struct {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	waitType     = reflect.TypeFor[Wait]()
 	sizeType     = reflect.TypeFor[Size]()
-	ladderType   = reflect.TypeFor[Ladder]()
+	scheduleType = reflect.TypeFor[RetrySchedule]()
 	sourceType   = reflect.TypeFor[Source]()
 	makeType     = reflect.TypeFor[Make]()
 	alertType    = reflect.TypeFor[Alert]()
@@ -42,8 +41,8 @@ func (d decoder) value(v reflect.Value, n *yaml.Node, at string) {
 		return
 	}
 	switch {
-	case v.Type() == ladderType:
-		d.ladder(v, n, at)
+	case v.Type() == scheduleType:
+		d.schedule(v, n, at)
 	case v.Kind() == reflect.Struct:
 		d.mapping(v, n, at)
 	case v.Kind() == reflect.Map:
@@ -76,11 +75,13 @@ func (d decoder) mapping(v reflect.Value, n *yaml.Node, at string) {
 	}
 	for key, val := range d.pairs(n, at) {
 		f, ok := known[key]
-		if !ok {
-			d.unknown(key, val, at, kind, all, fields)
-			continue
+		switch {
+		case ok:
+			d.value(v.FieldByIndex(f.path), val, join(at, key))
+		case d.retired(val, join(at, key), keysOf(fields)):
+		default:
+			d.unknown(key, at, kind, all, fields)
 		}
-		d.value(v.FieldByIndex(f.path), val, join(at, key))
 	}
 }
 
@@ -113,7 +114,7 @@ func (d decoder) pairs(n *yaml.Node, at string) func(func(string, *yaml.Node) bo
 
 // unknown complains about a key that the mapping does not have, with what was
 // probably meant. The value is not shown: it may be a secret in the wrong place.
-func (d decoder) unknown(key string, val *yaml.Node, at, kind string, all, fields []field) {
+func (d decoder) unknown(key, at, kind string, all, fields []field) {
 	names := keysOf(fields)
 	why := "this version has no such key"
 	near := nearest(key, names)
@@ -199,15 +200,15 @@ func (d decoder) list(v reflect.Value, n *yaml.Node, at string) {
 	v.Set(out)
 }
 
-// ladder reads a preset's name or a list of waits.
-func (d decoder) ladder(v reflect.Value, n *yaml.Node, at string) {
+// schedule reads the name of a preset or a list of waits.
+func (d decoder) schedule(v reflect.Value, n *yaml.Node, at string) {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
 		waits := reflect.New(reflect.TypeFor[[]time.Duration]()).Elem()
 		d.list(waits, n, at)
-		v.Set(waits.Convert(ladderType))
+		v.Set(waits.Convert(scheduleType))
 		return
 	}
-	preset := presetLadder(n.Value)
+	preset := presetSchedule(n.Value)
 	if preset == nil {
 		d.add(at, n.Value, "there is no such preset", "default, smartcar, or a list of durations")
 		return
@@ -224,7 +225,7 @@ func (d decoder) scalar(v reflect.Value, n *yaml.Node, at string) {
 	}
 	var err error
 	switch v.Type() {
-	case durationType, waitType:
+	case durationType:
 		var x time.Duration
 		if x, err = parseDuration(n.Value); err == nil {
 			v.SetInt(int64(x))
@@ -270,12 +271,6 @@ func plain(v reflect.Value, n *yaml.Node) error {
 			return fmt.Errorf("it is not a whole number from 0")
 		}
 		v.SetUint(x)
-	case reflect.Float64:
-		x, err := strconv.ParseFloat(n.Value, 64)
-		if err != nil || x-x != 0 { // an infinity or NaN
-			return fmt.Errorf("it is not a number")
-		}
-		v.SetFloat(x)
 	default:
 		return fmt.Errorf("settings cannot be %s", v.Type())
 	}
@@ -284,7 +279,7 @@ func plain(v reflect.Value, n *yaml.Node) error {
 
 func allowedFor(v reflect.Value) string {
 	switch v.Type() {
-	case durationType, waitType:
+	case durationType:
 		return durationAllowed
 	case sizeType:
 		return sizeAllowed
@@ -294,8 +289,6 @@ func allowedFor(v reflect.Value) string {
 		return "true or false"
 	case reflect.Int, reflect.Uint64:
 		return "a whole number"
-	case reflect.Float64:
-		return "a number"
 	}
 	return "text"
 }

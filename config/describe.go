@@ -33,7 +33,7 @@ func Describe() []byte {
 }
 
 // DescribeSection returns the reference's part below the heading at the dotted path,
-// "delivery" or "delivery.challenge"; empty when that is no heading.
+// "delivery" or "http.api"; empty when that is no heading.
 func DescribeSection(path string) []byte {
 	var b bytes.Buffer
 	v, prefix := reflect.ValueOf(Default()), ""
@@ -158,11 +158,9 @@ func literal(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return formatDuration(x)
-	case Wait:
-		return formatDuration(time.Duration(x))
 	case Size:
 		return x.String()
-	case Ladder:
+	case RetrySchedule:
 		return x.String()
 	case string:
 		return quote(x)

@@ -172,7 +172,6 @@ func (c Config) clone() Config {
 	c.Sources, c.Cadence.Makes, c.Alerts = sources, makes, alerts
 	c.Application.RedirectURIs = append([]string{}, c.Application.RedirectURIs...)
 	c.Delivery.Allow = append([]string{}, c.Delivery.Allow...)
-	c.Delivery.Retries = append(Ladder{}, c.Delivery.Retries...)
-	c.Delivery.Challenge.After = append([]Wait{}, c.Delivery.Challenge.After...)
+	c.Delivery.Retries = append(RetrySchedule{}, c.Delivery.Retries...)
 	return c
 }

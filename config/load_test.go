@@ -18,10 +18,11 @@ import (
 func TestComplaints(t *testing.T) {
 	const duration = "a duration with its unit, like 45s, 30m or 1h30m"
 	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`
+	const deliveryKeys = "retries, timeout, in_flight, challenge_after, recover, recover_rate, user_agent, allow"
 	for _, c := range []struct{ name, text, want string }{
 		// Keys.
 		{"unknown key", "grase: 5s\n", `line 1: grase: this version has no such key (did you mean grace?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
-		{"unknown key below", "reading:\n  retries: 3\n", `line 2: reading.retries: this version has no such key (did you mean tries?); allowed: tries, time, backoff, read_time, source_pause, max_reads`},
+		{"unknown key below", "reading:\n  retries: 3\n", `line 2: reading.retries: this version has no such key (did you mean tries?); allowed: tries, time`},
 		{"key under another heading", "log:\n  in_flight: 3\n", `line 2: log.in_flight: this version has no such key here (did you mean delivery.in_flight?); allowed: level, format`},
 		{"a secret in the file", "application:\n  management_token: hunter2hunter2hunter2hunter2hunter2\n", `line 2: application.management_token: this version has no such key (did you mean management_token_file?); allowed: client_id, client_secret_file, redirect_uris, management_token_file, management_token_next_file`},
 		{"key of another type", "sources:\n  cars:\n    type: simulator\n    client_id: x\n", `line 4: sources.cars.client_id: this version has no such key for type simulator; allowed: type, max_reads, budget, vehicles, seed, hour`},
@@ -30,7 +31,7 @@ func TestComplaints(t *testing.T) {
 		{"merge key", "log:\n  <<: {level: info}\n", `line 2: log.? "<<": the key is not plain text; allowed: a key written out`},
 		{"floor is no key", "Floor: 1s\n", `line 1: Floor: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"key of a newer version", "telemetry: {endpoint: x}\n", `line 1: telemetry: this version has no such key (was the file written for a newer one?); allowed: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
-		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: retries, jitter, jitter_max, timeout, body_time, body_bytes, in_flight, trial_size, early_max, recover, recover_rate, own_fault_wait, own_fault_max, user_agent, allow, challenge`},
+		{"key of a newer version below", "delivery: {compress: true}\n", `line 1: delivery.compress: this version has no such key (was the file written for a newer one?); allowed: ` + deliveryKeys},
 		// Shape.
 		{"second document", "grace: 5s\n---\ngrace: 6s\n", `there is a second document; allowed: one document`},
 		{"a backup's schedule", "backup: {schedule: \"61 * * * *\"}\n", `line 1: backup.schedule "61 * * * *": end of range (61) above maximum (59): 61; allowed: a duration with its unit from 1m to 8760h, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`},
@@ -59,7 +60,6 @@ func TestComplaints(t *testing.T) {
 		{"truth", "cadence: {first_delivery: yes}\n", `line 1: cadence.first_delivery "yes": it is not true or false; allowed: true or false`},
 		{"whole", "reading: {tries: 2.5}\n", `line 1: reading.tries "2.5": it is not a whole number; allowed: a whole number`},
 		{"out of range", "delivery: {in_flight: 65}\n", `line 1: delivery.in_flight "65"; allowed: 1 to 64`},
-		{"jitter", "delivery: {jitter: .nan}\n", `line 1: delivery.jitter ".nan": it is not a number; allowed: a number`},
 		{"one of", "log: {level: loud}\n", `line 1: log.level "loud"; allowed: debug, info, warn, error`},
 		{"signing", "webhooks: {signing: none}\n", `line 1: webhooks.signing "none"; allowed: smartcar, standard, both`},
 		// Listeners.
@@ -98,10 +98,14 @@ func TestComplaints(t *testing.T) {
 		{"make without interval", "cadence: {makes: {Trabant: {note: slow}}}\n", `line 1: cadence.makes.TRABANT.fastest "0s"; allowed: 1ms to 24h, as ` + duration},
 		// Delivery.
 		{"preset", "delivery: {retries: svix}\n", `line 1: delivery.retries "svix": there is no such preset; allowed: default, smartcar, or a list of durations`},
-		{"empty ladder", "delivery: {retries: []}\n", `line 1: delivery.retries "[]"; allowed: default, smartcar, or a list of 1 to 20 durations`},
-		{"recover", "delivery: {recover: some}\n", `line 1: delivery.recover "some"; allowed: all, latest, none, or a duration such as 24h`},
-		{"rung", "delivery:\n  retries:\n    - 10s\n    - 50\n", `line 4: delivery.retries[1] "50": it has no unit; allowed: ` + duration},
-		{"challenges", "delivery: {challenge: {after: [30m, 15m]}}\n", `line 1: delivery.challenge.after[1] "15m": it does not come after the one before; allowed: more than 30m`},
+		{"empty retry schedule", "delivery: {retries: []}\n", `line 1: delivery.retries "[]"; allowed: default, smartcar, or a list of 1 to 20 durations`},
+		{"recover", "delivery: {recover: some}\n", `line 1: delivery.recover "some"; allowed: all, latest, none`},
+		{"a wait", "delivery:\n  retries:\n    - 10s\n    - 50\n", `line 4: delivery.retries[1] "50": it has no unit; allowed: ` + duration},
+		{"recover by time", "delivery: {recover: 24h}\n", `line 1: delivery.recover "24h": recovery by time has left: choose all, latest or none; plugbeat delivery resend --since sends a part of the past again; allowed: all, latest, none`},
+		{"a setting that left", "delivery:\n  jitter: 0\n", `line 2: delivery.jitter: each wait is lengthened by up to 20 %, at most 10 minutes; that is fixed now: delete the line; allowed: ` + deliveryKeys},
+		{"a heading that left", "delivery:\n  challenge:\n", `line 2: delivery.challenge: delivery.challenge_after gives all times of challenges: set that instead, and delete the section; allowed: ` + deliveryKeys},
+		{"an unknown key below it", "delivery: {challenge: {frm: 1m}}\n", `line 1: delivery.challenge: delivery.challenge_after gives all times of challenges: set that instead, and delete the section; allowed: ` + deliveryKeys},
+		{"a mapping below a setting that left", "delivery: {jitter: {max: 1m}}\n", `line 1: delivery.jitter: each wait is lengthened by up to 20 %, at most 10 minutes; that is fixed now: delete the line; allowed: ` + deliveryKeys},
 		{"allow", "delivery: {allow: [10.0.0.0/8, 10.1.2.3/8]}\n", `line 1: delivery.allow[1] "10.1.2.3/8"; allowed: an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified`},
 		{"user agent", "delivery: {user_agent: \"a\\nb\"}\n", `line 1: delivery.user_agent "a\nb": it cannot be a header's value; allowed: printable ASCII text`},
 		// Retention.
@@ -170,7 +174,7 @@ cadence:
   makes: {Kia: {fastest: 72m}, Trabant: {fastest: 3h}}
 delivery:
   retries: smartcar
-  jitter: 0
+  challenge_after: 1m
   allow: [loopback, "::1", 10.0.0.0/8, "127.0.0.1:8099"]
 retention: {max_size: 512MiB}
 reading:
@@ -191,8 +195,8 @@ reading:
 	kia.Fastest = mustDuration("72m")
 	want.Cadence.Makes["KIA"] = kia
 	want.Cadence.Makes["TRABANT"] = Make{Fastest: mustDuration("3h")}
-	want.Delivery.Retries = presetLadder("smartcar")
-	want.Delivery.Jitter, want.Delivery.Allow = 0, []string{"loopback", "::1", "10.0.0.0/8", "127.0.0.1:8099"}
+	want.Delivery.Retries = presetSchedule("smartcar")
+	want.Delivery.ChallengeAfter, want.Delivery.Allow = time.Minute, []string{"loopback", "::1", "10.0.0.0/8", "127.0.0.1:8099"}
 	want.Retention.MaxSize = 512 << 20
 	want.Dir = "/etc/plugbeat"
 	if diff := cmp.Diff(want, cfg); diff != "" {

@@ -7,18 +7,16 @@ import (
 // The least that transport times are scaled to: real sockets and real readers do
 // not get faster because the demo's clock does.
 const (
-	leastTimeout  = 2 * time.Second
-	leastBodyTime = 500 * time.Millisecond
-	leastSlot     = 2 * time.Second
-	leastRead     = 10 * time.Second
+	leastTimeout = 2 * time.Second
+	leastSlot    = 2 * time.Second
 )
 
 // Scaled returns the config with time running faster by the factor: every duration
 // of cadence, reading, delivery, retention and the simulator's hour is divided by
 // it, the one-minute floor too, and the rate of recovery multiplied. Cron
 // expressions are calendar time and stay. Times of the transport (delivery.timeout,
-// delivery.body_time, reading.time, reading.read_time) do not go below what a real exchange needs. A
-// factor of 1 or less changes nothing.
+// reading.time) do not go below what a real exchange needs. A factor of 1 or less
+// changes nothing.
 func (c Config) Scaled(factor float64) Config {
 	c = c.clone()
 	if !(factor > 1) {
@@ -42,35 +40,24 @@ func (c Config) Scaled(factor float64) Config {
 	c.Floor = scaled(c.Floor)
 	ca := &c.Cadence
 	ca.Unplugged, ca.PluggedIn = spec(ca.Unplugged), spec(ca.PluggedIn)
-	for _, d := range []*time.Duration{&ca.Gap, &ca.Freshness, &ca.UnknownAfter, &ca.ClockBack, &ca.MaxSleep} {
+	for _, d := range []*time.Duration{&ca.Gap, &ca.Freshness, &ca.UnknownAfter, &ca.ClockBack} {
 		*d = scaled(*d)
 	}
 	for name, m := range ca.Makes {
 		m.Fastest, m.Unplugged = scaled(m.Fastest), scaled(m.Unplugged)
 		ca.Makes[name] = m
 	}
-	re := &c.Reading
-	re.Time, re.ReadTime = atLeast(re.Time, leastSlot), atLeast(re.ReadTime, leastRead)
-	re.Backoff, re.SourcePause = scaled(re.Backoff), scaled(re.SourcePause)
+	c.Reading.Time = atLeast(c.Reading.Time, leastSlot)
 
 	de := &c.Delivery
 	for i, w := range de.Retries {
 		de.Retries[i] = scaled(w)
 	}
-	ch := &de.Challenge
-	for _, d := range []*time.Duration{&de.JitterMax, &de.OwnFaultWait, &de.OwnFaultMax, &ch.From, &ch.Every, &ch.HealWindow, &ch.Max} {
-		*d = scaled(*d)
-	}
-	for i, w := range ch.After {
-		ch.After[i] = Wait(scaled(time.Duration(w)))
-		if i > 0 && ch.After[i] <= ch.After[i-1] { // they grow, whatever the rounding did
-			ch.After[i] = ch.After[i-1] + Wait(time.Millisecond)
-		}
-	}
-	de.Timeout, de.BodyTime = atLeast(de.Timeout, leastTimeout), atLeast(de.BodyTime, leastBodyTime)
+	de.ChallengeAfter = scaled(de.ChallengeAfter)
+	de.Timeout = atLeast(de.Timeout, leastTimeout)
 	de.RecoverRate = int(min(float64(de.RecoverRate)*factor, 10000))
 
-	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records, &c.Retention.Every} {
+	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records} {
 		*d = scaled(*d)
 	}
 	for name, s := range c.Sources {

@@ -100,8 +100,6 @@ func (f field) allowed(t reflect.Type) string {
 		return "true or false"
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Uint64:
 		return "a whole number, " + rangeOf(low, high)
-	case t.Kind() == reflect.Float64:
-		return "a number, " + rangeOf(low, high)
 	}
 	return ""
 }
@@ -111,12 +109,12 @@ func (f field) allowed(t reflect.Type) string {
 func (f field) limits(t reflect.Type) (low, high string) {
 	low, high = f.tag.Get("min"), f.tag.Get("max")
 	switch {
-	case low == "" && (t == durationType || t == waitType || t == ladderType):
+	case low == "" && (t == durationType || t == scheduleType):
 		low = "1ms"
 	case low == "" && t.Kind() != reflect.String:
 		low = "0"
 	}
-	if high == "" && (t == durationType || t == waitType) {
+	if high == "" && t == durationType {
 		high = longest
 	}
 	return low, high

@@ -73,7 +73,7 @@ func required(path string) bool {
 }
 
 // Find returns the settings that the text means, with their values in c: a dotted
-// path, its end ("timeout", "challenge.every"), or a path with the name of a source
+// path, its end ("timeout", "admin.listen"), or a path with the name of a source
 // or make of c. None when there is no such setting.
 func (c Config) Find(text string) []Setting {
 	keys := strings.Split(text, ".")

@@ -12,23 +12,11 @@ import (
 // Size is a number of bytes.
 type Size int64
 
-// Wait is a duration in a list.
-type Wait time.Duration
+// RetrySchedule is the waits before each retry.
+type RetrySchedule []time.Duration
 
-// Ladder is the waits before each retry.
-type Ladder []time.Duration
-
-// Durations returns the waits as durations.
-func (c Challenge) Durations() []time.Duration {
-	ds := make([]time.Duration, len(c.After))
-	for i, w := range c.After {
-		ds[i] = time.Duration(w)
-	}
-	return ds
-}
-
-// presetLadder returns a named ladder, nil for a name that is none.
-func presetLadder(name string) Ladder {
+// presetSchedule returns the retry schedule of that name, nil when there is none.
+func presetSchedule(name string) RetrySchedule {
 	first, factor := time.Duration(0), time.Duration(0)
 	switch name {
 	case "default":
@@ -38,22 +26,22 @@ func presetLadder(name string) Ladder {
 	default:
 		return nil
 	}
-	ladder := make(Ladder, 0, 6)
-	for wait := first; len(ladder) < 6; wait *= factor {
-		ladder = append(ladder, wait)
+	schedule := make(RetrySchedule, 0, 6)
+	for wait := first; len(schedule) < 6; wait *= factor {
+		schedule = append(schedule, wait)
 	}
-	return ladder
+	return schedule
 }
 
 // String is a preset's name, or the waits, "[10s, 1m]".
-func (l Ladder) String() string {
+func (s RetrySchedule) String() string {
 	for _, name := range []string{"default", "smartcar"} {
-		if slices.Equal(l, presetLadder(name)) {
+		if slices.Equal(s, presetSchedule(name)) {
 			return name
 		}
 	}
-	waits := make([]string, len(l))
-	for i, w := range l {
+	waits := make([]string, len(s))
+	for i, w := range s {
 		waits[i] = formatDuration(w)
 	}
 	return "[" + strings.Join(waits, ", ") + "]"

@@ -12,7 +12,6 @@ import (
 type bucket struct {
 	size   float64
 	refill time.Duration // for one call
-	each   bool          // a path is a call; else a request is
 
 	mu    sync.Mutex
 	level float64
@@ -23,16 +22,11 @@ func newBucket(c Bucket) *bucket {
 	if c.Size <= 0 {
 		return nil
 	}
-	return &bucket{size: float64(c.Size), refill: c.Refill, each: c.EachPath, level: float64(c.Size)}
+	return &bucket{size: float64(c.Size), refill: c.Refill, level: float64(c.Size)}
 }
 
 // cost is what a read of so many paths takes.
-func (b *bucket) cost(paths int) float64 {
-	if b.each {
-		return min(float64(paths), b.size)
-	}
-	return 1
-}
+func (b *bucket) cost(paths int) float64 { return min(float64(paths), b.size) }
 
 // take takes what a read of so many paths costs and returns from when on it may be
 // made; not after now means at once. What is not used is given back.

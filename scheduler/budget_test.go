@@ -198,7 +198,7 @@ func TestChangeUnderABudget(t *testing.T) {
 // everybody; slots wait in line, callers are told to come back.
 func TestBucket(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second, EachPath: true})
+		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second})
 		hook := w.hook(webhook.Cadence{Unplugged: "1h"})
 		var cars []uuid.UUID
 		for range 60 {
@@ -242,7 +242,7 @@ func TestBucket(t *testing.T) {
 // bucket is not believed to hold anything.
 func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second, EachPath: true})
+		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second})
 		w.o.Settings.SlotTries = 1
 		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.BucketEmpty(0) })
@@ -258,22 +258,22 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 	})
 }
 
-// TestRequestBucket counts a read once, whatever it asks for.
-func TestRequestBucket(t *testing.T) {
-	b := newBucket(Bucket{Size: 2, Refill: time.Minute})
+// TestBucketCountsPaths counts each path of a read.
+func TestBucketCountsPaths(t *testing.T) {
+	b := newBucket(Bucket{Size: 4, Refill: time.Minute})
 	now := time.Now()
 	if !b.take(3, now).Equal(now) || !b.take(1, now).Equal(now) {
-		t.Error("two requests fit")
+		t.Error("two reads fit")
 	}
-	if got := b.take(3, now).Sub(now); got != time.Minute {
+	if got := b.take(3, now).Sub(now); got != 3*time.Minute {
 		t.Errorf("the third waits %v", got)
 	}
-	if got := b.take(3, now).Sub(now); got != 2*time.Minute {
+	if got := b.take(1, now).Sub(now); got != 4*time.Minute {
 		t.Errorf("the fourth waits behind it: %v", got)
 	}
 	b.give(3)
-	b.give(3)
-	if got := b.take(3, now.Add(time.Minute)).Sub(now); got != time.Minute {
+	b.give(1)
+	if got := b.take(1, now.Add(time.Minute)).Sub(now); got != time.Minute {
 		t.Errorf("those who left make room: %v", got)
 	}
 	if b.fill(now.Add(-time.Hour)); b.level != 0 {

@@ -12,13 +12,22 @@ import (
 	"plugbeat/vehicle"
 )
 
+const (
+	// readTime is how long one call of a source may take. Smartcar answers for some makes only
+	// after 300 s.
+	readTime = 310 * time.Second
+	// sourcePause is how long a source rests after a rate limit of the whole application that names
+	// no time. Vendors count such limits by the minute.
+	sourcePause = time.Minute
+)
+
 // read is one call of a source in flight.
 type read struct{ cancel context.CancelFunc }
 
 // call asks the source once for the paths and takes the answer into rd. It does
 // not end with ctx: what was asked is paid for, so its answer is waited for, up to
-// the settings' ReadTime or until the drain cuts it short. Cut short, it counts
-// and brings nothing; then call returns false.
+// readTime or until the drain cuts it short. Cut short, it counts and brings nothing;
+// then call returns false.
 func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, paths vehicle.Paths, rd *cadence.Read) bool {
 	rctx, ended := s.flight(ctx)
 	src.begin(paths.Len())
@@ -49,7 +58,7 @@ func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, pa
 // flight returns the context of one call of a source, which does not end with ctx, and
 // what ends it: that reports whether the drain cut the call short.
 func (s *Scheduler) flight(ctx context.Context) (context.Context, func() bool) {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.set.ReadTime)
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
 	r := &read{cancel: cancel}
 	s.mu.Lock()
 	s.reads[r] = struct{}{}
@@ -134,7 +143,7 @@ func (s *Scheduler) toldBy(f *vehicle.Fault, src *source, now time.Time, rd *cad
 	if everybody && f.RetryAfter <= 0 {
 		// The source named no time, but the next car would be refused as well.
 		rest := *f
-		rest.RetryAfter = s.set.SourcePause
+		rest.RetryAfter = sourcePause
 		f = &rest
 	}
 	if f.RetryAfter <= 0 {

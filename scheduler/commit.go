@@ -78,11 +78,11 @@ func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Ve
 
 // sooner reports whether a slot is now due before the loop looks at the due queue
 // by itself. While it is looking, when it will look next is not known yet, but that
-// is within MaxSleep.
+// is within maxSleep.
 func (s *Scheduler) sooner(slots []webhook.SlotChange) bool {
 	next := time.Unix(0, s.next.Load())
 	if next.UnixNano() == 0 {
-		next = time.Now().Add(s.set.MaxSleep)
+		next = time.Now().Add(maxSleep)
 	}
 	for _, c := range slots {
 		if !c.Slot.Due.IsZero() && c.Slot.Due.Before(next) {
@@ -97,7 +97,7 @@ type decide func(view webhook.VehicleView, now time.Time) (cadence.Outcome, erro
 
 // keep commits a decision once, or as often as it takes until the disk takes it.
 func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, decided decide) (out cadence.Outcome, produced []webhook.Delivery, err error) {
-	for pause := time.Second; ; pause = min(2*pause, s.set.MaxSleep) {
+	for pause := time.Second; ; pause = min(2*pause, maxSleep) {
 		now := time.Now()
 		produced, err = s.store.CompleteRead(context.WithoutCancel(ctx), v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
 			if s.left(c) {

@@ -19,6 +19,9 @@ const (
 	// maxBusy bounds the vehicles of a source that are being served at a time,
 	// most of them waiting for one of the source's places.
 	maxBusy = 1024
+	// maxSleep is the longest time that the loop sleeps before it looks at the clock. A clock that
+	// was set is noticed within it, and looking twice a minute costs nothing.
+	maxSleep = 30 * time.Second
 )
 
 // Run serves due slots until ctx ends. Then it picks no more, lets reads in flight
@@ -39,7 +42,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		if owed && s.rebase(ctx, start, now) {
 			start, owed = false, false
 		}
-		wake := now.Add(s.set.MaxSleep)
+		wake := now.Add(maxSleep)
 		if !owed && s.paused.Load() == nil {
 			wake = s.turn(ctx, now)
 		}
@@ -92,7 +95,7 @@ func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool 
 // turn picks what is due of every source and returns when to look again.
 func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
 	s.strict = s.kicked.Swap(false)
-	wake := now.Add(s.set.MaxSleep)
+	wake := now.Add(maxSleep)
 	for _, name := range s.names {
 		if next := s.pick(ctx, s.sources[name], now); !next.IsZero() && next.Before(wake) {
 			wake = next

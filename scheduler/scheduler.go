@@ -65,14 +65,13 @@ type SourceConfig struct {
 	Bucket Bucket
 }
 
-// Bucket is an allowance of calls that fills up again.
+// Bucket is an allowance of calls that fills up again. Each path of a read is a call: no vendor
+// says whether a batch counts as one, and who assumes fewer calls than there are is refused.
 type Bucket struct {
 	// Size is how many calls may be made at once; 0 is no bound.
 	Size int
 	// Refill is how long it takes to get one call back, above zero.
 	Refill time.Duration
-	// EachPath counts every path of a read; else a read is one call.
-	EachPath bool
 }
 
 // Settings are the numbers of the scheduler. A zero duration or count takes the
@@ -90,15 +89,6 @@ type Settings struct {
 	// that has begun is not cut short.
 	SlotTries int
 	SlotTime  time.Duration
-	// Backoff is the wait before the second try, 2 s; it grows five-fold.
-	Backoff time.Duration
-	// ReadTime is how long one call of a source may take, 310 s.
-	ReadTime time.Duration
-	// SourcePause is how long a source rests after a rate limit of the whole
-	// application that names no time, 60 s.
-	SourcePause time.Duration
-	// MaxSleep is the longest the loop sleeps before it looks at the clock, 30 s.
-	MaxSleep time.Duration
 	// ClockBack is how far the clock must go back to be noticed, 1 min.
 	ClockBack time.Duration
 	// Drain is how long reads in flight may go on after Run's context ended
@@ -119,10 +109,6 @@ func (s Settings) filled() Settings {
 	fill(&s.Freshness, time.Minute)
 	fill(&s.UnknownAfter, 24*time.Hour)
 	fill(&s.SlotTime, 2*time.Minute)
-	fill(&s.Backoff, 2*time.Second)
-	fill(&s.ReadTime, 310*time.Second)
-	fill(&s.SourcePause, time.Minute)
-	fill(&s.MaxSleep, 30*time.Second)
 	fill(&s.ClockBack, time.Minute)
 	fill(&s.Drain, 20*time.Second)
 	if s.SlotTries <= 0 {
@@ -335,7 +321,7 @@ func (s *Scheduler) again() {
 // Alive reports whether the loop has turned within twice its longest sleep.
 func (s *Scheduler) Alive(now time.Time) bool {
 	last := s.turned.Load()
-	return last != 0 && now.Sub(time.Unix(0, last)) <= 2*s.set.MaxSleep
+	return last != 0 && now.Sub(time.Unix(0, last)) <= 2*maxSleep
 }
 
 // event starts a log line of the closed vocabulary.

@@ -12,6 +12,10 @@ import (
 	"plugbeat/webhook"
 )
 
+// firstBackoff is the wait before the second try of a read; each later one is five times as long.
+// A disturbance of a moment is over by the second try, one of some seconds by the third.
+const firstBackoff = 2 * time.Second
+
 // serve deals with the due slots of one vehicle and lets the loop know. After an
 // error that does not pass by itself the vehicle rests for a while, so that a
 // slot that stays due does not have its source asked again and again.
@@ -28,7 +32,7 @@ func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhoo
 			if !errors.Is(err, webhook.ErrNotFound) {
 				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due slots not served")
 			}
-			c.wait(ctx, time.Now().Add(s.set.MaxSleep))
+			c.wait(ctx, time.Now().Add(maxSleep))
 			failed = true // and its slots may be due still
 		}
 	}
@@ -90,7 +94,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 // most the slot's tries and time. began is told when the first
 // try begins. It reports false when it was cut short.
 func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
-	pause := s.set.Backoff
+	pause := firstBackoff
 	var next time.Time
 	for try := 0; need != 0 && try < s.set.SlotTries; {
 		now := time.Now()

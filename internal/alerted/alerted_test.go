@@ -85,15 +85,15 @@ func (in *inbox) text() string {
 	return strings.Join(in.lines, "\n")
 }
 
-// set begins a daemon with a ladder of two seconds or so and these alerts.
+// set begins a daemon with a retry schedule of two seconds or so and these alerts. challenge_after is
+// longer than each of its waits, so that only a disabled webhook is challenged.
 func set(t *testing.T, alerts string) *daemon.Daemon {
 	t.Helper()
 	return daemon.New(t, func(config string) string {
 		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`).Replace(config)
 		return config + `delivery:
   retries: [500ms, 500ms, 1s]
-  jitter: 0
-  challenge: {from: 10s, after: [500ms], every: 500ms, heal_window: 1ms, max: 1s}
+  challenge_after: 1500ms
 alerts:
 ` + alerts
 	})

@@ -28,8 +28,7 @@ func TestFullDisk(t *testing.T) {
 		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`,
 			"hour: 1h", "hour: 100ms", // a plug moves every second or so
 			"plugged_in: 30m", "plugged_in: 30m\n  gap: 8s\n  freshness: 1ms").Replace(config)
-		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n" +
-			"  jitter: 0\n  own_fault_wait: 100ms\n  own_fault_max: 1s\n"
+		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	ballast := filepath.Join(smallDisk(t, d), "ballast")
 

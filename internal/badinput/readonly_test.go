@@ -76,8 +76,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := daemon.New(t, func(config string) string {
-				config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
-				return config + "delivery:\n  own_fault_wait: 100ms\n  own_fault_max: 1s\n"
+				return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
 			})
 			r := receiver.New(d.ManagementToken())
 			server := httptest.NewServer(r)

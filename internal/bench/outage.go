@@ -30,20 +30,20 @@ func (b *bench) outage(ctx context.Context, t *table) error {
 			remark = fmt.Sprintf("the rule itself takes %v", time.Duration(n)*time.Second/50)
 		}
 		t.add(heading, "first success to last, "+text, seconds(drained), "5 s", remark)
-		t.add("", "the receiver's return to the first success", seconds(waited), "", "the rung of the ladder that came next")
+		t.add("", "the receiver's return to the first success", seconds(waited), "", "the probe that came next")
 		heading = ""
 	}
 	return nil
 }
 
-// exhausted is how long a receiver that was down past the whole ladder waits for
-// what each car's state is, with nobody doing anything: the default ladder and
+// exhausted is how long a receiver that was down past the whole retry schedule waits for
+// what each car's state is, with nobody doing anything: the default retry schedule and
 // challenges, a thousand times as fast.
 func (b *bench) exhausted(ctx context.Context, t *table) error {
 	n, down := 1000, time.Minute
 	settings := []string{
 		"  retries: [10ms, 50ms, 250ms, 1250ms, 6250ms, 31250ms]",
-		"  challenge: {from: 900ms, after: [900ms, 1800ms, 3600ms], every: 3600ms, heal_window: 3600ms, max: 86400ms}",
+		"  challenge_after: 900ms",
 	}
 	if b.quick {
 		n, down = 20, 5*time.Second
@@ -53,7 +53,7 @@ func (b *bench) exhausted(ctx context.Context, t *table) error {
 	if err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("%d cars' states after %v, past a ladder a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
+	t.add(fmt.Sprintf("%d cars' states after %v, past a retry schedule a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
 	t.add("", "to every car's state", seconds(waited+drained), "", fmt.Sprintf("at 50 a second %v of it", time.Duration(n)*time.Second/50))
 	return nil
 }

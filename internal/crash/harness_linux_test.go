@@ -64,7 +64,7 @@ func newHarness(t *testing.T, binary string, seed uint64, every string) *harness
 		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`).Replace(config)
 		config = replace(t, config, "plugged_in: 30m", "plugged_in: 30m\n  gap: 1s\n  freshness: 100ms")
 		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", fleet))
-		return config + "delivery:\n  retries: [200ms, 300ms, 500ms, 1s, 1s, 1s]\n  jitter: 0\n  own_fault_wait: 50ms\n  own_fault_max: 200ms\n  recover_rate: 1000\n"
+		return config + "delivery:\n  retries: [200ms, 300ms, 500ms, 1s, 1s, 1s]\n  recover_rate: 1000\n"
 	})
 	page, err := stop.Open(h.path("page"))
 	if err != nil {
