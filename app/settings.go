@@ -1,8 +1,6 @@
 package app
 
 import (
-	"time"
-
 	"plugbeat/delivery"
 	"plugbeat/scheduler"
 	"plugbeat/webhook"
@@ -20,10 +18,8 @@ func (a *App) schedulerSettings() scheduler.Settings {
 // deliverySettings maps the config's section to the delivery loop's settings.
 func (a *App) deliverySettings() delivery.Settings {
 	d := a.cfg.Delivery
-	after := d.ChallengeAfter
 	return delivery.Settings{
-		Ladder: d.Retries, Timeout: d.Timeout, BodyBytes: 512, InFlight: d.InFlight,
-		ChallengeFrom: after, ChallengeAfter: []time.Duration{after, 2 * after, 4 * after}, ChallengeEvery: 4 * after, ChallengeMax: 96 * after,
+		Schedule: delivery.Schedule(d.Retries), Timeout: d.Timeout, InFlight: d.InFlight, ChallengeAfter: d.ChallengeAfter,
 		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Allow: d.Allow, Drain: a.cfg.Grace,
 	}
 }
