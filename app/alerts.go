@@ -16,6 +16,7 @@ import (
 	"plugbeat/store"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 const (
@@ -127,7 +128,7 @@ func (w *watch) standing(ctx context.Context) ([]alert.Condition, error) {
 	owner := alert.Condition{Key: "vehicles/owner", Subject: "vehicles", Text: "every vehicle's account lets it be read again"}
 	if n := census.NeedsOwner; n > 0 {
 		owner.Event, owner.Severity, owner.Stage = alert.VehicleOwner, alert.Error, fmt.Sprint(n)
-		owner.Text = fmt.Sprintf("%s cannot be read until the owner does something, as signing in again; see: plugbeat status", api.Count(n, "vehicle"))
+		owner.Text = fmt.Sprintf("%s cannot be read until the owner does something, as signing in again; see: plugbeat status", words.Count(n, "vehicle"))
 	}
 	clock := alert.Condition{Key: "clock", Subject: "the clock", Text: "the clocks agree again"}
 	if what, mend := w.a.clocks.Look(now).Trouble(server.ClockAnswers); what != "" {
@@ -177,7 +178,7 @@ func webhookConditions(w *webhook.Webhook, disabledAt, now time.Time) []alert.Co
 		health.Event, health.Severity = alert.WebhookOpened, alert.Warning
 		health.Text = fmt.Sprintf("it is failing%s; %d waiting", about, w.Ledger.Waiting())
 		if !disabledAt.IsZero() {
-			health.Text += fmt.Sprintf("; if nothing changes, it is disabled in %s", api.Span(disabledAt.Sub(now)))
+			health.Text += fmt.Sprintf("; if nothing changes, it is disabled in %s", words.Span(disabledAt.Sub(now)))
 		}
 	}
 	return []alert.Condition{
@@ -208,7 +209,7 @@ func backupCondition(b *api.Backups, now time.Time) alert.Condition {
 	case b.Failed != "":
 		c.Event, c.Severity, c.Text = alert.BackupFailed, alert.Error, b.Failed
 	case !b.Next.IsZero() && now.Sub(b.Next) > backupLate:
-		c.Event, c.Severity, c.Text = alert.BackupLate, alert.Error, "it has been due for more than "+api.Span(backupLate)+" and is not there"
+		c.Event, c.Severity, c.Text = alert.BackupLate, alert.Error, "it has been due for more than "+words.Span(backupLate)+" and is not there"
 	}
 	return c
 }
@@ -217,9 +218,9 @@ func sourceCondition(s api.Source, since, now time.Time) alert.Condition {
 	c := alert.Condition{Key: "source/" + s.Name, Subject: "source " + s.Name, Text: "it gives values again"}
 	switch {
 	case !s.Configured:
-		c.Event, c.Severity, c.Text = alert.SourceMissing, alert.Error, fmt.Sprintf("%s of it, and the config does not have it: they are not read", api.Count(s.Vehicles, "vehicle"))
+		c.Event, c.Severity, c.Text = alert.SourceMissing, alert.Error, fmt.Sprintf("%s of it, and the config does not have it: they are not read", words.Count(s.Vehicles, "vehicle"))
 	case !since.IsZero() && now.Sub(since) >= downFor:
-		c.Event, c.Severity, c.Text = alert.SourceDown, alert.Error, "it has given no value for "+api.Span(downFor)+" or more: "+s.LastFault
+		c.Event, c.Severity, c.Text = alert.SourceDown, alert.Error, "it has given no value for "+words.Span(downFor)+" or more: "+s.LastFault
 	}
 	return c
 }

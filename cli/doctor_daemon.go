@@ -17,6 +17,7 @@ import (
 
 	"plugbeat/internal/systemd"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // checkDaemon tells whether one runs, answers and is ready.
@@ -56,7 +57,7 @@ func (d *doctor) checkDaemon() {
 	case !st.Ready:
 		d.problem(checkDaemon, d.socket, "look at its log (journalctl -u plugbeat)", "it runs, and is not ready: %s", strings.Join(st.NotReady, ", "))
 	default:
-		d.ok(checkDaemon, d.socket, "%s has been running for %s and is ready", st.Version.Version, api.Span(d.now.Sub(st.StartedAt)))
+		d.ok(checkDaemon, d.socket, "%s has been running for %s and is ready", st.Version.Version, words.Span(d.now.Sub(st.StartedAt)))
 	}
 	if n := len(st.Attention); n > 0 && !st.Stopping {
 		d.warn(checkDaemon, "status", "plugbeat status", "%s for a person's attention", count(n, "line"))

@@ -12,6 +12,7 @@ import (
 	"plugbeat/config"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 func (d *doctor) checkConfig() {
@@ -58,7 +59,7 @@ func (d *doctor) checkSecrets() {
 		return
 	}
 	if at := d.changedSince(d.file); !at.IsZero() {
-		d.warn(checkConfig, d.file, "restart the daemon to apply it", "changed %s ago, after the daemon started: it still runs with what was there before", api.Span(d.now.Sub(at)))
+		d.warn(checkConfig, d.file, "restart the daemon to apply it", "changed %s ago, after the daemon started: it still runs with what was there before", words.Span(d.now.Sub(at)))
 	}
 	readable := true
 	for _, f := range d.cfg.SecretFiles() {
@@ -67,7 +68,7 @@ func (d *doctor) checkSecrets() {
 		switch {
 		case f.Err == nil:
 			if at := d.changedSince(f.Path); !at.IsZero() {
-				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon", "%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, api.Span(d.now.Sub(at)))
+				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon", "%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, words.Span(d.now.Sub(at)))
 				continue
 			}
 			d.ok(checkSecret, f.Setting, "%s can be read and is well-formed", f.Path)
@@ -237,11 +238,11 @@ func (d *doctor) checkBackups() {
 	b := d.st.Backup
 	switch {
 	case b.Failed != "":
-		d.problem(checkBackup, folder, "mend it: the next try comes by itself, and plugbeat backup FILE makes one now", "the last one failed %s ago: %s", api.Span(d.now.Sub(b.FailedAt)), b.Failed)
+		d.problem(checkBackup, folder, "mend it: the next try comes by itself, and plugbeat backup FILE makes one now", "the last one failed %s ago: %s", words.Span(d.now.Sub(b.FailedAt)), b.Failed)
 	case b.Last.IsZero():
 		d.warn(checkBackup, folder, "plugbeat backup FILE makes one now", "there is none yet")
 	default:
-		d.ok(checkBackup, folder, "the last one is %s old, %s", api.Span(d.now.Sub(b.Last)), size(b.LastBytes))
+		d.ok(checkBackup, folder, "the last one is %s old, %s", words.Span(d.now.Sub(b.Last)), size(b.LastBytes))
 	}
 }
 

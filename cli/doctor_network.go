@@ -11,6 +11,7 @@ import (
 	"plugbeat/app"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 const (
@@ -227,7 +228,7 @@ func (d *doctor) judge(t target) {
 		d.judgeAnswer(t, say)
 	}
 	if !l.Expires.IsZero() && l.Answered() && l.Expires.Sub(d.now) < soonExpired {
-		say(resultWarning, "have it renewed", "has a certificate that ends in %s", api.Span(l.Expires.Sub(d.now)))
+		say(resultWarning, "have it renewed", "has a certificate that ends in %s", words.Span(l.Expires.Sub(d.now)))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // roomForID is the width from which a page shows whole ids of vehicles.
@@ -63,7 +64,7 @@ func showStatus(p *page, st api.Status) {
 	case !st.Ready:
 		state, colour = "not ready", red
 	}
-	p.line("%s  %s  up %s", p.paint(bold, "plugbeat "+clean(st.Version.Version)), p.paint(colour, state), api.Span(p.now.Sub(st.StartedAt)))
+	p.line("%s  %s  up %s", p.paint(bold, "plugbeat "+clean(st.Version.Version)), p.paint(colour, state), words.Span(p.now.Sub(st.StartedAt)))
 	for _, a := range st.Attention {
 		p.attention(a)
 	}
@@ -260,7 +261,7 @@ func showQueues(p *page, hooks []api.WebhookStatus) {
 		}
 		age := ""
 		if !queue.Oldest.IsZero() {
-			age = api.Span(p.now.Sub(queue.Oldest))
+			age = words.Span(p.now.Sub(queue.Oldest))
 		}
 		rows = append(rows, gridRow{cells: []cell{{text: w.Name}, state, {text: probes}, {text: fmt.Sprint(queue.Waiting)}, {text: age}, {text: upcoming(p, next)},
 			{text: upcoming(p, w.Breaker.NextChallenge)}, {text: p.rel(w.Breaker.LastSuccess)}}, notes: notes})

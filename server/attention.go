@@ -10,6 +10,7 @@ import (
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // longWait is how old an active webhook's oldest waiting delivery is when a person
@@ -42,7 +43,7 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 		for _, src := range st.Sources {
 			reading += src.InFlight
 		}
-		add("plugbeat is stopping: it waits for what is in flight (%s, %s), at most for the time of grace, and begins nothing new", api.Count(flying, "delivery"), api.Count(reading, "read"))
+		add("plugbeat is stopping: it waits for what is in flight (%s, %s), at most for the time of grace, and begins nothing new", words.Count(flying, "delivery"), words.Count(reading, "read"))
 	}
 	switch st.Store.State {
 	case webhook.DiskFull:
@@ -73,9 +74,9 @@ func attention(st api.Status, cars []api.VehicleView, now time.Time) []string {
 	if b := st.Backup; b != nil && b.Failed != "" {
 		last := "there is no good one in " + b.Folder
 		if !b.Last.IsZero() {
-			last = "the last good one is " + api.Span(now.Sub(b.Last)) + " old"
+			last = "the last good one is " + words.Span(now.Sub(b.Last)) + " old"
 		}
-		add("the scheduled backup failed %s ago: %s; %s", api.Span(now.Sub(b.FailedAt)), b.Failed, last)
+		add("the scheduled backup failed %s ago: %s; %s", words.Span(now.Sub(b.FailedAt)), b.Failed, last)
 	}
 	for _, line := range alertLines(&st) {
 		add("%s", line)
@@ -159,7 +160,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case w.Status == webhook.Disabled:
 		since := ""
 		if !w.StatusSince.IsZero() {
-			since = " for " + api.Span(now.Sub(w.StatusSince))
+			since = " for " + words.Span(now.Sub(w.StatusSince))
 		}
 		head := fmt.Sprintf("webhook %s is disabled (%s)%s%s%s; ", w.Name, w.Reason, since, about, waiting)
 		switch w.Reason {
@@ -168,7 +169,7 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 		case webhook.Exhausted:
 			next := "when its receiver answers a challenge"
 			if w.Breaker.NextChallenge.After(now) {
-				next += " (next in " + api.Span(w.Breaker.NextChallenge.Sub(now)) + ")"
+				next += " (next in " + words.Span(w.Breaker.NextChallenge.Sub(now)) + ")"
 			}
 			return head + "it comes back by itself " + next + ", or run: plugbeat webhook enable " + name
 		}
@@ -176,21 +177,21 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 	case w.Failing():
 		next := ""
 		if w.Breaker.NextProbe.After(now) {
-			next = "; next probe in " + api.Span(w.Breaker.NextProbe.Sub(now))
+			next = "; next probe in " + words.Span(w.Breaker.NextProbe.Sub(now))
 		}
 		if h.Queue.DisabledAt.After(now) {
-			next += ", disabled in " + api.Span(h.Queue.DisabledAt.Sub(now)) + " if nothing changes"
+			next += ", disabled in " + words.Span(h.Queue.DisabledAt.Sub(now)) + " if nothing changes"
 		}
 		return fmt.Sprintf("webhook %s is failing for %s%s%s%s; see: plugbeat delivery list --webhook %[6]s; once mended, try now: plugbeat webhook enable %[6]s",
-			w.Name, api.Span(now.Sub(w.Breaker.OpenSince)), about, waiting, next, name)
+			w.Name, words.Span(now.Sub(w.Breaker.OpenSince)), about, waiting, next, name)
 	case w.Status == webhook.Unverified:
 		return fmt.Sprintf("webhook %s is not verified, so nothing is delivered to it; run: plugbeat webhook verify %s", w.Name, name)
 	case !h.Queue.Oldest.IsZero() && now.Sub(h.Queue.Oldest) > longWait:
 		return fmt.Sprintf("webhook %s takes deliveries, but not all%s, the oldest for %s; see: plugbeat delivery list --webhook %s --state waiting",
-			w.Name, waiting, api.Span(now.Sub(h.Queue.Oldest)), name)
+			w.Name, waiting, words.Span(now.Sub(h.Queue.Oldest)), name)
 	case w.KeyOverlap != nil && now.Before(w.KeyOverlap.Until):
 		return fmt.Sprintf("webhook %s signs with its old key and its new one for %s more; once its receiver has the new one, run: plugbeat webhook rotate-key %s --finish",
-			w.Name, api.Span(w.KeyOverlap.Until.Sub(now)), name)
+			w.Name, words.Span(w.KeyOverlap.Until.Sub(now)), name)
 	}
 	return ""
 }
@@ -199,19 +200,19 @@ func webhookLine(h api.WebhookStatus, now time.Time) string {
 func sourceLine(src api.Source, now time.Time) string {
 	wait := ""
 	if src.NotBefore.After(now) {
-		wait = "; it is not asked again for " + api.Span(src.NotBefore.Sub(now))
+		wait = "; it is not asked again for " + words.Span(src.NotBefore.Sub(now))
 	}
 	late := now.Sub(src.Due)
 	switch {
 	case src.Trouble():
-		return fmt.Sprintf("source %s: %s (%s ago)%s", src.Name, src.LastFault, api.Span(now.Sub(src.LastFaultAt)), wait)
+		return fmt.Sprintf("source %s: %s (%s ago)%s", src.Name, src.LastFault, words.Span(now.Sub(src.LastFaultAt)), wait)
 	case wait != "":
 		return fmt.Sprintf("source %s rests%s", src.Name, wait)
 	case spentEarly(src, now):
 		return fmt.Sprintf("source %s has spent %s of its %s calls and a new %s begins in %s: until then its vehicles are hardly read; raise its budget, or ask for slower cadences",
-			src.Name, grouped(src.Cost.Spent), grouped(src.Cost.Budget*uint64(src.Vehicles)), src.Cost.Per, api.Span(src.Cost.Until.Sub(now))) //nolint:gosec // not negative
+			src.Name, grouped(src.Cost.Spent), grouped(src.Cost.Budget*uint64(src.Vehicles)), src.Cost.Per, words.Span(src.Cost.Until.Sub(now))) //nolint:gosec // not negative
 	case !src.Due.IsZero() && late > lateRead:
-		return fmt.Sprintf("source %s is %s late: more is due than it can read; raise its max_reads, or ask for slower cadences", src.Name, api.Span(late))
+		return fmt.Sprintf("source %s is %s late: more is due than it can read; raise its max_reads, or ask for slower cadences", src.Name, words.Span(late))
 	}
 	return ""
 }

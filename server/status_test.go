@@ -15,6 +15,7 @@ import (
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // TestStopping holds that a daemon that stops says so, and not that its loops stand
@@ -57,7 +58,7 @@ func TestGlances(t *testing.T) {
 		text := ""
 		st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 		for _, g := range st.FirstVehicles {
-			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, api.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
+			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, words.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
 		}
 		return text
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"plugbeat/words"
 )
 
 // Receivers of Standard Webhooks refuse a signature whose time is further from their
@@ -85,9 +87,9 @@ func (c Clock) Trouble(answers int) (what, mend string) {
 	side := func(d time.Duration) string {
 		d = d.Round(time.Minute) // a Date has whole seconds
 		if d > 0 {
-			return Span(d) + " ahead of"
+			return words.Span(d) + " ahead of"
 		}
-		return Span(-d) + " behind"
+		return words.Span(-d) + " behind"
 	}
 	effect := "receivers refuse signatures that are more than 5m off"
 	if by.Abs() > ClockTolerance {
