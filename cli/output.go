@@ -12,7 +12,6 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 

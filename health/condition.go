@@ -128,6 +128,8 @@ type Condition struct {
 	// answers 503.
 	Unready bool `json:"unready"`
 
+	// Of is how many things the condition is about, where it stands for several.
+	Of int `json:"-"`
 	// Stage tells apart what has the same code and is to be told again: a webhook's reason.
 	Stage string `json:"-"`
 	// Count is how often a loss has happened since the subject's first day; it only grows.

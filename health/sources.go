@@ -102,7 +102,7 @@ func (j *judge) vehicles() {
 	// trouble is listed.
 	j.known[rules[VehicleOwner].group] = more <= 0
 	if more > 0 {
-		j.add(Condition{Code: VehicleOwner, Subject: Subject{Kind: Fleet}, Stage: strconv.Itoa(more),
+		j.add(Condition{Code: VehicleOwner, Subject: Subject{Kind: Fleet}, Of: more, Stage: strconv.Itoa(more),
 			Text: words.Count(more, "more vehicle") + " cannot be read until the owner does something", Remedy: "see which", Command: command("vehicle", "list")})
 	}
 }
