@@ -35,7 +35,7 @@ func (a *App) deliverySettings() delivery.Settings {
 		Ladder: d.Retries, Jitter: jitter, JitterMax: d.JitterMax, Timeout: d.Timeout, BodyTime: d.BodyTime, BodyBytes: int(d.BodyBytes),
 		InFlight: d.InFlight, TrialSize: d.TrialSize, EarlyMax: early,
 		ChallengeFrom: d.Challenge.From, ChallengeAfter: after, ChallengeEvery: d.Challenge.Every, HealWindow: d.Challenge.HealWindow, ChallengeMax: d.Challenge.Max,
-		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Allow: d.Allow, OwnFaultWait: d.OwnFaultWait, OwnFaultMax: d.OwnFaultMax, Drain: a.cfg.Grace,
+		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, OwnFaultWait: d.OwnFaultWait, OwnFaultMax: d.OwnFaultMax, Drain: a.cfg.Grace,
 	}
 }
 

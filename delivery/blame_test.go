@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -41,7 +42,7 @@ func TestNetworkFaultWhileOthersAnswer(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			x := wireSender(t, Settings{})
 			x.transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, fault })
-			other := &sender{s: x.s, guard: x.guard, token: testToken}
+			other := &sender{s: x.s, guard: x.guard, heard: x.heard, token: testToken}
 			try := func(want webhook.Outcome, when string) {
 				t.Helper()
 				time.Sleep(time.Second)
@@ -88,7 +89,7 @@ func TestUnresolvedBesideOthers(t *testing.T) {
 			for range 60 {
 				rest(10 * time.Second)
 				if heard {
-					r.guard.answered.Store(time.Now().UnixNano())
+					r.heard.note("8.8.8.8:443", time.Now())
 				}
 			}
 			if w := r.m.hook(r.id); w.Health.Failing() != heard {
@@ -100,51 +101,24 @@ func TestUnresolvedBesideOthers(t *testing.T) {
 
 // A receiver that is only at addresses of a family this machine has none of was
 // never in reach: that is no fault of our network, whatever others answer.
-func TestOneSided(t *testing.T) {
-	only := func(nets ...string) func() ([]netip.Prefix, error) {
-		return func() (ps []netip.Prefix, err error) {
-			for _, n := range append(nets, "127.0.0.1/8", "::1/128", "fe80::2/64", "169.254.3.4/16") {
-				ps = append(ps, netip.MustParsePrefix(n))
-			}
-			return ps, nil
-		}
-	}
-	v4, v6, ula := "192.168.77.2/24", "2a01:db77:1::2/64", "fd77::2/64"
-	for _, c := range []struct {
-		has   []string
-		tried string
-		want  string // what its cause says; empty for a fault of our own
-	}{
-		{[]string{v4}, "2606:4700::1", "only IPv6"},
-		{[]string{v4}, "2606:4700::1 2606:4700::2", "only IPv6"},
-		{[]string{v4, ula}, "2606:4700::1", "only IPv6"},
-		{[]string{v6}, "1.1.1.1", "only IPv4"},
-		{[]string{v6}, "::ffff:1.1.1.1", "only IPv4"},
-		{[]string{v4, ula}, "fd78::1", ""},
-		{[]string{v4, v6}, "2606:4700::1", ""},
-		{[]string{v4}, "2606:4700::1 1.1.1.1", ""},
-		{[]string{v4}, "1.1.1.1", ""},
-		{nil, "1.1.1.1", ""},
-		{nil, "2606:4700::1", ""},
-		{[]string{v4}, "", ""},
+func TestMissingFamily(t *testing.T) {
+	for tried, want := range map[string]webhook.Outcome{
+		"[2606:4700::1]:80": webhook.OutcomeNoAnswer, "1.1.1.1:80": webhook.OutcomeOurs,
 	} {
-		x := wireSender(t, Settings{})
-		x.guard.interfaces = only(c.has...)
+		x := wireSenderOver(t, Settings{}, egress.Options{Interfaces: func() ([]netip.Prefix, error) {
+			return []netip.Prefix{netip.MustParsePrefix("192.168.77.2/24"), netip.MustParsePrefix("::1/128")}, nil
+		}})
 		x.transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-			at := r.Context().Value(dialledKey{}).(*dialled)
-			for a := range strings.FieldsSeq(c.tried) {
-				at.set(netip.AddrPortFrom(netip.MustParseAddr(a), 80).String())
-			}
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
+			err := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
+			hooks := httptrace.ContextClientTrace(r.Context())
+			hooks.ConnectStart("tcp", tried)
+			hooks.ConnectDone("tcp", tried, err)
+			return nil, err
 		})
 		for range 2 {
 			a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil)
-			want := webhook.OutcomeNoAnswer
-			if c.want == "" {
-				want = webhook.OutcomeOurs
-			}
-			if a.Outcome != want || !strings.Contains(a.Cause, c.want) {
-				t.Errorf("%v to %s: %s, %s", c.has, c.tried, a.Outcome, answerText(a))
+			if a.Outcome != want || a.Address != tried || strings.Contains(a.Cause, "the callback has only IPv6") != (want == webhook.OutcomeNoAnswer) {
+				t.Errorf("%s: %s, %s", tried, a.Outcome, answerText(a))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -444,6 +445,7 @@ func newRig(t testing.TB, s Settings) *rig {
 func (r *rig) start(t testing.TB, s Settings) {
 	d, err := New(Options{
 		Store: r.m, Settings: s, ManagementToken: testToken, Transport: r.r, Log: zerolog.New(r.log),
+		Guard: guardOf(t, egress.Options{Interfaces: connected}),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
@@ -452,7 +454,6 @@ func (r *rig) start(t testing.TB, s Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.guard.interfaces = connected
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()

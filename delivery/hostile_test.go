@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/internal/faults"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
@@ -59,15 +60,12 @@ func newReal(t *testing.T, s Settings) *real {
 		}
 		return answer(q)
 	})
-	g, err := NewGuard([]string{"loopback"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.resolver, g.interfaces = names.Resolver(), connected
+	g := guardOf(t, egress.Options{Allow: []string{"loopback"}, Resolver: names.Resolver(), Interfaces: connected})
 	s.Ladder = slices.Repeat([]time.Duration{500 * time.Millisecond}, 20)
 	s.Timeout, s.BodyTime, s.Jitter = patience, 200*time.Millisecond, -1
 	s.ChallengeFrom, s.ChallengeAfter, s.ChallengeEvery, s.HealWindow = time.Millisecond, []time.Duration{200 * time.Millisecond}, 200*time.Millisecond, time.Millisecond
 	s.OwnFaultWait, s.OwnFaultMax = 50*time.Millisecond, 50*time.Millisecond
+	var err error
 	r.Dispatcher, err = New(Options{
 		Store: r.m, Settings: s, ManagementToken: testToken, Log: zerolog.New(r.log), Guard: g,
 		Bodies: Bodies{Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }},

@@ -60,7 +60,7 @@ type lane struct {
 func newLane(d *Dispatcher, w webhook.Webhook) *lane {
 	return &lane{
 		d: d, id: w.ID, w: w, q: newQueue(), fresh: true, turned: time.Now(),
-		send: &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered},
+		send: &sender{s: d.s, guard: d.guard, heard: &d.heard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered},
 		kick: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,112 +20,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/internal/faults"
 	"plugbeat/webhook"
 )
 
-// names is a resolver that answers every question with the IPv4 addresses of the
-// name, in the order of asking; none is silence.
-func names(answers func(n int) []string) *net.Resolver {
-	var n atomic.Int32
-	return faults.Names(func(q faults.Question) (r faults.Reply) {
-		if q.IPv6 {
-			return r
-		}
-		as := answers(int(n.Add(1)))
-		for _, a := range as {
-			r.Addrs = append(r.Addrs, netip.MustParseAddr(a))
-		}
-		r.Silent = as == nil
-		return r
-	})
-}
-
-// A name is judged by the address it resolves to, at each connection again.
-func TestNamesAreJudgedWhenDialled(t *testing.T) {
-	var served atomic.Int32
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { served.Add(1); w.Header().Set("Connection", "close") }))
-	defer srv.Close()
-	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
-	answers := map[int][]string{1: {"127.0.0.1"}, 2: {"169.254.169.254"}, 3: {"0.0.0.0"}, 4: {"0.0.0.0", "127.0.0.1"}, 5: {"127.0.0.1"}}
-	x := wireSender(t, Settings{Timeout: 5 * time.Second})
-	x.guard.resolver = names(func(n int) []string { return answers[n] })
-	w := hookAt("http://receiver.invalid.:" + port + "/")
-	for i, c := range []struct {
-		outcome webhook.Outcome
-		text    string
-	}{{webhook.OutcomeDelivered, ""}, {webhook.OutcomeDenied, "169.254.169.254:" + port + " is refused: cloud metadata"}, {webhook.OutcomeDenied, "unspecified"}, {webhook.OutcomeDelivered, ""}} {
-		a := x.send(t.Context(), w, uuid.New(), nil)
-		if a.Outcome != c.outcome || !strings.Contains(answerText(a), c.text) {
-			t.Errorf("%d: %s %s", i+1, a.Outcome, answerText(a))
-		}
-	}
-	w.AllowPrivate = false
-	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "127.0.0.1:"+port+" is refused: loopback") {
-		t.Errorf("without consent: %s %s", a.Outcome, answerText(a))
-	}
-	if served.Load() != 2 {
-		t.Errorf("%d requests arrived", served.Load())
-	}
-}
-
-// Of a name with hundreds of addresses no more than sixteen are dialled, which is
-// also said; those that are refused do not count, and are not what is blamed.
-func TestManyAddresses(t *testing.T) {
-	x := wireSender(t, Settings{Timeout: 10 * time.Second})
-	x.guard.resolver = names(func(int) []string {
-		var as []string
-		for i := range 150 {
-			as = append(as, fmt.Sprint("10.1.1.", i), fmt.Sprint("93.184.1.", i))
-		}
-		return as
-	})
-	dialled := 0
-	x.guard.dialling = func(string) error { dialled++; return syscall.ECONNREFUSED }
-	w := hookAt("http://receiver.invalid/")
-	w.AllowPrivate = false
-	a := x.send(t.Context(), w, uuid.New(), nil)
-	// The seventeenth is the last of them once more, for its error.
-	if dialled != maxDials+1 || a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "nothing listens there") || !strings.Contains(a.Error, "no more than 16 are tried") {
-		t.Errorf("%d dialled: %s", dialled, answerText(a))
-	}
-}
-
-// However loopback is written, it is not reached without consent.
-func TestSpellingsOfLoopback(t *testing.T) {
-	var served atomic.Int32
-	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }))
-	defer srv.Close()
-	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
-	x := wireSender(t, Settings{Timeout: 5 * time.Second})
-	// What a resolver would make of the odd spellings at worst.
-	x.guard.resolver = names(func(int) []string { return []string{"127.0.0.1"} })
-	d := &Dispatcher{guard: x.guard}
-	for _, host := range []string{
-		"127.0.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "127.1", "127.0.1", "127.0.0.1.", "0", "0.0.0.0", "localhost", "LOCALHOST", "localhost.", "%6c%6fcalhost",
-		"[::1]", "[0:0:0:0:0:0:0:1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]",
-		"[::1%25lo]", "[fe80::1%25lo]", "①②⑦.0.0.1", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "xn--a.test", "localtest。me",
-	} {
-		uri := "http://" + host + ":" + port + "/"
-		if d.checkCallback(uri, false) != nil {
-			continue // told when it is added
-		}
-		w := hookAt(uri)
-		w.AllowPrivate = false
-		if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome == webhook.OutcomeDelivered || a.Status != 0 {
-			t.Errorf("%s: %s %d", host, a.Outcome, a.Status)
-		}
-	}
-	if served.Load() != 0 {
-		t.Errorf("%d requests arrived", served.Load())
-	}
-}
-
 // No resolver answers: that is our own fault, however long it takes to see.
 func TestSilentResolver(t *testing.T) {
+	// Package net reads the system's configuration once, which must not be inside a bubble.
+	none := faults.Names(func(faults.Question) faults.Reply { return faults.Reply{RCode: 3} })
+	if _, err := none.LookupHost(t.Context(), "receiver.invalid"); err == nil {
+		t.Fatal("it resolves")
+	}
 	synctest.Test(t, func(t *testing.T) {
-		x := wireSender(t, Settings{Timeout: 3 * time.Second})
-		x.guard.resolver = names(func(int) []string { return nil })
+		silence := faults.Names(func(faults.Question) faults.Reply { return faults.Reply{Silent: true} })
+		x := wireSenderOver(t, Settings{Timeout: 3 * time.Second}, egress.Options{Resolver: silence, Interfaces: connected})
 		a := x.send(t.Context(), hookAt("http://receiver.invalid/"), uuid.New(), nil)
 		if a.Outcome != webhook.OutcomeOurs || !strings.Contains(answerText(a), "no resolver answers") || a.Duration != 3*time.Second {
 			t.Errorf("%s after %s: %s", a.Outcome, a.Duration, answerText(a))
@@ -197,8 +105,12 @@ func TestOffersNoHTTP2(t *testing.T) {
 
 // A machine without a network blames no receiver outside, but one on loopback.
 func TestOffline(t *testing.T) {
-	x := wireSender(t, Settings{})
-	x.guard.interfaces = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}, nil }
+	x := wireSenderOver(t, Settings{}, egress.Options{
+		Interfaces: func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}, nil },
+		Resolver: faults.Names(func(faults.Question) faults.Reply {
+			return faults.Reply{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+		}),
+	})
 	x.transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, syscall.EHOSTUNREACH })
 	if a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil); a.Outcome != webhook.OutcomeOurs || !strings.Contains(a.Cause, "no address but loopback") {
 		t.Errorf("%+v", a)
@@ -210,7 +122,6 @@ func TestOffline(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	_ = ln.Close()
-	x.guard.resolver = names(func(int) []string { return []string{"127.0.0.1"} })
 	for _, host := range []string{"127.0.0.1", "localhost", "receiver.invalid"} {
 		if a := x.send(t.Context(), hookAt("http://"+host+":"+port+"/"), uuid.New(), nil); a.Outcome != webhook.OutcomeNoAnswer {
 			t.Errorf("%s: %+v", host, a)

@@ -6,25 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
 
 // Limits of an answer. Both are far above what any receiver needs.
 const (
-	maxHeaderBytes = 64 << 10
 	// keptHeaders and keptHeaderBytes bound what an attempt records of the headers.
 	keptHeaders     = 40
 	keptHeaderBytes = 4 << 10
@@ -34,12 +33,26 @@ const (
 // errInterrupted ends requests that outlive the grace time.
 var errInterrupted = errors.New("plugbeat stopped")
 
+// heardFrom is when a receiver at a public address last answered, in unix nanoseconds.
+// It tells a fault of this machine's network from a receiver's.
+type heardFrom struct{ at atomic.Int64 }
+
+func (h *heardFrom) note(address string, now time.Time) {
+	if ap, err := netip.ParseAddrPort(address); err == nil && egress.Public(ap.Addr()) {
+		h.at.Store(now.UnixNano())
+	}
+}
+
+func (h *heardFrom) since(t time.Time) bool { return !t.IsZero() && h.at.Load() > t.UnixNano() }
+
 // sender makes the requests of one webhook over connections of its own. Requests
 // are HTTP/1.1, because HTTP/2 would lower the spelling of SC-Signature. It is
 // safe for concurrent use.
 type sender struct {
 	s     *Settings
-	guard *Guard
+	guard *egress.Guard
+	// heard is shared by all senders.
+	heard *heardFrom
 	token webhook.Secret
 	// next is the management token that is to replace token; nil for none.
 	next webhook.Secret
@@ -89,7 +102,7 @@ func (x *sender) spellings(w *webhook.Webhook) [][]byte {
 	return x.spelt
 }
 
-func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
+func newTransport(s *Settings, guard *egress.Guard, allowPrivate bool) *http.Transport {
 	// Connecting outlives the request it began for, whose own time ends first.
 	t := guard.Transport(func(string) bool { return allowPrivate }, s.Timeout+time.Second)
 	t.Protocols = new(http.Protocols)
@@ -137,7 +150,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	}
 	v := Classify(status, err, len(body))
 	x.blame(&v, status, a.Address, tried)
-	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
+	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.Online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
 	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
@@ -156,9 +169,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Addr) {
 	now := time.Now()
 	if status != 0 {
-		if ap, err := netip.ParseAddrPort(address); err == nil && classify(ap.Addr()) == classPublic {
-			x.guard.answered.Store(now.UnixNano())
-		}
+		x.heard.note(address, now)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -166,11 +177,11 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 	case status != 0:
 		x.fault = time.Time{}
 	case v.Network:
-		if cause := x.guard.oneSided(tried); cause != "" {
-			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, cause
+		if only := x.guard.MissingFamily(tried); only != "" {
+			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "the callback has "+only
 			return
 		}
-		if !x.fault.IsZero() && x.guard.answered.Load() > x.fault.UnixNano() {
+		if x.heard.since(x.fault) {
 			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "its name or its address is out of reach, while others answer"
 		}
 		x.fault = now
@@ -221,15 +232,10 @@ type heard struct {
 func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (got heard, tried []netip.Addr, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	address := &dialled{}
-	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(address.late(x.s.Timeout)) })
+	way := &trace{}
+	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(way.late(x.s.Timeout)) })
 	defer deadline.Stop()
-	ctx = context.WithValue(ctx, dialledKey{}, address)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(i httptrace.DNSStartInfo) { address.lookup(i.Host) },
-		DNSDone:  func(httptrace.DNSDoneInfo) { address.lookup("") },
-		GotConn:  func(c httptrace.GotConnInfo) { address.connect(c.Conn.RemoteAddr().String()) },
-	})
+	ctx = way.follow(ctx)
 	rt := x.roundTripper(w)
 	if x.around != nil {
 		rt = x.around(rt)
@@ -258,10 +264,10 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		a.Address, tried = address.get()
+		a.Address, tried = way.dialled()
 		return got, tried, redactorOf(req.Header, x.spellings(w)).error(err)
 	}
-	a.Address, tried = address.get()
+	a.Address, tried = way.dialled()
 	secrets := redactorOf(req.Header, x.spellings(w))
 	got.status, a.Header = resp.StatusCode, secrets.headers(resp.Header)
 	// The headers are in time, so the outcome stands. The body has a time of its
@@ -313,25 +319,4 @@ func onLoopback(address, callback string) bool {
 		return strings.EqualFold(u.Hostname(), "localhost")
 	}
 	return ip.Unmap().IsLoopback()
-}
-
-// callbackAddress returns the host:port of a callback whose host is an address,
-// so that a refusal is told when the webhook is added and not at the first
-// request.
-func callbackAddress(callback string) (address string, ok bool) {
-	u, err := url.Parse(callback)
-	if err != nil {
-		return "", false
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
-		return "", false
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port), true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
@@ -69,7 +70,7 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	if l := d.lane(id); l != nil {
 		return l.send, func() {}
 	}
-	s = &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
+	s = &sender{s: d.s, guard: d.guard, heard: &d.heard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
 	return s, s.close
 }
 
@@ -100,13 +101,8 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 	if err := webhook.CheckCallback(uri); err != nil {
 		return err
 	}
-	address, ok := callbackAddress(uri)
-	if !ok {
-		return nil
-	}
-	var denied *DeniedError
-	if err := d.guard.Check(address, address, allowPrivate); errors.As(err, &denied) {
-		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.advice(), Why: denied.Error()}
+	if denied, ok := errors.AsType[*egress.DeniedError](d.guard.CheckURL(uri, allowPrivate)); ok {
+		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.Advice(), Why: denied.Error()}
 	}
 	return nil
 }

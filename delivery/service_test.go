@@ -232,7 +232,6 @@ func TestSettingsRefused(t *testing.T) {
 		"delivery.in_flight":          {InFlight: 65},
 		"delivery.challenge_after[1]": {ChallengeAfter: []time.Duration{time.Minute, time.Minute}},
 		"delivery.recover_rate":       {RecoverRate: -1},
-		"delivery.allow[0]":           {Allow: []string{"everything"}},
 		"delivery.timeout":            {Timeout: -time.Second},
 	} {
 		var bad *webhook.Invalid

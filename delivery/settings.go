@@ -48,9 +48,6 @@ type Settings struct {
 	RecoverRate int
 	// UserAgent is the User-Agent header.
 	UserAgent string
-	// Allow lists private and loopback addresses every webhook may reach: a
-	// CIDR, an IP, host:port, "loopback" or "private".
-	Allow []string
 	// OwnFaultWait is the first wait after a fault of our own, OwnFaultMax the
 	// longest; each doubles the one before. They also pace commits that find the
 	// disk full.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
@@ -52,14 +53,13 @@ func TestManagementTokenNext(t *testing.T) {
 		m, far := newMemory(), &oneToken{has: testToken}
 		var log safeLog
 		start := func(token, next webhook.Secret) (*Dispatcher, func()) {
-			d, err := New(Options{Store: m, ManagementToken: token, ManagementTokenNext: next, Transport: far, Log: zerolog.New(&log), Bodies: Bodies{
+			d, err := New(Options{Store: m, ManagementToken: token, ManagementTokenNext: next, Transport: far, Log: zerolog.New(&log), Guard: guardOf(t, egress.Options{Interfaces: connected}), Bodies: Bodies{
 				Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 				Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
 			}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.guard.interfaces = connected
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- d.Run(ctx) }()

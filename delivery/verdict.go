@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -106,7 +107,7 @@ func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func classifyError(err error) Verdict {
 	v := Verdict{Outcome: webhook.OutcomeNoAnswer, Error: clean(err.Error())}
-	var denied *DeniedError
+	var denied *egress.DeniedError
 	var dns *net.DNSError
 	var unknownCA x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -125,7 +126,7 @@ func classifyError(err error) Verdict {
 	}
 	switch {
 	case errors.As(err, &denied):
-		return Verdict{Outcome: webhook.OutcomeDenied, Error: denied.Error(), Cause: denied.advice()}
+		return Verdict{Outcome: webhook.OutcomeDenied, Error: denied.Error(), Cause: denied.Advice()}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		v.Cause = "no such host; check the callback URI's name"
 	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):

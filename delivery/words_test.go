@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -26,7 +27,7 @@ func TestEveryOutcomeHasItsCause(t *testing.T) {
 			t.Errorf("%d: %+v", status, v)
 		}
 	}
-	denied := &DeniedError{}
+	denied := &egress.DeniedError{}
 	for _, err := range []error{
 		denied, &net.DNSError{IsNotFound: true}, &net.DNSError{IsTimeout: true}, &net.DNSError{Err: "connection refused"}, &net.DNSError{Err: "server misbehaving"},
 		syscall.ENETUNREACH, syscall.EMFILE, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ECONNRESET, syscall.EPERM, io.EOF, io.ErrUnexpectedEOF,

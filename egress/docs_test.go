@@ -1,6 +1,7 @@
-package delivery
+package egress
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -31,12 +32,8 @@ func TestSecurityPage(t *testing.T) {
 			t.Errorf("it does not name %s, %s", f.name, f.prefix)
 		}
 	}
-	g, err := NewGuard(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := Classify(0, g.Check("192.168.1.7:8123", "192.168.1.7:8123", false), 0)
-	if text := v.Error + ": " + v.Cause; !strings.Contains(page, text) {
+	denied, ok := errors.AsType[*DeniedError](guardOf(t, Options{}).Check("192.168.1.7:8123", "192.168.1.7:8123", false))
+	if text := denied.Error() + ": " + denied.Advice(); !ok || !strings.Contains(page, text) {
 		t.Errorf("it does not show %q", text)
 	}
 }

@@ -1,21 +1,51 @@
-package delivery
+package egress
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
-
-	"plugbeat/webhook"
 )
+
+func guardOf(t testing.TB, o Options) *Guard {
+	t.Helper()
+	g, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// connected are the interfaces of a machine with both families and a home network,
+// whatever the one has that runs the test.
+func connected() ([]netip.Prefix, error) {
+	return []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.168.77.2/24"),
+		netip.MustParsePrefix("2a01:db77:1::2/64"), netip.MustParsePrefix("81.2.69.140/24"), netip.MustParsePrefix("fe80::2/64"),
+	}, nil
+}
+
+func always(consent bool) func(string) bool { return func(string) bool { return consent } }
+
+// post makes a request and returns its status, 0 where no answer came.
+func post(t testing.TB, connections *http.Transport, uri string) (int, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, uri, strings.NewReader("{}"))
+	if err != nil {
+		return 0, err
+	}
+	res, err := connections.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10))
+	_ = res.Body.Close()
+	return res.StatusCode, nil
+}
 
 func TestClasses(t *testing.T) {
 	for class, addrs := range map[class]string{
@@ -70,17 +100,14 @@ func TestGuard(t *testing.T) {
 		if c.allow != "" {
 			allow = []string{c.allow}
 		}
-		g, err := NewGuard(allow)
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := guardOf(t, Options{Allow: allow})
 		for _, a := range all {
 			err := g.Check(a, a, c.private)
 			if want := strings.Contains(" "+c.want+" ", " "+a+" "); (err == nil) != want {
 				t.Errorf("allow %q, consent %v: %s: %v", c.allow, c.private, a, err)
 			}
 			var denied *DeniedError
-			if err != nil && (!errors.As(err, &denied) || !strings.Contains(denied.advice(), "delivery.allow") || !strings.Contains(err.Error(), a)) {
+			if err != nil && (!errors.As(err, &denied) || !strings.Contains(denied.Advice(), "delivery.allow") || !strings.Contains(err.Error(), a)) {
 				t.Errorf("%v", err)
 			}
 		}
@@ -91,20 +118,14 @@ func TestGuard(t *testing.T) {
 		}
 	}
 	// Wide networks are fine, and open nothing that is never allowed.
-	g, err := NewGuard([]string{"::/0", "0.0.0.0/0", "fd00::/8", "64:ff9b::/96"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardOf(t, Options{Allow: []string{"::/0", "0.0.0.0/0", "fd00::/8", "64:ff9b::/96"}})
 	for _, a := range []string{"[fd00:ec2::254]:80", "[::7f00:1]:80", "[64:ff9b::7f00:1]:80", "169.254.169.254:80", "[fe80::1]:80", "[::]:80"} {
 		if g.Check(a, a, true) == nil {
 			t.Errorf("%s passes", a)
 		}
 	}
 	// A name in the list allows what it resolves to, at that port.
-	g, err = NewGuard([]string{"Home.Local:8123", "dot.test.:1", "[FD12:0::1]:2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g = guardOf(t, Options{Allow: []string{"Home.Local:8123", "dot.test.:1", "[FD12:0::1]:2"}})
 	if g.Check("192.168.1.5:8123", "home.local:8123", false) != nil || g.Check("192.168.1.5:8123", "other.local:8123", false) == nil {
 		t.Error("host:port does not go by name")
 	}
@@ -116,18 +137,15 @@ func TestGuard(t *testing.T) {
 	}
 	for _, bad := range []string{"", "everything", "10.0.0.0/33", "169.254.169.254", "169.254.169.254:80", "fd00:42::42", "100.96.0.96", "0.0.0.0", "224.0.0.1/32", "host", "host:0", "host:99999", "*:80", "::ffff:10.0.0.0/104",
 		"169.254.0.0/16", "169.254.169.0/24", "fe80::/10", "fe80::1%eth0", "[fe80::1%eth0]:80", "224.0.0.0/8", "2002:7f00::/24", "2001::/40", "64:ff9b:1::/48", "::7f00:1", "0.0.0.0/8", "[::ffff:169.254.169.254]:80", "64:ff9b::a00:1"} {
-		var invalid *webhook.Invalid
-		if _, err := NewGuard([]string{bad}); !errors.As(err, &invalid) || invalid.Field != "delivery.allow[0]" {
+		_, err := New(Options{Allow: []string{"private", bad}})
+		if invalid, ok := errors.AsType[*EntryError](err); !ok || !strings.HasPrefix(invalid.Error(), fmt.Sprintf("delivery.allow[1] %q: ", bad)) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
 
 func TestOwnListeners(t *testing.T) {
-	g, err := NewGuard([]string{"loopback", "private"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardOf(t, Options{Allow: []string{"loopback", "private"}})
 	g.interfaces = connected
 	g.SetOwn([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080"), netip.MustParseAddrPort("[::]:9090"), netip.MustParseAddrPort("[::ffff:192.168.77.2]:7070")})
 	for a, refused := range map[string]bool{
@@ -156,12 +174,9 @@ func TestNear(t *testing.T) {
 		{"[2a01:db77:1:1::9]:80", "", nil},
 		{"81.2.68.141:80", "", nil},
 	} {
-		g, err := NewGuard(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := guardOf(t, Options{})
 		g.interfaces = connected
-		err = g.Check(c.address, c.address, false)
+		err := g.Check(c.address, c.address, false)
 		if (err == nil) != (c.class == "") || err != nil && !strings.HasSuffix(err.Error(), c.address+" is refused: "+c.class) {
 			t.Errorf("%s: %v", c.address, err)
 		}
@@ -169,10 +184,7 @@ func TestNear(t *testing.T) {
 			t.Errorf("with consent: %v", err)
 		}
 		for _, e := range []string{"loopback", "private", "81.2.69.140", "81.2.69.0/24", "81.2.69.140:80", "[::ffff:81.2.69.141]:80", "[2A01:DB77:1:0::2]:80", "2a01:db77:1::/64"} {
-			g, err := NewGuard([]string{e})
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := guardOf(t, Options{Allow: []string{e}})
 			g.interfaces = connected
 			if err := g.Check(c.address, "name.test:80", false); c.class != "" && (err == nil) != slices.Contains(c.entries, e) {
 				t.Errorf("%s with %s: %v", c.address, e, err)
@@ -189,10 +201,7 @@ func TestNear(t *testing.T) {
 		}
 	}
 	// The machine's own list is read as it is.
-	g, err := NewGuard(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardOf(t, Options{})
 	nets, err := g.interfaces()
 	if err != nil {
 		t.Fatal(err)
@@ -200,64 +209,6 @@ func TestNear(t *testing.T) {
 	for _, n := range nets {
 		if a := netip.AddrPortFrom(n.Addr(), 80).String(); g.Check(a, a, false) == nil {
 			t.Errorf("%s of this machine passes", a)
-		}
-	}
-}
-
-func TestClassify(t *testing.T) {
-	for status, want := range map[int]webhook.Outcome{
-		200: webhook.OutcomeDelivered, 201: webhook.OutcomeDelivered, 299: webhook.OutcomeDelivered,
-		301: webhook.OutcomeRedirect, 304: webhook.OutcomeRedirect, 308: webhook.OutcomeRedirect,
-		400: webhook.OutcomeBlamed, 413: webhook.OutcomeBlamed, 415: webhook.OutcomeBlamed, 422: webhook.OutcomeBlamed,
-		410: webhook.OutcomeGone, 429: webhook.OutcomeThrottled, 503: webhook.OutcomeThrottled,
-		401: webhook.OutcomeRefused, 404: webhook.OutcomeRefused, 418: webhook.OutcomeRefused, 500: webhook.OutcomeRefused, 599: webhook.OutcomeRefused, 999: webhook.OutcomeRefused, 101: webhook.OutcomeRefused,
-	} {
-		if v := Classify(status, nil, 1204); v.Outcome != want {
-			t.Errorf("%d is %s, want %s", status, v.Outcome, want)
-		}
-	}
-	v := Classify(413, nil, 1204)
-	if got := answerText(webhook.Attempt{Outcome: v.Outcome, Status: 413, Cause: v.Cause}); got != "413: our payload was 1 204 bytes; raise the receiver's limit" {
-		t.Error(got)
-	}
-	dial := func(err error) error {
-		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
-	}
-	for _, c := range []struct {
-		err  error
-		want webhook.Outcome
-	}{
-		{dial(syscall.ECONNREFUSED), webhook.OutcomeNoAnswer}, {dial(syscall.EHOSTUNREACH), webhook.OutcomeNoAnswer}, {io.EOF, webhook.OutcomeNoAnswer},
-		{errTimeout{after: 15 * time.Second, connected: true}, webhook.OutcomeNoAnswer}, {context.DeadlineExceeded, webhook.OutcomeNoAnswer}, {errors.New("?"), webhook.OutcomeNoAnswer},
-		{dial(syscall.ENETUNREACH), webhook.OutcomeOurs}, {dial(syscall.ENETDOWN), webhook.OutcomeOurs}, {dial(syscall.EMFILE), webhook.OutcomeOurs},
-		{&net.DNSError{Err: "no such host", IsNotFound: true}, webhook.OutcomeNoAnswer},
-		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, webhook.OutcomeNoAnswer},
-		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, webhook.OutcomeOurs},
-		{&net.DNSError{Err: "read udp 127.0.0.53:53: connection refused"}, webhook.OutcomeOurs},
-		{fmt.Errorf("dial: %w", &DeniedError{Address: "10.0.0.1:80", Class: "private"}), webhook.OutcomeDenied},
-	} {
-		if v := Classify(0, c.err, 0); v.Outcome != c.want || v.Error == "" {
-			t.Errorf("%v is %+v, want %s", c.err, v, c.want)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
-	for h, want := range map[string]time.Duration{
-		"": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "-5": 0, "+5": 0, "1.5": 0, "soon": 0, "0x10": 0,
-		"Tue, 01 Jan 2030 12:01:00 GMT": time.Minute, "Tue, 01 Jan 2030 11:59:00 GMT": 0, "Tue, 01 Jan 2030 12:00:00 GMT": 0,
-		"Tuesday, 01-Jan-30 12:01:00 GMT": time.Minute,
-		strings.Repeat("9", 65):           0,
-	} {
-		if got := retryAfter(h, now); got != want {
-			t.Errorf("%q: %s, want %s", h, got, want)
-		}
-	}
-	s, _ := DefaultSettings().complete()
-	for _, long := range []string{"31536000000", "99999999999999999999999", "Tue, 01 Jan 3030 12:00:00 GMT"} { // a thousand years and more
-		if got := s.wait([16]byte{1}, 0, retryAfter(long, now)); got != s.longest() {
-			t.Errorf("%q: waits %s, want the longest rung", long, got)
 		}
 	}
 }
