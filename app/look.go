@@ -154,7 +154,7 @@ func (k *Looker) resolve(ctx context.Context, host string, l *Look) bool {
 		ctx, cancel := context.WithTimeout(ctx, lookTime)
 		defer cancel()
 		if found, err = k.lookup(ctx, host); err != nil {
-			v := delivery.Classify(0, err, 0)
+			v := delivery.ClassifyError(err, false)
 			l.Resolve, l.Cause, l.Resolver = err, v.Cause, v.Network
 			return false
 		}
@@ -200,7 +200,7 @@ func (k *Looker) head(ctx context.Context, u *url.URL, consent func(asked string
 	res, err := t.RoundTrip(req)
 	l.Received = time.Now()
 	if err != nil {
-		v := delivery.Classify(0, err, 0)
+		v := delivery.ClassifyError(err, false)
 		l.Err, l.Cause = err, v.Cause
 		return
 	}

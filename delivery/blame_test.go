@@ -58,7 +58,7 @@ func TestNetworkFaultWhileOthersAnswer(t *testing.T) {
 					t.Fatalf("%+v", a)
 				}
 			}
-			blamed := webhook.OutcomeNoAnswer
+			blamed := webhook.OutcomeUnreachable
 			if errors.Is(fault, syscall.EMFILE) {
 				blamed = webhook.OutcomeOurs // whoever answers, this is ours
 			}
@@ -103,7 +103,7 @@ func TestUnresolvedBesideOthers(t *testing.T) {
 // never in reach: that is no fault of our network, whatever others answer.
 func TestMissingFamily(t *testing.T) {
 	for tried, want := range map[string]webhook.Outcome{
-		"[2606:4700::1]:80": webhook.OutcomeNoAnswer, "1.1.1.1:80": webhook.OutcomeOurs,
+		"[2606:4700::1]:80": webhook.OutcomeUnreachable, "1.1.1.1:80": webhook.OutcomeOurs,
 	} {
 		x := wireSenderOver(t, Settings{}, egress.Options{Interfaces: func() ([]netip.Prefix, error) {
 			return []netip.Prefix{netip.MustParsePrefix("192.168.77.2/24"), netip.MustParsePrefix("::1/128")}, nil
@@ -117,7 +117,7 @@ func TestMissingFamily(t *testing.T) {
 		})
 		for range 2 {
 			a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil)
-			if a.Outcome != want || a.Address != tried || strings.Contains(a.Cause, "the callback has only IPv6") != (want == webhook.OutcomeNoAnswer) {
+			if a.Outcome != want || a.Address != tried || strings.Contains(a.Cause, "the callback has only IPv6") != (want == webhook.OutcomeUnreachable) {
 				t.Errorf("%s: %s, %s", tried, a.Outcome, answerText(a))
 			}
 		}

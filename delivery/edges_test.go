@@ -46,7 +46,7 @@ func TestTrialOfAnEarlierLadder(t *testing.T) {
 	w := webhook.Webhook{ID: uuid.UUID{9}, Status: webhook.Active}
 	w.Health = webhook.Health{FailingSince: epoch.Add(time.Second), NextTrial: epoch.Add(11 * time.Second)}
 	d := webhook.Delivery{ID: it.Delivery, Vehicle: it.Vehicle, State: webhook.Waiting}
-	x := exchange{kind: trial, ladder: epoch.Add(-time.Hour), Attempt: webhook.Attempt{StartedAt: epoch, Outcome: webhook.OutcomeRefused, Status: 500}}
+	x := exchange{kind: trial, ladder: epoch.Add(-time.Hour), Attempt: webhook.Attempt{StartedAt: epoch, Outcome: webhook.OutcomeFailed, Status: 500}}
 	if _, err := s.book(&w, &d, nil, x, q, epoch.Add(2*time.Second)); err != nil || w.Health.Rung != 0 || w.Health.Trial != 0 {
 		t.Errorf("%v: rung %d, trial %d", err, w.Health.Rung, w.Health.Trial)
 	}
@@ -78,7 +78,7 @@ func TestLaterTakenFinishesEarlier(t *testing.T) {
 			t.Fatalf("step %d: %v leaves as %s: %v", i, it.Delivery, k, ok)
 		}
 		q.start(it, k)
-		v := Classify(step.status, nil, 0)
+		v := ClassifyStatus(step.status, "", 0)
 		x := exchange{kind: k, ladder: w.Health.FailingSince, Attempt: webhook.Attempt{StartedAt: now, Outcome: v.Outcome, Status: step.status}}
 		if _, err := s.book(&w, step.d, step.tried, x, q, now); err != nil {
 			t.Fatal(err)
@@ -168,11 +168,11 @@ func TestClockWentBackAtARung(t *testing.T) {
 		t.Error("a wait that the receiver asked for was cut")
 	}
 	// So with a delivery's own rung, read at the start.
-	d := webhook.Delivery{RoundAttempts: 1, NextAttempt: epoch.Add(5 * time.Hour), LastOutcome: webhook.OutcomeRefused}
+	d := webhook.Delivery{RoundAttempts: 1, NextAttempt: epoch.Add(5 * time.Hour), LastOutcome: webhook.OutcomeFailed}
 	if got := s.ownRung(w.ID, &d, epoch).Sub(epoch); got > 12*time.Second {
 		t.Errorf("its own first rung is %s away", got)
 	}
-	d.LastOutcome = webhook.OutcomeThrottled
+	d.LastOutcome = webhook.OutcomeUnavailable
 	if got := s.ownRung(w.ID, &d, epoch).Sub(epoch); got != 5*time.Hour {
 		t.Errorf("asked for 5h, its own rung is %s away", got)
 	}

@@ -40,7 +40,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	g := guardOf(f, egress.Options{Interfaces: connected})
-	outcomes := []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeGone, webhook.OutcomeBlamed, webhook.OutcomeThrottled, webhook.OutcomeRedirect, webhook.OutcomeRefused, webhook.OutcomeNoAnswer}
+	outcomes := []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeGone, webhook.OutcomeRefused, webhook.OutcomeFailed, webhook.OutcomeUnavailable}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		tr := newTransport(&s, g, true)
 		var secrets []string
@@ -84,7 +84,7 @@ func FuzzAnswer(f *testing.F) {
 				}
 			}
 		}
-		if !slices.Contains(outcomes, a.Outcome) || a.Outcome != webhook.OutcomeDelivered && answerText(a) == "" || a.Outcome.Answered() != (a.Status != 0) {
+		if !slices.Contains(outcomes, a.Outcome) || a.Outcome != webhook.OutcomeDelivered && answerText(a) == "" || a.Outcome.Answered() && a.Status == 0 || a.Status != 0 && a.Outcome == webhook.OutcomeUnreachable {
 			t.Fatalf("%+v", a)
 		}
 		if len(a.Body) > s.BodyBytes || size > keptHeaderBytes || len(a.Header) > keptHeaders || a.RetryAfter < 0 || a.Duration > 15*time.Second || len(answerText(a)) > 4000 {

@@ -16,7 +16,7 @@ import (
 // challenges, with 20 cars. Nothing is lost, and the reason says what is odd.
 func TestAnswersChallengesOnly(t *testing.T) {
 	most := map[string]int{}
-	answers := []answer{{status: 500}, {status: 404}, {status: 413}, {status: 302}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}}
+	answers := []answer{{status: 500}, {status: 404}, {status: 413}, {status: 302}, {outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}}
 	for seed := range byte(100) {
 		ans := answers[int(seed)%len(answers)]
 		for _, at := range []string{"spread", "at once"} {
@@ -127,7 +127,7 @@ func TestHollowCorners(t *testing.T) {
 
 	// What the receiver asks for is kept to, also where an answer was hollow.
 	w := webhook.Webhook{Status: webhook.Active, Health: webhook.Health{Hollow: 1, HealedAt: epoch}}
-	fail(&w, newQueue(), exchange{Attempt: webhook.Attempt{Outcome: webhook.OutcomeThrottled, Status: 503, RetryAfter: 5 * time.Hour}})
+	fail(&w, newQueue(), exchange{Attempt: webhook.Attempt{Outcome: webhook.OutcomeUnavailable, Status: 503, RetryAfter: 5 * time.Hour}})
 	if h := w.Health; w.Status != webhook.Disabled || h.NextChallenge.Before(epoch.Add(5*time.Hour)) {
 		t.Errorf("%s, next challenge %s", w.Status, h.NextChallenge.Sub(epoch))
 	}

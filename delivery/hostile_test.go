@@ -213,7 +213,7 @@ func TestHostileReceivers(t *testing.T) {
 	for _, name := range names {
 		r.faults.Mend(name)
 	}
-	for _, name := range []string{"deaf TLS", "slow TLS", "hole", "nobody", "plain"} {
+	for _, name := range unconnected {
 		uri := r.faults.URL(name)
 		if _, err := r.Change(t.Context(), hooks[name], Change{CallbackURI: &uri}); err != nil {
 			t.Fatal(err)
@@ -238,18 +238,23 @@ func TestHostileReceivers(t *testing.T) {
 	t.Logf("%d hostile receivers beside one that is well: nothing lost, nothing late", len(names))
 }
 
+// unconnected are the receivers to which no connection, or none with TLS, comes about.
+var unconnected = []string{"deaf TLS", "slow TLS", "hole", "nobody", "plain"}
+
 // recorded looks at the attempts that a fault led to.
 func (r *real) recorded(name string, ds []webhook.Delivery) {
 	r.t.Helper()
 	want := struct {
 		outcome webhook.Outcome
 		text    string
-	}{outcome: webhook.OutcomeNoAnswer}
+	}{outcome: webhook.OutcomeUnavailable}
 	switch {
 	case faults.Accepts(name):
 		want.outcome = webhook.OutcomeDelivered
 	case strings.HasPrefix(name, "retry-after"):
-		want.outcome = webhook.OutcomeThrottled
+		want.outcome = webhook.OutcomeUnavailable
+	case slices.Contains(unconnected, name):
+		want.outcome = webhook.OutcomeUnreachable
 	}
 	for n, text := range map[string]string{
 		faults.SwitchProtocol: "101: ", faults.SlowError: "500: ", faults.Hang: "no answer within 4s: the receiver takes too long", faults.SlowHeaders: "no answer within 4s: the receiver takes too long",
@@ -262,7 +267,7 @@ func (r *real) recorded(name string, ds []webhook.Delivery) {
 		}
 	}
 	if name == faults.SwitchProtocol || name == faults.SlowError {
-		want.outcome = webhook.OutcomeRefused
+		want.outcome = webhook.OutcomeFailed
 	}
 	first := webhook.Attempt{}
 	for _, d := range ds {

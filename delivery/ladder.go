@@ -243,7 +243,7 @@ func (b *booking) fail() error {
 	if w.Status != webhook.Active {
 		return nil // it left before the webhook was disabled: it waits on
 	}
-	blamed := b.x.Outcome == webhook.OutcomeBlamed
+	blamed := b.x.Outcome == webhook.OutcomeRefused
 	own := b.now.Add(b.s.wait(w.ID, d.RoundAttempts-1, b.x.RetryAfter))
 	if !h.Failing() {
 		if succeededSince(h, b.x.StartedAt, b.now) {
@@ -338,7 +338,7 @@ func (b *booking) endTrial() error {
 	if h.Forwarded {
 		h.Hollow++
 	}
-	answered := h.Forwarded && (h.TrialLast == webhook.OutcomeRefused || h.TrialLast == webhook.OutcomeRedirect || h.TrialLast == webhook.OutcomeNoAnswer)
+	answered := h.Forwarded && (h.TrialLast == webhook.OutcomeFailed || silent(h.TrialLast))
 	h.Trial, h.TrialLast, h.Forwarded = 0, "", false
 	for i := range h.Tried {
 		h.Tried[i].InTrial = false
@@ -400,4 +400,9 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// silent reports whether no answer, or none of the receiver's own, came.
+func silent(o webhook.Outcome) bool {
+	return o == webhook.OutcomeUnavailable || o == webhook.OutcomeUnreachable
 }

@@ -16,7 +16,7 @@ func genAnswer(rt *rapid.T, label string) answer {
 		after:  time.Duration(rapid.IntRange(0, 15000).Draw(rt, label+" latency")) * time.Millisecond,
 	}
 	if a.status == 0 {
-		a.outcome = webhook.OutcomeNoAnswer
+		a.outcome = webhook.OutcomeUnreachable
 	}
 	if a.status == 429 || a.status == 503 {
 		a.retryAfter = time.Duration(rapid.IntRange(0, 20000).Draw(rt, "retry after")) * time.Second
@@ -100,7 +100,7 @@ func TestOnePoisonNeverDisables(t *testing.T) {
 			if d.ID == poison {
 				a := answer{status: code, after: slow}
 				if code == 0 {
-					a.outcome = webhook.OutcomeNoAnswer
+					a.outcome = webhook.OutcomeUnreachable
 				}
 				return a
 			}

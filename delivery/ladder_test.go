@@ -12,7 +12,7 @@ import (
 	"plugbeat/webhook"
 )
 
-func refuse(*webhook.Delivery, time.Time) answer { return answer{outcome: webhook.OutcomeNoAnswer} }
+func refuse(*webhook.Delivery, time.Time) answer { return answer{outcome: webhook.OutcomeUnreachable} }
 
 func status(code int) func(*webhook.Delivery, time.Time) answer {
 	return func(*webhook.Delivery, time.Time) answer {
@@ -75,7 +75,7 @@ func TestReceiverDiesUnderLoad(t *testing.T) {
 		if now.Sub(epoch) < time.Second {
 			return answer{status: 200, after: 300 * time.Millisecond}
 		}
-		return answer{outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}
+		return answer{outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}
 	})
 	for i := range 400 {
 		m.produce(0, i)
@@ -164,7 +164,7 @@ func TestGone(t *testing.T) {
 func TestRecovery(t *testing.T) {
 	m := newSim(t, func(_ *webhook.Delivery, now time.Time) answer {
 		if now.Sub(epoch) < 3*time.Hour {
-			return answer{outcome: webhook.OutcomeNoAnswer}
+			return answer{outcome: webhook.OutcomeUnreachable}
 		}
 		return answer{status: 200, after: 100 * time.Millisecond}
 	})
@@ -186,7 +186,7 @@ func TestRecovery(t *testing.T) {
 // it brought forward has just tried in vain stay on their own rungs.
 func TestRecoveryOfFewCars(t *testing.T) {
 	for _, cars := range []int{1, 2, 3, 5, 20} {
-		for _, ans := range []answer{{status: 500}, {status: 404}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
+		for _, ans := range []answer{{status: 500}, {status: 404}, {outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}} {
 			m := newSim(t, func(_ *webhook.Delivery, now time.Time) answer {
 				if now.Sub(epoch) < 3*time.Hour {
 					return ans
@@ -225,7 +225,7 @@ func TestHealing(t *testing.T) {
 	up := 20 * time.Hour
 	m := newSim(t, func(_ *webhook.Delivery, now time.Time) answer {
 		if now.Sub(epoch) < up {
-			return answer{outcome: webhook.OutcomeNoAnswer}
+			return answer{outcome: webhook.OutcomeUnreachable}
 		}
 		return answer{status: 200, after: 100 * time.Millisecond}
 	})

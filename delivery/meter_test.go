@@ -64,7 +64,7 @@ func TestMeter(t *testing.T) {
 		r.r.set(func(context.Context, string, int) (int, error) { return 0, io.EOF })
 		r.due(time.Now(), 1, nil)
 		rest(time.Second)
-		m.want(t, "no_answer in 0s", "is failing")
+		m.want(t, "unreachable in 0s", "is failing")
 		r.r.set(fine)
 		rest(10 * time.Second)
 		m.want(t, "delivered in 0s", "arrived 10s late", "is healthy")

@@ -64,7 +64,7 @@ func TestSilentTLS(t *testing.T) {
 	}()
 	x := wireSender(t, Settings{Timeout: 200 * time.Millisecond})
 	a := x.send(t.Context(), hookAt("https://"+ln.Addr().String()+"/"), uuid.New(), nil)
-	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(answerText(a), "no answer within 200ms: no connection came about") {
+	if a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(answerText(a), "no answer within 200ms: no connection came about") {
 		t.Errorf("%s %s", a.Outcome, answerText(a))
 	}
 	select {
@@ -80,7 +80,7 @@ func TestBlockedWrite(t *testing.T) {
 	x := wireSender(t, Settings{Timeout: 300 * time.Millisecond})
 	uri := "http://" + faults.Listen(t, func(net.Conn) { <-t.Context().Done() }) + "/"
 	a := x.send(t.Context(), hookAt(uri), uuid.New(), make([]byte, 64<<20))
-	if a.Outcome != webhook.OutcomeNoAnswer || a.Duration > 10*time.Second || !strings.Contains(answerText(a), "no answer within 300ms") {
+	if a.Outcome != webhook.OutcomeUnreachable || a.Duration > 10*time.Second || !strings.Contains(answerText(a), "no answer within 300ms") {
 		t.Errorf("%s after %s: %s", a.Outcome, a.Duration, answerText(a))
 	}
 }
@@ -123,7 +123,7 @@ func TestOffline(t *testing.T) {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	_ = ln.Close()
 	for _, host := range []string{"127.0.0.1", "localhost", "receiver.invalid"} {
-		if a := x.send(t.Context(), hookAt("http://"+host+":"+port+"/"), uuid.New(), nil); a.Outcome != webhook.OutcomeNoAnswer {
+		if a := x.send(t.Context(), hookAt("http://"+host+":"+port+"/"), uuid.New(), nil); a.Outcome != webhook.OutcomeUnreachable {
 			t.Errorf("%s: %+v", host, a)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // One payload is never taken; the other cars are fine. None of theirs is late by
 // more than attempts take, whatever the receiver does with that one.
 func TestPoisonAmongFine(t *testing.T) {
-	for _, bad := range []answer{{status: 500, after: 20 * time.Millisecond}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
+	for _, bad := range []answer{{status: 500, after: 20 * time.Millisecond}, {outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}} {
 		for _, spread := range []time.Duration{time.Hour, time.Minute, 0} {
 			for _, right := range []bool{false, true} {
 				poisonAmongFine(t, bad, spread, right)
@@ -113,7 +113,7 @@ func TestOneCarBlamedOnce(t *testing.T) {
 
 // One car, one payload answered 500 for ever: the last rung tries its next.
 func TestOneCarPoison(t *testing.T) {
-	for _, ans := range []answer{{status: 500}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
+	for _, ans := range []answer{{status: 500}, {outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}} {
 		var poison uuid.UUID
 		m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {
 			if d.ID == poison {
@@ -173,7 +173,7 @@ func TestPoisonFleet(t *testing.T) {
 // challenges: they bring the rungs forward, so that the ladder ends before the
 // car's next delivery exists. That costs the payload and not the webhook.
 func TestOneCarPoisonWhileChallengesAreRight(t *testing.T) {
-	for _, ans := range []answer{{status: 500}, {status: 413}, {status: 404}, {outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}} {
+	for _, ans := range []answer{{status: 500}, {status: 413}, {status: 404}, {outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}} {
 		for _, every := range []time.Duration{time.Hour, 24 * time.Hour} {
 			var poison uuid.UUID
 			m := newSim(t, func(d *webhook.Delivery, _ time.Time) answer {

@@ -42,8 +42,8 @@ func TestLadder(t *testing.T) {
 		ans  answer
 		most int
 	}{
-		{"refuses the connection", answer{outcome: webhook.OutcomeNoAnswer}, 10},
-		{"never answers", answer{outcome: webhook.OutcomeNoAnswer, after: 15 * time.Second}, 10},
+		{"refuses the connection", answer{outcome: webhook.OutcomeUnreachable}, 10},
+		{"never answers", answer{outcome: webhook.OutcomeUnreachable, after: 15 * time.Second}, 10},
 		{"answers 500", answer{status: 500, after: 50 * time.Millisecond}, 24},
 		{"answers 404", answer{status: 404, after: 50 * time.Millisecond}, 24},
 		{"answers 302", answer{status: 302, after: 50 * time.Millisecond}, 24},

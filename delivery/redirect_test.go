@@ -39,7 +39,7 @@ func TestRedirectsLeadNowhere(t *testing.T) {
 		} {
 			hits = 0
 			a := x.send(t.Context(), hookAt(srv.URL+"/hook"), uuid.New(), []byte("{}"))
-			want := webhook.OutcomeRedirect
+			want := webhook.OutcomeFailed
 			if status == 201 {
 				want = webhook.OutcomeDelivered
 			}

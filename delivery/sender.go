@@ -148,13 +148,16 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 		}
 		return a, nil
 	}
-	v := Classify(status, err, len(body))
+	v := ClassifyStatus(status, location(a.Header), len(body))
+	if err != nil {
+		v = ClassifyError(err, answer.connected)
+	}
 	x.blame(&v, status, a.Address, tried)
-	if v.Outcome == webhook.OutcomeNoAnswer && !onLoopback(a.Address, w.CallbackURI) && !x.guard.Online() {
+	if status == 0 && v.Outcome != webhook.OutcomeOurs && !egress.NotDialled(err) && !onLoopback(a.Address, w.CallbackURI) && !x.guard.Online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
 	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
-	if v.Outcome == webhook.OutcomeThrottled {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		if h := a.Header["Retry-After"]; len(h) > 0 {
 			a.RetryAfter = retryAfter(h[0], time.Now())
 		}
@@ -178,11 +181,11 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 		x.fault = time.Time{}
 	case v.Network:
 		if only := x.guard.MissingFamily(tried); only != "" {
-			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "the callback has "+only
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "the callback has "+only
 			return
 		}
 		if x.heard.since(x.fault) {
-			v.Outcome, v.Cause = webhook.OutcomeNoAnswer, "its name or its address is out of reach, while others answer"
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "its name or its address is out of reach, while others answer"
 		}
 		x.fault = now
 	}
@@ -223,8 +226,9 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 // heard is what a receiver said: its status, 0 where it said nothing, and the
 // beginning of the body as it came.
 type heard struct {
-	status int
-	body   []byte
+	status    int
+	connected bool
+	body      []byte
 }
 
 // exchange makes the request and notes in the attempt what may be kept of its
@@ -265,6 +269,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 			err = cause
 		}
 		a.Address, tried = way.dialled()
+		got.connected = way.reached()
 		return got, tried, redactorOf(req.Header, x.spellings(w)).error(err)
 	}
 	a.Address, tried = way.dialled()
@@ -319,4 +324,11 @@ func onLoopback(address, callback string) bool {
 		return strings.EqualFold(u.Hostname(), "localhost")
 	}
 	return ip.Unmap().IsLoopback()
+}
+
+func location(h map[string][]string) string {
+	if l := h["Location"]; len(l) > 0 {
+		return clean(l[0])
+	}
+	return ""
 }

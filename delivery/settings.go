@@ -224,7 +224,7 @@ func (s *Settings) repair(w *webhook.Webhook, now time.Time) bool {
 // the same way.
 func (s *Settings) ownRung(id uuid.UUID, d *webhook.Delivery, now time.Time) time.Time {
 	wait := s.wait(id, d.RoundAttempts-1, 0)
-	if d.LastOutcome == webhook.OutcomeThrottled {
+	if d.LastOutcome == webhook.OutcomeUnavailable {
 		wait = max(wait, s.longest())
 	}
 	if latest := now.Add(wait); d.NextAttempt.After(latest) {

@@ -210,7 +210,7 @@ func (m *sim) land(f flight) {
 		}
 	}
 	x := exchange{kind: f.k, ladder: f.ladder, Attempt: webhook.Attempt{StartedAt: f.start, Outcome: f.ans.outcome, Status: f.ans.status, RetryAfter: f.ans.retryAfter}}
-	v := Classify(f.ans.status, nil, d.Bytes)
+	v := ClassifyStatus(f.ans.status, "", d.Bytes)
 	if f.ans.status == 0 {
 		x.Error, x.Cause = "connection refused", "nothing listens there; is the receiver running?"
 	} else {

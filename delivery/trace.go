@@ -75,3 +75,10 @@ func (t *trace) dialled() (last string, all []netip.Addr) {
 	}
 	return t.address, all
 }
+
+// reached reports whether the request had its connection.
+func (t *trace) reached() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.connected
+}

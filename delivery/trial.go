@@ -128,7 +128,7 @@ func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) 
 		}
 		return false
 	}
-	answered := h.TrialLast.Answered() && h.TrialLast != webhook.OutcomeThrottled
+	answered := h.TrialLast.Answered()
 	full := h.Trial >= s.trialSize(h)
 	if answered && !full {
 		if it, ok := q.oldest(tried); ok {
@@ -138,7 +138,7 @@ func (s *Settings) member(h *webhook.Health, q *queue) (webhook.LaneItem, bool) 
 			return it, true
 		}
 	}
-	alone := h.Trial == 1 && h.Rung >= s.retries() && (answered || h.TrialLast == webhook.OutcomeNoAnswer)
+	alone := h.Trial == 1 && h.Rung >= s.retries() && (answered || silent(h.TrialLast))
 	for _, t := range h.Tried {
 		may := answered && t.Blamed && !full || alone && !q.others(t.Vehicle)
 		if !t.InTrial || !may {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,39 +17,66 @@ import (
 	"plugbeat/webhook"
 )
 
-func TestClassify(t *testing.T) {
-	for status, want := range map[int]webhook.Outcome{
-		200: webhook.OutcomeDelivered, 201: webhook.OutcomeDelivered, 299: webhook.OutcomeDelivered,
-		301: webhook.OutcomeRedirect, 304: webhook.OutcomeRedirect, 308: webhook.OutcomeRedirect,
-		400: webhook.OutcomeBlamed, 413: webhook.OutcomeBlamed, 415: webhook.OutcomeBlamed, 422: webhook.OutcomeBlamed,
-		410: webhook.OutcomeGone, 429: webhook.OutcomeThrottled, 503: webhook.OutcomeThrottled,
-		401: webhook.OutcomeRefused, 404: webhook.OutcomeRefused, 418: webhook.OutcomeRefused, 500: webhook.OutcomeRefused, 599: webhook.OutcomeRefused, 999: webhook.OutcomeRefused, 101: webhook.OutcomeRefused,
+func TestClassifyStatus(t *testing.T) {
+	for want, statuses := range map[webhook.Outcome][]int{
+		webhook.OutcomeDelivered:   {200, 201, 202, 204, 299},
+		webhook.OutcomeGone:        {410},
+		webhook.OutcomeRefused:     {400, 413, 415, 422},
+		webhook.OutcomeFailed:      {101, 300, 301, 304, 308, 399, 401, 403, 404, 405, 408, 409, 411, 418, 451, 499, 500, 501, 505, 599, 600, 999},
+		webhook.OutcomeUnavailable: {429, 502, 503, 504},
 	} {
-		if v := Classify(status, nil, 1204); v.Outcome != want {
-			t.Errorf("%d is %s, want %s", status, v.Outcome, want)
+		for _, status := range statuses {
+			v := ClassifyStatus(status, "", 1204)
+			if v.Outcome != want || v.Error != "" || (v.Cause == "") != (want == webhook.OutcomeDelivered) || v.Network {
+				t.Errorf("%d is %+v, want %s", status, v, want)
+			}
 		}
 	}
-	v := Classify(413, nil, 1204)
-	if got := answerText(webhook.Attempt{Outcome: v.Outcome, Status: 413, Cause: v.Cause}); got != "413: our payload was 1 204 bytes; raise the receiver's limit" {
-		t.Error(got)
+	for text, v := range map[string]Verdict{
+		"413: our payload was 1 204 bytes; raise the receiver's limit":                                                       ClassifyStatus(413, "", 1204),
+		"302: it leads to https://other.test/x, and redirects are never followed; set the callback URI to the final address": ClassifyStatus(302, "https://other.test/x", 1),
+		"304: redirects are never followed; set the callback URI to the final address":                                       ClassifyStatus(304, "", 1),
+	} {
+		status, _ := strconv.Atoi(text[:3])
+		if got := answerText(webhook.Attempt{Outcome: v.Outcome, Status: status, Cause: v.Cause}); got != text {
+			t.Error(got)
+		}
 	}
+}
+
+func TestClassifyError(t *testing.T) {
 	dial := func(err error) error {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
 	}
+	const ours, unreachable, unavailable = webhook.OutcomeOurs, webhook.OutcomeUnreachable, webhook.OutcomeUnavailable
 	for _, c := range []struct {
-		err  error
-		want webhook.Outcome
+		err       error
+		connected bool
+		want      webhook.Outcome
+		cause     string
 	}{
-		{dial(syscall.ECONNREFUSED), webhook.OutcomeNoAnswer}, {dial(syscall.EHOSTUNREACH), webhook.OutcomeNoAnswer}, {io.EOF, webhook.OutcomeNoAnswer},
-		{errTimeout{after: 15 * time.Second, connected: true}, webhook.OutcomeNoAnswer}, {context.DeadlineExceeded, webhook.OutcomeNoAnswer}, {errors.New("?"), webhook.OutcomeNoAnswer},
-		{dial(syscall.ENETUNREACH), webhook.OutcomeOurs}, {dial(syscall.ENETDOWN), webhook.OutcomeOurs}, {dial(syscall.EMFILE), webhook.OutcomeOurs},
-		{&net.DNSError{Err: "no such host", IsNotFound: true}, webhook.OutcomeNoAnswer},
-		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, webhook.OutcomeNoAnswer},
-		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, webhook.OutcomeOurs},
-		{&net.DNSError{Err: "read udp 127.0.0.53:53: connection refused"}, webhook.OutcomeOurs},
-		{fmt.Errorf("dial: %w", &egress.DeniedError{Address: "10.0.0.1:80", Class: "private"}), webhook.OutcomeDenied},
+		{dial(syscall.ECONNREFUSED), false, unreachable, "nothing listens there"},
+		{dial(syscall.EHOSTUNREACH), false, unreachable, "does not answer"},
+		{dial(syscall.ENETUNREACH), false, ours, "no network"},
+		{dial(syscall.ENETDOWN), false, ours, "no network"},
+		{dial(syscall.EMFILE), false, ours, "no file handles"},
+		{io.EOF, true, unavailable, "closed the connection"},
+		{syscall.ECONNRESET, true, unavailable, "closed the connection"},
+		{syscall.ECONNRESET, false, unreachable, "closed the connection"},
+		{errors.New("http: server closed idle connection"), true, unavailable, "closed the connection"},
+		{errTimeout{after: 15 * time.Second, connected: true}, true, unavailable, "takes too long"},
+		{errTimeout{after: 15 * time.Second}, false, unreachable, "no connection came about"},
+		{context.DeadlineExceeded, true, unavailable, "takes too long"},
+		{errors.New("?"), true, unavailable, "the connection to the receiver failed"},
+		{errors.New("?"), false, unreachable, "the connection to the receiver failed"},
+		{errors.New("remote error: tls: certificate required"), true, unreachable, "client certificate"},
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, false, unreachable, "no such host"},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, false, unreachable, "cannot be resolved"},
+		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, false, ours, "no resolver answers"},
+		{&net.DNSError{Err: "read udp 127.0.0.53:53: connection refused"}, false, ours, "no resolver answers"},
+		{fmt.Errorf("dial: %w", &egress.DeniedError{Address: "10.0.0.1:80", Class: "private"}), false, unreachable, "plugbeat never sends there"},
 	} {
-		if v := Classify(0, c.err, 0); v.Outcome != c.want || v.Error == "" {
+		if v := ClassifyError(c.err, c.connected); v.Outcome != c.want || v.Error == "" || !strings.Contains(v.Cause, c.cause) {
 			t.Errorf("%v is %+v, want %s", c.err, v, c.want)
 		}
 	}

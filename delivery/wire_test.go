@@ -170,7 +170,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}{
 		"redirect": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
-		}, webhook.OutcomeRedirect, time.Second, 0},
+		}, webhook.OutcomeFailed, time.Second, 0},
 		"slow body": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, time.Second, 2},
 		"endless body": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
@@ -186,25 +186,25 @@ func TestAnswersOnTheWire(t *testing.T) {
 		"endless headers": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			endless(c, "A: "+strings.Repeat("x", 1000)+"\r\n")
-		}, webhook.OutcomeNoAnswer, time.Second, 0},
-		"slow headers": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"); hang(c) }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"silence":      {hang, webhook.OutcomeNoAnswer, time.Second, 0},
-		"reset":        {func(c net.Conn) { _ = c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
-		"nonsense":     {func(c net.Conn) { _, _ = io.WriteString(c, "hello\r\n\r\n"); _ = c.Close() }, webhook.OutcomeNoAnswer, time.Second, 0},
+		}, webhook.OutcomeUnavailable, time.Second, 0},
+		"slow headers": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"); hang(c) }, webhook.OutcomeUnavailable, time.Second, 0},
+		"silence":      {hang, webhook.OutcomeUnavailable, time.Second, 0},
+		"reset":        {func(c net.Conn) { _ = c.Close() }, webhook.OutcomeUnavailable, time.Second, 0},
+		"nonsense":     {func(c net.Conn) { _, _ = io.WriteString(c, "hello\r\n\r\n"); _ = c.Close() }, webhook.OutcomeUnavailable, time.Second, 0},
 		"1xx first": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}, webhook.OutcomeDelivered, time.Second, 0},
-		"1xx for ever": {func(c net.Conn) { endless(c, "HTTP/1.1 103 Early Hints\r\n\r\n") }, webhook.OutcomeNoAnswer, time.Second, 0},
+		"1xx for ever": {func(c net.Conn) { endless(c, "HTTP/1.1 103 Early Hints\r\n\r\n") }, webhook.OutcomeUnavailable, time.Second, 0},
 		"switch protocols": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
-		}, webhook.OutcomeRefused, time.Second, 0},
-		"too large": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeBlamed, time.Second, 0},
+		}, webhook.OutcomeFailed, time.Second, 0},
+		"too large": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n") }, webhook.OutcomeRefused, time.Second, 0},
 		"an error that asks for a wait": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 500 Oops\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n")
-		}, webhook.OutcomeRefused, time.Second, 0},
+		}, webhook.OutcomeFailed, time.Second, 0},
 		"throttled": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
-		}, webhook.OutcomeThrottled, time.Second, 0},
+		}, webhook.OutcomeUnavailable, time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,7 +222,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 			if name != "throttled" && a.RetryAfter != 0 {
 				t.Errorf("Retry-After is honoured: %+v", a)
 			}
-			if name == "redirect" && !strings.Contains(answerText(a), "302 to http://127.0.0.1:1/: redirects are never followed") {
+			if name == "redirect" && !strings.Contains(answerText(a), "302: it leads to http://127.0.0.1:1/, and redirects are never followed") {
 				t.Error(answerText(a))
 			}
 		})
@@ -242,7 +242,7 @@ func TestWrittenOnce(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})
 	x := wireSender(t, Settings{})
-	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeNoAnswer, webhook.OutcomeDelivered} {
+	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeUnavailable, webhook.OutcomeDelivered} {
 		if a := x.send(t.Context(), hookAt(uri), uuid.New(), []byte("{}")); a.Outcome != want {
 			t.Errorf("request %d: %s %s", i+1, a.Outcome, answerText(a))
 		}
@@ -259,7 +259,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // A kept connection that the receiver had closed before anything was written
 // costs no attempt; one that keeps doing so does.
 func TestClosedIdle(t *testing.T) {
-	for closed, want := range map[int]webhook.Outcome{1: webhook.OutcomeDelivered, 3: webhook.OutcomeDelivered, 4: webhook.OutcomeNoAnswer} {
+	for closed, want := range map[int]webhook.Outcome{1: webhook.OutcomeDelivered, 3: webhook.OutcomeDelivered, 4: webhook.OutcomeUnreachable} {
 		n := 0
 		x := wireSender(t, Settings{})
 		x.transport = roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -288,12 +288,12 @@ func TestNoListenerOfOurs(t *testing.T) {
 	// Without the consent the same connection is not used again.
 	w.AllowPrivate = false
 	a := x.send(t.Context(), w, uuid.New(), nil)
-	if a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "loopback") || !strings.Contains(answerText(a), "delivery.allow") {
+	if a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(answerText(a), "loopback") || !strings.Contains(answerText(a), "delivery.allow") {
 		t.Error(a.Outcome, answerText(a))
 	}
 	w.AllowPrivate = true
 	x.guard.SetOwn([]netip.AddrPort{netip.MustParseAddrPort(srv.Listener.Addr().String())})
-	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeDenied || !strings.Contains(answerText(a), "own listener") {
+	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(answerText(a), "own listener") {
 		t.Error(a.Outcome, answerText(a))
 	}
 }
@@ -306,7 +306,7 @@ func TestNothingListens(t *testing.T) {
 	uri := "http://" + ln.Addr().String()
 	_ = ln.Close()
 	a := wireSender(t, Settings{}).send(t.Context(), hookAt(uri), uuid.New(), nil)
-	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "is the receiver running") || a.Address == "" {
+	if a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(a.Cause, "is the receiver running") || a.Address == "" {
 		t.Errorf("%+v", a)
 	}
 	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -314,13 +314,13 @@ func TestNothingListens(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	a = wireSender(t, Settings{}).send(t.Context(), hookAt(srv.URL), uuid.New(), nil)
-	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "certificate") {
+	if a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(a.Cause, "certificate") {
 		t.Errorf("%+v", a)
 	}
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	a = wireSender(t, Settings{}).send(t.Context(), hookAt(strings.Replace(plain.URL, "http:", "https:", 1)), uuid.New(), nil)
-	if a.Outcome != webhook.OutcomeNoAnswer || !strings.Contains(a.Cause, "http instead of https") {
+	if a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(a.Cause, "http instead of https") {
 		t.Errorf("%+v", a)
 	}
 }

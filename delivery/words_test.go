@@ -22,7 +22,7 @@ import (
 // to get none.
 func TestEveryOutcomeHasItsCause(t *testing.T) {
 	for status := 100; status < 1000; status++ {
-		v := Classify(status, nil, 1204)
+		v := ClassifyStatus(status, "https://other.test/", 1204)
 		if (v.Outcome == webhook.OutcomeDelivered) != (v.Cause == "") {
 			t.Errorf("%d: %+v", status, v)
 		}
@@ -32,11 +32,11 @@ func TestEveryOutcomeHasItsCause(t *testing.T) {
 		denied, &net.DNSError{IsNotFound: true}, &net.DNSError{IsTimeout: true}, &net.DNSError{Err: "connection refused"}, &net.DNSError{Err: "server misbehaving"},
 		syscall.ENETUNREACH, syscall.EMFILE, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ECONNRESET, syscall.EPERM, io.EOF, io.ErrUnexpectedEOF,
 		x509.UnknownAuthorityError{}, x509.HostnameError{Certificate: &x509.Certificate{}}, x509.CertificateInvalidError{Cert: &x509.Certificate{}}, x509.SystemRootsError{},
-		tls.RecordHeaderError{}, tls.AlertError(40), errors.New("tls: no cipher suite in common"), errTimeout{after: time.Second}, errTimeout{after: time.Second, connected: true},
+		tls.RecordHeaderError{}, errors.New("tls: no cipher suite in common"), errTimeout{after: time.Second}, errTimeout{after: time.Second, connected: true},
 		errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0"`),
 		errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), errors.New("something nobody foresaw"),
 	} {
-		if v := Classify(0, fmt.Errorf("exchange: %w", err), 1204); v.Outcome == "" || v.Outcome == webhook.OutcomeDelivered || v.Cause == "" || v.Error == "" {
+		if v := ClassifyError(fmt.Errorf("exchange: %w", err), false); v.Outcome == "" || v.Outcome == webhook.OutcomeDelivered || v.Cause == "" || v.Error == "" {
 			t.Errorf("%v: %+v", err, v)
 		}
 	}
@@ -61,8 +61,7 @@ func TestReasonsSayWhy(t *testing.T) {
 		{answer{status: 302}, false, "302: redirects are never followed; set the callback URI to the final address"},
 		{answer{status: 418}, false, "418: the receiver refuses our request; see its log"},
 		{answer{status: 410}, false, "410: the receiver says this webhook is gone for good"},
-		{answer{outcome: webhook.OutcomeNoAnswer}, false, "connection refused: nothing listens there; is the receiver running?"},
-		{answer{outcome: webhook.OutcomeDenied}, false, "connection refused: nothing listens there; is the receiver running?"},
+		{answer{outcome: webhook.OutcomeUnreachable}, false, "connection refused: nothing listens there; is the receiver running?"},
 	} {
 		m := newSim(t, func(*webhook.Delivery, time.Time) answer { return tc.answer })
 		m.challenge = func(time.Time) bool { return tc.answers }

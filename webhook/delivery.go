@@ -92,26 +92,23 @@ type Outcome string
 const (
 	OutcomeDelivered   Outcome = "delivered"   // 2xx
 	OutcomeGone        Outcome = "gone"        // 410
-	OutcomeBlamed      Outcome = "blamed"      // 400, 413, 415, 422: the payload is refused
-	OutcomeThrottled   Outcome = "throttled"   // 429, 503
-	OutcomeRedirect    Outcome = "redirect"    // 3xx, never followed
-	OutcomeRefused     Outcome = "refused"     // any other status
-	OutcomeNoAnswer    Outcome = "no_answer"   // DNS, connect, TLS, timeout, reset
-	OutcomeDenied      Outcome = "denied"      // the dial check refused the address
-	OutcomeOurs        Outcome = "ours"        // our own fault; spends no rung
-	OutcomeInterrupted Outcome = "interrupted" // the process ended; spends no rung
+	OutcomeRefused     Outcome = "refused"     // 400, 413, 415, 422: the answer blames the payload
+	OutcomeFailed      Outcome = "failed"      // any other answer: 3xx, 4xx, 500, ...
+	OutcomeUnavailable Outcome = "unavailable" // 429, 502, 503, 504, or a connection and no answer
+	OutcomeUnreachable Outcome = "unreachable" // no connection
+	OutcomeOurs        Outcome = "ours"        // our own fault: no network, no resolver, disk full; counts for nothing
+	OutcomeInterrupted Outcome = "interrupted" // the process ended; counts for nothing
 )
 
 // Outcomes lists every outcome.
 var Outcomes = [...]Outcome{
-	OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused, OutcomeNoAnswer, OutcomeDenied,
-	OutcomeOurs, OutcomeInterrupted,
+	OutcomeDelivered, OutcomeGone, OutcomeRefused, OutcomeFailed, OutcomeUnavailable, OutcomeUnreachable, OutcomeOurs, OutcomeInterrupted,
 }
 
-// Answered reports whether the receiver sent a status.
+// Answered reports whether the outcome shows that the receiver answered.
 func (o Outcome) Answered() bool {
 	switch o {
-	case OutcomeDelivered, OutcomeGone, OutcomeBlamed, OutcomeThrottled, OutcomeRedirect, OutcomeRefused:
+	case OutcomeDelivered, OutcomeGone, OutcomeRefused, OutcomeFailed:
 		return true
 	}
 	return false
