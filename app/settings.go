@@ -32,7 +32,7 @@ func (a *App) deliverySettings() delivery.Settings {
 		early = -1
 	}
 	return delivery.Settings{
-		Ladder: d.Retries, Jitter: jitter, JitterMax: d.JitterMax, Timeout: d.Timeout, BodyTime: d.BodyTime, BodyBytes: int(d.BodyBytes),
+		Ladder: d.Retries, Jitter: jitter, JitterMax: d.JitterMax, Timeout: d.Timeout,
 		InFlight: d.InFlight, TrialSize: d.TrialSize, EarlyMax: early,
 		ChallengeFrom: d.Challenge.From, ChallengeAfter: after, ChallengeEvery: d.Challenge.Every, HealWindow: d.Challenge.HealWindow, ChallengeMax: d.Challenge.Max,
 		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, OwnFaultWait: d.OwnFaultWait, OwnFaultMax: d.OwnFaultMax, Drain: a.cfg.Grace,

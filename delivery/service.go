@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -25,6 +26,12 @@ type ChallengeResult struct {
 	// Token is the fingerprint of the management token that it was answered with;
 	// empty unless it was answered rightly.
 	Token string
+	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
+	// the answer, as an attempt keeps them; Body is empty where it is no text.
+	Address     string
+	ContentType string
+	RetryAfter  time.Duration
+	Body        string
 }
 
 // seen notes in a webhook with which token its receiver answered.
@@ -45,7 +52,12 @@ type checked struct {
 func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
 	a, body := send.ask(ctx, w, uuid.New(), d.bodies.Verify(w.ID, challenge))
-	c := checked{ChallengeResult: ChallengeResult{Status: a.Status, Duration: a.Duration, Text: answerText(a)}, outcome: a.Outcome}
+	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
+		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
+	}}
+	if utf8.Valid(a.Body) {
+		c.Body = string(a.Body)
+	}
 	if a.Outcome == webhook.OutcomeDelivered {
 		c.Text = "answered rightly"
 		var with webhook.Secret

@@ -24,10 +24,6 @@ type Settings struct {
 	JitterMax time.Duration
 	// Timeout bounds a request up to the last header of its answer.
 	Timeout time.Duration
-	// BodyTime and BodyBytes bound how much of an answer's body is read after
-	// its headers.
-	BodyTime  time.Duration
-	BodyBytes int
 	// InFlight is how many requests of one webhook may be under way, 1 to 64.
 	InFlight int
 	// TrialSize is how many deliveries a trial may send, at least 1. EarlyMax is
@@ -80,7 +76,7 @@ func DefaultSettings() Settings {
 	ladder, _ := Preset("default")
 	return Settings{
 		Ladder: ladder, Jitter: 0.2, JitterMax: 10 * time.Minute,
-		Timeout: 15 * time.Second, BodyTime: 2 * time.Second, BodyBytes: 4096,
+		Timeout:  15 * time.Second,
 		InFlight: 8, TrialSize: 3, EarlyMax: 3,
 		ChallengeFrom:  15 * time.Minute,
 		ChallengeAfter: []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour},
@@ -111,8 +107,6 @@ func (s Settings) complete() (Settings, error) {
 	orDefault(&s.Jitter, d.Jitter)
 	orDefault(&s.JitterMax, d.JitterMax)
 	orDefault(&s.Timeout, d.Timeout)
-	orDefault(&s.BodyTime, d.BodyTime)
-	orDefault(&s.BodyBytes, d.BodyBytes)
 	orDefault(&s.InFlight, d.InFlight)
 	orDefault(&s.TrialSize, d.TrialSize)
 	orDefault(&s.EarlyMax, d.EarlyMax)
@@ -153,8 +147,6 @@ func (s Settings) complete() (Settings, error) {
 		return s, bad("jitter_max", s.JitterMax, "a positive duration")
 	case s.Timeout < time.Millisecond:
 		return s, bad("timeout", s.Timeout, "a positive duration")
-	case s.BodyTime < 0 || s.BodyBytes < 0:
-		return s, bad("body_time", s.BodyTime, "a positive duration")
 	case s.InFlight < 1 || s.InFlight > 64:
 		return s, bad("in_flight", s.InFlight, "1 to 64")
 	case s.TrialSize < 1:

@@ -23,7 +23,7 @@ import (
 // Verdict is what an answer, or the lack of one, means.
 type Verdict struct {
 	Outcome webhook.Outcome
-	// Error says what failed where there was no answer.
+	// Error says what failed where there was no answer, as it came.
 	Error string
 	// Cause is the likely cause in words; empty for a success.
 	Cause string
@@ -110,7 +110,7 @@ func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
 // ClassifyError judges why no answer came. connected is true when a connection, with
 // TLS where the URI asks for it, had come about.
 func ClassifyError(err error, connected bool) Verdict {
-	v := Verdict{Outcome: webhook.OutcomeUnreachable, Error: clean(err.Error())}
+	v := Verdict{Outcome: webhook.OutcomeUnreachable, Error: err.Error()}
 	if connected {
 		v.Outcome = webhook.OutcomeUnavailable
 	}

@@ -152,7 +152,7 @@ func TestHeadersOnTheWire(t *testing.T) {
 }
 
 func TestAnswersOnTheWire(t *testing.T) {
-	s := Settings{Timeout: 500 * time.Millisecond, BodyTime: 200 * time.Millisecond}
+	s := Settings{Timeout: 500 * time.Millisecond}
 	endless := func(c net.Conn, line string) {
 		_ = c.SetWriteDeadline(time.Now().Add(5 * time.Second))
 		for {
@@ -171,11 +171,11 @@ func TestAnswersOnTheWire(t *testing.T) {
 		"redirect": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
 		}, webhook.OutcomeFailed, time.Second, 0},
-		"slow body": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, time.Second, 2},
+		"slow body": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"); hang(c) }, webhook.OutcomeDelivered, 2500 * time.Millisecond, 2},
 		"endless body": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 			endless(c, strings.Repeat("x", 1000))
-		}, webhook.OutcomeDelivered, time.Second, 4096},
+		}, webhook.OutcomeDelivered, time.Second, 512},
 		"broken body": {func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab")
 			_ = c.Close()
@@ -203,7 +203,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 500 Oops\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n")
 		}, webhook.OutcomeFailed, time.Second, 0},
 		"throttled": {func(c net.Conn) {
-			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n")
 		}, webhook.OutcomeUnavailable, time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 			if a.Outcome != webhook.OutcomeDelivered && answerText(a) == "" {
 				t.Error("nothing says what happened")
 			}
-			if name == "throttled" && (a.RetryAfter != 2*time.Hour || a.Header["Set-Cookie"][0] != redacted) {
+			if name == "throttled" && (a.RetryAfter != 2*time.Hour || a.ContentType != "text/plain") {
 				t.Errorf("%+v", a)
 			}
 			if name != "throttled" && a.RetryAfter != 0 {
@@ -229,53 +229,9 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}
 }
 
-// A request that was written is never written again, also on a kept connection
-// that turns out to be dead.
-func TestWrittenOnce(t *testing.T) {
-	var served atomic.Int32
-	uri := raw(t, func(n int, _ string, c net.Conn) {
-		served.Add(1)
-		if n == 2 { // takes the request and goes without an answer
-			_ = c.Close()
-			return
-		}
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	})
-	x := wireSender(t, Settings{})
-	for i, want := range []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeUnavailable, webhook.OutcomeDelivered} {
-		if a := x.send(t.Context(), hookAt(uri), uuid.New(), []byte("{}")); a.Outcome != want {
-			t.Errorf("request %d: %s %s", i+1, a.Outcome, answerText(a))
-		}
-	}
-	if served.Load() != 3 {
-		t.Errorf("the receiver saw 3 attempts %d times", served.Load())
-	}
-}
-
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// A kept connection that the receiver had closed before anything was written
-// costs no attempt; one that keeps doing so does.
-func TestClosedIdle(t *testing.T) {
-	for closed, want := range map[int]webhook.Outcome{1: webhook.OutcomeDelivered, 3: webhook.OutcomeDelivered, 4: webhook.OutcomeUnreachable} {
-		n := 0
-		x := wireSender(t, Settings{})
-		x.transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-			if b, _ := io.ReadAll(r.Body); string(b) != "{}" {
-				t.Errorf("body %q at try %d", b, n)
-			}
-			if n++; n <= closed {
-				return nil, errors.New("http: server closed idle connection")
-			}
-			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-		})
-		if a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), []byte("{}")); a.Outcome != want {
-			t.Errorf("closed %d times: %s", closed, a.Outcome)
-		}
-	}
-}
 
 func TestNoListenerOfOurs(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,10 +18,6 @@ const (
 	maxDials = 16
 	// maxHeaderBytes is far above what any answer needs.
 	maxHeaderBytes = 64 << 10
-	// requestBytes is how much of a request leaves in one write, so that all of a
-	// usual one does. net/http repeats a request that a kept connection drops only if
-	// no write of it failed halfway.
-	requestBytes = 16 << 10
 )
 
 var errManyAddresses = errors.New("too many addresses")
@@ -31,11 +28,6 @@ func NotDialled(err error) bool {
 	_, denied := errors.AsType[*DeniedError](err)
 	return denied || errors.Is(err, errManyAddresses)
 }
-
-// Replayable marks a POST as one that net/http may repeat: a request that a kept
-// connection drops before the first byte of an answer is then made once more. Nothing
-// of the mark is sent. The body of the request must be one that can be read again.
-func Replayable(h http.Header) { h["Idempotency-Key"] = nil }
 
 // Transport returns connections of their own whose every address the guard checks as
 // it is dialled. They go through no proxy of the environment, for behind a proxy the
@@ -54,8 +46,20 @@ func (g *Guard) Transport(consent func(asked string) bool, connect time.Duration
 		TLSHandshakeTimeout:    connect,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		WriteBufferSize:        requestBytes,
 	}
+}
+
+// RepeatOnNew returns a context for one request that net/http may repeat because a kept
+// connection drops it before the first byte of an answer. The other kept connections are
+// closed before that. So the request is made once more, on a new connection; net/http
+// repeats none that a new connection drops.
+func RepeatOnNew(ctx context.Context, connections interface{ CloseIdleConnections() }) context.Context {
+	var wanted atomic.Int32
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) {
+		if wanted.Add(1) > 1 {
+			connections.CloseIdleConnections()
+		}
+	}})
 }
 
 func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bool, timeout time.Duration) (net.Conn, error) {

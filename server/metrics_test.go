@@ -226,7 +226,7 @@ func TestMetersCount(t *testing.T) {
 		"plugbeat_store_commit_duration_seconds_count":                                            1,
 		"plugbeat_store_group_operations_sum":                                                     5,
 		"plugbeat_store_commit_failures_total":                                                    1,
-		`plugbeat_delivery_attempts_total{outcome="failed",` + hook:                              1,
+		`plugbeat_delivery_attempts_total{outcome="failed",` + hook:                               1,
 		`plugbeat_delivery_attempts_total{outcome="delivered",` + hook:                            0,
 		`plugbeat_delivery_attempt_duration_seconds_bucket{` + hook[:len(hook)-1] + `,le="0.05"}`: 1,
 		`plugbeat_delivery_challenges_total{result="right",` + hook:                               1,

@@ -72,7 +72,7 @@ func full() map[string]any {
 		}, Erased: erasedPayload},
 		"attempt": &webhook.Attempt{
 			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 413, Error: "reset", Cause: "raise the limit",
-			Address: "192.0.2.1:443", RetryAfter: time.Minute, Header: map[string][]string{"Content-Type": {"text/plain"}}, Body: []byte("too large"),
+			Address: "192.0.2.1:443", RetryAfter: time.Minute, ContentType: "text/plain", Body: []byte("too large"),
 		},
 		"grant_operator": &grantRecord{Grant: vehicle.Grant{Name: "grafana", Scope: vehicle.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
 		"grant":          &grantRecord{Grant: vehicle.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},

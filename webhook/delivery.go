@@ -131,9 +131,10 @@ type Attempt struct {
 	Address string `json:"address,omitempty"`
 	// RetryAfter is the wait the receiver asked for on 429 or 503; 0 for none.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
-	// Header and Body are the answer's, the body's first 4 KiB.
-	Header map[string][]string `json:"header,omitempty"`
-	Body   []byte              `json:"body,omitempty"`
+	// ContentType is the answer's Content-Type.
+	ContentType string `json:"content_type,omitempty"`
+	// Body is the first 512 bytes of the answer's body, without plugbeat's own secrets.
+	Body []byte `json:"body,omitempty"`
 }
 
 // LaneItem is one row of a webhook's lane: a waiting delivery and its vehicle.
