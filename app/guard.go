@@ -40,7 +40,7 @@ type dated struct {
 // RoundTrip implements http.RoundTripper.
 func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := time.Now()
-	res, err := d.Transport.RoundTrip(r)
+	res, err := d.Transport.RoundTrip(r.WithContext(egress.RepeatOnNew(r.Context(), d.Transport)))
 	if err == nil {
 		d.app.clocks.Note(r.URL.Host, res.Header, sent, time.Now())
 	}
