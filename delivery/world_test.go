@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -77,6 +80,11 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.t.Errorf("SC-Signature %q", got)
 	}
 	now := time.Now()
+	connect := func() {
+		here, there := net.Pipe()
+		_ = there.Close()
+		httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{Conn: here})
+	}
 	reply := func(status int, h http.Header, body string) (*http.Response, error) {
 		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
 	}
@@ -108,6 +116,9 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.most = max(r.most, flying)
 	r.mu.Unlock()
+	if a.err == nil {
+		connect()
+	}
 	err := pause(req.Context(), a.after)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -212,6 +223,17 @@ func memoryDir(t testing.TB) string {
 	return d
 }
 
+// openStore opens a data file, which is closed again at the test's end.
+func openStore(t testing.TB, path string, log zerolog.Logger) *store.Store {
+	t.Helper()
+	s, err := store.Open(store.Options{Path: path, Key: make([]byte, 32), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
 // newWorld must be called in a synctest bubble.
 func newWorld(t testing.TB, s Settings) *world {
 	w := &world{
@@ -241,18 +263,16 @@ func (w *world) must(err error) {
 // start opens the data file and runs the dispatcher.
 func (w *world) start() {
 	w.t.Helper()
+	w.store = openStore(w.t, w.path, zerolog.New(w.log))
 	var err error
-	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: zerolog.New(w.log)})
-	w.must(err)
 	w.Dispatcher, err = New(Options{
-		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
 		},
 	})
 	w.must(err)
-	w.guard.interfaces = connected
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

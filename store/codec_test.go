@@ -68,11 +68,11 @@ func full() map[string]any {
 		"delivery": &deliveryRecord{Delivery: webhook.Delivery{
 			ID: id(1, 1), Webhook: wid(1), Vehicle: vid(1), MessageID: other, EventName: "dynamic", Cause: webhook.CauseChange, State: webhook.Superseded,
 			Due: at, CreatedAt: at, FinishedAt: at, Bytes: 812, Attempts: 3, Round: 2, RoundAttempts: 1, NextAttempt: at,
-			LastOutcome: webhook.OutcomeBlamed, LastAnswer: "413", FinalText: "newer", ResendOf: &other, ResentAs: &other, SupersededBy: &other,
+			LastOutcome: webhook.OutcomeRefused, LastAnswer: "413", FinalText: "newer", ResendOf: &other, ResentAs: &other, SupersededBy: &other,
 		}, Erased: erasedPayload},
 		"attempt": &webhook.Attempt{
-			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeBlamed, Status: 413, Error: "reset", Cause: "raise the limit",
-			Address: "192.0.2.1:443", RetryAfter: time.Minute, Header: map[string][]string{"Content-Type": {"text/plain"}}, Body: []byte("too large"),
+			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 413, Error: "reset", Cause: "raise the limit",
+			Address: "192.0.2.1:443", RetryAfter: time.Minute, ContentType: "text/plain", Body: []byte("too large"),
 		},
 		"grant_operator": &grantRecord{Grant: vehicle.Grant{Name: "grafana", Scope: vehicle.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
 		"grant":          &grantRecord{Grant: vehicle.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},

@@ -163,7 +163,7 @@ func end(to webhook.State, now time.Time) func(*webhook.Webhook, *webhook.Delive
 	return func(_ *webhook.Webhook, d *webhook.Delivery, _ []*webhook.Delivery) error {
 		d.Attempts++
 		if to == webhook.Waiting {
-			d.LastOutcome = webhook.OutcomeRefused
+			d.LastOutcome = webhook.OutcomeFailed
 			return nil
 		}
 		return d.Apply(to, now, "")
