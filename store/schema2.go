@@ -17,10 +17,11 @@ import (
 )
 
 // This file makes a data file of schema 1 one of schema 2. In schema 1 a webhook had a
-// ladder (health) where it has a circuit breaker now, each delivery could have a rung of
-// its own, attempts kept whole headers, the queue was bucket lane, and bucket changes
-// held what happened to deliveries. Records are changed as raw JSON and with types of
-// this file's own, so that later changes of package webhook leave the step alone.
+// ladder with rungs and trials (health) where schema 2 has a circuit breaker with steps and
+// probes. A delivery could have a rung of its own, an attempt had all headers of its answer,
+// the queue was bucket lane, and bucket changes told what happened to deliveries. The step
+// changes records as raw JSON and has types of its own, so that package webhook may change
+// without it.
 
 // The buckets that schema 1 had and schema 2 does not.
 const (
@@ -274,19 +275,24 @@ func breakerOf(tx *bolt.Tx, w *webhook1) (breaker2, error) {
 	if !w.failing() {
 		return b, nil
 	}
-	// A ladder that was set to more rungs has no seventh step, and a trial of the
-	// last rung had not failed yet: both have one probe left.
+	// The last rung's trial had not failed yet, and a ladder may have been set to more
+	// rungs than there are steps: either has one probe left.
 	b.OpenSince, b.Step = h.FailingSince, min(h.Rung, len(waits2)-1)
+	last := h.FailingSince
+	if h.LastAttempt.After(last) {
+		last = h.LastAttempt
+	}
 	switch {
 	case h.Forwarded && h.Trial == 0:
-		// The challenge moved next_trial. What it moved is the step's wait.
+		// The challenge overwrote next_trial with its own time. The step's wait counts from the
+		// last attempt.
 		b.Owed = "challenge"
-		b.NextProbe = h.LastAttempt.Add(waits2[b.Step])
+		b.NextProbe = last.Add(waits2[b.Step])
 		if b.NextProbe.Before(h.NotBefore) {
 			b.NextProbe = h.NotBefore
 		}
 	case h.NextTrial.IsZero():
-		b.NextProbe = h.LastAttempt // due at once
+		b.NextProbe = last // due at once
 	default:
 		b.NextProbe = h.NextTrial
 	}
