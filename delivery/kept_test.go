@@ -114,7 +114,8 @@ func TestKeptConnectionDropped(t *testing.T) {
 					t.Fatalf("%d requests for 3 attempts, one of them dropped", len(got))
 				}
 				first, again := got[1], got[2]
-				if again.connection != 2 || again.nth != 1 || again.id != first.id || again.body != first.body || again.body != body || again.id == got[0].id {
+				same := again.id == first.id && again.body == first.body && again.body == body
+				if again.connection != 2 || again.nth != 1 || !same || again.id == got[0].id {
 					t.Errorf("%+v was repeated as %+v", first, again)
 				}
 				for _, r := range got {
