@@ -443,28 +443,53 @@ func pass(d time.Duration) {
 // since is how long after the world's beginning a time is.
 func (w *world) since(t time.Time) time.Duration { return t.Sub(w.t0) }
 
-// faults are what the disk does instead of taking a commit.
+// faults are what the disk does instead of taking a commit, and what comes between.
 type faults struct {
 	mu  sync.Mutex
 	err error
+	// after is how many commits of a recovery are taken before err.
+	after int
+	// reading is called before a delivery that is about to leave is read.
+	reading func()
 }
 
-func (f *faults) set(err error) {
+func (f *faults) set(err error) { f.setAfter(0, err) }
+
+func (f *faults) setAfter(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.err = err
+	f.after, f.err = n, err
 }
 
 func (f *faults) get() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.after > 0 {
+		return nil
+	}
 	return f.err
+}
+
+func (f *faults) setReading(reading func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = reading
 }
 
 // failing is the real store on a disk that can refuse what is written.
 type failing struct {
 	*store.Store
 	*faults
+}
+
+func (s *failing) Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error) {
+	s.mu.Lock()
+	reading := s.reading
+	s.mu.Unlock()
+	if reading != nil {
+		reading()
+	}
+	return s.Store.Outgoing(ctx, id)
 }
 
 func (s *failing) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
@@ -487,5 +512,8 @@ func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UU
 	if err := s.get(); err != nil {
 		return webhook.Webhook{}, nil, err
 	}
+	s.mu.Lock()
+	s.after = max(0, s.after-1)
+	s.mu.Unlock()
 	return s.Store.Finish(ctx, webhookID, ids, finish)
 }
