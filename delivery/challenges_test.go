@@ -96,6 +96,26 @@ func TestRightAnswers(t *testing.T) {
 	}
 }
 
+// The wait that right answers lengthened while the breaker was open is that of the
+// exhausted webhook.
+func TestRightAnswersBeforeExhausted(t *testing.T) {
+	m, d := opened(t)
+	for range 5 {
+		m.now = m.w.Breaker.NextProbe
+		m.attempt(d, webhook.OutcomeFailed)
+	}
+	m.challenges(time.Hour, true)
+	m.attempt(d, webhook.OutcomeFailed)
+	m.challenges(time.Hour, true)
+	m.attempt(d, webhook.OutcomeFailed)
+	m.now = m.w.Breaker.NextProbe
+	m.attempt(d, webhook.OutcomeFailed)
+	m.disabled(webhook.Exhausted)
+	if got := m.challenges(4*time.Hour, false); !slices.Equal(got, minutes(60, 120, 180, 240)) {
+		t.Errorf("challenges after %v", got)
+	}
+}
+
 // Neither a challenge nor its probe leaves before a Retry-After has passed.
 func TestChallengesAfterRetryAfter(t *testing.T) {
 	m, d := opened(t)

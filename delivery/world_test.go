@@ -72,6 +72,7 @@ type receiver struct {
 	requests   []request
 	challenges []time.Time
 	thinks     time.Duration // before a challenge is answered
+	refuses    error         // what comes instead of a challenge's answer
 	says       string        // the body of an answer
 	heard      []*http.Request
 	bodies     [][]byte
@@ -94,10 +95,10 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c, ok := bytes.CutPrefix(body, []byte("challenge ")); ok {
 		r.mu.Lock()
 		r.challenges = append(r.challenges, now)
-		right, thinks := r.challenge(now), r.thinks
+		right, thinks, refuses := r.challenge(now), r.thinks, r.refuses
 		r.mu.Unlock()
 		if err := pause(req.Context(), thinks); err != nil || !right {
-			return nil, cmp.Or(err, errRefusedConnection)
+			return nil, cmp.Or(err, refuses)
 		}
 		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
 		return reply(200, nil, string(b))
@@ -243,7 +244,7 @@ func memoryDir(t testing.TB) string {
 func newWorld(t testing.TB, s Settings, options ...func(*Options)) *world {
 	w := &world{
 		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, options: options, log: &safeLog{}, faults: &faults{},
-		receiver: &receiver{t: t, thinks: 100 * time.Millisecond, says: "ok", inFlight: map[int]int{}},
+		receiver: &receiver{t: t, thinks: 100 * time.Millisecond, refuses: errRefusedConnection, says: "ok", inFlight: map[int]int{}},
 		known:    map[int]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
 	}
 	w.receiver.be(accept, true)
@@ -266,12 +267,18 @@ func (w *world) must(err error) {
 	}
 }
 
-// start opens the data file and runs the dispatcher.
-func (w *world) start() {
+// open opens the data file.
+func (w *world) open() {
 	w.t.Helper()
 	var err error
 	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: zerolog.New(w.log)})
 	w.must(err)
+}
+
+// start opens the data file and runs the dispatcher.
+func (w *world) start() {
+	w.t.Helper()
+	w.open()
 	o := Options{
 		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
@@ -282,6 +289,7 @@ func (w *world) start() {
 	for _, option := range w.options {
 		option(&o)
 	}
+	var err error
 	w.Dispatcher, err = New(o)
 	w.must(err)
 	w.guard.interfaces = connected
@@ -451,6 +459,8 @@ type faults struct {
 	after int
 	// reading is called before a delivery that is about to leave is read.
 	reading func()
+	// lost is a delivery without a payload.
+	lost uuid.UUID
 }
 
 func (f *faults) set(err error) { f.setAfter(0, err) }
@@ -476,6 +486,12 @@ func (f *faults) setReading(reading func()) {
 	f.reading = reading
 }
 
+func (f *faults) lose(id uuid.UUID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = id
+}
+
 // failing is the real store on a disk that can refuse what is written.
 type failing struct {
 	*store.Store
@@ -484,12 +500,16 @@ type failing struct {
 
 func (s *failing) Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error) {
 	s.mu.Lock()
-	reading := s.reading
+	reading, lost := s.reading, s.lost == id
 	s.mu.Unlock()
 	if reading != nil {
 		reading()
 	}
-	return s.Store.Outgoing(ctx, id)
+	d, payload, err := s.Store.Outgoing(ctx, id)
+	if lost {
+		payload = nil
+	}
+	return d, payload, err
 }
 
 func (s *failing) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
