@@ -83,7 +83,7 @@ func TestClassifyError(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfterHeader(t *testing.T) {
 	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	for h, want := range map[string]time.Duration{
 		"": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "-5": 0, "+5": 0, "1.5": 0, "soon": 0, "0x10": 0,
