@@ -58,9 +58,10 @@ func (m *machine) ends(d *webhook.Delivery, e Ended, o webhook.Outcome) []Effect
 	m.Helper()
 	e.Outcome, e.Error = o, string(o)
 	was := State{m.w, *d}
+	text := fmt.Sprintf("%+v", was)
 	s, effects := m.Apply(was, e, m.now)
-	if again, _ := m.Apply(was, e, m.now); !reflect.DeepEqual(s, again) {
-		m.Errorf("the same outcome led to %+v and to %+v", s, again)
+	if again, _ := m.Apply(was, e, m.now); !reflect.DeepEqual(s, again) || fmt.Sprintf("%+v", was) != text {
+		m.Errorf("the same outcome led to %+v and to %+v, and changed %s to %+v", s, again, text, was)
 	}
 	m.w, *d = s.Webhook, s.Delivery
 	return effects
@@ -375,7 +376,7 @@ func TestOpen(t *testing.T) {
 
 // What the receiver asks for lengthens a wait, never shortens it, and not beyond the
 // longest one, a thousand years as little as a day.
-func TestRetryAfter(t *testing.T) {
+func TestWaitAskedFor(t *testing.T) {
 	const longest = 31250 * time.Second // 10 s × 5⁵
 	for asked, want := range map[time.Duration]time.Duration{
 		time.Second: 0, 5 * time.Second: 0, time.Hour: time.Hour, 24 * time.Hour: longest, 1<<63 - 1: longest,

@@ -68,6 +68,13 @@ func TestQueueOrder(t *testing.T) {
 	if first, ok := q.oldest(); !ok || first != b2.Delivery || q.waiting != 4 || q.last != b5.Delivery {
 		t.Errorf("the oldest is %s, %d wait, the newest is %s", first, q.waiting, q.last)
 	}
+	for _, it := range []webhook.Queued{b2, a3, c4, b5} {
+		q.remove(it.Delivery, it.Vehicle)
+		q.land(it)
+	}
+	if sameItems(t, "all are finished", q.leave(8, epoch)); q.waiting != 0 || len(q.vehicles) != 0 {
+		t.Errorf("%d wait, of %d vehicles", q.waiting, len(q.vehicles))
+	}
 }
 
 // A delivery that was finished elsewhere leaves no more; one in flight is dropped when
