@@ -26,6 +26,7 @@ import (
 	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/health"
 	"plugbeat/internal/systemd"
 	"plugbeat/scheduler"
@@ -61,7 +62,7 @@ type App struct {
 	resumers   map[string]resumer // those of the sources that are one
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
-	guard      *delivery.Guard // of every request out
+	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
@@ -110,7 +111,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		}
 	}()
 	a.metrics = server.NewMetrics(version(o), cfg.SourceNames())
-	if a.guard, err = delivery.NewGuard(cfg.Delivery.Allow); err != nil {
+	if a.guard, err = egress.New(egress.Options{Allow: cfg.Delivery.Allow}); err != nil {
 		return a, err
 	}
 	key, err := cfg.SealingKey()

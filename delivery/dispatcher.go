@@ -28,6 +28,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -78,8 +79,8 @@ type Options struct {
 	// Answered is told of every answer: the callback's host, the headers, and when
 	// the request began and the headers had come. It must not block; it may be nil.
 	Answered func(host string, h http.Header, sent, received time.Time)
-	// Guard checks every address; nil for one with Settings.Allow alone.
-	Guard *Guard
+	// Guard checks every address; nil for one that allows public addresses alone.
+	Guard *egress.Guard
 	// Transport replaces the network in tests; nil for the real one with its
 	// address check.
 	Transport http.RoundTripper
@@ -99,7 +100,8 @@ type Dispatcher struct {
 	bodies Bodies
 	meter  Meter
 	log    zerolog.Logger
-	guard  *Guard
+	guard  *egress.Guard
+	heard  heardFrom
 	net    http.RoundTripper
 	around func(http.RoundTripper) http.RoundTripper
 	// answered is Options.Answered.
@@ -118,7 +120,7 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, err
 	}
 	if o.Guard == nil {
-		if o.Guard, err = NewGuard(s.Allow); err != nil {
+		if o.Guard, err = egress.New(egress.Options{}); err != nil {
 			return nil, err
 		}
 	}

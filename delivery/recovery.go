@@ -66,6 +66,9 @@ func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) er
 		last = older(w.Recovery.Upto, x.after)
 	}
 	if !x.known {
+		if err := k.arrived(pick, x, w.Recovery); err != nil {
+			return err
+		}
 		for i := range page {
 			if !older(w.Recovery.Upto, page[i].ID) {
 				x.newest.Add(&page[i])
@@ -90,6 +93,23 @@ func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) er
 		return nil
 	}
 	return k.siftCommit(pick, x, ids, last)
+}
+
+// arrived takes the delivery whose success closed the breaker into account: it waits no
+// more, and it may be its vehicle's newest.
+func (k *worker) arrived(ctx context.Context, x *sifter, r *webhook.Recovery) error {
+	if r.Arrived == uuid.Nil {
+		return nil
+	}
+	d, _, err := k.d.store.Outgoing(ctx, r.Arrived)
+	switch {
+	case errors.Is(err, webhook.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what arrived: %w", err)
+	}
+	x.newest.Add(&d)
+	return nil
 }
 
 // errOvertaken ends a step of a recovery that another has taken the place of.

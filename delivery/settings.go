@@ -25,9 +25,6 @@ type Settings struct {
 	RecoverRate int
 	// UserAgent is the User-Agent header.
 	UserAgent string
-	// Allow lists private and loopback addresses every webhook may reach: a
-	// CIDR, an IP, host:port, "loopback" or "private".
-	Allow []string
 	// Drain is how long Run waits, once its context has ended, for requests in
 	// flight before it cuts them off.
 	Drain time.Duration

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
@@ -24,6 +26,12 @@ type ChallengeResult struct {
 	// Token is the fingerprint of the management token that it was answered with;
 	// empty unless it was answered rightly.
 	Token string
+	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
+	// the answer, as an attempt keeps them; Body is empty where it is no text.
+	Address     string
+	ContentType string
+	RetryAfter  time.Duration
+	Body        string
 }
 
 // seen notes in a webhook with which token its receiver answered.
@@ -44,7 +52,12 @@ type checked struct {
 func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
 	a, body := send.ask(ctx, w, uuid.New(), d.bodies.Verify(w.ID, challenge))
-	c := checked{ChallengeResult: ChallengeResult{Status: a.Status, Duration: a.Duration, Text: answerText(a)}, outcome: a.Outcome}
+	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
+		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
+	}}
+	if utf8.Valid(a.Body) {
+		c.Body = string(a.Body)
+	}
 	if a.Outcome == webhook.OutcomeDelivered {
 		c.Text = "answered rightly"
 		var with webhook.Secret
@@ -74,7 +87,7 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 }
 
 func (d *Dispatcher) newSender() *sender {
-	return &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
+	return &sender{s: d.s, guard: d.guard, heard: &d.heard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
 }
 
 // update changes a webhook and tells its worker.
@@ -104,13 +117,8 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 	if err := webhook.CheckCallback(uri); err != nil {
 		return err
 	}
-	address, ok := callbackAddress(uri)
-	if !ok {
-		return nil
-	}
-	var denied *DeniedError
-	if err := d.guard.Check(address, address, allowPrivate); errors.As(err, &denied) {
-		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.advice(), Why: denied.Error()}
+	if denied, ok := errors.AsType[*egress.DeniedError](d.guard.CheckURL(uri, allowPrivate)); ok {
+		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.Advice(), Why: denied.Error()}
 	}
 	return nil
 }
