@@ -238,9 +238,11 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 		}
 		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: allowed + "; " + how}
 	}
-	// What cannot be read is there: a new one in its place would be another one.
+	// What may not be read is there: a new one in its place would be another one.
 	unreadable := func(err error) (string, []byte, error) {
-		how = "have it belong to the user that plugbeat runs as, mode 0600"
+		if errors.Is(err, fs.ErrPermission) {
+			how = "have it belong to the user that plugbeat runs as, mode 0600"
+		}
 		return path, nil, bad(reason(err))
 	}
 	path = c.secretPath(file, credential)
