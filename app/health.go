@@ -183,12 +183,12 @@ func (a *App) logHealth() func(context.Context) {
 			if slices.Contains(eventful, c.Code) {
 				continue
 			}
-			level, event := zerolog.InfoLevel, "condition.over"
-			if !c.Recovery {
-				event = "condition.began"
-				level = map[health.Severity]zerolog.Level{health.Info: zerolog.InfoLevel, health.Warning: zerolog.WarnLevel, health.Error: zerolog.ErrorLevel}[c.Severity]
+			if c.Recovery {
+				a.log.Info().Str("event", "condition.over").Str("code", string(c.Code)).Str("subject", c.Subject).Msg(c.Text)
+				continue
 			}
-			a.log.WithLevel(level).Str("event", event).Str("code", string(c.Code)).Str("subject", c.Subject).Str("remedy", c.Remedy).Msg(c.Text)
+			level := map[health.Severity]zerolog.Level{health.Info: zerolog.InfoLevel, health.Warning: zerolog.WarnLevel, health.Error: zerolog.ErrorLevel}[c.Severity]
+			a.log.WithLevel(level).Str("event", "condition.began").Str("code", string(c.Code)).Str("subject", c.Subject).Str("remedy", c.Remedy).Msg(c.Text)
 		}
 	}
 }
