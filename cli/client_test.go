@@ -69,7 +69,7 @@ func full(t *testing.T) *daemon {
 	})
 	recovering := healthyHook()
 	recovering.Recovery = &webhook.Recovery{Policy: "latest", StartedAt: noon}
-	d.on("POST", "/webhooks/fleet/recover", api.Recovered{Webhook: recovering, Plan: webhook.RecoveryPlan{Policy: "latest", Waiting: 425, Leave: 20, Superseded: 405, Vehicles: 20, Bytes: 24080, Oldest: ago(4 * time.Minute), Takes: 400 * time.Millisecond}})
+	d.on("POST", "/webhooks/"+hookID.String()+"/recover", recovering)
 	replay := healthyHook()
 	plan := webhook.ReplayPlan{Match: 412, States: map[webhook.State]int{webhook.Dead: 12, webhook.Delivered: 400}, Erased: 3, Vehicles: 7, Bytes: 500000, Rate: 5, Takes: 82 * time.Second}
 	d.mux.HandleFunc("POST /api/v1/deliveries/replay", func(w http.ResponseWriter, r *http.Request) {
@@ -162,16 +162,14 @@ func TestOutput(t *testing.T) {
 		{"webhook_change", "webhook change fleet --unplugged 2h --fastest", "",
 			[]string{"GET /api/v1/webhooks/fleet ", `PATCH /api/v1/webhooks/fleet {"cadence":{"unplugged":"2h","plugged_in":"15m","fastest":true}} if "e1"`}},
 		{"webhook_verify", "webhook verify fleet", "", []string{"POST /api/v1/webhooks/fleet/verify "}},
-		{"webhook_change_recover", "webhook change fleet --recover 24h", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"24h"}`}},
+		{"webhook_change_recover", "webhook change fleet --recover latest", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"latest"}`}},
 		{"webhook_test", "webhook test fleet", "", []string{"POST /api/v1/webhooks/fleet/test "}},
 		{"webhook_rotate_key", "webhook rotate-key fleet --overlap 48h", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"rotate","overlap":"48h"}`}},
 		{"webhook_rotate_key_try", "webhook rotate-key fleet --try", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"try"}`}},
 		{"webhook_rotate_key_finish", "webhook rotate-key fleet --finish --force", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"finish","force":true}`}},
 		{"webhook_rotate_key_cancel", "webhook rotate-key fleet --cancel", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"cancel"}`}},
 		{"webhook_enable", "webhook enable fleet --force", "", []string{"POST /api/v1/webhooks/fleet/enable?force=true "}},
-		{"webhook_enable_dry", "webhook enable fleet --recover latest --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`}},
-		{"webhook_recover_dry", "webhook recover fleet 2026-03-01 --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"2026-03-01T00:00:00Z","dry_run":true}`}},
-		{"webhook_recover", "webhook recover fleet latest --yes", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`, `POST /api/v1/webhooks/fleet/recover {"recover":"latest"}`}},
+		{"webhook_recover", "webhook recover fleet latest --yes", "", []string{"GET /api/v1/webhooks/fleet ", "POST /api/v1/webhooks/" + hookID.String() + `/recover {"recover":"latest"}`}},
 		{"webhook_disable", "webhook disable fleet", "", []string{"POST /api/v1/webhooks/fleet/disable "}},
 		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + hookID.String() + `  if "e1"`}},
 		{"vehicle_list", "vehicle list", "", []string{"GET /api/v1/vehicles?limit=500 "}},

@@ -183,3 +183,7 @@ func replaying(w *webhook.Webhook) string {
 	}
 	return text
 }
+
+func dryRunFlag() ucli.Flag {
+	return &ucli.BoolFlag{Name: "dry-run", Usage: "count what it would do, and do nothing", DisableDefaultText: true}
+}

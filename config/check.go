@@ -200,8 +200,10 @@ func (c Config) checkDelivery(p *complaints) {
 	if len(d.Challenge.After) == 0 {
 		p.add("delivery.challenge.after", "[]", "it is empty", "a list of durations, growing")
 	}
-	if err := webhook.CheckPolicy(webhook.Policy(d.Recover)); err != nil || d.Recover == "" {
-		p.add("delivery.recover", d.Recover, "", "all, latest, none, or a duration such as 24h")
+	if bad, ok := errors.AsType[*webhook.Invalid](webhook.CheckPolicy(webhook.Policy(d.Recover))); ok {
+		p.add("delivery.recover", d.Recover, bad.Why, bad.Allowed)
+	} else if d.Recover == "" {
+		p.add("delivery.recover", d.Recover, "", webhook.Policies)
 	}
 	if d.Challenge.Max < d.Challenge.Every {
 		p.add("delivery.challenge.max", formatDuration(d.Challenge.Max), "it is shorter than delivery.challenge.every", formatDuration(d.Challenge.Every)+" or longer")

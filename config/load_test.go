@@ -99,7 +99,8 @@ func TestComplaints(t *testing.T) {
 		// Delivery.
 		{"preset", "delivery: {retries: svix}\n", `line 1: delivery.retries "svix": there is no such preset; allowed: default, smartcar, or a list of durations`},
 		{"empty ladder", "delivery: {retries: []}\n", `line 1: delivery.retries "[]"; allowed: default, smartcar, or a list of 1 to 20 durations`},
-		{"recover", "delivery: {recover: some}\n", `line 1: delivery.recover "some"; allowed: all, latest, none, or a duration such as 24h`},
+		{"recover", "delivery: {recover: some}\n", `line 1: delivery.recover "some"; allowed: all, latest, none`},
+		{"recover by time", "delivery: {recover: 24h}\n", `line 1: delivery.recover "24h": recovering by time has left; to send a chosen part again, use latest or none, then: plugbeat delivery resend --webhook NAME --since TIME; allowed: all, latest, none`},
 		{"rung", "delivery:\n  retries:\n    - 10s\n    - 50\n", `line 4: delivery.retries[1] "50": it has no unit; allowed: ` + duration},
 		{"challenges", "delivery: {challenge: {after: [30m, 15m]}}\n", `line 1: delivery.challenge.after[1] "15m": it does not come after the one before; allowed: more than 30m`},
 		{"allow", "delivery: {allow: [10.0.0.0/8, 10.1.2.3/8]}\n", `line 1: delivery.allow[1] "10.1.2.3/8"; allowed: an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified`},

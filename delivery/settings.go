@@ -165,7 +165,7 @@ func (s Settings) complete() (Settings, error) {
 	case s.ChallengeEvery < time.Millisecond || s.ChallengeMax < time.Millisecond || s.ChallengeFrom < 0 || s.HealWindow < 0:
 		return s, bad("challenge_every", s.ChallengeEvery, "a positive duration")
 	case webhook.CheckPolicy(s.Recover) != nil:
-		return s, bad("recover", s.Recover, "all, latest, none, or a duration such as 24h")
+		return s, bad("recover", s.Recover, webhook.Policies)
 	case s.RecoverRate < 1 || s.RecoverRate > 100000:
 		return s, bad("recover_rate", s.RecoverRate, "1 to 100000 a second")
 	case s.OwnFaultWait < time.Millisecond || s.OwnFaultMax < s.OwnFaultWait:

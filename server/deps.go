@@ -101,9 +101,8 @@ type Deliveries interface {
 	CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Enable sends a challenge first unless forced; an empty policy is the webhook's.
 	Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error)
-	// Recover begins to apply a policy to what waits; PlanRecovery only counts.
+	// Recover begins to apply a policy to what waits.
 	Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error)
-	PlanRecovery(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.RecoveryPlan, error)
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Remove removes a webhook unless a check refuses it as it stands then.
 	Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)

@@ -637,14 +637,6 @@ func (h hooks) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (webho
 	return h.edit(id, func(w *webhook.Webhook) { w.Recovery = rec })
 }
 
-func (h hooks) PlanRecovery(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.RecoveryPlan, error) {
-	if _, err := p.Begin(noon); err != nil {
-		return webhook.RecoveryPlan{}, err
-	}
-	w, err := h.edit(id, func(*webhook.Webhook) {})
-	return webhook.RecoveryPlan{Policy: cmp.Or(p, w.Recover, webhook.RecoverAll), Waiting: 3, Leave: 1, Superseded: 2, Vehicles: 1, Bytes: 900, Oldest: noon, Takes: time.Second}, err
-}
-
 func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool, _ webhook.Policy) (webhook.Webhook, error) {
 	if h.w.wrong && !force {
 		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)

@@ -174,10 +174,10 @@ func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool, poli
 	return w, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
 }
 
-// RecoverWebhook applies a policy to what waits at a webhook, or counts what it
-// would do.
-func (c *Client) RecoverWebhook(ctx context.Context, ref string, r Recover) (a Recovered, err error) {
-	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, r, &a)
+// RecoverWebhook applies a policy to what waits at a webhook; an empty one is the
+// webhook's own.
+func (c *Client) RecoverWebhook(ctx context.Context, ref string, policy webhook.Policy) (w webhook.Webhook, err error) {
+	return w, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, Recover{Policy: policy}, &w)
 }
 
 // DisableWebhook stops a webhook's slots and deliveries until it is enabled.

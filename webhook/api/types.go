@@ -164,18 +164,8 @@ type KeyChanged struct {
 
 // Recover is the body of POST /webhooks/{id}/recover.
 type Recover struct {
-	// Policy is all, latest, none, how long ago a delivery may have been made, or a
-	// time; empty takes the webhook's.
+	// Policy is all, latest or none; empty takes the webhook's.
 	Policy webhook.Policy `json:"recover,omitempty"`
-	// DryRun counts and changes nothing.
-	DryRun bool `json:"dry_run,omitempty"`
-}
-
-// Recovered is the answer to POST /webhooks/{id}/recover.
-type Recovered struct {
-	Webhook webhook.Webhook `json:"webhook"`
-	// Plan is what was counted before it began.
-	Plan webhook.RecoveryPlan `json:"plan"`
 }
 
 // Challenge is what a receiver made of a verification challenge.
