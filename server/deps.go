@@ -52,12 +52,6 @@ type Store interface {
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
 	Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error)
 	Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error)
-	// Changes lists what happened to deliveries after a cursor, ChangesSince returns
-	// the cursor of a time (zero for now), and Changed a channel that the next change
-	// closes.
-	Changes(ctx context.Context, f webhook.DeliveryFilter, after uint64, limit int) (webhook.ChangePage, error)
-	ChangesSince(ctx context.Context, since time.Time) (uint64, error)
-	Changed() <-chan struct{}
 
 	// Copy writes a consistent copy of the data file to path.
 	Copy(ctx context.Context, path string) error

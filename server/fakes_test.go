@@ -50,8 +50,6 @@ type world struct {
 	hooks     []webhook.Webhook
 	subs      []webhook.SlotView
 	past      []webhook.Delivery // oldest first
-	gone      uint64             // of the changes
-	changed   chan struct{}
 	payloads  map[uuid.UUID][]byte
 
 	// read answers ReadNow; reads are the calls of it.
@@ -153,6 +151,8 @@ func missing(kind string, id any) error {
 }
 
 func (w *world) GrantByHash(_ context.Context, h [32]byte) (vehicle.Grant, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, g := range w.grants {
 		if g.Hash == h {
 			return g, nil
@@ -184,6 +184,8 @@ func (w *world) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
 }
 
 func (w *world) DeleteGrant(_ context.Context, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n := len(w.grants)
 	w.grants = slices.DeleteFunc(w.grants, func(g vehicle.Grant) bool { return g.Name == name })
 	if len(w.grants) == n {
@@ -284,49 +286,6 @@ func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before u
 		}
 	}
 	return out, nil
-}
-
-// Changes gives one step a delivery, whose cursor is its place from 1 on; the first
-// gone are no longer kept.
-func (w *world) Changes(_ context.Context, f webhook.DeliveryFilter, after uint64, limit int) (p webhook.ChangePage, _ error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p.Next, p.Missed = after, after > 0 && after < w.gone
-	for i, d := range w.past { // two at a time, as the store looks at a bounded number
-		if n := uint64(i) + 1; n > max(after, w.gone) && n <= max(after, w.gone)+2 && len(p.Changes) < limit {
-			if p.Next = n; f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle {
-				p.Changes = append(p.Changes, webhook.Change{Cursor: webhook.Cursor(n), At: d.CreatedAt, State: d.State, Delivery: d})
-			}
-		}
-	}
-	return p, w.fail
-}
-
-func (w *world) ChangesSince(_ context.Context, since time.Time) (uint64, error) {
-	if since.IsZero() {
-		return uint64(len(w.past)), nil
-	}
-	return 0, nil
-}
-
-func (w *world) Changed() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed == nil {
-		w.changed = make(chan struct{})
-	}
-	return w.changed
-}
-
-// happen adds a delivery and tells those who wait.
-func (w *world) happen(d webhook.Delivery) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.past = append(w.past, d)
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
 }
 
 func (w *world) Copy(_ context.Context, path string) error {

@@ -55,7 +55,7 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 		if err := t.put(bucketAttempts, attemptKey(deliveryID, a.N), attempt); err != nil {
 			return err
 		}
-		if ds, err = t.setDeliveries(h, records, after, a.N); err != nil {
+		if ds, err = t.setDeliveries(h, records, after, &a); err != nil {
 			return err
 		}
 		out = cloneWebhook(h.rec.Webhook)
@@ -93,7 +93,7 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 		if err := t.setWebhook(h, w); err != nil {
 			return err
 		}
-		if ds, err = t.setDeliveries(h, records, after, 0); err != nil {
+		if ds, err = t.setDeliveries(h, records, after, nil); err != nil {
 			return err
 		}
 		out = cloneWebhook(h.rec.Webhook)
@@ -115,15 +115,15 @@ func copies(records []deliveryRecord) []*webhook.Delivery {
 	return ds
 }
 
-// setDeliveries writes deliveries that waited until now. attempt is the number of
-// the first one's attempt that is committed with it, 0 for none.
-func (t *writeTx) setDeliveries(h *hook, records []deliveryRecord, after []*webhook.Delivery, attempt int) (ds []webhook.Delivery, err error) {
+// setDeliveries writes deliveries that waited until now. attempt is the first one's
+// that is committed with it, nil for none.
+func (t *writeTx) setDeliveries(h *hook, records []deliveryRecord, after []*webhook.Delivery, attempt *webhook.Attempt) (ds []webhook.Delivery, err error) {
 	for i, d := range after {
 		stored, err := t.setDelivery(h, records[i], *d, attempt)
 		if err != nil {
 			return nil, err
 		}
-		ds, attempt = append(ds, stored), 0
+		ds, attempt = append(ds, stored), nil
 	}
 	return ds, nil
 }
@@ -166,10 +166,9 @@ func (t *writeTx) settling(h *hook, id uuid.UUID) ([]deliveryRecord, error) {
 	return append([]deliveryRecord{rec}, tried...), err
 }
 
-// setDelivery writes a delivery that waited until now, after the attempt of that
-// number, 0 for none. When it has become final it leaves the lane and the ledger
+// setDelivery writes a delivery that waited until now, after the attempt or nil. When it has become final it leaves the lane and the ledger
 // counts it.
-func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, attempt int) (webhook.Delivery, error) {
+func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, attempt *webhook.Attempt) (webhook.Delivery, error) {
 	was := old.Delivery
 	d.ID, d.Webhook, d.Vehicle, d.MessageID = was.ID, was.Webhook, was.Vehicle, was.MessageID
 	d.CreatedAt, d.Bytes = was.CreatedAt, was.Bytes
@@ -197,10 +196,8 @@ func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, a
 		h.rec.Ledger.Count(d.State)
 		t.touch(h)
 	}
-	if d.State != was.State || attempt > 0 {
-		if err := t.changed(d.ID, d.State, attempt); err != nil {
-			return d, err
-		}
+	if d.State != was.State || attempt != nil {
+		t.tellDelivery(h, rec.Delivery, attempt)
 	}
 	return rec.Delivery, t.putRecord(bucketDeliveries, d.ID[:], rec)
 }
@@ -218,7 +215,7 @@ func (t *writeTx) finish(rec deliveryRecord, to webhook.State, text string, gone
 	if err := t.erase(&rec, gone); err != nil {
 		return d, err
 	}
-	return t.setDelivery(h, rec, d, 0)
+	return t.setDelivery(h, rec, d, nil)
 }
 
 // erase deletes of a delivery what gone says; the caller writes the record.

@@ -36,6 +36,7 @@ func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 			return err
 		}
 		t.hooks[w.ID] = h
+		t.tellWebhook(h, webhook.Added)
 		return nil
 	})
 }
@@ -141,9 +142,12 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	if !bytes.Equal(w.OldKey, old.OldKey) {
 		h.rec.SealedOldKey = nil
 	}
-	fired := old.Fires()
+	fired, changed := old.Fires(), w.ChangedFrom(old)
 	h.rec.Webhook = w
 	t.touch(h)
+	if changed {
+		t.tellWebhook(h, webhook.Changed)
+	}
 	if w.Fires() != fired {
 		return t.park(&h.rec.Webhook)
 	}

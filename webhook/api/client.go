@@ -219,7 +219,7 @@ func (c *Client) BeginConnect(ctx context.Context, source string) (a ConnectBegu
 }
 
 // Connect returns how a connect stands, once it is over or after the wait, which is
-// at most [MaxTailWait].
+// at most [MaxWait].
 func (c *Client) Connect(ctx context.Context, id uuid.UUID, wait time.Duration) (v ConnectView, err error) {
 	q := url.Values{}
 	if wait > 0 {
@@ -288,21 +288,6 @@ func (c *Client) Replay(ctx context.Context, r ReplayRequest) (a Replayed, err e
 // CancelReplay ends a webhook's replay and returns how far it had come.
 func (c *Client) CancelReplay(ctx context.Context, ref string) (r webhook.Replay, err error) {
 	return r, c.do(ctx, http.MethodDelete, c.path("webhooks", ref, "replay"), nil, nil, &r)
-}
-
-// Tail returns what happened to deliveries after a cursor, waiting for it. The first
-// call, without one, returns at once where it begins.
-func (c *Client) Tail(ctx context.Context, f TailQuery) (a Tail, err error) {
-	q := paging("after", f.After, f.Limit)
-	for name, v := range map[string]string{"webhook": f.Webhook, "vehicle": idText(f.Vehicle), "since": timeText(f.Since)} {
-		if v != "" {
-			q.Set(name, v)
-		}
-	}
-	if f.Wait > 0 {
-		q.Set("wait", f.Wait.String())
-	}
-	return a, c.within(patience+f.Wait).do(ctx, http.MethodGet, c.path("deliveries", "tail"), q, nil, &a)
 }
 
 func idText(id uuid.UUID) string {

@@ -343,33 +343,19 @@ type ReplayedItem struct {
 	Plan    webhook.ReplayPlan `json:"plan"`
 }
 
-// TailQuery says from where on, and of what, changes of deliveries are wanted.
-type TailQuery struct {
-	// After is the Next of the answer before, or the cursor of a change; empty begins
-	// at Since, or now where that is zero.
-	After   string
-	Since   time.Time
-	Webhook string // id or name
-	Vehicle uuid.UUID
-	// Wait is how long the daemon waits for a change before it answers that there is
-	// none; at most MaxTailWait.
-	Wait time.Duration
-	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
-	Limit int
-}
+// MaxWait bounds how long [Client.Connect] has the daemon wait.
+const MaxWait = time.Minute
 
-// MaxTailWait bounds TailQuery.Wait.
-const MaxTailWait = time.Minute
+// The media type of GET /events, and the name of the event that tells of missed ones.
+const (
+	EventStreamType = "text/event-stream"
+	MissedEvent     = "missed"
+)
 
-// Tail is the answer to GET /deliveries/tail.
-type Tail struct {
-	// Items is never null. It is empty when nothing happened while it was waited.
-	Items []webhook.Change `json:"items"`
-	// Next goes on from there, also over a restart of the daemon.
-	Next webhook.Cursor `json:"next"`
-	// Missed is true when changes after the cursor given are no longer kept, or the
-	// data file is another than the cursor's.
-	Missed bool `json:"missed,omitempty"`
+// Missed is the data of a [MissedEvent].
+type Missed struct {
+	// Missed is how many events the reader of the stream was too slow for.
+	Missed int `json:"missed"`
 }
 
 // TokenView is a token without the token.
