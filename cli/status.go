@@ -253,9 +253,6 @@ func showLanes(p *page, hooks []api.WebhookStatus) {
 		if w.Recovery != nil {
 			notes = append(notes, cell{"recovering: " + recovering(w.Recovery), dim})
 		}
-		if w.Replay != nil {
-			notes = append(notes, cell{"replay: " + replaying(&w), dim})
-		}
 		age := ""
 		if !lane.Oldest.IsZero() {
 			age = api.Span(p.now.Sub(lane.Oldest))

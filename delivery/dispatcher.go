@@ -43,11 +43,10 @@ type Store interface {
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
 	// Resend makes a waiting delivery out of a finished one.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
-	// Past lists finished deliveries, oldest first; ResendAll makes waiting ones of
-	// them and changes the webhook in the same commit.
+	// Past lists finished deliveries, oldest first; ResendAll makes, in one commit,
+	// waiting ones of those that were not resent before.
 	Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error)
-	ResendAll(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
-		change func(w *webhook.Webhook, make, passed int) error) (webhook.Webhook, []webhook.Delivery, error)
+	ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error)
 	// Settle commits an attempt with what it leads to: the webhook, the delivery
 	// and those tried in the same ladder that still wait.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,

@@ -49,10 +49,6 @@ func clone(w webhook.Webhook) webhook.Webhook {
 		r := *w.Recovery
 		w.Recovery = &r
 	}
-	if w.Replay != nil {
-		r := *w.Replay
-		w.Replay = &r
-	}
 	return w
 }
 
@@ -61,9 +57,6 @@ func (m *memory) adopt(w webhook.Webhook) webhook.Webhook {
 	w = clone(w)
 	if w.Recovery != nil && w.Recovery.Upto == uuid.Nil && len(m.order) > 0 {
 		w.Recovery.Upto = m.order[len(m.order)-1]
-	}
-	if w.Replay != nil && w.Replay.Upto == uuid.Nil && len(m.order) > 0 {
-		w.Replay.Upto = m.order[len(m.order)-1]
 	}
 	return w
 }
@@ -314,7 +307,7 @@ func (m *memory) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto
 			return p, m.check(ctx, false)
 		}
 		p.Next = k
-		if d.Webhook == f.Webhook && d.State.Final() && d.ResentAs == nil && (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) {
+		if d.Webhook == f.Webhook && d.State.Final() && (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) {
 			p.Items = append(p.Items, webhook.Past{Delivery: d, Kept: m.lost != k})
 		}
 	}
@@ -322,39 +315,23 @@ func (m *memory) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto
 	return p, m.check(ctx, false)
 }
 
-func (m *memory) ResendAll(ctx context.Context, hook uuid.UUID, ids []uuid.UUID, change func(*webhook.Webhook, int, int) error) (webhook.Webhook, []webhook.Delivery, error) {
+func (m *memory) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook.Delivery, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w, ok := m.hooks[hook]
-	if !ok {
-		return w, nil, fmt.Errorf("webhook %s: %w", hook, webhook.ErrNotFound)
-	}
-	var old []webhook.Delivery
-	for _, id := range ids {
-		if d := m.ds[id]; d.State.Final() && d.ResentAs == nil && m.lost != id {
-			old = append(old, d)
-		}
-	}
-	var out webhook.Webhook
-	for range 2 { // as a group that is tried again would
-		out = clone(w)
-		if err := change(&out, len(old), len(ids)-len(old)); err != nil {
-			return w, nil, err
-		}
-	}
 	if err := m.check(ctx, true); err != nil {
-		return w, nil, err
+		return nil, err
 	}
-	m.hooks[hook] = m.adopt(out)
-	var made []webhook.Delivery
-	for _, d := range old {
-		of := d.ID
-		again := m.queue(webhook.Delivery{Webhook: d.Webhook, Vehicle: d.Vehicle, MessageID: d.MessageID, ResendOf: &of})
+	for _, id := range ids {
+		d := m.ds[id]
+		if !d.State.Final() || d.Resent() || m.lost == id {
+			continue
+		}
+		again := m.queue(webhook.Delivery{Webhook: d.Webhook, Vehicle: d.Vehicle, MessageID: d.MessageID, ResendOf: &id})
 		d.ResentAs = &again.ID
-		m.ds[of] = d
+		m.ds[id] = d
 		made = append(made, again)
 	}
-	return clone(m.hooks[hook]), made, nil
+	return made, nil
 }
 
 func (m *memory) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {

@@ -49,9 +49,6 @@ type lane struct {
 	backlog     uuid.UUID
 	pace        time.Time
 	challenging bool
-	// replaying is true while a slice of a replay is made; the last was at replayed.
-	replaying bool
-	replayed  time.Time
 	// sifting is how far the recovery that is under way has come.
 	sifting *sifter
 	err     error
@@ -194,18 +191,6 @@ func (l *lane) turn(pick, work context.Context) (time.Duration, error) {
 		l.q.start(it, k)
 		w := l.w
 		l.work.Go(func() { l.attempt(work, w, it, k, known) })
-	}
-	if !l.replaying {
-		at, n := l.d.s.replayTurn(&l.w, l.q, l.replayed)
-		switch {
-		case n == 0:
-		case at.After(now):
-			soonest(at)
-		default:
-			l.replaying = true
-			r := *l.w.Replay
-			l.work.Go(func() { l.replay(work, r, n) })
-		}
 	}
 	w := l.w
 	if due := w.Health.NextChallenge; !due.IsZero() && !due.After(now) && !l.challenging {

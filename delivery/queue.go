@@ -262,15 +262,6 @@ func (q *queue) after(vehicle, delivery uuid.UUID) (webhook.LaneItem, bool) {
 	return webhook.LaneItem{}, false
 }
 
-// pressing counts what waits and is not held back by its vehicle's own rung.
-func (q *queue) pressing() int {
-	n := q.waiting
-	for _, c := range q.resting.cars {
-		n -= len(c.ids)
-	}
-	return n
-}
-
 // others reports whether any vehicle but this one has something waiting.
 func (q *queue) others(vehicle uuid.UUID) bool {
 	n := len(q.cars)

@@ -57,7 +57,6 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force", "recover"}},
 		{"POST /api/v1/webhooks/{webhook}/disable", toOperate, s.disableWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/recover", toOperate, s.recoverWebhook, nil},
-		{"DELETE /api/v1/webhooks/{webhook}/replay", toOperate, s.cancelReplay, nil},
 
 		{"GET /api/v1/vehicles", toRead, s.vehicles, after},
 		{"POST /api/v1/vehicles/connect", toOperate, s.connectVehicles, nil},
@@ -77,7 +76,7 @@ func (s *Server) adminRoutes() []adminRoute {
 
 		{"GET /api/v1/deliveries", toRead, s.deliveries, []string{"webhook", "vehicle", "state", "since", "until", "before", "limit"}},
 		{"GET /api/v1/deliveries/{delivery}", toRead, s.showDelivery, nil},
-		{"POST /api/v1/deliveries/replay", toOperate, s.replayDeliveries, nil},
+		{"POST /api/v1/deliveries/resend", toOperate, s.resendDeliveries, nil},
 		{"POST /api/v1/deliveries/{delivery}/resend", toOperate, s.resendDelivery, nil},
 
 		{"GET /api/v1/management-token", toRead, s.showManagementToken, nil},

@@ -44,8 +44,8 @@ func streams(t *testing.T, w *world) (s *Server, url string, stop func() error) 
 	}
 	srv := s.HTTP(s.AdminHTTP())
 	srv.ReadTimeout, srv.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
 	stop = func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -100,13 +100,13 @@ type Deliveries interface {
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Remove removes a webhook unless a check refuses it as it stands then.
 	Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
-	// Replay begins to send a part of the past again, PlanReplay only counts.
-	Replay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.Webhook, webhook.ReplayPlan, error)
-	PlanReplay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.ReplayPlan, error)
-	CancelReplay(ctx context.Context, id uuid.UUID) (webhook.Replay, error)
 	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
 	// that cannot be.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
+	// ResendAll resends the finished deliveries of a filter that were not resent before,
+	// and returns how many it made, also with an error. PlanResend only counts.
+	ResendAll(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, made int, err error)
+	PlanResend(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error)
 	// Lanes returns the queues as they stand, by webhook.
 	Lanes() map[uuid.UUID]api.Lane
 }

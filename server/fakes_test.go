@@ -50,6 +50,7 @@ type world struct {
 	hooks     []webhook.Webhook
 	subs      []webhook.SlotView
 	past      []webhook.Delivery // oldest first
+	resent    webhook.DeliveryFilter
 	payloads  map[uuid.UUID][]byte
 
 	// read answers ReadNow; reads are the calls of it.
@@ -633,13 +634,10 @@ func (h hooks) Remove(_ context.Context, id uuid.UUID, checks ...webhook.Check) 
 	return 2, h.w.fail
 }
 
-func (h hooks) PlanReplay(_ context.Context, id uuid.UUID, r webhook.Replay) (webhook.ReplayPlan, error) {
-	plan := webhook.ReplayPlan{States: map[webhook.State]int{}, Rate: 50, Takes: time.Second}
-	if r.Rate < 0 {
-		return plan, &webhook.Invalid{Field: "rate", Value: fmt.Sprint(r.Rate), Allowed: "more"}
-	}
+func (h hooks) PlanResend(_ context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error) {
+	plan := webhook.ResendPlan{States: map[webhook.State]int{}}
 	for _, d := range h.w.past {
-		if d.Webhook == id && d.State.Final() && (r.State == "" || r.State == d.State) && !d.CreatedAt.Before(r.Since) {
+		if d.Webhook == f.Webhook && d.State.Final() && (f.State == "" || f.State == d.State) && !d.CreatedAt.Before(f.Since) {
 			plan.Match++
 			plan.States[d.State]++
 		}
@@ -647,25 +645,10 @@ func (h hooks) PlanReplay(_ context.Context, id uuid.UUID, r webhook.Replay) (we
 	return plan, nil
 }
 
-func (h hooks) Replay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.Webhook, webhook.ReplayPlan, error) {
-	plan, err := h.PlanReplay(ctx, id, r)
-	if err != nil {
-		return webhook.Webhook{}, plan, err
-	}
-	w, err := h.edit(id, func(w *webhook.Webhook) { w.Replay = &r })
-	return w, plan, err
-}
-
-func (h hooks) CancelReplay(_ context.Context, id uuid.UUID) (was webhook.Replay, err error) {
-	_, err = h.edit(id, func(w *webhook.Webhook) {
-		if w.Replay != nil {
-			was, w.Replay = *w.Replay, nil
-		}
-	})
-	if err == nil && was.StartedAt.IsZero() && was.Rate == 0 {
-		err = fmt.Errorf("webhook %s: %w: no replay is going on", id, webhook.ErrConflict)
-	}
-	return was, err
+func (h hooks) ResendAll(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, int, error) {
+	h.w.resent = f
+	plan, err := h.PlanResend(ctx, f)
+	return plan, plan.Match, cmp.Or(h.w.fail, err)
 }
 
 func (h hooks) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {

@@ -37,9 +37,6 @@ func full() map[string]any {
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
 	w.Recover, w.Recovery = webhook.RecoverLatest, &webhook.Recovery{Policy: webhook.RecoverLatest, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"
-	w.Replay = &webhook.Replay{
-		Vehicle: vid(1), State: webhook.Dead, Since: at, Until: at, Rate: 0.5, After: id(1, 4), Upto: id(1, 5), StartedAt: at, Total: 400, Made: 3, Passed: 4,
-	}
 	w.Health = webhook.Health{
 		Round: 2, FailingSince: at, Rung: 3, NextTrial: at, Forwarded: true, Hollow: 2, Early: 1, Tried: []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), Blamed: true}},
 		Spared: 1, LastAttempt: at, LastSuccess: at, LastAnswer: "413", Challenges: 2, NextChallenge: at, HealedAt: at, Heals: 1, Warned: 50,

@@ -324,7 +324,7 @@ func (t *writeTx) putWebhook(h *hook) error {
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	w.Health.Tried = slices.Clone(w.Health.Tried)
 	w.Key, w.OldKey = slices.Clone(w.Key), slices.Clone(w.OldKey)
-	w.KeyOverlap, w.Recovery, w.Replay = copied(w.KeyOverlap), copied(w.Recovery), copied(w.Replay)
+	w.KeyOverlap, w.Recovery = copied(w.KeyOverlap), copied(w.Recovery)
 	return w
 }
 

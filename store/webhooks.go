@@ -89,9 +89,9 @@ func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) 
 // UpdateWebhook runs change on the webhook as it stands in the committing
 // transaction and keeps the result, unless change returns an error, which is
 // passed on. change may run more than once. It cannot change ID, CreatedAt,
-// Ledger and Firings; a Recovery or
-// Replay without Upto is about the deliveries there are. When the webhook begins or ceases to fire, its slots are
-// unparked, due now, or parked in the same transaction.
+// Ledger and Firings; a Recovery without Upto is about the deliveries there are. When
+// the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
+// the same transaction.
 func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.liveHook(id)
@@ -128,9 +128,6 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	}
 	w = cloneWebhook(w)
 	if r := w.Recovery; r != nil && r.Upto == uuid.Nil {
-		r.Upto = t.newestID()
-	}
-	if r := w.Replay; r != nil && r.Upto == uuid.Nil {
 		r.Upto = t.newestID()
 	}
 	if _, err := encode(w); err != nil {

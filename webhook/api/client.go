@@ -31,6 +31,7 @@ const (
 	challengeTime = 40 * time.Second
 	readTime      = 330 * time.Second
 	checkTime     = 10 * time.Minute
+	resendTime    = 5 * time.Minute // a commit for each few hundred deliveries
 )
 
 // maxAnswer bounds what a client reads of one answer.
@@ -280,14 +281,9 @@ func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, er
 	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
 }
 
-// Replay sends a part of the past again, or counts what that would be.
-func (c *Client) Replay(ctx context.Context, r ReplayRequest) (a Replayed, err error) {
-	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("deliveries", "replay"), nil, r, &a)
-}
-
-// CancelReplay ends a webhook's replay and returns how far it had come.
-func (c *Client) CancelReplay(ctx context.Context, ref string) (r webhook.Replay, err error) {
-	return r, c.do(ctx, http.MethodDelete, c.path("webhooks", ref, "replay"), nil, nil, &r)
+// ResendAll resends a part of a webhook's past, or counts what that would be.
+func (c *Client) ResendAll(ctx context.Context, r ResendRequest) (a Resent, err error) {
+	return a, c.within(resendTime).do(ctx, http.MethodPost, c.path("deliveries", "resend"), nil, r, &a)
 }
 
 func idText(id uuid.UUID) string {

@@ -55,7 +55,7 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*Events, error) {
 		e.Close()
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	res, err := c.http.Do(req)
+	res, err := c.http.Do(req) //nolint:bodyclose // Events.Close closes it
 	if err != nil {
 		err = e.ended(err)
 		e.Close()

@@ -312,35 +312,25 @@ const (
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
 )
 
-// ReplayRequest is the body of POST /deliveries/replay: which finished deliveries are sent
-// again. At least one of the fields that choose is given.
-type ReplayRequest struct {
-	// Webhook is an id or a name; empty means every webhook.
-	Webhook string        `json:"webhook,omitempty"`
+// ResendRequest is the body of POST /deliveries/resend: which finished deliveries of a
+// webhook are resent.
+type ResendRequest struct {
+	Webhook string        `json:"webhook"` // id or name
 	Vehicle *uuid.UUID    `json:"vehicle,omitempty"`
 	State   webhook.State `json:"state,omitempty"`
 	// Since and Until bound the creation time: a time, or how long ago ("2h").
 	Since string `json:"since,omitempty"`
 	Until string `json:"until,omitempty"`
-	// Rate is how many are sent a second, at most; 0 is that of recovering, which is
-	// the most.
-	Rate float64 `json:"rate,omitempty"`
-	// DryRun counts and sends nothing.
+	// DryRun counts and makes nothing.
 	DryRun bool `json:"dry_run,omitempty"`
 }
 
-// Replayed is the answer to POST /deliveries/replay: the webhooks that have
-// something to send again.
-type Replayed struct {
-	Items []ReplayedItem `json:"items"`
-}
-
-// ReplayedItem is one webhook's part of a [Replayed].
-type ReplayedItem struct {
-	// Webhook has the replay that began; none with DryRun, and where all that matched
-	// is erased.
-	Webhook webhook.Webhook    `json:"webhook"`
-	Plan    webhook.ReplayPlan `json:"plan"`
+// Resent is the answer to POST /deliveries/resend.
+type Resent struct {
+	// Plan is what was counted first.
+	Plan webhook.ResendPlan `json:"plan"`
+	// Made is how many deliveries were made, which wait now; 0 of a dry run.
+	Made int `json:"made"`
 }
 
 // MaxWait bounds how long [Client.Connect] has the daemon wait.
