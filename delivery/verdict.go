@@ -124,6 +124,12 @@ func classifyError(err error) Verdict {
 		return false
 	}
 	switch {
+	case errors.As(err, &dns), is(syscall.ECONNREFUSED, syscall.EACCES, syscall.EPERM, syscall.EHOSTUNREACH, syscall.EHOSTDOWN),
+		errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &cert), errors.As(err, &record), errors.As(err, &alert),
+		errors.As(err, &late) && !late.connected:
+		v.Outcome = webhook.OutcomeUnreachable // there was no connection
+	}
+	switch {
 	case errors.As(err, &denied):
 		return Verdict{Outcome: webhook.OutcomeUnreachable, Error: denied.Error(), Cause: denied.advice()}
 	case errors.As(err, &dns) && dns.IsNotFound:

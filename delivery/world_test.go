@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,6 +110,9 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.most = max(r.most, flying)
 	r.mu.Unlock()
+	if a.err == nil {
+		haveConnection(req.Context())
+	}
 	err := pause(req.Context(), a.after)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,6 +126,14 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		h.Set("Retry-After", fmt.Sprint(int(a.retryAfter.Seconds())))
 	}
 	return reply(a.status, h, "ok")
+}
+
+// haveConnection tells the request that it has a connection, as a real transport does.
+func haveConnection(ctx context.Context) {
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GotConn != nil {
+		c, _ := net.Pipe()
+		trace.GotConn(httptrace.GotConnInfo{Conn: c})
+	}
 }
 
 // pause is a sleep that the request's end cuts short.
