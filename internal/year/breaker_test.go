@@ -12,30 +12,30 @@ import (
 )
 
 // This file states the rules of delivery a second time. breakerModel says which
-// deliveries of one webhook may leave at a moment, which must, and what each outcome
+// deliveries of one webhook may leave at a moment, which one must, and what an outcome
 // does to its circuit breaker. moments_test.go holds what the daemon did against it.
 
-// steps is the retry schedule.
-var steps = [...]time.Duration{10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second}
+// retryWaits is the retry schedule.
+var retryWaits = [...]time.Duration{10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second}
 
 const (
 	inFlight       = 8
-	inFlightIdle   = 2 // in flight where nothing was delivered within a minute
+	inFlightIdle   = 2 // where nothing was delivered within a minute
 	failuresToOpen = 3
 	perDelivery    = 20 * time.Millisecond // of a backlog
 	timeout        = 15 * time.Second
-	retryAfter     = 2 * time.Minute // of a receiver that answers 503
+	retryAfter     = 2 * time.Minute // what 503 asks for
 	firstChallenge = 15 * time.Minute
-	afterStart     = 10 * time.Second // a probe may have been interrupted
+	lastChallenge  = 24 * time.Hour
 )
 
 type state int
 
 const (
-	off       state = iota // not verified, or disabled by the operator
+	off       state = iota // unverified, or disabled by the operator
 	closed                 // sending
 	open                   // only probes leave
-	exhausted              // disabled, and only challenges leave
+	exhausted              // disabled: only challenges leave
 )
 
 type result int
@@ -44,74 +44,74 @@ const (
 	taken   result = iota
 	refusal        // 413
 	failure        // 500
-	busy           // 503, with a Retry-After
+	busy           // 503 with a Retry-After
 	silent         // a connection and no answer
 	absent         // no connection
 )
 
-// parcel is a delivery as the cadence makes it.
-type parcel struct {
-	id, vehicle uuid.UUID
-	made        time.Duration
-	cancelled   time.Duration // never unless its vehicle was disconnected
-}
-
-// waiting is a delivery that waits.
+// waiting is a delivery that waits. It is cancelled when its vehicle is disconnected.
 type waiting struct {
-	parcel
-	flies    bool
-	free     time.Duration // when its last attempt ended
-	attempts int
-	begun    time.Duration // when its first attempt began
-	tried    bool          // since the breaker opened
-	aside    bool
-	retries  int
-	retryAt  time.Duration
+	id, vehicle     uuid.UUID
+	made, cancelled time.Duration
+	attempts        int
+	begun           time.Duration // when its first attempt began
+	aside           bool
+	retries         int
+	retryAt         time.Duration
 }
 
+func (d *waiting) String() string {
+	return fmt.Sprintf("%s of vehicle %s, made at %s, attempts %d, aside %v", d.id, d.vehicle, d.made, d.attempts, d.aside)
+}
+
+// flight is an attempt under way.
 type flight struct {
 	*waiting
-	begun, end  time.Duration
+	left, end   time.Duration
 	ends        result
-	probe, owed bool
-	opening     time.Duration
+	retry       bool
+	probe, owed bool          // owed: it spends no step
+	opening     time.Duration // of the breaker when it left
 }
 
-// try is a vehicle's last attempt while the breaker was open.
+// try is the last attempt of a vehicle, or of a delivery, at an open breaker.
 type try struct {
 	n       int // counts the attempts
 	reached bool
 }
 
-type breakerModel struct {
-	id      uuid.UUID
-	answers func(at time.Duration, delivery uuid.UUID) (result, time.Duration)
-	now     time.Duration
-	stopped bool
-	hold    time.Duration // nothing leaves before it
-
-	waits  []*waiting // in the order of ids
-	flying []*flight
-	left   []*waiting // at this moment, from a closed breaker
-	// What waits when the breaker closes is a backlog. Of a delivery that is made at
-	// that very moment, backlogAt, the model does not know whether it is part of it.
-	backlog         uuid.UUID
-	backlogAt, pace time.Duration
-
+type breaker struct {
 	state                state
-	opening              time.Duration // since when the breaker is open
+	opening              time.Duration // when it opened
 	step, inRow          int
-	nextProbe, notBefore time.Duration
-	owed, toChallenge    bool // a probe is owed, to a challenge rather than the operator
+	nextProbe, notBefore time.Duration // 0 for none
+	owed, toChallenge    bool          // a probe is owed, to a challenge rather than the operator
 	failedAnswers        int
 	tried                map[uuid.UUID]try
-	tries                int
-	lastSuccess          time.Duration
-	lastAttempt          time.Duration
+}
+
+type breakerModel struct {
+	breaker
+	id       uuid.UUID
+	receiver func(at time.Duration, delivery uuid.UUID) (result, time.Duration)
+	now      time.Duration
+	stopped  bool
+	hold     time.Duration // nothing leaves before it
+
+	waits    []*waiting // in the order of ids
+	flying   []*flight
+	departed []*flight                   // what left a closed breaker at this moment
+	freed    map[uuid.UUID]time.Duration // when a vehicle's last attempt ended
+	tries    int
+	// What waits when the breaker closes is a backlog. A delivery made at that very
+	// moment, backlogAt, may be part of it or not.
+	backlog                  uuid.UUID
+	backlogAt, pace          time.Duration
+	lastSuccess, lastAttempt time.Duration
 
 	challenge    time.Duration // when the next is due
 	asking       time.Duration // when the one under way ends
-	right        bool          // what its answer will be
+	right        bool          // what its answer is
 	askedOpening time.Duration
 
 	told     []transition
@@ -119,74 +119,101 @@ type breakerModel struct {
 	dead     map[uuid.UUID]bool
 }
 
-func newBreakerModel(id uuid.UUID, answers func(time.Duration, uuid.UUID) (result, time.Duration)) *breakerModel {
-	return &breakerModel{
-		id: id, answers: answers, now: -1, nextProbe: never, challenge: never, asking: never, lastSuccess: -time.Hour, backlogAt: -1,
-		tried: map[uuid.UUID]try{}, finished: map[uuid.UUID]time.Duration{}, dead: map[uuid.UUID]bool{},
-	}
-}
-
-// wait is the schedule's nth wait: lengthened by up to a fifth, but at most ten
-// minutes, by a hash of webhook and step, and by what the receiver asked for.
+// wait is the schedule's nth wait: longer by up to a fifth and at most ten minutes, by a
+// hash of webhook and step, and as long as the receiver asks for.
 func (m *breakerModel) wait(n int, ends result) time.Duration {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint32(m.id[:], uint32(n))) //nolint:gosec // at most 5
 	share := float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
-	d := steps[n] + min(time.Duration(float64(steps[n])*0.2*share), 10*time.Minute)
-	return max(d, ends.asksFor())
-}
-
-// asksFor is how long a receiver asks to be left alone.
-func (r result) asksFor() time.Duration {
-	if r == busy {
-		return retryAfter
+	d := retryWaits[n] + min(time.Duration(float64(retryWaits[n])*0.2*share), 10*time.Minute)
+	if ends == busy {
+		d = max(d, retryAfter)
 	}
-	return 0
+	return d
 }
 
 func (m *breakerModel) tell(name string) { m.told = append(m.told, transition{m.now, m.id, name}) }
 
 func after(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) > 0 }
 
-// heads are the oldest deliveries of vehicles that have none in flight and are not set
-// aside, oldest first.
-func (m *breakerModel) heads() (heads []*waiting) {
-	seen := m.underWay()
+// heads are the oldest deliveries of vehicles with none in flight, without those that
+// are set aside; retries are the latter whose time has come, the soonest first.
+func (m *breakerModel) heads() (heads, retries []*waiting) {
+	seen, flying := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for _, f := range m.flying {
+		flying[f.vehicle] = true
+	}
 	for _, d := range m.waits {
-		if !d.aside && !seen[d.vehicle] {
+		switch {
+		case flying[d.vehicle]:
+		case d.aside && d.retryAt <= m.now:
+			retries = append(retries, d)
+		case !d.aside && !seen[d.vehicle]:
 			seen[d.vehicle] = true
 			heads = append(heads, d)
 		}
 	}
-	return heads
+	slices.SortStableFunc(retries, func(a, b *waiting) int { return int(a.retryAt - b.retryAt) })
+	return heads, retries
 }
 
-func (m *breakerModel) underWay() map[uuid.UUID]bool {
-	vehicles := map[uuid.UUID]bool{}
+// candidates are the deliveries that may leave now; the first of them must, unless the
+// pace holds it back.
+func (m *breakerModel) candidates() []*waiting {
+	heads, retries := m.heads()
+	switch {
+	case m.stopped || m.now < m.hold || m.state == off:
+		return nil
+	case m.state != closed:
+		return m.probes(heads)
+	}
+	most, aside := inFlightIdle, 0
+	if m.lastSuccess > m.now-time.Minute {
+		most = inFlight
+	}
 	for _, f := range m.flying {
-		vehicles[f.vehicle] = true
+		if f.retry {
+			aside++
+		}
 	}
-	return vehicles
+	switch {
+	case len(m.flying) >= most:
+		return nil
+	case aside >= most/2:
+		return heads
+	}
+	return append(heads, retries...)
 }
 
-// probe says which delivery an open breaker's probe is, of those made before a moment:
-// of the vehicle whose last attempt is longest ago the oldest one, or, where that
-// attempt reached the receiver, the oldest one not tried yet.
-func (m *breakerModel) probe(madeBefore time.Duration) *waiting {
-	var best *waiting
-	for _, d := range m.heads() {
-		if d.made < madeBefore && (best == nil || m.tried[d.vehicle].n < m.tried[best.vehicle].n) {
-			best = d
+// probes are what the probe that is due may send. Of what was made at this very moment
+// anything may have come first, or nothing yet.
+func (m *breakerModel) probes(heads []*waiting) (may []*waiting) {
+	if _, due := m.probeDue(); !due {
+		return nil
+	}
+	older := slices.DeleteFunc(slices.Clone(heads), func(d *waiting) bool { return d.made == m.now })
+	for _, from := range [][]*waiting{heads, older} {
+		if len(from) > 0 {
+			may = append(may, m.probe(from))
 		}
 	}
-	if best == nil || !m.tried[best.vehicle].reached {
-		return best
+	if len(may) > 0 && may[0].made == m.now {
+		may = append(may, slices.DeleteFunc(heads, func(d *waiting) bool { return d.made < m.now })...)
 	}
-	for _, d := range m.waits {
-		if d.vehicle == best.vehicle && !d.aside && !d.tried && d.made < madeBefore {
-			return d
+	return may
+}
+
+// probe is of the vehicle whose last attempt is longest ago: its oldest delivery, or
+// where that attempt reached the receiver its oldest one not tried yet.
+func (m *breakerModel) probe(heads []*waiting) *waiting {
+	head := slices.MinFunc(heads, func(a, b *waiting) int { return m.tried[a.vehicle].n - m.tried[b.vehicle].n })
+	if m.tried[head.vehicle].reached {
+		for _, d := range m.waits {
+			if d.vehicle == head.vehicle && !d.aside && m.tried[d.id].n == 0 {
+				return d
+			}
 		}
 	}
-	return best
+	return head
 }
 
 // probeDue reports whether a probe is to leave now, and whether it spends a step.
@@ -194,97 +221,43 @@ func (m *breakerModel) probeDue() (step, due bool) {
 	if m.now < m.notBefore || slices.ContainsFunc(m.flying, func(f *flight) bool { return f.probe }) {
 		return false, false
 	}
-	step = m.state == open && m.nextProbe <= m.now
+	step = m.nextProbe > 0 && m.nextProbe <= m.now
 	return step, step || m.owed
 }
 
-// full reports whether a closed breaker lets nothing more leave because of what is in
-// flight. Retries of deliveries set aside take at most half of it.
-func (m *breakerModel) full(retry bool) bool {
-	most := inFlightIdle
-	if m.lastSuccess > m.now-time.Minute {
-		most = inFlight
-	}
-	retries := 0
-	for _, f := range m.flying {
-		if f.aside {
-			retries++
-		}
-	}
-	return len(m.flying) >= most || retry && retries >= most/2
-}
-
-// paced reports whether the pace of a backlog bears on a delivery, and whether the
-// model knows that.
-func (m *breakerModel) paced(d *waiting) (paced, known bool) {
-	if !after(d.id, m.backlog) {
-		return true, true
-	}
-	return d.made == m.backlogAt, d.made != m.backlogAt
+// held reports whether the pace of a backlog holds a delivery back, at most 50 a second.
+func (m *breakerModel) held(d *waiting) bool {
+	return m.pace > m.now && (!after(d.id, m.backlog) || d.made == m.backlogAt)
 }
 
 // due is what must leave now, nil for nothing.
 func (m *breakerModel) due() *waiting {
-	if m.stopped || m.now < m.hold || m.state == off {
-		return nil
+	if may := m.candidates(); len(may) > 0 && !(m.state == closed && m.held(may[0])) {
+		return may[0]
 	}
-	if m.state != closed {
-		if _, due := m.probeDue(); due {
-			return m.probe(never)
-		}
-		return nil
-	}
-	var next *waiting
-	if heads := m.heads(); len(heads) > 0 {
-		next = heads[0]
-	} else {
-		under := m.underWay()
-		for _, d := range m.waits {
-			if d.aside && !under[d.vehicle] && d.retryAt <= m.now && (next == nil || d.retryAt < next.retryAt) {
-				next = d
-			}
-		}
-	}
-	if next == nil || m.full(next.aside) {
-		return nil
-	}
-	if paced, _ := m.paced(next); paced && m.pace > m.now {
-		return nil
-	}
-	return next
+	return nil
 }
 
 // leave has a delivery leave now, if the rules let it.
 func (m *breakerModel) leave(d *waiting) bool {
-	f := &flight{waiting: d, begun: m.now, opening: m.opening}
-	switch {
-	case m.stopped || m.now < m.hold || m.state == off || m.underWay()[d.vehicle]:
+	if !slices.Contains(m.candidates(), d) || m.state == closed && m.held(d) && d.made != m.backlogAt {
 		return false
-	case m.state == closed:
-		paced, known := m.paced(d)
-		first := slices.Contains(m.heads(), d) || d.aside && d.retryAt <= m.now
-		if !first || m.full(d.aside) || paced && known && m.pace > m.now {
-			return false
-		}
-		if paced && m.pace <= m.now {
+	}
+	f := &flight{waiting: d, left: m.now, opening: m.opening, retry: d.aside}
+	if m.state == closed {
+		m.departed = append(m.departed, f)
+		if !after(d.id, m.backlog) || d.made == m.backlogAt && m.pace <= m.now {
 			if m.pace < m.now-perDelivery {
 				m.pace = m.now
 			}
 			m.pace += perDelivery
 		}
-		m.left = append(m.left, d)
-	default:
-		step, due := m.probeDue()
-		// Of several made at this moment any may have come first.
-		if p := m.probe(never); !due || p != d && m.probe(m.now) != d && (p.made < m.now || d.made < m.now) {
-			return false
-		}
+	} else {
+		step, _ := m.probeDue()
 		f.probe, f.owed = true, !step
 	}
-	var takes time.Duration
-	f.ends, takes = m.answers(m.now, d.id)
-	f.end = m.now + takes
-	d.flies = true
+	ends, takes := m.receiver(m.now, d.id)
+	f.ends, f.end = ends, m.now+takes
 	m.flying = append(m.flying, f)
 	return true
 }
@@ -292,36 +265,29 @@ func (m *breakerModel) leave(d *waiting) bool {
 // land ends an attempt; settle says what its outcome does.
 func (m *breakerModel) land(f *flight) {
 	m.flying = slices.DeleteFunc(m.flying, func(o *flight) bool { return o == f })
-	f.flies, f.free = false, m.now
-}
-
-func (m *breakerModel) finish(d *waiting) {
-	m.waits = slices.DeleteFunc(m.waits, func(o *waiting) bool { return o == d })
-	m.finished[d.id] = m.now
+	m.freed[f.vehicle] = m.now
 }
 
 func (m *breakerModel) settle(f *flight) {
 	m.land(f)
 	if f.attempts++; f.attempts == 1 {
-		f.waiting.begun = f.begun
+		f.begun = f.left
 	}
 	switch {
 	case f.ends == taken:
 		m.delivered(f)
 	case m.state == closed:
 		m.failedClosed(f)
-	case m.state == open:
+	case m.state == open, m.state == exhausted:
 		m.failedOpen(f)
-	case m.state == exhausted:
-		m.note(f)
-		if f.owed {
-			m.owed = false
-			m.failedAnswers++
-			m.tell("webhook.probe_failed")
-		}
 	}
 	m.lastAttempt = m.now
 	m.plan()
+}
+
+func (m *breakerModel) finish(d *waiting) {
+	m.waits = slices.DeleteFunc(m.waits, func(o *waiting) bool { return o == d })
+	m.finished[d.id] = m.now
 }
 
 // delivered closes the breaker: everything leaves, the backlog at its pace.
@@ -336,23 +302,12 @@ func (m *breakerModel) delivered(f *flight) {
 	default:
 		return
 	}
-	m.reset(closed)
+	m.close()
 }
 
-// reset forgets what the breaker knows.
-func (m *breakerModel) reset(s state) {
-	m.state, m.opening, m.step, m.inRow, m.nextProbe, m.notBefore, m.owed, m.failedAnswers = s, 0, 0, 0, never, 0, false, 0
-	m.forgetTries()
-	if s == closed {
-		m.measureBacklog()
-	}
-}
-
-func (m *breakerModel) forgetTries() {
-	clear(m.tried)
-	for _, d := range m.waits {
-		d.tried = false
-	}
+func (m *breakerModel) close() {
+	m.breaker = breaker{state: closed}
+	m.measureBacklog()
 }
 
 func (m *breakerModel) measureBacklog() {
@@ -370,17 +325,15 @@ func (m *breakerModel) failedClosed(f *flight) {
 	if answered && f.attempts == 1 {
 		m.inRow++
 	}
-	aside := answered || m.lastSuccess > f.begun || f.attempts > 1
+	aside := answered || m.lastSuccess > f.left || f.attempts > 1
 	if aside {
 		m.setAside(f)
 	}
 	if m.state != closed || aside && m.inRow < failuresToOpen {
 		return
 	}
-	m.state, m.opening, m.step, m.inRow, m.owed = open, m.now, 0, 0, false
-	m.forgetTries()
+	m.breaker = breaker{state: open, opening: m.now, nextProbe: m.now + m.wait(0, f.ends)}
 	m.note(f)
-	m.nextProbe = m.now + m.wait(0, f.ends)
 	m.tell("webhook.opened")
 }
 
@@ -390,9 +343,9 @@ func (m *breakerModel) setAside(f *flight) {
 	}
 	f.aside = true
 	switch {
-	case f.retries < len(steps):
+	case f.retries < len(retryWaits):
 		f.retryAt = m.now + m.wait(f.retries, f.ends)
-	case f.ends == refusal || m.lastSuccess > f.waiting.begun:
+	case f.ends == refusal || m.lastSuccess > f.begun:
 		m.dead[f.id] = true
 		m.finish(f.waiting)
 	default:
@@ -401,17 +354,20 @@ func (m *breakerModel) setAside(f *flight) {
 	}
 }
 
-// note keeps that a vehicle was tried, and how long the receiver asked to be left
-// alone.
+// note keeps that a vehicle was tried, and how long the receiver asks to be left alone.
 func (m *breakerModel) note(f *flight) {
+	if m.tried == nil {
+		m.tried = map[uuid.UUID]try{}
+	}
 	m.tries++
-	m.tried[f.vehicle] = try{m.tries, f.ends != absent}
-	f.tried = true
-	if asked := f.ends.asksFor(); asked > 0 {
-		m.notBefore = max(m.notBefore, m.now+asked)
+	t := try{m.tries, f.ends != absent}
+	m.tried[f.vehicle], m.tried[f.id] = t, t
+	if f.ends == busy {
+		m.notBefore = max(m.notBefore, m.now+retryAfter)
 	}
 }
 
+// failedOpen spends a step if the attempt was this opening's probe by the schedule.
 func (m *breakerModel) failedOpen(f *flight) {
 	m.note(f)
 	probe := f.probe && f.opening == m.opening
@@ -419,56 +375,53 @@ func (m *breakerModel) failedOpen(f *flight) {
 		if f.owed && m.toChallenge {
 			m.failedAnswers++
 		}
-		if m.owed = false; !f.owed {
+		m.owed = false
+		if !f.owed {
 			m.step++
 		}
-		if m.step == len(steps) {
+		if m.step == len(retryWaits) {
 			m.exhaust()
 			return
 		}
-		if !f.owed || m.nextProbe == never {
+		if m.state == open && (!f.owed || m.nextProbe == 0) {
 			m.nextProbe = m.now + m.wait(m.step, f.ends)
 		}
-	}
-	if m.nextProbe != never {
-		m.nextProbe = max(m.nextProbe, m.notBefore)
-	}
-	if probe {
 		m.tell("webhook.probe_failed")
+	}
+	if m.nextProbe > 0 {
+		m.nextProbe = max(m.nextProbe, m.notBefore)
 	}
 }
 
 func (m *breakerModel) exhaust() {
-	m.state, m.opening, m.step, m.inRow, m.nextProbe, m.owed = exhausted, 0, 0, 0, never, false
+	m.breaker = breaker{state: exhausted, notBefore: m.notBefore, failedAnswers: m.failedAnswers, tried: m.tried}
 	m.tell("webhook.disabled")
 }
 
 // plan sets the next challenge: 15, 30 and 60 minutes after the last attempt and then
-// hourly, while the next step is more than 15 minutes away or spent. Of an exhausted
-// webhook the first is left out. Right answers whose probes failed lengthen the wait.
+// hourly, while the next step is more than 15 minutes away, and, without the first, of
+// an exhausted webhook. Right answers whose probes failed lengthen the waits.
 func (m *breakerModel) plan() {
 	m.challenge = never
 	if m.owed || m.state != open && m.state != exhausted {
 		return
 	}
-	waits := []time.Duration{firstChallenge, 30 * time.Minute, time.Hour}
+	wait, every := firstChallenge, time.Hour
 	if m.state == exhausted {
-		waits = waits[1:]
+		wait *= 2
 	}
-	every := time.Hour
 	if m.failedAnswers > 0 {
-		waits = []time.Duration{min(30*time.Minute<<min(m.failedAnswers-1, 10), 24*time.Hour)}
-		every = max(every, waits[0])
+		wait = min(30*time.Minute<<min(m.failedAnswers-1, 10), lastChallenge)
+		every = max(every, wait)
 	}
-	at := m.lastAttempt + waits[0]
-	for n := 1; at <= m.now; n++ {
-		if n < len(waits) {
-			at = m.lastAttempt + waits[n]
+	for m.lastAttempt+wait <= m.now {
+		if wait < time.Hour && m.failedAnswers == 0 {
+			wait *= 2
 		} else {
-			at += every
+			wait += every
 		}
 	}
-	if at = max(at, m.notBefore); m.state == exhausted || m.nextProbe-at > firstChallenge {
+	if at := max(m.lastAttempt+wait, m.notBefore); m.state == exhausted || m.nextProbe-at > firstChallenge {
 		m.challenge = at
 	}
 }
@@ -478,8 +431,8 @@ func (m *breakerModel) challengeDue() bool {
 }
 
 func (m *breakerModel) ask() {
-	how, takes := m.answers(m.now, uuid.Nil)
-	m.asking, m.right, m.askedOpening = m.now+takes, how == taken, m.opening
+	ends, takes := m.receiver(m.now, uuid.Nil)
+	m.asking, m.right, m.askedOpening = m.now+takes, ends == taken, m.opening
 }
 
 // answered takes the answer to a challenge: a right one owes a probe.
@@ -490,8 +443,4 @@ func (m *breakerModel) answered() {
 		m.tell("webhook.probe_owed")
 	}
 	m.plan()
-}
-
-func (d *waiting) String() string {
-	return fmt.Sprintf("%s, made at %s, attempts %d, aside %v", d.id.String()[:18], d.made, d.attempts, d.aside)
 }
