@@ -93,7 +93,7 @@ type breaker struct {
 type breakerModel struct {
 	breaker
 	id       uuid.UUID
-	receiver func(at time.Duration, delivery uuid.UUID) (result, time.Duration)
+	receiver func(at time.Duration, d *waiting) (result, time.Duration)
 	now      time.Duration
 	stopped  bool
 	hold     time.Duration // nothing leaves before it
@@ -256,7 +256,7 @@ func (m *breakerModel) leave(d *waiting) bool {
 		step, _ := m.probeDue()
 		f.probe, f.owed = true, !step
 	}
-	ends, takes := m.receiver(m.now, d.id)
+	ends, takes := m.receiver(m.now, d)
 	f.ends, f.end = ends, m.now+takes
 	m.flying = append(m.flying, f)
 	return true
@@ -431,7 +431,7 @@ func (m *breakerModel) challengeDue() bool {
 }
 
 func (m *breakerModel) ask() {
-	ends, takes := m.receiver(m.now, uuid.Nil)
+	ends, takes := m.receiver(m.now, &waiting{})
 	m.asking, m.right, m.askedOpening = m.now+takes, ends == taken, m.opening
 }
 

@@ -72,7 +72,7 @@ func (s watched) note(x webhook.Webhook, delivery uuid.UUID) {
 
 // receives is what hook h's receiver makes of a request that leaves at t, and how long it
 // takes.
-func (w *world) receives(h int, t time.Duration, delivery uuid.UUID) (result, time.Duration) {
+func (w *world) receives(h int, t time.Duration, delivery, vehicle uuid.UUID) (result, time.Duration) {
 	how, bad := w.hooks[h].outage(t)
 	switch {
 	case bad && how == refused:
@@ -87,6 +87,8 @@ func (w *world) receives(h int, t time.Duration, delivery uuid.UUID) (result, ti
 		return busy, 0
 	case how == slow:
 		return silent, timeout
+	case how == erratic:
+		return fares(t, vehicle)
 	}
 	return taken, 12 * time.Second
 }
@@ -140,7 +142,7 @@ func (w *world) checkMoments(x *wrong, made []webhook.Delivery) string {
 func (w *world) player(h int, made []webhook.Delivery) *player {
 	p := &player{commits: w.commits[h], downs: w.downs, cut: never, breakerModel: &breakerModel{
 		id: w.ids[h], now: -1, lastSuccess: -time.Hour, backlogAt: -1, challenge: never, asking: never,
-		receiver: func(at time.Duration, delivery uuid.UUID) (result, time.Duration) { return w.receives(h, at, delivery) },
+		receiver: func(at time.Duration, d *waiting) (result, time.Duration) { return w.receives(h, at, d.id, d.vehicle) },
 		freed:    map[uuid.UUID]time.Duration{}, finished: map[uuid.UUID]time.Duration{}, dead: map[uuid.UUID]bool{},
 	}}
 	slices.SortFunc(p.commits, func(a, b commit) int { return cmp.Compare(a.seq, b.seq) })

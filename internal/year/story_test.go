@@ -88,11 +88,12 @@ const (
 	throttled                // 503 with Retry-After
 	slow                     // answers after the timeout
 	lagging                  // answers in time, but not at once
+	erratic                  // each request fares for itself: see [fares]
 )
 
 // String names the trouble.
 func (t trouble) String() string {
-	return [...]string{"refused", "500", "503", "no answer in time", "slow"}[t]
+	return [...]string{"refused", "500", "503", "no answer in time", "slow", "erratic"}[t]
 }
 
 func (h *hook) outage(t time.Duration) (trouble, bool) {
@@ -102,6 +103,21 @@ func (h *hook) outage(t time.Duration) (trouble, bool) {
 		}
 	}
 	return 0, false
+}
+
+// fares is what an erratic receiver makes of a request for a vehicle, or of a challenge.
+func fares(t time.Duration, vehicle uuid.UUID) (result, time.Duration) {
+	c := testVehicle{seed: binary.BigEndian.Uint64(vehicle[:])}
+	takes := time.Duration(c.chance(t, 2)%12) * time.Second
+	switch c.chance(t, 3) % 6 {
+	case 0:
+		return silent, timeout
+	case 1:
+		return failure, takes
+	case 2:
+		return busy, takes
+	}
+	return taken, takes
 }
 
 // calm reports whether a delivery made at t meets a receiver that has long been
@@ -321,8 +337,8 @@ func newStory(seed uint64, days, vehicles int) *story {
 
 type drawn func(r *rand.Rand, a, b time.Duration) time.Duration
 
-// troubles are the receivers'. Each outage is whole: while it lasts everything
-// fails, so that only what is poisoned may die.
+// troubles are the receivers'. While an outage lasts everything fails, so that nothing
+// but what is poisoned may die, but for an erratic receiver's.
 func (s *story) troubles(rnd *rand.Rand, within drawn) {
 	last := s.end - 15*time.Hour
 	long := func(n int) span { return span{s.part(n, 40), s.part(n, 40) + 15*time.Hour} }
@@ -333,7 +349,7 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 			if rnd.IntN(4) == 0 {
 				length = within(rnd, 20*time.Minute, 5*time.Hour)
 			}
-			o := outage{span{t, t + length}, trouble(rnd.IntN(5))}
+			o := outage{span{t, t + length}, trouble(rnd.IntN(int(erratic) + 1))}
 			t = within(rnd, o.to+time.Hour, o.to+60*time.Hour)
 			if o.to > last {
 				break
@@ -352,7 +368,7 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 				// Longer than the six steps: the webhook is disabled and heals itself.
 				// And two that span a restart.
 				h.outages = append(h.outages, outage{long(n), trouble(n % int(lagging))},
-					outage{span{s.downs[3*n+1].from - time.Hour, s.downs[3*n+1].to}, lagging},
+					outage{span{s.downs[3*n+1].from - time.Hour, s.downs[3*n+1].to + 10*time.Minute}, lagging},
 					outage{span{s.downs[3*n+2].from - time.Hour, s.downs[3*n+2].to + time.Hour}, slow})
 			}
 			if i == late || i == rapid {

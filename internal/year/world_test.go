@@ -392,6 +392,18 @@ func (w *world) rule(m receiver.Message) receiver.Answer {
 		return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}}
 	case how == slow:
 		return receiver.Answer{Delay: 20 * time.Second}
+	case how == erratic:
+		vehicle, _ := uuid.Parse(m.Vehicle) // a challenge has none
+		ends, takes := fares(at, vehicle)
+		switch ends {
+		case silent:
+			return receiver.Answer{Delay: 20 * time.Second}
+		case failure:
+			return receiver.Answer{Status: http.StatusInternalServerError, Delay: takes}
+		case busy:
+			return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}, Delay: takes}
+		}
+		return receiver.Answer{Delay: takes}
 	}
 	return receiver.Answer{Delay: 12 * time.Second}
 }

@@ -294,8 +294,9 @@ func (w *world) checkReceiver(x *wrong, made []webhook.Delivery) string {
 				x.f("%s to %s, made after %s, arrived %s late", id, h.name, at, late)
 			}
 		case webhook.Dead:
-			dead++
-			if !w.poisoned[id] {
+			if w.poisoned[id] {
+				dead++
+			} else if how, bad := h.outage(d.FirstAttemptAt.Sub(w.t0)); !bad || how != erratic {
 				x.f("%s is dead and was not poisoned: %s", id, d.FinalText)
 			}
 		case webhook.Cancelled:
