@@ -350,6 +350,9 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 				length = within(rnd, 20*time.Minute, 5*time.Hour)
 			}
 			o := outage{span{t, t + length}, trouble(rnd.IntN(int(erratic) + 1))}
+			if o.how == erratic {
+				o.to = within(rnd, t+time.Hour, t+8*time.Hour)
+			}
 			t = within(rnd, o.to+time.Hour, o.to+60*time.Hour)
 			if o.to > last {
 				break
@@ -362,6 +365,9 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 			if !busy {
 				h.outages = append(h.outages, o)
 			}
+		}
+		if i == rapid {
+			h.outages = append(h.outages, outage{span{s.part(0, 57), s.part(0, 59)}, erratic})
 		}
 		for n := range s.chapters {
 			if i == usual {

@@ -294,6 +294,7 @@ func (w *world) checkReceiver(x *wrong, made []webhook.Delivery) string {
 				x.f("%s to %s, made after %s, arrived %s late", id, h.name, at, late)
 			}
 		case webhook.Dead:
+			delete(accepted, id) // its answer came too late
 			if w.poisoned[id] {
 				dead++
 			} else if how, bad := h.outage(d.FirstAttemptAt.Sub(w.t0)); !bad || how != erratic {
