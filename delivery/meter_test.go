@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +64,7 @@ func TestMeter(t *testing.T) {
 		pass(time.Second)
 		m.want(t, "delivered in 200ms") // a resend is as late as its operator
 
-		w.receiver.be(answer{err: io.EOF}, true)
+		w.receiver.be(answer{status: 503}, true)
 		w.produce(1)
 		pass(3 * time.Minute)
 		m.want(t, "unavailable in 0s", "is opened", "unavailable in 0s", "is probe_failed", "unavailable in 0s", "is probe_failed")
