@@ -34,10 +34,7 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	s, err := Settings{Timeout: 10 * time.Second}.complete()
-	if err != nil {
-		f.Fatal(err)
-	}
+	s := Settings{Timeout: 10 * time.Second}.complete()
 	g := guardOf(f, egress.Options{Interfaces: connected})
 	answered := []webhook.Outcome{webhook.OutcomeDelivered, webhook.OutcomeGone, webhook.OutcomeRefused, webhook.OutcomeFailed, webhook.OutcomeUnavailable}
 	f.Fuzz(func(t *testing.T, answer []byte) {
@@ -67,7 +64,7 @@ func FuzzAnswer(f *testing.F) {
 			}()
 			return us, nil
 		}
-		x := &sender{s: &s, guard: g, heard: &heardFrom{}, token: testToken, transport: tr}
+		x := &sender{d: &Dispatcher{Options: Options{Settings: s, Guard: g, ManagementToken: testToken, Transport: tr}}}
 		a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.UUID{1}, []byte("{}"))
 		tr.CloseIdleConnections()
 		mu.Lock()

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func TestMeter(t *testing.T) {
 		pass(time.Second)
 		m.want(t, "delivered in 200ms") // a resend is as late as its operator
 
-		w.receiver.be(answer{status: 503}, true)
+		w.receiver.be(answer{err: io.EOF}, true)
 		w.produce(1)
 		pass(3 * time.Minute)
 		m.want(t, "unavailable in 0s", "is opened", "unavailable in 0s", "is probe_failed", "unavailable in 0s", "is probe_failed")
