@@ -23,10 +23,7 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
-	s, err := Settings{}.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := DefaultSettings()
 	return &machine{
 		T: t, Rules: Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover}, now: epoch,
 		w: webhook.Webhook{ID: uuid.UUID{1}, Type: webhook.TypeDynamic, CallbackURI: "http://receiver.test/", Status: webhook.Active},

@@ -49,6 +49,10 @@ type Store interface {
 	Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error)
 	// Resend makes a waiting delivery out of a finished one.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
+	// Past lists finished deliveries, oldest first; ResendAll makes, in one commit,
+	// waiting ones of those that were not resent before.
+	Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error)
+	ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error)
 	// Settle commits an attempt with what it leads to.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 		settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error)) (webhook.Webhook, webhook.Delivery, error)
@@ -92,20 +96,9 @@ type Options struct {
 // Dispatcher runs the workers and owns what is done to webhooks. Its methods are
 // safe for concurrent use.
 type Dispatcher struct {
-	store  Store
-	s      *Settings
-	rules  Rules
-	token  webhook.Secret
-	next   webhook.Secret
-	bodies Bodies
-	meter  Meter
-	log    zerolog.Logger
-	guard  *egress.Guard
-	heard  heardFrom
-	net    http.RoundTripper
-	around func(http.RoundTripper) http.RoundTripper
-	// answered is Options.Answered.
-	answered func(host string, h http.Header, sent, received time.Time)
+	Options // complete
+	rules   Rules
+	heard   heardFrom
 
 	mu      sync.Mutex
 	workers map[uuid.UUID]*worker
@@ -115,28 +108,22 @@ type Dispatcher struct {
 
 // New returns a Dispatcher that sends once it runs.
 func New(o Options) (*Dispatcher, error) {
-	s, err := o.Settings.complete()
-	if err != nil {
-		return nil, err
-	}
-	if o.Guard == nil {
-		if o.Guard, err = egress.New(egress.Options{}); err != nil {
-			return nil, err
-		}
-	}
 	switch {
 	case o.Store == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
 		return nil, errors.New("delivery: store and bodies are needed")
 	case len(o.ManagementToken) == 0:
 		return nil, errors.New("delivery: the management token is empty")
 	}
+	if o.Guard == nil {
+		o.Guard, _ = egress.New(egress.Options{}) // nothing in them can be wrong
+	}
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
+	o.Settings = o.Settings.complete()
 	return &Dispatcher{
-		store: o.Store, s: &s, rules: Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover},
-		token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, meter: o.Meter, log: o.Log,
-		guard: o.Guard, net: o.Transport, around: o.Around, answered: o.Answered, workers: map[uuid.UUID]*worker{},
+		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},
+		workers: map[uuid.UUID]*worker{},
 	}, nil
 }
 
@@ -170,7 +157,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Lock()
 	d.begin = nil
 	d.mu.Unlock()
-	late := time.AfterFunc(d.s.Drain, func() { cut(errInterrupted) })
+	late := time.AfterFunc(d.Settings.Drain, func() { cut(errInterrupted) })
 	defer late.Stop()
 	running.Wait()
 	d.mu.Lock()
@@ -190,7 +177,7 @@ func (d *Dispatcher) start(ctx context.Context, begin func(webhook.Webhook)) err
 	if d.begin != nil {
 		return errors.New("delivery: already running")
 	}
-	ws, err := d.store.Webhooks(ctx)
+	ws, err := d.Store.Webhooks(ctx)
 	if err != nil {
 		return fmt.Errorf("load webhooks: %w", err)
 	}

@@ -30,7 +30,7 @@ var (
 // echoing is a sender and a webhook whose tokens and keys are all rotated.
 func echoing(t *testing.T, uri string) (*sender, *webhook.Webhook) {
 	x := wireSender(t, Settings{})
-	x.token, x.next = echoToken, echoNext
+	x.d.ManagementToken, x.d.ManagementTokenNext = echoToken, echoNext
 	w := hookAt(uri)
 	now := time.Now()
 	w.Key, w.OldKey, w.KeyOverlap = echoKey, echoOld, &webhook.KeyOverlap{Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}

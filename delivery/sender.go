@@ -53,19 +53,7 @@ func (h *heardFrom) since(t time.Time) bool { return !t.IsZero() && h.at.Load() 
 // are HTTP/1.1, because HTTP/2 would lower the spelling of SC-Signature. It is
 // safe for concurrent use.
 type sender struct {
-	s     *Settings
-	guard *egress.Guard
-	// heard is shared by all senders.
-	heard *heardFrom
-	token webhook.Secret
-	// next is the management token that is to replace token; nil for none.
-	next webhook.Secret
-	// transport is nil in production; tests put their own network there.
-	transport http.RoundTripper
-	// around is Options.Around; it may be nil.
-	around func(http.RoundTripper) http.RoundTripper
-	// answered is told of every answer; see Options. It may be nil.
-	answered func(host string, h http.Header, sent, received time.Time)
+	d *Dispatcher
 
 	mu           sync.Mutex
 	client       http.RoundTripper
@@ -82,14 +70,14 @@ type sender struct {
 // roundTripper returns the webhook's connections, new ones once the callback or
 // the consent to private addresses has changed.
 func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
-	if x.transport != nil {
-		return x.transport
+	if x.d.Transport != nil {
+		return x.d.Transport
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.client == nil || x.callback != w.CallbackURI || x.allowPrivate != w.AllowPrivate {
 		x.closeLocked()
-		x.client, x.callback, x.allowPrivate = newTransport(x.s, x.guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
+		x.client, x.callback, x.allowPrivate = newTransport(&x.d.Settings, x.d.Guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
 	}
 	return x.client
 }
@@ -101,7 +89,7 @@ func (x *sender) spellings(w *webhook.Webhook) secrets {
 	defer x.mu.Unlock()
 	if x.spelt == nil || !bytes.Equal(x.keys[0], w.Key) || !bytes.Equal(x.keys[1], w.OldKey) {
 		x.keys = [2]webhook.Secret{bytes.Clone(w.Key), bytes.Clone(w.OldKey)}
-		x.spelt = spellings(x.token, x.next, w.Key, w.OldKey)
+		x.spelt = spellings(x.d.ManagementToken, x.d.ManagementTokenNext, w.Key, w.OldKey)
 	}
 	return x.spelt
 }
@@ -163,7 +151,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	}
 	x.blame(&v, r.status, address, tried)
 	network := v.Outcome == webhook.OutcomeUnreachable || v.Outcome == webhook.OutcomeUnavailable
-	if err != nil && network && !egress.NotDialled(err) && !onLoopback(address, w.CallbackURI) && !x.guard.Online() {
+	if err != nil && network && !egress.NotDialled(err) && !onLoopback(address, w.CallbackURI) && !x.d.Guard.Online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
 	a.Outcome, a.Error, a.Cause = v.Outcome, hide(v.Error), v.Cause
@@ -181,7 +169,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Addr) {
 	now := time.Now()
 	if status != 0 {
-		x.heard.note(address, now)
+		x.d.heard.note(address, now)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -189,11 +177,11 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 	case status != 0:
 		x.fault = time.Time{}
 	case v.Network:
-		if only := x.guard.MissingFamily(tried); only != "" {
+		if only := x.d.Guard.MissingFamily(tried); only != "" {
 			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "the callback has "+only
 			return
 		}
-		if x.heard.since(x.fault) {
+		if x.d.heard.since(x.fault) {
 			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "its name or its address is out of reach, while others answer"
 		}
 		x.fault = now
@@ -204,10 +192,10 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 // once its receiver has answered a challenge with that, since most receivers know one
 // token and one header.
 func (x *sender) signsFor(w *webhook.Webhook) webhook.Secret {
-	if len(x.next) > 0 && w.TokenSeen.Fingerprint == signing.Fingerprint(x.next) {
-		return x.next
+	if len(x.d.ManagementTokenNext) > 0 && w.TokenSeen.Fingerprint == signing.Fingerprint(x.d.ManagementTokenNext) {
+		return x.d.ManagementTokenNext
 	}
-	return x.token
+	return x.d.ManagementToken
 }
 
 func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (*http.Request, error) {
@@ -218,8 +206,8 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	// The spelling is the wire's: receivers behind some gateways compare case.
 	if w.Signing != webhook.SignStandard {
 		req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar(x.signsFor(w), body)}
-		if len(x.next) > 0 {
-			req.Header[signing.HeaderSmartcarNext] = []string{signing.Smartcar(x.next, body)}
+		if len(x.d.ManagementTokenNext) > 0 {
+			req.Header[signing.HeaderSmartcarNext] = []string{signing.Smartcar(x.d.ManagementTokenNext, body)}
 		}
 	}
 	if w.Signing != webhook.SignSmartcar {
@@ -231,7 +219,7 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	// The key with no value is not sent. It tells net/http that the request may be
 	// repeated, which receivers know by its webhook-id.
 	req.Header["Idempotency-Key"] = nil
-	req.Header["User-Agent"] = []string{x.s.UserAgent}
+	req.Header["User-Agent"] = []string{x.d.Settings.UserAgent}
 	return req, nil
 }
 
@@ -253,7 +241,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 	defer cancel(nil)
 	connections := x.roundTripper(w)
 	r := reply{way: &trace{}}
-	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(r.way.late(x.s.Timeout)) })
+	deadline := time.AfterFunc(x.d.Settings.Timeout, func() { cancel(r.way.late(x.d.Settings.Timeout)) })
 	defer deadline.Stop()
 	followed := r.way.follow(ctx)
 	if kept, ok := connections.(keeper); ok {
@@ -264,8 +252,8 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		return r, err
 	}
 	r.secrets = x.spellings(w).and(req.Header)
-	if x.around != nil {
-		connections = x.around(connections)
+	if x.d.Around != nil {
+		connections = x.d.Around(connections)
 	}
 	resp, err := connections.RoundTrip(req)
 	if err == nil && resp.StatusCode < 100 { // net/http takes any three digits
@@ -278,8 +266,8 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 		}
 		return r, err
 	}
-	if x.answered != nil {
-		x.answered(req.URL.Host, resp.Header, at, time.Now())
+	if x.d.Answered != nil {
+		x.d.Answered(req.URL.Host, resp.Header, at, time.Now())
 	}
 	r.status, r.header = resp.StatusCode, resp.Header
 	// The headers came in time, so the outcome stands. The body has a time of its own.

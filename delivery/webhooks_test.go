@@ -175,38 +175,19 @@ func TestChangeAndDisable(t *testing.T) {
 	})
 }
 
-func TestSettingsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Settings{})
-		for field, s := range map[string]Settings{
-			"delivery.retries":         {Schedule: make(Schedule, 21)},
-			"delivery.retries[1]":      {Schedule: Schedule{time.Second, -time.Second}},
-			"delivery.in_flight":       {InFlight: 65},
-			"delivery.challenge_after": {ChallengeAfter: -time.Minute},
-			"delivery.recover":         {Recover: "some"},
-			"delivery.recover_rate":    {RecoverRate: -1},
-			"delivery.allow[0]":        {Allow: []string{"everything"}},
-			"delivery.timeout":         {Timeout: -time.Second},
-		} {
-			var bad *webhook.Invalid
-			_, err := New(Options{Store: w.store, Settings: s, ManagementToken: testToken, Bodies: w.bodies})
-			if !errors.As(err, &bad) || bad.Field != field {
-				t.Errorf("%s: %v", field, err)
-			}
-		}
-		if _, err := Preset("hourly"); !errors.As(err, new(*webhook.Invalid)) {
-			t.Error(err)
-		}
-	})
+func TestPresetRefused(t *testing.T) {
+	if _, err := Preset("hourly"); !errors.As(err, new(*webhook.Invalid)) {
+		t.Error(err)
+	}
 }
 
-// A hundred webhooks with much waiting at receivers that hang: what runs is bounded, and
+// Forty webhooks with much waiting at receivers that hang: what runs is bounded, and
 // the one that is well is not delayed.
 func TestManyWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Settings{})
 		hooks := []uuid.UUID{w.id}
-		for i := range 99 {
+		for i := range 39 {
 			h, err := w.Add(t.Context(), webhook.Webhook{Name: fmt.Sprint("hook ", i), CallbackURI: "http://receiver.test/"})
 			w.must(err)
 			_, _, err = w.Verify(t.Context(), h.ID)
@@ -230,10 +211,10 @@ func TestManyWorkers(t *testing.T) {
 		w.Produced(all)
 		pass(500 * time.Millisecond)
 		if l := w.hook().Ledger; l.Delivered != 8 {
-			t.Errorf("%d delivered after %s beside 99 slow webhooks", l.Delivered, time.Since(at))
+			t.Errorf("%d delivered after %s beside 39 slow webhooks", l.Delivered, time.Since(at))
 		}
-		if n := runtime.NumGoroutine() - idle; n > 100*9 {
-			t.Errorf("%d goroutines more for 100 webhooks", n)
+		if n := runtime.NumGoroutine() - idle; n > 40*9 {
+			t.Errorf("%d goroutines more for 40 webhooks", n)
 		}
 		pass(time.Minute)
 		for _, id := range hooks {

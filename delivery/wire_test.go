@@ -90,11 +90,7 @@ func wireSender(t *testing.T, s Settings) *sender {
 // wireSenderOver is a sender over another network.
 func wireSenderOver(t *testing.T, s Settings, network egress.Options) *sender {
 	t.Helper()
-	done, err := s.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &sender{s: &done, guard: guardOf(t, network), heard: &heardFrom{}, token: testToken}
+	x := &sender{d: &Dispatcher{Options: Options{Settings: s.complete(), Guard: guardOf(t, network), ManagementToken: testToken}}}
 	t.Cleanup(x.close)
 	return x
 }
@@ -250,7 +246,7 @@ func TestNoListenerOfOurs(t *testing.T) {
 		t.Error(a.Outcome, answerText(a))
 	}
 	w.AllowPrivate = true
-	x.guard.SetOwn([]netip.AddrPort{netip.MustParseAddrPort(srv.Listener.Addr().String())})
+	x.d.Guard.SetOwn([]netip.AddrPort{netip.MustParseAddrPort(srv.Listener.Addr().String())})
 	if a := x.send(t.Context(), w, uuid.New(), nil); a.Outcome != webhook.OutcomeUnreachable || !strings.Contains(answerText(a), "own listener") {
 		t.Error(a.Outcome, answerText(a))
 	}
@@ -332,7 +328,7 @@ func TestChallengeOnTheWire(t *testing.T) {
 		if !errors.Is(err, webhook.ErrChallenge) || c.Status != 200 || c.Text == "" {
 			t.Errorf("%s: %+v %v", name, c, err)
 		}
-		if kept, err := d.store.Webhook(t.Context(), w.ID); err != nil || kept.Status != webhook.Unverified {
+		if kept, err := d.Store.Webhook(t.Context(), w.ID); err != nil || kept.Status != webhook.Unverified {
 			t.Errorf("%s: %s %v", name, kept.Status, err)
 		}
 	}

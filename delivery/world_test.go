@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,7 +133,7 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.most = max(r.most, flying)
 	r.mu.Unlock()
-	if a.err == nil {
+	if !errors.Is(a.err, syscall.ECONNREFUSED) {
 		connect()
 	}
 	err := pause(req.Context(), a.after)
