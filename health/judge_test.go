@@ -268,13 +268,15 @@ func TestOrder(t *testing.T) {
 		f.Sources = append(f.Sources, x.facts.Sources...)
 		f.Owners = append(f.Owners, x.facts.Owners...)
 	}
-	f.Store, f.NeedsOwner = all[0].facts.Store, 3
+	f.Store, f.NeedsOwner, f.Now = all[0].facts.Store, 3, noon
 	cs := judged(f).Conditions
 	rank := func(c health.Condition) int { return slices.Index(health.Severities[:], c.Severity) }
-	for i := 1; i < len(cs); i++ {
-		a, b := cs[i-1], cs[i]
-		if rank(a) < rank(b) || rank(a) == rank(b) && slices.Index(health.Codes(), a.Code) > slices.Index(health.Codes(), b.Code) {
-			t.Errorf("%s %s stands before %s %s", a.Severity, a.Code, b.Severity, b.Code)
+	for _, cs := range [][]health.Condition{cs, new(health.Watch).Judge(f).Conditions} { // some are only noted at first
+		for i := 1; i < len(cs); i++ {
+			a, b := cs[i-1], cs[i]
+			if rank(a) < rank(b) || rank(a) == rank(b) && slices.Index(health.Codes(), a.Code) > slices.Index(health.Codes(), b.Code) {
+				t.Errorf("%s %s stands before %s %s", a.Severity, a.Code, b.Severity, b.Code)
+			}
 		}
 	}
 	if cs[0].Code != health.StoreNoSpace || len(cs) < 20 {
