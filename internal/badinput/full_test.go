@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/internal/daemon"
 	"plugbeat/internal/receiver"
 	"plugbeat/webhook"
@@ -104,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 	eventually(t, "the status says so", func() bool {
 		_, _ = use()
 		full = status(t, c)
-		return full.Store.State == webhook.DiskFull && len(full.Attention) > 0 && strings.Contains(full.Attention[0], "disk is full") && strings.Contains(full.Attention[0], d.DataFile())
+		return full.Store.State == webhook.DiskFull && len(full.Conditions) > 0 && full.Conditions[0].Code == health.StoreNoSpace && strings.Contains(full.Conditions[0].Text+full.Conditions[0].Remedy, d.DataFile())
 	})
 	eventually(t, "plugbeat status says so", func() bool {
 		_, _ = use()
