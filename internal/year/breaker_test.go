@@ -16,7 +16,9 @@ import (
 // does to its circuit breaker. moments_test.go holds what the daemon did against it.
 
 // retryWaits is the retry schedule.
-var retryWaits = [...]time.Duration{10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second}
+var retryWaits = [...]time.Duration{
+	10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second,
+}
 
 const (
 	inFlight       = 8
@@ -232,7 +234,7 @@ func (m *breakerModel) held(d *waiting) bool {
 
 // due is what must leave now, nil for nothing.
 func (m *breakerModel) due() *waiting {
-	if may := m.candidates(); len(may) > 0 && !(m.state == closed && m.held(may[0])) {
+	if may := m.candidates(); len(may) > 0 && (m.state != closed || !m.held(may[0])) {
 		return may[0]
 	}
 	return nil
