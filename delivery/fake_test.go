@@ -33,6 +33,7 @@ type memory struct {
 	finishes int
 	lost     uuid.UUID // its payload is gone
 	reading  func()    // called before a payload is read
+	resent   func()    // called after a commit of ResendAll
 }
 
 func newMemory() *memory {
@@ -330,6 +331,9 @@ func (m *memory) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook
 		d.ResentAs = &again.ID
 		m.ds[id] = d
 		made = append(made, again)
+	}
+	if m.resent != nil {
+		m.resent()
 	}
 	return made, nil
 }
