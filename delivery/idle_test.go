@@ -17,7 +17,8 @@ func TestOnlySetAside(t *testing.T) {
 			w.receiver.be(failsWith(500), false)
 			ds := w.produce(1, 2, 3)
 			pass(time.Minute)
-			if h := w.hook(); !h.Breaker.Open() || !w.get(ds[2].ID).SetAside() {
+			h, d := w.hook(), w.get(ds[2].ID)
+			if !h.Breaker.Open() || !d.SetAside() {
 				t.Fatalf("%+v", h.Breaker)
 			}
 			w.receiver.be(accept, enabled)
@@ -54,7 +55,7 @@ func TestOnlyBadPayloads(t *testing.T) {
 		}
 		fresh := w.produce(4)[0]
 		pass(time.Second)
-		if d := w.get(fresh.ID); d.State != webhook.Delivered || w.hook().Breaker.Open() {
+		if d, h := w.get(fresh.ID), w.hook(); d.State != webhook.Delivered || h.Breaker.Open() {
 			t.Errorf("%+v", d)
 		}
 	})
