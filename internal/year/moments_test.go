@@ -199,7 +199,7 @@ func (p *player) play(end time.Duration) error {
 
 // next is the next moment at which something may happen.
 func (p *player) next() time.Duration {
-	moments := []time.Duration{p.nextProbe, p.notBefore, p.hold, p.pace, p.challenge, p.asking}
+	moments := []time.Duration{p.nextProbe, p.nextProbe + idleStep, p.notBefore, p.hold, p.pace, p.challenge, p.asking}
 	for _, f := range p.flying {
 		moments = append(moments, f.end)
 	}
