@@ -117,7 +117,9 @@ func status() api.Status {
 	return api.Status{
 		Version: api.Version{Version: "1.2.3", Go: "go1.26"}, Now: noon, StartedAt: ago(50 * time.Hour), Ready: true,
 		Conditions: []health.Condition{{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: deadID.String(), Name: "old app"}, Since: ago(22 * time.Minute),
-			Text: "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m", Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'"}},
+			Text: "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m", Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'"},
+			{Code: health.SourceDown, Severity: health.Info, Subject: health.Subject{Kind: health.Source, ID: "smartcar", Name: "smartcar"}, Since: ago(time.Minute),
+				Text: "source smartcar gave no value: RATE_LIMIT:VEHICLE: slow down (1m ago); it is not asked again for 10m", Remedy: "see which vehicles it concerns", Command: "plugbeat vehicle list"}},
 		Store: api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
 		Sources: []api.Source{
 			{Name: "simulator", Configured: true, Vehicles: 2, Reads: 124, PathReads: 372, Faults: 1, LastOK: ago(4 * time.Minute), Due: in(29 * time.Minute)},

@@ -75,21 +75,33 @@ func showStatus(p *page, st api.Status) {
 	p.line("")
 	showStore(p, st)
 	p.line("")
-	showSources(p, st.Sources)
+	showSources(p, st)
 	p.line("")
-	showQueues(p, st.Webhooks)
+	showQueues(p, st)
 	p.line("")
 	showVehicles(p, st)
 }
 
+// severityStyles are the colours of severities.
+var severityStyles = map[health.Severity]style{health.Error: red, health.Warning: yellow, health.Info: plain}
+
+// about returns the place in the list of the most urgent condition of a subject; its length
+// for none.
+func about(cs []health.Condition, kind health.Kind, id string) int {
+	i := slices.IndexFunc(cs, func(c health.Condition) bool { return c.Subject.Kind == kind && c.Subject.ID == id })
+	if i < 0 {
+		return len(cs)
+	}
+	return i
+}
+
 // condition adds what is wrong, for how long, and what to do.
 func (p *page) condition(c health.Condition) {
-	colour := map[health.Severity]style{health.Error: red, health.Warning: yellow, health.Info: plain}[c.Severity]
 	text := c.Text
 	if p.now.Sub(c.Since) >= time.Minute && !c.Since.IsZero() {
 		text += " (for " + words.Span(p.now.Sub(c.Since)) + ")"
 	}
-	p.marked(p.paint(colour, "!"), text, plain)
+	p.marked(p.paint(severityStyles[c.Severity], "!"), text, plain)
 	p.marked(" ", "-> "+c.Advice(), bold)
 }
 
@@ -164,28 +176,19 @@ func backups(p *page, b *api.Backups) string {
 	return fmt.Sprintf("%s; next %s; %d in %s", last, p.next(b.Next), b.Kept, clean(b.Folder))
 }
 
-func showSources(p *page, sources []api.Source) {
-	if len(sources) == 0 {
+func showSources(p *page, st api.Status) {
+	if len(st.Sources) == 0 {
 		p.line("no sources; add one to the config, then restart")
 		return
 	}
 	var rows []gridRow
-	for _, s := range sources {
+	for _, s := range st.Sources {
 		state, notes := cell{"not read yet", plain}, []cell(nil)
-		switch {
-		case !s.Configured:
-			state = cell{"not in config", red}
-		case s.NotBefore.After(p.now):
-			state = cell{"rests, " + p.rel(s.NotBefore), yellow}
-		case s.Silent:
-			state = cell{"no answer", red}
-		case s.Trouble():
-			state = cell{"faults", red}
-		case !s.LastOK.IsZero():
-			state = cell{"reachable", green}
-		}
-		if s.Trouble() {
-			notes = append(notes, cell{s.LastFault, dim})
+		if i := about(st.Conditions, health.Source, s.Name); i < len(st.Conditions) {
+			c := st.Conditions[i]
+			state = cell{strings.TrimPrefix(string(c.Code), "source."), severityStyles[c.Severity]}
+		} else if !s.LastOK.IsZero() {
+			state = cell{"well", green}
 		}
 		for _, line := range spending(p, s) {
 			notes = append(notes, cell{line, dim})
@@ -213,56 +216,30 @@ func spending(p *page, s api.Source) []string {
 	return append([]string{line}, c.Lines...)
 }
 
-// trouble orders webhooks on the page: those that do not deliver first.
-func trouble(h api.WebhookStatus) int {
-	w := &h.Webhook
-	switch {
-	case w.Status == webhook.Disabled:
-		return 0
-	case w.Failing(), h.Queue.Paused != "":
-		return 1
-	case w.Status != webhook.Active:
-		return 2
-	}
-	return 3
-}
-
-func showQueues(p *page, hooks []api.WebhookStatus) {
-	if len(hooks) == 0 {
+func showQueues(p *page, st api.Status) {
+	if len(st.Webhooks) == 0 {
 		p.line("no webhooks yet; add one: plugbeat webhook add")
 		return
 	}
-	hooks = slices.Clone(hooks)
-	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(trouble(a), trouble(b)) })
+	hooks, place := slices.Clone(st.Webhooks), func(h api.WebhookStatus) int { return about(st.Conditions, health.Webhook, h.Webhook.ID.String()) }
+	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(place(a), place(b)) })
 	var rows []gridRow
 	for _, h := range hooks[:min(len(hooks), shownWebhooks)] {
 		w, queue := h.Webhook, h.Queue
 		state, probes, next := cell{string(w.Status), green}, "", queue.NextRetry
 		var notes []cell
+		if i := place(h); i < len(st.Conditions) {
+			state.style = severityStyles[st.Conditions[i].Severity]
+		}
 		switch {
-		case w.Status == webhook.Disabled:
-			state.style = red
-			notes = append(notes, cell{strings.TrimSuffix(fmt.Sprintf("disabled (%s): %s", w.Reason, w.ReasonText), ": "), dim})
-		case w.Status != webhook.Active:
-			state.style = yellow
 		case w.Failing():
-			state, next = cell{"failing", red}, w.Breaker.NextProbe
+			state.text, next = "failing", w.Breaker.NextProbe
 			probes = fmt.Sprint(w.Breaker.Step)
 			if h.Retries > 0 {
 				probes += fmt.Sprintf("/%d", h.Retries)
 			}
-		case w.Breaker.Open():
+		case w.Status == webhook.Active && w.Breaker.Open():
 			notes = append(notes, cell{nextProbe(p, &w), dim})
-		}
-		if queue.Paused != "" {
-			state.style = yellow
-			notes = append(notes, cell{"paused: " + queue.Paused, dim})
-		}
-		if text := failureText(&w); text != "" && w.Status != webhook.Disabled {
-			notes = append(notes, cell{text, dim})
-		}
-		if text := twoKeys(p, &w); text != "" {
-			notes = append(notes, cell{"signing keys: " + text, dim})
 		}
 		if w.Recovery != nil {
 			notes = append(notes, cell{"recovering: " + recovering(w.Recovery), dim})

@@ -277,6 +277,9 @@ func (c *change) failedOpen() {
 		if b.Owed == webhook.OwedToChallenge {
 			b.FailedAnswers++
 		}
+		if b.NextProbe.Before(c.now) && !b.NextProbe.IsZero() {
+			b.NextProbe = c.now // the step waits on, from now
+		}
 	}
 	b.Owed = ""
 	if b.Step >= len(c.Schedule) {

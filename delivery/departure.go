@@ -33,6 +33,9 @@ func (r Rules) departure(w *webhook.Webhook, q *queue, inFlight int, now time.Ti
 
 // probe says which probe may leave now. Where the backlog is not to be delivered whole
 // it is the newest delivery: the others are superseded or cancelled once it has arrived.
+// What was set aside is a probe only while nothing else waits: where one is owed, and
+// once the step has waited for an hour. It spends no step, so a payload that is to blame
+// disables no webhook.
 func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Queued, p Probe, ok bool) {
 	b := &w.Breaker
 	switch {
@@ -50,14 +53,23 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 	} else {
 		it, ok = q.probe(b.Tried)
 	}
+	if !ok && (p == owedProbe || !now.Before(r.idle(b))) {
+		it, ok = q.soonestRetry()
+		p = owedProbe
+	}
 	return it, p, ok
+}
+
+// idle is when a step that found nothing to send takes what was set aside.
+func (r Rules) idle(b *webhook.Breaker) time.Time {
+	return b.NextProbe.Add(challengeEvery * r.ChallengeAfter)
 }
 
 // nextDeparture is when something more may leave because of the time alone; zero for
 // never. A time that has passed is not in it: what is due then waits for something
 // else, and is woken by that.
-func nextDeparture(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
-	for _, t := range []time.Time{w.Breaker.NextProbe, w.Breaker.NotBefore, q.nextRetry(now)} {
+func (r Rules) nextDeparture(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
+	for _, t := range []time.Time{w.Breaker.NextProbe, r.idle(&w.Breaker), w.Breaker.NotBefore, q.nextRetry(now)} {
 		if t.After(now) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}

@@ -181,8 +181,8 @@ func TestFiguresErrorsToAll(t *testing.T) {
 		{"500 to all, challenges not answered", 500, 20, time.Hour, 12 * time.Hour, false, [2]int{10, 10}, [2]int{12, 15}, 11*time.Hour + 14*time.Minute},
 		{"400 to all, 20 together", 400, 20, time.Hour, 12 * time.Hour, true, [2]int{15, 15}, [2]int{5, 5}, 11*time.Hour + 14*time.Minute},
 		{"400 to all, lone hourly", 400, 1, time.Hour, 12 * time.Hour, true, [2]int{20, 20}, [2]int{4, 4}, 14*time.Hour + 13*time.Minute},
-		{"400 to all, lone daily, 96 h, challenges not answered", 400, 1, 24 * time.Hour, 96 * time.Hour, false, [2]int{21, 21}, [2]int{24, 28}, 83 * time.Hour},
-		{"400 to all, lone daily, 96 h, challenges right", 400, 1, 24 * time.Hour, 96 * time.Hour, true, [2]int{21, 28}, [2]int{6, 6}, 83 * time.Hour},
+		{"400 to all, lone daily, 96 h, challenges not answered", 400, 1, 24 * time.Hour, 96 * time.Hour, false, [2]int{21, 48}, [2]int{24, 28}, 83 * time.Hour},
+		{"400 to all, lone daily, 96 h, challenges right", 400, 1, 24 * time.Hour, 96 * time.Hour, true, [2]int{21, 54}, [2]int{6, 6}, 83 * time.Hour},
 	} {
 		for _, at := range []string{"together", "spread"} {
 			if c.vehicles == 1 && at == "spread" {
@@ -245,8 +245,8 @@ func TestFiguresBadVehicles(t *testing.T) {
 	}{
 		{1, 2, 1, false, 0}, {1, 20, 1, false, 0},
 		{2, 20, 40, false, time.Second}, {3, 20, 40, false, time.Second}, {5, 20, 40, false, time.Second}, {5, 20, 40, true, 15 * time.Second},
-		{8, 20, 10, true, 5 * time.Minute}, {12, 20, 10, true, time.Hour}, {16, 20, 10, true, 24 * time.Hour},
-		{8, 20, 10, false, 5 * time.Minute}, {12, 20, 10, false, time.Hour}, {16, 20, 10, false, 24 * time.Hour},
+		{8, 20, 10, true, 5 * time.Minute}, {12, 20, 10, true, 2 * time.Hour}, {16, 20, 10, true, 24 * time.Hour},
+		{8, 20, 10, false, 5 * time.Minute}, {12, 20, 10, false, 2 * time.Hour}, {16, 20, 10, false, 24 * time.Hour},
 	} {
 		seeds := c.seeds
 		if !*figuresAll {

@@ -36,7 +36,7 @@ func (m *model) leave(rt *rapid.T) {
 		switch {
 		case m.w.Status != webhook.Active && (!exhausted(&m.w) || b.Owed == "" || p != owedProbe):
 			rt.Fatalf("%s leaves as %s while the webhook is %s %s", it.Delivery, p, m.w.Status, m.w.Reason)
-		case (b.Open() || m.w.Status != webhook.Active) && (p == noProbe || m.q.probing() || !it.RetryAt.IsZero()):
+		case (b.Open() || m.w.Status != webhook.Active) && (p == noProbe || m.q.probing() || !it.RetryAt.IsZero() && (p != owedProbe || len(m.q.ready.lines) > 0)):
 			rt.Fatalf("%s leaves as %s while the breaker is open, beside a probe: %v", it.Delivery, p, m.q.probing())
 		case !b.Open() && m.w.Status == webhook.Active && p != noProbe, m.now.Before(b.NotBefore):
 			rt.Fatalf("%s leaves as %s: %+v", it.Delivery, p, b)
@@ -160,7 +160,7 @@ func TestAnyCourse(t *testing.T) {
 					m.w, _, _ = m.Repair(m.w, m.now)
 				}
 			},
-			"next": func() { m.now = later(m.now, nextDeparture(&m.w, m.q, m.now)) },
+			"next": func() { m.now = later(m.now, m.nextDeparture(&m.w, m.q, m.now)) },
 			"challenge": func() {
 				if at := m.w.Breaker.NextChallenge; !at.IsZero() {
 					m.now = later(m.now, at)

@@ -231,6 +231,15 @@ func (q *queue) next(window int, now time.Time) (webhook.Queued, bool) {
 	return it, !it.RetryAt.After(now)
 }
 
+// soonestRetry is the delivery set aside that is retried next, whether or not its time
+// has come.
+func (q *queue) soonestRetry() (webhook.Queued, bool) {
+	if len(q.retries.lines) == 0 {
+		return webhook.Queued{}, false
+	}
+	return q.retries.lines[0].aside[0], true
+}
+
 // nextRetry is when the next delivery that was set aside is retried; zero for none.
 // One whose time has come waits for something in flight instead.
 func (q *queue) nextRetry(now time.Time) time.Time {
@@ -245,7 +254,7 @@ func (q *queue) nextRetry(now time.Time) time.Time {
 
 // probe returns what an open breaker's probe sends: of the vehicle whose last attempt
 // is longest ago its oldest delivery, or where that attempt reached the receiver its
-// oldest one that was not tried yet. What was set aside is never a probe.
+// oldest one that was not tried yet.
 func (q *queue) probe(tried []webhook.Tried) (webhook.Queued, bool) {
 	var best *line
 	rank := func(l *line) int {

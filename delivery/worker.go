@@ -179,7 +179,7 @@ func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 	default:
 		sooner(k.dispatch(work, now))
 		sooner(k.challengeWhenDue(work, now))
-		sooner(nextDeparture(&k.w, k.q, now))
+		sooner(k.d.rules.nextDeparture(&k.w, k.q, now))
 	}
 	return max(until.Sub(now), 0), nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"sync"
 
 	"plugbeat/webhook"
@@ -12,6 +13,7 @@ import (
 type Feed struct {
 	mu        sync.Mutex
 	followers map[*follower]struct{}
+	most      int // changes that wait for one follower, for tests; 0 is maxPending
 }
 
 // The bounds of a feed: how many follow it at once, and how many changes wait for one
@@ -36,12 +38,13 @@ type follower struct {
 func (f *Feed) Publish(changes []webhook.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	most := cmp.Or(f.most, maxPending)
 	for x := range f.followers {
 		for i := range changes {
 			switch {
 			case !x.wants(&changes[i]):
 				continue
-			case len(x.pending) == maxPending:
+			case len(x.pending) == most:
 				x.missed++
 			default:
 				x.pending = append(x.pending, changes[i])

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"plugbeat/webhook"
 )
 
@@ -46,23 +48,15 @@ func TestTold(t *testing.T) {
 	a, b := f.produce(1)[0], f.produce(2)[0]
 	f.settle(a, webhook.Waiting)
 	f.settle(a, webhook.Delivered)
-	// What ends beside an attempt has no attempt of its own.
+	// What ends without an attempt has none.
 	c := f.produce(3)[0]
-	if _, _, err := f.Settle(ctx, wid(1), c.ID, attempt(f.now), func(w *webhook.Webhook, d *webhook.Delivery, _ []*webhook.Delivery) error {
-		w.Health.Tried = []webhook.Tried{{Delivery: b.ID, Vehicle: b.Vehicle}}
-		return end(webhook.Waiting, f.now)(w, d, nil)
+	f.settle(c, webhook.Delivered)
+	if _, _, err := f.Finish(ctx, wid(1), []uuid.UUID{b.ID}, func(_ *webhook.Webhook, ds []*webhook.Delivery) error {
+		return ds[0].Apply(webhook.Superseded, f.now, "a newer one leaves")
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.Settle(ctx, wid(1), c.ID, attempt(f.now), func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-		if err := tried[0].Apply(webhook.Dead, f.now, "its payload is refused"); err != nil {
-			return err
-		}
-		return end(webhook.Delivered, f.now)(w, d, nil)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	want := "read 1, made 1, read 2, made 2, attempted 1/1, finished 1/2, read 3, made 3, attempted 3/1, finished 3/2, finished 2"
+	want := "read 1, made 1, read 2, made 2, attempted 1/1, finished 1/2, read 3, made 3, finished 3/1, finished 2"
 	if got := told(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -95,10 +89,10 @@ func TestToldOfWebhooks(t *testing.T) {
 		change func(w *webhook.Webhook) error
 		want   string
 	}{
-		{func(w *webhook.Webhook) error { w.Health.Seq++; return nil }, ""},
-		{func(w *webhook.Webhook) error { w.Health.LastSuccess = t0; return nil }, ""},
-		{func(w *webhook.Webhook) error { w.Health.FailingSince = t0; return nil }, "changed hook 1 active"},
-		{func(w *webhook.Webhook) error { w.Health.FailingSince = time.Time{}; return nil }, "changed hook 1 active"},
+		{func(w *webhook.Webhook) error { w.Seq++; return nil }, ""},
+		{func(w *webhook.Webhook) error { w.Breaker.LastSuccess = t0; return nil }, ""},
+		{func(w *webhook.Webhook) error { w.Breaker.OpenSince = t0; return nil }, "changed hook 1 active"},
+		{func(w *webhook.Webhook) error { w.Breaker.OpenSince = time.Time{}; return nil }, "changed hook 1 active"},
 		{func(w *webhook.Webhook) error { w.Status, w.Reason = webhook.Disabled, webhook.Gone; return nil }, "changed hook 1 disabled"},
 		{func(w *webhook.Webhook) error { w.Name = "home"; return nil }, "changed home disabled"},
 		{func(w *webhook.Webhook) error { w.Name = "away"; return errors.New("refused") }, ""},

@@ -30,15 +30,16 @@ func TestChangedFrom(t *testing.T) {
 			func(*Webhook) {},
 			func(w *Webhook) { w.Ledger.Count(Waiting) },
 			func(w *Webhook) { w.Firings.Produced++ },
-			func(w *Webhook) { w.Health.Seq++ },
-			func(w *Webhook) { w.Health.LastAttempt = time.Unix(1, 0) },
+			func(w *Webhook) { w.Seq++ },
+			func(w *Webhook) { w.Breaker.LastAttempt = time.Unix(1, 0) },
 		},
 		true: {
 			func(w *Webhook) { w.Status = Disabled },
 			func(w *Webhook) { w.Name = "away" },
 			func(w *Webhook) { w.Key = Secret("two") },
 			func(w *Webhook) { w.Recovery = &Recovery{} },
-			func(w *Webhook) { w.Health.FailingSince = time.Unix(1, 0) },
+			func(w *Webhook) { w.Breaker.OpenSince = time.Unix(1, 0) },
+			func(w *Webhook) { w.Breaker.Step = 1 },
 		},
 	} {
 		for i, change := range changes {

@@ -20,7 +20,7 @@ type account struct {
 	arrivals map[string]int  // requests, by webhook-id
 	fresh    map[string]bool // arrived since the last stop
 
-	waiting  map[string]bool // in some lane at the last stop
+	waiting  map[string]bool // in some queue at the last stop
 	unbooked map[string]int  // requests that were in flight at a stop, whose outcome no file has
 	all      map[string]bool // every delivery that some file or the receiver knew
 	inFlight int             // over all stops
@@ -44,16 +44,16 @@ func (a *account) arrived(id string) {
 func (a *account) stopped(s *store.Store, hooks []uuid.UUID, accepted map[string]int, limit int) (unbooked int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	lanes, err := laneDeliveries(s, hooks)
+	queued, err := queuedDeliveries(s, hooks)
 	if err != nil {
 		return 0, err
 	}
 	waiting, of := map[string]bool{}, map[uuid.UUID]int{}
-	for _, d := range lanes {
+	for _, d := range queued {
 		id := d.ID.String()
 		waiting[id], a.all[id] = true, true
-		if d.RoundAttempts > 1+retries {
-			return 0, fmt.Errorf("delivery %s has had %d attempts in round %d, more than the first and %d retries", id, d.RoundAttempts, d.Round, retries)
+		if d.Retries > retries {
+			return 0, fmt.Errorf("delivery %s was set aside and has had %d retries, more than %d", id, d.Retries, retries)
 		}
 		switch more := a.arrivals[id] - d.Attempts - a.unbooked[id]; {
 		case more > 1:
@@ -87,7 +87,7 @@ func (a *account) stopped(s *store.Store, hooks []uuid.UUID, accepted map[string
 		case err != nil:
 			return 0, err
 		case d.State != webhook.Delivered:
-			return 0, fmt.Errorf("delivery %s is %s (%s) and in no lane", id, d.State, d.FinalText)
+			return 0, fmt.Errorf("delivery %s is %s (%s) and in no queue", id, d.State, d.FinalText)
 		case accepted[id] == 0:
 			return 0, fmt.Errorf("delivery %s is booked as delivered, and the receiver never accepted it", id)
 		}
@@ -140,8 +140,8 @@ func (a *account) final(s *store.Store, hooks []uuid.UUID, accepted map[string]i
 				if n := a.arrivals[id]; n > d.Attempts+a.unbooked[id] {
 					return 0, fmt.Errorf("delivery %s arrived %d times; %d attempts are booked and %d were in flight at a stop", id, n, d.Attempts, a.unbooked[id])
 				}
-				if d.RoundAttempts > 1+retries {
-					return 0, fmt.Errorf("delivery %s has had %d attempts in round %d", id, d.RoundAttempts, d.Round)
+				if d.Retries > retries {
+					return 0, fmt.Errorf("delivery %s was set aside and has had %d retries, more than %d", id, d.Retries, retries)
 				}
 				again += max(0, accepted[id]-1)
 				if d.State == webhook.Waiting && accepted[id] > 0 && a.unbooked[id] > 0 {
@@ -170,8 +170,8 @@ func (a *account) final(s *store.Store, hooks []uuid.UUID, accepted map[string]i
 	return again, nil
 }
 
-// laneDeliveries reads what waits.
-func laneDeliveries(s *store.Store, hooks []uuid.UUID) (all []webhook.Delivery, err error) {
+// queuedDeliveries reads what waits.
+func queuedDeliveries(s *store.Store, hooks []uuid.UUID) (all []webhook.Delivery, err error) {
 	for _, hook := range hooks {
 		for after := uuid.Nil; ; {
 			page, err := s.Backlog(context.Background(), hook, after, 500)

@@ -89,9 +89,9 @@ func TestKill(t *testing.T) {
 			t.Fatalf("after kill %d: %v %v", n+1, err, problems)
 		}
 		had := r.Accepted()
-		for _, lane := range waiting(t, d, hooks) {
+		for _, queue := range waiting(t, d, hooks) {
 			both := 0
-			for _, id := range lane {
+			for _, id := range queue {
 				committed[id] = true
 				if had[id] > before[id] {
 					both++
@@ -241,15 +241,15 @@ func openStore(t *testing.T, d *daemon.Daemon) *store.Store {
 	return s
 }
 
-// waiting returns the ids in each webhook's lane, of a daemon that does not run.
-func waiting(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID) (lanes [][]string) {
+// waiting returns the ids in each webhook's queue, of a daemon that does not run.
+func waiting(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID) (queues [][]string) {
 	t.Helper()
 	s := openStore(t, d)
 	defer func() { _ = s.Close() }()
 	for _, hook := range hooks {
 		var ids []string
 		for after := uuid.Nil; ; {
-			page, err := s.Lane(context.Background(), hook, after, 500)
+			page, err := s.Queue(context.Background(), hook, after, 500)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,9 +261,9 @@ func waiting(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID) (lanes [][]strin
 				break
 			}
 		}
-		lanes = append(lanes, ids)
+		queues = append(queues, ids)
 	}
-	return lanes
+	return queues
 }
 
 // ledgers holds each webhook's ledger against what the receiver accepted.

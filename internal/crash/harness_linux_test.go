@@ -242,7 +242,7 @@ func (f *faulty) answer(m receiver.Message) (a receiver.Answer) {
 	case f.random.IntN(60) > 0:
 		return a
 	default:
-		f.outage[m.Webhook] = f.random.IntN(retries - 1) // so no ladder is spent
+		f.outage[m.Webhook] = f.random.IntN(retries - 1) // so no schedule is spent
 	}
 	switch f.random.IntN(4) {
 	case 0:

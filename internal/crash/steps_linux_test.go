@@ -35,8 +35,8 @@ type point struct {
 // is cut too, the disk had become full or read-only, or the clock is set. After each stop it
 // holds the file against what is known from outside: it is sound, every delivery that
 // was committed before is there, none arrived that is not, none is booked that did not
-// arrive, at most what was in flight is unbooked, and no delivery had more attempts in a
-// round than its ladder has. In the end each has reached the receiver, and none came again
+// arrive, at most what was in flight is unbooked, and no delivery that was set aside
+// had more retries than the schedule has. In the end each has reached the receiver, and none came again
 // oftener than it was in flight at a stop.
 func TestSteps(t *testing.T) {
 	if *seed == 0 {

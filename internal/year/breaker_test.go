@@ -16,7 +16,9 @@ import (
 // does to its circuit breaker. moments_test.go holds what the daemon did against it.
 
 // retryWaits is the retry schedule.
-var retryWaits = [...]time.Duration{10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second}
+var retryWaits = [...]time.Duration{
+	10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second,
+}
 
 const (
 	inFlight       = 8
@@ -27,6 +29,7 @@ const (
 	retryAfter     = 2 * time.Minute // what 503 asks for
 	firstChallenge = 15 * time.Minute
 	lastChallenge  = 24 * time.Hour
+	idleStep       = time.Hour // a step with nothing to send takes what was set aside
 )
 
 type state int
@@ -191,6 +194,11 @@ func (m *breakerModel) probes(heads []*waiting) (may []*waiting) {
 		return nil
 	}
 	older := slices.DeleteFunc(slices.Clone(heads), func(d *waiting) bool { return d.made == m.now })
+	if len(older) == 0 && m.takesAside() {
+		if d := m.soonestAside(); d != nil {
+			may = append(may, d)
+		}
+	}
 	for _, from := range [][]*waiting{heads, older} {
 		if len(from) > 0 {
 			may = append(may, m.probe(from))
@@ -216,6 +224,23 @@ func (m *breakerModel) probe(heads []*waiting) *waiting {
 	return head
 }
 
+// takesAside reports whether a probe may be of what was set aside, where nothing else
+// waits: one is owed, or the step has waited for an hour.
+func (m *breakerModel) takesAside() bool {
+	step, _ := m.probeDue()
+	return !step || m.now >= m.nextProbe+idleStep
+}
+
+// soonestAside is the delivery set aside whose retry comes first, nil for none.
+func (m *breakerModel) soonestAside() (first *waiting) {
+	for _, d := range m.waits {
+		if d.aside && !slices.ContainsFunc(m.flying, func(f *flight) bool { return f.vehicle == d.vehicle }) && (first == nil || d.retryAt < first.retryAt) {
+			first = d
+		}
+	}
+	return first
+}
+
 // probeDue reports whether a probe is to leave now, and whether it spends a step.
 func (m *breakerModel) probeDue() (step, due bool) {
 	if m.now < m.notBefore || slices.ContainsFunc(m.flying, func(f *flight) bool { return f.probe }) {
@@ -232,7 +257,7 @@ func (m *breakerModel) held(d *waiting) bool {
 
 // due is what must leave now, nil for nothing.
 func (m *breakerModel) due() *waiting {
-	if may := m.candidates(); len(may) > 0 && !(m.state == closed && m.held(may[0])) {
+	if may := m.candidates(); len(may) > 0 && (m.state != closed || !m.held(may[0])) {
 		return may[0]
 	}
 	return nil
@@ -254,7 +279,7 @@ func (m *breakerModel) leave(d *waiting) bool {
 		}
 	} else {
 		step, _ := m.probeDue()
-		f.probe, f.owed = true, !step
+		f.probe, f.owed = true, !step || d.aside
 	}
 	ends, takes := m.receiver(m.now, d)
 	f.ends, f.end = ends, m.now+takes
@@ -390,6 +415,9 @@ func (m *breakerModel) failedOpen(f *flight) {
 	}
 	if m.nextProbe > 0 {
 		m.nextProbe = max(m.nextProbe, m.notBefore)
+		if probe && f.owed {
+			m.nextProbe = max(m.nextProbe, m.now)
+		}
 	}
 }
 

@@ -118,8 +118,11 @@ func (w *world) checkMoments(x *wrong, made []webhook.Delivery) string {
 		}
 		for _, d := range made {
 			at := d.FinishedAt.Sub(w.t0)
-			if d.Webhook == id && d.State != webhook.Cancelled && (p.finished[d.ID] != at || p.dead[d.ID] != (d.State == webhook.Dead)) {
-				x.f("%s: %s is %s after %s, want it finished after %s, dead %v", w.hooks[h].name, d.ID, d.State, at, p.finished[d.ID], p.dead[d.ID])
+			if d.Webhook != id || d.State == webhook.Cancelled {
+				continue
+			}
+			if p.finished[d.ID] != at || p.dead[d.ID] != (d.State == webhook.Dead) {
+				x.f("%s is %s after %s, want it finished after %s, dead %v", d.ID, d.State, at, p.finished[d.ID], p.dead[d.ID])
 			}
 		}
 		have := slices.DeleteFunc(slices.Clone(w.log.transitions), func(t transition) bool { return t.hook != id })
@@ -131,11 +134,13 @@ func (w *world) checkMoments(x *wrong, made []webhook.Delivery) string {
 			for i < min(len(have), len(p.told)) && have[i] == p.told[i] {
 				i++
 			}
-			x.f("%s: transition %d on: have %v, want %v", w.hooks[h].name, i, have[i:min(i+3, len(have))], p.told[i:min(i+3, len(p.told))])
+			x.f("%s: transition %d on: have %v, want %v", w.hooks[h].name, i,
+				have[i:min(i+3, len(have))], p.told[i:min(i+3, len(p.told))])
 		}
 		sent, asked, transitions, ordered = sent+p.sent, asked+p.asked, transitions+len(p.told), ordered+p.ordered
 	}
-	return fmt.Sprintf("%d requests and %d challenges left at the model's moment, none is held to bounds; so did %d transitions of breakers; in %d moments the store told the order of outcomes",
+	return fmt.Sprintf("%d requests and %d challenges left at the model's moment, none is held to bounds; "+
+		"so did %d transitions of breakers; in %d moments the store told the order of outcomes",
 		sent, asked, transitions, ordered)
 }
 
@@ -194,7 +199,7 @@ func (p *player) play(end time.Duration) error {
 
 // next is the next moment at which something may happen.
 func (p *player) next() time.Duration {
-	moments := []time.Duration{p.nextProbe, p.notBefore, p.hold, p.pace, p.challenge, p.asking}
+	moments := []time.Duration{p.nextProbe, p.nextProbe + idleStep, p.notBefore, p.hold, p.pace, p.challenge, p.asking}
 	for _, f := range p.flying {
 		moments = append(moments, f.end)
 	}

@@ -163,11 +163,6 @@ type Cost struct {
 	BucketHour float64 `json:"bucket_hour"`
 }
 
-// Trouble reports whether the newest answer of the source was a fault.
-func (s Source) Trouble() bool {
-	return s.LastFault != "" && !s.LastOK.After(s.LastFaultAt)
-}
-
 // WebhookStatus is a webhook with its queue.
 type WebhookStatus struct {
 	Webhook webhook.Webhook `json:"webhook"`
