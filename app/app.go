@@ -332,7 +332,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
-		logHealth := a.logHealth()
+		logHealth := a.logHealth(a.log)
 		logHealth(ctx)
 		scheduler.Every(ctx, cadence.Every(logEvery), logHealth)
 	})

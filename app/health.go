@@ -170,7 +170,7 @@ var eventful = []health.Code{
 }
 
 // logHealth returns a job that logs the other conditions as they begin and end.
-func (a *App) logHealth() func(context.Context) {
+func (a *App) logHealth(log zerolog.Logger) func(context.Context) {
 	var seen map[string]alert.Mark
 	return func(ctx context.Context) {
 		r, err := a.standing(ctx)
@@ -184,11 +184,11 @@ func (a *App) logHealth() func(context.Context) {
 				continue
 			}
 			if c.Recovery {
-				a.log.Info().Str("event", "condition.over").Str("code", string(c.Code)).Str("subject", c.Subject).Msg(c.Text)
+				log.Info().Str("event", "condition.over").Str("code", string(c.Code)).Str("subject", c.Subject).Msg(c.Text)
 				continue
 			}
 			level := map[health.Severity]zerolog.Level{health.Info: zerolog.InfoLevel, health.Warning: zerolog.WarnLevel, health.Error: zerolog.ErrorLevel}[c.Severity]
-			a.log.WithLevel(level).Str("event", "condition.began").Str("code", string(c.Code)).Str("subject", c.Subject).Str("remedy", c.Remedy).Msg(c.Text)
+			log.WithLevel(level).Str("event", "condition.began").Str("code", string(c.Code)).Str("subject", c.Subject).Str("remedy", c.Remedy).Msg(c.Text)
 		}
 	}
 }

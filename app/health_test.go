@@ -70,8 +70,7 @@ func TestHealthIsLogged(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	eventually(t, "it is ready", func() bool { return len(d.health.Unready(t.Context())) == 0 })
 	log := &lines{}
-	d.App.log = zerolog.New(log) //nolint:govet // nobody else logs what this test looks for
-	look := d.logHealth()
+	look := d.logHealth(zerolog.New(log))
 	hear := func(by time.Duration) {
 		now := time.Now()
 		for range 2 {
