@@ -81,7 +81,13 @@ func TestHealthIsLogged(t *testing.T) {
 		look(t.Context())
 	}
 	hear(0)
+	if line := d.summary(t.Context()); strings.Contains(line, "wrong") {
+		t.Errorf("all is well, and the manager is told: %s", line)
+	}
 	hear(time.Hour)
+	if line := d.summary(t.Context()); !strings.HasSuffix(line, "; wrong: the clock (clock.off)") {
+		t.Errorf("the manager is told: %s", line)
+	}
 	hear(0)
 	got := log.String()
 	for line, n := range map[string]int{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -146,8 +147,12 @@ func (a *App) summary(ctx context.Context) string {
 	}
 	text := fmt.Sprintf("vehicles: %d, webhooks: %d, deliveries waiting: %d", info.Vehicles, info.Webhooks, info.Waiting)
 	wrong := slices.DeleteFunc(a.health.Health(ctx).Conditions, func(c health.Condition) bool { return c.Severity == health.Info })
-	for i, c := range wrong[:min(shownConditions, len(wrong))] {
-		text += map[bool]string{true: "; wrong: ", false: ", "}[i == 0] + c.Headline()
+	var shown []string
+	for _, c := range wrong[:min(shownConditions, len(wrong))] {
+		shown = append(shown, c.Headline())
+	}
+	if len(shown) > 0 {
+		text += "; wrong: " + strings.Join(shown, ", ")
 	}
 	if more := len(wrong) - shownConditions; more > 0 {
 		text += fmt.Sprintf(" and %d more; see: plugbeat status", more)

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // collect walks every page of a list.
@@ -73,11 +73,5 @@ func parseMoment(v string, now time.Time) (time.Time, bool) {
 
 // word quotes a name for a shell where it needs it.
 func word(name string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
-	}
-	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
-		return name
-	}
-	return "'" + strings.ReplaceAll(clean(name), "'", `'\''`) + "'"
+	return words.Shell(name)
 }

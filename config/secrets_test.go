@@ -272,3 +272,16 @@ func TestManagementTokenNext(t *testing.T) {
 	write(t, given, "plugbeat_management_token_next", next, 0o400)
 	want(next)
 }
+
+// Where a data file may be, nobody is told to make a new key: only its own opens it.
+func TestKeyAdvice(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for folder, new := range map[string]bool{filepath.Join(dir, "data"): true, filepath.Join(dir, "file"): false} { // in a file there is no telling
+		if got := (Config{DataDir: folder}).keyAdvice(); strings.Contains(got, "openssl") != new {
+			t.Errorf("%s: %q", folder, got)
+		}
+	}
+}

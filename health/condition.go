@@ -209,7 +209,7 @@ var rules = index([]struct {
 	{WebhookStuck, rule{severity: Warning, kind: Webhook, group: "stuck", over: "nothing waits for long any more"}},
 	{BackupFailed, rule{severity: Error, kind: Backup, group: "backup", over: "one was made"}},
 	{BackupLate, rule{severity: Error, kind: Backup, group: "backup", over: "one was made"}},
-	{AlertFailed, rule{severity: Warning, kind: AlertTarget, group: "alert", over: "they arrive again"}},
+	{AlertFailed, rule{severity: Warning, after: settling, kind: AlertTarget, group: "alert", over: "they arrive again"}},
 	{StoreNearlyFull, rule{severity: Warning, kind: Store, group: "store", over: "the disk has room again"}},
 	{StoreMaxSize, rule{severity: Warning, kind: Store, group: "store/size", over: "it is well below retention.max_size again"}},
 	{SourceMissing, rule{severity: Error, kind: Source, group: "source", over: "it is in the config again"}},

@@ -19,9 +19,10 @@ const (
 	backupLate = time.Hour
 
 	// ClockTolerance is how far from their own clock's the time of a signature may be for
-	// receivers of Standard Webhooks. A clock that is off by ClockWarning is told of before.
+	// receivers of Standard Webhooks.
 	ClockTolerance = 5 * time.Minute
-	ClockWarning   = time.Minute
+	// ClockWarning is how far off a clock is when it is told of, before receivers refuse.
+	ClockWarning = time.Minute
 	// ClockAnswers is how often in a row a host must have said the same of the clock for it to
 	// count: one answer may come from a cache or from another machine behind the name.
 	ClockAnswers = 2
@@ -82,7 +83,7 @@ func (j *judge) store() {
 
 // backup judges the scheduled backups.
 func (j *judge) backup() {
-	b := j.Facts.Backup
+	b := j.Backup
 	if b == nil {
 		return
 	}

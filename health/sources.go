@@ -77,7 +77,7 @@ func (b *BudgetFacts) spentEarly(now time.Time) bool {
 func (j *judge) vehicles() {
 	first := j.Owners[:min(len(j.Owners), MaxOwners)]
 	for _, v := range first {
-		id := v.Vehicle.ID.String()
+		id := v.ID.String()
 		name := strings.TrimSpace(v.Make + " " + v.Model + " " + id[:8])
 		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name}, Text: fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
 			Remedy: "see what its owner has to do", Command: command("vehicle", "show", id)}

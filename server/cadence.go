@@ -8,6 +8,7 @@ import (
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // checkCadence refuses a cadence that cannot be, and warns where it is faster than
@@ -81,8 +82,5 @@ func short(d time.Duration) string {
 
 // shellWord quotes a name for a command line where it needs quotes.
 func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return words.Shell(s)
 }

@@ -55,10 +55,12 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var m struct {
 		Alerts []struct {
-			Event    string `json:"event"`
+			Code     string `json:"code"`
+			Recovery bool   `json:"recovery"`
 			Severity string `json:"severity"`
 			Subject  string `json:"subject"`
 			Text     string `json:"text"`
+			Remedy   string `json:"remedy"`
 		} `json:"alerts"`
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
@@ -68,8 +70,11 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, a := range m.Alerts {
-		in.names = append(in.names, a.Event)
-		in.lines = append(in.lines, fmt.Sprintf("%s %s: %s: %s", a.Event, a.Severity, a.Subject, a.Text))
+		if a.Recovery {
+			a.Code += " over"
+		}
+		in.names = append(in.names, a.Code)
+		in.lines = append(in.lines, strings.TrimSuffix(fmt.Sprintf("%s %s: %s; %s", a.Code, a.Severity, a.Text, a.Remedy), "; "))
 	}
 }
 
@@ -219,7 +224,7 @@ func TestExhaustionToHealing(t *testing.T) {
 
 	t.Log("--- the receiver returns")
 	s.start()
-	eventually(t, "the alert of the healing arrives", func() bool { return in.told("webhook.healed") })
+	eventually(t, "the alert of the healing arrives", func() bool { return in.told("webhook.disabled over") })
 	eventually(t, "nothing waits", func() bool { return ledger(t, d).Ledger.Delivered == 9 })
 	t.Logf("--- the target of alerts was told:\n%s", in.text())
 	step("delivery", "list", "--webhook", "home")
@@ -288,8 +293,8 @@ func TestKilledBeforeItTold(t *testing.T) {
 	}
 	d.Start()
 	s.start() // the next thing that is told
-	eventually(t, "the healing is told", func() bool { return in.told("webhook.healed") })
-	if got := in.text(); strings.Count(got, "webhook.disabled") != 1 {
+	eventually(t, "the healing is told", func() bool { return in.told("webhook.disabled over") })
+	if got := in.text(); strings.Count(got, "webhook.disabled error") != 1 {
 		t.Errorf("told again after a restart:\n%s", got)
 	}
 }
@@ -308,12 +313,12 @@ func TestHangingTarget(t *testing.T) {
 	eventually(t, "the other target is told", func() bool { return in.told("webhook.disabled") })
 	s.start()
 	eventually(t, "everything is delivered", func() bool { return ledger(t, d).Ledger.Delivered == 3 })
-	eventually(t, "the other target is told that it is well", func() bool { return in.told("webhook.healed") })
+	eventually(t, "the other target is told that it is well", func() bool { return in.told("webhook.disabled over") })
 	out, errs, code := d.Run("alert", "test", "hangs")
 	if code != 1 || !strings.Contains(out, "did not take it: it did not answer within 10s") {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
-	eventually(t, "status says so", func() bool { return strings.Contains(d.Must("status"), "alerts cannot be sent to hangs") })
+	eventually(t, "status says so", func() bool { return strings.Contains(d.Must("status"), "alerts to hangs do not arrive") })
 	began := time.Now()
 	if err := d.Stop(); err != nil || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))

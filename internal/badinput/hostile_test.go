@@ -95,7 +95,7 @@ func TestHostileReceivers(t *testing.T) {
 	eventually(t, "every fault strikes", func() bool {
 		return !slices.ContainsFunc(names, func(name string) bool {
 			w := hook(name)
-			return w.Ledger.Delivered == 0 && w.Health.Rung == 0 && w.Status == webhook.Active
+			return w.Ledger.Delivered == 0 && w.Breaker.Step == 0 && w.Status == webhook.Active
 		})
 	})
 	for _, name := range names {

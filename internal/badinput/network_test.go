@@ -34,14 +34,14 @@ func added(t *testing.T, d *daemon.Daemon, r *receiver.Receiver, url string) {
 	d.Must("webhook", "verify", "home")
 }
 
-// attention is what of the status begins with the text; empty when nothing does.
-func attention(t *testing.T, d *daemon.Daemon, begins string) string {
+// wrong is the condition of the status that begins with the text; empty when none does.
+func wrong(t *testing.T, d *daemon.Daemon, begins string) string {
 	t.Helper()
 	var st api.Status
 	d.JSON(&st, "status")
-	for _, l := range st.Attention {
-		if strings.HasPrefix(l, begins) {
-			return l
+	for _, c := range st.Conditions {
+		if strings.HasPrefix(c.Text, begins) {
+			return c.String()
 		}
 	}
 	return ""
@@ -60,7 +60,7 @@ func TestClockAnHourOff(t *testing.T) {
 	d.Must("subscribe", "home", "--all")
 	var line string
 	eventually(t, "the status has a word on the clock", func() bool {
-		line = attention(t, d, "this machine's clock is 1h behind that of 127.0.0.1:")
+		line = wrong(t, d, "this machine's clock is 1h behind that of 127.0.0.1:")
 		return line != ""
 	})
 	for _, want := range []string{"receivers refuse what it signs, since signatures may be 5m off", "timedatectl set-ntp true"} {
@@ -69,7 +69,7 @@ func TestClockAnHourOff(t *testing.T) {
 		}
 	}
 	out, errs, code := d.Run("doctor")
-	if code != 1 || errs != "" || !regexp.MustCompile(`(?m)^problem +clock +this machine's clock is 1h behind that of 127\.0\.0\.1:\d+`).MatchString(out) || !strings.Contains(out, "-> set this machine's clock: timedatectl") {
+	if code != 1 || errs != "" || !regexp.MustCompile(`(?m)^problem +clock +clock\.off: this machine's clock is 1h behind that of 127\.0\.0\.1:\d+`).MatchString(out) || !strings.Contains(out, "this machine's clock: timedatectl") {
 		t.Errorf("doctor, exit %d:\n%s%s", code, out, errs)
 	}
 }
@@ -100,7 +100,7 @@ func TestNoNetworkAtStart(t *testing.T) {
 	d.Must("subscribe", "home", "--all")
 	var line string
 	eventually(t, "the status has a word on the network", func() bool {
-		line = attention(t, d, "webhook home waits because of this machine's own trouble: ")
+		line = wrong(t, d, "webhook home waits because of this machine's own trouble: ")
 		return line != ""
 	})
 	for _, want := range []string{"this machine has no network", "no retry is spent", "plugbeat doctor"} {
@@ -108,7 +108,7 @@ func TestNoNetworkAtStart(t *testing.T) {
 			t.Errorf("it does not say %q: %s", want, line)
 		}
 	}
-	if got := attention(t, d, "webhook home is failing"); got != "" {
+	if got := wrong(t, d, "webhook home is failing"); got != "" {
 		t.Errorf("it spends retries: %s", got)
 	}
 	_, errs, code := d.Run("webhook", "verify", "away")

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/health"
 	"plugbeat/internal/daemon"
 	"plugbeat/internal/receiver"
 	"plugbeat/webhook"
@@ -121,8 +122,8 @@ func TestReadOnlyDisk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if st.Store.State != webhook.DiskReadOnly || st.Ready || !strings.Contains(st.Attention[0], "the disk is read-only") || !strings.Contains(st.Attention[0], d.DataFile()) {
-				t.Errorf("the status says %+v, ready %v, %q", st.Store, st.Ready, st.Attention)
+			if st.Store.State != webhook.DiskReadOnly || st.Ready || len(st.Conditions) == 0 || st.Conditions[0].Code != health.StoreReadOnly || !strings.Contains(st.Conditions[0].Text, d.DataFile()) {
+				t.Errorf("the status says %+v, ready %v, %v", st.Store, st.Ready, st.Conditions)
 			}
 			text, _, _ := d.Run("status")
 			passable()
