@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"plugbeat/vehicle/simulator"
+	"plugbeat/vehicle/smartcar"
 	"plugbeat/webhook"
 )
 
@@ -187,8 +189,9 @@ reading:
 	want.Application.ManagementTokenFile = "/etc/plugbeat/token"
 	want.Application.RedirectURIs = []string{"https://app.example/cb"}
 	cars, mine := DefaultSource("simulator"), DefaultSource("smartcar")
-	cars.Simulator.Vehicles = 5
-	mine.Smartcar.ClientID, mine.Smartcar.ClientSecretFile, mine.Smartcar.Mode, mine.Smartcar.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
+	cars.Settings.(*simulator.SourceSettings).Vehicles = 5
+	account := mine.Settings.(*smartcar.Settings)
+	account.ClientID, account.ClientSecretFile, account.Mode, account.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
 	want.Sources = map[string]Source{"cars": cars, "my-cars": mine}
 	want.Cadence.Unplugged, want.Cadence.Zone, want.Cadence.FirstDelivery, want.Cadence.Gap = "0 * * * *", "Europe/Amsterdam", false, 5*time.Second
 	kia := want.Cadence.Makes["KIA"]

@@ -15,12 +15,15 @@ func at(s Setting, value string) string {
 	keys := strings.Split(strings.ReplaceAll(s.Path, anyName, "X"), ".")
 	beside := map[string]string{"simulator": "type: simulator, ", "smartcar": "type: smartcar, client_id: x, "}[s.Source]
 	switch {
-	case s.Path == "sources.NAME.max_reads":
-		beside = "type: simulator, "
 	case strings.HasPrefix(s.Path, "cadence.makes.") && keys[3] != "fastest":
 		beside = "fastest: 1m, "
 	}
-	keys[len(keys)-1] = beside + keys[len(keys)-1]
+	switch {
+	case keys[0] == "sources" && s.Source == "" && keys[2] != "type":
+		keys[2] = "type: simulator, " + keys[2]
+	default:
+		keys[len(keys)-1] = beside + keys[len(keys)-1]
+	}
 	text := strings.Join(keys, ": {") + ": " + value + strings.Repeat("}", len(keys)-1)
 	return strings.Replace(text, "sources: {X:", "sources: {x:", 1)
 }

@@ -62,16 +62,7 @@ type SourceConfig struct {
 	// Plan is how the source counts calls, and each vehicle's budget of them.
 	Plan cadence.Plan
 	// Bucket is what the source allows the whole application.
-	Bucket Bucket
-}
-
-// Bucket is an allowance of calls that fills up again. Each path of a read is a call: no vendor
-// says whether a batch counts as one, and who assumes fewer calls than there are is refused.
-type Bucket struct {
-	// Size is how many calls may be made at once; 0 is no bound.
-	Size int
-	// Refill is how long it takes to get one call back, above zero.
-	Refill time.Duration
+	Bucket vehicle.Bucket
 }
 
 // Settings are the numbers of the scheduler. A zero duration or count takes the
