@@ -17,6 +17,8 @@
 //   - a vehicle costs its source no more calls in a period than its budget, and what
 //     is left of it is shared out over the rest of the period;
 //   - a source's bucket is never overdrawn, whoever reads, and due slots go first;
+//   - a hint of a source leads to a read as any other, one under way and one pending a
+//     vehicle; a source that panics or does not return holds up no other;
 //   - goroutines are bounded, and none outlives Run or the call that made it.
 package scheduler
 
@@ -204,9 +206,10 @@ func New(o Options) (*Scheduler, error) {
 		if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
 			return nil, fmt.Errorf("source %s: its bucket never fills", name)
 		}
+		_, pushes := c.Source.(vehicle.Pusher)
 		s.sources[name] = &source{
-			name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)),
-			plan: c.Plan, bucket: newBucket(c.Bucket),
+			name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
+			plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
 		}
 		s.names = append(s.names, name)
 	}
