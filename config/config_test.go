@@ -76,7 +76,7 @@ func TestExample(t *testing.T) {
 }
 
 // TestExampleSources takes the comment marks off the example's sources: they give
-// the defaults of their types, once the client id is filled in.
+// the defaults of their types, once what is required is filled in.
 func TestExampleSources(t *testing.T) {
 	text := string(Describe())
 	at := strings.Index(text, "# sources:\n")
@@ -85,10 +85,19 @@ func TestExampleSources(t *testing.T) {
 	for line := range strings.Lines(block) {
 		lines = append(lines, strings.TrimPrefix(line, "# "))
 	}
-	cfg := parse(t, strings.Replace(strings.Join(lines, ""), `client_id: ""`, "client_id: x", 1))
-	mine := DefaultSource("smartcar")
-	mine.Settings.(*smartcar.Settings).ClientID = "x"
-	if diff := cmp.Diff(map[string]Source{"cars": DefaultSource("simulator"), "smartcar": mine}, cfg.Sources); diff != "" {
+	text, want := strings.Join(lines, ""), map[string]Source{}
+	for _, k := range all.Kinds() {
+		s := DefaultSource(k.Name)
+		for f, x := range s.settings() {
+			if f.tag.Get("required") != "" {
+				text = strings.Replace(text, "\n    "+f.key+`: ""`, "\n    "+f.key+": /x", 1)
+				x.SetString("/x")
+			}
+		}
+		want[k.Example] = s
+	}
+	cfg := parse(t, text)
+	if diff := cmp.Diff(want, cfg.Sources); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -66,22 +66,23 @@ func (h *hints) of(id uuid.UUID) int {
 // what is there, to settle a change, to end.
 const pushTime = 10 * time.Second
 
-// push has a pushing source push until the test ends.
-func push(t *testing.T, src vehicle.Source) *hints {
+// push has a pushing source push until the test ends, and waits for a value of Ref.
+func (h *Harness) push(t *testing.T) {
 	t.Helper()
-	p, ok := src.(vehicle.Pusher)
+	p, ok := h.Source.(vehicle.Pusher)
 	if !ok {
-		return nil
+		return
 	}
-	h := &hints{seen: map[uuid.UUID]int{}}
+	heard := &hints{seen: map[uuid.UUID]int{}}
+	h.hints = heard
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		err := p.Push(ctx, func(id uuid.UUID) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.seen[id]++
+			heard.mu.Lock()
+			defer heard.mu.Unlock()
+			heard.seen[id]++
 		})
 		if ctx.Err() == nil {
 			t.Errorf("Push ended by itself: %v", err)
@@ -95,7 +96,10 @@ func push(t *testing.T, src vehicle.Source) *hints {
 			t.Error("Push does not end with its context")
 		}
 	})
-	return h
+	await(t, "a value", func() bool {
+		s, err := p.Read(t.Context(), h.Ref, vehicle.AllPaths)
+		return err == nil && s.Charge.OK
+	})
 }
 
 // Run runs the suite. setup is called for each test and must return a source of
@@ -104,7 +108,7 @@ func Run(t *testing.T, setup func(t *testing.T) Harness) {
 	given := setup
 	setup = func(t *testing.T) Harness {
 		h := given(t)
-		h.hints = push(t, h.Source)
+		h.push(t)
 		return h
 	}
 	t.Run("values", func(t *testing.T) { values(t, setup(t)) })
@@ -219,12 +223,6 @@ func read(t *testing.T, h Harness, ref vehicle.Ref, paths vehicle.Paths) vehicle
 }
 
 func values(t *testing.T, h Harness) {
-	if h.hints != nil {
-		await(t, "a value", func() bool {
-			s, err := h.Source.Read(t.Context(), h.Ref, vehicle.AllPaths)
-			return err == nil && s.Charge.OK
-		})
-	}
 	s := read(t, h, h.Ref, vehicle.AllPaths)
 	for p := range vehicle.AllPaths.All() {
 		if f := s.Fault(p); f != nil {
@@ -398,11 +396,7 @@ func reopened(t *testing.T, h Harness) {
 	}}
 	time.Sleep(2 * precision) // so that what is fetched from here on can be told
 	h.Source = h.Reopen(known)
-	h.hints = push(t, h.Source)
-	await(t, "the value again", func() bool {
-		s, err := h.Source.Read(t.Context(), h.Ref, vehicle.AllPaths)
-		return err == nil && s.Charge.OK
-	})
+	h.push(t)
 	after := read(t, h, h.Ref, vehicle.AllPaths)
 	if !after.Charge.FetchedAt.Equal(before.Charge.FetchedAt) || !after.Charge.DataAge.Equal(before.Charge.DataAge) || after.Charge.Value != before.Charge.Value {
 		t.Errorf("/charge was %+v, and after a restart it is %+v", before.Charge, after.Charge)
