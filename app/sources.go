@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -44,10 +43,12 @@ func (a *App) openSources(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if l, ok := a.sources[name].(vehicle.Lister); ok {
-			if err := a.connectFirst(ctx, name, l); err != nil {
-				return fmt.Errorf("sources.%s: %w", name, err)
-			}
+		l, ok := a.sources[name].(vehicle.Lister)
+		if !ok {
+			continue
+		}
+		if err := a.connectFirst(ctx, name, l); err != nil {
+			return fmt.Errorf("sources.%s: %w", name, err)
 		}
 	}
 	for name, n := range a.store.VehiclesBySource() {
@@ -64,40 +65,31 @@ func (a *App) open(ctx context.Context, name string) (vehicle.Source, error) {
 	if settings == nil {
 		return nil, &webhook.Invalid{Field: "type", Value: a.cfg.Sources[name].Type, Allowed: "a type of source"}
 	}
-	type answer struct {
-		src vehicle.Source
-		err error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, openTime)
-		defer cancel()
-		var got answer
-		defer func() {
-			if p := recover(); p != nil {
-				a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p).Bytes("stack", debug.Stack()).Msg("the source failed while it was opened")
-				got.src = a.standIn(name, "its program failed while it was opened")
-			}
-			done <- got
-		}()
-		got.src, got.err = settings.Open(ctx, a.deps(name))
-	}()
-	timer := time.NewTimer(openTime + time.Second)
-	defer timer.Stop()
-	select {
-	case got := <-done:
-		if errors.Is(got.err, context.DeadlineExceeded) && ctx.Err() == nil {
-			break
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	src, err := vehicle.Apart(ctx, func() (vehicle.Source, error) { return settings.Open(ctx, a.deps(name)) }, func(late vehicle.Source) {
+		if c, ok := late.(vehicle.Closer); ok {
+			c.Close()
 		}
-		return got.src, got.err
-	case <-timer.C:
-		go func() { // nobody else is left to close it
-			if c, ok := (<-done).src.(vehicle.Closer); ok {
-				c.Close()
-			}
-		}()
+	})
+	if why := a.broken(name, err); why != "" {
+		return a.standIn(name, why), nil
 	}
-	return a.standIn(name, fmt.Sprintf("it did not open within %s", openTime)), nil
+	return src, err
+}
+
+// broken returns what is wrong with a source's program when that is why it did not open;
+// empty for other errors.
+func (a *App) broken(name string, err error) string {
+	p, panicked := errors.AsType[*vehicle.PanicError](err)
+	switch {
+	case panicked:
+		a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).Msg("the source failed while it was opened")
+		return "its program failed while it was opened"
+	case errors.Is(err, vehicle.ErrStuck), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("it did not open within %s", openTime)
+	}
+	return ""
 }
 
 // standIn takes the place of a source that did not open. It answers every read with the
@@ -161,7 +153,15 @@ func (a *App) connectFirst(ctx context.Context, name string, l vehicle.Lister) e
 	case !errors.Is(err, webhook.ErrNotFound):
 		return err
 	}
-	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) { return l.List(ctx) })
+	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) {
+		ctx, cancel := context.WithTimeout(ctx, openTime)
+		defer cancel()
+		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
+	})
+	if why := a.broken(name, err); why != "" {
+		a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).Msg("the source does not list its vehicles: those that are connected already are read")
+		return nil
+	}
 	if errors.Is(err, webhook.ErrConflict) {
 		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).Msg("the source's vehicles are another source's: two simulators need two seeds")
 		return nil

@@ -31,9 +31,9 @@ const (
 func (s *Scheduler) listen(ctx context.Context, src *source, p vehicle.Pusher) {
 	for pause := pushPause; ; pause = min(2*pause, maxPushPause) {
 		began := time.Now()
-		_, err := apart(ctx, func() (struct{}, error) {
+		_, err := vehicle.Apart(ctx, func() (struct{}, error) {
 			return struct{}{}, p.Push(ctx, func(id uuid.UUID) { s.hint(ctx, src, id) })
-		}, func() {})
+		}, func(struct{}) {})
 		if ctx.Err() != nil {
 			return
 		}

@@ -132,8 +132,7 @@ func (y *yard) until(d time.Duration) {
 type made struct {
 	at    time.Duration // since t0
 	cause webhook.Cause
-	plug  string        // as the payload has it: true, false, or the error's code
-	age   time.Duration // when /charge was fetched, since t0
+	plug  string // as the payload has it: true, false, or the error's code
 }
 
 func (m made) String() string { return fmt.Sprintf("%s %s %s", m.at, m.cause, m.plug) }
