@@ -27,6 +27,7 @@ import (
 	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/internal/systemd"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
@@ -60,7 +61,7 @@ type App struct {
 	sources    map[string]vehicle.Source
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
-	guard      *delivery.Guard // of every request out
+	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
@@ -105,7 +106,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		}
 	}()
 	a.metrics = server.NewMetrics(version(o), cfg.SourceNames())
-	if a.guard, err = delivery.NewGuard(cfg.Delivery.Allow); err != nil {
+	if a.guard, err = egress.New(egress.Options{Allow: cfg.Delivery.Allow}); err != nil {
 		return a, err
 	}
 	key, err := cfg.SealingKey()

@@ -7,11 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
-	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/vehicle"
 )
 
@@ -24,11 +23,11 @@ func (a *App) guarded(source string, endpoints ...vehicle.Endpoint) *http.Client
 	for i, e := range endpoints {
 		settings[i] = e.Setting
 	}
-	t := a.guard.Transport(consentOf(origins(endpoints)...), 10*time.Second)
+	t := a.guard.Transport(egress.Origins(origins(endpoints)...), 10*time.Second)
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, asked string) (net.Conn, error) {
 		c, err := dial(ctx, network, asked)
-		if denied, ok := errors.AsType[*delivery.DeniedError](err); ok && denied.Setting != "" {
+		if denied, ok := errors.AsType[*egress.DeniedError](err); ok && denied.Setting != "" {
 			err = fmt.Errorf("%w; to allow it, list %s in delivery.allow, or name the address itself in sources.%s.%s", denied, asked, source, strings.Join(settings, " and "))
 		}
 		return c, err
@@ -46,26 +45,6 @@ func origins(endpoints []vehicle.Endpoint) []string {
 	return urls
 }
 
-// consentOf is the consent of origins: to their own hosts, where those are addresses
-// or localhost.
-func consentOf(origins ...string) func(asked string) bool {
-	local := map[string]bool{}
-	for _, origin := range origins {
-		u, err := url.Parse(origin)
-		if err != nil {
-			continue
-		}
-		host := strings.ToLower(u.Hostname())
-		if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
-			local[host] = true
-		}
-	}
-	return func(asked string) bool {
-		host, _, err := net.SplitHostPort(asked)
-		return err == nil && local[strings.ToLower(host)]
-	}
-}
-
 // dated notes what the answers of a source say of this machine's clock.
 type dated struct {
 	app *App
@@ -75,17 +54,12 @@ type dated struct {
 // RoundTrip implements http.RoundTripper.
 func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := time.Now()
-	res, err := d.Transport.RoundTrip(r)
+	res, err := d.Transport.RoundTrip(r.WithContext(egress.RepeatOnNew(r.Context(), d.Transport)))
 	if err == nil {
 		d.app.clocks.Note(r.URL.Host, res.Header, sent, time.Now())
 	}
 	return res, err
 }
-
-// NeedsConsent returns in words what an address is that a webhook reaches only with
-// --allow-private: private, loopback, this machine or its network. It is empty for
-// others.
-func NeedsConsent(ip netip.Addr) string { return delivery.NeedsConsent(ip) }
 
 // guardListeners names the addresses plugbeat listens on, where no request goes.
 func (a *App) guardListeners() {

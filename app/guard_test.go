@@ -9,16 +9,16 @@ import (
 	"strings"
 	"testing"
 
-	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/vehicle"
 )
 
 // Requests to a source pass the dial check on the address they resolved to.
 func TestSourceGuard(t *testing.T) {
-	g, err := delivery.NewGuard([]string{"proxy.lan:443"})
+	g, err := egress.New(egress.Options{Allow: []string{"proxy.lan:443"}})
 	must(t, err)
 	g.SetOwn([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8765")})
-	consent := consentOf("http://127.0.0.1:4000", "http://LocalHost/x", "https://10.0.0.5", "http://100.64.0.7:81", "https://api.smartcar.com", "http://169.254.169.254", "%")
+	consent := egress.Origins("http://127.0.0.1:4000", "http://LocalHost/x", "https://10.0.0.5", "http://100.64.0.7:81", "https://api.smartcar.com", "http://169.254.169.254", "%")
 	for _, c := range []struct{ address, target, want string }{
 		{"52.1.2.3:443", "api.smartcar.com:443", ""},
 		{"127.0.0.1:4000", "127.0.0.1:4000", ""},
@@ -49,7 +49,7 @@ func TestSourceGuard(t *testing.T) {
 func TestSourceClient(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
 	defer srv.Close()
-	g, err := delivery.NewGuard(nil)
+	g, err := egress.New(egress.Options{})
 	must(t, err)
 	a := &App{guard: g}
 	at := func(url string) vehicle.Endpoint { return vehicle.Endpoint{Setting: "api_origin", URL: url} }
@@ -71,7 +71,7 @@ func TestSourceClient(t *testing.T) {
 		t.Error("the configured origin is refused:", err)
 	}
 	err = get(a.guarded("car", at("https://api.smartcar.com")), srv.URL)
-	if _, ok := errors.AsType[*delivery.DeniedError](err); !ok {
+	if _, ok := errors.AsType[*egress.DeniedError](err); !ok {
 		t.Errorf("got %v", err)
 	}
 	wantError(t, err, "loopback", "delivery.allow", "sources.car.api_origin")

@@ -15,6 +15,7 @@ import (
 
 	"plugbeat/config"
 	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -25,7 +26,7 @@ import (
 // signature. Every address it dials passes the same check as what the daemon sends.
 type Looker struct {
 	cfg   config.Config
-	guard *delivery.Guard
+	guard *egress.Guard
 	// dial connects; tests put their own there.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// lookup resolves a name; tests put their own there.
@@ -37,7 +38,7 @@ const lookTime = 8 * time.Second
 
 // NewLooker returns a Looker of the config's world.
 func NewLooker(cfg config.Config) (*Looker, error) {
-	g, err := delivery.NewGuard(cfg.Delivery.Allow)
+	g, err := egress.New(egress.Options{Allow: cfg.Delivery.Allow})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ type Look struct {
 // LookAddress is one address of a host.
 type LookAddress struct {
 	Address netip.Addr
-	// Denied is why no request goes there, a [*delivery.DeniedError] in words with
+	// Denied is why no request goes there, a [*egress.DeniedError] in words with
 	// what would allow it; empty when it may.
 	Denied string
 	// Err is why no connection came about; nil when one did, or none was tried.
@@ -106,7 +107,7 @@ func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
 	looks := make([]Look, len(urls))
 	var all sync.WaitGroup
 	for i, u := range urls {
-		all.Go(func() { looks[i] = k.look(ctx, u, consentOf(urls...)) })
+		all.Go(func() { looks[i] = k.look(ctx, u, egress.Origins(urls...)) })
 	}
 	all.Wait()
 	return looks
@@ -153,7 +154,7 @@ func (k *Looker) resolve(ctx context.Context, host string, l *Look) bool {
 		ctx, cancel := context.WithTimeout(ctx, lookTime)
 		defer cancel()
 		if found, err = k.lookup(ctx, host); err != nil {
-			v := delivery.Classify(0, err, 0)
+			v := delivery.ClassifyError(err, false)
 			l.Resolve, l.Cause, l.Resolver = err, v.Cause, v.Network
 			return false
 		}
@@ -199,7 +200,7 @@ func (k *Looker) head(ctx context.Context, u *url.URL, consent func(asked string
 	res, err := t.RoundTrip(req)
 	l.Received = time.Now()
 	if err != nil {
-		v := delivery.Classify(0, err, 0)
+		v := delivery.ClassifyError(err, false)
 		l.Err, l.Cause = err, v.Cause
 		return
 	}
@@ -209,14 +210,11 @@ func (k *Looker) head(ctx context.Context, u *url.URL, consent func(asked string
 
 // denied is a refusal of the guard with what would allow the address.
 func denied(err error) string {
-	d, ok := errors.AsType[*delivery.DeniedError](err)
-	switch {
-	case !ok:
+	d, ok := errors.AsType[*egress.DeniedError](err)
+	if !ok {
 		return err.Error()
-	case d.Setting == "":
-		return d.Error() + "; plugbeat never sends there"
 	}
-	return d.Error() + "; to allow it, " + d.Setting
+	return d.Error() + "; " + d.Advice()
 }
 
 func number(port string) uint16 {

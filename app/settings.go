@@ -22,7 +22,7 @@ func (a *App) deliverySettings() delivery.Settings {
 	d := a.cfg.Delivery
 	return delivery.Settings{
 		Schedule: delivery.Schedule(d.Retries), Timeout: d.Timeout, InFlight: d.InFlight, ChallengeAfter: d.ChallengeAfter,
-		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Allow: d.Allow, Drain: a.cfg.Grace,
+		Recover: webhook.Policy(d.Recover), RecoverRate: d.RecoverRate, UserAgent: d.UserAgent, Drain: a.cfg.Grace,
 	}
 }
 

@@ -43,9 +43,9 @@ func full(t *testing.T) *daemon {
 		Webhook: &fleet, Vehicle: &cars()[0].Vehicle,
 		Delivery: deliveries()[0], Payload: json.RawMessage(`{"version":"2.0","payload":{"vehicles":[{"vehicleId":"x"}]}}`),
 		Attempts: []api.AttemptView{
-			{Attempt: webhook.Attempt{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeNoAnswer, Error: "no answer within 15s", Cause: "is the receiver slow?"}},
-			{Attempt: webhook.Attempt{N: 2, StartedAt: ago(5 * time.Minute), Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 500, Address: "192.0.2.7:443",
-				Header: map[string][]string{"Server": {"nginx"}, "Content-Type": {"text/plain"}, "X-Auth-Token": {"[redacted]"}}, Body: []byte("boom\n\x1b[31mred")}, BodyText: "boom\n\x1b[31mred"},
+			{Attempt: webhook.Attempt{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeUnavailable, Error: "no answer within 15s", Cause: "is the receiver slow?"}},
+			{Attempt: webhook.Attempt{N: 2, StartedAt: ago(5 * time.Minute), Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeFailed, Status: 500, Address: "192.0.2.7:443",
+				ContentType: "text/plain", RetryAfter: 2 * time.Minute, Body: []byte("boom\n\x1b[31mred")}, BodyText: "boom\n\x1b[31mred"},
 		},
 	})
 	again := deliveries()[0]

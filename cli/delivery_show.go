@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -112,16 +110,17 @@ func indented(text string) string {
 	return "  " + strings.ReplaceAll(cleanLines(text), "\n", "\n  ")
 }
 
-// showAnswer prints the headers and the body of the answer to an attempt.
+// showAnswer prints what is kept of the answer to an attempt.
 func showAnswer(p *page, t api.AttemptView) {
-	if len(t.Header) == 0 && len(t.Body) == 0 {
+	if t.ContentType == "" && t.RetryAfter == 0 && len(t.Body) == 0 {
 		return
 	}
 	p.line("\nanswer to attempt %d:", t.N)
-	for _, name := range slices.Sorted(maps.Keys(t.Header)) {
-		for _, v := range t.Header[name] {
-			p.line("  %s: %s", clean(name), clean(v))
-		}
+	if t.ContentType != "" {
+		p.line("  content-type: %s", clean(t.ContentType))
+	}
+	if t.RetryAfter != 0 {
+		p.line("  retry-after: %s", api.Span(t.RetryAfter))
 	}
 	switch {
 	case len(t.Body) == 0:

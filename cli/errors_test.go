@@ -70,7 +70,7 @@ func TestChallengeFailed(t *testing.T) {
 // TestFailedTest: a test payload that is refused is shown and is a failure.
 func TestFailedTest(t *testing.T) {
 	d := newDaemon(t)
-	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: time.Second, Outcome: webhook.OutcomeRefused, Status: 500})
+	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: time.Second, Outcome: webhook.OutcomeFailed, Status: 500})
 	r := session{socket: d.socket}.run(t, "webhook", "test", "fleet")
 	if r.code != ExitFailure || !strings.Contains(r.out, "500 Internal Server Error") || !strings.HasPrefix(r.err, "plugbeat: fleet refused the test payload: 500 Internal Server Error in 1s\n") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)

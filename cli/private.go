@@ -11,7 +11,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/app"
+	"plugbeat/egress"
 )
 
 // lookupTime bounds the resolving of a callback's name.
@@ -58,7 +58,7 @@ func privateAddress(ctx context.Context, callback string) (addr, class string) {
 		addrs, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
 	for _, ip := range addrs {
-		if class := app.NeedsConsent(ip); class != "" {
+		if class := egress.NeedsConsent(ip); class != "" {
 			return ip.Unmap().String(), class
 		}
 	}

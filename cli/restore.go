@@ -196,6 +196,9 @@ func showRestored(p *page, r restored) {
 	if r.Kept != "" {
 		p.line("what was there is kept: %s", clean(r.Kept))
 	}
+	for _, text := range r.NotMigrated {
+		p.line("not taken over: %s", clean(text))
+	}
 	if r.Here != nil && r.Here.Instance == b.Instance {
 		for _, l := range losses(r.Restored) {
 			p.line("%s", l)

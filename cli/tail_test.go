@@ -41,7 +41,7 @@ func steps() []webhook.Change {
 	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
 	return []webhook.Change{
 		{Cursor: 3, At: at(0), State: webhook.Waiting, Delivery: wait},
-		{Cursor: 4, At: at(1), State: webhook.Waiting, Delivery: wait, Attempt: &webhook.Attempt{N: 1, Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 500, Cause: "see its log"}},
+		{Cursor: 4, At: at(1), State: webhook.Waiting, Delivery: wait, Attempt: &webhook.Attempt{N: 1, Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeFailed, Status: 500, Cause: "see its log"}},
 		{Cursor: 5, At: at(2), State: webhook.Delivered, Delivery: sent, Attempt: &webhook.Attempt{N: 1, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}},
 		{Cursor: 6, At: at(3), State: webhook.Dead, Delivery: dead},
 		{Cursor: 7, At: at(4), State: webhook.Waiting, Delivery: resent},

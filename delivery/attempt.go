@@ -10,7 +10,7 @@ import (
 
 // attempt sends one delivery and commits what came of it.
 func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) {
-	d, body, err := k.d.store.Outgoing(work, it.Delivery)
+	d, body, err := k.d.Store.Outgoing(work, it.Delivery)
 	switch {
 	case work.Err() != nil:
 		k.landed(it, nil)
@@ -23,7 +23,7 @@ func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Que
 		k.landed(it, nil)
 		return
 	case body == nil:
-		k.d.log.Error().Str("event", "attempt").Stringer("webhook", k.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).
+		k.d.Log.Error().Str("event", "attempt").Stringer("webhook", k.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).
 			Str("outcome", string(webhook.OutcomeOurs)).Str("text", "its payload is not in the data file; run plugbeat check").Msg("a delivery that waits cannot be sent")
 		k.landed(it, func() { k.q.remove(it.Delivery, it.Vehicle) })
 		return
@@ -33,7 +33,7 @@ func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Que
 		return
 	}
 	a := k.send.send(work, &w, d.MessageID, body)
-	k.d.meter.AttemptEnded(k.id, a.Outcome, a.Duration)
+	k.d.Meter.AttemptEnded(k.id, a.Outcome, a.Duration)
 	switch a.Outcome {
 	case webhook.OutcomeInterrupted:
 		k.landed(it, nil)
@@ -63,7 +63,7 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
 	var d webhook.Delivery
 	err := k.commit(work, func(ctx context.Context) (err error) {
 		now := stamp()
-		w, d, err = k.d.store.Settle(ctx, k.id, it.Delivery, e.Attempt, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
+		w, d, err = k.d.Store.Settle(ctx, k.id, it.Delivery, e.Attempt, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 			var s State
 			s, effects = k.d.rules.Apply(State{w, d}, e, now)
 			return s.Webhook, s.Delivery, nil
@@ -83,7 +83,7 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
 	switch {
 	case err == nil:
 		if d.State == webhook.Delivered && d.ResendOf == nil { // a resend has no due time of its own
-			k.d.meter.Delivered(k.id, max(0, d.FinishedAt.Sub(d.Due)))
+			k.d.Meter.Delivered(k.id, max(0, d.FinishedAt.Sub(d.Due)))
 		}
 		e.N = d.Attempts
 		k.d.reportAttempt(&d, e)
@@ -143,7 +143,7 @@ func (k *worker) ownFault(text string) {
 		return // several were in flight: one fault
 	}
 	k.hold, k.paused = now.Add(ownFaultWait), text
-	k.d.log.Warn().Str("event", "attempt").Stringer("webhook", k.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
+	k.d.Log.Warn().Str("event", "attempt").Stringer("webhook", k.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
 		Dur("wait", ownFaultWait).Msg("a fault of our own; no attempt is spent")
 }
 
@@ -167,7 +167,7 @@ func (k *worker) challenge(work context.Context, w webhook.Webhook) {
 	var after webhook.Webhook
 	err := k.commit(work, func(ctx context.Context) (err error) {
 		now := stamp()
-		after, err = k.d.store.UpdateWebhook(ctx, k.id, func(x *webhook.Webhook) error {
+		after, err = k.d.Store.UpdateWebhook(ctx, k.id, func(x *webhook.Webhook) error {
 			// An answer of another receiver, or of before a later opening, owes no probe.
 			same := x.CallbackURI == w.CallbackURI
 			if same {

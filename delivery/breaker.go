@@ -161,7 +161,7 @@ func (c *change) delivered() {
 	if rec := c.w.Recovery; rec != nil {
 		// What was made after the probe left is no backlog: none cancels what is older.
 		begun := *rec
-		begun.Upto = uuid.Nil
+		begun.Upto, begun.Arrived = uuid.Nil, c.d.ID
 		if begun.Policy == webhook.RecoverNone {
 			begun.Upto = c.d.ID
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
@@ -78,8 +79,8 @@ type Options struct {
 	// Answered is told of every answer: the callback's host, the headers, and when
 	// the request began and the headers had come. It must not block; it may be nil.
 	Answered func(host string, h http.Header, sent, received time.Time)
-	// Guard checks every address; nil for one with Settings.Allow alone.
-	Guard *Guard
+	// Guard checks every address; nil for one that allows public addresses alone.
+	Guard *egress.Guard
 	// Transport replaces the network in tests; nil for the real one with its
 	// address check.
 	Transport http.RoundTripper
@@ -91,19 +92,9 @@ type Options struct {
 // Dispatcher runs the workers and owns what is done to webhooks. Its methods are
 // safe for concurrent use.
 type Dispatcher struct {
-	store  Store
-	s      *Settings
-	rules  Rules
-	token  webhook.Secret
-	next   webhook.Secret
-	bodies Bodies
-	meter  Meter
-	log    zerolog.Logger
-	guard  *Guard
-	net    http.RoundTripper
-	around func(http.RoundTripper) http.RoundTripper
-	// answered is Options.Answered.
-	answered func(host string, h http.Header, sent, received time.Time)
+	Options // complete
+	rules   Rules
+	heard   heardFrom
 
 	mu      sync.Mutex
 	workers map[uuid.UUID]*worker
@@ -113,28 +104,22 @@ type Dispatcher struct {
 
 // New returns a Dispatcher that sends once it runs.
 func New(o Options) (*Dispatcher, error) {
-	s, err := o.Settings.complete()
-	if err != nil {
-		return nil, err
-	}
-	if o.Guard == nil {
-		if o.Guard, err = NewGuard(s.Allow); err != nil {
-			return nil, err
-		}
-	}
 	switch {
 	case o.Store == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
 		return nil, errors.New("delivery: store and bodies are needed")
 	case len(o.ManagementToken) == 0:
 		return nil, errors.New("delivery: the management token is empty")
 	}
+	if o.Guard == nil {
+		o.Guard, _ = egress.New(egress.Options{}) // nothing in them can be wrong
+	}
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
+	o.Settings = o.Settings.complete()
 	return &Dispatcher{
-		store: o.Store, s: &s, rules: Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover},
-		token: o.ManagementToken, next: o.ManagementTokenNext, bodies: o.Bodies, meter: o.Meter, log: o.Log,
-		guard: o.Guard, net: o.Transport, around: o.Around, answered: o.Answered, workers: map[uuid.UUID]*worker{},
+		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},
+		workers: map[uuid.UUID]*worker{},
 	}, nil
 }
 
@@ -168,7 +153,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Lock()
 	d.begin = nil
 	d.mu.Unlock()
-	late := time.AfterFunc(d.s.Drain, func() { cut(errInterrupted) })
+	late := time.AfterFunc(d.Settings.Drain, func() { cut(errInterrupted) })
 	defer late.Stop()
 	running.Wait()
 	d.mu.Lock()
@@ -188,7 +173,7 @@ func (d *Dispatcher) start(ctx context.Context, begin func(webhook.Webhook)) err
 	if d.begin != nil {
 		return errors.New("delivery: already running")
 	}
-	ws, err := d.store.Webhooks(ctx)
+	ws, err := d.Store.Webhooks(ctx)
 	if err != nil {
 		return fmt.Errorf("load webhooks: %w", err)
 	}

@@ -48,7 +48,7 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 // is no delivery. A webhook that has one key, or is not active, is a
 // [webhook.ErrConflict].
 func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
-	w, err := d.store.Webhook(ctx, id)
+	w, err := d.Store.Webhook(ctx, id)
 	if err != nil {
 		return w, webhook.Attempt{}, err
 	}
@@ -62,9 +62,9 @@ func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 	later.OldKey, later.KeyOverlap = nil, nil
 	send, release := d.sender(id)
 	defer release()
-	a := send.send(ctx, &later, uuid.New(), d.bodies.Test(&w))
+	a := send.send(ctx, &later, uuid.New(), d.Bodies.Test(&w))
 	a.N = 1
-	d.log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
+	d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
 		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
 	return w, a, nil
 }
@@ -75,7 +75,7 @@ func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 // it. A webhook that has one key stays as it is, which is no error: an operator whose
 // connection broke finishes again.
 func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error) {
-	w, err := d.store.Webhook(ctx, id)
+	w, err := d.Store.Webhook(ctx, id)
 	if err != nil || !w.TwoKeys(time.Now()) {
 		return w, nil, err
 	}
@@ -128,7 +128,7 @@ func oneKey(id uuid.UUID) error {
 
 // noteKey logs a step of a rotation.
 func (d *Dispatcher) noteKey(id uuid.UUID, step string, o *webhook.KeyOverlap) {
-	e := d.log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", step)
+	e := d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", step)
 	if o != nil {
 		e = e.Time("until", o.Until)
 	}

@@ -56,7 +56,7 @@ func (k *worker) sift(pick context.Context, now time.Time) (wait time.Duration, 
 
 // siftPage looks at the next page of the backlog and finishes what does not leave.
 func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) error {
-	page, err := k.d.store.Backlog(pick, k.id, x.after, siftPage)
+	page, err := k.d.Store.Backlog(pick, k.id, x.after, siftPage)
 	if err != nil {
 		return fmt.Errorf("read the backlog: %w", err)
 	}
@@ -66,6 +66,9 @@ func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) er
 		last = older(w.Recovery.Upto, x.after)
 	}
 	if !x.known {
+		if err := k.arrived(pick, x, w.Recovery); err != nil {
+			return err
+		}
 		for i := range page {
 			if !older(w.Recovery.Upto, page[i].ID) {
 				x.newest.Add(&page[i])
@@ -92,12 +95,29 @@ func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) er
 	return k.siftCommit(pick, x, ids, last)
 }
 
+// arrived takes the delivery whose success closed the breaker into account: it waits no
+// more, and it may be its vehicle's newest.
+func (k *worker) arrived(ctx context.Context, x *sifter, r *webhook.Recovery) error {
+	if r.Arrived == uuid.Nil {
+		return nil
+	}
+	d, _, err := k.d.Store.Outgoing(ctx, r.Arrived)
+	switch {
+	case errors.Is(err, webhook.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what arrived: %w", err)
+	}
+	x.newest.Add(&d)
+	return nil
+}
+
 // errOvertaken ends a step of a recovery that another has taken the place of.
 var errOvertaken = errors.New("another recovery began")
 
 func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, last bool) error {
 	var done webhook.Recovery
-	w, finished, err := k.d.store.Finish(context.WithoutCancel(pick), k.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+	w, finished, err := k.d.Store.Finish(context.WithoutCancel(pick), k.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
 		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(x.began) {
 			return errOvertaken
 		}
@@ -131,7 +151,7 @@ func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, la
 	left := k.q.waiting
 	k.mu.Unlock()
 	if last && done.Superseded+done.Cancelled > 0 {
-		k.d.log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
+		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
 			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).Msg("the backlog is sifted; what is left of it leaves")
 	}
 	return nil

@@ -45,13 +45,13 @@ var effectWords = map[string]struct {
 func (d *Dispatcher) report(effects []Effect) {
 	for _, e := range effects {
 		if name, ok := strings.CutPrefix(e.Name, "webhook."); ok && e.Name != effectProbeOwed {
-			d.meter.Transitioned(e.Webhook, webhook.Transition(name))
+			d.Meter.Transitioned(e.Webhook, webhook.Transition(name))
 		}
 		w := effectWords[e.Name]
 		if e.Reason == webhook.ByOperator || e.Reason == webhook.CallbackChanged {
 			w.level = zerolog.InfoLevel // somebody's wish, no alarm
 		}
-		line := d.log.WithLevel(w.level).Str("event", e.Name).Stringer("webhook", e.Webhook)
+		line := d.Log.WithLevel(w.level).Str("event", e.Name).Stringer("webhook", e.Webhook)
 		if e.Delivery != uuid.Nil {
 			line = line.Stringer("delivery", e.Delivery).Stringer("vehicle", e.Vehicle)
 		}
@@ -80,7 +80,7 @@ func (d *Dispatcher) reportAttempt(x *webhook.Delivery, e Ended) {
 	if e.Outcome != webhook.OutcomeDelivered {
 		level = zerolog.InfoLevel
 	}
-	line := d.log.WithLevel(level).Str("event", "attempt").Stringer("webhook", x.Webhook).Stringer("vehicle", x.Vehicle).Stringer("delivery", x.ID).
+	line := d.Log.WithLevel(level).Str("event", "attempt").Stringer("webhook", x.Webhook).Stringer("vehicle", x.Vehicle).Stringer("delivery", x.ID).
 		Int("attempt", e.N).Str("outcome", string(e.Outcome)).Int("status", e.Status).Dur("duration", e.Duration).Stringer("kind", e.Probe)
 	if x.SetAside() {
 		line = line.Time("next", x.RetryAt)

@@ -15,11 +15,11 @@ import (
 // cannot be sent again (it waits, its payload was erased, its webhook or vehicle
 // is gone) is a [webhook.ErrConflict].
 func (d *Dispatcher) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
-	made, err := d.store.Resend(ctx, id)
+	made, err := d.Store.Resend(ctx, id)
 	if err != nil {
 		return made, err
 	}
-	d.log.Info().Str("event", "delivery.resent").Stringer("webhook", made.Webhook).Stringer("vehicle", made.Vehicle).Stringer("delivery", made.ID).
+	d.Log.Info().Str("event", "delivery.resent").Stringer("webhook", made.Webhook).Stringer("vehicle", made.Vehicle).Stringer("delivery", made.ID).
 		Stringer("of", id).Msg("a delivery is sent again")
 	d.Produced([]webhook.Delivery{made})
 	return made, nil

@@ -6,59 +6,62 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
 
-// Limits of an answer. Both are far above what any receiver needs.
 const (
-	maxHeaderBytes = 64 << 10
-	// keptHeaders and keptHeaderBytes bound what an attempt records of the headers.
-	keptHeaders     = 40
-	keptHeaderBytes = 4 << 10
-	idleTime        = 30 * time.Second
-	bodyTime        = 2 * time.Second
-	bodyBytes       = 4096
+	// bodyTime is how long after its headers the body of an answer is read. The body
+	// decides nothing but a challenge.
+	bodyTime = 2 * time.Second
+	// bodyRead is how much of a body is read, which is far above a challenge's answer.
+	bodyRead = 4 << 10
+	// bodyKept is how much of it an attempt keeps: enough for an error's text.
+	bodyKept = 512
+	// idleTime is how long a connection is kept.
+	idleTime = 30 * time.Second
 )
 
 // errInterrupted ends requests that outlive the grace time.
 var errInterrupted = errors.New("plugbeat stopped")
 
+// heardFrom is when a receiver at a public address last answered, in unix nanoseconds.
+// It tells a fault of this machine's network from a receiver's.
+type heardFrom struct{ at atomic.Int64 }
+
+func (h *heardFrom) note(address string, now time.Time) {
+	if ap, err := netip.ParseAddrPort(address); err == nil && egress.Public(ap.Addr()) {
+		h.at.Store(now.UnixNano())
+	}
+}
+
+func (h *heardFrom) since(t time.Time) bool { return !t.IsZero() && h.at.Load() > t.UnixNano() }
+
 // sender makes the requests of one webhook over connections of its own. Requests
 // are HTTP/1.1, because HTTP/2 would lower the spelling of SC-Signature. It is
 // safe for concurrent use.
 type sender struct {
-	s     *Settings
-	guard *Guard
-	token webhook.Secret
-	// next is the management token that is to replace token; nil for none.
-	next webhook.Secret
-	// transport is nil in production; tests put their own network there.
-	transport http.RoundTripper
-	// around is Options.Around; it may be nil.
-	around func(http.RoundTripper) http.RoundTripper
-	// answered is told of every answer; see Options. It may be nil.
-	answered func(host string, h http.Header, sent, received time.Time)
+	d *Dispatcher
 
 	mu           sync.Mutex
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
-	// spelt are the spellings of the token and of the webhook's keys, which are keys.
+	// spelt are the spellings of the tokens and of the webhook's keys, which are keys.
 	keys  [2]webhook.Secret
-	spelt [][]byte
+	spelt secrets
 	// fault is when the network last failed these requests; zero once one was
 	// answered.
 	fault time.Time
@@ -67,31 +70,31 @@ type sender struct {
 // roundTripper returns the webhook's connections, new ones once the callback or
 // the consent to private addresses has changed.
 func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
-	if x.transport != nil {
-		return x.transport
+	if x.d.Transport != nil {
+		return x.d.Transport
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.client == nil || x.callback != w.CallbackURI || x.allowPrivate != w.AllowPrivate {
 		x.closeLocked()
-		x.client, x.callback, x.allowPrivate = newTransport(x.s, x.guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
+		x.client, x.callback, x.allowPrivate = newTransport(&x.d.Settings, x.d.Guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
 	}
 	return x.client
 }
 
-// spellings are those of the keys that sign what is sent to the webhook, its old one
-// among them as long as it is kept.
-func (x *sender) spellings(w *webhook.Webhook) [][]byte {
+// spellings returns those of the tokens and keys that sign what is sent to the webhook,
+// its old key included as long as that is kept.
+func (x *sender) spellings(w *webhook.Webhook) secrets {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.spelt == nil || !bytes.Equal(x.keys[0], w.Key) || !bytes.Equal(x.keys[1], w.OldKey) {
 		x.keys = [2]webhook.Secret{bytes.Clone(w.Key), bytes.Clone(w.OldKey)}
-		x.spelt = spellings(x.token, x.next, w.Key, w.OldKey)
+		x.spelt = spellings(x.d.ManagementToken, x.d.ManagementTokenNext, w.Key, w.OldKey)
 	}
 	return x.spelt
 }
 
-func newTransport(s *Settings, guard *Guard, allowPrivate bool) *http.Transport {
+func newTransport(s *Settings, guard *egress.Guard, allowPrivate bool) *http.Transport {
 	// Connecting outlives the request it began for, whose own time ends first.
 	t := guard.Transport(func(string) bool { return allowPrivate }, s.Timeout+time.Second)
 	t.Protocols = new(http.Protocols)
@@ -107,29 +110,31 @@ func (x *sender) close() {
 }
 
 func (x *sender) closeLocked() {
-	if c, ok := x.client.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
+	if kept, ok := x.client.(keeper); ok {
+		kept.CloseIdleConnections()
 	}
 	x.client = nil
 }
 
-// send makes one POST to the callback and returns what came of it, as it may be
-// kept: secrets are taken out of the answer.
+// keeper is a RoundTripper that keeps connections.
+type keeper interface{ CloseIdleConnections() }
+
+// send makes one POST to the callback and returns what came of it, as it is kept.
 func (x *sender) send(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) webhook.Attempt {
 	a, _ := x.ask(ctx, w, message, body)
 	return a
 }
 
-// ask is send that returns beside the attempt the beginning of the answer's body
-// as it came, which is to be kept nowhere. The body is read for Settings.BodyTime
-// after the headers; whatever it does, a 2xx status is a success. An attempt that
-// ctx ended is OutcomeInterrupted.
+// ask is send that also returns the first 4 KiB of the answer's body as they came, for
+// the judge of a challenge. They may hold secrets and are kept nowhere. A 2xx status is
+// a success whatever the body does. An attempt that ctx ended is OutcomeInterrupted.
 func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID, body []byte) (webhook.Attempt, []byte) {
 	start := time.Now()
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
-	answer, tried, err := x.exchange(ctx, w, message, start, body, &a)
-	status := answer.status
+	r, err := x.exchange(ctx, w, message, start, body)
 	a.Duration = time.Since(start)
+	address, tried := r.way.dialled()
+	a.Status, a.Address = r.status, address
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
 		if errors.Is(cause, errInterrupted) {
@@ -137,30 +142,34 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 		}
 		return a, nil
 	}
-	v := Classify(status, err, len(body))
-	x.blame(&v, status, a.Address, tried)
-	if v.Outcome == webhook.OutcomeUnreachable && !onLoopback(a.Address, w.CallbackURI) && !x.guard.online() {
+	hide := func(text string) string { return clean(string(r.secrets.hide([]byte(text)))) }
+	var v Verdict
+	if err != nil {
+		v = ClassifyError(err, r.way.reached())
+	} else {
+		v = ClassifyStatus(r.status, hide(webhook.Redact(r.header.Get("Location"))), len(body))
+	}
+	x.blame(&v, r.status, address, tried)
+	network := v.Outcome == webhook.OutcomeUnreachable || v.Outcome == webhook.OutcomeUnavailable
+	if err != nil && network && !egress.NotDialled(err) && !onLoopback(address, w.CallbackURI) && !x.d.Guard.Online() {
 		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
 	}
-	a.Status, a.Outcome, a.Error, a.Cause = status, v.Outcome, v.Error, v.Cause
-	if v.Outcome == webhook.OutcomeUnavailable {
-		if h := a.Header["Retry-After"]; len(h) > 0 {
-			a.RetryAfter = retryAfter(h[0], time.Now())
-		}
+	a.Outcome, a.Error, a.Cause = v.Outcome, hide(v.Error), v.Cause
+	a.ContentType, a.Body = hide(r.header.Get("Content-Type")), r.secrets.keep(r.header, r.body)
+	if r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
+		a.RetryAfter = retryAfter(r.header.Get("Retry-After"), time.Now())
 	}
-	return a, answer.body
+	return a, r.body
 }
 
-// blame takes a network fault for the receiver's, where one at a public address
-// answered somebody since the same fault the time before: then our network works.
-// The first fault in a row is always ours, but where the receiver is only at
-// addresses of a family that this machine has none of.
+// blame turns a fault of this machine's network into the receiver's when the network
+// works: a receiver at a public address answered since the fault before, or this machine
+// has no address of the only family that the receiver has. Otherwise the first fault in
+// a row stays this machine's.
 func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Addr) {
 	now := time.Now()
 	if status != 0 {
-		if ap, err := netip.ParseAddrPort(address); err == nil && classify(ap.Addr()) == classPublic {
-			x.guard.answered.Store(now.UnixNano())
-		}
+		x.d.heard.note(address, now)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -168,11 +177,11 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 	case status != 0:
 		x.fault = time.Time{}
 	case v.Network:
-		if cause := x.guard.oneSided(tried); cause != "" {
-			v.Outcome, v.Cause = webhook.OutcomeUnreachable, cause
+		if only := x.d.Guard.MissingFamily(tried); only != "" {
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "the callback has "+only
 			return
 		}
-		if !x.fault.IsZero() && x.guard.answered.Load() > x.fault.UnixNano() {
+		if x.d.heard.since(x.fault) {
 			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "its name or its address is out of reach, while others answer"
 		}
 		x.fault = now
@@ -183,10 +192,10 @@ func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Add
 // once its receiver has answered a challenge with that, since most receivers know one
 // token and one header.
 func (x *sender) signsFor(w *webhook.Webhook) webhook.Secret {
-	if len(x.next) > 0 && w.TokenSeen.Fingerprint == signing.Fingerprint(x.next) {
-		return x.next
+	if len(x.d.ManagementTokenNext) > 0 && w.TokenSeen.Fingerprint == signing.Fingerprint(x.d.ManagementTokenNext) {
+		return x.d.ManagementTokenNext
 	}
-	return x.token
+	return x.d.ManagementToken
 }
 
 func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (*http.Request, error) {
@@ -197,8 +206,8 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 	// The spelling is the wire's: receivers behind some gateways compare case.
 	if w.Signing != webhook.SignStandard {
 		req.Header[signing.HeaderSmartcar] = []string{signing.Smartcar(x.signsFor(w), body)}
-		if len(x.next) > 0 {
-			req.Header[signing.HeaderSmartcarNext] = []string{signing.Smartcar(x.next, body)}
+		if len(x.d.ManagementTokenNext) > 0 {
+			req.Header[signing.HeaderSmartcarNext] = []string{signing.Smartcar(x.d.ManagementTokenNext, body)}
 		}
 	}
 	if w.Signing != webhook.SignSmartcar {
@@ -207,97 +216,76 @@ func (x *sender) request(ctx context.Context, w *webhook.Webhook, message uuid.U
 		req.Header[signing.HeaderSignature] = []string{signing.StandardList(w.SigningKeys(at), message, at, body)}
 	}
 	req.Header["Content-Type"] = []string{"application/json"}
-	req.Header["User-Agent"] = []string{x.s.UserAgent}
+	// The key with no value is not sent. It tells net/http that the request may be
+	// repeated, which receivers know by its webhook-id.
+	req.Header["Idempotency-Key"] = nil
+	req.Header["User-Agent"] = []string{x.d.Settings.UserAgent}
 	return req, nil
 }
 
-// heard is what a receiver said: its status, 0 where it said nothing, and the
-// beginning of the body as it came.
-type heard struct {
+// reply is what came of a request.
+type reply struct {
+	// status is 0 where no answer came.
 	status int
-	body   []byte
+	header http.Header
+	// body is the beginning of the answer's body as it came.
+	body    []byte
+	way     *trace
+	secrets secrets
 }
 
-// exchange makes the request and notes in the attempt what may be kept of its
-// answer. Tried are the addresses it dialled. The error has no secrets in its text.
-func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte, a *webhook.Attempt) (got heard, tried []netip.Addr, err error) {
+// exchange makes the request. net/http makes it once more when a kept connection drops
+// it before the first byte of an answer.
+func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.UUID, at time.Time, body []byte) (reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	address := &dialled{}
-	deadline := time.AfterFunc(x.s.Timeout, func() { cancel(address.late(x.s.Timeout)) })
+	connections := x.roundTripper(w)
+	r := reply{way: &trace{}}
+	deadline := time.AfterFunc(x.d.Settings.Timeout, func() { cancel(r.way.late(x.d.Settings.Timeout)) })
 	defer deadline.Stop()
-	ctx = context.WithValue(ctx, dialledKey{}, address)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(i httptrace.DNSStartInfo) { address.lookup(i.Host) },
-		DNSDone:  func(httptrace.DNSDoneInfo) { address.lookup("") },
-		GotConn:  func(c httptrace.GotConnInfo) { address.connect(c.Conn.RemoteAddr().String()) },
-	})
-	rt := x.roundTripper(w)
-	if x.around != nil {
-		rt = x.around(rt)
+	followed := r.way.follow(ctx)
+	if kept, ok := connections.(keeper); ok {
+		followed = egress.RepeatOnNew(followed, kept)
 	}
-	var req *http.Request
-	var resp *http.Response
-	for again := 0; ; again++ {
-		req, err = x.request(ctx, w, message, at, body)
-		if err != nil {
-			return got, nil, err
-		}
-		resp, err = rt.RoundTrip(req)
-		if err == nil && resp.StatusCode < 100 { // net/http takes any three digits
-			_ = resp.Body.Close()
-			err = fmt.Errorf("malformed HTTP status code %03d", resp.StatusCode)
-		}
-		if err == nil {
-			if x.answered != nil {
-				x.answered(req.URL.Host, resp.Header, at, time.Now())
-			}
-			break
-		}
-		if closedIdle(err) && again < 3 && ctx.Err() == nil {
-			continue // nothing was written: the receiver has seen no attempt
-		}
+	req, err := x.request(followed, w, message, at, body)
+	if err != nil {
+		return r, err
+	}
+	r.secrets = x.spellings(w).and(req.Header)
+	if x.d.Around != nil {
+		connections = x.d.Around(connections)
+	}
+	resp, err := connections.RoundTrip(req)
+	if err == nil && resp.StatusCode < 100 { // net/http takes any three digits
+		_ = resp.Body.Close()
+		err = fmt.Errorf("malformed HTTP status code %03d", resp.StatusCode)
+	}
+	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		a.Address, tried = address.get()
-		return got, tried, redactorOf(req.Header, x.spellings(w)).error(err)
+		return r, err
 	}
-	a.Address, tried = address.get()
-	secrets := redactorOf(req.Header, x.spellings(w))
-	got.status, a.Header = resp.StatusCode, secrets.headers(resp.Header)
-	// The headers are in time, so the outcome stands. The body has a time of its
-	// own, and what it does no longer matters.
+	if x.d.Answered != nil {
+		x.d.Answered(req.URL.Host, resp.Header, at, time.Now())
+	}
+	r.status, r.header = resp.StatusCode, resp.Header
+	// The headers came in time, so the outcome stands. The body has a time of its own.
 	// After 101 it is the bare connection, which no context ends.
 	if deadline.Stop() && resp.StatusCode != http.StatusSwitchingProtocols {
-		timer := time.AfterFunc(bodyTime, func() { cancel(nil) })
-		got.body = readSome(resp.Body, bodyBytes)
-		a.Body = secrets.body(resp.Header, got.body)
-		a.Body = a.Body[:min(len(a.Body), bodyBytes)]
-		timer.Stop()
+		late := time.AfterFunc(bodyTime, func() { cancel(nil) })
+		r.body = readSome(resp.Body, bodyRead)
+		late.Stop()
 	}
 	_ = resp.Body.Close()
-	return got, tried, nil
-}
-
-// closedIdle reports whether a kept connection turned out to be closed before
-// anything of the request was written. The transport itself repeats the other
-// case in which nothing was written.
-func closedIdle(err error) bool {
-	return strings.Contains(err.Error(), "server closed idle connection")
+	return r, nil
 }
 
 // readSome reads at most n bytes, and one more so that a short body ends its
 // connection's use cleanly.
 func readSome(r io.Reader, n int) []byte {
-	b, _ := io.ReadAll(io.LimitReader(r, int64(n)+1)) //nolint:errcheck // what came is what is kept
-	if len(b) > n {
-		b = b[:n]
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	return b
+	b, _ := io.ReadAll(io.LimitReader(r, int64(n)+1)) //nolint:errcheck // what came is kept
+	return b[:min(len(b), n)]
 }
 
 // onLoopback reports whether a request went to this machine: by the address it
@@ -315,25 +303,4 @@ func onLoopback(address, callback string) bool {
 		return strings.EqualFold(u.Hostname(), "localhost")
 	}
 	return ip.Unmap().IsLoopback()
-}
-
-// callbackAddress returns the host:port of a callback whose host is an address,
-// so that a refusal is told when the webhook is added and not at the first
-// request.
-func callbackAddress(callback string) (address string, ok bool) {
-	u, err := url.Parse(callback)
-	if err != nil {
-		return "", false
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
-		return "", false
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port), true
 }

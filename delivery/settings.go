@@ -1,8 +1,7 @@
 package delivery
 
 import (
-	"fmt"
-	"strconv"
+	"cmp"
 	"time"
 
 	"plugbeat/webhook"
@@ -25,9 +24,6 @@ type Settings struct {
 	RecoverRate int
 	// UserAgent is the User-Agent header.
 	UserAgent string
-	// Allow lists private and loopback addresses every webhook may reach: a
-	// CIDR, an IP, host:port, "loopback" or "private".
-	Allow []string
 	// Drain is how long Run waits, once its context has ended, for requests in
 	// flight before it cuts them off.
 	Drain time.Duration
@@ -42,50 +38,19 @@ func DefaultSettings() Settings {
 	}
 }
 
-func orDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
-// complete fills zero fields with their defaults and refuses what makes no
-// sense, naming the field as the configuration spells it.
-func (s Settings) complete() (Settings, error) {
+// complete fills zero fields with their defaults. What a setting may be is the
+// configuration's to check.
+func (s Settings) complete() Settings {
 	d := DefaultSettings()
 	if len(s.Schedule) == 0 {
 		s.Schedule = d.Schedule
 	}
-	orDefault(&s.Timeout, d.Timeout)
-	orDefault(&s.InFlight, d.InFlight)
-	orDefault(&s.ChallengeAfter, d.ChallengeAfter)
-	orDefault(&s.Recover, d.Recover)
-	orDefault(&s.RecoverRate, d.RecoverRate)
-	orDefault(&s.UserAgent, d.UserAgent)
-	orDefault(&s.Drain, d.Drain)
-
-	bad := func(field string, value any, allowed string) error {
-		return &webhook.Invalid{Field: "delivery." + field, Value: fmt.Sprint(value), Allowed: allowed}
-	}
-	if len(s.Schedule) > 20 {
-		return s, bad("retries", len(s.Schedule), "1 to 20 waits")
-	}
-	for i, w := range s.Schedule {
-		if w < time.Millisecond || w > 30*24*time.Hour {
-			return s, bad("retries["+strconv.Itoa(i)+"]", w, "1ms to 720h")
-		}
-	}
-	switch {
-	case s.Timeout < time.Millisecond:
-		return s, bad("timeout", s.Timeout, "a positive duration")
-	case s.InFlight < 1 || s.InFlight > 64:
-		return s, bad("in_flight", s.InFlight, "1 to 64")
-	case s.ChallengeAfter < time.Millisecond:
-		return s, bad("challenge_after", s.ChallengeAfter, "a positive duration")
-	case webhook.CheckPolicy(s.Recover) != nil:
-		return s, bad("recover", s.Recover, "all, latest or none")
-	case s.RecoverRate < 1 || s.RecoverRate > 100000:
-		return s, bad("recover_rate", s.RecoverRate, "1 to 100000 a second")
-	}
-	return s, nil
+	s.Timeout = cmp.Or(s.Timeout, d.Timeout)
+	s.InFlight = cmp.Or(s.InFlight, d.InFlight)
+	s.ChallengeAfter = cmp.Or(s.ChallengeAfter, d.ChallengeAfter)
+	s.Recover = cmp.Or(s.Recover, d.Recover)
+	s.RecoverRate = cmp.Or(s.RecoverRate, d.RecoverRate)
+	s.UserAgent = cmp.Or(s.UserAgent, d.UserAgent)
+	s.Drain = cmp.Or(s.Drain, d.Drain)
+	return s
 }

@@ -17,7 +17,7 @@ const triesAtOnce = 8
 // management token its receiver has, and notes that in each that answers rightly. It
 // changes nothing else: no webhook is enabled, disabled or verified by it.
 func (d *Dispatcher) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResult, error) {
-	hooks, err := d.store.Webhooks(ctx)
+	hooks, err := d.Store.Webhooks(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,86 +9,89 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 )
 
 // Verdict is what an answer, or the lack of one, means.
 type Verdict struct {
 	Outcome webhook.Outcome
-	// Error says what failed where there was no answer.
+	// Error says what failed where there was no answer, as it came.
 	Error string
-	// Cause is the likely cause in words; empty where the answer says it all.
+	// Cause is the likely cause in words; empty for a success.
 	Cause string
-	// Network is true of a fault of our own that could be the receiver's: only
-	// what others get tells the two apart.
+	// Network is true of a fault of this machine's network that may as well be the
+	// receiver's. Whether other receivers answer tells the two apart.
 	Network bool
 }
 
-// Classify judges an HTTP status, or the error where there was none. Bytes is
-// the size of our payload.
-func Classify(status int, err error, bytes int) Verdict {
-	if err != nil {
-		return classifyError(err)
-	}
-	v := Verdict{Outcome: webhook.OutcomeFailed}
+// The causes of the statuses that have one of their own.
+var causes = map[int]string{
+	http.StatusSwitchingProtocols:          "the receiver wants another protocol than HTTP/1.1",
+	http.StatusBadRequest:                  "the receiver cannot read our payload",
+	http.StatusUnauthorized:                "the receiver wants a login or refuses our signature; compare its key with ours",
+	http.StatusPaymentRequired:             "the receiver's plan or quota is used up",
+	http.StatusForbidden:                   "the receiver wants a login or refuses our signature; compare its key with ours",
+	http.StatusNotFound:                    "nothing is served at this path; check the callback URI",
+	http.StatusMethodNotAllowed:            "the path does not take POST; check the callback URI",
+	http.StatusRequestTimeout:              "the receiver did not get our request in time",
+	http.StatusConflict:                    "the receiver is busy with the same thing; see its log",
+	http.StatusGone:                        "the receiver says this webhook is gone for good",
+	http.StatusLengthRequired:              "the receiver asks for headers that plugbeat does not send; a proxy before it may",
+	http.StatusPreconditionFailed:          "the receiver asks for headers that plugbeat does not send; a proxy before it may",
+	http.StatusRequestURITooLong:           "the receiver's limit of the request line or headers is too low; raise it",
+	http.StatusUnsupportedMediaType:        "the receiver does not take application/json",
+	http.StatusExpectationFailed:           "the receiver asks for headers that plugbeat does not send; a proxy before it may",
+	http.StatusMisdirectedRequest:          "the receiver does not serve this host name; check the callback URI and its proxy",
+	http.StatusUnprocessableEntity:         "the receiver reads our payload but does not accept its values",
+	http.StatusLocked:                      "the receiver is busy with the same thing; see its log",
+	http.StatusTooEarly:                    "the receiver is busy with the same thing; see its log",
+	http.StatusUpgradeRequired:             "the receiver wants another protocol than HTTP/1.1",
+	http.StatusPreconditionRequired:        "the receiver asks for headers that plugbeat does not send; a proxy before it may",
+	http.StatusTooManyRequests:             "the receiver asks for fewer requests",
+	http.StatusRequestHeaderFieldsTooLarge: "the receiver's limit of the request line or headers is too low; raise it",
+	http.StatusUnavailableForLegalReasons:  "something before the receiver blocks it",
+	http.StatusBadGateway:                  "a proxy before the receiver cannot reach it",
+	http.StatusServiceUnavailable:          "the receiver is overloaded or down for maintenance",
+	http.StatusGatewayTimeout:              "a proxy before the receiver cannot reach it",
+	http.StatusHTTPVersionNotSupported:     "the receiver wants another protocol than HTTP/1.1",
+}
+
+// ClassifyStatus judges an answer by its status. location is the answer's Location,
+// fit to be shown; bytes is the size of the payload.
+func ClassifyStatus(status int, location string, bytes int) Verdict {
+	v := Verdict{Outcome: webhook.OutcomeFailed, Cause: causes[status]}
 	switch status {
 	case http.StatusGone:
-		v.Outcome, v.Cause = webhook.OutcomeGone, "the receiver says this webhook is gone for good"
-	case http.StatusBadRequest:
-		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver cannot read our payload"
+		v.Outcome = webhook.OutcomeGone
+	case http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		v.Outcome = webhook.OutcomeRefused
 	case http.StatusRequestEntityTooLarge:
 		v.Outcome, v.Cause = webhook.OutcomeRefused, "our payload was "+thousands(bytes)+" bytes; raise the receiver's limit"
-	case http.StatusUnsupportedMediaType:
-		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver does not take application/json"
-	case http.StatusUnprocessableEntity:
-		v.Outcome, v.Cause = webhook.OutcomeRefused, "the receiver reads our payload but does not accept its values"
-	case http.StatusTooManyRequests:
-		v.Outcome, v.Cause = webhook.OutcomeUnavailable, "the receiver asks for fewer requests"
-	case http.StatusServiceUnavailable:
-		v.Outcome, v.Cause = webhook.OutcomeUnavailable, "the receiver is overloaded or down for maintenance"
-	case http.StatusUnauthorized, http.StatusForbidden:
-		v.Cause = "the receiver wants a login or refuses our signature; compare its key with ours"
-	case http.StatusNotFound:
-		v.Cause = "nothing is served at this path; check the callback URI"
-	case http.StatusMethodNotAllowed:
-		v.Cause = "the path does not take POST; check the callback URI"
-	case http.StatusRequestTimeout:
-		v.Cause = "the receiver did not get our request in time"
-	case http.StatusPaymentRequired:
-		v.Cause = "the receiver's plan or quota is used up"
-	case http.StatusLengthRequired, http.StatusExpectationFailed, http.StatusPreconditionFailed, http.StatusPreconditionRequired:
-		v.Cause = "the receiver asks for headers that plugbeat does not send; a proxy before it may"
-	case http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
-		v.Cause = "the receiver's limit of the request line or headers is too low; raise it"
-	case http.StatusMisdirectedRequest:
-		v.Cause = "the receiver does not serve this host name; check the callback URI and its proxy"
-	case http.StatusConflict, http.StatusLocked, http.StatusTooEarly:
-		v.Cause = "the receiver is busy with the same thing; see its log"
-	case http.StatusUnavailableForLegalReasons:
-		v.Cause = "something before the receiver blocks it"
-	case http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported, http.StatusSwitchingProtocols:
-		v.Cause = "the receiver wants another protocol than HTTP/1.1"
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		v.Cause = "a proxy before the receiver cannot reach it"
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		v.Outcome = webhook.OutcomeUnavailable
+	}
+	switch {
+	case v.Cause != "":
+	case status >= 200 && status < 300:
+		v.Outcome = webhook.OutcomeDelivered
+	case status >= 300 && status < 400 && location != "":
+		v.Cause = "it leads to " + location + ", and redirects are never followed; set the callback URI to the final address"
+	case status >= 300 && status < 400:
+		v.Cause = "redirects are never followed; set the callback URI to the final address"
+	case status >= 400 && status < 500:
+		v.Cause = "the receiver refuses our request; see its log"
+	case status >= 500 && status < 600:
+		v.Cause = "the receiver has an error of its own; see its log"
 	default:
-		switch {
-		case status >= 200 && status < 300:
-			v.Outcome = webhook.OutcomeDelivered
-		case status >= 300 && status < 400:
-			v.Outcome, v.Cause = webhook.OutcomeFailed, "redirects are never followed; set the callback URI to the final address"
-		case status >= 400 && status < 500:
-			v.Cause = "the receiver refuses our request; see its log"
-		case status >= 500 && status < 600:
-			v.Cause = "the receiver has an error of its own; see its log"
-		default:
-			v.Cause = "that is no status of HTTP; is it a web server?"
-		}
+		v.Cause = "that is no status of HTTP; is it a web server?"
 	}
 	return v
 }
@@ -104,74 +107,87 @@ func (errTimeout) Timeout() bool     { return true }
 func (errTimeout) Temporary() bool   { return true }
 func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
 
-func classifyError(err error) Verdict {
-	v := Verdict{Outcome: webhook.OutcomeUnavailable, Error: clean(err.Error())}
-	var denied *DeniedError
-	var dns *net.DNSError
-	var unknownCA x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var cert x509.CertificateInvalidError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	var network net.Error
-	var late errTimeout
-	is := func(errs ...error) bool {
-		for _, e := range errs {
-			if errors.Is(err, e) {
-				return true
-			}
+// ClassifyError judges why no answer came. connected is true when a connection, with
+// TLS where the URI asks for it, had come about.
+func ClassifyError(err error, connected bool) Verdict {
+	v := Verdict{Outcome: webhook.OutcomeUnreachable, Error: err.Error()}
+	if connected {
+		v.Outcome = webhook.OutcomeUnavailable
+	}
+	if denied, ok := errors.AsType[*egress.DeniedError](err); ok {
+		v.Error, v.Cause = denied.Error(), denied.Advice()
+		return v
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case dns.IsNotFound:
+			v.Cause = "no such host; check the callback URI's name"
+		case dns.IsTimeout || resolverDown(dns):
+			v.Outcome, v.Cause, v.Network = webhook.OutcomeOurs, "no resolver answers", true
+		default:
+			v.Cause = "the name cannot be resolved"
 		}
-		return false
+		return v
+	}
+	is := func(errs ...error) bool {
+		return slices.ContainsFunc(errs, func(e error) bool { return errors.Is(err, e) })
 	}
 	switch {
-	case errors.As(err, &denied):
-		return Verdict{Outcome: webhook.OutcomeUnreachable, Error: denied.Error(), Cause: denied.advice()}
-	case errors.As(err, &dns) && dns.IsNotFound:
-		v.Cause = "no such host; check the callback URI's name"
-	case errors.As(err, &dns) && (dns.IsTimeout || resolverDown(dns)):
-		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "no resolver answers", Network: true}
-	case errors.As(err, &dns):
-		v.Cause = "the name cannot be resolved"
 	case is(syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL):
-		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no network", Network: true}
+		v.Outcome, v.Cause, v.Network = webhook.OutcomeOurs, "this machine has no network", true
 	case is(syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM):
-		return Verdict{Outcome: webhook.OutcomeOurs, Error: v.Error, Cause: "this machine has no file handles or memory left"}
+		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no file handles or memory left"
 	case is(syscall.ECONNREFUSED):
 		v.Cause = "nothing listens there; is the receiver running?"
 	case is(syscall.EACCES, syscall.EPERM):
 		v.Cause = "a firewall of this machine forbids it"
 	case is(syscall.EHOSTUNREACH, syscall.EHOSTDOWN):
 		v.Cause = "the receiver's machine does not answer"
-	case is(syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF):
+	case is(syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF), strings.Contains(v.Error, "server closed idle connection"):
 		v.Cause = "the receiver closed the connection without an answer"
-	case errors.As(err, &unknownCA):
-		v.Cause = "the receiver's certificate is signed by nobody this machine knows"
-	case errors.As(err, &host):
-		v.Cause = "the receiver's certificate is for another name"
-	case errors.As(err, &cert):
-		v.Cause = "the receiver's certificate is not valid"
-	case errors.As(err, &record):
-		v.Cause = "the receiver does not speak TLS; is the callback URI http instead of https?"
-	case errors.As(err, &alert):
-		v.Cause = "the receiver refused TLS"
-	case errors.As(err, &late) && !late.connected:
-		v.Cause = "no connection came about; is the receiver down, or a firewall before it?"
-	case errors.As(err, &network) && network.Timeout():
-		v.Cause = "the receiver takes too long; answer first, work afterwards"
-	case strings.Contains(v.Error, "malformed HTTP"):
-		v.Cause = "what listens there does not speak HTTP; check the callback URI's port and scheme"
-	case strings.Contains(v.Error, "server response headers exceeded"):
-		v.Cause = "the receiver's answer has more than 64 KiB of headers, or one interim answer after the other"
-	case strings.Contains(v.Error, "tls: ") || strings.Contains(v.Error, "x509: "):
-		v.Cause = "TLS with the receiver does not come about; look at its certificate and versions"
 	default:
-		v.Cause = "the connection to the receiver failed; try its callback URI from this machine"
+		v.Cause = causeOfError(err, v.Error)
+		if strings.Contains(v.Error, "remote error: tls: ") {
+			// With TLS 1.3 the receiver's refusal comes after the handshake.
+			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "the receiver refused TLS; does it want a client certificate?"
+		}
 	}
 	return v
 }
 
-// resolverDown reports whether the question never reached a resolver. A resolver
-// that answers with a failure is not down: then the name is at fault.
+// causeOfError returns the likely cause of an error of TLS, of HTTP or of time.
+func causeOfError(err error, text string) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the receiver's certificate is signed by nobody this machine knows"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the receiver's certificate is for another name"
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return "the receiver's certificate is not valid"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the receiver does not speak TLS; is the callback URI http instead of https?"
+	}
+	if late, ok := errors.AsType[errTimeout](err); ok && !late.connected {
+		return "no connection came about; is the receiver down, or a firewall before it?"
+	}
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case isNetwork && network.Timeout():
+		return "the receiver takes too long; answer first, work afterwards"
+	case strings.Contains(text, "malformed HTTP"):
+		return "what listens there does not speak HTTP; check the callback URI's port and scheme"
+	case strings.Contains(text, "server response headers exceeded"):
+		return "the receiver's answer has more than 64 KiB of headers, or one interim answer after the other"
+	case strings.Contains(text, "tls: ") || strings.Contains(text, "x509: "):
+		return "TLS with the receiver does not come about; look at its certificate and versions"
+	}
+	return "the connection to the receiver failed; try its callback URI from this machine"
+}
+
+// resolverDown reports whether the question reached no resolver. Where a resolver
+// answered with a failure, the name is at fault.
 func resolverDown(e *net.DNSError) bool {
 	for _, s := range []string{"connection refused", "network is unreachable", "no route to host", "cannot assign requested address"} {
 		if strings.Contains(e.Err, s) {
@@ -181,9 +197,9 @@ func resolverDown(e *net.DNSError) bool {
 	return false
 }
 
-// retryAfter reads a Retry-After header: seconds, or an HTTP date. What is
-// unreadable, negative or past is 0; what is beyond counting is the longest
-// duration, which the ladder caps.
+// retryAfter reads a Retry-After header: seconds, or an HTTP date. It returns 0 for an
+// unreadable, a negative or a past one, and the longest duration for one beyond
+// counting.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" || len(header) > 64 {
@@ -214,9 +230,6 @@ func answerText(a webhook.Attempt) string {
 	head := a.Error
 	if a.Status != 0 {
 		head = strconv.Itoa(a.Status)
-		if l := a.Header["Location"]; a.Outcome == webhook.OutcomeFailed && len(l) > 0 {
-			head += " to " + clean(l[0])
-		}
 	}
 	if a.Cause == "" {
 		return head

@@ -2,14 +2,17 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"plugbeat/egress"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
@@ -24,6 +27,12 @@ type ChallengeResult struct {
 	// Token is the fingerprint of the management token that it was answered with;
 	// empty unless it was answered rightly.
 	Token string
+	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
+	// the answer, as an attempt keeps them; Body is empty where it is no text.
+	Address     string
+	ContentType string
+	RetryAfter  time.Duration
+	Body        string
 }
 
 // seen notes in a webhook with which token its receiver answered.
@@ -43,12 +52,17 @@ type checked struct {
 // challenge sends a challenge and checks the answer.
 func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
-	a, body := send.ask(ctx, w, uuid.New(), d.bodies.Verify(w.ID, challenge))
-	c := checked{ChallengeResult: ChallengeResult{Status: a.Status, Duration: a.Duration, Text: answerText(a)}, outcome: a.Outcome}
+	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
+	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
+		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
+	}}
+	if utf8.Valid(a.Body) {
+		c.Body = string(a.Body)
+	}
 	if a.Outcome == webhook.OutcomeDelivered {
 		c.Text = "answered rightly"
 		var with webhook.Secret
-		if with, c.err = signing.CheckAnswerWith(d.token, d.next, challenge, body); c.err != nil {
+		if with, c.err = signing.CheckAnswerWith(d.ManagementToken, d.ManagementTokenNext, challenge, body); c.err != nil {
 			c.Text = strings.TrimPrefix(c.err.Error(), webhook.ErrChallenge.Error()+": ")
 		} else {
 			c.Token = signing.Fingerprint(with)
@@ -57,9 +71,9 @@ func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Web
 		c.err = fmt.Errorf("%w: %s", webhook.ErrChallenge, c.Text)
 	}
 	if c.outcome != webhook.OutcomeInterrupted {
-		d.meter.ChallengeEnded(w.ID, c.err == nil, c.outcome == webhook.OutcomeOurs)
+		d.Meter.ChallengeEnded(w.ID, c.err == nil, c.outcome == webhook.OutcomeOurs)
 	}
-	d.log.Info().Str("event", "challenge").Stringer("webhook", w.ID).Bool("right", c.err == nil).Int("status", c.Status).
+	d.Log.Info().Str("event", "challenge").Stringer("webhook", w.ID).Bool("right", c.err == nil).Int("status", c.Status).
 		Dur("duration", c.Duration).Str("text", c.Text).Msg("challenge sent")
 	return c
 }
@@ -69,17 +83,13 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	if k := d.worker(id); k != nil {
 		return k.send, func() {}
 	}
-	s = d.newSender()
+	s = &sender{d: d}
 	return s, s.close
-}
-
-func (d *Dispatcher) newSender() *sender {
-	return &sender{s: d.s, guard: d.guard, token: d.token, next: d.next, transport: d.net, around: d.around, answered: d.answered}
 }
 
 // update changes a webhook and tells its worker.
 func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
-	w, err := d.store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
 		if err := change(w); err != nil {
 			return err
 		}
@@ -104,13 +114,8 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 	if err := webhook.CheckCallback(uri); err != nil {
 		return err
 	}
-	address, ok := callbackAddress(uri)
-	if !ok {
-		return nil
-	}
-	var denied *DeniedError
-	if err := d.guard.Check(address, address, allowPrivate); errors.As(err, &denied) {
-		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.advice(), Why: denied.Error()}
+	if denied, ok := errors.AsType[*egress.DeniedError](d.Guard.CheckURL(uri, allowPrivate)); ok {
+		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.Advice(), Why: denied.Error()}
 	}
 	return nil
 }
@@ -131,22 +136,20 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	if w.Key == nil {
 		w.Key = signing.NewKey()
 	}
-	if len(w.Key) < 24 || len(w.Key) > 64 {
+	switch {
+	case len(w.Key) < 24 || len(w.Key) > 64:
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
-	}
-	if bytes.Equal(w.Key, d.token) || bytes.Equal(w.Key, d.next) {
+	case bytes.Equal(w.Key, d.ManagementToken) || bytes.Equal(w.Key, d.ManagementTokenNext):
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
-	for _, err := range []error{webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover), d.checkCallback(w.CallbackURI, w.AllowPrivate)} {
-		if err != nil {
-			return webhook.Webhook{}, err
-		}
+	if err := cmp.Or(webhook.CheckType(w.Type), checkSettings(&w), d.checkCallback(w.CallbackURI, w.AllowPrivate)); err != nil {
+		return webhook.Webhook{}, err
 	}
 	at := stamp()
 	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
 	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
 	w.Seq, w.Breaker, w.Ledger, w.Firings, w.Recovery = 0, webhook.Breaker{}, webhook.Ledger{}, webhook.Firings{}, nil
-	if err := d.store.AddWebhook(ctx, w); err != nil {
+	if err := d.Store.AddWebhook(ctx, w); err != nil {
 		return webhook.Webhook{}, err
 	}
 	d.mu.Lock()
@@ -154,7 +157,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 		d.begin(w)
 	}
 	d.mu.Unlock()
-	d.log.Info().Str("event", "webhook.added").Stringer("webhook", w.ID).Str("name", w.Name).Msg("webhook added, not yet verified")
+	d.Log.Info().Str("event", "webhook.added").Stringer("webhook", w.ID).Str("name", w.Name).Msg("webhook added, not yet verified")
 	return w, nil
 }
 
@@ -167,6 +170,17 @@ type Change struct {
 	Signing      *webhook.Signing
 	AllowPrivate *bool
 	Recover      *webhook.Policy
+}
+
+func set[T any](field *T, to *T) {
+	if to != nil {
+		*field = *to
+	}
+}
+
+// checkSettings refuses settings of a webhook that cannot be, but for its callback.
+func checkSettings(w *webhook.Webhook) error {
+	return cmp.Or(webhook.CheckName(w.Name), webhook.CheckContent(w.Type, w.Content), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover))
 }
 
 // Change changes a webhook. Another callback disables a webhook that was
@@ -182,39 +196,16 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 				return err
 			}
 		}
-		if c.Name != nil {
-			if err := webhook.CheckName(*c.Name); err != nil {
-				return err
-			}
-			w.Name = *c.Name
-		}
-		if c.Signing != nil {
-			if err := webhook.CheckSigning(*c.Signing); err != nil {
-				return err
-			}
-			w.Signing = *c.Signing
-		}
-		if c.Cadence != nil {
-			w.Cadence = *c.Cadence
-		}
-		if c.Content != nil {
-			if err := webhook.CheckContent(w.Type, *c.Content); err != nil {
-				return err
-			}
-			w.Content = *c.Content
-		}
-		if c.AllowPrivate != nil {
-			w.AllowPrivate = *c.AllowPrivate
-		}
-		if c.Recover != nil {
-			if err := webhook.CheckPolicy(*c.Recover); err != nil {
-				return err
-			}
-			w.Recover = *c.Recover
-		}
 		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
-		if moved {
-			w.CallbackURI = *c.CallbackURI
+		set(&w.Name, c.Name)
+		set(&w.CallbackURI, c.CallbackURI)
+		set(&w.Cadence, c.Cadence)
+		set(&w.Content, c.Content)
+		set(&w.Signing, c.Signing)
+		set(&w.AllowPrivate, c.AllowPrivate)
+		set(&w.Recover, c.Recover)
+		if err := checkSettings(w); err != nil {
+			return err
 		}
 		if moved || c.AllowPrivate != nil {
 			if err := d.checkCallback(w.CallbackURI, w.AllowPrivate); err != nil {
@@ -234,7 +225,7 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 	if err != nil {
 		return w, err
 	}
-	d.log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
+	d.Log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
 	d.report(effects)
 	return w, nil
 }
@@ -272,7 +263,7 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 
 // challenged sends a challenge that somebody asked for.
 func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
-	w, err := d.store.Webhook(ctx, id)
+	w, err := d.Store.Webhook(ctx, id)
 	if err != nil {
 		return w, ChallengeResult{}, err
 	}
@@ -280,7 +271,7 @@ func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webh
 	defer release()
 	c := d.challenge(ctx, send, &w)
 	if c.err != nil {
-		d.log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", id).Str("text", c.Text).Msg("the receiver did not answer the challenge rightly")
+		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", id).Str("text", c.Text).Msg("the receiver did not answer the challenge rightly")
 		return w, c.ChallengeResult, fmt.Errorf("webhook %s: %w", id, c.err)
 	}
 	return w, c.ChallengeResult, nil
@@ -289,7 +280,7 @@ func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webh
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
 // and does not bear on the webhook's health. Only an active webhook gets one.
 func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error) {
-	w, err := d.store.Webhook(ctx, id)
+	w, err := d.Store.Webhook(ctx, id)
 	if err != nil {
 		return webhook.Attempt{}, err
 	}
@@ -302,7 +293,7 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	}
 	send, release := d.sender(id)
 	defer release()
-	a := send.send(ctx, &w, uuid.New(), d.bodies.Test(&w))
+	a := send.send(ctx, &w, uuid.New(), d.Bodies.Test(&w))
 	a.N = 1
 	return a, nil
 }
@@ -320,7 +311,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 	}
 	var c ChallengeResult
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
-	w, err := d.store.Webhook(ctx, id)
+	w, err := d.Store.Webhook(ctx, id)
 	switch {
 	case err != nil:
 		return w, err
@@ -376,7 +367,7 @@ func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook
 // off what is in flight, unless a check refuses it as it stands then. It returns how
 // many deliveries were cancelled.
 func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
-	cancelled, err = d.store.RemoveWebhook(ctx, id, checks...)
+	cancelled, err = d.Store.RemoveWebhook(ctx, id, checks...)
 	if err != nil {
 		return cancelled, err
 	}
@@ -387,6 +378,6 @@ func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID, checks ...webhook
 	if k != nil {
 		k.remove()
 	}
-	d.log.Info().Str("event", "webhook.removed").Stringer("webhook", id).Int("cancelled", cancelled).Msg("webhook removed")
+	d.Log.Info().Str("event", "webhook.removed").Stringer("webhook", id).Int("cancelled", cancelled).Msg("webhook removed")
 	return cancelled, nil
 }

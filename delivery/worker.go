@@ -59,7 +59,7 @@ type worker struct {
 
 func newWorker(d *Dispatcher, w webhook.Webhook) *worker {
 	return &worker{
-		d: d, id: w.ID, w: w, q: newQueue(), looked: time.Now(), send: d.newSender(),
+		d: d, id: w.ID, w: w, q: newQueue(), looked: time.Now(), send: &sender{d: d},
 		kick: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -102,7 +102,7 @@ func (k *worker) run(pick, work context.Context) error {
 func (k *worker) load(ctx context.Context) error {
 	after := uuid.Nil
 	for more := true; more; {
-		items, err := k.d.store.Queue(ctx, k.id, after, queuePage)
+		items, err := k.d.Store.Queue(ctx, k.id, after, queuePage)
 		if err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
@@ -188,7 +188,7 @@ func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 // backlog may, zero if none is held back by the pace.
 func (k *worker) dispatch(work context.Context, now time.Time) time.Time {
 	for {
-		it, p, ok := k.d.rules.departure(&k.w, k.q, k.d.s.InFlight, now)
+		it, p, ok := k.d.rules.departure(&k.w, k.q, k.d.Settings.InFlight, now)
 		if !ok {
 			return time.Time{}
 		}
@@ -196,7 +196,7 @@ func (k *worker) dispatch(work context.Context, now time.Time) time.Time {
 			if k.pace.After(now) {
 				return k.pace
 			}
-			k.pace = paced(k.pace, now, k.d.s.RecoverRate)
+			k.pace = paced(k.pace, now, k.d.Settings.RecoverRate)
 		}
 		k.q.start(it, p)
 		w := k.w
@@ -243,7 +243,7 @@ func (k *worker) repair(ctx context.Context, now time.Time) error {
 	if !ready {
 		return nil
 	}
-	w, ds, err := k.d.store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+	w, ds, err := k.d.Store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
 		*w, _, _ = k.d.rules.Repair(*w, now)
 		for _, d := range ds {
 			if d.RetryAt.After(now) {

@@ -5,9 +5,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,13 +24,17 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/egress"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
 
-var testToken = webhook.Secret("a management token for tests")
+var (
+	testToken = webhook.Secret("a management token for tests")
+	testBody  = []byte(`{"mode":"test"}`)
+)
 
 // answer is what a receiver does with a request after a time: a status, or where
 // that is 0 an error.
@@ -48,9 +55,10 @@ var (
 // failsWith is an answer with an error's status.
 func failsWith(status int) answer { return answer{status: status, after: 100 * time.Millisecond} }
 
-// request is one that the receiver saw; a challenge has no vehicle.
+// request is one of a delivery that the receiver saw.
 type request struct {
 	at       time.Time
+	message  string // its webhook-id
 	vehicle  int
 	number   int // counts the vehicle's deliveries from 0
 	accepted bool
@@ -67,6 +75,11 @@ type receiver struct {
 
 	requests   []request
 	challenges []time.Time
+	thinks     time.Duration // before a challenge is answered
+	refuses    error         // what comes instead of a challenge's answer
+	says       string        // the body of an answer
+	heard      []*http.Request
+	bodies     [][]byte
 	inFlight   map[int]int // by vehicle
 	most       int
 }
@@ -77,28 +90,40 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.t.Errorf("SC-Signature %q", got)
 	}
 	now := time.Now()
+	connect := func() {
+		here, there := net.Pipe()
+		_ = there.Close()
+		httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{Conn: here})
+	}
+	r.mu.Lock()
+	r.heard, r.bodies = append(r.heard, req), append(r.bodies, body)
+	r.mu.Unlock()
 	reply := func(status int, h http.Header, body string) (*http.Response, error) {
 		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
 	}
 	if c, ok := bytes.CutPrefix(body, []byte("challenge ")); ok {
 		r.mu.Lock()
 		r.challenges = append(r.challenges, now)
-		right := r.challenge(now)
+		right, thinks, refuses := r.challenge(now), r.thinks, r.refuses
 		r.mu.Unlock()
-		if err := pause(req.Context(), 100*time.Millisecond); err != nil || !right {
-			return nil, cmp.Or(err, errRefusedConnection)
+		if err := pause(req.Context(), thinks); err != nil || !right {
+			return nil, cmp.Or(err, refuses)
 		}
 		b, _ := json.Marshal(map[string]string{"challenge": signing.AnswerOf(testToken, string(c))})
 		return reply(200, nil, string(b))
 	}
 	var sent struct{ Vehicle, Number int }
 	if err := json.Unmarshal(body, &sent); err != nil {
-		return nil, err // a test payload
+		return nil, err
 	}
 	r.mu.Lock()
 	a := r.payload(sent.Vehicle, sent.Number, now)
+	if bytes.Equal(body, testBody) {
+		r.mu.Unlock()
+		return reply(a.status, nil, "ok")
+	}
 	i := len(r.requests)
-	r.requests = append(r.requests, request{now, sent.Vehicle, sent.Number, false})
+	r.requests = append(r.requests, request{now, map[string][]string(req.Header)[signing.HeaderID][0], sent.Vehicle, sent.Number, false})
 	if r.inFlight[sent.Vehicle]++; r.inFlight[sent.Vehicle] > 1 {
 		r.t.Errorf("%s: two requests of vehicle %d in flight", now, sent.Vehicle)
 	}
@@ -108,6 +133,9 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.most = max(r.most, flying)
 	r.mu.Unlock()
+	if !errors.Is(a.err, syscall.ECONNREFUSED) {
+		connect()
+	}
 	err := pause(req.Context(), a.after)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,7 +148,7 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a.retryAfter > 0 {
 		h.Set("Retry-After", fmt.Sprint(int(a.retryAfter.Seconds())))
 	}
-	return reply(a.status, h, "ok")
+	return reply(a.status, h, r.says)
 }
 
 // pause is a sleep that the request's end cuts short.
@@ -145,6 +173,16 @@ func (r *receiver) asked() []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.challenges)
+}
+
+// times counts the requests of a delivery.
+func (r *receiver) times(d webhook.Delivery) (n int) {
+	for _, q := range r.sent() {
+		if q.message == d.MessageID.String() {
+			n++
+		}
+	}
+	return n
 }
 
 // be sets how the receiver answers from now on.
@@ -185,6 +223,7 @@ type world struct {
 	path     string
 	faults   *faults
 	settings Settings
+	options  []func(*Options)
 	receiver *receiver
 	log      *safeLog
 	id       uuid.UUID
@@ -193,7 +232,7 @@ type world struct {
 	known   map[int]bool
 	numbers map[int]int
 	made    map[uuid.UUID]madeDelivery
-	halt    func()
+	halt    func() error
 }
 
 type madeDelivery struct {
@@ -212,11 +251,24 @@ func memoryDir(t testing.TB) string {
 	return d
 }
 
-// newWorld must be called in a synctest bubble.
-func newWorld(t testing.TB, s Settings) *world {
+// openStore opens a data file, which is closed again at the test's end.
+func openStore(t testing.TB, path string, log zerolog.Logger) *store.Store {
+	t.Helper()
+	s, err := store.Open(store.Options{Path: path, Key: make([]byte, 32), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// newWorld must be called in a synctest bubble. The options change what each of its
+// dispatchers is made of.
+func newWorld(t testing.TB, s Settings, options ...func(*Options)) *world {
 	w := &world{
-		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, log: &safeLog{}, faults: &faults{},
-		receiver: &receiver{t: t, inFlight: map[int]int{}}, known: map[int]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
+		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, options: options, log: &safeLog{}, faults: &faults{},
+		receiver: &receiver{t: t, thinks: 100 * time.Millisecond, refuses: errRefusedConnection, says: "ok", inFlight: map[int]int{}},
+		known:    map[int]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
 	}
 	w.receiver.be(accept, true)
 	w.start()
@@ -238,36 +290,48 @@ func (w *world) must(err error) {
 	}
 }
 
+// open opens the data file.
+func (w *world) open() {
+	w.t.Helper()
+	w.store = openStore(w.t, w.path, zerolog.New(w.log))
+}
+
 // start opens the data file and runs the dispatcher.
 func (w *world) start() {
 	w.t.Helper()
-	var err error
-	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: zerolog.New(w.log)})
-	w.must(err)
-	w.Dispatcher, err = New(Options{
-		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+	w.open()
+	o := Options{
+		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
-			Test:   func(*webhook.Webhook) []byte { return []byte(`{"mode":"test"}`) },
+			Test:   func(*webhook.Webhook) []byte { return testBody },
 		},
-	})
+	}
+	for _, option := range w.options {
+		option(&o)
+	}
+	var err error
+	w.Dispatcher, err = New(o)
 	w.must(err)
-	w.guard.interfaces = connected
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	synctest.Wait()
-	w.halt = sync.OnceFunc(func() {
+	w.halt = sync.OnceValue(func() error {
 		cancel()
-		if err := <-ended; err != nil {
-			w.t.Errorf("Run: %v", err)
-		}
+		err := <-ended
 		w.must(w.store.Close())
+		return err
 	})
 }
 
 // stop ends the dispatcher as a stop of the daemon does, and closes the file.
-func (w *world) stop() { w.halt() }
+func (w *world) stop() {
+	w.t.Helper()
+	if err := w.halt(); err != nil {
+		w.t.Errorf("Run: %v", err)
+	}
+}
 
 func (w *world) restart() {
 	w.stop()
@@ -279,12 +343,21 @@ func vehicleID(n int) uuid.UUID { return uuid.UUID{0: 0xca, 14: byte(n >> 8), 15
 // produce commits a delivery of each vehicle and tells the dispatcher.
 func (w *world) produce(vehicles ...int) (ds []webhook.Delivery) {
 	w.t.Helper()
+	ds = w.commit(w.id, vehicles...)
+	w.Produced(ds)
+	return ds
+}
+
+// commit commits a delivery of each vehicle, all of which are subscribed to the webhook
+// alone.
+func (w *world) commit(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) {
+	w.t.Helper()
 	for _, v := range vehicles {
 		id := vehicleID(v)
 		if !w.known[v] {
 			w.known[v] = true
 			w.must(w.store.PutVehicle(w.t.Context(), vehicle.Vehicle{ID: id, Source: "sim", Native: fmt.Sprint(v), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated}))
-			_, _, err := w.store.Subscribe(w.t.Context(), webhook.SlotKey{Webhook: w.id, Vehicle: id}, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
+			_, _, err := w.store.Subscribe(w.t.Context(), webhook.SlotKey{Webhook: hook, Vehicle: id}, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
 				return webhook.Slot{Due: time.Now(), Anchor: time.Now()}, nil
 			})
 			w.must(err)
@@ -308,8 +381,69 @@ func (w *world) produce(vehicles ...int) (ds []webhook.Delivery) {
 		}
 		ds = append(ds, made...)
 	}
-	w.Produced(ds)
 	return ds
+}
+
+// change changes the webhook and its waiting deliveries behind the dispatcher's back,
+// and then shows them to it.
+func (w *world) change(f func(h *webhook.Webhook, ds []*webhook.Delivery)) {
+	w.t.Helper()
+	items, err := w.store.Queue(w.t.Context(), w.id, uuid.Nil, 10_000)
+	w.must(err)
+	var ids []uuid.UUID
+	for _, it := range items {
+		ids = append(ids, it.Delivery)
+	}
+	h, ds, err := w.store.Finish(w.t.Context(), w.id, ids, func(h *webhook.Webhook, ds []*webhook.Delivery) error {
+		h.Seq++
+		f(h, ds)
+		return nil
+	})
+	w.must(err)
+	k := w.worker(w.id)
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	for i := range ds {
+		k.q.settle(&ds[i])
+	}
+	k.mu.Unlock()
+	k.take(h)
+}
+
+// queue is the webhook's queue as the dispatcher shows it.
+func (w *world) queue() QueueStatus {
+	w.t.Helper()
+	for _, q := range w.Queues() {
+		if q.Webhook == w.id {
+			return q
+		}
+	}
+	w.t.Fatal("the webhook has no worker")
+	return QueueStatus{}
+}
+
+// ledger fails the test unless so many deliveries came to each end, and the rest waits.
+func (w *world) ledger(want webhook.Ledger) {
+	w.t.Helper()
+	want.Produced = uint64(len(w.made))
+	if l := w.hook().Ledger; l != want {
+		w.t.Errorf("ledger %+v, want %+v", l, want)
+	}
+	if n := w.queue().Waiting; uint64(n) != want.Waiting() {
+		w.t.Errorf("%d wait in memory, %d by the ledger", n, want.Waiting())
+	}
+}
+
+// states counts the states of deliveries.
+func (w *world) states(ds []webhook.Delivery) string {
+	w.t.Helper()
+	n := map[webhook.State]int{}
+	for _, d := range ds {
+		n[w.get(d.ID).State]++
+	}
+	return fmt.Sprint(n)
 }
 
 // hook is the webhook as it is stored.
@@ -337,28 +471,65 @@ func pass(d time.Duration) {
 // since is how long after the world's beginning a time is.
 func (w *world) since(t time.Time) time.Duration { return t.Sub(w.t0) }
 
-// faults are what the disk does instead of taking a commit.
+// faults are what the disk does instead of taking a commit, and what comes between.
 type faults struct {
 	mu  sync.Mutex
 	err error
+	// after is how many commits of a recovery are taken before err.
+	after int
+	// reading is called before a delivery that is about to leave is read.
+	reading func()
+	// lost is a delivery without a payload.
+	lost uuid.UUID
 }
 
-func (f *faults) set(err error) {
+func (f *faults) set(err error) { f.setAfter(0, err) }
+
+func (f *faults) setAfter(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.err = err
+	f.after, f.err = n, err
 }
 
 func (f *faults) get() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.after > 0 {
+		return nil
+	}
 	return f.err
+}
+
+func (f *faults) setReading(reading func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = reading
+}
+
+func (f *faults) lose(id uuid.UUID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = id
 }
 
 // failing is the real store on a disk that can refuse what is written.
 type failing struct {
 	*store.Store
 	*faults
+}
+
+func (s *failing) Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error) {
+	s.mu.Lock()
+	reading, lost := s.reading, s.lost == id
+	s.mu.Unlock()
+	if reading != nil {
+		reading()
+	}
+	d, payload, err := s.Store.Outgoing(ctx, id)
+	if lost {
+		payload = nil
+	}
+	return d, payload, err
 }
 
 func (s *failing) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
@@ -381,5 +552,8 @@ func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UU
 	if err := s.get(); err != nil {
 		return webhook.Webhook{}, nil, err
 	}
+	s.mu.Lock()
+	s.after = max(0, s.after-1)
+	s.mu.Unlock()
 	return s.Store.Finish(ctx, webhookID, ids, finish)
 }

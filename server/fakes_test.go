@@ -589,7 +589,7 @@ func (h hooks) RotateKey(_ context.Context, id uuid.UUID, overlap time.Duration)
 
 func (h hooks) TryKey(_ context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
 	w, err := h.edit(id, func(*webhook.Webhook) {})
-	return w, webhook.Attempt{N: 1, Outcome: webhook.OutcomeRefused, Status: 401}, err
+	return w, webhook.Attempt{N: 1, Outcome: webhook.OutcomeFailed, Status: 401}, err
 }
 
 func (h hooks) FinishKey(_ context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error) {

@@ -208,7 +208,7 @@ func TestMetersCount(t *testing.T) {
 	m.FiringProduced("sim", time.Minute)
 	m.Committed(5, 3*time.Millisecond, nil)
 	m.Committed(9, time.Hour, errors.New("full"))
-	m.AttemptEnded(hookID, webhook.OutcomeRefused, 30*time.Millisecond)
+	m.AttemptEnded(hookID, webhook.OutcomeFailed, 30*time.Millisecond)
 	m.ChallengeEnded(hookID, true, false)
 	m.ChallengeEnded(hookID, false, false)
 	m.ChallengeEnded(hookID, false, true)
@@ -226,7 +226,7 @@ func TestMetersCount(t *testing.T) {
 		"plugbeat_store_commit_duration_seconds_count":                                            1,
 		"plugbeat_store_group_operations_sum":                                                     5,
 		"plugbeat_store_commit_failures_total":                                                    1,
-		`plugbeat_delivery_attempts_total{outcome="refused",` + hook:                              1,
+		`plugbeat_delivery_attempts_total{outcome="failed",` + hook:                               1,
 		`plugbeat_delivery_attempts_total{outcome="delivered",` + hook:                            0,
 		`plugbeat_delivery_attempt_duration_seconds_bucket{` + hook[:len(hook)-1] + `,le="0.05"}`: 1,
 		`plugbeat_delivery_challenges_total{result="right",` + hook:                               1,

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 
 	"plugbeat/webhook"
@@ -41,19 +42,11 @@ func TestChanges(t *testing.T) {
 	f.now = f.now.Add(time.Second)
 	f.settle(a, webhook.Waiting)
 	f.settle(a, webhook.Delivered)
-	// What ends beside an attempt has no attempt of its own.
-	if _, _, err := f.Settle(ctx, wid(1), f.produce(3)[0].ID, attempt(f.now), func(w *webhook.Webhook, d *webhook.Delivery, _ []*webhook.Delivery) error {
-		w.Health.Tried = []webhook.Tried{{Delivery: b.ID, Vehicle: b.Vehicle}}
-		return end(webhook.Waiting, f.now)(w, d, nil)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	c := f.produce(3)[0]
-	if _, _, err := f.Settle(ctx, wid(1), c.ID, attempt(f.now), func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-		if err := tried[0].Apply(webhook.Dead, f.now, "blamed"); err != nil {
-			return err
-		}
-		return end(webhook.Delivered, f.now)(w, d, nil)
+	f.settle(f.produce(3)[0], webhook.Waiting)
+	f.settle(f.produce(3)[0], webhook.Delivered)
+	// What ends without an attempt has none.
+	if _, _, err := f.Finish(ctx, wid(1), []uuid.UUID{b.ID}, func(_ *webhook.Webhook, ds []*webhook.Delivery) error {
+		return ds[0].Apply(webhook.Dead, f.now, "")
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 	for k := range delivered {
 		done = uuid.UUID([]byte(k)[timeLen:])
 	}
-	lane, err := f.Lane(ctx, w, uuid.Nil, 1)
+	lane, err := f.Queue(ctx, w, uuid.Nil, 1)
 	must(t, err)
 	waits := lane[0].Delivery
 	for name, row := range map[string]struct {
@@ -183,7 +183,7 @@ func TestCheckFileOfACopy(t *testing.T) {
 		must(t, c.update(ctx, func(t *writeTx) error { return t.put(bucketMeta, metaSchema, binary.BigEndian.AppendUint32(nil, v)) }))
 		must(t, c.Close())
 	}
-	set(2)
+	set(schemaVersion + 1)
 	_, err = Open(Options{Path: path, Key: testKey})
 	if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "backup") {
 		t.Fatal(err)

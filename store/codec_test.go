@@ -40,9 +40,11 @@ func full() map[string]any {
 	w.Replay = &webhook.Replay{
 		Vehicle: vid(1), State: webhook.Dead, Since: at, Until: at, Rate: 0.5, After: id(1, 4), Upto: id(1, 5), StartedAt: at, Total: 400, Made: 3, Passed: 4,
 	}
-	w.Health = webhook.Health{
-		Round: 2, FailingSince: at, Rung: 3, NextTrial: at, Forwarded: true, Hollow: 2, Early: 1, Tried: []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), Blamed: true}},
-		Spared: 1, LastAttempt: at, LastSuccess: at, LastAnswer: "413", Challenges: 2, NextChallenge: at, HealedAt: at, Heals: 1, Warned: 50,
+	w.Seq = 7
+	w.Breaker = webhook.Breaker{
+		OpenSince: at, Step: 3, NextProbe: at, NotBefore: at, Owed: webhook.OwedToChallenge, FailuresInRow: 1,
+		Tried:       []webhook.Tried{{Delivery: id(1, 1), Vehicle: vid(1), At: at, Reached: true}},
+		LastAttempt: at, LastSuccess: at, LastAnswer: "413", NextChallenge: at, FailedAnswers: 2,
 	}
 	w.Ledger = webhook.Ledger{Produced: 21, Delivered: 1, Superseded: 2, Dead: 3, Expired: 4, Cancelled: 5}
 	w.Firings = webhook.Firings{Produced: 21, Collapsed: 7, Skipped: 8, Quiet: 9}
@@ -67,12 +69,12 @@ func full() map[string]any {
 		"subscription": &webhook.Subscription{SlotKey: key(1, 1), CreatedAt: at},
 		"delivery": &deliveryRecord{Delivery: webhook.Delivery{
 			ID: id(1, 1), Webhook: wid(1), Vehicle: vid(1), MessageID: other, EventName: "dynamic", Cause: webhook.CauseChange, State: webhook.Superseded,
-			Due: at, CreatedAt: at, FinishedAt: at, Bytes: 812, Attempts: 3, Round: 2, RoundAttempts: 1, NextAttempt: at,
-			LastOutcome: webhook.OutcomeBlamed, LastAnswer: "413", FinalText: "newer", ResendOf: &other, ResentAs: &other, SupersededBy: &other,
+			Due: at, CreatedAt: at, FinishedAt: at, Bytes: 812, Attempts: 3, FirstAttemptAt: at, RetryAt: at, Retries: 2,
+			LastOutcome: webhook.OutcomeRefused, LastAnswer: "413", FinalText: "newer", ResendOf: &other, ResentAs: &other, SupersededBy: &other,
 		}, Erased: erasedPayload},
 		"attempt": &webhook.Attempt{
-			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeBlamed, Status: 413, Error: "reset", Cause: "raise the limit",
-			Address: "192.0.2.1:443", RetryAfter: time.Minute, Header: map[string][]string{"Content-Type": {"text/plain"}}, Body: []byte("too large"),
+			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 413, Error: "reset", Cause: "raise the limit",
+			Address: "192.0.2.1:443", RetryAfter: time.Minute, ContentType: "text/plain", Body: []byte("too large"),
 		},
 		"grant_operator": &grantRecord{Grant: vehicle.Grant{Name: "grafana", Scope: vehicle.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
 		"grant":          &grantRecord{Grant: vehicle.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},

@@ -97,36 +97,46 @@ func TestSettle(t *testing.T) {
 		"another's":         {wid(2), ds[0].ID, webhook.ErrNotFound},
 		"attempt not taken": {wid(1), ds[0].ID, webhook.ErrConflict},
 	} {
-		_, _, err := f.Settle(ctx, c.hook, c.delivery, a, func(*webhook.Webhook, *webhook.Delivery, []*webhook.Delivery) error { return nil })
+		_, _, err := f.Settle(ctx, c.hook, c.delivery, a, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
+			return w, d, nil
+		})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// The ladder tried three; one of them is delivered meanwhile, one blamed and dead.
-	for _, d := range ds[:3] {
-		_, _, err := f.Settle(ctx, wid(1), d.ID, a, func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-			w.Health.FailingSince = t0
-			w.Health.Tried = append(w.Health.Tried, webhook.Tried{Delivery: d.ID, Vehicle: d.Vehicle})
-			if len(tried) != len(w.Health.Tried)-1 {
-				t.Errorf("%d tried of %d", len(tried), len(w.Health.Tried))
-			}
+	// The breaker opens, a delivery is set aside, a third is dead, a fourth arrives.
+	fail := func(d webhook.Delivery, then func(*webhook.Webhook, *webhook.Delivery) error) (webhook.Webhook, webhook.Delivery) {
+		t.Helper()
+		w, d, err := f.Settle(ctx, wid(1), d.ID, a, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 			d.Attempts++
 			d.LastAnswer = "500"
-			return nil
+			err := then(&w, &d)
+			return w, d, err
 		})
 		must(t, err)
+		return w, d
 	}
-	w, out, err := f.Settle(ctx, wid(1), ds[3].ID, a, func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-		w.Health = webhook.Health{LastSuccess: t0}
-		w.Ledger.Produced, w.Firings.Produced = 99, 99
-		d.Attempts++
-		d.Bytes, d.MessageID = 1, uuid.Nil
-		tried[1].NextAttempt = t0.Add(time.Minute)
-		return errors.Join(d.Apply(webhook.Delivered, t0, ""), tried[0].Apply(webhook.Dead, t0, "413"))
+	out := make([]webhook.Delivery, 4)
+	_, out[0] = fail(ds[0], func(w *webhook.Webhook, d *webhook.Delivery) error {
+		w.Breaker.OpenSince = t0
+		w.Breaker.Tried = append(w.Breaker.Tried, webhook.Tried{Delivery: d.ID, Vehicle: d.Vehicle, At: t0})
+		return nil
 	})
-	must(t, err)
-	if len(out) != 4 || out[0].ID != ds[3].ID || out[0].State != webhook.Delivered || out[0].MessageID != ds[3].ID ||
-		out[1].State != webhook.Dead || !out[2].NextAttempt.Equal(t0.Add(time.Minute)) || out[3].LastAnswer != "500" {
+	_, out[1] = fail(ds[1], func(_ *webhook.Webhook, d *webhook.Delivery) error { return d.Apply(webhook.Dead, t0, "413") })
+	_, out[2] = fail(ds[2], func(_ *webhook.Webhook, d *webhook.Delivery) error {
+		d.RetryAt = t0.Add(time.Minute)
+		return nil
+	})
+	w, d := fail(ds[3], func(w *webhook.Webhook, d *webhook.Delivery) error {
+		if !w.Breaker.Open() || len(w.Breaker.Tried) != 1 || w.Breaker.Tried[0].Delivery != ds[0].ID {
+			t.Errorf("the breaker was not kept: %+v", w.Breaker)
+		}
+		w.Breaker = webhook.Breaker{LastSuccess: t0}
+		w.Ledger.Produced, w.Firings.Produced = 99, 99
+		d.Bytes, d.MessageID = 1, uuid.Nil
+		return d.Apply(webhook.Delivered, t0, "")
+	})
+	if out[3] = d; d.ID != ds[3].ID || d.State != webhook.Delivered || d.MessageID != ds[3].ID || out[0].LastAnswer != "500" {
 		t.Fatalf("%+v", out)
 	}
 	if want := (webhook.Ledger{Produced: 4, Delivered: 1, Dead: 1}); w.Ledger != want || f.ledger(1) != want || w.Firings.Produced != 4 {
@@ -139,25 +149,25 @@ func TestSettle(t *testing.T) {
 			t.Errorf("%d: returned %+v, stored %+v (%v)", i, d, got, err)
 		}
 	}
-	for _, d := range out[:2] {
+	for _, d := range []webhook.Delivery{out[1], out[3]} {
 		for _, to := range []webhook.State{webhook.Dead, webhook.Waiting} {
 			if _, _, err := f.Settle(ctx, wid(1), d.ID, a, end(to, t0)); !errors.Is(err, webhook.ErrConflict) {
 				t.Fatal(to, err)
 			}
 		}
 	}
-	lane, err := f.Lane(ctx, wid(1), uuid.Nil, 9)
-	if err != nil || !slices.Equal(lane, []webhook.LaneItem{{Delivery: ds[1].ID, Vehicle: vid(2)}, {Delivery: ds[2].ID, Vehicle: vid(3)}}) {
-		t.Fatal(lane, err)
+	queue, err := f.Queue(ctx, wid(1), uuid.Nil, 9)
+	if err != nil || !slices.Equal(queue, []webhook.Queued{{Delivery: ds[0].ID, Vehicle: vid(1)}, {Delivery: ds[2].ID, Vehicle: vid(3), RetryAt: t0.Add(time.Minute)}}) {
+		t.Fatal(queue, err)
 	}
-	if lane, err = f.Lane(ctx, wid(1), ds[1].ID, 1); err != nil || len(lane) != 1 || lane[0].Delivery != ds[2].ID {
-		t.Fatal(lane, err)
+	if queue, err = f.Queue(ctx, wid(1), ds[0].ID, 1); err != nil || len(queue) != 1 || queue[0].Delivery != ds[2].ID {
+		t.Fatal(queue, err)
 	}
 	// 410 parks the slots in the transaction of the attempt.
-	_, _, err = f.Settle(ctx, wid(1), ds[2].ID, a, func(w *webhook.Webhook, d *webhook.Delivery, _ []*webhook.Delivery) error {
+	_, _, err = f.Settle(ctx, wid(1), ds[2].ID, a, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 		d.Attempts++
 		w.Status, w.Reason = webhook.Disabled, webhook.Gone
-		return nil
+		return w, d, nil
 	})
 	must(t, err)
 	f.sound()
@@ -176,7 +186,7 @@ func TestDeliveriesList(t *testing.T) {
 	}
 	for i, d := range all {
 		if i%4 == 0 {
-			all[i] = f.settle(d, webhook.Delivered)[0]
+			all[i] = f.settle(d, webhook.Delivered)
 		}
 		if i > 0 && bytes.Compare(all[i-1].ID[:], d.ID[:]) >= 0 {
 			t.Fatal("ids do not grow", all[i-1].ID, d.ID)
@@ -405,7 +415,7 @@ func TestRetention(t *testing.T) {
 	if want := (webhook.Ledger{Produced: n, Delivered: 45, Dead: 44}); f.ledger(1) != want {
 		t.Fatal(f.ledger(1))
 	}
-	if lane, err := f.Lane(ctx, wid(1), uuid.Nil, 999); err != nil || len(lane) != n-89 {
+	if lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999); err != nil || len(lane) != n-89 {
 		t.Fatal("what waits never expires by age", len(lane), err)
 	}
 }
@@ -427,7 +437,7 @@ func TestMaxSize(t *testing.T) {
 	for i := range 400 {
 		read(i%2 + 1)
 	}
-	lane, err := f.Lane(ctx, wid(1), uuid.Nil, 999)
+	lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999)
 	must(t, err)
 	for _, item := range lane[100:150] {
 		f.settle(webhook.Delivery{ID: item.Delivery, Webhook: wid(1)}, webhook.Delivered)

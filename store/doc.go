@@ -20,14 +20,14 @@
 // or by id. Times in keys are unix milliseconds in 8 bytes; ids are 16 bytes.
 //
 //	meta             name                               schema, instance, created, canary, last_id
-//	webhooks         webhook                            JSON: settings, status, health, ledger, sealed key
+//	webhooks         webhook                            JSON: settings, status, circuit breaker, ledger, sealed key
 //	vehicles         vehicle                            JSON
 //	vehicle_state    vehicle                            JSON: plug state, newest readings, counts of reads
 //	subscriptions    webhook vehicle                    JSON
 //	subs_by_vehicle  vehicle webhook                    empty
 //	slots            webhook vehicle                    43 bytes, version first (codec.go)
 //	slot_due         source16 time webhook vehicle      empty: this bucket is the due queue, one cursor a source
-//	deliveries       delivery                           JSON: state, rung; neither payload nor attempts
+//	deliveries       delivery                           JSON: state, retries; neither payload nor attempts
 //	attempts         delivery n32                       JSON
 //	payloads         delivery                           the bytes that are sent
 //	waiting          webhook delivery                   vehicle, retry time if set aside: a webhook's queue, in the order of creation

@@ -159,14 +159,15 @@ func (f *fixture) produce(v int) []webhook.Delivery {
 
 // end is a settle function that counts the attempt and, unless to is Waiting, ends
 // the delivery.
-func end(to webhook.State, now time.Time) func(*webhook.Webhook, *webhook.Delivery, []*webhook.Delivery) error {
-	return func(_ *webhook.Webhook, d *webhook.Delivery, _ []*webhook.Delivery) error {
+func end(to webhook.State, now time.Time) func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
+	return func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 		d.Attempts++
 		if to == webhook.Waiting {
-			d.LastOutcome = webhook.OutcomeRefused
-			return nil
+			d.LastOutcome = webhook.OutcomeFailed
+			return w, d, nil
 		}
-		return d.Apply(to, now, "")
+		err := d.Apply(to, now, "")
+		return w, d, err
 	}
 }
 
@@ -174,11 +175,11 @@ func attempt(now time.Time) webhook.Attempt {
 	return webhook.Attempt{StartedAt: now, Duration: 20 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 200}
 }
 
-func (f *fixture) settle(d webhook.Delivery, to webhook.State) []webhook.Delivery {
+func (f *fixture) settle(d webhook.Delivery, to webhook.State) webhook.Delivery {
 	f.t.Helper()
-	_, ds, err := f.Settle(ctx, d.Webhook, d.ID, attempt(f.now), end(to, f.now))
+	_, d, err := f.Settle(ctx, d.Webhook, d.ID, attempt(f.now), end(to, f.now))
 	must(f.t, err)
-	return ds
+	return d
 }
 
 func (f *fixture) ledger(w int) webhook.Ledger {

@@ -87,7 +87,7 @@ func (h *held) read(ctx context.Context, l layout, read func(*bolt.Tx) error) er
 		return err
 	}
 	defer func() { _ = os.Remove(temp) }()
-	if _, err := l.bring(temp); err != nil {
+	if _, _, err := l.bring(temp); err != nil {
 		return renamed(err, h.path)
 	}
 	return readFile(temp, l.version, read)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	bolt "go.etcd.io/bbolt"
 )
@@ -19,6 +20,8 @@ type layout struct {
 	version uint32
 	// steps leads from schema 1 to version, one number at a time.
 	steps []step
+	// fileMax is a hard limit of a file being brought here, in bytes, for tests.
+	fileMax int
 }
 
 // step is a migration: it makes a file of schema to-1 one of schema to. It may use
@@ -27,20 +30,32 @@ type layout struct {
 type step struct {
 	to   uint32
 	what string // "webhooks have a budget"
-	run  func(*bolt.DB) error
+	// run returns what an operator should know of it.
+	run func(*bolt.DB) ([]note, error)
+}
+
+// note tells of a webhook that a migration could not keep all of as it was.
+type note struct {
+	webhook uuid.UUID
+	name    string
+	text    string
 }
 
 // thisLayout is the layout of this version of plugbeat. A change of the schema that
 // is more than a new field raises schemaVersion and adds a step here; the file of
 // the schema before is kept in testdata and opened by a test.
-func thisLayout() layout { return layout{version: schemaVersion} }
+func thisLayout() layout {
+	return layout{version: schemaVersion, steps: []step{
+		{2, "webhooks have a circuit breaker", toSchema2},
+	}}
+}
 
 // bring runs the steps on a file that nobody else has, and leaves it on disk. A file
 // of the layout's version stays as it is.
-func (l layout) bring(path string) (from uint32, err error) {
-	db, _, err := openFile(path, bolt.Options{Timeout: defaultLockTimeout})
+func (l layout) bring(path string) (from uint32, notes []note, err error) {
+	db, _, err := openFile(path, bolt.Options{Timeout: defaultLockTimeout, MaxSize: l.fileMax})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -56,23 +71,24 @@ func (l layout) bring(path string) (from uint32, err error) {
 		})
 	})
 	if err != nil || from >= l.version {
-		return from, err
+		return from, nil, err
 	}
 	for _, s := range l.steps {
 		if s.to <= from {
 			continue
 		}
-		err := s.run(db)
+		told, err := s.run(db)
 		if err == nil {
 			err = db.Update(func(tx *bolt.Tx) error {
 				return tx.Bucket([]byte(bucketMeta)).Put(metaSchema, binary.BigEndian.AppendUint32(nil, s.to))
 			})
 		}
 		if err != nil {
-			return from, fmt.Errorf("bring it to schema %d (%s): %w", s.to, s.what, diskError(err))
+			return from, nil, readable(path, fmt.Errorf("bring it to schema %d (%s): %w", s.to, s.what, diskError(err)))
 		}
+		notes = append(notes, told...)
 	}
-	return from, nil
+	return from, notes, nil
 }
 
 // upgrade brings the data file to this layout if it is older: a copy is brought
@@ -104,7 +120,8 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 		return false, err
 	}
 	defer func() { _ = os.Remove(temp) }()
-	if _, err := o.layout.bring(temp); err != nil {
+	_, notes, err := o.layout.bring(temp)
+	if err != nil {
 		return failed(renamed(err, o.Path))
 	}
 	if _, err := verify(context.Background(), temp, o.Path, o.layout, sl); err != nil {
@@ -126,5 +143,9 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 				}
 			}
 		}).Msg("the data file has a newer schema now; the older file is kept")
+	for _, n := range notes {
+		o.Log.Warn().Str("event", "store.not_migrated").Stringer("webhook", n.webhook).Str("name", n.name).Str("text", n.text).
+			Msg("the newer schema has no place for something")
+	}
 	return true, nil
 }

@@ -16,10 +16,10 @@ import (
 	"plugbeat/webhook"
 )
 
-// schema3 is a layout that exists in tests only: step 2 renames webhooks in one
-// transaction, step 3 vehicles' models in one a vehicle. at runs at each of
-// "before", "renamed", "between", "half" and "done".
-func schema3(at func(stage string)) layout {
+// schema4 is a layout that exists in tests only, on top of this version's: step 3
+// renames webhooks in one transaction, step 4 vehicles' models in one a vehicle. at
+// runs at each of "before", "renamed", "between", "half" and "done".
+func schema4(at func(stage string)) layout {
 	rename := func(b *bolt.Bucket, k []byte, field, suffix string) error {
 		var rec map[string]json.RawMessage
 		if err := json.Unmarshal(b.Get(k), &rec); err != nil {
@@ -36,12 +36,12 @@ func schema3(at func(stage string)) layout {
 		}
 		return b.Put(k, v)
 	}
-	return layout{3, []step{
-		{2, "webhooks' names say so", func(db *bolt.DB) error {
+	return layout{version: 4, steps: append(thisLayout().steps, []step{
+		{3, "webhooks' names say so", func(db *bolt.DB) ([]note, error) {
 			at("before")
-			return db.Update(func(tx *bolt.Tx) error {
+			return nil, db.Update(func(tx *bolt.Tx) error {
 				for _, k := range (reader{tx: tx}).keys(bucketWebhooks, nil, 0) {
-					if err := rename(tx.Bucket([]byte(bucketWebhooks)), k, "name", " of 2"); err != nil {
+					if err := rename(tx.Bucket([]byte(bucketWebhooks)), k, "name", " of 3"); err != nil {
 						return err
 					}
 				}
@@ -49,20 +49,20 @@ func schema3(at func(stage string)) layout {
 				return nil
 			})
 		}},
-		{3, "vehicles' models say so", func(db *bolt.DB) error {
+		{4, "vehicles' models say so", func(db *bolt.DB) ([]note, error) {
 			at("between")
 			var ks [][]byte
 			must := db.View(func(tx *bolt.Tx) error { ks = (reader{tx: tx}).keys(bucketVehicles, nil, 0); return nil })
 			for _, k := range ks {
-				if must = db.Update(func(tx *bolt.Tx) error { return rename(tx.Bucket([]byte(bucketVehicles)), k, "model", " of 3") }); must != nil {
-					return must
+				if must = db.Update(func(tx *bolt.Tx) error { return rename(tx.Bucket([]byte(bucketVehicles)), k, "model", " of 4") }); must != nil {
+					return nil, must
 				}
 				at("half")
 			}
 			at("done")
-			return must
+			return nil, must
 		}},
-	}}
+	}...)}
 }
 
 func quiet(string) {}
@@ -88,13 +88,13 @@ func TestThisLayout(t *testing.T) {
 	}
 }
 
-// The file of schema 1 is brought to schema 3 with all that is in it, once, and the
+// The file of schema 1 is brought to schema 4 with all that is in it, once, and the
 // older file stays beside it, byte for byte.
 func TestUpgrade(t *testing.T) {
 	path, content := v1Copy(t)
 	var log strings.Builder
 	ran := ""
-	o := Options{Path: path, Key: testKey, Log: zerolog.New(&log), layout: schema3(func(stage string) { ran += stage + " " })}
+	o := Options{Path: path, Key: testKey, Log: zerolog.New(&log), layout: schema4(func(stage string) { ran += stage + " " })}
 	s, err := Open(o)
 	must(t, err)
 	if ran != "before renamed between half half half done " {
@@ -104,10 +104,10 @@ func TestUpgrade(t *testing.T) {
 	must(t, err)
 	vs, err := s.Vehicles(ctx, [16]byte{}, 9)
 	must(t, err)
-	if len(ws) != 2 || ws[0].Name != "hook 1 of 2" || len(vs) != 3 || vs[2].Model != "Model 3 of 3" {
+	if len(ws) != 2 || ws[0].Name != "hook 1 of 3" || len(vs) != 3 || vs[2].Model != "Model 3 of 4" {
 		t.Errorf("%+v %+v", ws, vs)
 	}
-	if i, err := s.Info(ctx); err != nil || i.Schema != 3 {
+	if i, err := s.Info(ctx); err != nil || i.Schema != 4 {
 		t.Errorf("%+v, %v", i, err)
 	}
 	if d, err := s.Deliveries(ctx, webhook.DeliveryFilter{}, [16]byte{}, 9); err != nil || len(d) != len(webhook.States) {
@@ -118,7 +118,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil || len(kept) != 1 || !bytes.Equal(read(t, kept[0]), content) {
 		t.Fatalf("kept: %v, %v", kept, err)
 	}
-	for _, want := range []string{`"event":"store.migrated"`, `"from":1,"to":3`, kept[0], "webhooks' names say so", "vehicles' models say so"} {
+	for _, want := range []string{`"event":"store.migrated"`, `"from":1,"to":4`, kept[0], "webhooks have a circuit breaker", "webhooks' names say so", "vehicles' models say so"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s: %s", want, log.String())
 		}
@@ -134,9 +134,10 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("the second start ran %q and kept %v", ran, kept)
 	}
 
-	// The plugbeat of before refuses the file, names what is kept, and works with it.
+	// A plugbeat of schema 2 refuses the file, says what would have been kept of its own,
+	// and works with what is older.
 	o.layout = layout{}
-	if _, err := Open(o); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "plugbeat.db.schema1-TIME") {
+	if _, err := Open(o); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "plugbeat.db.schema2-TIME") {
 		t.Errorf("an older plugbeat: %v", err)
 	}
 	_, err = Restore(ctx, RestoreOptions{Path: path, From: bytes.NewReader(content), Name: "kept", Key: testKey})
@@ -153,22 +154,22 @@ func TestUpgrade(t *testing.T) {
 // A file that is half way takes the steps it has not had.
 func TestUpgradeFromBetween(t *testing.T) {
 	path, _ := v1Copy(t)
-	two := schema3(quiet)
-	two.version, two.steps = 2, two.steps[:1]
-	s, err := Open(Options{Path: path, Key: testKey, layout: two})
+	three := schema4(quiet)
+	three.version, three.steps = 3, three.steps[:2]
+	s, err := Open(Options{Path: path, Key: testKey, layout: three})
 	must(t, err)
 	must(t, s.Close())
 	ran := ""
-	s, err = Open(Options{Path: path, Key: testKey, layout: schema3(func(stage string) { ran += stage + " " })})
+	s, err = Open(Options{Path: path, Key: testKey, layout: schema4(func(stage string) { ran += stage + " " })})
 	must(t, err)
 	defer func() { must(t, s.Close()) }()
 	if ran != "between half half half done " {
 		t.Errorf("ran %s", ran)
 	}
-	if ws, err := s.Webhooks(ctx); err != nil || ws[0].Name != "hook 1 of 2" {
+	if ws, err := s.Webhooks(ctx); err != nil || ws[0].Name != "hook 1 of 3" {
 		t.Errorf("%+v %v", ws, err)
 	}
-	for _, label := range []string{"schema1", "schema2"} {
+	for _, label := range []string{"schema1", "schema3"} {
 		if kept, _ := filepath.Glob(path + "." + label + "-*"); len(kept) != 1 {
 			t.Errorf("kept of %s: %v", label, kept)
 		}
@@ -180,29 +181,29 @@ func TestUpgradeFromBetween(t *testing.T) {
 func TestUpgradeFails(t *testing.T) {
 	boom := errors.New("boom")
 	spoil := func(bucket string, k, v []byte) layout {
-		l := schema3(quiet)
-		l.steps[1].run = func(db *bolt.DB) error {
-			return db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(k, v) })
+		l := schema4(quiet)
+		l.steps[2].run = func(db *bolt.DB) ([]note, error) {
+			return nil, db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(k, v) })
 		}
 		return l
 	}
-	fails := schema3(quiet)
-	fails.steps[1].run = func(*bolt.DB) error { return boom }
+	fails := schema4(quiet)
+	fails.steps[2].run = func(*bolt.DB) ([]note, error) { return nil, boom }
 	for name, c := range map[string]struct {
 		l    layout
 		key  []byte
 		kind error
 		says string
 	}{
-		"a step fails": {fails, testKey, boom, "bring it to schema 3 (vehicles' models say so): boom"},
-		"a step panics": {schema3(func(stage string) {
+		"a step fails": {fails, testKey, boom, "bring it to schema 4 (vehicles' models say so): boom"},
+		"a step panics": {schema4(func(stage string) {
 			if stage == "half" {
 				panic("oh")
 			}
-		}), testKey, nil, "bring it to schema 3: panic: oh"},
-		"a step spoils an index": {spoil(bucketWaiting, bytes.Repeat([]byte{1}, pairLen), nil), testKey, ErrDamaged, "lane"},
+		}), testKey, nil, "bring it to schema 4: panic: oh"},
+		"a step spoils an index": {spoil(bucketWaiting, bytes.Repeat([]byte{1}, pairLen), nil), testKey, ErrDamaged, "waiting"},
 		"a step spoils a record": {spoil(bucketVehicles, idBytes(1), []byte("{")), testKey, ErrDamaged, "vehicles"},
-		"the key is another":     {schema3(quiet), bytes.Repeat([]byte{8}, keyLen), ErrKey, "key"},
+		"the key is another":     {schema4(quiet), bytes.Repeat([]byte{8}, keyLen), ErrKey, "key"},
 	} {
 		path, content := v1Copy(t)
 		_, err := Open(Options{Path: path, Key: c.key, layout: c.l})
@@ -223,7 +224,7 @@ func TestUpgradeFails(t *testing.T) {
 func TestUpgradeKilled(t *testing.T) {
 	const variable = "STORE_TEST_UPGRADE"
 	if at, path, ok := strings.Cut(os.Getenv(variable), " "); ok {
-		_, err := Open(Options{Path: path, Key: testKey, layout: schema3(func(stage string) {
+		_, err := Open(Options{Path: path, Key: testKey, layout: schema4(func(stage string) {
 			if stage == at {
 				if p, err := os.FindProcess(os.Getpid()); err == nil {
 					_ = p.Kill()
@@ -243,7 +244,7 @@ func TestUpgradeKilled(t *testing.T) {
 		if !bytes.Equal(read(t, path), content) {
 			t.Errorf("killed at %q: the file changed", stage)
 		}
-		s, err := Open(Options{Path: path, Key: testKey, layout: schema3(quiet)})
+		s, err := Open(Options{Path: path, Key: testKey, layout: schema4(quiet)})
 		must(t, err)
 		if ps, err := s.Check(ctx); err != nil || len(ps) > 0 {
 			t.Errorf("killed at %q: %v %v", stage, ps, err)
@@ -259,7 +260,7 @@ func TestUpgradeKilled(t *testing.T) {
 // file of whichever schema, and is itself never changed.
 func TestRestoreOlderSchema(t *testing.T) {
 	path, content := v1Copy(t)
-	o := RestoreOptions{Path: path, From: bytes.NewReader(content), Name: "b.db", Key: testKey, layout: schema3(quiet)}
+	o := RestoreOptions{Path: path, From: bytes.NewReader(content), Name: "b.db", Key: testKey, layout: schema4(quiet)}
 	if res, err := Restore(ctx, o); err != nil || !res.Same || !bytes.Equal(read(t, path), content) {
 		t.Errorf("over the same: %+v, %v", res, err)
 	}
@@ -267,13 +268,13 @@ func TestRestoreOlderSchema(t *testing.T) {
 	o.From = bytes.NewReader(content)
 	res, err := Restore(ctx, o)
 	must(t, err)
-	if res.Backup.Schema != 3 || res.Backup.Webhooks != 2 {
+	if res.Backup.Schema != 4 || res.Backup.Webhooks != 2 {
 		t.Errorf("%+v", res)
 	}
-	s, err := Open(Options{Path: path, Key: testKey, layout: schema3(func(string) { t.Error("it is upgraded again") })})
+	s, err := Open(Options{Path: path, Key: testKey, layout: schema4(func(string) { t.Error("it is upgraded again") })})
 	must(t, err)
 	must(t, s.Close())
-	if sum, err := verify(ctx, v1Path, "v1", schema3(quiet), nil); err != nil || sum.Schema != 3 {
+	if sum, err := verify(ctx, v1Path, "v1", schema4(quiet), nil); err != nil || sum.Schema != 4 {
 		t.Errorf("a backup of an older plugbeat: %+v, %v", sum, err)
 	}
 	if !bytes.Equal(read(t, v1Path), content) {

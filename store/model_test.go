@@ -46,6 +46,7 @@ type modelDelivery struct {
 	state            webhook.State
 	attempts         int
 	finished         time.Time
+	retryAt          time.Time
 	payload          string // empty when erased
 	steps            []modelStep
 	again            bool // it was sent again
@@ -330,32 +331,23 @@ func (m *model) settle(rt *rapid.T) {
 	id := rapid.SampledFrom(ids).Draw(rt, "delivery")
 	d := m.items[id]
 	to := rapid.SampledFrom(webhook.States[:]).Draw(rt, "state")
-	also := rapid.SampledFrom(webhook.States[:]).Draw(rt, "also")
 	leave := rapid.IntRange(0, 9).Draw(rt, "leave") == 0
 	status := newWebhook(0)
 	if leave {
 		drawStatus(rt, &status)
 	}
-	var others []uuid.UUID
+	aside := to == webhook.Waiting && rapid.Bool().Draw(rt, "set aside")
 	var is webhook.Webhook
-	_, ds, err := m.f.Settle(ctx, d.webhook, id, attempt(m.now), func(w *webhook.Webhook, d *webhook.Delivery, tried []*webhook.Delivery) error {
-		others = nil
-		if err := end(to, m.now)(w, d, nil); err != nil {
-			return err
+	_, got, err := m.f.Settle(ctx, d.webhook, id, attempt(m.now), func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
+		w, d, err := end(to, m.now)(w, d)
+		if aside {
+			d.RetryAt = m.now.Add(time.Minute)
 		}
-		for _, o := range tried {
-			if others = append(others, o.ID); also.Final() {
-				if err := o.Apply(also, m.now, "also"); err != nil {
-					return err
-				}
-			}
-		}
-		w.Health.Tried = []webhook.Tried{{Delivery: d.ID, Vehicle: d.Vehicle}}
 		if leave {
 			w.Status, w.Reason = status.Status, status.Reason
 		}
-		is = *w
-		return nil
+		is = w
+		return w, d, err
 	})
 	switch {
 	case m.hooks[d.webhook] == nil:
@@ -366,8 +358,11 @@ func (m *model) settle(rt *rapid.T) {
 		return
 	}
 	expect(rt, err, nil)
-	if len(ds) != 1+len(others) {
-		rt.Fatalf("%d stored, want %d", len(ds), 1+len(others))
+	if got.ID != id || got.State != to {
+		rt.Fatalf("%s is %s, want %s to be %s", got.ID, got.State, id, to)
+	}
+	if aside {
+		d.retryAt = m.now.Add(time.Minute)
 	}
 	d.attempts++
 	if to.Final() {
@@ -375,14 +370,6 @@ func (m *model) settle(rt *rapid.T) {
 		d.steps = d.steps[:len(d.steps)-1]
 	}
 	d.steps = append(d.steps, modelStep{to, d.attempts})
-	for _, o := range others {
-		if m.items[o].state != webhook.Waiting {
-			rt.Fatalf("%s was tried and is %s", o, m.items[o].state)
-		}
-		if also.Final() {
-			m.finish(m.items[o], also)
-		}
-	}
 	m.setFires(d.webhook, is)
 }
 
@@ -650,7 +637,7 @@ func (m *model) checkDeliveries(rt *rapid.T) {
 	if len(ds) != len(ids) {
 		rt.Fatalf("%d deliveries, want %d", len(ds), len(ids))
 	}
-	lanes := make(map[uuid.UUID][]webhook.LaneItem)
+	queues := make(map[uuid.UUID][]webhook.Queued)
 	for i, id := range ids {
 		got, want := ds[len(ds)-1-i], m.items[id]
 		if got.ID != id || got.State != want.state || got.Attempts != want.attempts || got.Vehicle != want.vehicle || got.Webhook != want.webhook {
@@ -663,13 +650,13 @@ func (m *model) checkDeliveries(rt *rapid.T) {
 			rt.Fatalf("payload %s, want %s (%v)", p, want.payload, err)
 		}
 		if want.state == webhook.Waiting {
-			lanes[want.webhook] = append(lanes[want.webhook], webhook.LaneItem{Delivery: id, Vehicle: want.vehicle})
+			queues[want.webhook] = append(queues[want.webhook], webhook.Queued{Delivery: id, Vehicle: want.vehicle, RetryAt: want.retryAt})
 		}
 	}
 	for id := range m.hooks {
-		lane, err := m.f.Lane(ctx, id, uuid.Nil, 1000)
-		if err != nil || !slices.Equal(lane, lanes[id]) {
-			rt.Fatalf("lane %v, want %v (%v)", lane, lanes[id], err)
+		queue, err := m.f.Queue(ctx, id, uuid.Nil, 1000)
+		if err != nil || !slices.Equal(queue, queues[id]) {
+			rt.Fatalf("queue %v, want %v (%v)", queue, queues[id], err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 // schemaVersion is the version of the file's layout that this code reads and
 // writes. A later layout gets a higher number and a migration.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // The file's geometry.
 const (

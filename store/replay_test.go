@@ -38,7 +38,7 @@ func TestPast(t *testing.T) {
 		f.now = t0.Add(time.Duration(i) * time.Hour)
 		d := f.produce(i%2 + 1)[0]
 		if i < 10 {
-			d = f.settle(d, webhook.States[1+i%5])[0]
+			d = f.settle(d, webhook.States[1+i%5])
 		}
 		all = append(all, d)
 	}

@@ -16,7 +16,7 @@ func TestResend(t *testing.T) {
 	f.fleet(1, 2)
 	for i, state := range webhook.States[1:] {
 		f.now = t0.Add(time.Duration(i) * time.Hour)
-		old := f.settle(f.produce(1)[0], state)[0]
+		old := f.settle(f.produce(1)[0], state)
 		body, err := f.Payload(ctx, old.ID)
 		must(t, err)
 		f.now = f.now.Add(time.Minute)
@@ -75,12 +75,12 @@ func TestResendRefused(t *testing.T) {
 	}
 	refused(ds[0].ID, webhook.ErrConflict, "retention.payloads")
 
-	gone := f.settle(f.produce(1)[0], webhook.Dead)[0]
+	gone := f.settle(f.produce(1)[0], webhook.Dead)
 	if _, err := f.RemoveVehicle(ctx, vid(1)); err != nil {
 		t.Fatal(err)
 	}
 	refused(gone.ID, webhook.ErrConflict, "vehicle was disconnected")
-	kept := f.settle(f.produce(2)[0], webhook.Dead)[0]
+	kept := f.settle(f.produce(2)[0], webhook.Dead)
 	if _, err := f.RemoveWebhook(ctx, kept.Webhook); err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,8 @@ type Restored struct {
 	Same bool `json:"same"`
 	// Kept is where the replaced file is now; empty when there was none.
 	Kept string `json:"kept,omitempty"`
+	// NotMigrated says what of a backup of an older schema has no place in this one.
+	NotMigrated []string `json:"not_migrated,omitempty"`
 }
 
 // Restore puts a backup in the place of the data file. It holds the data file's lock,
@@ -97,7 +99,11 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 		return res, fmt.Errorf("copy backup %s into %s: %w", o.Name, dir, diskError(err))
 	}
 	defer func() { _ = os.Remove(temp) }()
-	if _, err = o.layout.bring(temp); err == nil {
+	_, notes, err := o.layout.bring(temp)
+	for _, n := range notes {
+		res.NotMigrated = append(res.NotMigrated, fmt.Sprintf("webhook %s: %s", n.name, n.text))
+	}
+	if err == nil {
 		res.Backup, err = verify(ctx, temp, o.Name, o.layout, sl)
 	}
 	if err != nil {

@@ -175,7 +175,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"half":           {b[:len(b)/2/4096*4096], nil, ErrDamaged, "cut off"},
 		"a byte short":   {b[:len(b)-1], nil, ErrDamaged, "cut off"},
 		"not plugbeat's": {read(t, foreign), nil, errForeign, "not plugbeat's"},
-		"unsound":        {unsound(t), nil, ErrDamaged, "lane"},
+		"unsound":        {unsound(t), nil, ErrDamaged, "waiting"},
 		"newer":          {newer, nil, ErrNewer, "schema is 99"},
 		"another key":    {b, func(o *RestoreOptions) { o.Key = bytes.Repeat([]byte{8}, keyLen) }, ErrKey, "key_file"},
 		"a secret that rotted": {read(t, edit(t, good, func(tx *bolt.Tx) error {
@@ -325,7 +325,7 @@ func TestLinkedDataFile(t *testing.T) {
 	}
 	linked("restoring")
 	must(t, os.WriteFile(elsewhere, read(t, v1Path), 0o600))
-	up, err := Open(Options{Path: s.o.Path, Key: testKey, layout: schema3(quiet)})
+	up, err := Open(Options{Path: s.o.Path, Key: testKey, layout: schema4(quiet)})
 	must(t, err)
 	must(t, up.Close())
 	linked("upgrading")

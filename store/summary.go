@@ -59,7 +59,7 @@ func verify(ctx context.Context, file, name string, l layout, sl *sealer) (sum S
 		return Summary{}, err
 	}
 	defer func() { _ = os.Remove(temp) }()
-	if _, err := l.bring(temp); err != nil {
+	if _, _, err := l.bring(temp); err != nil {
 		return Summary{}, renamed(err, name)
 	}
 	return verify(ctx, temp, name, l, sl)

@@ -15,48 +15,12 @@ import (
 	"plugbeat/webhook"
 )
 
+// v1Path is a data file of schema 1; testdata/schema1 has more.
 const v1Path = "testdata/v1.db"
 
-// makeV1 writes the data file that is kept for later versions to open: two
-// webhooks, three vehicles, five subscriptions of which one is parked, and a
-// delivery in each state.
-func makeV1(t *testing.T) {
-	f := open(t)
-	f.fleet(1, 3)
-	w := newWebhook(2)
-	w.Status = webhook.Unverified
-	must(t, f.AddWebhook(ctx, w))
-	for _, k := range []webhook.SlotKey{key(2, 1), key(2, 2)} {
-		if _, _, err := f.Subscribe(ctx, k, dueAt(t0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(t, f.PutSecret(ctx, "source/smartcar/ACCOUNT", []byte("refresh token")))
-	must(t, f.PutGrant(ctx, vehicle.Grant{Name: "home", Hash: [32]byte{9}, Vehicles: []uuid.UUID{vid(2)}}))
-	for i, state := range webhook.States {
-		f.now = t0.Add(time.Duration(i) * time.Hour)
-		f.settle(f.produce(1)[0], state)
-	}
-	_, err := f.CompleteRead(ctx, vid(2), func(v webhook.VehicleView) (webhook.Decision, error) {
-		return webhook.Decision{Status: *full()["vehicle_state"].(*vehicle.Status)}, nil
-	})
-	must(t, err)
-	f.now = t0.Add(24 * time.Hour)
-	if _, err := f.Sweep(ctx, f.now, 22*time.Hour, 100*time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	f.sound()
-	must(t, f.Close())
-	must(t, os.MkdirAll("testdata", 0o755))
-	compactTo(t, f.o.Path, v1Path)
-}
-
-// TestV1 opens the data file of schema 1 that is kept in the repository. When the
-// schema changes, this file stays and the test says what its migration gives.
+// TestV1 opens the first data file of schema 1 that was kept: two webhooks, three
+// vehicles, five subscriptions of which one is parked, and a delivery in each state.
 func TestV1(t *testing.T) {
-	if _, err := os.Stat(v1Path); *update && errors.Is(err, os.ErrNotExist) {
-		makeV1(t)
-	}
 	b, err := os.ReadFile(v1Path)
 	must(t, err)
 	if len(b) > 200<<10 {
@@ -64,8 +28,8 @@ func TestV1(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "plugbeat.db")
 	must(t, os.WriteFile(path, b, 0o600))
-	if ps, err := CheckFile(path); err != nil || len(ps) > 0 {
-		t.Fatal(ps, err)
+	if _, err := CheckFile(path); !errors.Is(err, errOlder) {
+		t.Fatal(err)
 	}
 	f := open(t, func(o *Options) { o.Path = path })
 	f.sound()

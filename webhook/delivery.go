@@ -104,9 +104,6 @@ var Outcomes = [...]Outcome{
 	OutcomeDelivered, OutcomeGone, OutcomeRefused, OutcomeFailed, OutcomeUnavailable, OutcomeUnreachable, OutcomeOurs, OutcomeInterrupted,
 }
 
-// Counts reports whether the outcome says something of the receiver.
-func (o Outcome) Counts() bool { return o != OutcomeOurs && o != OutcomeInterrupted }
-
 // Attempt is one HTTP exchange of a delivery.
 type Attempt struct {
 	// N counts the delivery's attempts from 1.
@@ -124,9 +121,10 @@ type Attempt struct {
 	Address string `json:"address,omitempty"`
 	// RetryAfter is the wait the receiver asked for on 429 or 503; 0 for none.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
-	// Header and Body are the answer's, the body's first 4 KiB.
-	Header map[string][]string `json:"header,omitempty"`
-	Body   []byte              `json:"body,omitempty"`
+	// ContentType is the answer's Content-Type.
+	ContentType string `json:"content_type,omitempty"`
+	// Body is the first 512 bytes of the answer's body, without plugbeat's own secrets.
+	Body []byte `json:"body,omitempty"`
 }
 
 // SetAside reports whether the delivery is retried on its own schedule while others

@@ -66,7 +66,10 @@ type Recovery struct {
 	// is a time.
 	Since time.Time `json:"since,omitzero"`
 	// Upto is the newest delivery it is about; the store sets it.
-	Upto      uuid.UUID `json:"upto"`
+	Upto uuid.UUID `json:"upto"`
+	// Arrived is the delivery whose success closed the breaker, which the policy latest
+	// compares others with; zero where the breaker was closed.
+	Arrived   uuid.UUID `json:"arrived,omitzero"`
 	StartedAt time.Time `json:"started_at"`
 	// Superseded and Cancelled count what it finished so far.
 	Superseded uint64 `json:"superseded"`

@@ -29,13 +29,14 @@ var allowed = map[string][]string{
 	"alert":             {"webhook"},
 	"scheduler/cadence": {"vehicle", "webhook", "github.com/robfig/cron/v3"},
 	"scheduler":         {"vehicle", "webhook", "webhook/payload", "scheduler/cadence", "golang.org/x/time", "golang.org/x/sync"},
-	"delivery":          {"webhook", "webhook/signing"},
+	"egress":            {},
+	"delivery":          {"egress", "webhook", "webhook/signing"},
 	"store":             {"vehicle", "webhook", "go.etcd.io/bbolt", "golang.org/x/sys"},
 	"config":            {"alert", "vehicle", "vehicle/all", "webhook", "scheduler/cadence", "go.yaml.in/yaml/v4"},
 	"server":            {"vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "scheduler/cadence", "github.com/prometheus/client_golang"},
 	"internal/systemd":  {},
 	"app":               {"*"},
-	"cli":               {"config", "app", "internal/receiver", "internal/systemd", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
+	"cli":               {"config", "app", "egress", "internal/receiver", "internal/systemd", "vehicle", "webhook", "webhook/payload", "webhook/signing", "webhook/api", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
 	"":                  {"cli"},
 }
 

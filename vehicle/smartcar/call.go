@@ -81,6 +81,9 @@ func (s *Source) send(ctx context.Context, r request, token string) (*answer, er
 	req.Header.Set("SC-Unit-System", "metric")
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		// The key with no value is not sent. It tells net/http that the request, which
+		// only reads, may be repeated where a kept connection drops it.
+		req.Header["Idempotency-Key"] = nil
 	}
 	res, err := r.client.Do(req)
 	if err != nil {

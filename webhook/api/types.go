@@ -190,6 +190,12 @@ type Challenge struct {
 	// Token is the fingerprint of the management token that it answered with; absent
 	// unless the answer was right.
 	Token string `json:"token,omitempty"`
+	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
+	// the answer, as an attempt keeps them; Body is empty where it is no text.
+	Address     string        `json:"address,omitempty"`
+	ContentType string        `json:"content_type,omitempty"`
+	RetryAfter  time.Duration `json:"retry_after,omitempty"`
+	Body        string        `json:"body,omitempty"`
 }
 
 // Verified is the answer to POST /webhooks/{id}/verify. A wrong answer of the

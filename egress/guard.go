@@ -1,4 +1,12 @@
-package delivery
+// Package egress says where requests may go. Deliveries, alerts and sources take
+// their connections from one [Guard], which judges each address as it is dialled,
+// after the name was resolved, so that a name that changes its mind gains nothing.
+//
+// A public address is reached by every request. A private or loopback one, this
+// machine's own and its neighbours' are reached with consent or an entry of
+// [Options].Allow. Metadata, link-local, unspecified, multicast and reserved
+// addresses, IPv6 forms of IPv4 ones, and plugbeat's own listeners are never reached.
+package egress
 
 import (
 	"fmt"
@@ -8,62 +16,78 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-
-	"plugbeat/webhook"
+	"unicode"
 )
 
-// Guard is the one check that every request out passes: on the address that is
-// really dialled, after name resolution, for each address tried. It is safe for
-// concurrent use.
+// Options is what a Guard is made of. The zero Options allow public addresses alone.
+type Options struct {
+	// Allow lists private and loopback addresses that every request may reach: a CIDR
+	// (192.168.1.0/24), an IP, host:port, "loopback" or "private".
+	Allow []string
+	// Resolver resolves names; nil for the system's.
+	Resolver *net.Resolver
+	// Interfaces returns this machine's addresses with their networks; nil for the
+	// system's.
+	Interfaces func() ([]netip.Prefix, error)
+}
+
+// Guard is the check that every request out passes. It is safe for concurrent use.
 type Guard struct {
 	private, loopback bool
 	prefixes          []netip.Prefix
-	hosts             map[string]bool // as target spells them
-	// resolver is nil, for the system's, and interfaces the function of that name;
-	// tests put their own there.
-	resolver   *net.Resolver
-	interfaces func() ([]netip.Prefix, error)
-	// dialling is nil but in tests. It sees each address that passed, and its
-	// error ends the dialling of that one.
+	hosts             map[string]bool // as canonical spells them
+	resolver          *net.Resolver
+	interfaces        func() ([]netip.Prefix, error)
+	// dialling is nil but in tests. It sees each address that passed, and its error
+	// ends the dialling of that one.
 	dialling func(address string) error
-	// answered is when any receiver at a public address last answered, in unix
-	// nanoseconds.
-	answered atomic.Int64
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
 }
 
-// DeniedError is a refused address. It names the address, its class and the
-// setting that would allow it, if one does.
+// DeniedError is a refused address.
 type DeniedError struct {
 	Address string
 	Class   string
-	// Setting is empty where nothing allows the address.
+	// Setting says what would allow the address; empty where nothing does.
 	Setting string
 }
 
-// Error implements error.
+// Error implements error. It names the address and its class.
 func (e *DeniedError) Error() string {
 	return fmt.Sprintf("address %s is refused: %s", e.Address, e.Class)
 }
 
-func (e *DeniedError) advice() string {
+// Advice says what would allow the address, or that nothing does.
+func (e *DeniedError) Advice() string {
 	if e.Setting == "" {
 		return "plugbeat never sends there; no setting allows it"
 	}
 	return "to allow it, " + e.Setting
 }
 
-const allowedEntries = `a CIDR (192.168.1.0/24), an IP, host:port, "loopback" or "private"`
+// EntryError is an entry of Options.Allow that cannot be taken.
+type EntryError struct {
+	Index      int
+	Entry, Why string
+}
 
-// NewGuard returns a guard with the entries of delivery.allow.
-func NewGuard(allow []string) (*Guard, error) {
-	g := &Guard{hosts: map[string]bool{}, interfaces: interfaces}
-	for i, entry := range allow {
+// Error implements error. It names the setting, the entry and what is allowed.
+func (e *EntryError) Error() string {
+	const allowed = `a CIDR (192.168.1.0/24), an IP, host:port, "loopback" or "private"`
+	return fmt.Sprintf("delivery.allow[%d] %q: %s; allowed: %s", e.Index, e.Entry, e.Why, allowed)
+}
+
+// New returns a guard. The error is an *[EntryError].
+func New(o Options) (*Guard, error) {
+	g := &Guard{hosts: map[string]bool{}, resolver: o.Resolver, interfaces: o.Interfaces}
+	if g.interfaces == nil {
+		g.interfaces = interfaces
+	}
+	for i, entry := range o.Allow {
 		if err := g.allow(entry); err != nil {
-			return nil, &webhook.Invalid{Field: "delivery.allow[" + strconv.Itoa(i) + "]", Value: entry, Allowed: allowedEntries, Why: err.Error()}
+			return nil, &EntryError{Index: i, Entry: entry, Why: err.Error()}
 		}
 	}
 	return g, nil
@@ -100,7 +124,7 @@ func (g *Guard) allow(entry string) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("its port is not 1 to 65535")
 	}
-	g.hosts[target(entry)] = true
+	g.hosts[canonical(entry)] = true
 	if a, err := netip.ParseAddr(host); err == nil {
 		if a.Zone() != "" {
 			return fmt.Errorf("link-local addresses are never allowed")
@@ -111,8 +135,8 @@ func (g *Guard) allow(entry string) error {
 	return nil
 }
 
-// never returns an error where all of a prefix is refused whatever is allowed. A
-// wider one may hold such addresses: they stay refused.
+// never returns an error where no address of a prefix is ever allowed. A wider prefix
+// may hold such addresses; they stay refused.
 func never(p netip.Prefix) error {
 	first, text, _ := judge(p.Addr(), nil)
 	if !first.never() {
@@ -133,9 +157,9 @@ func never(p netip.Prefix) error {
 	return fmt.Errorf("%s is never allowed: %s", p, text)
 }
 
-// target is one spelling of a host:port: lower case, no final dot, an address in
-// its canonical form.
-func target(hostport string) string {
+// canonical returns a host:port in lower case without a final dot, an address in its
+// canonical form.
+func canonical(hostport string) string {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return strings.ToLower(hostport)
@@ -146,21 +170,21 @@ func target(hostport string) string {
 	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(host), "."), port)
 }
 
-// SetOwn names plugbeat's own listeners, which no request may reach. It is called
-// once they are bound, and may be called again.
+// SetOwn names plugbeat's own listeners, which no request may reach. It may be called
+// again.
 func (g *Guard) SetOwn(listeners []netip.AddrPort) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.own = slices.Clone(listeners)
 }
 
-// Check returns a *[DeniedError] when a request may not go to the address.
-// Asked is the host:port that was asked for before it was resolved. AllowPrivate is
-// the consent to private and loopback addresses.
+// Check returns a *[DeniedError] when a request may not go to the address. asked is
+// the host:port as it was before resolution. allowPrivate is the consent to private
+// and loopback addresses.
 func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &DeniedError{Address: clean(address), Class: "unreadable"}
+		return &DeniedError{Address: printable(address), Class: "unreadable"}
 	}
 	c, text, _ := judge(ap.Addr(), nil)
 	if c.never() {
@@ -169,7 +193,8 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	if c == classPublic || g.listens(ap.Port()) {
 		nets, err := g.interfaces()
 		if err != nil && g.listens(ap.Port()) {
-			return &DeniedError{Address: address, Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + clean(err.Error())}
+			return &DeniedError{Address: address,
+				Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + printable(err.Error())}
 		}
 		var at netip.Addr
 		c, text, at = judge(ap.Addr(), nets)
@@ -186,12 +211,26 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 		return nil
 	case g.private && (c == classPrivate || c == classNear), g.loopback && (c == classLoopback || c == classOwn):
 		return nil
-	case g.hosts[target(asked)], g.hosts[target(address)]:
+	case g.hosts[canonical(asked)], g.hosts[canonical(address)]:
 		return nil
 	case slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) }):
 		return nil
 	}
-	return &DeniedError{Address: address, Class: text, Setting: "add the webhook with --allow-private, or list " + address + " in delivery.allow"}
+	return &DeniedError{Address: address, Class: text,
+		Setting: "add the webhook with --allow-private, or list " + address + " in delivery.allow"}
+}
+
+// printable makes text from outside fit for one line of a log or a terminal.
+func printable(s string) string {
+	if r := []rune(s); len(r) > 300 {
+		s = string(r[:300]) + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func (g *Guard) listens(port uint16) bool {
@@ -200,9 +239,9 @@ func (g *Guard) listens(port uint16) bool {
 	return slices.ContainsFunc(g.own, func(o netip.AddrPort) bool { return o.Port() == port })
 }
 
-// isOwn reports whether the address reaches one of our listeners: by its own
-// address, or at its port any loopback one or, where it listens on all, any of
-// this machine, whose interfaces nets are.
+// isOwn reports whether an address reaches one of plugbeat's listeners. It does at the
+// listener's port by the listener's own address and by any loopback one. A listener on
+// the unspecified address is reached by every address of this machine, which nets are.
 func (g *Guard) isOwn(ap netip.AddrPort, nets []netip.Prefix) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()

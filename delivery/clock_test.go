@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"plugbeat/webhook"
+)
+
+// setBack is as if the clock had gone back by so much: all that is stored was written
+// that far ahead. The daemon runs meanwhile, or is away.
+func (w *world) setBack(by time.Duration, away bool) {
+	w.t.Helper()
+	set := func() {
+		w.change(func(h *webhook.Webhook, ds []*webhook.Delivery) {
+			shift(&h.Breaker, by)
+			for _, d := range ds {
+				if d.Attempts > 0 {
+					d.FirstAttemptAt = d.FirstAttemptAt.Add(by)
+				}
+				if d.SetAside() {
+					d.RetryAt = d.RetryAt.Add(by)
+				}
+			}
+		})
+	}
+	if !away {
+		set()
+		return
+	}
+	w.stop()
+	w.open()
+	set()
+	w.must(w.store.Close())
+	w.start()
+}
+
+// The clock goes back by an hour, a month or fifty years, while the daemon runs or is
+// away: what is set aside, the next probe and the next challenge come within their waits.
+func TestClockGoesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		arrange func(w *world)
+		within  time.Duration
+	}{
+		"set aside": {func(w *world) {
+			w.receiver.be(failsWith(500), true)
+			w.produce(1, 2)
+			pass(30 * time.Second)
+			w.receiver.be(accept, true)
+			w.produce(3)
+			pass(time.Second)
+		}, time.Minute},
+		"open at the third step": {func(w *world) {
+			w.receiver.be(refusesConnections, false)
+			w.produce(1, 2, 3)
+			pass(2 * time.Minute)
+		}, 5 * time.Minute},
+		"open at the last step": {func(w *world) {
+			w.receiver.be(refusesConnections, false)
+			w.produce(1, 2, 3)
+			pass(4 * time.Hour)
+		}, 61 * time.Minute},
+		"exhausted": {func(w *world) {
+			w.receiver.be(refusesConnections, false)
+			w.produce(1, 2, 3)
+			pass(20 * time.Hour)
+		}, 61 * time.Minute},
+	} {
+		for _, back := range []time.Duration{time.Hour, 30 * 24 * time.Hour, 50 * years} {
+			for _, away := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, Settings{})
+					c.arrange(w)
+					w.receiver.be(accept, true)
+					n := len(w.receiver.sent())
+					w.setBack(back, away)
+					synctest.Wait()
+					if got := len(w.receiver.sent()); got != n {
+						t.Errorf("%s, %s back: %d left at once", name, back, got-n)
+					}
+					pass(c.within)
+					if w.hook().Ledger.Delivered != 3 {
+						t.Errorf("%s, %s back, away %v: within %s not all arrived: %+v", name, back, away, c.within, w.hook())
+					}
+				})
+			}
+		}
+	}
+}
+
+// The clock goes forward by fifty years: what waited is due, once.
+func TestClockGoesForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(refusesConnections, false)
+		w.produce(1, 2)
+		pass(4 * time.Hour)
+		w.receiver.be(accept, true)
+		w.setBack(-50*years, true)
+		pass(11 * time.Second)
+		w.ledger(webhook.Ledger{Delivered: 2})
+		w.once()
+	})
+}
+
+// The clock goes back while a probe is in flight: its outcome counts, and the next probe
+// is no further away than its wait.
+func TestClockGoesBackDuringAProbe(t *testing.T) {
+	for _, status := range []int{200, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, Settings{})
+			w.receiver.be(refusesConnections, false)
+			d := w.produce(1)[0]
+			pass(time.Second)
+			w.receiver.be(answer{status: status, after: 5 * time.Second}, false)
+			pass(12 * time.Second)
+			if w.queue().InFlight != 1 {
+				t.Fatalf("%+v", w.queue())
+			}
+			w.setBackHook(30 * 24 * time.Hour)
+			pass(6 * time.Second)
+			b := w.hook().Breaker
+			if b.Open() != (status == 500) || b.Open() && time.Until(b.NextProbe) > time.Minute || w.get(d.ID).Attempts != 2 {
+				t.Errorf("%d: %d attempts, %+v", status, w.get(d.ID).Attempts, b)
+			}
+		})
+	}
+}
+
+// setBackHook is setBack of the webhook alone, whose deliveries are in flight.
+func (w *world) setBackHook(by time.Duration) {
+	w.t.Helper()
+	_, err := w.update(w.t.Context(), w.id, func(h *webhook.Webhook) error {
+		shift(&h.Breaker, by)
+		return nil
+	})
+	w.must(err)
+}

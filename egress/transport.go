@@ -1,0 +1,94 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxDials bounds how many addresses of one name a connection tries. Without it
+	// plugbeat would scan ports for whoever writes the name's records.
+	maxDials = 16
+	// maxHeaderBytes is far above what any answer needs.
+	maxHeaderBytes = 64 << 10
+)
+
+var errManyAddresses = errors.New("too many addresses")
+
+// NotDialled reports whether err says that an address was not dialled: the guard
+// refused it, or the name has too many.
+func NotDialled(err error) bool {
+	_, denied := errors.AsType[*DeniedError](err)
+	return denied || errors.Is(err, errManyAddresses)
+}
+
+// Transport returns connections of their own whose every address the guard checks as
+// it is dialled. They go through no proxy of the environment, for behind a proxy the
+// guard would see only the proxy. The answer's headers are bounded, and its body is
+// never inflated.
+//
+// consent is asked with the host:port as it was before resolution, whether it may be
+// at a private or loopback address. connect bounds the making of a connection and,
+// once more, its TLS handshake.
+func (g *Guard) Transport(consent func(asked string) bool, connect time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy: nil,
+		DialContext: func(ctx context.Context, network, asked string) (net.Conn, error) {
+			return g.dial(ctx, network, asked, consent(asked), connect)
+		},
+		TLSHandshakeTimeout:    connect,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+}
+
+// RepeatOnNew returns a context for one request that net/http may repeat because a kept
+// connection drops it before the first byte of an answer. The other kept connections are
+// closed before that. So the request is made once more, on a new connection; net/http
+// repeats none that a new connection drops.
+func RepeatOnNew(ctx context.Context, connections interface{ CloseIdleConnections() }) context.Context {
+	var wanted atomic.Int32
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) {
+		if wanted.Add(1) > 1 {
+			connections.CloseIdleConnections()
+		}
+	}})
+}
+
+func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bool, timeout time.Duration) (net.Conn, error) {
+	var passed atomic.Int32
+	var last atomic.Pointer[string]
+	d := net.Dialer{Timeout: timeout, Resolver: g.resolver}
+	d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		if err := g.Check(address, asked, allowPrivate); err != nil {
+			return err
+		}
+		if passed.Add(1) > maxDials {
+			return errManyAddresses
+		}
+		last.Store(&address)
+		if g.dialling != nil {
+			return g.dialling(address)
+		}
+		return nil
+	}
+	c, err := d.DialContext(ctx, network, asked)
+	many := passed.Load() > maxDials
+	if _, denied := errors.AsType[*DeniedError](err); denied && passed.Swap(0) > 0 {
+		// net.Dialer returns the error of the first address, which was refused. The
+		// error of an address that was dialled tells more, so the last of those is
+		// dialled again.
+		c, err = d.DialContext(ctx, network, *last.Load())
+	}
+	if err != nil && many {
+		err = fmt.Errorf("%w; its name has more addresses, of which no more than %d are tried", err, maxDials)
+	}
+	return c, err
+}
