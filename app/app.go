@@ -63,6 +63,7 @@ type App struct {
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
+	feed       server.Feed
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
 	listeners  []*served
@@ -121,7 +122,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Around: o.AroundCommit, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
+	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Committed: a.feed.Publish, Around: o.AroundCommit, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
@@ -188,7 +189,7 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 		Application: application, PublicURL: a.publicURL, LoginKey: loginKey,
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
 		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
-		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Log: o.Log,
+		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
 	})
 	if err != nil {
 		return err

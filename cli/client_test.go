@@ -69,22 +69,21 @@ func full(t *testing.T) *daemon {
 	})
 	recovering := healthyHook()
 	recovering.Recovery = &webhook.Recovery{Policy: "latest", StartedAt: noon}
-	d.on("POST", "/webhooks/fleet/recover", api.Recovered{Webhook: recovering, Plan: webhook.RecoveryPlan{Policy: "latest", Waiting: 425, Leave: 20, Superseded: 405, Vehicles: 20, Bytes: 24080, Oldest: ago(4 * time.Minute), Takes: 400 * time.Millisecond}})
-	replay := healthyHook()
-	plan := webhook.ReplayPlan{Match: 412, States: map[webhook.State]int{webhook.Dead: 12, webhook.Delivered: 400}, Erased: 3, Vehicles: 7, Bytes: 500000, Rate: 5, Takes: 82 * time.Second}
-	d.mux.HandleFunc("POST /api/v1/deliveries/replay", func(w http.ResponseWriter, r *http.Request) {
-		var asked api.ReplayRequest
+	d.on("POST", "/webhooks/"+hookID.String()+"/recover", recovering)
+	plan := webhook.ResendPlan{Match: 412, States: map[webhook.State]int{webhook.Dead: 12, webhook.Delivered: 400}, Erased: 3, Resent: 20, Vehicles: 7, Bytes: 500000}
+	d.mux.HandleFunc("POST /api/v1/deliveries/resend", func(w http.ResponseWriter, r *http.Request) {
+		var asked api.ResendRequest
 		_ = json.NewDecoder(r.Body).Decode(&asked)
+		answer := api.Resent{Plan: plan}
 		if !asked.DryRun {
-			replay.Replay = &webhook.Replay{Rate: 5, Total: 409, StartedAt: noon}
+			answer.Made = plan.Sent()
 		}
-		b, _ := json.Marshal(api.Replayed{Items: []api.ReplayedItem{{Webhook: replay, Plan: plan}, {Webhook: failingHook(), Plan: webhook.ReplayPlan{Match: 1, States: map[webhook.State]int{webhook.Expired: 1}, Erased: 1, Rate: 5}}}})
+		b, _ := json.Marshal(answer)
 		d.mu.Lock()
 		d.last = b
 		d.mu.Unlock()
 		_, _ = w.Write(b)
 	})
-	d.on("DELETE", "/webhooks/fleet/replay", webhook.Replay{Rate: 5, Total: 409, Made: 120})
 	disabled := healthyHook()
 	disabled.Status, disabled.Reason = webhook.Disabled, webhook.ByOperator
 	d.on("POST", "/webhooks/fleet/disable", disabled)
@@ -162,16 +161,14 @@ func TestOutput(t *testing.T) {
 		{"webhook_change", "webhook change fleet --unplugged 2h --fastest", "",
 			[]string{"GET /api/v1/webhooks/fleet ", `PATCH /api/v1/webhooks/fleet {"cadence":{"unplugged":"2h","plugged_in":"15m","fastest":true}} if "e1"`}},
 		{"webhook_verify", "webhook verify fleet", "", []string{"POST /api/v1/webhooks/fleet/verify "}},
-		{"webhook_change_recover", "webhook change fleet --recover 24h", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"24h"}`}},
+		{"webhook_change_recover", "webhook change fleet --recover latest", "", []string{`PATCH /api/v1/webhooks/fleet {"recover":"latest"}`}},
 		{"webhook_test", "webhook test fleet", "", []string{"POST /api/v1/webhooks/fleet/test "}},
 		{"webhook_rotate_key", "webhook rotate-key fleet --overlap 48h", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"rotate","overlap":"48h"}`}},
 		{"webhook_rotate_key_try", "webhook rotate-key fleet --try", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"try"}`}},
 		{"webhook_rotate_key_finish", "webhook rotate-key fleet --finish --force", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"finish","force":true}`}},
 		{"webhook_rotate_key_cancel", "webhook rotate-key fleet --cancel", "", []string{`POST /api/v1/webhooks/fleet/key {"step":"cancel"}`}},
 		{"webhook_enable", "webhook enable fleet --force", "", []string{"POST /api/v1/webhooks/fleet/enable?force=true "}},
-		{"webhook_enable_dry", "webhook enable fleet --recover latest --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`}},
-		{"webhook_recover_dry", "webhook recover fleet 2026-03-01 --dry-run", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"2026-03-01T00:00:00Z","dry_run":true}`}},
-		{"webhook_recover", "webhook recover fleet latest --yes", "", []string{`POST /api/v1/webhooks/fleet/recover {"recover":"latest","dry_run":true}`, `POST /api/v1/webhooks/fleet/recover {"recover":"latest"}`}},
+		{"webhook_recover", "webhook recover fleet latest --yes", "", []string{"GET /api/v1/webhooks/fleet ", "POST /api/v1/webhooks/" + hookID.String() + `/recover {"recover":"latest"}`}},
 		{"webhook_disable", "webhook disable fleet", "", []string{"POST /api/v1/webhooks/fleet/disable "}},
 		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + hookID.String() + `  if "e1"`}},
 		{"vehicle_list", "vehicle list", "", []string{"GET /api/v1/vehicles?limit=500 "}},
@@ -188,11 +185,10 @@ func TestOutput(t *testing.T) {
 			[]string{"GET /api/v1/deliveries?limit=3&since=2026-03-01T10%3A00%3A00Z&state=waiting&until=2026-03-01T00%3A00%3A00Z&vehicle=" + car + "&webhook=fleet "}},
 		{"delivery_show", "delivery show " + waitID.String(), "", []string{"GET /api/v1/deliveries/" + waitID.String() + " "}},
 		{"delivery_resend", "delivery resend " + sentID.String(), "", []string{"POST /api/v1/deliveries/" + sentID.String() + "/resend "}},
-		{"delivery_replay_dry", "delivery replay --since 6h --dry-run", "", []string{`POST /api/v1/deliveries/replay {"since":"2026-03-01T06:00:00Z","dry_run":true}`}},
-		{"delivery_replay", "delivery replay --webhook fleet --state dead --until 1h --vehicle " + car + " --rate 0.5 --yes", "",
-			[]string{`POST /api/v1/deliveries/replay {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z","rate":0.5,"dry_run":true}`,
-				`POST /api/v1/deliveries/replay {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z","rate":0.5}`}},
-		{"delivery_replay_cancel", "delivery replay --webhook fleet --cancel", "", []string{"DELETE /api/v1/webhooks/fleet/replay "}},
+		{"delivery_resend_dry", "delivery resend --webhook fleet --since 6h --dry-run", "", []string{`POST /api/v1/deliveries/resend {"webhook":"fleet","since":"2026-03-01T06:00:00Z","dry_run":true}`}},
+		{"delivery_resend_all", "delivery resend --webhook fleet --state dead --until 1h --vehicle " + car + " --yes", "",
+			[]string{`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z","dry_run":true}`,
+				`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z"}`}},
 		{"token_add", "token add backend --access", "", []string{`POST /api/v1/tokens {"name":"backend"}`}},
 		{"token_add_vehicle", "token add backend --access --vehicle " + car + " --vehicle " + other, "", []string{`POST /api/v1/tokens {"name":"backend","vehicles":["` + car + `","` + other + `"]}`}},
 		{"token_add_operator", "token add grafana --scope read", "", []string{`POST /api/v1/tokens {"name":"grafana","scope":"read"}`}},

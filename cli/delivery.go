@@ -20,7 +20,7 @@ func (s *shell) deliveryCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat delivery list
 plugbeat delivery list --state waiting`),
-		Subcommands: []*ucli.Command{s.deliveryListCommand(), s.deliveryShowCommand(), s.deliveryResendCommand(), s.deliveryReplayCommand(), s.deliveryTailCommand()},
+		Subcommands: []*ucli.Command{s.deliveryListCommand(), s.deliveryShowCommand(), s.deliveryResendCommand(), s.deliveryTailCommand()},
 	}
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,55 +8,45 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
-// How long one question of a tail waits for something to happen, and how long a
-// daemon that is away is left alone between questions.
-const (
-	tailWait  = 25 * time.Second
-	tailRetry = time.Second
-)
+// tailRetry is how long a daemon that is away is left alone between questions.
+const tailRetry = time.Second
 
 func (s *shell) deliveryTailCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:  "tail",
 		Usage: "follow deliveries as they are made, attempted and finished",
-		Description: `Prints one line for each step, until Ctrl-C. A daemon that restarts is waited for, and the tail goes
-on where it was: no step is missed and none comes twice. With --json each line is an object whose
-cursor goes on from there when given as --after, also another day; steps are kept as long as
-retention.records.`,
+		Description: `Prints a line for each step from now on, until Ctrl-C. A daemon that restarts is waited for. What
+happened meanwhile is not shown: the tail says so, and since when to list deliveries. With --json each
+line is an object with the delivery and its attempt.`,
 		Flags: append([]ucli.Flag{
 			&ucli.StringFlag{Name: "webhook", Usage: "only of this `WEBHOOK`, a name or an id"},
 			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
-			&ucli.StringFlag{Name: "since", Usage: "begin at `TIME`: how long ago (2h), or a date and time (default: now)"},
-			&ucli.StringFlag{Name: "after", Usage: "go on after the step with this `CURSOR`"},
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat delivery tail
-plugbeat delivery tail --webhook fleet --since 1h --json`),
+plugbeat delivery tail --webhook fleet --json`),
 		Action: s.tail,
 	}
 }
 
-// tailer is what a tail knows: where it is, and the names of webhooks.
-type tailer struct {
-	q     api.TailQuery
-	names map[uuid.UUID]string
-	gone  bool // the daemon does not answer
-}
-
+// tail follows the daemon's events. A stream that is cut off is opened again until the
+// command ends, which is how it is meant to end.
 func (s *shell) tail(c *ucli.Context) error {
 	if err := wantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	q, err := s.tailQuery(c)
-	if err != nil {
-		return err
+	q := api.EventsQuery{Webhook: c.String("webhook")}
+	var err error
+	if v := c.String("vehicle"); v != "" {
+		if q.Vehicle, err = vehicleID(v); err != nil {
+			return err
+		}
 	}
 	path, from, err := s.socket(c)
 	if err != nil {
@@ -65,135 +54,111 @@ func (s *shell) tail(c *ucli.Context) error {
 	}
 	a := api.Dial(path)
 	defer a.Close()
-	t := tailer{q: q, names: map[uuid.UUID]string{}}
+	var cut time.Time // when the stream was cut off; zero before the first
 	for {
-		answer, err := a.Tail(c.Context, t.q)
+		events, err := a.Events(c.Context, q)
 		switch {
 		case c.Err() != nil:
-			return s.tailEnd(c, t.q.After)
-		case err != nil && !t.passes(err):
+			return nil
+		case err != nil && (cut.IsZero() || !passes(err)):
 			return s.explain(err, path, from)
-		case err != nil:
-			if !t.gone {
-				t.gone = true
-				s.say("the daemon is away; waiting for it")
+		case err == nil:
+			if !cut.IsZero() {
+				s.say("the daemon is back; what happened meanwhile is not shown, see: " + listSince(q, cut))
 			}
-			if s.rest(c.Context, tailRetry) != nil {
-				return s.tailEnd(c, t.q.After)
+			err = s.tailLines(c, q, events)
+			events.Close()
+			if err != nil || c.Err() != nil {
+				return err
 			}
-			continue
+			cut = s.now()
+			s.say("the tail was cut off; waiting for the daemon")
 		}
-		if t.gone {
-			t.gone = false
-			s.say("the daemon is back")
+		if s.rest(c.Context, tailRetry) != nil {
+			return nil
 		}
-		if answer.Missed {
-			s.say("some steps are missing: they are no longer kept, or the data file is another one")
-		}
-		if err := s.tailLines(c, a, &t, answer.Items); err != nil {
-			return err
-		}
-		t.q.After, t.q.Since, t.q.Wait = answer.Next.String(), time.Time{}, tailWait
 	}
 }
 
-func (s *shell) tailQuery(c *ucli.Context) (q api.TailQuery, err error) {
-	q = api.TailQuery{Webhook: c.String("webhook"), After: c.String("after"), Limit: api.MaxLimit}
-	if v := c.String("vehicle"); v != "" {
-		if q.Vehicle, err = vehicleID(v); err != nil {
-			return q, err
-		}
-	}
-	if q.Since, err = moment(c, "since", s.now()); err != nil {
-		return q, err
-	}
-	if q.After != "" && !q.Since.IsZero() {
-		return q, &usageError{msg: "--since and --after exclude each other", hint: "see: plugbeat delivery tail --help"}
-	}
-	return q, nil
-}
-
-// passes reports whether an error is one that waiting mends: the daemon is away, and
-// it answered before.
-func (t *tailer) passes(err error) bool {
-	if t.q.Wait == 0 || errors.Is(err, fs.ErrPermission) {
+// passes reports whether an error of a tail that was open is one that waiting mends.
+func passes(err error) bool {
+	if errors.Is(err, fs.ErrPermission) {
 		return false
 	}
 	e, ok := errors.AsType[*api.Error](err)
 	return !ok || e.Code == api.CodeUnavailable
 }
 
+// listSince is the command that lists what a tail did not show.
+func listSince(q api.EventsQuery, since time.Time) string {
+	text := "plugbeat delivery list --since " + since.UTC().Format(time.RFC3339)
+	if q.Webhook != "" {
+		text += " --webhook " + word(q.Webhook)
+	}
+	return text
+}
+
 // say tells of the tail itself, beside its lines.
 func (s *shell) say(text string) { _, _ = fmt.Fprintf(s.err, "plugbeat: %s\n", text) }
 
-// tailEnd is how a tail is meant to end.
-func (s *shell) tailEnd(c *ucli.Context, after string) error {
-	if after != "" && s.errTTY && !c.Bool("json") {
-		s.say("to go on from here: plugbeat delivery tail --after " + after)
-	}
-	return nil
-}
-
-func (s *shell) tailLines(c *ucli.Context, a *api.Client, t *tailer, steps []webhook.Change) error {
-	p := s.page()
-	for _, step := range steps {
-		if c.Bool("json") {
-			b, err := json.Marshal(step)
-			if err != nil {
-				return fmt.Errorf("encode result: %w", err)
-			}
-			p.b.Write(append(b, '\n'))
+// tailLines prints a line for each change of a delivery until the stream ends. Its error
+// is one of printing.
+func (s *shell) tailLines(c *ucli.Context, q api.EventsQuery, events *api.Events) error {
+	last := s.now()
+	for {
+		change, missed, err := events.Next()
+		if err != nil {
+			return nil //nolint:nilerr // however it ended, the tail goes on or was meant to end
+		}
+		if missed > 0 {
+			s.say(fmt.Sprintf("this tail was read too slowly and missed %s; see: %s", count(missed, "event"), listSince(q, last)))
 			continue
 		}
-		name, err := t.name(c.Context, a, step.Delivery.Webhook)
-		if err != nil {
-			name = step.Delivery.Webhook.String() // it is shown by its name from the next line on
+		if last = change.At; change.Delivery == nil {
+			continue
 		}
-		at := step.At.UTC().Format("2006-01-02T15:04:05.000Z")
-		if s.outTTY {
-			at = step.At.Local().Format("15:04:05.000")
+		if err := s.tailLine(c, change); err != nil {
+			return err
 		}
-		p.line("%s  %s  %s  %s  %s", at, clean(name), step.Delivery.Vehicle, step.Delivery.ID, clean(stepText(step)))
 	}
-	if p.b.Len() == 0 {
-		return nil
-	}
-	return s.write(p.b.String())
 }
 
-// name is the webhook's, its id where it was removed.
-func (t *tailer) name(ctx context.Context, a *api.Client, id uuid.UUID) (string, error) {
-	if name, ok := t.names[id]; ok {
-		return name, nil
+func (s *shell) tailLine(c *ucli.Context, change webhook.Change) error {
+	p := s.page()
+	if c.Bool("json") {
+		b, err := json.Marshal(change)
+		if err != nil {
+			return fmt.Errorf("encode result: %w", err)
+		}
+		p.b.Write(append(b, '\n'))
+		return s.write(p.b.String())
 	}
-	w, err := a.Webhook(ctx, id.String())
-	if e, ok := errors.AsType[*api.Error](err); ok && e.Code == api.CodeNotFound {
-		w.Name, err = id.String(), nil
+	at := change.At.UTC().Format("2006-01-02T15:04:05.000Z")
+	if s.outTTY {
+		at = change.At.Local().Format("15:04:05.000")
 	}
-	if err == nil {
-		t.names[id] = w.Name
-	}
-	return w.Name, err
+	p.line("%s  %s  %s  %s  %s", at, clean(change.WebhookName), change.Vehicle, change.Delivery.ID, clean(stepText(change)))
+	return s.write(p.b.String())
 }
 
 // stepText says in one line what happened to a delivery.
 func stepText(c webhook.Change) string {
 	d := c.Delivery
 	switch {
-	case c.State == webhook.Waiting && c.Attempt == nil && d.ResendOf != nil:
+	case c.Action == webhook.Made && d.ResendOf != nil:
 		return "made, a resend of " + d.ResendOf.String()
-	case c.State == webhook.Waiting && c.Attempt == nil:
+	case c.Action == webhook.Made:
 		return fmt.Sprintf("made (%s), %s", d.Cause, size(int64(d.Bytes)))
 	}
 	var parts []string
-	if c.State.Final() {
-		parts = append(parts, string(c.State))
+	if d.State.Final() {
+		parts = append(parts, string(d.State))
 	}
 	if c.Attempt != nil {
 		parts = append(parts, strings.TrimSuffix(fmt.Sprintf("attempt %d in %s: %s", c.Attempt.N, took(c.Attempt.Duration), answer(*c.Attempt)), ": -"))
 	}
 	text := strings.Join(parts, ", ")
-	if c.State.Final() && d.FinalText != "" {
+	if d.State.Final() && d.FinalText != "" {
 		text += "; " + d.FinalText
 	}
 	return text

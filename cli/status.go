@@ -255,9 +255,6 @@ func showQueues(p *page, hooks []api.WebhookStatus) {
 		if w.Recovery != nil {
 			notes = append(notes, cell{"recovering: " + recovering(w.Recovery), dim})
 		}
-		if w.Replay != nil {
-			notes = append(notes, cell{"replay: " + replaying(&w), dim})
-		}
 		age := ""
 		if !queue.Oldest.IsZero() {
 			age = api.Span(p.now.Sub(queue.Oldest))

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,25 +13,38 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// tailed is a daemon whose tail answers each question with what a test gave it, by
-// its cursor, and breaks off where it gave nothing.
-func tailed(t *testing.T, answers map[string]api.Tail) *daemon {
+// tailed is a daemon whose streams of events are those given, one after the other; each
+// is a text, or an error that it answers with.
+func tailed(t *testing.T, streams ...any) *daemon {
 	d := newDaemon(t)
-	d.on("GET", "/webhooks/"+hookID.String(), view(healthyHook()))
-	d.mux.HandleFunc("GET /api/v1/deliveries/tail", func(w http.ResponseWriter, r *http.Request) {
-		after := r.URL.Query().Get("after")
-		a, ok := answers[after]
-		if !ok {
+	d.mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, _ *http.Request) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if len(streams) == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		if after == "2" {
-			delete(answers, after) // the next time it is away
-		}
-		if err := json.NewEncoder(w).Encode(a); err != nil {
-			t.Error(err)
+		next := streams[0]
+		streams = streams[1:]
+		switch next := next.(type) {
+		case string:
+			w.Header().Set("Content-Type", api.EventStreamType)
+			_, _ = w.Write([]byte(next))
+		case api.Envelope:
+			w.WriteHeader(next.Error.Status)
+			_ = json.NewEncoder(w).Encode(next)
 		}
 	})
 	return d
+}
+
+// event is an event of a stream.
+func event(t *testing.T, name string, data any) string {
+	t.Helper()
+	b, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("event: %s\ndata: %s\n\n", name, b)
 }
 
 func steps() []webhook.Change {
@@ -38,56 +52,70 @@ func steps() []webhook.Change {
 	wait, sent, dead := ds[0], ds[1], ds[2]
 	resent := wait
 	resent.ResendOf = &sentID
-	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
-	return []webhook.Change{
-		{Cursor: 3, At: at(0), State: webhook.Waiting, Delivery: wait},
-		{Cursor: 4, At: at(1), State: webhook.Waiting, Delivery: wait, Attempt: &webhook.Attempt{N: 1, Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeFailed, Status: 500, Cause: "see its log"}},
-		{Cursor: 5, At: at(2), State: webhook.Delivered, Delivery: sent, Attempt: &webhook.Attempt{N: 1, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}},
-		{Cursor: 6, At: at(3), State: webhook.Dead, Delivery: dead},
-		{Cursor: 7, At: at(4), State: webhook.Waiting, Delivery: resent},
+	all := []webhook.Change{
+		webhook.ChangeOf(wait, nil),
+		webhook.ChangeOf(wait, &webhook.Attempt{N: 1, Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeFailed, Status: 500, Cause: "see its log"}),
+		webhook.ChangeOf(sent, &webhook.Attempt{N: 1, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}),
+		webhook.ChangeOf(dead, nil),
+		webhook.ChangeOf(resent, nil),
 	}
+	for i := range all {
+		all[i].At, all[i].WebhookName = noon.Add(time.Duration(i)*time.Second), "fleet"
+	}
+	return all
 }
 
-// TestTail: the tail goes on from its cursor when the daemon was away, says what is
-// missing, and ends without an error.
-func TestTail(t *testing.T) {
-	away := 0
-	x := session{tty: false, rest: func() error {
-		if away++; away > 2 {
+// restless has a command wait so often and then ends it.
+func restless(times int) func() error {
+	return func() error {
+		if times--; times < 0 {
 			return errors.New("enough")
 		}
 		return nil
-	}}
+	}
+}
+
+// TestTail: a tail shows deliveries, says what it did not see and where that is, goes on
+// when the daemon was away, and ends without an error.
+func TestTail(t *testing.T) {
 	all := steps()
-	d := tailed(t, map[string]api.Tail{
-		"": {Items: []webhook.Change{}, Next: 2}, "2": {Items: all[:2], Next: 4}, "4": {Items: all[2:3], Next: 5}, "5": {Items: all[3:], Next: 9, Missed: true},
-	})
-	x.socket = d.socket
-	r := x.run(t, "delivery", "tail", "--webhook", "fleet", "--vehicle", carID.String())
+	var first, second strings.Builder
+	first.WriteString("retry: 1000\n\n: ping\n\n")
+	for i, c := range all {
+		b := &first
+		if i >= 3 {
+			b = &second
+		}
+		b.WriteString(event(t, "delivery", c))
+	}
+	first.WriteString(event(t, "missed", api.Missed{Missed: 7}))
+	second.WriteString(event(t, "webhook", webhook.Change{Kind: webhook.WebhookChange, Action: webhook.Changed, At: noon, Webhook: hookID, Status: webhook.Disabled}))
+	second.WriteString(event(t, "vehicle", webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, At: noon, Vehicle: carID}))
+	busy := refusal(api.CodeUnavailable, "it is stopping", "wait")
+	busy.Error.Status = 503
+	d := tailed(t, first.String(), busy, second.String())
+	r := session{socket: d.socket, rest: restless(3)}.run(t, "delivery", "tail", "--webhook", "fleet", "--vehicle", carID.String())
 	if r.code != ExitOK {
 		t.Errorf("exit %d", r.code)
 	}
 	golden(t, "output/delivery_tail.txt", r.out)
-	if want := "plugbeat: some steps are missing: they are no longer kept, or the data file is another one\nplugbeat: the daemon is away; waiting for it\n"; r.err != want {
-		t.Errorf("stderr %q, want %q", r.err, want)
-	}
-	if away != 3 {
-		t.Errorf("asked %d times while away", away)
+	want := `plugbeat: this tail was read too slowly and missed 7 events; see: plugbeat delivery list --since 2026-03-01T12:00:02Z --webhook fleet
+plugbeat: the tail was cut off; waiting for the daemon
+plugbeat: the daemon is back; what happened meanwhile is not shown, see: plugbeat delivery list --since 2026-03-01T12:00:00Z --webhook fleet
+plugbeat: the tail was cut off; waiting for the daemon
+`
+	if r.err != want {
+		t.Errorf("stderr\n%s\nwant\n%s", r.err, want)
 	}
 	d.mu.Lock()
 	asked := d.asked
 	d.mu.Unlock()
-	if want := "GET /api/v1/deliveries/tail?limit=500&vehicle=" + carID.String() + "&webhook=fleet "; asked[0] != want {
-		t.Errorf("asked %q, want %q", asked[0], want)
-	}
-	if want := "GET /api/v1/deliveries/tail?after=2&limit=500&vehicle=" + carID.String() + "&wait=25s&webhook=fleet "; asked[1] != want {
-		t.Errorf("asked %q, want %q", asked[1], want)
+	if want := "GET /api/v1/events?vehicle=" + carID.String() + "&webhook=fleet "; len(asked) != 5 || asked[0] != want || asked[4] != want {
+		t.Errorf("asked %q, want five times %q", asked, want)
 	}
 
 	// A JSON object a line, each as the daemon gave it.
-	away = 0
-	x.socket = tailed(t, map[string]api.Tail{"1": {Items: all, Next: 9}}).socket
-	r = x.run(t, "delivery", "tail", "--json", "--after", "1")
+	r = session{socket: tailed(t, first.String()).socket, rest: restless(0)}.run(t, "delivery", "tail", "--json")
 	var lines []webhook.Change
 	for line := range strings.Lines(r.out) {
 		var c webhook.Change
@@ -96,14 +124,7 @@ func TestTail(t *testing.T) {
 		}
 		lines = append(lines, c)
 	}
-	if len(lines) != 5 || lines[4].Cursor != 7 || r.code != ExitOK {
-		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
-	}
-
-	// On a terminal it says how to go on.
-	away, x.tty = 0, true
-	x.socket = tailed(t, map[string]api.Tail{"": {Items: all[:1], Next: 3}}).socket
-	if r = x.run(t, "delivery", "tail", "--since", "1h"); r.code != ExitOK || !strings.HasSuffix(r.err, "to go on from here: plugbeat delivery tail --after 3\n") {
+	if len(lines) != 3 || lines[2].Delivery.ID != sentID || lines[2].Attempt.Status != 204 || r.code != ExitOK {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
 	}
 }
@@ -111,31 +132,23 @@ func TestTail(t *testing.T) {
 // TestTailRefused: what waiting does not mend ends the tail at once.
 func TestTailRefused(t *testing.T) {
 	never := func() error { t.Error("it waits"); return errors.New("enough") }
-	d := newDaemon(t)
-	d.fail("GET", "/deliveries/tail", 404, refusal(api.CodeNotFound, "webhook x: not found", "look"))
+	unknown := refusal(api.CodeNotFound, "webhook x: not found", "look")
+	unknown.Error.Status = 404
+	d := tailed(t, unknown)
 	if r := (session{socket: d.socket, rest: never}).run(t, "delivery", "tail", "--webhook", "x"); r.code != ExitFailure || !strings.Contains(r.err, "not found") {
 		t.Errorf("exit %d %s", r.code, r.err)
 	}
 	if r := (session{socket: d.socket + "no", rest: never}).run(t, "delivery", "tail"); r.code != ExitFailure || !strings.Contains(r.err, "no plugbeat daemon answers") {
 		t.Errorf("exit %d %s", r.code, r.err)
 	}
-	for typed, want := range map[string]string{"--since soon": "--since", "--since 1h --after 3": "exclude each other", "--vehicle x": "not a vehicle id", "extra": "takes no argument"} {
+	for typed, want := range map[string]string{"--vehicle x": "not a vehicle id", "extra": "takes no argument", "--since 1h": "since"} {
 		if r := (session{socket: d.socket, rest: never}).run(t, append([]string{"delivery", "tail"}, strings.Fields(typed)...)...); r.code != ExitUsage || !strings.Contains(r.err, want) {
 			t.Errorf("%s: exit %d %s", typed, r.code, r.err)
 		}
 	}
 	// Refused while it follows, as when the webhook was removed.
-	d = newDaemon(t)
-	n := 0
-	d.mux.HandleFunc("GET /api/v1/deliveries/tail", func(w http.ResponseWriter, _ *http.Request) {
-		if n++; n == 1 {
-			_ = json.NewEncoder(w).Encode(api.Tail{Items: []webhook.Change{}, Next: 1})
-			return
-		}
-		w.WriteHeader(404)
-		_ = json.NewEncoder(w).Encode(refusal(api.CodeNotFound, "webhook x: not found", "look"))
-	})
-	if r := (session{socket: d.socket, rest: never}).run(t, "delivery", "tail", "--webhook", "x"); r.code != ExitFailure || n != 2 {
-		t.Errorf("exit %d after %d: %s", r.code, n, r.err)
+	d = tailed(t, "retry: 1000\n\n", unknown)
+	if r := (session{socket: d.socket, rest: restless(1)}).run(t, "delivery", "tail", "--webhook", "x"); r.code != ExitFailure || !strings.Contains(r.err, "not found") {
+		t.Errorf("exit %d: %s", r.code, r.err)
 	}
 }

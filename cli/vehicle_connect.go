@@ -124,7 +124,7 @@ func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *api.Cl
 // awaitConnect returns the outcome of a connect.
 func (s *shell) awaitConnect(ctx context.Context, a *api.Client, id uuid.UUID) (api.ConnectView, error) {
 	for {
-		v, err := a.Connect(ctx, id, api.MaxTailWait)
+		v, err := a.Connect(ctx, id, api.MaxWait)
 		switch e, ok := errors.AsType[*api.Error](err); {
 		case ctx.Err() != nil:
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -124,7 +124,6 @@ func showWebhook(p *page, w *api.WebhookView) {
 		{"private callback", yesNo(w.AllowPrivate)},
 		{"recover", inForce(string(w.Recover), string(w.EffectiveRecover))},
 		{"recovering", recovering(w.Recovery)},
-		{"replay", replaying(&w.Webhook)},
 		{"last delivered", p.rel(b.LastSuccess)},
 		{"last answer", failureText(&w.Webhook)},
 		{"circuit breaker", breaker(p, w)},

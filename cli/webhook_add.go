@@ -23,7 +23,7 @@ func settingFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC)"},
 		&ucli.BoolFlag{Name: "fastest", Usage: "while plugged in, the make's fastest sensible interval", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
-		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest, none, or made how long before (24h)"},
+		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest or none"},
 		&ucli.BoolFlag{Name: "allow-private", Usage: "let the callback be a private or loopback address; =false when delivery.allow lists it", DisableDefaultText: true},
 	}, contentFlags()...)
 }
@@ -114,8 +114,8 @@ func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
 	if err := webhook.CheckType(n.Type); err != nil {
 		return n, &usageError{msg: "--type: " + err.Error()}
 	}
-	if err := webhook.CheckPolicy(n.Recover); err != nil {
-		return n, policyError("--recover", err)
+	if _, err := policy("--recover", c.String("recover")); err != nil {
+		return n, err
 	}
 	if v := c.String("id"); v != "" {
 		id, err := uuid.Parse(v)

@@ -52,9 +52,9 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		ch.AllowPrivate = &v
 	}
 	if c.IsSet("recover") {
-		v := webhook.Policy(c.String("recover"))
-		if err := webhook.CheckPolicy(v); err != nil {
-			return policyError("--recover", err)
+		v, err := policy("--recover", c.String("recover"))
+		if err != nil {
+			return err
 		}
 		ch.Recover = &v
 	}

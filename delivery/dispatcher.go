@@ -49,6 +49,10 @@ type Store interface {
 	Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error)
 	// Resend makes a waiting delivery out of a finished one.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
+	// Past lists finished deliveries, oldest first; ResendAll makes, in one commit,
+	// waiting ones of those that were not resent before.
+	Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error)
+	ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error)
 	// Settle commits an attempt with what it leads to.
 	Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 		settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error)) (webhook.Webhook, webhook.Delivery, error)

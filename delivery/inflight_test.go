@@ -232,6 +232,16 @@ func TestPickedBefore(t *testing.T) {
 			_, err = w.Enable(w.t.Context(), w.id, true, "")
 			w.must(err)
 		},
+		"another callback was verified and served": func(w *world) {
+			other := "http://other.test/"
+			_, err := w.Change(w.t.Context(), w.id, Change{CallbackURI: &other})
+			w.must(err)
+			_, _, err = w.Verify(w.t.Context(), w.id)
+			w.must(err)
+			w.produce(1)
+			pass(time.Second)
+			w.ledger(webhook.Ledger{Delivered: 1})
+		},
 		"the breaker opened": func(w *world) {
 			w.receiver.be(refusesConnections, false)
 			w.produce(1)

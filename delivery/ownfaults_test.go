@@ -77,10 +77,14 @@ func TestDiskFullWhileCommitting(t *testing.T) {
 	for _, full := range []error{webhook.ErrNoSpace, webhook.ErrReadOnly} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, Settings{})
-			ds := w.commit(w.id, 1, 1, 2, 3)
+			w.produce(9) // from here eight may be in flight
+			pass(time.Second)
 			w.faults.set(full)
-			w.Produced(ds)
-			pass(time.Hour)
+			ds := w.commit(w.id, 1, 1, 2, 3)
+			w.Produced(ds[:1])
+			pass(time.Second)
+			w.Produced(ds[1:])
+			pass(30 * time.Second)
 			if n := len(w.receiver.sent()); n != 2 || w.states(ds) != "map[waiting:4]" {
 				t.Errorf("%d requests while no outcome could be kept: %s", n, w.states(ds))
 			}
@@ -90,7 +94,7 @@ func TestDiskFullWhileCommitting(t *testing.T) {
 			w.faults.set(nil)
 			pass(11 * time.Second)
 			w.once()
-			w.ledger(webhook.Ledger{Delivered: 4})
+			w.ledger(webhook.Ledger{Delivered: 5})
 			if q := w.queue(); q.Paused != "" {
 				t.Errorf("paused %q", q.Paused)
 			}

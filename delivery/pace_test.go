@@ -169,6 +169,28 @@ func TestAsideLeavesAtItsOwnTime(t *testing.T) {
 	})
 }
 
+// A step that is due while nothing waits but what was set aside waits for the next
+// delivery, which leaves at once; its success lets the others leave.
+func TestStepWaitsForTheNextDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(failsWith(500), true)
+		w.produce(1, 2, 3)
+		pass(time.Minute)
+		if b, n := w.hook().Breaker, len(w.receiver.sent()); !b.Open() || b.Step != 0 || n != 3 {
+			t.Fatalf("%d sent, %+v", n, b)
+		}
+		w.produce(4)
+		pass(time.Second)
+		if b, n := w.hook().Breaker, len(w.receiver.sent()); b.Step != 1 || n != 4 {
+			t.Errorf("%d sent, %+v", n, b)
+		}
+		w.receiver.be(accept, true)
+		pass(2 * time.Minute)
+		w.ledger(webhook.Ledger{Delivered: 4})
+	})
+}
+
 // Wakes that come a little late do not slow a recovery down; long waits are not
 // made up for by a burst.
 func TestPaced(t *testing.T) {

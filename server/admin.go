@@ -44,6 +44,8 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"POST /api/v1/backup", toOperate, s.backup, nil},
 		{"POST /api/v1/alerts/test", toOperate, s.testAlerts, nil},
 
+		{"GET /api/v1/events", toRead, s.events, []string{"webhook", "vehicle"}},
+
 		{"GET /api/v1/webhooks", toRead, s.webhooks, after},
 		{"POST /api/v1/webhooks", toOperate, s.addWebhook, nil},
 		{"GET /api/v1/webhooks/{webhook}", toRead, s.showWebhook, nil},
@@ -55,7 +57,6 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"POST /api/v1/webhooks/{webhook}/enable", toOperate, s.enableWebhook, []string{"force", "recover"}},
 		{"POST /api/v1/webhooks/{webhook}/disable", toOperate, s.disableWebhook, nil},
 		{"POST /api/v1/webhooks/{webhook}/recover", toOperate, s.recoverWebhook, nil},
-		{"DELETE /api/v1/webhooks/{webhook}/replay", toOperate, s.cancelReplay, nil},
 
 		{"GET /api/v1/vehicles", toRead, s.vehicles, after},
 		{"POST /api/v1/vehicles/connect", toOperate, s.connectVehicles, nil},
@@ -74,9 +75,8 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"DELETE /api/v1/subscriptions/{webhook}/{vehicle}", toOperate, s.unsubscribeOne, nil},
 
 		{"GET /api/v1/deliveries", toRead, s.deliveries, []string{"webhook", "vehicle", "state", "since", "until", "before", "limit"}},
-		{"GET /api/v1/deliveries/tail", toRead, s.tailDeliveries, []string{"webhook", "vehicle", "after", "since", "wait", "limit"}},
 		{"GET /api/v1/deliveries/{delivery}", toRead, s.showDelivery, nil},
-		{"POST /api/v1/deliveries/replay", toOperate, s.replayDeliveries, nil},
+		{"POST /api/v1/deliveries/resend", toOperate, s.resendDeliveries, nil},
 		{"POST /api/v1/deliveries/{delivery}/resend", toOperate, s.resendDelivery, nil},
 
 		{"GET /api/v1/management-token", toRead, s.showManagementToken, nil},
@@ -129,7 +129,7 @@ func checkQuery(r *http.Request, known []string) error {
 func (s *Server) version(*http.Request) (any, error) { return s.Version, nil }
 
 // adminHandler returns what is answered as JSON, with 201 when it is [created], with
-// its ETag when it is [tagged], or as it is when it is [verbatim].
+// its ETag when it is [tagged], as it is when it is [verbatim], or a [sender].
 type adminHandler func(r *http.Request) (any, error)
 
 type created struct{ body any }
@@ -137,6 +137,11 @@ type created struct{ body any }
 type tagged struct {
 	etag string
 	body any
+}
+
+// sender is an answer that sends itself. An error of send means that nothing was sent.
+type sender interface {
+	send(w http.ResponseWriter, r *http.Request) error
 }
 
 type verbatim struct {
@@ -160,8 +165,8 @@ func (s *Server) admin(h adminHandler) http.Handler {
 				write(w, status, map[string]string{"content-type": raw.contentType}, raw.body)
 				return
 			}
-			if d, ok := v.(download); ok {
-				err = d.send(w)
+			if d, ok := v.(sender); ok {
+				err = d.send(w, r)
 			} else {
 				err = writeJSON(w, status, v)
 			}

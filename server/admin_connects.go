@@ -94,3 +94,14 @@ func (s *Server) endConnect(r *http.Request) (any, error) {
 	s.connects.end(id, api.ConnectFailed, nil, "it was cancelled", false)
 	return struct{}{}, nil
 }
+
+func waitOf(v string) (time.Duration, error) {
+	if v == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > api.MaxWait {
+		return 0, &webhook.Invalid{Field: "wait", Value: clip(v), Allowed: "a duration from 0s to " + api.MaxWait.String()}
+	}
+	return d, nil
+}

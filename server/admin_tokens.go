@@ -115,6 +115,7 @@ func (s *Server) removeToken(r *http.Request) (any, error) {
 		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("token %s: %v", quote(name), webhook.ErrNotFound), Hint: "`plugbeat token list` shows those there are"}
 	}
 	if err == nil {
+		s.Feed.Nudge()
 		s.Log.Info().Str("event", "token.removed").Str("token", name).Msg("a token was revoked")
 	}
 	return struct{}{}, err

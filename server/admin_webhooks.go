@@ -251,12 +251,6 @@ func (s *Server) recoverWebhook(r *http.Request) (any, error) {
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
-	answer := api.Recovered{Webhook: w}
-	if answer.Plan, err = s.Deliveries.PlanRecovery(r.Context(), w.ID, body.Policy); err != nil {
-		return nil, about(&w, err)
-	}
-	if !body.DryRun {
-		answer.Webhook, err = s.Deliveries.Recover(r.Context(), w.ID, body.Policy)
-	}
-	return answer, about(&w, err)
+	recovering, err := s.Deliveries.Recover(r.Context(), w.ID, body.Policy)
+	return recovering, about(&w, err)
 }

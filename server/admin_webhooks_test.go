@@ -53,16 +53,12 @@ func TestAdminWebhooks(t *testing.T) {
 	if w := must[webhook.Webhook](t)(c.EnableWebhook(ctx, name, false, webhook.RecoverLatest)); w.Status != webhook.Active {
 		t.Errorf("enabled %+v", w)
 	}
-	dry := must[api.Recovered](t)(c.RecoverWebhook(ctx, name, api.Recover{Policy: "2h", DryRun: true}))
-	if dry.Webhook.Recovery != nil || dry.Plan.Policy != "2h" || dry.Plan.Waiting != 3 {
-		t.Errorf("planned %+v", dry)
+	if w := must[webhook.Webhook](t)(c.RecoverWebhook(ctx, name, webhook.RecoverLatest)); w.Recovery == nil || w.Recovery.Policy != webhook.RecoverLatest {
+		t.Errorf("recovering %+v", w)
 	}
-	if r := must[api.Recovered](t)(c.RecoverWebhook(ctx, name, api.Recover{Policy: webhook.RecoverLatest})); r.Webhook.Recovery == nil || r.Plan.Superseded != 2 {
-		t.Errorf("recovering %+v", r)
-	}
-	_, err := c.RecoverWebhook(ctx, name, api.Recover{Policy: "some"})
-	refused(t, err, api.CodeInvalid, "all, latest, none")
-	_, err = c.RecoverWebhook(ctx, "nobody", api.Recover{})
+	_, err := c.RecoverWebhook(ctx, name, "24h")
+	refused(t, err, api.CodeInvalid, "all, latest, none", "recovering by time has left", "delivery resend")
+	_, err = c.RecoverWebhook(ctx, "nobody", "")
 	refused(t, err, api.CodeNotFound, "webhook list")
 	if n := must[api.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
 		t.Errorf("removed %+v", n)

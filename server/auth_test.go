@@ -63,6 +63,7 @@ func TestEveryRouteNeedsItsToken(t *testing.T) {
 	for _, route := range newServer(t, newWorld()).adminRoutes() {
 		w := operators(newWorld())
 		s := newServer(t, w)
+		s.end() // or the stream of events would go on
 		h := described(t, s.AdminHTTP())
 		method, path, _ := strings.Cut(route.pattern, " ")
 		target := example(path)

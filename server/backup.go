@@ -52,7 +52,7 @@ const (
 // send sends the file and ends the download. Its error means that nothing was
 // sent; what is cut off later is shorter than its Content-Length, so that nobody
 // takes it for whole.
-func (d download) send(w http.ResponseWriter) error {
+func (d download) send(w http.ResponseWriter, _ *http.Request) error {
 	defer d.done()
 	defer func() { _ = d.file.Close() }() // only read
 	info, err := d.file.Stat()

@@ -52,12 +52,6 @@ type Store interface {
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)
 	Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error)
 	Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error)
-	// Changes lists what happened to deliveries after a cursor, ChangesSince returns
-	// the cursor of a time (zero for now), and Changed a channel that the next change
-	// closes.
-	Changes(ctx context.Context, f webhook.DeliveryFilter, after uint64, limit int) (webhook.ChangePage, error)
-	ChangesSince(ctx context.Context, since time.Time) (uint64, error)
-	Changed() <-chan struct{}
 
 	// Copy writes a consistent copy of the data file to path.
 	Copy(ctx context.Context, path string) error
@@ -101,19 +95,18 @@ type Deliveries interface {
 	CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Enable sends a challenge first unless forced; an empty policy is the webhook's.
 	Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error)
-	// Recover begins to apply a policy to what waits; PlanRecovery only counts.
+	// Recover begins to apply a policy to what waits.
 	Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error)
-	PlanRecovery(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.RecoveryPlan, error)
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Remove removes a webhook unless a check refuses it as it stands then.
 	Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
-	// Replay begins to send a part of the past again, PlanReplay only counts.
-	Replay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.Webhook, webhook.ReplayPlan, error)
-	PlanReplay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.ReplayPlan, error)
-	CancelReplay(ctx context.Context, id uuid.UUID) (webhook.Replay, error)
 	// Resend makes a new delivery of a finished one; [webhook.ErrConflict] where
 	// that cannot be.
 	Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
+	// ResendAll resends the finished deliveries of a filter that were not resent before,
+	// and returns how many it made, also with an error. PlanResend only counts.
+	ResendAll(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, made int, err error)
+	PlanResend(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error)
 	// Queues returns the queues as they stand, by webhook.
 	Queues() map[uuid.UUID]api.Queue
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"plugbeat/webhook/api"
 )
 
 // described wraps the admin API's handler for a test: every answer must be one that
@@ -200,6 +202,7 @@ func (f *facts) missing(doc *openapi3.T) []string {
 // TestMain fails when all tests ran and one of the document's answers or
 // parameters was met by none: nothing shows that it exists.
 func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder(api.EventStreamType, openapi3filter.PlainBodyDecoder)
 	code := m.Run()
 	whole := true
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {

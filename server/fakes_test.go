@@ -50,8 +50,7 @@ type world struct {
 	hooks     []webhook.Webhook
 	subs      []webhook.SlotView
 	past      []webhook.Delivery // oldest first
-	gone      uint64             // of the changes
-	changed   chan struct{}
+	resent    webhook.DeliveryFilter
 	payloads  map[uuid.UUID][]byte
 
 	// read answers ReadNow; reads are the calls of it.
@@ -153,6 +152,8 @@ func missing(kind string, id any) error {
 }
 
 func (w *world) GrantByHash(_ context.Context, h [32]byte) (vehicle.Grant, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, g := range w.grants {
 		if g.Hash == h {
 			return g, nil
@@ -184,6 +185,8 @@ func (w *world) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
 }
 
 func (w *world) DeleteGrant(_ context.Context, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n := len(w.grants)
 	w.grants = slices.DeleteFunc(w.grants, func(g vehicle.Grant) bool { return g.Name == name })
 	if len(w.grants) == n {
@@ -284,49 +287,6 @@ func (w *world) Deliveries(_ context.Context, f webhook.DeliveryFilter, before u
 		}
 	}
 	return out, nil
-}
-
-// Changes gives one step a delivery, whose cursor is its place from 1 on; the first
-// gone are no longer kept.
-func (w *world) Changes(_ context.Context, f webhook.DeliveryFilter, after uint64, limit int) (p webhook.ChangePage, _ error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p.Next, p.Missed = after, after > 0 && after < w.gone
-	for i, d := range w.past { // two at a time, as the store looks at a bounded number
-		if n := uint64(i) + 1; n > max(after, w.gone) && n <= max(after, w.gone)+2 && len(p.Changes) < limit {
-			if p.Next = n; f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle {
-				p.Changes = append(p.Changes, webhook.Change{Cursor: webhook.Cursor(n), At: d.CreatedAt, State: d.State, Delivery: d})
-			}
-		}
-	}
-	return p, w.fail
-}
-
-func (w *world) ChangesSince(_ context.Context, since time.Time) (uint64, error) {
-	if since.IsZero() {
-		return uint64(len(w.past)), nil
-	}
-	return 0, nil
-}
-
-func (w *world) Changed() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changed == nil {
-		w.changed = make(chan struct{})
-	}
-	return w.changed
-}
-
-// happen adds a delivery and tells those who wait.
-func (w *world) happen(d webhook.Delivery) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.past = append(w.past, d)
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
 }
 
 func (w *world) Copy(_ context.Context, path string) error {
@@ -637,14 +597,6 @@ func (h hooks) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (webho
 	return h.edit(id, func(w *webhook.Webhook) { w.Recovery = rec })
 }
 
-func (h hooks) PlanRecovery(_ context.Context, id uuid.UUID, p webhook.Policy) (webhook.RecoveryPlan, error) {
-	if _, err := p.Begin(noon); err != nil {
-		return webhook.RecoveryPlan{}, err
-	}
-	w, err := h.edit(id, func(*webhook.Webhook) {})
-	return webhook.RecoveryPlan{Policy: cmp.Or(p, w.Recover, webhook.RecoverAll), Waiting: 3, Leave: 1, Superseded: 2, Vehicles: 1, Bytes: 900, Oldest: noon, Takes: time.Second}, err
-}
-
 func (h hooks) Enable(_ context.Context, id uuid.UUID, force bool, _ webhook.Policy) (webhook.Webhook, error) {
 	if h.w.wrong && !force {
 		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
@@ -682,13 +634,10 @@ func (h hooks) Remove(_ context.Context, id uuid.UUID, checks ...webhook.Check) 
 	return 2, h.w.fail
 }
 
-func (h hooks) PlanReplay(_ context.Context, id uuid.UUID, r webhook.Replay) (webhook.ReplayPlan, error) {
-	plan := webhook.ReplayPlan{States: map[webhook.State]int{}, Rate: 50, Takes: time.Second}
-	if r.Rate < 0 {
-		return plan, &webhook.Invalid{Field: "rate", Value: fmt.Sprint(r.Rate), Allowed: "more"}
-	}
+func (h hooks) PlanResend(_ context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error) {
+	plan := webhook.ResendPlan{States: map[webhook.State]int{}}
 	for _, d := range h.w.past {
-		if d.Webhook == id && d.State.Final() && (r.State == "" || r.State == d.State) && !d.CreatedAt.Before(r.Since) {
+		if d.Webhook == f.Webhook && d.State.Final() && (f.State == "" || f.State == d.State) && !d.CreatedAt.Before(f.Since) {
 			plan.Match++
 			plan.States[d.State]++
 		}
@@ -696,25 +645,10 @@ func (h hooks) PlanReplay(_ context.Context, id uuid.UUID, r webhook.Replay) (we
 	return plan, nil
 }
 
-func (h hooks) Replay(ctx context.Context, id uuid.UUID, r webhook.Replay) (webhook.Webhook, webhook.ReplayPlan, error) {
-	plan, err := h.PlanReplay(ctx, id, r)
-	if err != nil {
-		return webhook.Webhook{}, plan, err
-	}
-	w, err := h.edit(id, func(w *webhook.Webhook) { w.Replay = &r })
-	return w, plan, err
-}
-
-func (h hooks) CancelReplay(_ context.Context, id uuid.UUID) (was webhook.Replay, err error) {
-	_, err = h.edit(id, func(w *webhook.Webhook) {
-		if w.Replay != nil {
-			was, w.Replay = *w.Replay, nil
-		}
-	})
-	if err == nil && was.StartedAt.IsZero() && was.Rate == 0 {
-		err = fmt.Errorf("webhook %s: %w: no replay is going on", id, webhook.ErrConflict)
-	}
-	return was, err
+func (h hooks) ResendAll(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, int, error) {
+	h.w.resent = f
+	plan, err := h.PlanResend(ctx, f)
+	return plan, plan.Match, cmp.Or(h.w.fail, err)
 }
 
 func (h hooks) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {

@@ -155,8 +155,11 @@ func (m *Metrics) Committed(operations int, took time.Duration, err error) {
 }
 
 // answered counts an answer to a request; status 0 is none.
-func (m *Metrics) answered(l listener, status int, took time.Duration) {
-	m.requests.WithLabelValues(string(l), classes[min(status/100, len(classes)-1)]).Inc()
+func (m *Metrics) answered(l listener, t *tracker, took time.Duration) {
+	m.requests.WithLabelValues(string(l), classes[min(t.status/100, len(classes)-1)]).Inc()
+	if t.endless {
+		return
+	}
 	m.answerTime.WithLabelValues(string(l)).Observe(took.Seconds())
 }
 

@@ -28,7 +28,7 @@ import (
 // bodies are the types of what the admin API takes and answers. A new one goes in
 // here; the types of their fields follow by themselves.
 var bodies = []any{
-	api.AlertTest{}, api.AlertsTested{}, api.Cancelled{}, api.Checked{}, api.Connect{}, api.ConnectBegun{}, api.ConnectView{}, api.Connected{}, api.Costs{}, api.NewConnect{}, api.DeliveryView{}, api.Envelope{}, api.KeyChange{}, api.KeyChanged{}, api.ManagementToken{}, api.NewToken{}, api.NewWebhook{}, api.Recover{}, api.Recovered{}, api.ReplayRequest{}, api.Replayed{}, api.Tail{}, webhook.Replay{},
+	api.AlertTest{}, api.AlertsTested{}, api.Cancelled{}, api.Checked{}, api.Connect{}, api.ConnectBegun{}, api.ConnectView{}, api.Connected{}, api.Costs{}, api.NewConnect{}, api.DeliveryView{}, api.Envelope{}, api.KeyChange{}, api.KeyChanged{}, api.ManagementToken{}, api.NewToken{}, api.NewWebhook{}, api.Recover{}, api.ResendRequest{}, api.Resent{}, api.Missed{}, webhook.Change{},
 	api.Page[api.SubscriptionView]{}, api.Page[api.TokenView]{}, api.Page[api.VehicleView]{}, api.Page[api.WebhookView]{}, api.Page[webhook.Delivery]{},
 	api.Status{}, api.Subscribe{}, api.Subscribed{}, api.TokenAdded{}, api.Unsubscribed{}, api.Verified{}, api.Version{},
 	api.WebhookAdded{}, api.WebhookChange{}, api.WebhookChanged{}, api.WebhookView{}, vehicle.Snapshot{}, webhook.Attempt{}, webhook.Webhook{},

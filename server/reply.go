@@ -44,7 +44,7 @@ func (s *Server) guard(l listener, next http.Handler, fail func(http.ResponseWri
 		w.Header()[headerRequestID] = []string{uuid.NewString()}
 		t := &tracker{ResponseWriter: w}
 		began := time.Now()
-		defer func() { s.Metrics.answered(l, t.status, time.Since(began)) }()
+		defer func() { s.Metrics.answered(l, t, time.Since(began)) }()
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -79,6 +79,8 @@ var (
 type tracker struct {
 	http.ResponseWriter
 	status int
+	// endless is true of a stream, whose time is the caller's choice.
+	endless bool
 }
 
 func (t *tracker) WriteHeader(status int) {

@@ -68,6 +68,8 @@ type Options struct {
 	// Metrics is what is counted as it happens; nil counts nothing, and /metrics
 	// shows only what stands.
 	Metrics *Metrics
+	// Feed is told what commits change; nil is one that nobody tells.
+	Feed *Feed
 	// JSON turns a YAML document into JSON. It is needed.
 	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
@@ -126,6 +128,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(o.Version, nil)
+	}
+	if o.Feed == nil {
+		o.Feed = &Feed{}
 	}
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}

@@ -86,7 +86,7 @@ func check(ctx context.Context, r reader) ([]Problem, error) {
 	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
 	for _, walk := range []func(){
 		c.meta, c.webhooks, c.vehicles, c.vehicleState, c.subscriptions, c.subsByVehicle, c.slots, c.slotDue,
-		c.deliveries, c.attempts, c.payloads, c.queues, c.finished, c.secrets, c.grants, c.grantsByHash, c.changes, c.consents, c.consentsByHash,
+		c.deliveries, c.attempts, c.payloads, c.queues, c.finished, c.secrets, c.grants, c.grantsByHash, c.consents, c.consentsByHash,
 	} {
 		walk()
 		if err := ctx.Err(); err != nil {
@@ -159,7 +159,8 @@ func (c *checker) meta() {
 	if k, _ := c.bucket(bucketDeliveries).Cursor().Last(); bytes.Compare(k, c.get(bucketMeta, metaLastID)) > 0 {
 		c.bad(bucketMeta, string(metaLastID), "a delivery has a greater id, %x", k)
 	}
-	known := map[string]bool{bucketChanges: true, bucketConsents: true, bucketConsentsByHash: true}
+	// Schema 1 kept the bucket changes, which nothing reads any more.
+	known := map[string]bool{"changes": true, bucketConsents: true, bucketConsentsByHash: true}
 	for _, name := range bucketNames {
 		known[name] = true
 	}

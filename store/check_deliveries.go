@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -237,46 +236,6 @@ func (c *checker) consentsByHash() {
 		rec, err := c.consent(v)
 		if err != nil || !slices.ContainsFunc(rec.Hashes(), func(h vehicle.TokenHash) bool { return bytes.Equal(h[:], k) }) {
 			c.bad(bucketConsentsByHash, printID(v), "there is no such token")
-		}
-	})
-}
-
-// changes may tell of deliveries that retention has taken, and tells nothing of
-// what a version did that does not know it.
-func (c *checker) changes() {
-	b := c.bucket(bucketChanges)
-	if b == nil {
-		return
-	}
-	floor := b.Get(floorKey)
-	c.walk(bucketChanges, func(k, v []byte) {
-		key := fmt.Sprintf("%x", k)
-		switch {
-		case len(k) != seqLen:
-			c.bad(bucketChanges, key, "key of %d bytes, want %d", len(k), seqLen)
-			return
-		case bytes.Equal(k, floorKey):
-			if len(v) != seqLen {
-				c.bad(bucketChanges, key, "it has %d bytes, want %d", len(v), seqLen)
-			}
-			return
-		case bytes.Compare(k, floor) <= 0:
-			c.bad(bucketChanges, key, "it was let go of, up to %x", floor)
-		}
-		row, err := parseChange(v)
-		if err != nil {
-			c.bad(bucketChanges, key, "%v", err)
-			return
-		}
-		rec, err := c.delivery(row.id)
-		switch {
-		case errors.Is(err, webhook.ErrNotFound):
-		case err != nil:
-			c.bad(bucketChanges, key, "%v", err)
-		case row.attempt > rec.Attempts:
-			c.bad(bucketChanges, key, "it tells of attempt %d, its delivery had %d", row.attempt, rec.Attempts)
-		case row.state.Final() && row.state != rec.State:
-			c.bad(bucketChanges, key, "it tells of a delivery that is %s, which is %s", row.state, rec.State)
 		}
 	})
 }

@@ -35,11 +35,8 @@ func full() map[string]any {
 	w.Cadence = webhook.Cadence{Every: "2 weeks", Unplugged: "1h", PluggedIn: "*/30 * * * *", Zone: "Europe/Berlin", Fastest: true}
 	w.Content = webhook.Content{EventName: "scheduled", Paths: []string{"/charge", "/battery"}, UnitSystem: "imperial", EventTypes: []webhook.EventType{webhook.ChargingStarted}}
 	w.AllowPrivate, w.CreatedAt, w.VerifiedAt = true, at, at
-	w.Recover, w.Recovery = "24h", &webhook.Recovery{Policy: "24h", Since: at, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
+	w.Recover, w.Recovery = webhook.RecoverLatest, &webhook.Recovery{Policy: webhook.RecoverLatest, Upto: id(1, 3), StartedAt: at, Superseded: 1, Cancelled: 2}
 	w.Status, w.Reason, w.ReasonText = webhook.Disabled, webhook.Exhausted, "413: raise the limit"
-	w.Replay = &webhook.Replay{
-		Vehicle: vid(1), State: webhook.Dead, Since: at, Until: at, Rate: 0.5, After: id(1, 4), Upto: id(1, 5), StartedAt: at, Total: 400, Made: 3, Passed: 4,
-	}
 	w.Seq = 7
 	w.Breaker = webhook.Breaker{
 		OpenSince: at, Step: 3, NextProbe: at, NotBefore: at, Owed: webhook.OwedToChallenge, FailuresInRow: 1,

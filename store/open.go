@@ -86,7 +86,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open data file: %s is a directory", o.Path)
 	}
 	s := &Store{
-		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit, around: o.Around, layout: o.layout,
+		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, told: o.Committed, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit, around: o.Around, layout: o.layout,
 		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
 	}
 	s.refused.Store(webhook.DiskOK)

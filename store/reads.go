@@ -41,6 +41,7 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
 			return err
 		}
+		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
 		for _, p := range plans {
 			d, err := t.fire(p)
 			if err != nil {
@@ -179,5 +180,6 @@ func (t *writeTx) queue(h *hook, rec deliveryRecord, payload []byte) error {
 	}
 	h.rec.Ledger.Count(webhook.Waiting)
 	t.touch(h)
-	return t.changed(rec.ID, webhook.Waiting, 0)
+	t.tellDelivery(h, rec.Delivery, nil)
+	return nil
 }

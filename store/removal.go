@@ -42,6 +42,9 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, checks ...webho
 		if err := t.setWebhook(h, w); err != nil {
 			return err
 		}
+		if !h.rec.Removing {
+			t.tellWebhook(h, webhook.Removed)
+		}
 		h.rec.Removing = true
 		return nil
 	})

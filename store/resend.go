@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -83,4 +84,82 @@ func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
 	}
 	old.ResentAs = &id
 	return rec.Delivery, t.putRecord(bucketDeliveries, old.ID[:], old)
+}
+
+// Past lists finished deliveries that the filter selects, oldest first, those
+// greater than after and not greater than upto, at most limit. A bounded number is
+// looked at, so that a page may be empty before the end.
+func (s *Store) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (page webhook.PastPage, err error) {
+	limit = pageLimit(limit)
+	err = s.view(ctx, func(r reader) error {
+		page = webhook.PastPage{Next: after}
+		from := after
+		// An id's time is never before the creation.
+		if ms := f.Since.UnixMilli(); !f.Since.IsZero() && ms > 0 {
+			var since uuid.UUID
+			binary.BigEndian.PutUint64(since[:8], uint64(ms)<<16)
+			if less(from, since) {
+				from = since
+			}
+		}
+		seen := 0
+		for k, b := range r.rows(bucketDeliveries, nil, from[:]) {
+			id := uuid.UUID(k)
+			if id == after {
+				continue
+			}
+			if less(upto, id) {
+				break
+			}
+			if seen++; seen > pageRows || len(page.Items) == limit {
+				return nil
+			}
+			page.Next = id
+			if !mentions(b, f.Webhook) || !mentions(b, f.Vehicle) {
+				continue
+			}
+			rec, err := r.delivery(id)
+			if err != nil {
+				return err
+			}
+			if rec.State.Final() && selects(f, rec.Delivery) {
+				page.Items = append(page.Items, webhook.Past{Delivery: rec.Delivery, Kept: rec.Erased == erasedNothing})
+			}
+		}
+		page.End = true
+		return nil
+	})
+	return page, err
+}
+
+func less(a, b uuid.UUID) bool { return string(a[:]) < string(b[:]) }
+
+// ResendAll resends, in one commit and in the order of ids, those of the deliveries that
+// can be resent and were not resent before. It returns what it made.
+func (s *Store) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook.Delivery, err error) {
+	err = s.update(ctx, func(t *writeTx) error {
+		made = nil
+		for _, id := range ids {
+			rec, err := t.delivery(id)
+			if errors.Is(err, webhook.ErrNotFound) {
+				continue // retention took it
+			}
+			if err != nil {
+				return err
+			}
+			if rec.Resent() || t.resendable(rec) != nil {
+				continue
+			}
+			d, err := t.resend(rec)
+			if err != nil {
+				return err
+			}
+			made = append(made, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
 }

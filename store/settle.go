@@ -47,7 +47,7 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 		if err := t.putRecord(bucketAttempts, attemptKey(deliveryID, a.N), a); err != nil {
 			return err
 		}
-		if d, err = t.setDelivery(h, rec, settled, a.N); err != nil {
+		if d, err = t.setDelivery(h, rec, settled, &a); err != nil {
 			return err
 		}
 		w = cloneWebhook(h.rec.Webhook)
@@ -90,7 +90,7 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 			return err
 		}
 		for i, rec := range records {
-			d, err := t.setDelivery(h, rec, *after[i], 0)
+			d, err := t.setDelivery(h, rec, *after[i], nil)
 			if err != nil {
 				return err
 			}
@@ -134,10 +134,10 @@ func (t *writeTx) settling(h *hook, id uuid.UUID) (deliveryRecord, error) {
 	return rec, nil
 }
 
-// setDelivery writes a delivery that waited until now, after the attempt of that
-// number, 0 for none. When it has become final it leaves the queue and the ledger
+// setDelivery writes a delivery that waited until now, after an attempt, nil for
+// none. When it has become final it leaves the queue and the ledger
 // counts it.
-func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, attempt int) (webhook.Delivery, error) {
+func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, attempt *webhook.Attempt) (webhook.Delivery, error) {
 	was := old.Delivery
 	d.ID, d.Webhook, d.Vehicle, d.MessageID = was.ID, was.Webhook, was.Vehicle, was.MessageID
 	d.CreatedAt, d.Bytes = was.CreatedAt, was.Bytes
@@ -173,10 +173,8 @@ func (t *writeTx) setDelivery(h *hook, old deliveryRecord, d webhook.Delivery, a
 			return d, err
 		}
 	}
-	if d.State != was.State || attempt > 0 {
-		if err := t.changed(d.ID, d.State, attempt); err != nil {
-			return d, err
-		}
+	if d.State != was.State || attempt != nil {
+		t.tellDelivery(h, rec.Delivery, attempt)
 	}
 	return rec.Delivery, t.putRecord(bucketDeliveries, d.ID[:], rec)
 }
@@ -194,7 +192,7 @@ func (t *writeTx) finish(rec deliveryRecord, to webhook.State, text string, gone
 	if err := t.erase(&rec, gone); err != nil {
 		return d, err
 	}
-	return t.setDelivery(h, rec, d, 0)
+	return t.setDelivery(h, rec, d, nil)
 }
 
 // erase deletes of a delivery what gone says; the caller writes the record.

@@ -14,6 +14,8 @@ import (
 	"github.com/rs/zerolog"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
 )
 
 // Options says where the data file is and how it is kept.
@@ -34,6 +36,10 @@ type Options struct {
 	MinFree int64
 	// Meter is told of each commit; it may be nil.
 	Meter Meter
+	// Committed is told what a commit changed, after it and before those who asked for
+	// it; nil is for nobody. The writer calls it, one commit after the other, so it must
+	// not wait.
+	Committed func([]webhook.Change)
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file; 0 means 2 s.
 	LockTimeout time.Duration
@@ -80,6 +86,7 @@ type Store struct {
 	sealer   *sealer
 	log      zerolog.Logger
 	meter    Meter
+	told     func([]webhook.Change)
 	now      func() time.Time
 	maxSize  int64
 	minFree  int64
@@ -105,7 +112,6 @@ type Store struct {
 
 	counts   counts
 	memos    memos
-	bell     bell
 	swept    sweepMark
 	removals sync.Mutex // held through a removal
 }

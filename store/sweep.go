@@ -31,10 +31,9 @@ type sweepMark struct {
 }
 
 // Sweep erases the payloads of deliveries that finished more than payloadsFor
-// ago and removes the records of those that finished more than recordsFor ago, and
-// changes as old. When the live data is larger than Options.MaxSize after that, the
-// oldest changes and then the oldest records of finished deliveries go first, and
-// when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
+// ago and removes the records of those that finished more than recordsFor ago.
+// When the live data is larger than Options.MaxSize after that, the oldest records of
+// finished deliveries go first, and when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
 // are ended first, and old signing keys whose overlap is over are erased, as are consents
 // that can give no token any more. It works
 // in slices, each one transaction; with an error the
@@ -53,13 +52,10 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
 		return res, err
 	}
-	if err := s.sweepChanges(ctx, now.Add(-recordsFor)); err != nil {
-		return res, err
-	}
 	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), &res); err != nil {
 		return res, err
 	}
-	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropChanges, s.dropFinished, s.expireWaiting} {
+	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.expireWaiting} {
 		for {
 			live, err := s.liveBytes(ctx)
 			if err != nil {

@@ -33,7 +33,6 @@ const (
 	bucketSecrets       = "secrets"
 	bucketGrants        = "grants"
 	bucketGrantsByHash  = "grants_by_hash"
-	bucketChanges       = "changes" // not in every file; see changes.go
 
 	bucketConsents       = "consents" // not in every file; see consents.go
 	bucketConsentsByHash = "consents_by_hash"
@@ -179,13 +178,12 @@ type hook struct {
 // knows whether an operation has written.
 type writeTx struct {
 	reader
-	now    time.Time
-	writes int
-	hooks  map[uuid.UUID]*hook
-	lastID uuid.UUID
-	// lastChange is the newest key in changes, 0 while nothing was changed.
-	lastChange uint64
-	change     tally // of the numbers of records
+	now     time.Time
+	writes  int
+	hooks   map[uuid.UUID]*hook
+	lastID  uuid.UUID
+	changes []webhook.Change // what to tell of after the commit
+	change  tally            // of the numbers of records
 }
 
 func (s *Store) begin(tx *bolt.Tx) *writeTx {
@@ -207,11 +205,31 @@ func (t *writeTx) flush() error {
 	return nil
 }
 
+// tell enters a change of which [Options.Committed] is told after the commit. It is
+// called beside a write, so that an operation which fails later takes it back.
+func (t *writeTx) tell(c webhook.Change) {
+	c.At = t.now
+	t.changes = append(t.changes, c)
+}
+
+// tellDelivery tells of a delivery of the hook, with the attempt that was made or nil.
+func (t *writeTx) tellDelivery(h *hook, d webhook.Delivery, a *webhook.Attempt) {
+	c := webhook.ChangeOf(d, a)
+	c.WebhookName = h.rec.Name
+	t.tell(c)
+}
+
+// tellWebhook tells of the hook as it stands.
+func (t *writeTx) tellWebhook(h *hook, did webhook.ChangeAction) {
+	w := &h.rec.Webhook
+	t.tell(webhook.Change{Kind: webhook.WebhookChange, Action: did, Webhook: w.ID, WebhookName: w.Name, Status: w.Status, Reason: w.Reason})
+}
+
 func (t *writeTx) put(bucket string, key, value []byte) error {
 	t.writes++
 	b := t.bucket(bucket)
 	switch bucket {
-	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished, bucketChanges:
+	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished:
 		b.FillPercent = 0.9 // these grow at their end
 	}
 	return b.Put(key, value)
@@ -306,7 +324,7 @@ func (t *writeTx) putWebhook(h *hook) error {
 func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	w.Breaker.Tried = slices.Clone(w.Breaker.Tried)
 	w.Key, w.OldKey = slices.Clone(w.Key), slices.Clone(w.OldKey)
-	w.KeyOverlap, w.Recovery, w.Replay = copied(w.KeyOverlap), copied(w.Recovery), copied(w.Replay)
+	w.KeyOverlap, w.Recovery = copied(w.KeyOverlap), copied(w.Recovery)
 	return w
 }
 

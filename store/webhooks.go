@@ -36,6 +36,7 @@ func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 			return err
 		}
 		t.hooks[w.ID] = h
+		t.tellWebhook(h, webhook.Added)
 		return nil
 	})
 }
@@ -88,9 +89,9 @@ func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) 
 // UpdateWebhook runs change on the webhook as it stands in the committing
 // transaction and keeps the result, unless change returns an error, which is
 // passed on. change may run more than once. It cannot change ID, CreatedAt,
-// Ledger and Firings; a Recovery or
-// Replay without Upto is about the deliveries there are. When the webhook begins or ceases to fire, its slots are
-// unparked, due now, or parked in the same transaction.
+// Ledger and Firings; a Recovery without Upto is about the deliveries there are. When
+// the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
+// the same transaction.
 func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.liveHook(id)
@@ -129,9 +130,6 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	if r := w.Recovery; r != nil && r.Upto == uuid.Nil {
 		r.Upto = t.newestID()
 	}
-	if r := w.Replay; r != nil && r.Upto == uuid.Nil {
-		r.Upto = t.newestID()
-	}
 	if _, err := encode(w); err != nil {
 		return err
 	}
@@ -141,9 +139,12 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	if !bytes.Equal(w.OldKey, old.OldKey) {
 		h.rec.SealedOldKey = nil
 	}
-	fired := old.Fires()
+	fired, changed := old.Fires(), w.ChangedFrom(old)
 	h.rec.Webhook = w
 	t.touch(h)
+	if changed {
+		t.tellWebhook(h, webhook.Changed)
+	}
 	if w.Fires() != fired {
 		return t.park(&h.rec.Webhook)
 	}

@@ -170,8 +170,8 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 	}
 	s.refuse(webhook.DiskOK, nil)
 	s.counts.add(t.change)
-	if t.lastChange != 0 {
-		s.bell.ring()
+	if s.told != nil && len(t.changes) > 0 {
+		s.told(t.changes)
 	}
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))

@@ -7,64 +7,60 @@ import (
 	"github.com/google/uuid"
 )
 
-// Policy says what of a webhook's backlog leaves when the webhook comes back. Its
-// text is a word below, or how long before that moment a delivery may have been
-// made ("24h"); a command also takes a time.
+// Policy says what of a webhook's backlog leaves when the webhook comes back. The
+// empty policy takes the webhook's own, or the daemon's default.
 type Policy string
 
-// The policies that are words; they are no closed set.
+// The policies.
 const (
 	RecoverAll    = "all"    // everything, in order
 	RecoverLatest = "latest" // each vehicle's newest; it supersedes the older ones
 	RecoverNone   = "none"   // nothing; what waited is cancelled
 )
 
-const (
-	policySetting = "all, latest, none, or how long before it comes back a delivery may have been made, such as 24h"
-	policyCommand = "all, latest, none, how long ago a delivery may have been made (24h), or a time like 2024-05-01T10:00:00Z"
-)
+// Policies is what a policy may be, in words.
+const Policies = "all, latest, none"
 
-// CheckPolicy returns an error naming what is allowed unless p can be a setting;
-// empty, which takes the daemon's default, can be one.
+// CheckPolicy returns an error that names what is allowed unless p is a policy or
+// empty.
 func CheckPolicy(p Policy) error {
-	_, err := p.begin(time.Unix(0, 0), false)
-	return err
+	switch p {
+	case "", RecoverAll, RecoverLatest, RecoverNone:
+		return nil
+	}
+	bad := &Invalid{Field: "recover", Value: quoted(string(p)), Allowed: Policies}
+	if p.isTime() {
+		bad.Why = "recovering by time has left; to send a chosen part again, use latest or none, then: plugbeat delivery resend --webhook NAME --since TIME"
+	}
+	return bad
+}
+
+// isTime reports whether p is a duration or a time, which earlier versions took.
+func (p Policy) isTime() bool {
+	if _, err := time.ParseDuration(string(p)); err == nil {
+		return true
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime} {
+		if _, err := time.Parse(layout, string(p)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Begin returns the recovery that the policy asks for now; nil where everything
-// leaves. The error names what is allowed.
-func (p Policy) Begin(now time.Time) (*Recovery, error) { return p.begin(now, true) }
-
-func (p Policy) begin(now time.Time, command bool) (*Recovery, error) {
-	r := &Recovery{Policy: p, StartedAt: now}
-	switch p {
-	case "", RecoverAll:
-		return nil, nil
-	case RecoverLatest, RecoverNone:
-		return r, nil
+// leaves. Its error is that of [CheckPolicy].
+func (p Policy) Begin(now time.Time) (*Recovery, error) {
+	if err := CheckPolicy(p); err != nil || p == "" || p == RecoverAll {
+		return nil, err
 	}
-	if d, err := time.ParseDuration(string(p)); err == nil && d > 0 {
-		r.Since = now.Add(-d)
-		return r, nil
-	}
-	if at, err := time.Parse(time.RFC3339Nano, string(p)); err == nil && command {
-		r.Since = at.UTC()
-		return r, nil
-	}
-	allowed := policySetting
-	if command {
-		allowed = policyCommand
-	}
-	return nil, &Invalid{Field: "recover", Value: quoted(string(p)), Allowed: allowed}
+	return &Recovery{Policy: p, StartedAt: now}, nil
 }
 
 // Recovery is a backlog being sifted: nothing of its webhook leaves until each
 // delivery that the policy lets go of is finished.
 type Recovery struct {
 	Policy Policy `json:"policy"`
-	// Since is when a delivery must have been made to leave; zero unless the policy
-	// is a time.
-	Since time.Time `json:"since,omitzero"`
 	// Upto is the newest delivery it is about; the store sets it.
 	Upto uuid.UUID `json:"upto"`
 	// Arrived is the delivery whose success closed the breaker, which the policy latest
@@ -96,11 +92,11 @@ func (r *Recovery) Sift(t Type, newest Newest, d *Delivery, now time.Time) error
 	if bytes.Compare(d.ID[:], r.Upto[:]) > 0 {
 		return nil
 	}
-	switch {
-	case r.Policy == RecoverNone:
+	switch r.Policy {
+	case RecoverNone:
 		r.Cancelled++
 		return d.Apply(Cancelled, now, "it waited when its webhook came back, and recover is none")
-	case r.Policy == RecoverLatest:
+	case RecoverLatest:
 		by, ok := newest[d.Vehicle]
 		if !ok || by.delivery == d.ID || !t.Snapshots() {
 			return nil
@@ -108,26 +104,6 @@ func (r *Recovery) Sift(t Type, newest Newest, d *Delivery, now time.Time) error
 		r.Superseded++
 		d.SupersededBy = &by.delivery
 		return d.Apply(Superseded, now, "a newer delivery of its vehicle leaves instead, and recover is latest")
-	case d.CreatedAt.Before(r.Since):
-		r.Cancelled++
-		return d.Apply(Cancelled, now, "it was made before "+r.Since.UTC().Format(time.RFC3339)+", where recovering begins")
 	}
 	return nil
-}
-
-// RecoveryPlan is what a policy would do to what waits now.
-type RecoveryPlan struct {
-	Policy Policy `json:"policy"`
-	// Waiting is the backlog; the next three are its parts.
-	Waiting    int `json:"waiting"`
-	Leave      int `json:"leave"`
-	Superseded int `json:"superseded"`
-	Cancelled  int `json:"cancelled"`
-	// Vehicles and Bytes are those of what leaves.
-	Vehicles int   `json:"vehicles"`
-	Bytes    int64 `json:"bytes"`
-	// Oldest is when the oldest of what leaves was made; zero when nothing does.
-	Oldest time.Time `json:"oldest,omitzero"`
-	// Takes is how long it takes to leave at the rate of recovering, at least.
-	Takes time.Duration `json:"takes"`
 }

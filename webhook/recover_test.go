@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,26 +11,23 @@ import (
 
 func TestPolicy(t *testing.T) {
 	now := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[Policy]time.Time{
-		"24h": now.Add(-24 * time.Hour), "90s": now.Add(-90 * time.Second), "2030-01-01T10:00:00+02:00": time.Date(2030, 1, 1, 8, 0, 0, 0, time.UTC),
+	for _, p := range []Policy{"", RecoverAll, RecoverLatest, RecoverNone} {
+		r, err := p.Begin(now)
+		if begins := p == RecoverLatest || p == RecoverNone; err != nil || (r != nil) != begins || begins && (r.Policy != p || !r.StartedAt.Equal(now)) {
+			t.Errorf("%q: %+v %v", p, r, err)
+		}
+	}
+	for p, byTime := range map[Policy]bool{
+		"24h": true, "1ms": true, "-1h": true, "0s": true, "2030-01-01": true, "2030-01-01 10:00:00": true, "2030-01-01T10:00:00Z": true,
+		"some": false, "5": false, "Latest": false, " none": false,
 	} {
-		if r, err := text.Begin(now); err != nil || !r.Since.Equal(want) || r.Policy != text || !r.StartedAt.Equal(now) {
-			t.Errorf("%s: %+v %v", text, r, err)
+		r, err := p.Begin(now)
+		bad, ok := errors.AsType[*Invalid](err)
+		if !ok || r != nil || bad.Field != "recover" || bad.Allowed != "all, latest, none" || CheckPolicy(p) == nil {
+			t.Fatalf("%q: %+v %v", p, r, err)
 		}
-	}
-	for _, text := range []Policy{"", RecoverAll} {
-		if r, err := text.Begin(now); r != nil || err != nil {
-			t.Errorf("%q: %+v %v", text, r, err)
-		}
-	}
-	for _, text := range []Policy{RecoverLatest, RecoverNone, RecoverAll, "", "1ms"} {
-		if err := CheckPolicy(text); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, text := range []Policy{"some", "-1h", "0s", "0", "5", "Latest", " none", "2030-01-01", "2030-01-01T10:00:00Z"} {
-		if err := CheckPolicy(text); err == nil {
-			t.Errorf("%q is taken as a setting", text)
+		if told := strings.Contains(bad.Error(), "has left") && strings.Contains(bad.Error(), "delivery resend --webhook NAME --since"); told != byTime {
+			t.Errorf("%q: %v", p, err)
 		}
 	}
 }

@@ -55,9 +55,6 @@ type Webhook struct {
 	Firings Firings `json:"firings"`
 	// Recovery is the sifting of a backlog that is going on; nil when none is.
 	Recovery *Recovery `json:"recovery,omitempty"`
-	// Replay is the sending again of a part of its past that is going on; nil when
-	// none is.
-	Replay *Replay `json:"replay,omitempty"`
 
 	// KeyOverlap is set from the moment the key was rotated until only the new one
 	// is left; nil otherwise. It may have ended already: see [Webhook.TwoKeys].

@@ -13,21 +13,21 @@ const (
 	gap          = time.Minute
 	freshness    = time.Minute
 	unknownAfter = 24 * time.Hour
-	slotTries    = 3
-	slotTime     = 2 * time.Minute
+	dueTries     = 3
+	dueWithin    = 2 * time.Minute
 	backoff      = 2 * time.Second
 	never        = time.Duration(1<<63 - 1)
 )
 
-// grid is a cadence: points that count from an anchor, or, fixed, from the wall
+// schedule is a cadence: points that count from an anchor, or, fixed, from the wall
 // clock.
-type grid struct {
+type schedule struct {
 	every, offset time.Duration
 	fixed         bool
 }
 
 // after is the first point after t.
-func (g grid) after(anchor, t time.Duration) time.Duration {
+func (g schedule) after(anchor, t time.Duration) time.Duration {
 	if g.fixed {
 		anchor = g.offset - g.every
 	}
@@ -38,7 +38,7 @@ func (g grid) after(anchor, t time.Duration) time.Duration {
 }
 
 // points is how many points lie after from, up to to.
-func (g grid) points(anchor, from, to time.Duration) (n int) {
+func (g schedule) points(anchor, from, to time.Duration) (n int) {
 	for p := g.after(anchor, from); p <= to; p = g.after(anchor, p) {
 		n++
 	}
@@ -47,8 +47,8 @@ func (g grid) points(anchor, from, to time.Duration) (n int) {
 
 type cause string
 
-// firing is a delivery that the cadence wants.
-type firing struct {
+// wanted is a delivery that the cadence wants.
+type wanted struct {
 	due, made time.Duration
 	cause     cause
 	charge    string // what the payload says of the plug
@@ -61,13 +61,13 @@ type ask struct {
 }
 
 type subscription struct {
-	hook      int
-	anchor    time.Duration
-	due       time.Duration // never while parked
-	fired     time.Duration
-	everFired bool
-	plugged   bool // the cadence it is on
-	cause     cause
+	hook     int
+	anchor   time.Duration
+	due      time.Duration // never while parked
+	made     time.Duration
+	everMade bool
+	plugged  bool // the cadence it is on
+	cause    cause
 }
 
 // got is the newest word on a path.
@@ -90,12 +90,12 @@ func (g got) text() string {
 	return "unplugged"
 }
 
-// reading is what a slot or a caller brings home.
+// reading is what a due time or a caller brings home.
 type reading struct {
 	got       [3]got
 	fresh     [3]bool
 	held      bool // the source was not asked, because it said not to
-	whole     bool // a slot's reading that ran to its end
+	whole     bool // a due time's reading that ran to its end
 	nothing   bool // cut short before anything was asked
 	notBefore time.Duration
 }
@@ -106,17 +106,17 @@ type tally struct {
 	changes, stale, gapped, held, retried, cut, unknown int
 }
 
-// expected is one car's life by the model.
+// expected is one vehicle's life by the model.
 type expected struct {
-	firings   map[int][]firing // by webhook
+	wanted    map[int][]wanted // by webhook
 	collapsed map[int]int
 	asks      []ask
 	tally     tally
 }
 
-type carModel struct {
+type vehicleModel struct {
 	*story
-	*car
+	*testVehicle
 	expected
 
 	known, in  bool // the plug, as it was last seen
@@ -129,17 +129,17 @@ type carModel struct {
 	parked     map[int]bool
 }
 
-// expect plays a car's life.
-func (s *story) expect(c *car) expected {
-	m := &carModel{story: s, car: c, parked: map[int]bool{late: true},
-		expected: expected{firings: map[int][]firing{}, collapsed: map[int]int{}}}
+// expect plays a vehicle's life.
+func (s *story) expect(c *testVehicle) expected {
+	m := &vehicleModel{story: s, testVehicle: c, parked: map[int]bool{late: true},
+		expected: expected{wanted: map[int][]wanted{}, collapsed: map[int]int{}}}
 	var ops []op
 	for _, o := range s.ops {
-		if o.car == c || o.car == nil {
+		if o.vehicle == c || o.vehicle == nil {
 			ops = append(ops, o)
 		}
 	}
-	var calls []time.Duration // callers that wait for the car, since when
+	var calls []time.Duration // callers that wait for the vehicle, since when
 	up, busy := true, false
 	var until time.Duration
 	var brought reading
@@ -155,7 +155,7 @@ func (s *story) expect(c *car) expected {
 			arrived, who := never, ""
 			for _, b := range m.subs {
 				if b.due < arrived {
-					arrived, who = b.due, "slot"
+					arrived, who = b.due, "due"
 				}
 			}
 			if len(calls) > 0 && calls[0] < arrived {
@@ -174,7 +174,7 @@ func (s *story) expect(c *car) expected {
 			if !brought.nothing {
 				m.commit(now, brought)
 			}
-		case "slot":
+		case "due":
 			brought, until = m.serve(now, m.nextStop(now))
 			busy = true
 		case "call":
@@ -200,7 +200,7 @@ func (s *story) expect(c *car) expected {
 	}
 }
 
-func (m *carModel) nextStop(now time.Duration) time.Duration {
+func (m *vehicleModel) nextStop(now time.Duration) time.Duration {
 	for _, d := range m.downs {
 		if d.from > now {
 			return d.from
@@ -209,7 +209,7 @@ func (m *carModel) nextStop(now time.Duration) time.Duration {
 	return never
 }
 
-func (m *carModel) operate(o op) {
+func (m *vehicleModel) operate(o op) {
 	switch o.what {
 	case subscribe:
 		b := &subscription{hook: o.hook, anchor: o.at, cause: "first", plugged: m.pluggedIn(o.at), due: never}
@@ -239,7 +239,7 @@ func (m *carModel) operate(o op) {
 			}
 			b.due, b.cause = o.at, "first"
 			switch {
-			case b.everFired:
+			case b.everMade:
 			case b.anchor > o.at: // put ahead on subscribing
 				b.due = b.anchor
 			default:
@@ -250,11 +250,11 @@ func (m *carModel) operate(o op) {
 }
 
 // pluggedIn is which cadence applies at t.
-func (m *carModel) pluggedIn(t time.Duration) bool {
+func (m *vehicleModel) pluggedIn(t time.Duration) bool {
 	return m.known && m.in && !m.restricted && t-m.seen < unknownAfter
 }
 
-func (m *carModel) freshAt(t time.Duration) (fresh [3]bool) {
+func (m *vehicleModel) freshAt(t time.Duration) (fresh [3]bool) {
 	for p, g := range m.last {
 		fresh[p] = g.asked && t-g.at < freshness && !g.worthless
 	}
@@ -263,7 +263,7 @@ func (m *carModel) freshAt(t time.Duration) (fresh [3]bool) {
 
 // ask asks the source for the paths that are still wanted and returns when it has
 // answered.
-func (m *carModel) ask(now time.Duration, want [3]bool, r *reading) time.Duration {
+func (m *vehicleModel) ask(now time.Duration, want [3]bool, r *reading) time.Duration {
 	m.asks = append(m.asks, ask{now, want})
 	a := m.answer(now)
 	end := now + a.takes
@@ -283,13 +283,13 @@ func (m *carModel) ask(now time.Duration, want [3]bool, r *reading) time.Duratio
 	return end
 }
 
-// serve reads for due slots: what is fresh is not asked for, what failed for a
+// serve reads for due times: what is fresh is not asked for, what failed for a
 // reason that may pass is asked for again, and a source that said "not before" is
 // left in peace.
-func (m *carModel) serve(now, stop time.Duration) (r reading, until time.Duration) {
+func (m *vehicleModel) serve(now, stop time.Duration) (r reading, until time.Duration) {
 	inGap := true
 	for _, b := range m.subs {
-		inGap = inGap && (b.due > now || b.everFired && now < b.fired+gap)
+		inGap = inGap && (b.due > now || b.everMade && now < b.made+gap)
 	}
 	if inGap {
 		return r, now
@@ -303,9 +303,9 @@ func (m *carModel) serve(now, stop time.Duration) (r reading, until time.Duratio
 		}
 	}
 	begun, pause, next, asked := now, backoff, now, 0
-	for wanted > 0 && asked < slotTries {
+	for wanted > 0 && asked < dueTries {
 		at := max(next, m.notBefore, r.notBefore)
-		if at > begun+slotTime {
+		if at > begun+dueWithin {
 			r.held = asked == 0
 			break
 		}
@@ -341,7 +341,7 @@ func (m *carModel) serve(now, stop time.Duration) (r reading, until time.Duratio
 }
 
 // call is a caller's read: one try, or nothing where what is known is fresh.
-func (m *carModel) call(now time.Duration) (r reading, until time.Duration, asked bool) {
+func (m *vehicleModel) call(now time.Duration) (r reading, until time.Duration, asked bool) {
 	r.fresh = m.freshAt(now)
 	if r.fresh == [3]bool{true, true, true} || m.notBefore > now {
 		return r, now, false
@@ -354,7 +354,7 @@ func (m *carModel) call(now time.Duration) (r reading, until time.Duration, aske
 }
 
 // observe takes the reading in and reports whether the plug changed.
-func (m *carModel) observe(r reading, now time.Duration) bool {
+func (m *vehicleModel) observe(r reading, now time.Duration) bool {
 	for p, g := range r.got {
 		if g.asked {
 			m.last[p] = g
@@ -390,7 +390,7 @@ func (m *carModel) observe(r reading, now time.Duration) bool {
 }
 
 // commit says what comes of a reading.
-func (m *carModel) commit(now time.Duration, r reading) {
+func (m *vehicleModel) commit(now time.Duration, r reading) {
 	changed := m.observe(r, now)
 	if changed {
 		m.tally.changes++
@@ -415,13 +415,13 @@ func (m *carModel) commit(now time.Duration, r reading) {
 		if b.due == never {
 			continue
 		}
-		grids := m.hooks[b.hook].grids
-		was, is := grids[0], grids[0]
+		schedules := m.hooks[b.hook].schedules
+		was, is := schedules[0], schedules[0]
 		if b.plugged {
-			was = grids[1]
+			was = schedules[1]
 		}
 		if in {
-			is = grids[1]
+			is = schedules[1]
 		}
 		due, moved := b.due <= now, b.plugged != in
 		if !due && !changed {
@@ -447,17 +447,17 @@ func (m *carModel) commit(now time.Duration, r reading) {
 			}
 		}
 		switch {
-		case b.everFired && now < b.fired+gap:
+		case b.everMade && now < b.made+gap:
 			m.tally.gapped++
-			b.due = b.fired + gap
+			b.due = b.made + gap
 			if due {
 				collapsed += is.points(b.anchor, now, b.due)
 			}
 		case !complete:
 			b.due = now
 		default:
-			m.firings[b.hook] = append(m.firings[b.hook], firing{at, now, b.cause, charge})
-			b.fired, b.everFired, b.cause = now, true, "grid"
+			m.wanted[b.hook] = append(m.wanted[b.hook], wanted{at, now, b.cause, charge})
+			b.made, b.everMade, b.cause = now, true, "grid"
 			var pushed int
 			b.due, pushed = m.next(is, b, now)
 			collapsed += pushed
@@ -466,11 +466,11 @@ func (m *carModel) commit(now time.Duration, r reading) {
 	}
 }
 
-// next is the point after now, or the end of the gap after the last firing, which
+// next is the point after now, or the end of the gap after the last delivery, which
 // then stands for every point until it; how many beyond one is the second result.
-func (m *carModel) next(g grid, b *subscription, now time.Duration) (time.Duration, int) {
+func (m *vehicleModel) next(g schedule, b *subscription, now time.Duration) (time.Duration, int) {
 	p := g.after(b.anchor, now)
-	if end := b.fired + gap; b.everFired && p < end {
+	if end := b.made + gap; b.everMade && p < end {
 		m.tally.gapped++
 		return end, g.points(b.anchor, p, end)
 	}

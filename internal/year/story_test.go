@@ -14,10 +14,10 @@ import (
 	"plugbeat/webhook"
 )
 
-// A story is everything that happens to the daemon from outside: the cars, what
+// A story is everything that happens to the daemon from outside: the vehicles, what
 // their sources answer, what callers and the operator do, how the receivers fare.
 // It is a pure function of the seed. Moments are durations since the start, in
-// whole milliseconds, the resolution of a slot. It is told in chapters of about a
+// whole milliseconds, the resolution of a due time. It is told in chapters of about a
 // month, each with the same kinds of trouble.
 type story struct {
 	seed     uint64
@@ -26,7 +26,7 @@ type story struct {
 	chapter  time.Duration // how long each is
 	end      time.Duration
 	hooks    []hook
-	cars     []*car
+	fleet    []*testVehicle
 	ops      []op
 	downs    []down // the daemon does not run
 	off      int    // how often a webhook is disabled, by whomever
@@ -40,10 +40,19 @@ type down struct {
 	prey prey
 }
 
+// drain is how long what is under way may go on after the stop: where a request is to
+// be cut off, for less than it takes.
+func (d down) drain() time.Duration {
+	if d.prey == sending {
+		return time.Second
+	}
+	return 20 * time.Second
+}
+
 type prey int
 
 const (
-	retrying prey = iota // a slot between two tries
+	retrying prey = iota // a reading between two tries
 	sending              // a request under way, which is cut off
 )
 
@@ -54,12 +63,12 @@ type span struct{ from, to time.Duration }
 
 func (s span) holds(t time.Duration) bool { return s.from <= t && t < s.to }
 
-// hook is a webhook: its grids, and the troubles of its receiver.
+// hook is a webhook: its schedules, and the troubles of its receiver.
 type hook struct {
-	name    string
-	cadence webhook.Cadence
-	grids   [2]grid
-	outages []outage
+	name      string
+	cadence   webhook.Cadence
+	schedules [2]schedule
+	outages   []outage
 	// poison are moments: the next payload that arrives after each is refused for
 	// ever with 413.
 	poison []time.Duration
@@ -79,11 +88,12 @@ const (
 	throttled                // 503 with Retry-After
 	slow                     // answers after the timeout
 	lagging                  // answers in time, but not at once
+	erratic                  // each request fares for itself: see [fares]
 )
 
 // String names the trouble.
 func (t trouble) String() string {
-	return [...]string{"refused", "500", "503", "no answer in time", "slow"}[t]
+	return [...]string{"refused", "500", "503", "no answer in time", "slow", "erratic"}[t]
 }
 
 func (h *hook) outage(t time.Duration) (trouble, bool) {
@@ -93,6 +103,21 @@ func (h *hook) outage(t time.Duration) (trouble, bool) {
 		}
 	}
 	return 0, false
+}
+
+// fares is what an erratic receiver makes of a request for a vehicle, or of a challenge.
+func fares(t time.Duration, vehicle uuid.UUID) (result, time.Duration) {
+	c := testVehicle{seed: binary.BigEndian.Uint64(vehicle[:])}
+	takes := time.Duration(c.chance(t, 2)%12) * time.Second
+	switch c.chance(t, 3) % 6 {
+	case 0:
+		return silent, timeout
+	case 1:
+		return failure, takes
+	case 2:
+		return busy, takes
+	}
+	return taken, takes
 }
 
 // calm reports whether a delivery made at t meets a receiver that has long been
@@ -110,11 +135,6 @@ func (s *story) calm(h *hook, t time.Duration) bool {
 			return false
 		}
 	}
-	for _, p := range h.poison {
-		if near(span{p, p + 12*time.Hour}) {
-			return false
-		}
-	}
 	return !slices.ContainsFunc(h.parked, near)
 }
 
@@ -129,7 +149,7 @@ const (
 	asleep
 	upstream
 	network // no answer at all
-	limited // rate limit of the car, with retry-after
+	limited // rate limit of the vehicle, with retry-after
 	flaky   // of a spell: every path for itself, now and then
 	tired   // of a spell: the battery does not answer
 	shy     // of a spell: the location is not permitted
@@ -158,8 +178,8 @@ type spell struct {
 	retry time.Duration // what a rate limit asks for
 }
 
-// car is a car's life.
-type car struct {
+// testVehicle is a vehicle's life.
+type testVehicle struct {
 	n       int
 	id      uuid.UUID
 	source  string
@@ -169,13 +189,13 @@ type car struct {
 	seed    uint64
 }
 
-func (c *car) plugged(t time.Duration) bool {
+func (c *testVehicle) plugged(t time.Duration) bool {
 	n, _ := slices.BinarySearch(c.toggles, t+1)
 	return n%2 == 1
 }
 
-// chance is a number that depends on nothing but the car, the moment and salt.
-func (c *car) chance(t time.Duration, salt uint64) uint64 {
+// chance is a number that depends on nothing but the vehicle, the moment and salt.
+func (c *testVehicle) chance(t time.Duration, salt uint64) uint64 {
 	x := c.seed ^ uint64(t.Milliseconds())*0x9e3779b97f4a7c15 ^ salt*0xbf58476d1ce4e5b9
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -191,7 +211,7 @@ type answer struct {
 	takes   time.Duration
 }
 
-func (c *car) answer(t time.Duration) answer {
+func (c *testVehicle) answer(t time.Duration) answer {
 	a := answer{plugged: c.plugged(t)}
 	if c.slow {
 		a.takes = []time.Duration{40, 40, 350, 350, 1200, 4000}[c.chance(t, 1)%6] * time.Millisecond
@@ -221,10 +241,10 @@ func (c *car) answer(t time.Duration) answer {
 	return a
 }
 
-// share is the place of the car's number among fifty, from which its part follows.
+// share is the place of the vehicle's number among fifty, from which its part follows.
 func (s *story) share(n int) int { return n * 50 / s.vehicles }
 
-// gone is the number of the car that is disconnected while its deliveries wait.
+// gone is the number of the vehicle that is disconnected while its deliveries wait.
 func (s *story) gone() int { return 7 * s.vehicles / 50 }
 
 type deed int
@@ -234,20 +254,20 @@ const (
 	unsubscribe
 	readNow
 	disconnect
-	verify  // car is nil
-	disable // car is nil
-	enable  // car is nil
+	verify  // vehicle is nil
+	disable // vehicle is nil
+	enable  // vehicle is nil
 	stop
 	start
 )
 
 // op is something that is done to the daemon.
 type op struct {
-	at     time.Duration
-	what   deed
-	car    *car
-	hook   int
-	anchor time.Duration // of a subscription; 0 is now
+	at      time.Duration
+	what    deed
+	vehicle *testVehicle
+	hook    int
+	anchor  time.Duration // of a subscription; 0 is now
 }
 
 const (
@@ -286,11 +306,11 @@ func newStory(seed uint64, days, vehicles int) *story {
 	}
 
 	s.hooks = []hook{
-		usual:    {name: "usual", grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}},
-		other:    {name: "other", cadence: webhook.Cadence{Unplugged: "45m", PluggedIn: "20m"}, grids: [2]grid{{every: 45 * time.Minute}, {every: 20 * time.Minute}}},
-		calendar: {name: "calendar", cadence: webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *", Zone: "Asia/Kolkata"}, grids: [2]grid{{every: time.Hour, fixed: true, offset: 30 * time.Minute}, {every: 30 * time.Minute, fixed: true}}},
-		late:     {name: "late", grids: [2]grid{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, s.part(0, 20), s.part(0, 22))}}},
-		rapid:    {name: "rapid", cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "25s"}, grids: [2]grid{{every: time.Minute}, {every: 25 * time.Second}}},
+		usual:    {name: "usual", schedules: [2]schedule{{every: time.Hour}, {every: 30 * time.Minute}}},
+		other:    {name: "other", cadence: webhook.Cadence{Unplugged: "45m", PluggedIn: "20m"}, schedules: [2]schedule{{every: 45 * time.Minute}, {every: 20 * time.Minute}}},
+		calendar: {name: "calendar", cadence: webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *", Zone: "Asia/Kolkata"}, schedules: [2]schedule{{every: time.Hour, fixed: true, offset: 30 * time.Minute}, {every: 30 * time.Minute, fixed: true}}},
+		late:     {name: "late", schedules: [2]schedule{{every: time.Hour}, {every: 30 * time.Minute}}, parked: []span{{0, within(rnd, s.part(0, 20), s.part(0, 22))}}},
+		rapid:    {name: "rapid", cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "25s"}, schedules: [2]schedule{{every: time.Minute}, {every: 25 * time.Second}}},
 	}
 	for n := range s.chapters {
 		off := within(rnd, s.part(n, 50), s.part(n, 51))
@@ -299,26 +319,26 @@ func newStory(seed uint64, days, vehicles int) *story {
 	s.troubles(rnd, within)
 
 	for n := range vehicles {
-		s.cars = append(s.cars, s.newCar(n, within))
+		s.fleet = append(s.fleet, s.newVehicle(n, within))
 	}
 	for _, d := range s.downs {
 		if d.prey == retrying { // so that there is something to catch
-			c := s.cars[0]
+			c := s.fleet[0]
 			c.spells = append([]spell{{span: span{d.from - time.Minute, d.from + patience}, kind: upstream}}, c.spells...)
 		}
 	}
 	s.deeds(within)
 	slices.SortStableFunc(s.ops, func(a, b op) int { return int(a.at - b.at) })
 	// In each chapter one by the operator and one by the outage that is longer than
-	// the ladder, which heals; nothing shorter may disable.
+	// the six steps, which heals; nothing shorter may disable.
 	s.off, s.heals = 2*s.chapters, s.chapters
 	return s
 }
 
 type drawn func(r *rand.Rand, a, b time.Duration) time.Duration
 
-// troubles are the receivers'. Each outage is whole: while it lasts everything
-// fails, so that only what is poisoned may die.
+// troubles are the receivers'. While an outage lasts everything fails, so that nothing
+// but what is poisoned may die, but for an erratic receiver's.
 func (s *story) troubles(rnd *rand.Rand, within drawn) {
 	last := s.end - 15*time.Hour
 	long := func(n int) span { return span{s.part(n, 40), s.part(n, 40) + 15*time.Hour} }
@@ -329,7 +349,10 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 			if rnd.IntN(4) == 0 {
 				length = within(rnd, 20*time.Minute, 5*time.Hour)
 			}
-			o := outage{span{t, t + length}, trouble(rnd.IntN(5))}
+			o := outage{span{t, t + length}, trouble(rnd.IntN(int(erratic) + 1))}
+			if o.how == erratic {
+				o.to = within(rnd, t+time.Hour, t+8*time.Hour)
+			}
 			t = within(rnd, o.to+time.Hour, o.to+60*time.Hour)
 			if o.to > last {
 				break
@@ -343,12 +366,15 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 				h.outages = append(h.outages, o)
 			}
 		}
+		if i == rapid {
+			h.outages = append(h.outages, outage{span{s.part(0, 57), s.part(0, 59)}, erratic})
+		}
 		for n := range s.chapters {
 			if i == usual {
-				// Longer than the whole ladder: the webhook is disabled and heals itself.
+				// Longer than the six steps: the webhook is disabled and heals itself.
 				// And two that span a restart.
 				h.outages = append(h.outages, outage{long(n), trouble(n % int(lagging))},
-					outage{span{s.downs[3*n+1].from - time.Hour, s.downs[3*n+1].to}, lagging},
+					outage{span{s.downs[3*n+1].from - time.Hour, s.downs[3*n+1].to + 10*time.Minute}, lagging},
 					outage{span{s.downs[3*n+2].from - time.Hour, s.downs[3*n+2].to + time.Hour}, slow})
 			}
 			if i == late || i == rapid {
@@ -363,10 +389,10 @@ func (s *story) troubles(rnd *rand.Rand, within drawn) {
 	}
 }
 
-// newCar draws a car's plug and the spells of its source.
-func (s *story) newCar(n int, within drawn) *car {
+// newVehicle draws a vehicle's plug and the spells of its source.
+func (s *story) newVehicle(n int, within drawn) *testVehicle {
 	r := rand.New(rand.NewPCG(s.seed, uint64(1000+n)))
-	c := &car{n: n, source: "quick", slow: n%2 == 1, seed: r.Uint64()}
+	c := &testVehicle{n: n, source: "quick", slow: n%2 == 1, seed: r.Uint64()}
 	if c.slow {
 		c.source = "slow"
 	}
@@ -407,15 +433,15 @@ func (s *story) newCar(n int, within drawn) *car {
 	return c
 }
 
-// call makes a caller read the car, unless the daemon is about to stop.
-func (s *story) call(at time.Duration, c *car) {
+// call makes a caller read the vehicle, unless the daemon is about to stop.
+func (s *story) call(at time.Duration, c *testVehicle) {
 	for _, d := range s.downs {
 		if at > d.from-10*time.Minute && at < d.to+time.Minute {
 			return
 		}
 	}
 	if at > time.Hour && at < s.end-10*time.Minute {
-		s.ops = append(s.ops, op{at: at, what: readNow, car: c})
+		s.ops = append(s.ops, op{at: at, what: readNow, vehicle: c})
 	}
 }
 
@@ -423,7 +449,7 @@ func (s *story) call(at time.Duration, c *car) {
 func (s *story) deeds(within drawn) {
 	r := rand.New(rand.NewPCG(s.seed, 1))
 	add := func(o op) { s.ops = append(s.ops, o) }
-	for _, c := range s.cars {
+	for _, c := range s.fleet {
 		h := usual
 		switch n := s.share(c.n); {
 		case n >= 42:
@@ -431,26 +457,26 @@ func (s *story) deeds(within drawn) {
 		case n >= 30:
 			h = other
 		}
-		o := op{at: within(r, time.Millisecond, 10*time.Minute), what: subscribe, car: c, hook: h}
+		o := op{at: within(r, time.Millisecond, 10*time.Minute), what: subscribe, vehicle: c, hook: h}
 		if c.n%3 == 0 { // spread: the anchor lies ahead
 			o.anchor = within(r, 10*time.Minute, time.Hour)
 		}
 		add(o)
 		if s.share(c.n) < 4 { // on a second webhook as well
-			add(op{at: within(r, 11*time.Minute, 20*time.Minute), what: subscribe, car: c, hook: other})
+			add(op{at: within(r, 11*time.Minute, 20*time.Minute), what: subscribe, vehicle: c, hook: other})
 		}
 		if n := s.share(c.n); n >= 25 && n < 31 {
-			add(op{at: within(r, 21*time.Minute, 2*time.Hour), what: subscribe, car: c, hook: late})
+			add(op{at: within(r, 21*time.Minute, 2*time.Hour), what: subscribe, vehicle: c, hook: late})
 		}
 	}
-	for _, c := range s.cars[len(s.cars)-2:] {
+	for _, c := range s.fleet[len(s.fleet)-2:] {
 		from := within(r, s.part(0, 55), s.part(0, 56))
-		add(op{at: from, what: subscribe, car: c, hook: rapid})
-		add(op{at: min(from+29*time.Hour+17*time.Second, within(r, s.part(0, 59), s.part(0, 60))), what: unsubscribe, car: c, hook: rapid})
+		add(op{at: from, what: subscribe, vehicle: c, hook: rapid})
+		add(op{at: min(from+29*time.Hour+17*time.Second, within(r, s.part(0, 59), s.part(0, 60))), what: unsubscribe, vehicle: c, hook: rapid})
 	}
 	at := within(r, s.part(0, 40)+5*time.Hour, s.part(0, 40)+6*time.Hour)
-	s.ops = slices.DeleteFunc(s.ops, func(o op) bool { return o.car == s.cars[s.gone()] && o.at > at-10*time.Minute })
-	add(op{at: at, what: disconnect, car: s.cars[s.gone()]})
+	s.ops = slices.DeleteFunc(s.ops, func(o op) bool { return o.vehicle == s.fleet[s.gone()] && o.at > at-10*time.Minute })
+	add(op{at: at, what: disconnect, vehicle: s.fleet[s.gone()]})
 	add(op{at: s.hooks[late].parked[0].to, what: verify, hook: late})
 	for _, p := range s.hooks[other].parked {
 		add(op{at: p.from, what: disable, hook: other})

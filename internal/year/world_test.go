@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,9 +60,10 @@ type world struct {
 	mu       sync.Mutex
 	asks     map[uuid.UUID][]ask
 	requests [][]request // by webhook, as they left
+	commits  [][]commit  // by webhook
 	reading  map[uuid.UUID]bool
 	flying   map[string]bool // webhook and vehicle with a request under way
-	moody    time.Duration   // when a source last failed at a slot's first try
+	moody    time.Duration   // when a source last failed at a due time's first try
 	seen     []map[string]bool
 	poisoned map[string]bool
 	cut      map[string]bool // messages whose request the daemon ended itself
@@ -69,7 +72,7 @@ type world struct {
 }
 
 // loud are the errors that the story is there to bring about.
-var loud = map[string]bool{"webhook.disabled": true, "webhook.warned": true, "delivery.dead": true}
+var loud = map[string]bool{"webhook.disabled": true, "delivery.dead": true}
 
 // events counts the daemon's log lines by event, those that fail a test apart.
 type events struct {
@@ -77,7 +80,8 @@ type events struct {
 	count map[string]int
 	wrong []string
 	t0    time.Time
-	turns []turn // of webhooks' health, in their order
+	// transitions are those of circuit breakers, in their order.
+	transitions []transition
 }
 
 func (e *events) Write(b []byte) (int, error) {
@@ -87,11 +91,11 @@ func (e *events) Write(b []byte) (int, error) {
 	name, _, _ = strings.Cut(name, `"`)
 	e.count[name]++
 	switch name {
-	case "webhook.failing", "webhook.healthy", "webhook.disabled", "webhook.healed":
+	case "webhook.opened", "webhook.probe_failed", "webhook.probe_owed", "webhook.closed", "webhook.disabled", "webhook.healed":
 		if !strings.Contains(string(b), `"reason":"operator"`) {
 			_, id, _ := strings.Cut(string(b), `"webhook":"`)
 			id, _, _ = strings.Cut(id, `"`)
-			e.turns = append(e.turns, turn{time.Since(e.t0), uuid.MustParse(id), name})
+			e.transitions = append(e.transitions, transition{time.Since(e.t0), uuid.MustParse(id), name})
 		}
 	}
 	if strings.Contains(string(b), `"level":"error"`) && !loud[name] {
@@ -104,7 +108,7 @@ func newWorld(t *testing.T, s *story) *world {
 	w := &world{
 		story: s, t: t, t0: time.Now(), path: filepath.Join(dir(t), "plugbeat.db"),
 		index: map[uuid.UUID]int{}, receiver: receiver.New(token), asks: map[uuid.UUID][]ask{},
-		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}, t0: time.Now()}, requests: make([][]request, len(s.hooks)),
+		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}, t0: time.Now()}, requests: make([][]request, len(s.hooks)), commits: make([][]commit, len(s.hooks)),
 	}
 	w.receiver.Rule(w.rule)
 	for range s.hooks {
@@ -143,19 +147,19 @@ func (w *world) up() {
 	policy, err := cadence.Policy{Floor: 10 * time.Second}.Ready()
 	w.must(err)
 	var set delivery.Settings
-	if w.session < len(w.downs) && w.downs[w.session].prey == sending {
-		set.Drain = time.Second // shorter than what will be under way
+	if w.session < len(w.downs) {
+		set.Drain = w.downs[w.session].drain()
 	}
 	w.session++
 	w.dispatcher, err = delivery.New(delivery.Options{
-		Store: w.store, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
+		Store: watched{w.store, w}, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	w.must(err)
 	w.scheduler, err = scheduler.New(scheduler.Options{
 		Store: w.store, Policy: policy, Settings: scheduler.Defaults(), Log: log, Produced: w.dispatcher.Produced,
 		// Quick reads take no time, so two places never make one wait.
-		Sources: map[string]scheduler.SourceConfig{"quick": {Source: w, MaxReads: 2}, "slow": {Source: w, MaxReads: len(w.cars)}},
+		Sources: map[string]scheduler.SourceConfig{"quick": {Source: w, MaxReads: 2}, "slow": {Source: w, MaxReads: len(w.fleet)}},
 	})
 	w.must(err)
 	daily, err := cadence.Parse("24h", "", 0)
@@ -201,7 +205,7 @@ func (w *world) down() {
 func (w *world) live() {
 	w.up()
 	ctx := w.t.Context()
-	for _, c := range w.cars {
+	for _, c := range w.fleet {
 		w.must(w.store.PutVehicle(ctx, vehicle.Vehicle{ID: c.id, Source: c.source, Native: fmt.Sprint(c.n), Make: "TESLA", Mode: vehicle.ModeSimulated, ConnectedAt: w.t0}))
 	}
 	for i, h := range w.hooks {
@@ -229,7 +233,7 @@ func (w *world) live() {
 	synctest.Wait()
 }
 
-// id is the hook's; the jitter of its ladder is drawn from it.
+// id is the hook's; the jitter of its waits is drawn from it.
 func (w *world) id(hook int) (id uuid.UUID) {
 	binary.BigEndian.PutUint64(id[:], w.seed)
 	id[6], id[8], id[15] = 0x40, 0x80, byte(hook+1)
@@ -250,7 +254,7 @@ func (w *world) hunt(d down) time.Duration {
 				return w.since()
 			}
 		case sending:
-			for _, l := range w.dispatcher.Lanes() {
+			for _, l := range w.dispatcher.Queues() {
 				if l.InFlight > 0 {
 					return w.since()
 				}
@@ -268,18 +272,18 @@ func (w *world) do(ctx context.Context, o op) {
 		if o.anchor > 0 {
 			anchor = w.t0.Add(o.anchor)
 		}
-		_, _, err = w.scheduler.Subscribe(ctx, w.ids[o.hook], o.car.id, anchor)
+		_, _, err = w.scheduler.Subscribe(ctx, w.ids[o.hook], o.vehicle.id, anchor)
 	case unsubscribe:
-		_, err = w.scheduler.Unsubscribe(ctx, w.ids[o.hook], o.car.id)
+		_, err = w.scheduler.Unsubscribe(ctx, w.ids[o.hook], o.vehicle.id)
 	case readNow:
 		w.callers.Go(func() {
-			_, err := w.scheduler.ReadNow(ctx, o.car.id, vehicle.AllPaths)
+			_, err := w.scheduler.ReadNow(ctx, o.vehicle.id, vehicle.AllPaths)
 			w.noError(err)
 		})
 	case disconnect:
 		var gone []webhook.Delivery
-		gone, err = w.store.RemoveVehicle(ctx, o.car.id)
-		w.scheduler.Forget(o.car.id)
+		gone, err = w.store.RemoveVehicle(ctx, o.vehicle.id)
+		w.scheduler.Forget(o.vehicle.id)
 		w.dispatcher.Forget(gone)
 	case verify:
 		_, _, err = w.dispatcher.Verify(ctx, w.ids[o.hook])
@@ -300,15 +304,15 @@ func (w *world) do(ctx context.Context, o op) {
 // Read implements vehicle.Source.
 func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
 	asked, at := time.Now(), w.since()
-	var c *car
-	for _, x := range w.cars {
+	var c *testVehicle
+	for _, x := range w.fleet {
 		if x.id == ref.ID {
 			c = x
 		}
 	}
 	w.mu.Lock()
 	if w.reading[c.id] {
-		w.t.Errorf("after %s: two reads of car %d are under way", at, c.n)
+		w.t.Errorf("after %s: two reads of vehicle %d are under way", at, c.n)
 	}
 	w.reading[c.id] = true
 	a := c.answer(at)
@@ -347,6 +351,10 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if how, bad := w.hooks[h].outage(w.since()); bad && how == refused {
 		return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
 	}
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn != nil {
+		c, _ := net.Pipe()
+		trace.GotConn(httptrace.GotConnInfo{Conn: c}) // a real transport says that it has a connection
+	}
 	answer, err := simulator.Transport(w.receiver).RoundTrip(in)
 	if err != nil {
 		if how, bad := w.hooks[h].outage(w.since()); bad && how == lagging {
@@ -384,6 +392,18 @@ func (w *world) rule(m receiver.Message) receiver.Answer {
 		return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}}
 	case how == slow:
 		return receiver.Answer{Delay: 20 * time.Second}
+	case how == erratic:
+		vehicle, _ := uuid.Parse(m.Vehicle) // a challenge has none
+		ends, takes := fares(at, vehicle)
+		switch ends {
+		case silent:
+			return receiver.Answer{Delay: 20 * time.Second}
+		case failure:
+			return receiver.Answer{Status: http.StatusInternalServerError, Delay: takes}
+		case busy:
+			return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}, Delay: takes}
+		}
+		return receiver.Answer{Delay: takes}
 	}
 	return receiver.Answer{Delay: 12 * time.Second}
 }

@@ -31,6 +31,7 @@ const (
 	challengeTime = 40 * time.Second
 	readTime      = 330 * time.Second
 	checkTime     = 10 * time.Minute
+	resendTime    = 5 * time.Minute // a commit for each few hundred deliveries
 )
 
 // maxAnswer bounds what a client reads of one answer.
@@ -174,10 +175,10 @@ func (c *Client) EnableWebhook(ctx context.Context, ref string, force bool, poli
 	return w, c.within(challengeTime).do(ctx, http.MethodPost, c.path("webhooks", ref, "enable"), q, nil, &w)
 }
 
-// RecoverWebhook applies a policy to what waits at a webhook, or counts what it
-// would do.
-func (c *Client) RecoverWebhook(ctx context.Context, ref string, r Recover) (a Recovered, err error) {
-	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, r, &a)
+// RecoverWebhook applies a policy to what waits at a webhook; an empty one is the
+// webhook's own.
+func (c *Client) RecoverWebhook(ctx context.Context, ref string, policy webhook.Policy) (w webhook.Webhook, err error) {
+	return w, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, Recover{Policy: policy}, &w)
 }
 
 // DisableWebhook stops a webhook's slots and deliveries until it is enabled.
@@ -219,7 +220,7 @@ func (c *Client) BeginConnect(ctx context.Context, source string) (a ConnectBegu
 }
 
 // Connect returns how a connect stands, once it is over or after the wait, which is
-// at most [MaxTailWait].
+// at most [MaxWait].
 func (c *Client) Connect(ctx context.Context, id uuid.UUID, wait time.Duration) (v ConnectView, err error) {
 	q := url.Values{}
 	if wait > 0 {
@@ -280,29 +281,9 @@ func (c *Client) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryView, er
 	return d, c.do(ctx, http.MethodGet, c.path("deliveries", id.String()), nil, nil, &d)
 }
 
-// Replay sends a part of the past again, or counts what that would be.
-func (c *Client) Replay(ctx context.Context, r ReplayRequest) (a Replayed, err error) {
-	return a, c.within(slowPatience).do(ctx, http.MethodPost, c.path("deliveries", "replay"), nil, r, &a)
-}
-
-// CancelReplay ends a webhook's replay and returns how far it had come.
-func (c *Client) CancelReplay(ctx context.Context, ref string) (r webhook.Replay, err error) {
-	return r, c.do(ctx, http.MethodDelete, c.path("webhooks", ref, "replay"), nil, nil, &r)
-}
-
-// Tail returns what happened to deliveries after a cursor, waiting for it. The first
-// call, without one, returns at once where it begins.
-func (c *Client) Tail(ctx context.Context, f TailQuery) (a Tail, err error) {
-	q := paging("after", f.After, f.Limit)
-	for name, v := range map[string]string{"webhook": f.Webhook, "vehicle": idText(f.Vehicle), "since": timeText(f.Since)} {
-		if v != "" {
-			q.Set(name, v)
-		}
-	}
-	if f.Wait > 0 {
-		q.Set("wait", f.Wait.String())
-	}
-	return a, c.within(patience+f.Wait).do(ctx, http.MethodGet, c.path("deliveries", "tail"), q, nil, &a)
+// ResendAll resends a part of a webhook's past, or counts what that would be.
+func (c *Client) ResendAll(ctx context.Context, r ResendRequest) (a Resent, err error) {
+	return a, c.within(resendTime).do(ctx, http.MethodPost, c.path("deliveries", "resend"), nil, r, &a)
 }
 
 func idText(id uuid.UUID) string {

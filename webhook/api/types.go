@@ -166,18 +166,8 @@ type KeyChanged struct {
 
 // Recover is the body of POST /webhooks/{id}/recover.
 type Recover struct {
-	// Policy is all, latest, none, how long ago a delivery may have been made, or a
-	// time; empty takes the webhook's.
+	// Policy is all, latest or none; empty takes the webhook's.
 	Policy webhook.Policy `json:"recover,omitempty"`
-	// DryRun counts and changes nothing.
-	DryRun bool `json:"dry_run,omitempty"`
-}
-
-// Recovered is the answer to POST /webhooks/{id}/recover.
-type Recovered struct {
-	Webhook webhook.Webhook `json:"webhook"`
-	// Plan is what was counted before it began.
-	Plan webhook.RecoveryPlan `json:"plan"`
 }
 
 // Challenge is what a receiver made of a verification challenge.
@@ -330,64 +320,40 @@ const (
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
 )
 
-// ReplayRequest is the body of POST /deliveries/replay: which finished deliveries are sent
-// again. At least one of the fields that choose is given.
-type ReplayRequest struct {
-	// Webhook is an id or a name; empty means every webhook.
-	Webhook string        `json:"webhook,omitempty"`
+// ResendRequest is the body of POST /deliveries/resend: which finished deliveries of a
+// webhook are resent.
+type ResendRequest struct {
+	Webhook string        `json:"webhook"` // id or name
 	Vehicle *uuid.UUID    `json:"vehicle,omitempty"`
 	State   webhook.State `json:"state,omitempty"`
 	// Since and Until bound the creation time: a time, or how long ago ("2h").
 	Since string `json:"since,omitempty"`
 	Until string `json:"until,omitempty"`
-	// Rate is how many are sent a second, at most; 0 is that of recovering, which is
-	// the most.
-	Rate float64 `json:"rate,omitempty"`
-	// DryRun counts and sends nothing.
+	// DryRun counts and makes nothing.
 	DryRun bool `json:"dry_run,omitempty"`
 }
 
-// Replayed is the answer to POST /deliveries/replay: the webhooks that have
-// something to send again.
-type Replayed struct {
-	Items []ReplayedItem `json:"items"`
+// Resent is the answer to POST /deliveries/resend.
+type Resent struct {
+	// Plan is what was counted first.
+	Plan webhook.ResendPlan `json:"plan"`
+	// Made is how many deliveries were made, which wait now; 0 of a dry run.
+	Made int `json:"made"`
 }
 
-// ReplayedItem is one webhook's part of a [Replayed].
-type ReplayedItem struct {
-	// Webhook has the replay that began; none with DryRun, and where all that matched
-	// is erased.
-	Webhook webhook.Webhook    `json:"webhook"`
-	Plan    webhook.ReplayPlan `json:"plan"`
-}
+// MaxWait bounds how long [Client.Connect] has the daemon wait.
+const MaxWait = time.Minute
 
-// TailQuery says from where on, and of what, changes of deliveries are wanted.
-type TailQuery struct {
-	// After is the Next of the answer before, or the cursor of a change; empty begins
-	// at Since, or now where that is zero.
-	After   string
-	Since   time.Time
-	Webhook string // id or name
-	Vehicle uuid.UUID
-	// Wait is how long the daemon waits for a change before it answers that there is
-	// none; at most MaxTailWait.
-	Wait time.Duration
-	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
-	Limit int
-}
+// The media type of GET /events, and the name of the event that tells of missed ones.
+const (
+	EventStreamType = "text/event-stream"
+	MissedEvent     = "missed"
+)
 
-// MaxTailWait bounds TailQuery.Wait.
-const MaxTailWait = time.Minute
-
-// Tail is the answer to GET /deliveries/tail.
-type Tail struct {
-	// Items is never null. It is empty when nothing happened while it was waited.
-	Items []webhook.Change `json:"items"`
-	// Next goes on from there, also over a restart of the daemon.
-	Next webhook.Cursor `json:"next"`
-	// Missed is true when changes after the cursor given are no longer kept, or the
-	// data file is another than the cursor's.
-	Missed bool `json:"missed,omitempty"`
+// Missed is the data of a [MissedEvent].
+type Missed struct {
+	// Missed is how many events the reader of the stream was too slow for.
+	Missed int `json:"missed"`
 }
 
 // TokenView is a token without the token.

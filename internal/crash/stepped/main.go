@@ -67,8 +67,6 @@ func around(p *stop.Page, methods []string, commit func() error) error {
 		case "Settle":
 			steps[stop.BeforeOutcomes] = stop.AfterOutcomes
 			outcomes++
-		case "ResendAll":
-			steps[stop.BeforeSlice] = stop.AfterSlice
 		default:
 			steps[stop.BeforeChange] = stop.AfterChange
 		}

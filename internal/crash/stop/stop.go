@@ -25,8 +25,6 @@ const (
 	AfterFirings        // and after, when nobody knows of it yet
 	BeforeOutcomes      // what attempts led to
 	AfterOutcomes       //
-	BeforeSlice         // a slice of a replay
-	AfterSlice          //
 	BeforeChange        // any other commit: of a rotation, of a ladder's repair
 	AfterChange         //
 	BeforeRequest       // a delivery's, before anything of it is sent
@@ -39,7 +37,7 @@ const (
 
 // Steps lists every step.
 var Steps = [...]Step{
-	BeforeFirings, AfterFirings, BeforeOutcomes, AfterOutcomes, BeforeSlice, AfterSlice, BeforeChange, AfterChange,
+	BeforeFirings, AfterFirings, BeforeOutcomes, AfterOutcomes, BeforeChange, AfterChange,
 	BeforeRequest, AfterRequest, Writing, Syncing, Synced, Moment,
 }
 
@@ -47,7 +45,7 @@ var Steps = [...]Step{
 func (s Step) String() string {
 	return [...]string{
 		"none", "before firings are committed", "after firings are committed", "before outcomes are committed", "after outcomes are committed",
-		"before a replay's slice", "after a replay's slice", "before another commit", "after another commit",
+		"before another commit", "after another commit",
 		"before a request", "after a request", "before a write", "before a sync", "after a sync", "any moment",
 	}[s]
 }
