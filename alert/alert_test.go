@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,80 +14,146 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/webhook"
 )
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func hook(e Event, stage string) Condition {
-	c := Condition{Key: "webhook/1", Event: e, Stage: stage, Severity: Error, Subject: "webhook home", Text: "text"}
-	if e == "" {
-		c.Severity = ""
-	}
-	return c
+var hookID = uuid.MustParse("0191b2a4-0000-7000-8000-000000000001")
+
+// hook is a webhook of that name, after a change.
+func hook(edit func(*health.WebhookFacts)) health.WebhookFacts {
+	w := health.WebhookFacts{Webhook: webhook.Webhook{ID: hookID, Name: "home", Status: webhook.Active, Ledger: webhook.Ledger{Produced: 100, Delivered: 50}}}
+	edit(&w)
+	return w
 }
 
-func dead(n uint64) Condition {
-	return Condition{Key: "dead/1", Event: DeliveryDead, Severity: Error, Subject: "webhook home", Text: "dead deliveries: %d", Counts: true, Count: n}
+func well() health.WebhookFacts { return hook(func(*health.WebhookFacts) {}) }
+
+func disabled(r webhook.Reason) health.WebhookFacts {
+	return hook(func(w *health.WebhookFacts) { w.Status, w.Reason = webhook.Disabled, r })
+}
+
+// failing has an open breaker that was opened so long ago and disables the webhook in so long.
+func failing(opened, left time.Duration) health.WebhookFacts {
+	return hook(func(w *health.WebhookFacts) { w.Breaker.OpenSince, w.DisabledAt = noon.Add(-opened), noon.Add(left) })
+}
+
+// opened has a breaker that has just opened, and is no error for as long as a test lasts.
+func opened() health.WebhookFacts { return failing(0, 0) }
+
+// dead is a webhook of whose deliveries n died.
+func dead(w health.WebhookFacts, n uint64) health.WebhookFacts {
+	w.Ledger.Dead, w.DeadToday = n, int(n) //nolint:gosec // small
+	return w
+}
+
+func hooks(ws ...health.WebhookFacts) health.Facts { return health.Facts{Now: noon, Webhooks: ws} }
+
+func source(edit func(*health.SourceFacts)) health.Facts {
+	f := health.SourceFacts{Name: "cars", Configured: true}
+	edit(&f)
+	return health.Facts{Now: noon, Sources: []health.SourceFacts{f}}
 }
 
 func TestDiff(t *testing.T) {
+	down := source(func(f *health.SourceFacts) { f.LastFault, f.LastFaultAt = "UPSTREAM", noon })
 	for _, c := range []struct {
 		name     string
-		was, now []Condition
+		was, now health.Facts
 		want     string
 	}{
-		{"nothing new", []Condition{hook(WebhookDisabled, "gone")}, []Condition{hook(WebhookDisabled, "gone")}, ""},
-		{"well stays well", []Condition{hook("", "")}, []Condition{hook("", "")}, ""},
-		{"a new thing that is well", nil, []Condition{hook("", "")}, ""},
-		{"begins", []Condition{hook("", "")}, []Condition{hook(WebhookFailing, "")}, "webhook.failing error"},
-		{"gets worse", []Condition{hook(WebhookWarned, "50")}, []Condition{hook(WebhookWarned, "90")}, "webhook.warned error"},
-		{"another event", []Condition{hook(WebhookWarned, "90")}, []Condition{hook(WebhookDisabled, "exhausted")}, "webhook.disabled error"},
-		{"healed", []Condition{hook(WebhookDisabled, "exhausted")}, []Condition{hook("", "")}, "webhook.healed error over"},
-		{"healthy", []Condition{hook(WebhookFailing, "")}, []Condition{hook("", "")}, "webhook.healthy error over"},
-		{"removed while it failed", []Condition{hook(WebhookFailing, "")}, nil, ""},
-		{"counts grow", []Condition{dead(2)}, []Condition{dead(5)}, "delivery.dead error: dead deliveries: 3"},
-		{"counts of a new thing", []Condition{hook("", "")}, []Condition{dead(1)}, "delivery.dead error: dead deliveries: 1"},
-		{"counts stand", []Condition{dead(2)}, []Condition{dead(2)}, ""},
-		{"counts of a restored backup", []Condition{dead(5)}, []Condition{dead(2)}, ""},
+		{"nothing new", hooks(disabled(webhook.Gone)), hooks(disabled(webhook.Gone)), ""},
+		{"well stays well", hooks(well()), hooks(well()), ""},
+		{"a new thing that is well", hooks(), hooks(well()), ""},
+		{"begins", hooks(well()), hooks(failing(time.Hour, 9*time.Hour)), "webhook.opened warning"},
+		{"gets worse", hooks(failing(time.Hour, 9*time.Hour)), hooks(failing(6*time.Hour, 4*time.Hour)), "webhook.opened error"},
+		{"gets less urgent", hooks(failing(6*time.Hour, 4*time.Hour)), hooks(failing(time.Hour, 9*time.Hour)), ""},
+		{"another code", hooks(failing(9*time.Hour, time.Hour)), hooks(disabled(webhook.Exhausted)), "webhook.disabled error"},
+		{"another reason", hooks(disabled(webhook.Exhausted)), hooks(disabled(webhook.ByOperator)), "webhook.disabled info"},
+		{"healed", hooks(disabled(webhook.Exhausted)), hooks(well()), "webhook.disabled error: webhook home: it takes deliveries again"},
+		{"closed", hooks(failing(time.Hour, 9*time.Hour)), hooks(well()), "webhook.opened warning: webhook home: it takes deliveries again"},
+		{"removed while it failed", hooks(failing(time.Hour, 9*time.Hour)), hooks(), ""},
+		{"not heard of since the start", down, source(func(*health.SourceFacts) {}), ""},
+		{"heard of", down, source(func(f *health.SourceFacts) { f.LastOK = noon }), "source.down error: source cars: it gives values again"},
+		{"losses grow", hooks(dead(well(), 2)), hooks(dead(well(), 5)), "delivery.dead error"},
+		{"the first losses", hooks(well()), hooks(dead(well(), 1)), "delivery.dead error"},
+		{"losses stand", hooks(dead(well(), 2)), hooks(dead(well(), 2)), ""},
+		{"losses are a day old", hooks(dead(well(), 2)), hooks(hook(func(w *health.WebhookFacts) { w.Ledger.Dead = 2 })), ""},
+		{"losses of a restored backup", hooks(dead(well(), 5)), hooks(dead(well(), 2)), ""},
 	} {
-		marks := map[string]Mark{"other": {}}
-		if c.was != nil {
-			_, marks = Diff(nil, c.was, noon)
-		}
-		alerts, _ := Diff(marks, c.now, noon)
+		_, marks := Diff(map[string]Mark{}, health.Judge(c.was), noon)
+		alerts, next := Diff(marks, health.Judge(c.now), noon)
 		var got []string
 		for _, a := range alerts {
-			s := fmt.Sprintf("%s %s", a.Event, a.Severity)
+			s := fmt.Sprintf("%s %s", a.Code, a.Severity)
 			if a.Recovery {
-				s += " over"
-			}
-			if strings.Contains(a.Text, ":") {
 				s += ": " + a.Text
 			}
 			got = append(got, s)
+			if a.Recovery != (a.Remedy == "") || !a.At.Equal(noon) {
+				t.Errorf("%s: %+v", c.name, a)
+			}
 		}
 		if strings.Join(got, "; ") != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+		if again, _ := Diff(next, health.Judge(c.now), noon); len(again) > 0 {
+			t.Errorf("%s: told twice: %+v", c.name, again)
+		}
 	}
-	// The first look of a new target: what stands is told, what was counted is not.
-	alerts, _ := Diff(nil, []Condition{hook(WebhookDisabled, "gone"), dead(7)}, noon)
-	if len(alerts) != 1 || alerts[0].Event != WebhookDisabled {
+	// The first look of a new target: what stands is told, what was lost before is not.
+	alerts, _ := Diff(nil, health.Judge(hooks(dead(disabled(webhook.Gone), 7))), noon)
+	if len(alerts) != 1 || alerts[0].Code != health.WebhookDisabled {
 		t.Errorf("%+v", alerts)
+	}
+	// What was not heard of since the start is over once it is heard of to be well.
+	_, marks := Diff(map[string]Mark{}, health.Judge(down), noon)
+	_, marks = Diff(marks, health.Judge(source(func(*health.SourceFacts) {})), noon)
+	alerts, _ = Diff(marks, health.Judge(source(func(f *health.SourceFacts) { f.LastOK = noon })), noon)
+	if len(alerts) != 1 || !alerts[0].Recovery {
+		t.Errorf("after a restart: %+v", alerts)
 	}
 }
 
-// Of one thing that flaps the first and the last stay; counts are never left out.
+// What targets were told by a version before this one is taken up: its keys, what it
+// remembered of what was well, and events that are no more.
+func TestOldMemory(t *testing.T) {
+	id := hookID.String()
+	var marks map[string]Mark
+	old := `{"webhook/` + id + `":{"event":"webhook.disabled","stage":"exhausted","severity":"error"},"dead/` + id + `":{"event":"delivery.dead","severity":"error","count":3},
+		"expired/` + id + `":{"event":"delivery.expired","severity":"error"},"store":{},"clock":{"event":"clock.off","severity":"error"},"vehicles/owner":{"event":"vehicle.needs_owner","stage":"2","severity":"error"}}`
+	if err := json.Unmarshal([]byte(old), &marks); err != nil {
+		t.Fatal(err)
+	}
+	alerts, next := Diff(marks, health.Judge(hooks(dead(disabled(webhook.Exhausted), 3))), noon)
+	if len(alerts) != 0 {
+		t.Errorf("nothing has changed: %+v", alerts)
+	}
+	if alerts, _ = Diff(next, health.Judge(hooks(dead(well(), 4))), noon); len(alerts) != 2 || alerts[0].Code != health.DeliveryDead || !alerts[1].Recovery || alerts[1].Subject != "webhook home" {
+		t.Errorf("%+v", alerts)
+	}
+	marks["webhook/"+id] = Mark{Code: "webhook.warned", Severity: health.Error}
+	if alerts, _ = Diff(marks, health.Judge(hooks(well())), noon); len(alerts) != 0 {
+		t.Errorf("an event that is no more: %+v", alerts)
+	}
+	marks["webhook/"+id] = Mark{Code: health.WebhookDisabled, Severity: health.Error}
+	if alerts, _ = Diff(marks, health.Judge(hooks(well())), noon); len(alerts) != 1 || alerts[0].Text != "webhook: it takes deliveries again" {
+		t.Errorf("of a subject that was not remembered: %+v", alerts)
+	}
+}
+
+// Of one thing that flaps the first and the last stay.
 func TestFold(t *testing.T) {
 	var waiting []Alert
 	left := 0
 	for i := range 7 {
-		a := Alert{Key: "k", Event: WebhookFailing, of: WebhookFailing, Text: fmt.Sprint(i)}
 		var n int
-		waiting, n = fold(waiting, []Alert{a, {Key: "dead", of: DeliveryDead}})
+		waiting, n = fold(waiting, []Alert{{key: "k", Text: fmt.Sprint(i)}, {key: fmt.Sprint("other", i)}})
 		left += n
 	}
 	if left != 5 || len(waiting) != 2+7 || waiting[0].Text != "0" || !slices.ContainsFunc(waiting, func(a Alert) bool { return a.Text == "6" }) {
@@ -100,7 +164,7 @@ func TestFold(t *testing.T) {
 // site is the world of an alerter: what stands, what is remembered, what arrived.
 type site struct {
 	mu       sync.Mutex
-	standing []Condition
+	standing health.Facts
 	memory   map[string][]byte
 	got      []string    // bodies that arrived
 	at       []time.Time // when
@@ -108,8 +172,13 @@ type site struct {
 	header   http.Header // answered
 }
 
-func (s *site) set(cs ...Condition) { s.mu.Lock(); defer s.mu.Unlock(); s.standing = cs }
-func (s *site) answer(status int)   { s.mu.Lock(); defer s.mu.Unlock(); s.status = status }
+func (s *site) set(ws ...health.WebhookFacts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standing = hooks(ws...)
+}
+
+func (s *site) answer(status int) { s.mu.Lock(); defer s.mu.Unlock(); s.status = status }
 
 func (s *site) bodies() []string {
 	s.mu.Lock()
@@ -151,14 +220,14 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 func newSite() *site { return &site{memory: map[string][]byte{}, status: 200, header: http.Header{}} }
 
 func (s *site) alerter(edit func(*Target)) *Alerter {
-	target := Target{Name: "t", Template: JSON, URL: webhook.Secret("https://target.example/secret-path"), Severity: Warning, Interval: time.Minute, Client: &http.Client{Transport: s}}
+	target := Target{Name: "t", Template: JSON, URL: webhook.Secret("https://target.example/secret-path"), Severity: health.Warning, Interval: time.Minute, Client: &http.Client{Transport: s}}
 	if edit != nil {
 		edit(&target)
 	}
-	return New(Options{Targets: []Target{target}, Memory: s, Log: zerolog.Nop(), From: Origin{"id", "box"}, Standing: func(context.Context) ([]Condition, error) {
+	return New(Options{Targets: []Target{target}, Memory: s, Log: zerolog.Nop(), From: Origin{"id", "box"}, Standing: func(context.Context) (health.Report, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return slices.Clone(s.standing), nil
+		return health.Judge(s.standing), nil
 	}})
 }
 
@@ -175,15 +244,21 @@ func start(t *testing.T, a *Alerter) (stop func()) {
 func events(t *testing.T, body string) string {
 	t.Helper()
 	var m struct {
-		Alerts []struct{ Event string } `json:"alerts"`
-		More   int                      `json:"more"`
+		Alerts []struct {
+			Code     string
+			Recovery bool
+		} `json:"alerts"`
+		More int `json:"more"`
 	}
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		t.Fatal(err)
 	}
 	var out []string
 	for _, a := range m.Alerts {
-		out = append(out, a.Event)
+		if a.Recovery {
+			a.Code += "(over)"
+		}
+		out = append(out, a.Code)
 	}
 	if m.More > 0 {
 		out = append(out, fmt.Sprintf("+%d", m.More))
@@ -195,17 +270,17 @@ func events(t *testing.T, body string) string {
 func TestIntervalAndDigest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
-		s.set(hook("", ""), dead(0))
+		s.set(well())
 		a := s.alerter(nil)
 		defer start(t, a)()
-		change := func(cs ...Condition) { s.set(cs...); a.Kick(); synctest.Wait() }
-		change(hook(WebhookFailing, ""), dead(0))
-		if got := s.bodies(); len(got) != 1 || events(t, got[0]) != "webhook.failing" {
+		change := func(ws ...health.WebhookFacts) { s.set(ws...); a.Kick(); synctest.Wait() }
+		change(opened())
+		if got := s.bodies(); len(got) != 1 || events(t, got[0]) != "webhook.opened" {
 			t.Fatalf("%q", got)
 		}
-		for _, e := range []Event{"", WebhookFailing, "", WebhookDisabled} {
+		for _, w := range []health.WebhookFacts{well(), opened(), well(), disabled(webhook.Gone)} {
 			time.Sleep(5 * time.Second)
-			change(hook(e, ""), dead(3))
+			change(dead(w, 3))
 		}
 		time.Sleep(39 * time.Second)
 		synctest.Wait()
@@ -215,7 +290,7 @@ func TestIntervalAndDigest(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		got := s.bodies()
-		if len(got) != 2 || events(t, got[1]) != "webhook.healthy delivery.dead webhook.disabled +2" {
+		if len(got) != 2 || events(t, got[1]) != "delivery.dead webhook.opened(over) webhook.disabled +2" {
 			t.Fatalf("%q", got)
 		}
 		// What stands is not told again, however long it stands.
@@ -236,7 +311,7 @@ func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
 		s.answer(503)
-		s.set(hook(WebhookDisabled, "exhausted"))
+		s.set(disabled(webhook.Exhausted))
 		a := s.alerter(nil)
 		defer start(t, a)()
 		time.Sleep(40 * time.Minute)
@@ -254,12 +329,12 @@ func TestRetry(t *testing.T) {
 		if st := a.States()[0]; st.Failed != 6 || st.Waiting != 1 || st.LastError != "it answered 503 Service Unavailable: no" || st.NextTry.IsZero() {
 			t.Errorf("%+v", st)
 		}
-		s.set(hook("", "")) // it healed, and nobody was told that it was disabled
+		s.set(well()) // it healed, and nobody was told that it was disabled
 		s.answer(200)
 		time.Sleep(15 * time.Minute)
 		synctest.Wait()
 		got := s.bodies()
-		if len(got) != 1 || events(t, got[0]) != "webhook.disabled webhook.healed" {
+		if len(got) != 1 || events(t, got[0]) != "webhook.disabled webhook.disabled(over)" {
 			t.Fatalf("%q", got)
 		}
 		if st := a.States()[0]; st.LastError != "" || st.Waiting != 0 {
@@ -270,7 +345,7 @@ func TestRetry(t *testing.T) {
 		s.header.Set("Retry-After", "600")
 		s.at = nil
 		s.mu.Unlock()
-		s.set(hook(WebhookFailing, ""))
+		s.set(opened())
 		time.Sleep(11 * time.Minute)
 		synctest.Wait()
 		s.mu.Lock()
@@ -289,7 +364,7 @@ func TestHang(t *testing.T) {
 		a := good.alerter(nil)
 		other := bad.alerter(func(t *Target) { t.Name = "hangs" })
 		both := New(Options{Targets: []Target{other.Targets[0], a.Targets[0]}, Memory: good, Log: zerolog.Nop(), Standing: a.Standing})
-		good.set(hook(WebhookDisabled, "gone"))
+		good.set(disabled(webhook.Gone))
 		defer start(t, both)()
 		if got := good.bodies(); len(got) != 1 {
 			t.Errorf("%q", got)
@@ -311,26 +386,26 @@ func TestHang(t *testing.T) {
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
-		s.set(hook("", ""), dead(0))
+		s.set(well())
 		start(t, s.alerter(nil))()
 		s.answer(0)
 		stop := start(t, s.alerter(nil))
-		s.set(hook(WebhookDisabled, "exhausted"), dead(2))
+		s.set(dead(disabled(webhook.Exhausted), 2))
 		time.Sleep(LookEvery + time.Second)
 		stop() // in the middle of the request
 		s.answer(200)
 		stop = start(t, s.alerter(nil))
-		if got := s.bodies(); len(got) != 1 || events(t, got[0]) != "webhook.disabled delivery.dead" {
+		if got := s.bodies(); len(got) != 1 || events(t, got[0]) != "delivery.dead webhook.disabled" {
 			t.Fatalf("%q", got)
 		}
 		stop()
 		stop = start(t, s.alerter(nil))
 		time.Sleep(time.Hour)
 		stop()
-		s.set(hook("", ""), dead(2))
+		s.set(dead(well(), 2))
 		stop = start(t, s.alerter(nil))
 		defer stop()
-		if got := s.bodies(); len(got) != 2 || events(t, got[1]) != "webhook.healed" {
+		if got := s.bodies(); len(got) != 2 || events(t, got[1]) != "webhook.disabled(over)" {
 			t.Fatalf("%q", got)
 		}
 	})
@@ -340,13 +415,12 @@ func TestRestart(t *testing.T) {
 func TestFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite()
-		a := s.alerter(func(t *Target) { t.Events = []Event{WebhookDisabled} })
-		s.set(hook("", ""))
+		a := s.alerter(func(t *Target) { t.Codes = []health.Code{health.WebhookDisabled} })
+		s.set(well())
 		defer start(t, a)()
-		for _, c := range []Condition{hook(WebhookFailing, ""), hook("", ""), hook(WebhookDisabled, "gone"), hook("", ""),
-			{Key: "webhook/1", Event: WebhookDisabled, Stage: "operator", Severity: Info}, hook("", "")} {
+		for _, w := range []health.WebhookFacts{opened(), well(), disabled(webhook.Gone), well(), disabled(webhook.ByOperator), well()} {
 			time.Sleep(2 * time.Minute)
-			s.set(c)
+			s.set(w)
 			a.Kick()
 			synctest.Wait()
 		}
@@ -354,18 +428,31 @@ func TestFilters(t *testing.T) {
 		for _, b := range s.bodies() {
 			got = append(got, events(t, b))
 		}
-		if want := []string{"webhook.disabled", "webhook.healed"}; !slices.Equal(got, want) {
+		if want := []string{"webhook.disabled", "webhook.disabled(over)"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }
 
+// A target that takes nothing is not told so; the other one is.
+func TestOfItself(t *testing.T) {
+	f := health.Facts{Now: noon, Alerts: []health.AlertFacts{{Name: "t", Failed: "it answered 403"}}}
+	alerts, _ := Diff(nil, health.Judge(f), noon)
+	if len(alerts) != 1 || alerts[0].Code != health.AlertFailed {
+		t.Fatalf("%+v", alerts)
+	}
+	self, other := Target{Name: "t", Severity: health.Info}, Target{Name: "o", Severity: health.Info}
+	if self.takes(alerts[0]) || !other.takes(alerts[0]) {
+		t.Error("the wrong one is told")
+	}
+}
+
 func TestTemplates(t *testing.T) {
-	down := Alert{Event: WebhookDisabled, Severity: Error, Subject: "webhook hôme", Text: "503 <!channel> \x1b[31m\nnext", At: noon}
-	up := Alert{Event: WebhookHealed, Severity: Error, Recovery: true, Subject: "webhook hôme", Text: "well", At: noon}
+	down := Alert{Code: health.WebhookDisabled, Severity: health.Error, Subject: "webhook hôme", Text: "503 <!channel> \x1b[31m\nnext", Remedy: "look at it", At: noon}
+	up := Alert{Code: health.WebhookDisabled, Severity: health.Error, Recovery: true, Subject: "webhook hôme", Text: "well", At: noon}
 	from := Origin{"id", "box"}
 	h, body := compose(Ntfy, from, []Alert{down}, 0, noon)
-	if got := string(body); got != "12:00:00Z [error] webhook hôme (webhook.disabled): 503 <!channel> [31m next" {
+	if got := string(body); got != "12:00:00Z [error] webhook.disabled: 503 <!channel> [31m next; look at it" {
 		t.Errorf("%q", got)
 	}
 	if got := h.Get("Title"); got != "=?utf-8?q?plugbeat_on_box:_webhook_h=C3=B4me_(webhook.disabled)?=" || h.Get("Priority") != "4" || h.Get("Tags") != "rotating_light" {
@@ -380,11 +467,11 @@ func TestTemplates(t *testing.T) {
 	}
 	many := slices.Repeat([]Alert{down}, 40)
 	_, body = compose(Ntfy, from, many, 3, noon)
-	if got := string(body); len(got) > 4096 || !strings.HasSuffix(got, "and 31 more; see: plugbeat status") {
+	if got := string(body); len(got) > 4096 || !strings.HasSuffix(got, "and 35 more; see: plugbeat status") {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
-	long := Alert{Event: WebhookDisabled, Subject: strings.Repeat("é", 300), Text: strings.Repeat("ü", 4000), At: noon}
-	if _, body = compose(Ntfy, from, slices.Repeat([]Alert{long}, 40), 0, noon); len(body) > 6000 {
+	long := Alert{Code: health.VehicleOwner, Severity: health.Warning, Subject: strings.Repeat("é", 300), Text: strings.Repeat("ü", 4000), Remedy: strings.Repeat("ö", 4000), At: noon}
+	if _, body = compose(Ntfy, from, slices.Repeat([]Alert{long}, 40), 0, noon); len(body) > 4096 {
 		t.Errorf("%d bytes", len(body))
 	}
 }
@@ -407,26 +494,5 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 		if res.Err == nil || strings.Contains(res.Err.Error(), "-secret") {
 			t.Errorf("%s: %v", url, res.Err)
 		}
-	}
-}
-
-// docs/alerts.md lists the events, each with the one that ends it.
-func TestDocsListEveryEvent(t *testing.T) {
-	text, err := os.ReadFile("../docs/alerts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := map[Event]Event{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| [a-z, ]+ \\| (?:`([a-z_.]+)`)? *\\|").FindAllStringSubmatch(string(text), -1) {
-		told[Event(m[1])] = Event(m[2])
-	}
-	for _, e := range Events() {
-		if over, ok := told[e]; !ok || over != Recovery(e) {
-			t.Errorf("docs/alerts.md on %s: %v, over with %q, want %q", e, ok, over, Recovery(e))
-		}
-		delete(told, e)
-	}
-	if len(told) > 0 {
-		t.Errorf("docs/alerts.md lists %v, which are no events", told)
 	}
 }

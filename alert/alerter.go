@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/webhook"
 )
 
@@ -27,8 +28,8 @@ type Memory interface {
 // Options are what an Alerter needs; all of it.
 type Options struct {
 	Targets []Target
-	// Standing returns how everything stands. It is called often and is quick.
-	Standing func(ctx context.Context) ([]Condition, error)
+	// Standing returns what is wrong. It is called often and is quick.
+	Standing func(ctx context.Context) (health.Report, error)
 	Memory   Memory
 	From     Origin
 	Log      zerolog.Logger
@@ -90,12 +91,12 @@ type Tested struct {
 // or to all when the name is empty. An unknown name is a [*webhook.Invalid].
 func (a *Alerter) Test(ctx context.Context, name string) ([]Tested, error) {
 	now := time.Now()
-	return a.tell(ctx, name, Alert{Event: Test, of: Test, Severity: Info, Subject: "test", At: now.UTC(), Text: "plugbeat can reach this target; alerts come here"})
+	return a.tell(ctx, name, Alert{Code: Test, Severity: health.Info, Subject: "test", At: now.UTC(), Text: "plugbeat can reach this target; alerts come here"})
 }
 
-// Last tells every target one thing at once, once, before the process ends.
-func (a *Alerter) Last(ctx context.Context, e Event, subject, text string) {
-	last := Alert{Event: e, of: e, Severity: Error, Subject: subject, Text: text, At: time.Now().UTC()}
+// Last tells every target of one condition at once, once, before the process ends.
+func (a *Alerter) Last(ctx context.Context, c health.Condition) {
+	last := alertOf(c, time.Now())
 	results, _ := a.tell(ctx, "", last) // every name is known
 	for _, t := range results {
 		if t.Err != nil {
@@ -109,7 +110,7 @@ func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]Tested, 
 	var names []string
 	for _, r := range a.runners {
 		names = append(names, r.Name)
-		if name == r.Name || name == "" && (what.Event == Test || r.takes(what)) {
+		if name == r.Name || name == "" && (what.Code == Test || r.takes(what)) {
 			to = append(to, r)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"plugbeat/health"
+	"plugbeat/words"
 )
 
 // Template is the shape of a request.
@@ -25,23 +28,24 @@ const (
 // Templates lists every template.
 var Templates = [...]Template{Ntfy, Slack, JSON}
 
-// maxLines bounds the alerts of one message, maxText the bytes of one's text; ntfy
-// takes messages of 4096 bytes.
+// maxLines bounds the alerts of one message, maxText the bytes of one's text and maxRemedy
+// those of its remedy: ntfy takes messages of 4096 bytes.
 const (
-	maxLines = 12
-	maxText  = 280
+	maxLines  = 8
+	maxText   = 280
+	maxRemedy = 160
 )
 
 // message is the body of the template JSON.
 type message struct {
 	// Instance is the data file's id, which tells daemons apart.
-	Instance string    `json:"instance"`
-	Host     string    `json:"host"`
-	SentAt   time.Time `json:"sent_at"`
-	Severity Severity  `json:"severity"`
-	Title    string    `json:"title"`
-	Text     string    `json:"text"`
-	Alerts   []Alert   `json:"alerts"`
+	Instance string          `json:"instance"`
+	Host     string          `json:"host"`
+	SentAt   time.Time       `json:"sent_at"`
+	Severity health.Severity `json:"severity"`
+	Title    string          `json:"title"`
+	Text     string          `json:"text"`
+	Alerts   []Alert         `json:"alerts"`
 	// More counts alerts that are not in the list.
 	More int `json:"more"`
 }
@@ -67,8 +71,8 @@ func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (
 	case Ntfy:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		h.Set("Title", mime.QEncoding.Encode("utf-8", m.Title))
-		h.Set("Priority", map[Severity]string{Info: "2", Warning: "3", Error: "4"}[m.Severity])
-		h.Set("Tags", map[Severity]string{Info: "information_source", Warning: "warning", Error: "rotating_light"}[m.Severity])
+		h.Set("Priority", map[health.Severity]string{health.Info: "2", health.Warning: "3", health.Error: "4"}[m.Severity])
+		h.Set("Tags", map[health.Severity]string{health.Info: "information_source", health.Warning: "warning", health.Error: "rotating_light"}[m.Severity])
 		if allOver(alerts) {
 			h.Set("Priority", "3")
 			h.Set("Tags", "white_check_mark")
@@ -101,24 +105,22 @@ func title(m message) string {
 }
 
 // headline is a subject with what happened to it.
-func headline(a Alert) string {
-	if a.Subject == "" {
-		return string(a.Event)
-	}
-	return a.Subject + " (" + string(a.Event) + ")"
-}
+func headline(a Alert) string { return a.Subject + " (" + string(a.Code) + ")" }
 
 func line(a Alert) string {
-	mark := "[" + string(a.Severity) + "]"
+	mark, remedy := "["+string(a.Severity)+"]", ""
 	if a.Recovery {
 		mark = "[well again]"
 	}
-	return fmt.Sprintf("%s %s %s: %s", a.At.Format("15:04:05Z"), mark, clip(headline(a), 120), clip(a.Text, maxText))
+	if a.Remedy != "" {
+		remedy = "; " + clip(a.Remedy, maxRemedy)
+	}
+	return fmt.Sprintf("%s %s %s: %s%s", a.At.Format("15:04:05Z"), mark, a.Code, clip(a.Text, maxText), remedy)
 }
 
 // worst is the severity of a message. What is over alarms nobody.
-func worst(alerts []Alert) Severity {
-	s := Info
+func worst(alerts []Alert) health.Severity {
+	s := health.Info
 	for _, a := range alerts {
 		if a.Severity.Reaches(s) && !a.Recovery {
 			s = a.Severity
@@ -139,9 +141,7 @@ func allOver(alerts []Alert) bool {
 // clip makes one line of at most so many bytes of text that others may have had a
 // hand in.
 func clip(s string, most int) string {
-	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool {
-		return r <= 0x20 || r >= 0x7f && r < 0xa0
-	}), " ")
+	s = words.Line(s)
 	if len(s) <= most {
 		return s
 	}

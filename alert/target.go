@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"plugbeat/health"
 	"plugbeat/webhook"
 )
 
@@ -35,21 +36,22 @@ type Target struct {
 	// URL and Token are secrets: whoever has them may write there. An empty Token
 	// sends no Authorization.
 	URL, Token webhook.Secret
-	// Severity is the least that is sent; Events, unless empty, are those that are.
-	Severity Severity
-	Events   []Event
+	// Severity is the least that is sent; Codes, unless empty, are those that are.
+	Severity health.Severity
+	Codes    []health.Code
 	// Interval is the least time between two messages.
 	Interval time.Duration
 	// Client makes the requests; it follows no redirect and uses no proxy.
 	Client *http.Client
 }
 
-// takes reports whether an alert is one for the target.
+// takes reports whether an alert is one for the target. A target is not told that it cannot
+// be told.
 func (t *Target) takes(a Alert) bool {
-	if !a.Severity.Reaches(t.Severity) {
+	if !a.Severity.Reaches(t.Severity) || a.about.Kind == health.AlertTarget && a.about.ID == t.Name {
 		return false
 	}
-	return len(t.Events) == 0 || slices.Contains(t.Events, a.of)
+	return len(t.Codes) == 0 || slices.Contains(t.Codes, a.Code)
 }
 
 // retryAfter is how long after so many failures in a row, from 1, the next try is
@@ -150,7 +152,7 @@ func (t *Target) hushed(err error) error {
 type State struct {
 	Name     string
 	Template Template
-	Severity Severity
+	Severity health.Severity
 	// Host is where it is, host:port; the rest of its URL is a secret.
 	Host string
 	// Waiting counts the alerts that wait for their turn, or for the target.
@@ -256,7 +258,7 @@ func (r *runner) flush(ctx context.Context, now time.Time) {
 		r.note(func(s *State) { s.Failed++; s.LastError, s.LastErrorAt = res.Err.Error(), now.UTC() })
 		return
 	}
-	r.a.Log.Info().Str("event", "alert.sent").Str("target", r.Name).Int("status", res.Status).Int("alerts", len(r.waiting)).Str("first", string(r.waiting[0].Event)).Msg("an alert was sent")
+	r.a.Log.Info().Str("event", "alert.sent").Str("target", r.Name).Int("status", res.Status).Int("alerts", len(r.waiting)).Str("first", string(r.waiting[0].Code)).Msg("an alert was sent")
 	told := uint64(len(r.waiting))
 	r.waiting, r.left, r.failures = nil, 0, 0
 	r.next = time.Now().Add(r.Interval)

@@ -21,13 +21,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
 	"plugbeat/egress"
+	"plugbeat/health"
 	"plugbeat/internal/systemd"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
@@ -37,6 +37,7 @@ import (
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 	"plugbeat/webhook/payload"
+	"plugbeat/webhook/signing"
 )
 
 // Options say how a process shows itself.
@@ -66,12 +67,16 @@ type App struct {
 	feed       server.Feed
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
-	listeners  []*served
-	closers    []named // last in, first out
-	opened     time.Time
-	ran        atomic.Bool
-	stopping   atomic.Bool
-	clocks     server.Clocks
+	health     *wellness
+	// nextToken is the fingerprint of the management token that replaces the present one;
+	// empty while none does.
+	nextToken string
+	listeners []*served
+	closers   []named // last in, first out
+	opened    time.Time
+	ran       atomic.Bool
+	stopping  atomic.Bool
+	clocks    server.Clocks
 
 	manager  *liaison
 	requests *requests
@@ -172,13 +177,14 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 	if err != nil {
 		return err
 	}
+	a.health = &wellness{App: a}
+	if len(next) > 0 {
+		a.nextToken = signing.Fingerprint(next)
+	}
 	if a.backups, err = newBackups(a.cfg, a.store, info.Instance, o.Log); err != nil {
 		return err
 	}
 	if a.alerts, err = a.newAlerts(info.Instance); err != nil {
-		return err
-	}
-	if err := a.warnOfAlerts(ctx); err != nil {
 		return err
 	}
 	application, err := a.application()
@@ -188,7 +194,7 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 	srv, err := server.New(server.Options{
 		Application: application, PublicURL: a.publicURL, LoginKey: loginKey,
 		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
-		Probes: a.probes(), Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
+		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
 	})
 	if err != nil {
@@ -314,22 +320,21 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// The loops fail of the same; one cause is told.
 		err = fmt.Errorf("the data file cannot be trusted any more: %w; what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
 		a.log.Error().Str("event", "store.failed").Err(broken).Msg("the data file cannot be trusted any more: look at the disk, then start again")
-		a.alerts.Last(context.WithoutCancel(ctx), alert.StoreFailed, "the data file", err.Error())
+		a.alerts.Last(context.WithoutCancel(ctx), health.Broken(broken))
 	}
 	a.manager.tell(systemd.Status("stopped"))
 	a.log.Info().Str("event", "daemon.stopped").Msg("plugbeat has stopped")
 	return err
 }
 
-// housekeeping looks at the disk, applies the retention rules and makes backups, at
+// housekeeping logs what is wrong, applies the retention rules and makes backups, at
 // the start and now and then, until ctx ends.
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
-		disk, clock := watchDisk(a.store.Disk, a.log), a.watchClock()
-		watch := func(ctx context.Context) { disk(ctx); clock(ctx) }
-		watch(ctx)
-		scheduler.Every(ctx, cadence.Every(watchEvery), watch)
+		logHealth := a.logHealth()
+		logHealth(ctx)
+		scheduler.Every(ctx, cadence.Every(logEvery), logHealth)
 	})
 	jobs.Go(func() { a.backups.run(ctx) })
 	a.sweep(ctx)
@@ -341,26 +346,8 @@ func (a *App) housekeeping(ctx context.Context) {
 // sweep of a file with nothing to erase is one short transaction.
 const sweepEvery = 10 * time.Minute
 
-// watchEvery is how often the disk and the clock are looked at.
-const watchEvery = time.Minute
-
-// watchClock returns a job that tells when the clocks of receivers and vendors do not
-// agree with this machine's, and when they do again.
-func (a *App) watchClock() func(context.Context) {
-	off := false
-	return func(context.Context) {
-		what, mend := a.clocks.Look(time.Now()).Trouble(server.ClockAnswers)
-		if (what != "") == off {
-			return
-		}
-		off = !off
-		if off {
-			a.log.Error().Str("event", "clock.off").Str("text", what).Msg(mend)
-			return
-		}
-		a.log.Info().Str("event", "clock.right").Msg("the clocks agree again, or those that did not have not answered for a day")
-	}
-}
+// logEvery is how often conditions that began or ended are looked for, to log them.
+const logEvery = time.Minute
 
 func (a *App) sweep(ctx context.Context) {
 	r := a.cfg.Retention
@@ -375,28 +362,5 @@ func (a *App) sweep(ctx context.Context) {
 	}
 	if res.Payloads+res.Records > 0 {
 		a.log.Info().Str("event", "retention.swept").Int("payloads", res.Payloads).Int("records", res.Records).Msg("old deliveries were let go")
-	}
-}
-
-// probes are what readiness depends on: the store open and both loops alive.
-func (a *App) probes() []server.Probe {
-	alive := func(name string, is func(time.Time) bool) server.Probe {
-		return server.Probe{Name: name, Ready: func(now time.Time) error {
-			if !is(now) {
-				return fmt.Errorf("the %s loop has not turned for too long", name)
-			}
-			return nil
-		}}
-	}
-	return []server.Probe{
-		{Name: "store", Ready: func(time.Time) error {
-			_, err := a.store.Webhook(a.requests.ctx, uuid.Nil)
-			if errors.Is(err, webhook.ErrNotFound) {
-				return nil
-			}
-			return err
-		}},
-		alive("scheduler", a.scheduler.Alive),
-		alive("delivery", a.dispatcher.Alive),
 	}
 }

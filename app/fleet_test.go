@@ -79,8 +79,8 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	st, err := d.client.Status(t.Context())
 	must(t, err)
 	for _, want := range []string{"source old", "source sim", "not in the config"} {
-		if !strings.Contains(strings.Join(st.Attention, "\n"), want) {
-			t.Errorf("the status does not tell of %q: %q", want, st.Attention)
+		if !strings.Contains(wrong(st), want) {
+			t.Errorf("the status does not tell of %q: %s", want, wrong(st))
 		}
 	}
 	_, err = d.client.DisconnectVehicle(t.Context(), lost.ID)

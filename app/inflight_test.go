@@ -50,7 +50,7 @@ func TestGoneWhileInFlight(t *testing.T) {
 	eventually(t, "the answers", func() bool { return len(d.receiver.Accepted()) >= 3 })
 	eventually(t, "the end of the attempts", func() bool {
 		st, err := d.client.Status(t.Context())
-		return err == nil && st.Webhooks[0].Webhook.Ledger.Delivered >= 2 && st.Webhooks[0].Lane.InFlight == 0
+		return err == nil && st.Webhooks[0].Webhook.Ledger.Delivered >= 2 && st.Webhooks[0].Queue.InFlight == 0
 	})
 	x, err := d.client.Delivery(t.Context(), id)
 	must(t, err)
@@ -97,14 +97,14 @@ func TestExpiredLeavesTheLane(t *testing.T) {
 		must(t, err)
 		return st
 	}
-	eventually(t, "deliveries that wait", func() bool { return status().Webhooks[0].Lane.Waiting >= 4 })
+	eventually(t, "deliveries that wait", func() bool { return status().Webhooks[0].Queue.Waiting >= 4 })
 	d.app.sweep(t.Context())
 	if n := status().Webhooks[0].Webhook.Ledger.Expired; n < 4 {
 		t.Errorf("%d expired", n)
 	}
 	eventually(t, "a lane as long as the ledger says", func() bool {
 		st := status()
-		return st.Webhooks[0].Lane.Waiting == st.Webhooks[0].Webhook.Ledger.Waiting()
+		return st.Webhooks[0].Queue.Waiting == st.Webhooks[0].Webhook.Ledger.Waiting()
 	})
 	d.receiver.Rule(nil)
 	before := len(d.receiver.Accepted())

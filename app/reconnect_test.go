@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/alert"
+	"plugbeat/health"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook/api"
@@ -35,7 +35,7 @@ func TestReconnect(t *testing.T) {
 	})
 	st, err := d.client.Status(t.Context())
 	must(t, err)
-	lines := strings.Join(st.Attention, "\n")
+	lines := wrong(st)
 	for _, want := range []string{
 		"CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED: Smartcar no longer accepts the account's tokens", "its owner opens http",
 		"/oauth/reauthenticate?client_id=", "or gives access again: plugbeat vehicle connect --source smartcar",
@@ -45,14 +45,7 @@ func TestReconnect(t *testing.T) {
 		}
 	}
 	told := func() bool {
-		conditions, err := (&watch{a: d.app, since: map[string]time.Time{}}).standing(t.Context())
-		must(t, err)
-		for _, c := range conditions {
-			if c.Event == alert.VehicleOwner {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(d.app.health.Health(t.Context()).Conditions, func(c health.Condition) bool { return c.Code == health.VehicleOwner })
 	}
 	if st.Vehicles.Restricted == 0 || !told() {
 		t.Errorf("%+v, alert's condition %t", st.Vehicles, told())

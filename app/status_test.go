@@ -1,15 +1,14 @@
 package app
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/internal/receiver"
 	"plugbeat/webhook/api"
 )
@@ -55,8 +54,8 @@ func TestStatusTellsOfStopping(t *testing.T) {
 		st, err = client.Status(t.Context())
 		return err == nil && st.Stopping
 	})
-	if st.Ready || fmt.Sprint(st.NotReady) != "[stopping]" || len(st.Attention) != 1 || !strings.HasPrefix(st.Attention[0], "plugbeat is stopping: it waits for what is in flight (1 delivery, 0 reads)") {
-		t.Errorf("ready %t %v, attention %q", st.Ready, st.NotReady, st.Attention)
+	if st.Ready || len(st.Conditions) != 1 || !strings.HasPrefix(wrong(st), "plugbeat is stopping: it waits for what is in flight (1 delivery, 0 reads)") {
+		t.Errorf("ready %t, wrong: %s", st.Ready, wrong(st))
 	}
 	close(hang)
 	must(t, <-halted)
@@ -75,9 +74,9 @@ func TestClockAnHourOff(t *testing.T) {
 		must(t, err)
 		st, err := d.client.Status(t.Context())
 		must(t, err)
-		for _, l := range st.Attention {
-			if strings.Contains(l, "clock") {
-				return l
+		for _, c := range st.Conditions {
+			if c.Code == health.ClockOff {
+				return c.Text
 			}
 		}
 		return ""
@@ -94,27 +93,4 @@ func TestClockAnHourOff(t *testing.T) {
 		}
 	}
 	must(t, d.halt())
-}
-
-// TestClockIsLogged holds that a clock that is off is told of once, and once that it is
-// right again.
-func TestClockIsLogged(t *testing.T) {
-	log := &lines{}
-	a := &App{log: zerolog.New(log)}
-	watch := a.watchClock()
-	hear := func(by time.Duration) {
-		now := time.Now()
-		for range 2 {
-			a.clocks.Note("example.com", http.Header{"Date": {now.Add(by).UTC().Format(http.TimeFormat)}}, now, now)
-		}
-		watch(t.Context())
-		watch(t.Context())
-	}
-	hear(0)
-	hear(time.Hour)
-	hear(0)
-	got := log.String()
-	if strings.Count(got, "\n") != 2 || strings.Count(got, `"event":"clock.off"`) != 1 || !strings.Contains(got, "1h behind that of example.com") || strings.Count(got, `"event":"clock.right"`) != 1 {
-		t.Errorf("logged:\n%s", got)
-	}
 }

@@ -3,13 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/internal/systemd"
-	"plugbeat/webhook"
 )
 
 // Manager is the service manager that started the process.
@@ -124,41 +124,33 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// unwell returns the first of the daemon's probes that fails.
+// unwell returns why the first of the loops that stands still does.
 func (a *App) unwell(now time.Time) error {
-	for _, p := range a.probes() {
-		if err := p.Ready(now); err != nil {
-			return err
+	for _, p := range a.parts(now) {
+		if p.Err != nil {
+			return p.Err
 		}
 	}
 	return nil
 }
 
-// summary is the daemon in one line, for systemctl status.
+// shownConditions bounds the conditions in the manager's status line.
+const shownConditions = 3
+
+// summary is the daemon in one line, for systemctl status: what there is, and the conditions
+// that are more than notes.
 func (a *App) summary(ctx context.Context) string {
 	info, err := a.store.Info(ctx)
 	if err != nil {
 		return "running"
 	}
-	hooks, err := a.store.Webhooks(ctx)
-	if err != nil {
-		return "running"
-	}
-	var trouble []string
-	for _, w := range hooks {
-		if w.Failing() || w.Status == webhook.Disabled {
-			trouble = append(trouble, w.Name)
-		}
-	}
 	text := fmt.Sprintf("vehicles: %d, webhooks: %d, deliveries waiting: %d", info.Vehicles, info.Webhooks, info.Waiting)
-	if info.State != webhook.DiskOK {
-		text += "; disk: " + strings.ReplaceAll(string(info.State), "_", " ")
+	wrong := slices.DeleteFunc(a.health.Health(ctx).Conditions, func(c health.Condition) bool { return c.Severity == health.Info })
+	for i, c := range wrong[:min(shownConditions, len(wrong))] {
+		text += map[bool]string{true: "; wrong: ", false: ", "}[i == 0] + c.Headline()
 	}
-	if len(trouble) > 0 {
-		text += "; needs attention: webhook " + strings.Join(trouble[:min(3, len(trouble))], ", ")
-		if more := len(trouble) - 3; more > 0 {
-			text += fmt.Sprintf(" and %d more", more)
-		}
+	if more := len(wrong) - shownConditions; more > 0 {
+		text += fmt.Sprintf(" and %d more; see: plugbeat status", more)
 	}
 	return text
 }

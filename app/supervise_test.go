@@ -153,10 +153,10 @@ func TestManagerIsTold(t *testing.T) {
 	}
 	// Both loops count: neither turns yet.
 	unwell := map[string]bool{}
-	for _, p := range a.probes() {
-		unwell[p.Name] = p.Ready(time.Now()) != nil
+	for _, p := range a.parts(time.Now()) {
+		unwell[p.Name] = p.Err != nil
 	}
-	if !unwell["scheduler"] || !unwell["delivery"] || unwell["store"] || a.unwell(time.Now()) == nil {
+	if !unwell["scheduler"] || !unwell["delivery"] || a.unwell(time.Now()) == nil {
 		t.Errorf("before it runs: %v", unwell)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

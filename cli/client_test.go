@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -49,7 +50,7 @@ func full(t *testing.T) *daemon {
 		},
 	})
 	again := deliveries()[0]
-	again.ResendOf, again.Attempts, again.NextAttempt, again.LastAnswer = &sentID, 0, time.Time{}, ""
+	again.ResendOf, again.Attempts, again.RetryAt, again.LastAnswer = &sentID, 0, time.Time{}, ""
 	d.on("POST", "/deliveries/"+sentID.String()+"/resend", api.DeliveryView{Webhook: &fleet, Delivery: again, Attempts: []api.AttemptView{}})
 	d.on("POST", "/webhooks", api.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
 	d.on("POST", "/webhooks/fleet/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
@@ -115,8 +116,9 @@ func unverifiedHook() webhook.Webhook {
 func status() api.Status {
 	return api.Status{
 		Version: api.Version{Version: "1.2.3", Go: "go1.26"}, Now: noon, StartedAt: ago(50 * time.Hour), Ready: true,
-		Attention: []string{"webhook old app is failing since 22m: connection refused; next trial in 4m"},
-		Store:     api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
+		Conditions: []health.Condition{{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: deadID.String(), Name: "old app"}, Since: ago(22 * time.Minute),
+			Text: "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m", Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'"}},
+		Store: api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
 		Sources: []api.Source{
 			{Name: "simulator", Configured: true, Vehicles: 2, Reads: 124, PathReads: 372, Faults: 1, LastOK: ago(4 * time.Minute), Due: in(29 * time.Minute)},
 			{Name: "smartcar", Configured: true, Vehicles: 1, InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute),
@@ -124,8 +126,8 @@ func status() api.Status {
 					Lines: []string{"webhook fleet: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"}}},
 		},
 		Webhooks: []api.WebhookStatus{
-			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Lane: api.Lane{Waiting: 1, Oldest: ago(time.Minute)}},
-			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Lane: api.Lane{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute), NextAttempt: in(4 * time.Minute), NextChallenge: in(13 * time.Minute)}},
+			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Queue: api.Queue{Waiting: 1, Oldest: ago(time.Minute)}},
+			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Queue: api.Queue{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute)}},
 		},
 		Vehicles: api.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
 		FirstVehicles: []api.VehicleGlance{

@@ -135,8 +135,8 @@ func healthyHook() webhook.Webhook {
 	return webhook.Webhook{
 		ID: hookID, Name: "fleet", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth,
 		Cadence: webhook.Cadence{PluggedIn: "15m"}, CreatedAt: ago(50 * time.Hour), Status: webhook.Active, StatusSince: ago(49 * time.Hour), VerifiedAt: ago(49 * time.Hour),
-		Health: webhook.Health{LastAttempt: ago(4 * time.Minute), LastSuccess: ago(4 * time.Minute), LastAnswer: "an old failure"},
-		Ledger: webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, Firings: webhook.Firings{Produced: 121, Collapsed: 3},
+		Breaker: webhook.Breaker{LastAttempt: ago(4 * time.Minute), LastSuccess: ago(4 * time.Minute), LastAnswer: "an old failure"},
+		Ledger:  webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, Firings: webhook.Firings{Produced: 121, Collapsed: 3},
 	}
 }
 
@@ -153,7 +153,7 @@ func failingHook() webhook.Webhook {
 	return webhook.Webhook{
 		ID: deadID, Name: "old app", Type: webhook.TypeDynamic, CallbackURI: "http://10.0.0.7:9000/cb", Signing: webhook.SignSmartcar, AllowPrivate: true,
 		CreatedAt: ago(90 * 24 * time.Hour), Status: webhook.Active, StatusSince: ago(90 * 24 * time.Hour), VerifiedAt: ago(90 * 24 * time.Hour),
-		Health: webhook.Health{FailingSince: ago(22 * time.Minute), Rung: 3, NextTrial: in(4 * time.Minute), LastAttempt: ago(17 * time.Minute), LastSuccess: ago(time.Hour),
+		Breaker: webhook.Breaker{OpenSince: ago(22 * time.Minute), Step: 3, NextProbe: in(4 * time.Minute), LastAttempt: ago(17 * time.Minute), LastSuccess: ago(time.Hour),
 			LastAnswer: "connect: connection refused; is the receiver running?", NextChallenge: in(13 * time.Minute)},
 		Ledger: webhook.Ledger{Produced: 40, Delivered: 31, Cancelled: 2}, Firings: webhook.Firings{Produced: 40},
 	}
@@ -190,7 +190,7 @@ func subscriptions() []api.SubscriptionView {
 	parked := slot(otherID, vehicle.StateUnknown)
 	parked.Due, parked.FiredAt = time.Time{}, time.Time{}
 	return []api.SubscriptionView{
-		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 retries used", Cadence: "15m"},
+		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
 		{Slot: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
 }
@@ -200,7 +200,7 @@ func deliveries() []webhook.Delivery {
 	sent, wait, dead := base, base, base
 	sent.ID, sent.MessageID, sent.State, sent.Cause, sent.Due, sent.CreatedAt, sent.FinishedAt, sent.Attempts =
 		sentID, sentID, webhook.Delivered, webhook.CauseFirst, ago(time.Hour), ago(time.Hour-2*time.Second), ago(time.Hour-3*time.Second), 1
-	wait.ID, wait.MessageID, wait.State, wait.Cause, wait.Due, wait.CreatedAt, wait.Attempts, wait.NextAttempt, wait.LastAnswer =
+	wait.ID, wait.MessageID, wait.State, wait.Cause, wait.Due, wait.CreatedAt, wait.Attempts, wait.RetryAt, wait.LastAnswer =
 		waitID, waitID, webhook.Waiting, webhook.CauseChange, ago(6*time.Minute), ago(6*time.Minute), 2, in(4*time.Minute), "500 Internal Server Error"
 	dead.ID, dead.MessageID, dead.State, dead.CreatedAt, dead.FinishedAt, dead.Attempts, dead.FinalText =
 		uuid.MustParse("0198c2a4-6f3e-7c51-9d0e-5b6f1a2c3d4d"), waitID, webhook.Dead, ago(3*time.Hour), ago(3*time.Hour), 1, "413: our payload was 1 204 bytes; raise the receiver's limit"

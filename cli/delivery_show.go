@@ -12,6 +12,7 @@ import (
 
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // deliveryID reads a delivery's id from the command line.
@@ -120,7 +121,7 @@ func showAnswer(p *page, t api.AttemptView) {
 		p.line("  content-type: %s", clean(t.ContentType))
 	}
 	if t.RetryAfter != 0 {
-		p.line("  retry-after: %s", api.Span(t.RetryAfter))
+		p.line("  retry-after: %s", words.Span(t.RetryAfter))
 	}
 	switch {
 	case len(t.Body) == 0:

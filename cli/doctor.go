@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/config"
+	"plugbeat/health"
 	"plugbeat/webhook/api"
 )
 
@@ -38,12 +40,14 @@ const (
 	checkSource   = "source"
 	checkWebhook  = "webhook"
 	checkAlert    = "alert"
+	checkVehicle  = "vehicle"
 )
 
 // finding is what one check came to.
 type finding struct {
 	Check string `json:"check"`
-	// Subject is what was checked: a path, a setting, a webhook's name.
+	// Subject is what was checked: a path, a setting, a webhook's name; or the code of a
+	// condition that the daemon told of.
 	Subject string `json:"subject,omitempty"`
 	Result  string `json:"result"`
 	Text    string `json:"text"`
@@ -130,6 +134,7 @@ func (s *shell) doctor(c *ucli.Context) error {
 	d.checkDisk()
 	d.checkBackups()
 	d.checkDaemon()
+	d.showConditions()
 	d.checkListeners(c.Context)
 	d.checkService(c.Context)
 	d.checkFarEnds(c.Context)
@@ -165,6 +170,28 @@ func (d *doctor) warn(check, subject, mend, text string, args ...any) {
 
 func (d *doctor) problem(check, subject, mend, text string, args ...any) {
 	d.add(check, subject, resultProblem, mend, text, args...)
+}
+
+// kindChecks is the check that conditions of a kind are shown as.
+var kindChecks = map[health.Kind]string{
+	health.Daemon: checkDaemon, health.DaemonPart: checkDaemon, health.Store: checkDisk, health.ClockKind: checkClock, health.Backup: checkBackup,
+	health.Token: checkSecret, health.AlertTarget: checkAlert, health.Webhook: checkWebhook, health.Source: checkSource, health.Vehicle: checkVehicle, health.Fleet: checkVehicle,
+}
+
+// conditions shows what health judged.
+func (d *doctor) conditions(cs []health.Condition) {
+	for _, c := range cs {
+		result := resultWarning
+		if c.Severity == health.Error {
+			result = resultProblem
+		}
+		d.add(kindChecks[c.Subject.Kind], string(c.Code), result, c.Advice(), "%s", c.Text)
+	}
+}
+
+// told reports whether the daemon told of a condition.
+func (d *doctor) told(codes ...health.Code) bool {
+	return d.st != nil && slices.ContainsFunc(d.st.Conditions, func(c health.Condition) bool { return slices.Contains(codes, c.Code) })
 }
 
 // sudo is the command that sees more.

@@ -17,6 +17,7 @@ import (
 
 	"plugbeat/internal/systemd"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // checkDaemon tells whether one runs, answers and is ready.
@@ -50,16 +51,19 @@ func (d *doctor) checkDaemon() {
 	if v := st.Version.Version; v != d.s.build.Version {
 		d.warn(checkDaemon, "version", "restart the daemon, or use the plugbeat that it is of", "the daemon runs %s, and this is %s", v, d.s.build.Version)
 	}
-	switch {
-	case st.Stopping:
-		d.warn(checkDaemon, d.socket, "wait for it", "it is stopping")
-	case !st.Ready:
-		d.problem(checkDaemon, d.socket, "look at its log (journalctl -u plugbeat)", "it runs, and is not ready: %s", strings.Join(st.NotReady, ", "))
-	default:
-		d.ok(checkDaemon, d.socket, "%s has been running for %s and is ready", st.Version.Version, api.Span(d.now.Sub(st.StartedAt)))
+	if st.Ready {
+		d.ok(checkDaemon, d.socket, "%s has been running for %s and is ready", st.Version.Version, words.Span(d.now.Sub(st.StartedAt)))
 	}
-	if n := len(st.Attention); n > 0 && !st.Stopping {
-		d.warn(checkDaemon, "status", "plugbeat status", "%s for a person's attention", count(n, "line"))
+}
+
+// showConditions shows what the daemon itself says is wrong.
+func (d *doctor) showConditions() {
+	switch {
+	case d.st == nil:
+	case len(d.st.Conditions) == 0:
+		d.ok(checkDaemon, "conditions", "none")
+	default:
+		d.conditions(d.st.Conditions)
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/config"
+	"plugbeat/health"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 func (d *doctor) checkConfig() {
@@ -58,7 +59,7 @@ func (d *doctor) checkSecrets() {
 		return
 	}
 	if at := d.changedSince(d.file); !at.IsZero() {
-		d.warn(checkConfig, d.file, "restart the daemon to apply it", "changed %s ago, after the daemon started: it still runs with what was there before", api.Span(d.now.Sub(at)))
+		d.warn(checkConfig, d.file, "restart the daemon to apply it", "changed %s ago, after the daemon started: it still runs with what was there before", words.Span(d.now.Sub(at)))
 	}
 	readable := true
 	for _, f := range d.cfg.SecretFiles() {
@@ -67,7 +68,7 @@ func (d *doctor) checkSecrets() {
 		switch {
 		case f.Err == nil:
 			if at := d.changedSince(f.Path); !at.IsZero() {
-				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon", "%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, api.Span(d.now.Sub(at)))
+				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon", "%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, words.Span(d.now.Sub(at)))
 				continue
 			}
 			d.ok(checkSecret, f.Setting, "%s can be read and is well-formed", f.Path)
@@ -164,11 +165,9 @@ func (d *doctor) isService() bool {
 	return d.file == d.m.at(systemConfigDir+"/"+config.FileName) && (d.m.there(ownUnit) || d.m.packagedUnit() != "")
 }
 
-// The least that should be free.
-const (
-	leastFree  = 64 << 20
-	leastFiles = 100
-)
+// leastFiles is how many files more a file system should take: a backup, a restore and a
+// compaction make a few each.
+const leastFiles = 100
 
 // checkDisk looks at the file system the data is on.
 func (d *doctor) checkDisk() {
@@ -188,20 +187,20 @@ func (d *doctor) checkDisk() {
 		}
 		return
 	}
-	// What is free should hold what the data file may still grow by.
-	low := max(int64(leastFree), int64(d.cfg.Retention.MinFree))
-	switch {
-	case k.readOnly:
-		d.problem(checkDisk, dir, "see the kernel's log for why, then mount it for writing", "it is mounted read-only")
-	case k.free < leastFree:
-		d.problem(checkDisk, dir, "make room, or move data_dir", "%s of %s are free: soon nothing can be written", size(k.free), size(k.total))
-	case k.free < low:
-		d.warn(checkDisk, dir, "make room, or lower retention.min_free", "%s of %s are free, less than retention.min_free", size(k.free), size(k.total))
-	case k.files > 0 && k.freeFiles < leastFiles:
-		d.problem(checkDisk, dir, "remove files: the file system has no place for more, whatever their size", "%d inodes of %d are free", k.freeFiles, k.files)
-	default:
-		d.ok(checkDisk, dir, "%s of %s are free", size(k.free), size(k.total))
+	if d.st == nil { // else the daemon has told
+		f := health.StoreFacts{Path: d.cfg.DataFile(), FreeBytes: k.free, MinFreeBytes: min(int64(d.cfg.Retention.MinFree), k.total/10)}
+		switch {
+		case k.readOnly:
+			f.State = webhook.DiskReadOnly
+		case k.free == 0:
+			f.State = webhook.DiskFull
+		}
+		d.conditions(health.Judge(health.Facts{Now: d.now, Store: f}).Conditions)
 	}
+	if k.files > 0 && k.freeFiles < leastFiles {
+		d.problem(checkDisk, dir, "remove files: the file system has no place for more, whatever their size", "%d inodes of %d are free", k.freeFiles, k.files)
+	}
+	d.ok(checkDisk, dir, "%s of %s are free", size(k.free), size(k.total))
 	switch k.kind {
 	case "":
 	case "tmpfs", "ramfs":
@@ -234,14 +233,12 @@ func (d *doctor) checkBackups() {
 		d.ok(checkBackup, folder, "the folder is there")
 		return
 	}
-	b := d.st.Backup
-	switch {
-	case b.Failed != "":
-		d.problem(checkBackup, folder, "mend it: the next try comes by itself, and plugbeat backup FILE makes one now", "the last one failed %s ago: %s", api.Span(d.now.Sub(b.FailedAt)), b.Failed)
+	switch b := d.st.Backup; {
+	case d.told(health.BackupFailed, health.BackupLate):
 	case b.Last.IsZero():
-		d.warn(checkBackup, folder, "plugbeat backup FILE makes one now", "there is none yet")
+		d.ok(checkBackup, folder, "the folder is there, and no backup is in it yet")
 	default:
-		d.ok(checkBackup, folder, "the last one is %s old, %s", api.Span(d.now.Sub(b.Last)), size(b.LastBytes))
+		d.ok(checkBackup, folder, "the last one is %s old, %s", words.Span(d.now.Sub(b.Last)), size(b.LastBytes))
 	}
 }
 

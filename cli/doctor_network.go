@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"plugbeat/app"
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 const (
@@ -36,6 +38,14 @@ func (t target) local() bool {
 		}
 	}
 	return true
+}
+
+// mend is the remedy for a far end that is not reached: in words of a source, or of a receiver.
+func (t target) mend(source string) string {
+	if t.check == checkSource {
+		return source
+	}
+	return t.look.Cause
 }
 
 // checkFarEnds looks at receivers and sources, and at what they tell of the clock and
@@ -131,32 +141,34 @@ func (d *doctor) lookAround(ctx context.Context) []target {
 // checkClock holds this machine's clock against those that answered, and against what
 // the daemon heard.
 func (d *doctor) checkClock(targets []target) {
-	var seen api.Clock
+	var seen []health.ClockHost
 	for _, t := range targets {
 		ahead, ok := api.Skew(t.look.Header, t.look.Sent, t.look.Received)
 		// A host on this machine has its clock: only when it says something else, as
 		// one behind a tunnel may, does it tell.
-		if ok && (ahead.Abs() > api.ClockWarning || !t.local()) {
-			seen.Hosts = append(seen.Hosts, api.ClockHost{Host: t.look.Host, Ahead: ahead, At: t.look.Received, Answers: 1})
+		if ok && (ahead.Abs() > health.ClockWarning || !t.local()) {
+			seen = append(seen, health.ClockHost{Host: t.look.Host, Ahead: ahead, At: t.look.Received, Answers: health.ClockAnswers})
 		}
 	}
-	what, mend := seen.Trouble(1)
-	if what == "" && d.st != nil {
-		what, mend = d.st.Clock.Trouble(2)
+	wrong := d.told(health.ClockOff)
+	if !wrong {
+		found := health.Judge(health.Facts{Now: d.now, Clocks: seen}).Conditions
+		d.conditions(found)
+		wrong = len(found) > 0
 	}
 	synchronised, known := d.s.clockSynchronised()
 	switch {
-	case what != "":
-		d.problem(checkClock, "", mend, "%s", what)
-	case len(seen.Hosts) > 0:
-		d.ok(checkClock, "", "it agrees with %s", count(len(seen.Hosts), "other host"))
+	case wrong:
+	case len(seen) > 0:
+		d.ok(checkClock, "", "it agrees with %s", count(len(seen), "other host"))
 	}
 	switch {
 	case known && !synchronised:
 		d.warn(checkClock, "", "timedatectl set-ntp true", "the kernel says that no time service keeps it")
-	case what == "" && len(seen.Hosts) == 0 && known:
+	case wrong || len(seen) > 0:
+	case known:
 		d.ok(checkClock, "", "a time service keeps it; no other host told the time")
-	case what == "" && len(seen.Hosts) == 0:
+	default:
 		d.warn(checkClock, "", "compare it by hand: date -u", "no other host told the time")
 	}
 }
@@ -220,16 +232,16 @@ func (d *doctor) judge(t target) {
 	case l.Resolver:
 		say(resultProblem, "see the line on names", "cannot be looked up: %v", l.Resolve)
 	case l.Resolve != nil:
-		say(resultProblem, l.Cause, "cannot be looked up: %v", l.Resolve)
+		say(resultProblem, t.mend("check the host's name in the source's section of the config"), "cannot be looked up: %v", l.Resolve)
 	case len(denied) > 0 && len(denied) == len(l.Addresses):
 		say(resultProblem, "see the address check: plugbeat config describe delivery.allow", "is not sent to: %s", strings.Join(denied, "; "))
 	case !l.Answered():
-		say(resultProblem, l.Cause, "does not answer: %v", l.Err)
+		say(resultProblem, t.mend("see whether the service behind the source runs and can be reached from here"), "does not answer: %v", l.Err)
 	default:
 		d.judgeAnswer(t, say)
 	}
 	if !l.Expires.IsZero() && l.Answered() && l.Expires.Sub(d.now) < soonExpired {
-		say(resultWarning, "have it renewed", "has a certificate that ends in %s", api.Span(l.Expires.Sub(d.now)))
+		say(resultWarning, "have it renewed", "has a certificate that ends in %s", words.Span(l.Expires.Sub(d.now)))
 	}
 }
 

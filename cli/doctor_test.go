@@ -19,6 +19,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/config"
+	"plugbeat/health"
 	"plugbeat/internal/systemd"
 	"plugbeat/store"
 	"plugbeat/webhook"
@@ -166,7 +167,7 @@ func far(host string, status int, ahead time.Duration) app.Look {
 func TestDoctorPage(t *testing.T) {
 	c := newClinic(t)
 	st := status()
-	st.Version.Version, st.Attention = "1.2.3", []string{}
+	st.Version.Version, st.Conditions = "1.2.3", []health.Condition{}
 	c.runs(st)
 	c.looks["https://example.com/hook"] = far("example.com", 405, 0)
 	c.looks["http://10.0.0.7:9000/cb"] = app.Look{Host: "10.0.0.7:9000", Addresses: []app.LookAddress{{Address: netip.MustParseAddr("10.0.0.7"), Err: errors.New("refused")}},
@@ -226,9 +227,10 @@ func TestDoctor(t *testing.T) {
 		{"data others may write", func(c *clinic) { c.chmod("data", 0o777) }, problem(checkData, "its mode 0777", "chmod 700")},
 		{"data file open to others", func(c *clinic) { c.data(c.key()); c.chmod("data/plugbeat.db", 0o644) }, warning(checkData, "its mode 0644", "chmod 600")},
 		{"data file of another user", func(c *clinic) { c.data(c.key()); c.owners[c.path("data/plugbeat.db")] = "4711 0" }, problem(checkData, "it belongs to user 4711 and its folder to root", "chown --reference=")},
-		{"disk full", func(c *clinic) { c.disk.free = 5 << 20 }, problem(checkDisk, "5.0 MiB of 100.0 GiB are free", "make room")},
-		{"disk nearly full", func(c *clinic) { c.disk.free = 100 << 20 }, warning(checkDisk, "less than retention.min_free", "make room")},
-		{"disk read-only", func(c *clinic) { c.disk.readOnly = true }, problem(checkDisk, "mounted read-only", "mount it for writing")},
+		{"disk almost full", func(c *clinic) { c.disk.free = 5 << 20 }, warning(checkDisk, "store.nearly_full: the disk is nearly full: 5 MiB are free", "make room")},
+		{"disk nearly full", func(c *clinic) { c.disk.free = 100 << 20 }, warning(checkDisk, "100 MiB are free where", "make room")},
+		{"disk full", func(c *clinic) { c.disk.free = 0 }, problem(checkDisk, "store.no_space: the disk is full", "make room")},
+		{"disk read-only", func(c *clinic) { c.disk.readOnly = true }, problem(checkDisk, "store.read_only: the disk is read-only", "mount the disk for writing")},
 		{"no inodes", func(c *clinic) { c.disk.freeFiles = 3 }, problem(checkDisk, "3 inodes of 1000000 are free", "remove files")},
 		{"on a network", func(c *clinic) { c.disk.kind = "nfs" }, problem(checkDisk, "a file system of type nfs", "local disk")},
 		{"in memory", func(c *clinic) { c.disk.kind = "tmpfs" }, warning(checkDisk, "gone with the next boot", "on a disk")},
@@ -237,9 +239,10 @@ func TestDoctor(t *testing.T) {
 		{"a backup that failed", func(c *clinic) {
 			st := status()
 			st.Backup = &api.Backups{Folder: c.dir, Failed: "no space", FailedAt: noon.Add(-5 * time.Minute)}
+			st.Conditions = health.Judge(health.Facts{Now: noon, Backup: &health.BackupFacts{Folder: c.dir, Failed: "no space", FailedAt: noon.Add(-5 * time.Minute)}}).Conditions
 			c.runs(st)
 			c.replace("config.yaml", "sources:", "backup: {folder: "+c.dir+"}\nsources:")
-		}, problem(checkBackup, "the last one failed 5m ago: no space", "plugbeat backup FILE")},
+		}, problem(checkBackup, "backup.failed: the scheduled backup failed: no space; there is no good one in", "plugbeat backup FILE")},
 		{"a backup", func(c *clinic) {
 			st := status()
 			st.Backup = &api.Backups{Folder: c.dir, Last: noon.Add(-5 * time.Hour), LastBytes: 3 << 20}
@@ -295,8 +298,8 @@ func TestDoctor(t *testing.T) {
 		}, warning(checkNetwork, "example.com answered over IPv4 only", "AAAA")},
 		{"source silent", func(c *clinic) {
 			c.replace("config.yaml", "cars:", smartcarSource)
-			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Err: errors.New("timeout"), Cause: "no connection came about"}
-		}, problem(checkSource, "api.smartcar.com does not answer: timeout", "no connection")},
+			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Err: errors.New("timeout"), Cause: "is the receiver running?"}
+		}, problem(checkSource, "api.smartcar.com does not answer: timeout", "see whether the service behind the source runs")},
 		{"source answers", func(c *clinic) {
 			c.replace("config.yaml", "cars:", smartcarSource)
 			c.looks["smartcar"] = far("api.smartcar.com", 404, 0)
@@ -312,14 +315,18 @@ func TestDoctor(t *testing.T) {
 		{"a daemon of another version", func(c *clinic) { st := status(); st.Version.Version = "1.1.0"; c.runs(st) }, warning(checkDaemon, "the daemon runs 1.1.0, and this is 1.2.3", "restart")},
 		{"a daemon that is not ready", func(c *clinic) {
 			st := status()
-			st.Ready, st.NotReady = false, []string{"scheduler: stands still"}
+			st.Ready, st.Conditions = false, health.Judge(health.Facts{Now: noon, Parts: []health.PartFacts{{Name: "scheduler", Err: errors.New("stands still")}}}).Conditions
 			c.runs(st)
-		}, problem(checkDaemon, "is not ready: scheduler: stands still", "log")},
-		{"a daemon that stops", func(c *clinic) { st := status(); st.Stopping, st.Ready = true, false; c.runs(st) }, warning(checkDaemon, "it is stopping", "wait")},
-		{"a daemon with something to tell", func(c *clinic) { c.runs(status()) }, warning(checkDaemon, "1 line for a person's attention", "plugbeat status")},
+		}, problem(checkDaemon, "daemon.not_ready: the part scheduler does not work: stands still", "log")},
+		{"a daemon that stops", func(c *clinic) {
+			st := status()
+			st.Stopping, st.Ready, st.Conditions = true, false, health.Judge(health.Facts{Now: noon, Stopping: true}).Conditions
+			c.runs(st)
+		}, warning(checkDaemon, "daemon.stopping: plugbeat is stopping", "wait")},
+		{"a daemon with something to tell", func(c *clinic) { c.runs(status()) }, warning(checkWebhook, "webhook.opened: webhook old app is failing", "plugbeat webhook enable 'old app'")},
 		{"a daemon that heard of the clock", func(c *clinic) {
 			st := status()
-			st.Clock.Hosts = []api.ClockHost{{Host: "a", Ahead: time.Hour, Answers: 2}}
+			st.Conditions = health.Judge(health.Facts{Now: noon, Clocks: []health.ClockHost{{Host: "a", Ahead: time.Hour, Answers: 2}}}).Conditions
 			c.runs(st)
 		}, problem(checkClock, "1h ahead of that of a", "timedatectl")},
 		{"config changed since", func(c *clinic) {

@@ -12,7 +12,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // page collects what a command prints for a person, so that it is written whole
@@ -92,7 +92,7 @@ func (p *page) rel(t time.Time) string { return relative(t, p.now) }
 // next is a time that is to come: one that has passed is overdue.
 func (p *page) next(t time.Time) string {
 	if late := p.now.Sub(t); !t.IsZero() && late >= time.Second {
-		return "overdue " + api.Span(late)
+		return "overdue " + words.Span(late)
 	}
 	return p.rel(t)
 }
@@ -146,9 +146,9 @@ func relative(t, now time.Time) string {
 	case d > -time.Second && d < time.Second:
 		return "now"
 	case d > 0:
-		return "in " + api.Span(d)
+		return "in " + words.Span(d)
 	}
-	return api.Span(-d) + " ago"
+	return words.Span(-d) + " ago"
 }
 
 // took is how long something lasted, to three digits: 87ms, 1.25s, 15s.
@@ -174,7 +174,7 @@ func size(n int64) string {
 }
 
 // count writes a number with its noun.
-func count[N int | int64 | uint64](n N, noun string) string { return api.Count(n, noun) }
+func count[N int | int64 | uint64](n N, noun string) string { return words.Count(n, noun) }
 
 // clean makes a text from outside safe for one cell of a terminal: control
 // characters, which could move the cursor or hide text, become blanks.

@@ -10,9 +10,11 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // roomForID is the width from which a page shows whole ids of vehicles.
@@ -34,7 +36,7 @@ On a terminal it is coloured, unless NO_COLOR is set.`,
 		CustomHelpTemplate: example(`
 plugbeat status
 plugbeat status --watch
-plugbeat status --json | jq .attention`),
+plugbeat status --json | jq .conditions`),
 		Action: s.status,
 	}
 }
@@ -63,15 +65,12 @@ func showStatus(p *page, st api.Status) {
 	case !st.Ready:
 		state, colour = "not ready", red
 	}
-	p.line("%s  %s  up %s", p.paint(bold, "plugbeat "+clean(st.Version.Version)), p.paint(colour, state), api.Span(p.now.Sub(st.StartedAt)))
-	for _, a := range st.Attention {
-		p.attention(a)
+	p.line("%s  %s  up %s", p.paint(bold, "plugbeat "+clean(st.Version.Version)), p.paint(colour, state), words.Span(p.now.Sub(st.StartedAt)))
+	for _, c := range st.Conditions {
+		p.condition(c)
 	}
-	if len(st.Attention) == 0 && st.Ready {
+	if len(st.Conditions) == 0 {
 		p.line("%s", p.paint(green, "all is well"))
-	}
-	if !st.Ready && !st.Stopping && len(st.Attention) == 0 {
-		p.attention("not ready: " + orDash(strings.Join(st.NotReady, ", ")))
 	}
 	p.line("")
 	showStore(p, st)
@@ -83,18 +82,31 @@ func showStatus(p *page, st api.Status) {
 	showVehicles(p, st)
 }
 
-// attention adds one line of what needs a person, wrapped where the page has a width.
-func (p *page) attention(text string) {
+// condition adds what is wrong, for how long, and what to do.
+func (p *page) condition(c health.Condition) {
+	colour := map[health.Severity]style{health.Error: red, health.Warning: yellow, health.Info: plain}[c.Severity]
+	text := c.Text
+	if p.now.Sub(c.Since) >= time.Minute && !c.Since.IsZero() {
+		text += " (for " + words.Span(p.now.Sub(c.Since)) + ")"
+	}
+	p.marked(p.paint(colour, "!"), text, plain)
+	p.marked(" ", "-> "+c.Advice(), bold)
+}
+
+// attention adds one line of what needs a person.
+func (p *page) attention(text string) { p.marked(p.paint(red, "!"), text, plain) }
+
+// marked adds a text behind a mark, wrapped where the page has a width.
+func (p *page) marked(mark, text string, of style) {
 	lines := []string{clean(text)}
 	if p.width > 0 {
 		lines = wrap(text, p.width-2)
 	}
 	for i, l := range lines {
-		mark := " "
-		if i == 0 {
-			mark = p.paint(red, "!")
+		if i > 0 {
+			mark = " "
 		}
-		p.line("%s %s", mark, l)
+		p.line("%s %s", mark, p.paint(of, l))
 	}
 }
 
@@ -257,7 +269,7 @@ func showQueues(p *page, hooks []api.WebhookStatus) {
 		}
 		age := ""
 		if !queue.Oldest.IsZero() {
-			age = api.Span(p.now.Sub(queue.Oldest))
+			age = words.Span(p.now.Sub(queue.Oldest))
 		}
 		rows = append(rows, gridRow{cells: []cell{{text: w.Name}, state, {text: probes}, {text: fmt.Sprint(queue.Waiting)}, {text: age}, {text: upcoming(p, next)},
 			{text: upcoming(p, w.Breaker.NextChallenge)}, {text: p.rel(w.Breaker.LastSuccess)}}, notes: notes})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -20,14 +21,15 @@ import (
 // crowded is a status with long names, much trouble and many vehicles.
 func crowded() api.Status {
 	st := status()
-	st.Stopping, st.Ready, st.NotReady = true, false, []string{"stopping"}
-	st.Attention = append(st.Attention, "webhook "+strings.Repeat("long ", 40)+"is disabled; run: plugbeat webhook enable it")
+	st.Stopping, st.Ready = true, false
+	st.Conditions = append(st.Conditions, health.Condition{Code: health.WebhookDisabled, Severity: health.Error, Subject: health.Subject{Kind: health.Webhook, Name: "it"}, Since: ago(9 * 24 * time.Hour),
+		Text: "webhook " + strings.Repeat("long ", 40) + "is disabled", Remedy: "when it is to send again", Command: "plugbeat webhook enable it"})
 	off := failingHook()
 	off.Name, off.Status, off.Reason, off.ReasonText = "the receiver in the old garage behind the house", webhook.Disabled, webhook.Exhausted, strings.Repeat("it answered 500 with a very long text ", 12)
 	held := healthyHook()
 	held.Name = "held"
-	st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: off, Lane: api.Lane{Waiting: 120394, Oldest: ago(40 * 24 * time.Hour), NextChallenge: in(35 * time.Minute)}},
-		api.WebhookStatus{Webhook: held, Lane: api.Lane{Paused: "no resolver answers", NextAttempt: ago(time.Minute)}})
+	st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: off, Queue: api.Queue{Waiting: 120394, Oldest: ago(40 * 24 * time.Hour)}},
+		api.WebhookStatus{Webhook: held, Queue: api.Queue{Paused: "no resolver answers", NextRetry: ago(time.Minute)}})
 	for i := range 30 {
 		w := healthyHook()
 		w.Name = fmt.Sprintf("hook %d", i)

@@ -13,6 +13,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // The bounds of status --every, and how long a page tells that the daemon is back.
@@ -73,18 +74,18 @@ func (w *watching) take(st api.Status, err error, now time.Time) error {
 func (w *watching) show(p *page) {
 	switch {
 	case !w.gone.IsZero() && w.at.IsZero():
-		p.attention(fmt.Sprintf("no daemon answers at %s, for %s; waiting for it", w.socket, api.Span(p.now.Sub(w.gone))))
+		p.attention(fmt.Sprintf("no daemon answers at %s, for %s; waiting for it", w.socket, words.Span(p.now.Sub(w.gone))))
 		return
 	case !w.gone.IsZero() && w.st.Stopping:
-		p.attention(fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last", api.Span(p.now.Sub(w.gone))))
+		p.attention(fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last", words.Span(p.now.Sub(w.gone))))
 	case !w.gone.IsZero():
 		why := fmt.Sprint(w.why)
 		if errors.Is(w.why, api.ErrNoDaemon) {
 			why = "none listens at " + w.socket
 		}
-		p.attention(fmt.Sprintf("the daemon has not answered for %s (%s); below is what it said last", api.Span(p.now.Sub(w.gone)), why))
+		p.attention(fmt.Sprintf("the daemon has not answered for %s (%s); below is what it said last", words.Span(p.now.Sub(w.gone)), why))
 	case !w.back.IsZero() && p.now.Sub(w.back) < backFor:
-		p.line("%s", p.paint(yellow, fmt.Sprintf("the daemon is back, after %s without an answer", api.Span(w.away))))
+		p.line("%s", p.paint(yellow, fmt.Sprintf("the daemon is back, after %s without an answer", words.Span(w.away))))
 	}
 	showStatus(p, w.st)
 }
@@ -98,7 +99,7 @@ func (s *shell) watch(c *ucli.Context) (err error) {
 	}
 	every := c.Duration("every")
 	if every < leastEvery || every > mostEvery {
-		return &usageError{msg: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, api.Span(mostEvery)), hint: "see: plugbeat status --help"}
+		return &usageError{msg: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, words.Span(mostEvery)), hint: "see: plugbeat status --help"}
 	}
 	path, from, err := s.socket(c)
 	if err != nil {

@@ -32,7 +32,7 @@ func TestVerified(t *testing.T) {
 	}{
 		{"active", healthyHook(), true, "fleet is verified: the callback answered the challenge in 41ms and receives payloads now\n"},
 		{"nobody subscribed", healthyHook(), false, "fleet is verified: the callback answered the challenge in 41ms and receives payloads now\nnext: plugbeat subscribe fleet --all\n"},
-		{"failing", failingHook(), true, "old app answered the challenge rightly in 41ms; it is failing: 7 deliveries waiting, next trial in 4m\nto try now, with all retries again: plugbeat webhook enable 'old app'\n"},
+		{"failing", failingHook(), true, "old app answered the challenge rightly in 41ms, and nothing has changed: it is failing, next probe in 4m; 7 deliveries waiting\nto send a probe now: plugbeat webhook enable 'old app'\n"},
 		{"operator", disabledHook(webhook.ByOperator), true, "fleet answered the challenge rightly in 41ms, but it is still disabled (operator)\nnext: plugbeat webhook enable fleet\n"},
 		{"gone", disabledHook(webhook.Gone), false, "fleet answered the challenge rightly in 41ms, but it is still disabled (gone)\nnext: plugbeat webhook enable fleet\n"},
 	} {
@@ -45,11 +45,11 @@ func TestVerified(t *testing.T) {
 
 // TestNextLine: a waiting delivery says what it waits for, and with which words.
 func TestNextLine(t *testing.T) {
-	lastTrial, unverified := failingHook(), unverifiedHook()
-	lastTrial.Health.NextTrial = time.Time{}
+	lastProbe, unverified := failingHook(), unverifiedHook()
+	lastProbe.Breaker.NextProbe = time.Time{}
 	wait := deliveries()[0]
 	now := wait
-	now.NextAttempt = time.Time{}
+	now.RetryAt = time.Time{}
 	resent, sifted := deliveries()[2], healthyHook()
 	resent.ResentAs, sifted.Recovery = &sentID, &webhook.Recovery{Policy: webhook.RecoverNone, Cancelled: 7}
 	for _, tc := range []struct {
@@ -59,11 +59,11 @@ func TestNextLine(t *testing.T) {
 		behind   *uuid.UUID
 		want     string
 	}{
-		{"its own rung", wait, healthyHook(), nil, "its own next attempt in 4m"},
-		{"no rung", now, healthyHook(), nil, "leaves at once"},
-		{"behind", wait, healthyHook(), &sentID, "behind an earlier delivery of this vehicle, " + sentID.String()},
-		{"failing", wait, failingHook(), &sentID, "waits for its webhook: failing, next trial in 4m"},
-		{"last trial", wait, lastTrial, nil, "waits for its webhook: failing, its last trial is going on"},
+		{"set aside", wait, healthyHook(), nil, "it was set aside; retry 1 in 4m"},
+		{"not set aside", now, healthyHook(), nil, "leaves at once"},
+		{"behind", now, healthyHook(), &sentID, "behind an earlier delivery of this vehicle, " + sentID.String()},
+		{"failing", wait, failingHook(), &sentID, "waits for its webhook: failing, next probe in 4m"},
+		{"probe due", wait, lastProbe, nil, "waits for its webhook: failing, its next probe leaves with what is due next"},
 		{"disabled", wait, disabledHook(webhook.ByOperator), nil, "the webhook is disabled (operator): plugbeat webhook enable fleet"},
 		{"moved", wait, disabledHook(webhook.CallbackChanged), nil, "the webhook is disabled (callback_changed): plugbeat webhook verify fleet"},
 		{"unverified", wait, unverified, nil, "the webhook is not verified: plugbeat webhook verify fleet"},
@@ -84,8 +84,8 @@ func TestNextLine(t *testing.T) {
 	for want, f := range map[string]func() string{
 		"sent again; 413: our payload was 1 204 bytes; raise the receiver's limit": func() string { return deliveryNote(&page{now: noon}, resent, nil, false) },
 		"the webhook's backlog is being sifted; 500 Internal Server Error":         func() string { w := view(sifted); return deliveryNote(&page{now: noon}, wait, &w, false) },
-		"the webhook is failing, next trial in 4m; 500 Internal Server Error":      func() string { w := view(failingHook()); return deliveryNote(&page{now: noon}, wait, &w, true) },
-		"behind an earlier one of this vehicle; 500 Internal Server Error":         func() string { return deliveryNote(&page{now: noon}, wait, nil, true) },
+		"the webhook is failing, next probe in 4m; 500 Internal Server Error":      func() string { w := view(failingHook()); return deliveryNote(&page{now: noon}, wait, &w, true) },
+		"behind an earlier one of this vehicle; 500 Internal Server Error":         func() string { return deliveryNote(&page{now: noon}, now, nil, true) },
 		"the webhook is disabled (gone); 500 Internal Server Error": func() string {
 			w := view(disabledHook(webhook.Gone))
 			return deliveryNote(&page{now: noon}, wait, &w, false)
@@ -120,7 +120,7 @@ func TestNotes(t *testing.T) {
 func TestSorted(t *testing.T) {
 	d := newDaemon(t).on("GET", "/webhooks", items([]api.WebhookView{view(failingHook()), view(healthyHook())}))
 	r := session{socket: d.socket}.run(t, "webhook", "list")
-	if strings.Index(r.out, "fleet") > strings.Index(r.out, "old app") || !strings.Contains(r.out, "failing, 3 of 6 retries used") {
+	if strings.Index(r.out, "fleet") > strings.Index(r.out, "old app") || !strings.Contains(r.out, "failing, 3 of 6 probes spent") {
 		t.Errorf("%s%s", r.out, r.err)
 	}
 }

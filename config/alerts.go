@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"plugbeat/alert"
+	"plugbeat/health"
 	"plugbeat/webhook"
 )
 
@@ -28,13 +28,14 @@ func checkAlert(p *complaints, name string, a Alert) {
 	case a.URL != "" && !alertable(a.URL):
 		p.add(join(at, "url"), "[hidden]", "it is not one", alertURL)
 	}
+	var codes []string
+	for _, c := range health.Codes() {
+		codes = append(codes, string(c))
+	}
+	slices.Sort(codes)
 	for i, e := range a.Events {
-		if events := alert.Events(); !slices.Contains(events, alert.Event(e)) {
-			names := make([]string, len(events))
-			for i, e := range events {
-				names[i] = string(e)
-			}
-			p.add(join(at, "events["+strconv.Itoa(i)+"]"), e, "there is no such event", strings.Join(names, ", "))
+		if !slices.Contains(codes, e) {
+			p.add(join(at, "events["+strconv.Itoa(i)+"]"), e, "there is no such condition", strings.Join(codes, ", "))
 		}
 	}
 }

@@ -155,7 +155,7 @@ type Alert struct {
 	URLFile      string        `yaml:"url_file" takes:"a file with the URL, mode 0600; or empty" doc:"File with the URL, in place of url."`
 	TokenFile    string        `yaml:"token_file" takes:"a file with the token, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer; empty for none."`
 	Severity     string        `yaml:"severity" oneof:"info warning error" doc:"The least severity that is sent. info adds what somebody did himself, as disabling a webhook."`
-	Events       []string      `yaml:"events" takes:"a list of events of docs/alerts.md; empty for all" doc:"The events that are sent; the recovery of an event comes with it."`
+	Events       []string      `yaml:"events" takes:"a list of codes of docs/health.md; empty for all" doc:"The conditions that are sent; that a condition is over comes with it."`
 	AllowPrivate bool          `yaml:"allow_private" doc:"Whether the target may be at a private or loopback address, or at an address of this machine or its networks. delivery.allow allows single ones."`
 	Interval     time.Duration `yaml:"interval" min:"1s" max:"24h" doc:"The least time between two messages; what happens meanwhile comes in one. A message that does not arrive is tried again after a sixth of it, once it, five times it, then every fifteen times it."`
 }

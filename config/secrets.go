@@ -137,11 +137,11 @@ func (c Config) SealingKey() (webhook.Secret, error) {
 		Allowed: "32 bytes, raw, in hex or in base64; " + c.keyAdvice()}
 }
 
-// keyAdvice says where a key comes from: for a data file that is there already only
-// its own key does.
+// keyAdvice says where a key comes from: for a data file that is there already, or may be,
+// only its own key does.
 func (c Config) keyAdvice() string {
 	if c.DataDir != "" {
-		if _, err := os.Stat(c.DataFile()); err == nil {
+		if _, err := os.Stat(c.DataFile()); !errors.Is(err, fs.ErrNotExist) {
 			return "put back the key that " + c.DataFile() + " was created with; a new one cannot open it"
 		}
 	}
@@ -266,6 +266,13 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 		}
 		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: allowed + "; " + how}
 	}
+	// What may not be read is there: a new one in its place would be another one.
+	unreadable := func(err error) (string, []byte, error) {
+		if errors.Is(err, fs.ErrPermission) {
+			how = "have it belong to the user that plugbeat runs as, mode 0600"
+		}
+		return path, nil, bad(reason(err))
+	}
 	path = c.secretPath(file, credential)
 	if path == "" {
 		return path, nil, bad("it is not set")
@@ -284,7 +291,7 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 		}
 		return path, nil, bad("permission denied: only root reads that folder, so run this as root")
 	case err != nil:
-		return path, nil, bad(reason(err))
+		return unreadable(err)
 	case !info.Mode().IsRegular():
 		return path, nil, bad("it is not a file")
 	case info.Size() > maxSecret:
@@ -292,7 +299,7 @@ func (c Config) read(setting, file, credential, how string) (path string, b []by
 	}
 	b, err = os.ReadFile(path)
 	if err != nil {
-		return path, nil, bad(reason(err))
+		return unreadable(err)
 	}
 	return path, b, nil
 }

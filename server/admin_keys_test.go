@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 )
 
@@ -37,20 +36,5 @@ func TestRotateKey(t *testing.T) {
 	}
 	if got = do(api.KeyChange{Step: api.KeyCancel}); got.Webhook.KeyOverlap != nil {
 		t.Errorf("cancelled %+v", got)
-	}
-}
-
-// Status tells of two keys while they overlap, and of whatever is worse first.
-func TestAttentionOfTwoKeys(t *testing.T) {
-	h := api.WebhookStatus{Webhook: webhook.Webhook{Name: "home", Status: webhook.Active, KeyOverlap: &webhook.KeyOverlap{Since: noon, Until: noon.Add(3 * time.Hour)}}}
-	if got := webhookLine(h, noon); !strings.Contains(got, "for 3h more") || !strings.Contains(got, "plugbeat webhook rotate-key home --finish") {
-		t.Errorf("%q", got)
-	}
-	if got := webhookLine(h, noon.Add(3*time.Hour)); got != "" {
-		t.Errorf("after the overlap: %q", got)
-	}
-	h.Webhook.Health.FailingSince = noon.Add(-time.Hour)
-	if got := webhookLine(h, noon); !strings.Contains(got, "is failing") {
-		t.Errorf("%q", got)
 	}
 }

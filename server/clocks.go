@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"plugbeat/health"
 	"plugbeat/webhook/api"
 )
 
@@ -17,7 +18,7 @@ import (
 // machine's clock. The zero Clocks is ready; it is safe for concurrent use.
 type Clocks struct {
 	mu    sync.Mutex
-	hosts map[string]api.ClockHost
+	hosts map[string]health.ClockHost
 }
 
 const (
@@ -38,12 +39,12 @@ func (c *Clocks) Note(host string, h http.Header, sent, received time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if onThisMachine(host) && ahead.Abs() <= api.ClockWarning {
+	if onThisMachine(host) && ahead.Abs() <= health.ClockWarning {
 		delete(c.hosts, host)
 		return
 	}
 	if c.hosts == nil {
-		c.hosts = map[string]api.ClockHost{}
+		c.hosts = map[string]health.ClockHost{}
 	}
 	last, known := c.hosts[host]
 	if !known && len(c.hosts) >= clockHosts {
@@ -53,7 +54,7 @@ func (c *Clocks) Note(host string, h http.Header, sent, received time.Time) {
 	if known && (ahead-last.Ahead).Abs() <= sameSkew {
 		answers = last.Answers + 1
 	}
-	c.hosts[host] = api.ClockHost{Host: host, Ahead: ahead, At: received, Answers: answers}
+	c.hosts[host] = health.ClockHost{Host: host, Ahead: ahead, At: received, Answers: answers}
 }
 
 // Look returns what is known at now, by host. What was said before this machine's
@@ -61,7 +62,7 @@ func (c *Clocks) Note(host string, h http.Header, sent, received time.Time) {
 func (c *Clocks) Look(now time.Time) api.Clock {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := api.Clock{Hosts: []api.ClockHost{}}
+	out := api.Clock{Hosts: []health.ClockHost{}}
 	for name, h := range c.hosts {
 		if !stands(h, now) {
 			delete(c.hosts, name)
@@ -70,12 +71,12 @@ func (c *Clocks) Look(now time.Time) api.Clock {
 		h.At = h.At.UTC().Round(0)
 		out.Hosts = append(out.Hosts, h)
 	}
-	slices.SortFunc(out.Hosts, func(a, b api.ClockHost) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortFunc(out.Hosts, func(a, b health.ClockHost) int { return cmp.Compare(a.Host, b.Host) })
 	return out
 }
 
 // stands reports whether what a host said still tells of the clock.
-func stands(h api.ClockHost, now time.Time) bool {
+func stands(h health.ClockHost, now time.Time) bool {
 	return lasts(now.Sub(h.At), now.Round(0).Sub(h.At.Round(0)))
 }
 

@@ -13,6 +13,7 @@ import (
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
 // cost answers what a webhook costs, before there is one.
@@ -148,7 +149,7 @@ func bucketLine(src api.Source, k demand, cars int) string {
 		return ""
 	}
 	return fmt.Sprintf("source %s: %s, %s %s, need %.0f calls an hour and the source gives the application %.0f: they are read late, or less often",
-		src.Name, api.Count(cars, "vehicle"), pathsInWords[k.paths.Len()], often(k.unplugged), need, src.Cost.BucketHour)
+		src.Name, words.Count(cars, "vehicle"), pathsInWords[k.paths.Len()], often(k.unplugged), need, src.Cost.BucketHour)
 }
 
 // subscribeCosts says what it costs to have the cars on the webhook.

@@ -138,24 +138,3 @@ func TestCostEndpoint(t *testing.T) {
 		t.Errorf("%q", added.Costs)
 	}
 }
-
-// TestSpentEarly: a budget that is gone long before its period's end is told, one that
-// ends with it is not.
-func TestSpentEarly(t *testing.T) {
-	src := api.Source{Name: "cars", Configured: true, Vehicles: 3, Cost: &api.Cost{Budget: 500, Per: "month", Spent: 1480, Until: noon.Add(10 * 24 * time.Hour)}}
-	want := "source cars has spent 1 480 of its 1 500 calls and a new month begins in 10d: until then its vehicles are hardly read; raise its budget, or ask for slower cadences"
-	if got := sourceLine(src, noon); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	for _, c := range []api.Cost{
-		{Budget: 500, Per: "month", Spent: 1480, Until: noon.Add(48 * time.Hour)},
-		{Budget: 500, Per: "month", Spent: 900, Until: noon.Add(10 * 24 * time.Hour)},
-		{Per: "month", Spent: 9000, Until: noon.Add(10 * 24 * time.Hour)},
-		{Budget: 50, Per: "day", Spent: 150, Until: noon.Add(2 * time.Hour)},
-	} {
-		src.Cost = &c
-		if got := sourceLine(src, noon); got != "" {
-			t.Errorf("%+v: %s", c, got)
-		}
-	}
-}

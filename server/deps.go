@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -153,10 +154,9 @@ type Upkeep interface {
 	TestAlerts(ctx context.Context, target string) ([]api.AlertTested, error)
 }
 
-// Probe is one part of readiness.
-type Probe struct {
-	// Name is the part's, "scheduler".
-	Name string
-	// Ready returns nil, or why the part is not ready.
-	Ready func(now time.Time) error
+// Health says what is wrong now.
+type Health interface {
+	Health(ctx context.Context) health.Report
+	// Unready says what keeps the daemon from being ready. It costs less.
+	Unready(ctx context.Context) []health.Condition
 }

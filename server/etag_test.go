@@ -38,8 +38,8 @@ func TestIfMatch(t *testing.T) {
 	if rec.Code != 412 || e.Code != api.CodeChanged || len(w.hooks) != 1 {
 		t.Errorf("%d %s, %d webhooks", rec.Code, e, len(w.hooks))
 	}
-	// Deliveries change a webhook's health and counters, not what operators set.
-	w.hooks[0].Health.Seq++
+	// Deliveries change a webhook's breaker and counters, not what operators set.
+	w.hooks[0].Seq++
 	w.hooks[0].Ledger.Produced++
 	w.hooks[0].Status = webhook.Disabled
 	if status, e, _ = change(`"nope", W/`+second, `{"signing":"both"}`); status != 200 {
@@ -90,7 +90,7 @@ func TestETagIsOfTheSettings(t *testing.T) {
 		}
 	}
 	other := base
-	other.Health.LastSuccess, other.Status, other.StatusSince, other.Firings.Produced, other.Key = noon, webhook.Active, noon, 7, webhook.Secret("k")
+	other.Breaker.LastSuccess, other.Status, other.StatusSince, other.Firings.Produced, other.Key = noon, webhook.Active, noon, 7, webhook.Secret("k")
 	if etagOf(&other) != etagOf(&base) {
 		t.Error("what deliveries change is in the ETag")
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -83,8 +84,8 @@ type world struct {
 	backup       *api.Backups
 	alerts       []api.AlertTarget
 	copied       []byte // what Copy writes
-	lanes        map[uuid.UUID]api.Lane
-	probes       []Probe
+	queues       map[uuid.UUID]api.Queue
+	conditions   []health.Condition
 }
 
 func newWorld() *world {
@@ -128,7 +129,7 @@ func reading(p vehicle.Paths) vehicle.Snapshot {
 
 func newServer(tb testing.TB, w *world) *Server {
 	tb.Helper()
-	s, err := New(Options{Retries: 6, Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Probes: w.probes,
+	s, err := New(Options{Retries: 6, Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Health: w,
 		Policy: cadence.Policy{}, ManagementToken: webhook.Secret(management), ApplicationID: noID,
 		JSON: toJSON, CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return noon }})
@@ -667,4 +668,10 @@ func (h hooks) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, error)
 	return webhook.Delivery{}, missing("delivery", id)
 }
 
-func (h hooks) Lanes() map[uuid.UUID]api.Lane { return h.w.lanes }
+func (h hooks) Queues() map[uuid.UUID]api.Queue { return h.w.queues }
+
+func (w *world) Health(context.Context) health.Report {
+	return health.Report{Conditions: append([]health.Condition{}, w.conditions...)}
+}
+
+func (w *world) Unready(ctx context.Context) []health.Condition { return w.Health(ctx).Unready() }

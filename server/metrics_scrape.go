@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -34,8 +35,7 @@ func counter(name, help string, labels ...string) family {
 // The families of a scrape. Those that the data file keeps count from the webhook's
 // first day and survive a restart.
 var (
-	partReady = gauge("plugbeat_daemon_ready", "1 while a part that readiness depends on is ready.", "part")
-	clockOff  = gauge("plugbeat_daemon_clock_off", "1 while the clocks of receivers or vendors say that this machine's, or one of theirs, is wrong.")
+	condition = gauge("plugbeat_health_condition", "What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
 
 	firings       = counter("plugbeat_scheduler_firings_total", "Slots that came due, by what became of them.", "webhook", "result")
 	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the slot that is due the longest has been due; 0 while none is.", "source")
@@ -44,12 +44,10 @@ var (
 	fleetVehicles = gauge("plugbeat_fleet_vehicles", "Vehicles, by what is known of their plug.", "state")
 	fleetTroubled = gauge("plugbeat_fleet_troubled_vehicles", "Vehicles whose last reading failed, by what it takes to mend it.", "trouble")
 
-	sourceConfigured = gauge("plugbeat_source_configured", "0 for a source that has vehicles and is not in the config, so that they are not read.", "source")
-	sourceVehicles   = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
-	sourceInFlight   = gauge("plugbeat_source_in_flight_reads", "Calls of a source that are under way.", "source")
-	sourceReachable  = gauge("plugbeat_source_reachable", "1 when the newest call of a source was answered, with a value or a fault; absent before the first.", "source")
-	sourceLastValue  = gauge("plugbeat_source_last_value_timestamp_seconds", "When a source last gave a value; 0 when it gave none since the start.", "source")
-	sourceNotBefore  = gauge("plugbeat_source_not_before_timestamp_seconds", "Until when a source wants no call at all; 0 when it may be asked.", "source")
+	sourceVehicles  = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
+	sourceInFlight  = gauge("plugbeat_source_in_flight_reads", "Calls of a source that are under way.", "source")
+	sourceLastValue = gauge("plugbeat_source_last_value_timestamp_seconds", "When a source last gave a value; 0 when it gave none since the start.", "source")
+	sourceNotBefore = gauge("plugbeat_source_not_before_timestamp_seconds", "Until when a source wants no call at all; 0 when it may be asked.", "source")
 
 	sourceBudget = gauge("plugbeat_source_budget_calls", "How many calls each vehicle of a source may cost in a period; 0 for no limit. Absent where nobody counts.", "source")
 	sourceSpent  = gauge("plugbeat_source_spent_calls", "What all vehicles of a source have cost in this period. Absent where nobody counts.", "source")
@@ -57,8 +55,6 @@ var (
 
 	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
 	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
-	hookDisabled    = gauge("plugbeat_webhook_disabled", "1 for the reason a webhook is disabled for.", "webhook", "reason")
-	hookFailing     = gauge("plugbeat_webhook_failing", "1 while a webhook's circuit breaker is open because its receiver fails.", "webhook")
 	hookStep        = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
 	hookDisabledAt  = gauge("plugbeat_webhook_disabled_at_timestamp_seconds", "When a failing webhook will be disabled if every probe fails; 0 for none.", "webhook")
 	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.", "webhook")
@@ -69,13 +65,11 @@ var (
 	queueWaiting  = gauge("plugbeat_queue_waiting_deliveries", "Deliveries that wait, in flight or not.", "webhook")
 	queueInFlight = gauge("plugbeat_queue_in_flight_requests", "Requests to a receiver that are under way.", "webhook")
 	queueOldest   = gauge("plugbeat_queue_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.", "webhook")
-	queuePaused   = gauge("plugbeat_queue_paused", "1 while a fault of plugbeat's own holds a queue.", "webhook")
 
 	storeFile      = gauge("plugbeat_store_file_bytes", "The size of the data file.")
 	storeLive      = gauge("plugbeat_store_live_bytes", "What of the data file is in use.")
 	storeMax       = gauge("plugbeat_store_max_bytes", "What of the data file may be in use before waiting deliveries expire.")
 	storeFreePages = gauge("plugbeat_store_free_pages", "Pages of the data file that hold nothing and are used next.")
-	diskState      = gauge("plugbeat_store_disk_state", "1 for the state of the data file's disk.", "state")
 	diskFree       = gauge("plugbeat_store_disk_free_bytes", "What is free on the data file's disk.")
 	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
 	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
@@ -87,8 +81,6 @@ var (
 	alertMessages = counter("plugbeat_alert_messages_total", "Messages to a target of alerts, by whether it took them.", "target", "result")
 	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait for their turn, or for the target.", "target")
 	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before their turn.", "target", "result")
-
-	backupFailed = gauge("plugbeat_backup_failed", "1 while the newest try to make a backup, or to remove an old one, failed.")
 )
 
 // metrics serves what is counted and what stands, in Prometheus' text format or as
@@ -132,15 +124,11 @@ func (s *scraped) put(f family, v float64, labels ...string) {
 
 // scrape reads what is kept. It walks webhooks and sources, of which there are few,
 // and neither vehicles, subscriptions nor deliveries, of which there may be many.
-// What cannot be read is left out, and plugbeat_daemon_ready says which part it is.
+// What cannot be read is left out, and a condition says which part of the daemon it is.
 func (s *Server) scrape(ctx context.Context) scraped {
 	var out scraped
 	now := s.Now()
-	for _, p := range s.Probes {
-		out.put(partReady, one(p.Ready(now) == nil), p.Name)
-	}
-	what, _ := s.Clocks.Look(now).Trouble(ClockAnswers)
-	out.put(clockOff, one(what != ""))
+	out.conditions(s.Health.Health(ctx).Conditions)
 	for _, src := range s.Upkeep.Sources() {
 		out.source(src, now)
 	}
@@ -177,6 +165,23 @@ func (s *Server) scrape(ctx context.Context) scraped {
 	return out
 }
 
+// conditions puts what is wrong, by its subject. Vehicles, of which there may be many, are
+// counted instead.
+func (s *scraped) conditions(cs []health.Condition) {
+	type series struct{ code, severity, subject string }
+	seen := map[series]int{}
+	for _, c := range cs {
+		n, of := 1, series{string(c.Code), string(c.Severity), c.Subject.String()}
+		if k := c.Subject.Kind; k == health.Vehicle || k == health.Fleet {
+			of.subject, n = health.Subject{Kind: health.Fleet}.String(), max(1, c.Of)
+		}
+		seen[of] += n
+	}
+	for of, n := range seen {
+		s.put(condition, float64(n), of.code, of.severity, of.subject)
+	}
+}
+
 func (s *scraped) fleet(c vehicle.Census) {
 	for state, n := range c.States {
 		s.put(fleetVehicles, float64(n), vehicle.State(state).String()) //nolint:gosec // there are three
@@ -186,7 +191,6 @@ func (s *scraped) fleet(c vehicle.Census) {
 }
 
 func (s *scraped) source(src api.Source, now time.Time) {
-	s.put(sourceConfigured, one(src.Configured), src.Name)
 	s.put(sourceVehicles, float64(src.Vehicles), src.Name)
 	if !src.Configured {
 		return
@@ -202,9 +206,6 @@ func (s *scraped) source(src api.Source, now time.Time) {
 			s.put(sourceBucket, float64(c.BucketLeft), src.Name)
 		}
 	}
-	if src.Silent || !src.LastAnswer.IsZero() {
-		s.put(sourceReachable, one(!src.Silent), src.Name)
-	}
 }
 
 func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
@@ -213,10 +214,6 @@ func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
 	for _, status := range webhook.Statuses {
 		s.put(hookStatus, one(w.Status == status), id, string(status))
 	}
-	for _, reason := range webhook.Reasons {
-		s.put(hookDisabled, one(w.Status == webhook.Disabled && w.Reason == reason), id, string(reason))
-	}
-	s.put(hookFailing, one(w.Failing()), id)
 	s.put(hookStep, float64(w.Breaker.Step), id)
 	s.put(hookDisabledAt, stamp(queue.DisabledAt), id)
 	s.put(hookLastSuccess, stamp(w.Breaker.LastSuccess), id)
@@ -235,7 +232,6 @@ func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
 	s.put(queueWaiting, float64(w.Ledger.Waiting()), id)
 	s.put(queueInFlight, float64(queue.InFlight), id)
 	s.put(queueOldest, age(queue.Oldest, now), id)
-	s.put(queuePaused, one(queue.Paused != ""), id)
 }
 
 func (s *scraped) store(i api.StoreInfo) {
@@ -244,9 +240,6 @@ func (s *scraped) store(i api.StoreInfo) {
 	s.put(storeLive, float64(i.LiveBytes))
 	s.put(storeMax, float64(i.MaxBytes))
 	s.put(storeFreePages, float64(i.FreePages))
-	for _, state := range webhook.DiskStates {
-		s.put(diskState, one(i.State == state), string(state))
-	}
 	if i.DiskTotalBytes > 0 { // else it is not known here
 		s.put(diskFree, float64(i.DiskFreeBytes))
 		s.put(diskTotal, float64(i.DiskTotalBytes))
@@ -259,7 +252,6 @@ func (s *scraped) backups(b *api.Backups) {
 	s.put(backupNext, stamp(b.Next))
 	s.put(backupBytes, float64(b.LastBytes))
 	s.put(backupKept, float64(b.Kept))
-	s.put(backupFailed, one(b.Failed != ""))
 }
 
 func (s *scraped) alerts(t api.AlertTarget) {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -79,102 +80,95 @@ func wantSamples(t *testing.T, got map[string]float64, want map[string]float64) 
 	}
 }
 
-// A scrape tells what stands: of the webhooks, their lanes, the sources, the data
-// file and the parts.
+// A scrape tells what stands: of the webhooks, their queues, the sources, the data
+// file and what is wrong.
 func TestScrapeTellsWhatStands(t *testing.T) {
 	w := newWorld()
 	w.hooks[0] = webhook.Webhook{
 		ID: hookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
-		Health:  webhook.Health{FailingSince: noon.Add(-time.Hour), Warned: 50, LastSuccess: noon.Add(-2 * time.Hour)},
+		Breaker: webhook.Breaker{OpenSince: noon.Add(-time.Hour), Step: 3, LastSuccess: noon.Add(-2 * time.Hour)},
 		Ledger:  webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
 		Firings: webhook.Firings{Produced: 20, Collapsed: 5, Skipped: 6},
 	}
-	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone, Health: webhook.Health{FailingSince: noon}})
+	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
 	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
-	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), Paused: "no resolver answers"}}
+	w.queues = map[uuid.UUID]api.Queue{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), DisabledAt: noon.Add(time.Hour)}}
 	w.sources = []api.Source{
 		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute),
 			Cost: &api.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
 		{Name: "fresh", Configured: true, Due: noon.Add(time.Hour)},
-		{Name: "mute", Configured: true, Silent: true, LastAnswer: noon.Add(-time.Hour)},
+		{Name: "mute", Configured: true, LastAnswer: noon.Add(-time.Hour)},
 		{Name: "lost", Vehicles: 7},
 	}
-	w.info = api.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskNearlyFull,
+	w.info = api.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
 		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
-	w.backup = &api.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3, Failed: "no such folder"}
-	w.probes = []Probe{{Name: "store", Ready: func(time.Time) error { return nil }}, {Name: "delivery", Ready: func(time.Time) error { return errors.New("stuck") }}}
+	w.backup = &api.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
+	w.conditions = []health.Condition{
+		{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: hookID.String(), Name: `a "name"`}},
+		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Vehicle, ID: carA.String(), Name: "KIA EV6"}},
+		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Fleet}, Of: 7},
+		{Code: health.ClockOff, Severity: health.Error, Subject: health.Subject{Kind: health.ClockKind}},
+	}
 	got := scrapeOf(t, metered(t, w))
 	one, two := `{webhook="`+hookID.String()+`"}`, `{webhook="`+noID.String()+`"}`
 	with := func(label, value string) string {
 		return `{` + label + `="` + value + `",webhook="` + hookID.String() + `"}`
 	}
 	wantSamples(t, got, map[string]float64{
-		`plugbeat_build_info{go_version="go1.26",version="v1.2.3"}`:                                   1,
-		`plugbeat_daemon_ready{part="store"}`:                                                         1,
-		`plugbeat_daemon_ready{part="delivery"}`:                                                      0,
-		`plugbeat_webhook_info{name="a \"name\"",type="dynamic",webhook="` + hookID.String() + `"}`:   1,
-		"plugbeat_webhook_status" + with("status", "active"):                                          1,
-		"plugbeat_webhook_status" + with("status", "disabled"):                                        0,
-		`plugbeat_webhook_disabled{reason="gone",webhook="` + noID.String() + `"}`:                    1,
-		`plugbeat_webhook_disabled{reason="exhausted",webhook="` + noID.String() + `"}`:               0,
-		"plugbeat_webhook_failing" + one:                                                              1,
-		"plugbeat_webhook_failing" + two:                                                              0,
-		"plugbeat_webhook_warned_ratio" + one:                                                         0.5,
-		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                       float64(noon.Add(-2 * time.Hour).Unix()),
-		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                       0,
-		"plugbeat_scheduler_firings_total" + with("result", "produced"):                               20,
-		"plugbeat_scheduler_firings_total" + with("result", "collapsed"):                              5,
-		"plugbeat_scheduler_firings_total" + with("result", "skipped"):                                6,
-		"plugbeat_delivery_produced_total" + one:                                                      21,
-		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + hookID.String() + `"}`:  10,
-		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + hookID.String() + `"}`: 1,
-		"plugbeat_delivery_finished_total" + `{state="dead",webhook="` + hookID.String() + `"}`:       2,
-		"plugbeat_delivery_finished_total" + `{state="expired",webhook="` + hookID.String() + `"}`:    3,
-		"plugbeat_delivery_finished_total" + `{state="cancelled",webhook="` + hookID.String() + `"}`:  4,
-		"plugbeat_lane_waiting_deliveries" + one:                                                      1,
-		"plugbeat_lane_in_flight_requests" + one:                                                      3,
-		"plugbeat_lane_in_flight_requests" + two:                                                      0,
-		"plugbeat_lane_oldest_age_seconds" + one:                                                      90,
-		"plugbeat_lane_oldest_age_seconds" + two:                                                      0,
-		"plugbeat_lane_paused" + one:                                                                  1,
-		"plugbeat_lane_paused" + two:                                                                  0,
-		`plugbeat_source_configured{source="sim"}`:                                                    1,
-		`plugbeat_source_budget_calls{source="sim"}`:                                                  500,
-		`plugbeat_source_spent_calls{source="sim"}`:                                                   137,
-		`plugbeat_source_bucket_calls{source="sim"}`:                                                  7,
-		`plugbeat_source_configured{source="lost"}`:                                                   0,
-		`plugbeat_source_vehicles{source="lost"}`:                                                     7,
-		`plugbeat_source_in_flight_reads{source="sim"}`:                                               1,
-		`plugbeat_source_reachable{source="sim"}`:                                                     1,
-		`plugbeat_source_reachable{source="mute"}`:                                                    0,
-		`plugbeat_source_last_value_timestamp_seconds{source="sim"}`:                                  float64(noon.Add(-time.Minute).Unix()),
-		`plugbeat_source_not_before_timestamp_seconds{source="sim"}`:                                  float64(noon.Add(time.Minute).Unix()),
-		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                 0,
-		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                         30,
-		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                       0,
-		`plugbeat_fleet_vehicles{state="plugged_in"}`:                                                 1,
-		`plugbeat_fleet_vehicles{state="unplugged"}`:                                                  0,
-		`plugbeat_fleet_vehicles{state="unknown"}`:                                                    1,
-		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                     1,
-		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                          0,
-		"plugbeat_daemon_clock_off":                                                                   0,
-		"plugbeat_backup_last_timestamp_seconds":                                                      float64(noon.Add(-time.Hour).Unix()),
-		"plugbeat_backup_next_timestamp_seconds":                                                      float64(noon.Add(23 * time.Hour).Unix()),
-		"plugbeat_backup_last_bytes":                                                                  42,
-		"plugbeat_backup_kept_files":                                                                  3,
-		"plugbeat_backup_failed":                                                                      1,
-		"plugbeat_scheduler_subscriptions":                                                            3,
-		"plugbeat_store_file_bytes":                                                                   4 << 20,
-		"plugbeat_store_live_bytes":                                                                   1 << 20,
-		"plugbeat_store_max_bytes":                                                                    1 << 30,
-		"plugbeat_store_free_pages":                                                                   12,
-		`plugbeat_store_disk_state{state="nearly_full"}`:                                              1,
-		`plugbeat_store_disk_state{state="ok"}`:                                                       0,
-		"plugbeat_store_disk_free_bytes":                                                              100,
-		"plugbeat_store_disk_size_bytes":                                                              1000,
-		"plugbeat_store_disk_min_free_bytes":                                                          200,
+		`plugbeat_build_info{go_version="go1.26",version="v1.2.3"}`:                                        1,
+		`plugbeat_webhook_info{name="a \"name\"",type="dynamic",webhook="` + hookID.String() + `"}`:        1,
+		"plugbeat_webhook_status" + with("status", "active"):                                               1,
+		"plugbeat_webhook_status" + with("status", "disabled"):                                             0,
+		"plugbeat_webhook_probes_failed" + one:                                                             3,
+		"plugbeat_webhook_disabled_at_timestamp_seconds" + one:                                             float64(noon.Add(time.Hour).Unix()),
+		`plugbeat_health_condition{code="webhook.opened",severity="warning",subject="webhook a \"name\""}`: 1,
+		`plugbeat_health_condition{code="vehicle.needs_owner",severity="error",subject="vehicles"}`:        8,
+		`plugbeat_health_condition{code="clock.off",severity="error",subject="the clock"}`:                 1,
+		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                            float64(noon.Add(-2 * time.Hour).Unix()),
+		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                            0,
+		"plugbeat_scheduler_firings_total" + with("result", "produced"):                                    20,
+		"plugbeat_scheduler_firings_total" + with("result", "collapsed"):                                   5,
+		"plugbeat_scheduler_firings_total" + with("result", "skipped"):                                     6,
+		"plugbeat_delivery_produced_total" + one:                                                           21,
+		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + hookID.String() + `"}`:       10,
+		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + hookID.String() + `"}`:      1,
+		"plugbeat_delivery_finished_total" + `{state="dead",webhook="` + hookID.String() + `"}`:            2,
+		"plugbeat_delivery_finished_total" + `{state="expired",webhook="` + hookID.String() + `"}`:         3,
+		"plugbeat_delivery_finished_total" + `{state="cancelled",webhook="` + hookID.String() + `"}`:       4,
+		"plugbeat_queue_waiting_deliveries" + one:                                                          1,
+		"plugbeat_queue_in_flight_requests" + one:                                                          3,
+		"plugbeat_queue_in_flight_requests" + two:                                                          0,
+		"plugbeat_queue_oldest_age_seconds" + one:                                                          90,
+		"plugbeat_queue_oldest_age_seconds" + two:                                                          0,
+		`plugbeat_source_budget_calls{source="sim"}`:                                                       500,
+		`plugbeat_source_spent_calls{source="sim"}`:                                                        137,
+		`plugbeat_source_bucket_calls{source="sim"}`:                                                       7,
+		`plugbeat_source_vehicles{source="lost"}`:                                                          7,
+		`plugbeat_source_in_flight_reads{source="sim"}`:                                                    1,
+		`plugbeat_source_last_value_timestamp_seconds{source="sim"}`:                                       float64(noon.Add(-time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="sim"}`:                                       float64(noon.Add(time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                      0,
+		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                              30,
+		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                            0,
+		`plugbeat_fleet_vehicles{state="plugged_in"}`:                                                      1,
+		`plugbeat_fleet_vehicles{state="unplugged"}`:                                                       0,
+		`plugbeat_fleet_vehicles{state="unknown"}`:                                                         1,
+		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                          1,
+		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                               0,
+		"plugbeat_backup_last_timestamp_seconds":                                                           float64(noon.Add(-time.Hour).Unix()),
+		"plugbeat_backup_next_timestamp_seconds":                                                           float64(noon.Add(23 * time.Hour).Unix()),
+		"plugbeat_backup_last_bytes":                                                                       42,
+		"plugbeat_backup_kept_files":                                                                       3,
+		"plugbeat_scheduler_subscriptions":                                                                 3,
+		"plugbeat_store_file_bytes":                                                                        4 << 20,
+		"plugbeat_store_live_bytes":                                                                        1 << 20,
+		"plugbeat_store_max_bytes":                                                                         1 << 30,
+		"plugbeat_store_free_pages":                                                                        12,
+		"plugbeat_store_disk_free_bytes":                                                                   100,
+		"plugbeat_store_disk_size_bytes":                                                                   1000,
+		"plugbeat_store_disk_min_free_bytes":                                                               200,
 	})
-	for _, absent := range []string{`plugbeat_source_reachable{source="fresh"}`, `plugbeat_source_in_flight_reads{source="lost"}`} {
+	for _, absent := range []string{`plugbeat_source_in_flight_reads{source="lost"}`} {
 		if _, there := got[absent]; there {
 			t.Errorf("%s is there", absent)
 		}
@@ -214,7 +208,7 @@ func TestMetersCount(t *testing.T) {
 	m.ChallengeEnded(hookID, false, true)
 	m.ChallengeEnded(hookID, false, true)
 	m.Delivered(hookID, time.Minute)
-	m.Transitioned(hookID, webhook.TransitionWarned)
+	m.Transitioned(hookID, webhook.TransitionOpened)
 	wantSamples(t, scrapeOf(t, s), map[string]float64{
 		`plugbeat_scheduler_read_lateness_seconds_sum{source="sim"}`:                              2,
 		`plugbeat_source_read_duration_seconds_bucket{source="sim",le="30"}`:                      0,
@@ -233,7 +227,7 @@ func TestMetersCount(t *testing.T) {
 		`plugbeat_delivery_challenges_total{result="wrong",` + hook:                               1,
 		`plugbeat_delivery_challenges_total{result="ours",` + hook:                                2,
 		`plugbeat_delivery_lateness_seconds_sum{` + hook:                                          60,
-		`plugbeat_webhook_transitions_total{transition="warned",` + hook:                          1,
+		`plugbeat_webhook_transitions_total{transition="opened",` + hook:                          1,
 	})
 }
 
@@ -289,16 +283,6 @@ func TestOpenMetrics(t *testing.T) {
 		if strings.HasSuffix(rec.Body.String(), "# EOF\n") != (accept != "") {
 			t.Errorf("%q ends in %q", accept, rec.Body.String()[rec.Body.Len()-20:])
 		}
-	}
-}
-
-// A clock that is off is told once two answers in a row say so.
-func TestScrapeTellsOfTheClock(t *testing.T) {
-	s := metered(t, newWorld())
-	date := http.Header{"Date": {noon.Add(-time.Hour).Format(http.TimeFormat)}}
-	for answers := range 3 {
-		wantSamples(t, scrapeOf(t, s), map[string]float64{"plugbeat_daemon_clock_off": one(answers >= 2)})
-		s.Clocks.Note("receiver.example", date, noon, noon)
 	}
 }
 

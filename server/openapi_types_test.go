@@ -326,7 +326,7 @@ type spoken struct {
 
 var source = sync.OnceValue(func() spoken {
 	s := spoken{map[string]string{}, map[string][]string{}}
-	for _, dir := range []string{"../vehicle", "../webhook", "../webhook/api"} {
+	for _, dir := range []string{"../vehicle", "../webhook", "../health", "../webhook/api"} {
 		names, _ := filepath.Glob(dir + "/*.go")
 		for _, name := range names {
 			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)

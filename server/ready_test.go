@@ -1,40 +1,32 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
-	"plugbeat/webhook"
+	"plugbeat/health"
 )
 
+// What keeps the daemon from being ready is told to whoever asks by its code alone; what does
+// not is not told.
 func TestReady(t *testing.T) {
 	w := newWorld()
-	var bad error
-	w.probes = []Probe{{"scheduler", func(time.Time) error { return bad }}, {"store", func(time.Time) error { return nil }}}
 	h := newServer(t, w).AdminHTTP()
 	get := func() *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
 		return rec
 	}
+	w.conditions = []health.Condition{{Code: health.WebhookOpened, Subject: health.Subject{Kind: health.Webhook, Name: "home"}}}
 	if rec := get(); rec.Code != http.StatusOK || strings.TrimSpace(rec.Body.String()) != `{"status":"ready"}` {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	w.info.State = webhook.DiskFull
-	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"not_ready":["store: disk full"]`) {
-		t.Errorf("a full disk: %d %s", rec.Code, rec.Body)
-	}
-	w.info.State = webhook.DiskReadOnly
-	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"not_ready":["store: disk read-only"]`) {
-		t.Errorf("a read-only disk: %d %s", rec.Code, rec.Body)
-	}
-	w.info.State = webhook.DiskNearlyFull
-	bad = errors.New("its loop stands still")
-	if rec := get(); rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), "scheduler: its loop stands still") {
+	w.conditions = append(w.conditions, health.Condition{Code: health.StoreNoSpace, Subject: health.Subject{Kind: health.Store}, Text: "no room for /d/plugbeat.db", Unready: true},
+		health.Condition{Code: health.DaemonNotReady, Subject: health.Subject{Kind: health.DaemonPart, Name: "scheduler"}, Unready: true})
+	want := `{"status":"not ready","not_ready":["the data file (store.no_space)","the part scheduler (daemon.not_ready)"]}`
+	if rec := get(); rec.Code != http.StatusServiceUnavailable || strings.TrimSpace(rec.Body.String()) != want {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // The headers of answers are sent in lower case: on error answers Smartcar's Java
@@ -167,51 +166,21 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, nil, []byte(`{"status":"ok"}`))
 }
 
-// readyz answers 200 when the daemon can do its work, else 503 and what is missing.
+// readyz answers 200 when the daemon can do its work, else 503 and the conditions that keep
+// it from that, in few words: whoever may ask is not told of files.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	info, err := s.Upkeep.Info(r.Context())
-	missing := s.notReady(info, err)
 	answer := struct {
 		Status   string   `json:"status"`
 		NotReady []string `json:"not_ready,omitempty"`
-	}{"ready", missing}
+	}{Status: "ready"}
 	status := http.StatusOK
-	if len(missing) > 0 {
+	for _, c := range s.Health.Unready(r.Context()) {
 		answer.Status, status = "not ready", http.StatusServiceUnavailable
+		answer.NotReady = append(answer.NotReady, c.Headline())
 	}
 	if err := writeJSON(w, status, answer); err != nil {
 		s.adminError(w, r, err)
 	}
-}
-
-// What of readiness a stop takes, and a disk that refuses writes: it stops both loops.
-const (
-	stopping     = "stopping"
-	diskFull     = "store: disk full"
-	diskReadOnly = "store: disk read-only"
-)
-
-// notReady lists the parts that are not ready and why, given what is known of the
-// data file.
-func (s *Server) notReady(info api.StoreInfo, err error) []string {
-	var missing []string
-	switch {
-	case err != nil:
-		missing = append(missing, "store: "+err.Error())
-	case info.State == webhook.DiskFull:
-		missing = append(missing, diskFull)
-	case info.State == webhook.DiskReadOnly:
-		missing = append(missing, diskReadOnly)
-	}
-	if s.Stopping() {
-		return append(missing, stopping) // the loops stand still, and should
-	}
-	for _, p := range s.Probes {
-		if err := p.Ready(s.Now()); err != nil {
-			missing = append(missing, p.Name+": "+err.Error())
-		}
-	}
-	return missing
 }
 
 // logError logs an error that is ours to look at; others are the caller's to know.

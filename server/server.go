@@ -27,16 +27,15 @@ import (
 	"plugbeat/webhook/api"
 )
 
-// Options are what a server is made of. Store, Scheduler, Deliveries, Fleet and
-// Upkeep are needed.
+// Options are what a server is made of. Store, Scheduler, Deliveries, Fleet,
+// Upkeep and Health are needed.
 type Options struct {
 	Store      Store
 	Scheduler  Scheduler
 	Deliveries Deliveries
 	Fleet      Fleet
 	Upkeep     Upkeep
-	// Probes are what readiness depends on.
-	Probes []Probe
+	Health     Health
 	// Stopping reports whether the daemon waits for what is in flight, to end then;
 	// nil is never.
 	Stopping func() bool
@@ -88,7 +87,6 @@ type Server struct {
 	Options
 	checking sync.Mutex // one copy of the data file at a time
 	sending  sync.Mutex // one backup at a time
-	dead     deadMemo
 	converted
 	refusals refusals
 	// ending is closed when the servers begin to stop: what waits for something to
@@ -108,8 +106,8 @@ func New(o Options) (*Server, error) {
 	if o.JSON == nil {
 		return nil, errors.New("server: JSON is needed")
 	}
-	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil {
-		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet and Upkeep are needed")
+	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil {
+		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep and Health are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now

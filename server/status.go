@@ -5,14 +5,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
@@ -42,8 +41,8 @@ func (s *Server) status(r *http.Request) (any, error) {
 		}
 		st.ManagementToken = &m
 	}
-	st.NotReady = s.notReady(st.Store, nil)
-	st.Ready = len(st.NotReady) == 0
+	report := s.Health.Health(ctx)
+	st.Conditions, st.Ready = report.Conditions, len(report.Unready()) == 0
 	st.Subscriptions = st.Store.Subscriptions
 	for _, src := range st.Sources {
 		st.NextReading = earliest(st.NextReading, src.Due)
@@ -62,19 +61,11 @@ func (s *Server) status(r *http.Request) (any, error) {
 		}
 		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Queue: queue})
 	}
-	census, troubled := s.Store.Census(max(api.MaxGlances, maxCars))
+	census, troubled := s.Store.Census(api.MaxGlances)
 	st.Vehicles = summary(census)
 	if st.FirstVehicles, err = s.glances(ctx, troubled, st.Sources); err != nil {
 		return nil, err
 	}
-	owners, err := s.owners(ctx, troubled)
-	if err != nil {
-		return nil, err
-	}
-	if st.DeadToday, err = s.dead.count(ctx, s.Store, hooks, now); err != nil {
-		return nil, err
-	}
-	st.Attention = attention(st, owners, now)
 	return st, nil
 }
 
@@ -160,64 +151,7 @@ func (s *Server) glance(ctx context.Context, id uuid.UUID) (g api.VehicleGlance,
 		g.NextDue = earliest(g.NextDue, sl.Due)
 	}
 	if t := known.Trouble(); t != vehicle.NoTrouble {
-		g.NeedsOwner, g.Trouble = t == vehicle.NeedsOwner, oneLine(whyUnread(known))
+		g.NeedsOwner, g.Trouble = t == vehicle.NeedsOwner, health.WhyUnread(known)
 	}
 	return g, nil
-}
-
-// owners returns of the vehicles in trouble those that need their owner.
-func (s *Server) owners(ctx context.Context, troubled []uuid.UUID) (cars []api.VehicleView, err error) {
-	for _, id := range troubled[:min(len(troubled), maxCars)] {
-		v, err := s.Store.Vehicle(ctx, id)
-		if errors.Is(err, webhook.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		known, err := s.Store.VehicleStatus(ctx, id)
-		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
-			return nil, err
-		}
-		if known.Trouble() == vehicle.NeedsOwner {
-			cars = append(cars, api.VehicleView{Vehicle: v, Status: known})
-		}
-	}
-	return cars, nil
-}
-
-// deadMemo remembers which deliveries of the last day died, so that a day's
-// deliveries are walked only when one has died since. It is safe for concurrent use.
-type deadMemo struct {
-	mu sync.Mutex
-	// died is what the ledgers counted when created was looked up: when the dead
-	// deliveries of the last day were made, at most MaxLimit.
-	died    map[uuid.UUID]uint64
-	created []time.Time
-}
-
-// deadFor is how long a dead delivery is told of.
-const deadFor = 24 * time.Hour
-
-func (m *deadMemo) count(ctx context.Context, store Store, hooks []webhook.Webhook, now time.Time) (int, error) {
-	died := map[uuid.UUID]uint64{}
-	for _, w := range hooks {
-		if w.Ledger.Dead > 0 {
-			died[w.ID] = w.Ledger.Dead
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !maps.Equal(died, m.died) {
-		dead, err := store.Deliveries(ctx, webhook.DeliveryFilter{State: webhook.Dead, Since: now.Add(-deadFor)}, uuid.Nil, api.MaxLimit)
-		if err != nil {
-			return 0, err
-		}
-		m.died, m.created = died, nil
-		for _, d := range dead {
-			m.created = append(m.created, d.CreatedAt)
-		}
-	}
-	m.created = slices.DeleteFunc(m.created, func(t time.Time) bool { return now.Sub(t) > deadFor })
-	return len(m.created), nil
 }

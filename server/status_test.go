@@ -2,33 +2,34 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
+	"plugbeat/words"
 )
 
-// TestStopping holds that a daemon that stops says so, and not that its loops stand
-// still.
-func TestStopping(t *testing.T) {
+// The status shows the conditions of health, as they are, and says whether one of them keeps
+// the daemon from being ready.
+func TestConditions(t *testing.T) {
 	w := newWorld()
-	w.probes = []Probe{{"delivery", func(time.Time) error { return errors.New("its loop stands still") }}}
-	w.lanes = map[uuid.UUID]api.Lane{hookID: {InFlight: 2}}
-	w.sources = []api.Source{{Name: "sim", InFlight: 1, LastFault: "cut short", LastFaultAt: noon}}
-	s := newServer(t, w)
-	s.Stopping = func() bool { return true }
-	st := must[api.Status](t)(overSocket(t, s).Status(t.Context()))
-	const want = "plugbeat is stopping: it waits for what is in flight (2 deliveries, 1 read)"
-	if !st.Stopping || st.Ready || !slices.Equal(st.NotReady, []string{"stopping"}) || !strings.HasPrefix(st.Attention[0], want) || len(st.Attention) != 2 {
+	c := overSocket(t, newServer(t, w))
+	if st := must[api.Status](t)(c.Status(t.Context())); !st.Ready || st.Conditions == nil || len(st.Conditions) != 0 {
+		t.Errorf("%+v", st)
+	}
+	w.conditions = []health.Condition{
+		{Code: health.StoreNoSpace, Severity: health.Error, Subject: health.Subject{Kind: health.Store}, Since: noon, Text: "no room", Remedy: "make room", Unready: true},
+		{Code: health.WebhookUnverified, Severity: health.Info, Subject: health.Subject{Kind: health.Webhook, ID: hookID.String(), Name: "home"}, Since: noon, Text: "x", Remedy: "verify it", Command: "plugbeat webhook verify home"},
+	}
+	if st := must[api.Status](t)(c.Status(t.Context())); st.Ready || !slices.Equal(st.Conditions, w.conditions) {
 		t.Errorf("%+v", st)
 	}
 }
@@ -57,7 +58,7 @@ func TestGlances(t *testing.T) {
 		text := ""
 		st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 		for _, g := range st.FirstVehicles {
-			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, api.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
+			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, words.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
 		}
 		return text
 	}
@@ -72,29 +73,6 @@ func TestGlances(t *testing.T) {
 	if got, want := shown(), "3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer 0:0:0s:false: 1:0:0s:false: 2:0:0s:false: "; got != want {
 		t.Errorf("nothing due: got %s, want %s", got, want)
 	}
-}
-
-// TestDeadMemo holds that the day's deliveries are looked at once for each death.
-func TestDeadMemo(t *testing.T) {
-	w := newWorld()
-	counted := &counting{Store: w, calls: map[string]int{}}
-	var m deadMemo
-	want := func(n, looks int, now time.Time) {
-		t.Helper()
-		if got, err := m.count(t.Context(), counted, w.hooks, now); err != nil || got != n || counted.calls["Deliveries"] != looks {
-			t.Errorf("%d died, %d looks, %v; want %d, %d", got, counted.calls["Deliveries"], err, n, looks)
-		}
-	}
-	want(0, 0, noon)
-	w.past = []webhook.Delivery{{ID: uuid.New(), Webhook: hookID, State: webhook.Dead, CreatedAt: noon.Add(-23 * time.Hour)}}
-	w.hooks[0].Ledger.Dead = 1
-	want(1, 1, noon)
-	want(1, 1, noon.Add(time.Minute))
-	w.past = append(w.past, webhook.Delivery{ID: uuid.New(), Webhook: hookID, State: webhook.Dead, CreatedAt: noon})
-	w.hooks[0].Ledger.Dead = 2
-	want(2, 2, noon.Add(time.Minute))
-	want(1, 2, noon.Add(2*time.Hour))
-	want(0, 2, noon.Add(25*time.Hour))
 }
 
 // TestStatusCost holds that a status asks the store for no more when there are a
@@ -127,11 +105,6 @@ func TestStatusCost(t *testing.T) {
 type counting struct {
 	Store
 	calls map[string]int
-}
-
-func (c *counting) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
-	c.calls["Deliveries"]++
-	return c.Store.Deliveries(ctx, f, before, limit)
 }
 
 func (c *counting) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {

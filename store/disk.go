@@ -19,8 +19,8 @@ type Disk struct {
 	// FreeBytes is what plugbeat's user may still take and TotalBytes the size of
 	// the file system; both are 0 where that is not known.
 	FreeBytes, TotalBytes int64
-	// MinFreeBytes is the free space below which the state is nearly full:
-	// Options.MinFree, or a tenth of the file system where that is less.
+	// MinFreeBytes is what should be free: Options.MinFree, or a tenth of the file
+	// system where that is less.
 	MinFreeBytes int64
 	// LiveBytes is what of the data file is in use.
 	LiveBytes int64
@@ -38,16 +38,7 @@ func (s *Store) Disk(ctx context.Context) (d Disk, err error) {
 	if readOnly {
 		d.State = webhook.DiskReadOnly
 	}
-	if d.State == webhook.DiskOK && nearlyFull(d, s.maxSize) {
-		d.State = webhook.DiskNearlyFull
-	}
 	return d, nil
-}
-
-// nearlyFull reports whether there is less free than there should be, or whether
-// more than nine tenths of maxSize are in use. A maxSize of zero says nothing.
-func nearlyFull(d Disk, maxSize int64) bool {
-	return d.FreeBytes < d.MinFreeBytes || maxSize > 0 && d.LiveBytes > maxSize/10*9
 }
 
 // refusal tells which state of the disk made a write fail; webhook.DiskOK for

@@ -48,25 +48,6 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-func TestNearlyFull(t *testing.T) {
-	for _, c := range []struct {
-		d       Disk
-		maxSize int64
-		want    bool
-	}{
-		{Disk{FreeBytes: 100, MinFreeBytes: 100}, 0, false},
-		{Disk{FreeBytes: 99, MinFreeBytes: 100}, 0, true},
-		{Disk{}, 0, false}, // not known
-		{Disk{LiveBytes: 900}, 1000, false},
-		{Disk{LiveBytes: 901}, 1000, true},
-		{Disk{LiveBytes: 901}, 0, false},
-	} {
-		if got := nearlyFull(c.d, c.maxSize); got != c.want {
-			t.Errorf("%+v with max %d: %v", c.d, c.maxSize, got)
-		}
-	}
-}
-
 // The disk's state is what the last commit met, and a write that was refused for
 // it has not happened: neither for a reader nor after a new start.
 func TestDiskState(t *testing.T) {
@@ -109,7 +90,7 @@ func TestDiskState(t *testing.T) {
 	}
 	fail = nil
 	must(t, f.PutVehicle(ctx, newVehicle(2)))
-	if state() != webhook.DiskOK || !webhook.DiskOK.Writable() || !webhook.DiskNearlyFull.Writable() {
+	if state() != webhook.DiskOK || !webhook.DiskOK.Writable() {
 		t.Errorf("after a commit: %s", state())
 	}
 	events := ""

@@ -31,8 +31,8 @@ type Options struct {
 	// MaxSize is the bytes of live data above which [Store.Sweep] lets go of the
 	// oldest; 0 means 1 GiB.
 	MaxSize int64
-	// MinFree is the free bytes of the file system below which [Store.Disk] is
-	// nearly full, at most a tenth of it; 0 means that it never is for that reason.
+	// MinFree is how many bytes of the file system should be free, at most a tenth of
+	// it; 0 means that none need be.
 	MinFree int64
 	// Meter is told of each commit; it may be nil.
 	Meter Meter

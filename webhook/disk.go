@@ -5,12 +5,8 @@ type DiskState string
 
 // The states of the disk, the worst last.
 const (
-	// DiskOK means that there is room.
+	// DiskOK means that changes can be kept.
 	DiskOK DiskState = "ok"
-	// DiskNearlyFull means that all works, and that a person should make room:
-	// the file system has less free than retention.min_free, or what is kept
-	// nears retention.max_size.
-	DiskNearlyFull DiskState = "nearly_full"
 	// DiskFull means that the last commit found no space. Nothing is read or
 	// delivered until one does.
 	DiskFull DiskState = "full"
@@ -20,7 +16,7 @@ const (
 )
 
 // DiskStates lists every state of the disk, the worst last.
-var DiskStates = [...]DiskState{DiskOK, DiskNearlyFull, DiskFull, DiskReadOnly}
+var DiskStates = [...]DiskState{DiskOK, DiskFull, DiskReadOnly}
 
 // Writable reports whether changes can be kept.
 func (s DiskState) Writable() bool { return s != DiskFull && s != DiskReadOnly }

@@ -267,7 +267,7 @@ func TestList(t *testing.T) {
 		t.Errorf("only %d metrics found: the search is wrong", len(there))
 	}
 	for name := range there {
-		if strings.HasPrefix(name, "plugbeat_") && !regexp.MustCompile(`^plugbeat_(daemon|scheduler|fleet|source|webhook|delivery|lane|store|backup|alert|http|build)_[a-z_]+$`).MatchString(name) {
+		if strings.HasPrefix(name, "plugbeat_") && !regexp.MustCompile(`^plugbeat_(daemon|health|scheduler|fleet|source|webhook|delivery|queue|store|backup|alert|http|build)_[a-z_]+$`).MatchString(name) {
 			t.Errorf("%s is not named plugbeat_PART_WHAT", name)
 		}
 		if (there[name].kind == "counter") != strings.HasSuffix(name, "_total") {

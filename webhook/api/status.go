@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -12,14 +13,13 @@ type Status struct {
 	Version   Version   `json:"version"`
 	Now       time.Time `json:"now"`
 	StartedAt time.Time `json:"started_at"`
-	// Attention lists what a person should look at first, most urgent first, one
-	// line each with what to do. Empty, never null, when all is well.
-	Attention []string `json:"attention"`
-	// Ready is what /readyz says; NotReady names what is missing.
+	// Conditions are what is wrong now, the most urgent first, each with what to do.
+	// Empty, never null, when all is well.
+	Conditions []health.Condition `json:"conditions"`
+	// Ready is what /readyz says: no condition is one that is unready.
 	Ready bool `json:"ready"`
 	// Stopping is true while the daemon waits for what is in flight, to end then.
 	Stopping bool      `json:"stopping"`
-	NotReady []string  `json:"not_ready,omitempty"`
 	Store    StoreInfo `json:"store"`
 	// Backup is how the scheduled backups stand; absent when none are scheduled.
 	Backup *Backups `json:"backup,omitempty"`
@@ -34,11 +34,8 @@ type Status struct {
 	// the ones that are due next, then any.
 	FirstVehicles []VehicleGlance `json:"first_vehicles"`
 	// Clock is what the clocks of receivers and vendors say of this machine's.
-	Clock Clock `json:"clock"`
-	// DeadToday counts deliveries that died among those made in the last 24 h,
-	// at most MaxLimit.
-	DeadToday     int `json:"dead_today"`
-	Subscriptions int `json:"subscriptions"` // as Store.Subscriptions
+	Clock         Clock `json:"clock"`
+	Subscriptions int   `json:"subscriptions"` // as Store.Subscriptions
 	// NextReading is when the first slot comes due; it may have passed. Absent
 	// when none does.
 	NextReading time.Time `json:"next_reading,omitzero"`
@@ -84,10 +81,10 @@ type StoreInfo struct {
 	Vehicles      int    `json:"vehicles"`
 	Subscriptions int    `json:"subscriptions"`
 	Waiting       uint64 `json:"waiting"`
-	// State is what the disk lets be done: ok, nearly_full, full or read_only.
+	// State is what the disk lets be done: ok, full or read_only.
 	State webhook.DiskState `json:"state"`
 	// DiskFreeBytes and DiskTotalBytes are the file system's, 0 where not known;
-	// with less than MinFreeBytes free it is nearly full.
+	// MinFreeBytes is what should be free of it.
 	DiskFreeBytes  int64 `json:"disk_free_bytes"`
 	DiskTotalBytes int64 `json:"disk_total_bytes"`
 	MinFreeBytes   int64 `json:"min_free_bytes"`

@@ -9,6 +9,7 @@ import (
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // Limits of a page.
@@ -87,7 +88,7 @@ func (v WebhookView) Summary() string {
 	case w.Failing() && v.Retries > 0:
 		return fmt.Sprintf("failing, %d of %d probes spent", w.Breaker.Step, v.Retries)
 	case w.Failing():
-		return fmt.Sprintf("failing, %s spent", Count(w.Breaker.Step, "probe"))
+		return fmt.Sprintf("failing, %s spent", words.Count(w.Breaker.Step, "probe"))
 	case w.Status == webhook.Active && w.Breaker.Open():
 		return "enabled, its probe is to arrive first"
 	}

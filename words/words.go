@@ -1,9 +1,12 @@
-package api
+// Package words writes durations, counts and names for people, and for the shells that
+// they copy commands into. It imports nothing of plugbeat's.
+package words
 
 import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Span is a length of time in words, the same in every table, line and message: at
@@ -44,4 +47,27 @@ func Count[N int | int64 | uint64](n N, noun string) string {
 		return fmt.Sprintf("%d %sies", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Shell quotes a name for a shell where the name needs it. What a shell would read as more
+// than one word, or as a command, stays one word.
+func Shell(name string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@"
+	if name != "" && strings.Trim(name, plain) == "" {
+		return name
+	}
+	return "'" + strings.ReplaceAll(Line(name), "'", `'\''`) + "'"
+}
+
+// Line makes one line of a text that outsiders had a hand in. Control characters, line and
+// paragraph separators and marks that reverse the order of writing become blanks; blanks in a
+// row become one.
+func Line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	return strings.Join(strings.Fields(s), " ")
 }

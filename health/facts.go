@@ -1,0 +1,126 @@
+package health
+
+import (
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// Facts are what there is to judge: plain values, as they stand at Now. A judge of a part of
+// the daemon gets the facts of that part, and zero values for the rest, which are well.
+type Facts struct {
+	Now time.Time
+	// Stopping is true while the daemon waits for what is in flight, to end then.
+	Stopping bool
+	// Parts are the parts of the daemon that must work.
+	Parts  []PartFacts
+	Store  StoreFacts
+	Clocks []ClockHost
+	// Backup is nil where none are scheduled.
+	Backup *BackupFacts
+	// Rotation is nil while the management token is not being replaced.
+	Rotation *RotationFacts
+	Alerts   []AlertFacts
+	Webhooks []WebhookFacts
+	Sources  []SourceFacts
+	// NeedsOwner counts the vehicles that need their owner. Owners are the first of them.
+	NeedsOwner int
+	Owners     []VehicleFacts
+	// Vehicles and Subscriptions count those there are.
+	Vehicles, Subscriptions int
+}
+
+// PartFacts is one part of the daemon.
+type PartFacts struct {
+	Name string // "scheduler"
+	// Err is why it does not work; nil when it does.
+	Err error
+}
+
+// StoreFacts is the data file and the disk it is on.
+type StoreFacts struct {
+	Path string
+	// State is what the last write and the file system let be done.
+	State webhook.DiskState
+	// FreeBytes is what is free on the disk and MinFreeBytes what should be; both are 0 where
+	// that is not known.
+	FreeBytes, MinFreeBytes int64
+	// LiveBytes is what of the data file is in use, MaxBytes what may be: retention.max_size,
+	// 0 for no bound.
+	LiveBytes, MaxBytes int64
+}
+
+// BackupFacts are the scheduled backups.
+type BackupFacts struct {
+	Folder string
+	// Last is when the newest good one was made, Next when the next one is due; zero for none.
+	Last, Next time.Time
+	// Failed says what went wrong since Last, at FailedAt; empty when nothing did.
+	Failed   string
+	FailedAt time.Time
+}
+
+// RotationFacts is a management token that is being replaced.
+type RotationFacts struct {
+	// Without names the webhooks whose receivers have not answered with the next token.
+	Without []string
+}
+
+// AlertFacts is a target of alerts.
+type AlertFacts struct {
+	Name, Host string
+	// Asked is true once a message was sent to it since the start.
+	Asked bool
+	// Failed is why the newest message did not arrive, at FailedAt; empty when it did.
+	Failed   string
+	FailedAt time.Time
+	Waiting  int
+}
+
+// WebhookFacts is a webhook with its queue.
+type WebhookFacts struct {
+	webhook.Webhook
+	InFlight int
+	// Oldest is when the oldest waiting delivery was made; zero for none.
+	Oldest time.Time
+	// DisabledAt is when a failing webhook is disabled if every probe fails; zero for never.
+	DisabledAt time.Time
+	// Paused is the trouble of this machine's own that holds the queue; empty for none.
+	Paused string
+	// DeadToday and ExpiredToday count the deliveries lost in the last 24 hours.
+	DeadToday, ExpiredToday int
+}
+
+// SourceFacts is a source, or the name of one that has vehicles and is not in the config.
+type SourceFacts struct {
+	Name       string
+	Configured bool
+	Vehicles   int
+	Reading    int // calls in flight
+	// Silent is true when its newest call brought no answer.
+	Silent bool
+	// LastOK is when it last gave a value, LastFault its newest fault, at LastFaultAt; zero
+	// and empty for none since the start.
+	LastOK, LastFaultAt time.Time
+	LastFault           string
+	// NotBefore is when it may be asked again; zero for now. Due is when the first of its
+	// subscriptions is due; zero for none.
+	NotBefore, Due time.Time
+	// Budget is nil where nobody counts calls.
+	Budget *BudgetFacts
+}
+
+// BudgetFacts is what a metered source's vehicles may cost in a period.
+type BudgetFacts struct {
+	// Calls is what all its vehicles may cost together; 0 for no limit. Spent is what they did.
+	Calls, Spent uint64
+	Per          string // "month" or "day"
+	From, Until  time.Time
+}
+
+// VehicleFacts is a vehicle with what is known of it.
+type VehicleFacts struct {
+	vehicle.Vehicle
+	vehicle.Status
+}

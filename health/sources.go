@@ -1,0 +1,116 @@
+package health
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/words"
+)
+
+const (
+	// lateAfter is how long the most overdue vehicle of a source has been due when a person
+	// should know: a third of the fastest cadence that is a default.
+	lateAfter = 10 * time.Minute
+	// spentShare is how many twentieths of a budget count as spent, and earlyShare the part of
+	// the period that must be left: the pace keeps a budget for its whole period, so what is
+	// spent a tenth of it too early was spent by something beside the cadences.
+	spentShare, earlyShare = 19, 10
+	// MaxOwners bounds the conditions about single vehicles; one more counts the rest.
+	MaxOwners = 5
+)
+
+// sources judges every source.
+func (j *judge) sources() {
+	for i := range j.Sources {
+		f := &j.Sources[i]
+		s := Subject{Kind: Source, ID: f.Name, Name: f.Name}
+		j.there(s, !f.LastOK.IsZero() || f.LastFault != "")
+		if j.Stopping {
+			j.there(s, false)
+			continue
+		}
+		j.source(f, s)
+	}
+}
+
+func (j *judge) source(f *SourceFacts, s Subject) {
+	rest := ""
+	if f.NotBefore.After(j.Now) {
+		rest = "it is not asked again for " + words.Span(f.NotBefore.Sub(j.Now))
+	}
+	switch {
+	case !f.Configured:
+		j.add(Condition{Code: SourceMissing, Subject: s, Text: fmt.Sprintf("source %s has %s and is not in the config: they are not read", f.Name, words.Count(f.Vehicles, "vehicle")),
+			Remedy: "put it back into the config and restart the daemon, or disconnect its vehicles"})
+	case f.LastFault != "" && !f.LastOK.After(f.LastFaultAt):
+		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault, j.ago(f.LastFaultAt)),
+			Remedy: "see which vehicles it concerns", Command: command("vehicle", "list")}
+		if f.Silent {
+			c.Remedy, c.Command = "see whether it can be reached from here", command("doctor")
+		}
+		if rest != "" {
+			c.Text += "; " + rest
+		}
+		j.add(c)
+	case rest != "":
+		j.add(Condition{Code: SourceHeld, Subject: s, Text: fmt.Sprintf("source %s asked to be left alone: %s", f.Name, rest),
+			Remedy: "wait; slower cadences, or a larger plan there, keep it from happening again"})
+	case f.Budget.spentEarly(j.Now):
+		b := f.Budget
+		j.add(Condition{Code: SourceSpent, Subject: s, Remedy: "raise its budget, or ask for slower cadences",
+			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name, b.Spent, b.Calls, b.Per, words.Span(b.Until.Sub(j.Now)))})
+	case !f.Due.IsZero() && j.Now.Sub(f.Due) > lateAfter:
+		j.add(Condition{Code: SourceLate, Subject: s, Since: f.Due, Text: fmt.Sprintf("source %s is %s late: more is due than it can read", f.Name, j.ago(f.Due)),
+			Remedy: "raise its max_reads, or ask for slower cadences"})
+	}
+}
+
+// spentEarly reports whether nearly all of a budget is spent while much of the period is left.
+func (b *BudgetFacts) spentEarly(now time.Time) bool {
+	return b != nil && b.Calls > 0 && b.Spent*20 >= b.Calls*spentShare && b.Until.Sub(now) > b.Until.Sub(b.From)/earlyShare
+}
+
+// vehicles judges those that need their owner.
+func (j *judge) vehicles() {
+	first := j.Owners[:min(len(j.Owners), MaxOwners)]
+	for _, v := range first {
+		id := v.Vehicle.ID.String()
+		name := strings.TrimSpace(v.Make + " " + v.Model + " " + id[:8])
+		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name}, Text: fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
+			Remedy: "see what its owner has to do", Command: command("vehicle", "show", id)}
+		if f := v.Last.Fault(vehicle.PathCharge); f != nil {
+			again := f.Resolution == vehicle.ResolveReauthenticate
+			if again {
+				c.Remedy, c.Command = "its owner gives access again", command("vehicle", "connect", "--source", v.Source)
+			}
+			if f.ResolutionURL != "" {
+				c.Remedy = "its owner opens " + f.ResolutionURL
+				if again {
+					c.Remedy += ", or gives access again"
+				} else {
+					c.Command = ""
+				}
+			}
+		}
+		j.add(c)
+	}
+	more := j.NeedsOwner - len(first)
+	// The key of the group is the fleet's: it is known to be well where every vehicle in
+	// trouble is listed.
+	j.known[rules[VehicleOwner].group] = more <= 0
+	if more > 0 {
+		j.add(Condition{Code: VehicleOwner, Subject: Subject{Kind: Fleet}, Of: more, Stage: strconv.Itoa(more),
+			Text: words.Count(more, "more vehicle") + " cannot be read until the owner does something", Remedy: "see which", Command: command("vehicle", "list")})
+	}
+}
+
+// WhyUnread says why a vehicle in trouble cannot be read.
+func WhyUnread(st vehicle.Status) string {
+	if f := st.Last.Fault(vehicle.PathCharge); f != nil {
+		return words.Line(f.Error())
+	}
+	return "its account, permission or plan does not let it be read"
+}
