@@ -28,7 +28,8 @@ func (a *App) guarded(source string, endpoints ...vehicle.Endpoint) *http.Client
 	t.DialContext = func(ctx context.Context, network, asked string) (net.Conn, error) {
 		c, err := dial(ctx, network, asked)
 		if denied, ok := errors.AsType[*egress.DeniedError](err); ok && denied.Setting != "" {
-			err = fmt.Errorf("%w; to allow it, list %s in delivery.allow, or name the address itself in sources.%s.%s", denied, asked, source, strings.Join(settings, " and "))
+			err = fmt.Errorf("%w; to allow it, list %s in delivery.allow, or name the address itself in sources.%s.%s",
+				denied, asked, source, strings.Join(settings, " and "))
 		}
 		return c, err
 	}

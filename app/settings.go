@@ -31,7 +31,8 @@ func (a *App) sourceConfig(name string, src vehicle.Source) scheduler.SourceConf
 	c := scheduler.SourceConfig{Source: src, MaxReads: a.cfg.Sources[name].MaxReads}
 	if m, ok := src.(vehicle.Metering); ok {
 		l := m.Allowance()
-		c.Plan = cadence.Plan{Metered: l.Metered, Calls: uint64(max(0, l.Budget.Calls)), Per: cadence.Period(l.Budget.Per)} //nolint:gosec // not negative
+		calls := uint64(max(0, l.Budget.Calls)) //nolint:gosec // not negative
+		c.Plan = cadence.Plan{Metered: l.Metered, Calls: calls, Per: cadence.Period(l.Budget.Per)}
 		c.Bucket = l.Bucket
 	}
 	return c

@@ -84,7 +84,8 @@ func (a *App) broken(name string, err error) string {
 	p, panicked := errors.AsType[*vehicle.PanicError](err)
 	switch {
 	case panicked:
-		a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).Msg("the source failed while it was opened")
+		a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+			Msg("the source failed while it was opened")
 		return "its program failed while it was opened"
 	case errors.Is(err, vehicle.ErrStuck), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("it did not open within %s", openTime)
@@ -95,7 +96,8 @@ func (a *App) broken(name string, err error) string {
 // standIn takes the place of a source that did not open. It answers every read with the
 // reason.
 func (a *App) standIn(name, why string) vehicle.Source {
-	a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).Msg("the source is not read until plugbeat is started again; the others are")
+	a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+		Msg("the source is not read until plugbeat is started again; the others are")
 	f := vehicle.NoResponse(fmt.Sprintf("source %s is out of order: %s", name, why))
 	f.Network = true
 	return standIn{f}
@@ -112,7 +114,8 @@ func (s standIn) Read(context.Context, vehicle.Ref, vehicle.Paths) (vehicle.Snap
 // deps is what a source is opened with.
 func (a *App) deps(name string) vehicle.Deps {
 	return vehicle.Deps{
-		Name: name, Log: a.log.With().Str("source", name).Logger(), Tokens: tokens{a, name}, CallbackURL: a.callbackURL(), ReconnectURL: a.reconnectURL(name),
+		Name: name, Log: a.log.With().Str("source", name).Logger(), Tokens: tokens{a, name},
+		CallbackURL: a.callbackURL(), ReconnectURL: a.reconnectURL(name),
 		Client: func(endpoints ...vehicle.Endpoint) *http.Client { return a.guarded(name, endpoints...) },
 		Secret: func(setting string) (string, error) {
 			secret, err := a.cfg.SourceSecret(name, setting)
@@ -159,11 +162,13 @@ func (a *App) connectFirst(ctx context.Context, name string, l vehicle.Lister) e
 		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
 	})
 	if why := a.broken(name, err); why != "" {
-		a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).Msg("the source does not list its vehicles: those that are connected already are read")
+		a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+			Msg("the source does not list its vehicles: those that are connected already are read")
 		return nil
 	}
 	if errors.Is(err, webhook.ErrConflict) {
-		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).Msg("the source's vehicles are another source's: two simulators need two seeds")
+		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).
+			Msg("the source's vehicles are another source's: two simulators need two seeds")
 		return nil
 	}
 	if err != nil {

@@ -177,7 +177,8 @@ func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
 			if what == "" {
 				continue
 			}
-			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: x.String(), credential: sourceCredential(name, what)}
+			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: x.String(),
+				credential: sourceCredential(name, what)}
 			s.read = func() (webhook.Secret, error) { return c.secret(s.setting, s.file, s.credential, what) }
 			if !yield(s) {
 				return
@@ -199,7 +200,8 @@ func (c Config) secret(setting, file, credential, what string) (webhook.Secret, 
 	}
 	text := trimmed(b)
 	if text == "" {
-		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty", Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty",
+			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
 	}
 	return webhook.Secret(text), nil
 }

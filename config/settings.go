@@ -50,7 +50,8 @@ func Settings() []Setting {
 			case x.Kind() == reflect.Struct:
 				walk(x, at, kind)
 			default:
-				s := Setting{Path: strings.Join(at, "."), Source: kind, Doc: f.doc, Allowed: f.allowed(x.Type()), Default: literal(x), secret: f.tag.Get("secret") != ""}
+				s := Setting{Path: strings.Join(at, "."), Source: kind, Doc: f.doc, Allowed: f.allowed(x.Type()),
+					Default: literal(x), secret: f.tag.Get("secret") != ""}
 				if s.Required = f.tag.Get("required") != ""; s.Required {
 					s.Default = ""
 				}

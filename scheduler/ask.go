@@ -26,7 +26,8 @@ func ask[T any](ctx context.Context, s *Scheduler, src *source, id uuid.UUID, ca
 			src.stuck[id] = struct{}{}
 		}
 		src.mu.Unlock()
-		s.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", id).Msg("the source does not return from a read though its time is over")
+		s.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", id).
+			Msg("the source does not return from a read though its time is over")
 		return got, src.stuckFault()
 	}
 	return got, s.blame(src, err)
@@ -39,7 +40,8 @@ func (s *Scheduler) blame(src *source, err error) error {
 	if !ok {
 		return err
 	}
-	s.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", p.Value).Bytes("stack", p.Stack).Msg("the source failed, others go on")
+	s.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+		Msg("the source failed, others go on")
 	return vehicle.NoResponse("source " + src.name + " is out of order: its program failed, the log says where")
 }
 

@@ -45,7 +45,8 @@ func (s *Scheduler) listen(ctx context.Context, src *source, p vehicle.Pusher) {
 		if now.Sub(began) > maxPushPause {
 			pause = pushPause
 		}
-		s.event(zerolog.ErrorLevel, "source.push_ended").Str("source", src.name).Err(err).Dur("again_after", pause).Msg("the source stopped listening, and is asked to again")
+		s.event(zerolog.ErrorLevel, "source.push_ended").Str("source", src.name).Err(err).Dur("again_after", pause).
+			Msg("the source stopped listening, and is asked to again")
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
@@ -83,7 +84,8 @@ func (s *Scheduler) follow(ctx context.Context, id uuid.UUID, c *car) {
 			err := s.readHinted(ctx, id, c, hinted)
 			c.give()
 			if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, context.Canceled) {
-				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("the read that a hint asked for was not taken in")
+				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).
+					Msg("the read that a hint asked for was not taken in")
 			}
 		}
 		c.wait(ctx, time.Now().Add(hintPause))

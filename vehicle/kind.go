@@ -131,7 +131,8 @@ type Budget struct {
 // Check returns what is wrong with the budget under the key budget.
 func (b Budget) Check() []Complaint {
 	if b.Calls > 0 && b.Calls < 3 {
-		return []Complaint{{Setting: "budget.calls", Value: fmt.Sprint(b.Calls), Why: "a read of a car is three calls", Allowed: "0 for no limit, or 3 to 1000000000"}}
+		return []Complaint{{Setting: "budget.calls", Value: fmt.Sprint(b.Calls), Why: "a read of a car is three calls",
+			Allowed: "0 for no limit, or 3 to 1000000000"}}
 	}
 	return nil
 }

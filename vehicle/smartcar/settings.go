@@ -60,7 +60,7 @@ func (s *Settings) Check() []vehicle.Complaint {
 		add("bucket", fmt.Sprint(s.Bucket), "a read of a car is three calls", "0 for no bound, or a whole number from 3 to 1000000")
 	}
 	const origin = "an absolute https URL without path, or http to this machine"
-	for _, e := range []vehicle.Endpoint{{Setting: "api_origin", URL: s.APIOrigin}, {Setting: "auth_origin", URL: s.AuthOrigin}, {Setting: "connect_origin", URL: s.ConnectOrigin}} {
+	for _, e := range append(s.Endpoints(), vehicle.Endpoint{Setting: "connect_origin", URL: s.ConnectOrigin}) {
 		switch c := vehicle.CheckURL(e.Setting, e.URL, origin); {
 		case c != nil:
 			wrong = append(wrong, *c)
@@ -120,7 +120,8 @@ func (s *Settings) Open(_ context.Context, d vehicle.Deps) (vehicle.Source, erro
 	client := d.Client(s.Endpoints()...)
 	client.Timeout = Timeout
 	src, err := New(Options{
-		APIOrigin: s.APIOrigin, AuthOrigin: s.AuthOrigin, ConnectOrigin: s.ConnectOrigin, RedirectURI: redirect, ReconnectURL: d.ReconnectURL,
+		APIOrigin: s.APIOrigin, AuthOrigin: s.AuthOrigin, ConnectOrigin: s.ConnectOrigin,
+		RedirectURI: redirect, ReconnectURL: d.ReconnectURL,
 		ClientID: s.ClientID, ClientSecret: secret, Mode: s.Mode, Tokens: d.Tokens, HTTPClient: client,
 		Budget: s.Budget, Bucket: vehicle.Bucket{Size: s.Bucket, Refill: s.BucketRefill}, Log: d.Log,
 	})

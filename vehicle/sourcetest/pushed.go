@@ -88,7 +88,8 @@ func (p *Pushed) take(id uuid.UUID, plug vehicle.Plug, age, fetched time.Time) {
 	if !changed {
 		age = s.Charge.DataAge // it is so since then; only the confirmation is new
 	}
-	s.Charge = vehicle.Reading[vehicle.Charge]{Value: vehicle.Charge{State: vehicle.NotCharging, Plug: plug}, OK: true, DataAge: age, FetchedAt: fetched}
+	charge := vehicle.Charge{State: vehicle.NotCharging, Plug: plug}
+	s.Charge = vehicle.Reading[vehicle.Charge]{Value: charge, OK: true, DataAge: age, FetchedAt: fetched}
 	s.Battery = vehicle.Reading[vehicle.Battery]{Value: vehicle.Battery{PercentRemaining: 0.5}, OK: true, DataAge: age, FetchedAt: fetched}
 	s.Location = vehicle.Reading[vehicle.Location]{OK: true, DataAge: age, FetchedAt: fetched}
 	p.last[id] = s
