@@ -389,7 +389,7 @@ func commitDelivery(t testing.TB, s *store.Store, key webhook.SlotKey, payload [
 	made, err := s.CompleteRead(t.Context(), key.Vehicle, func(view webhook.VehicleView) (webhook.Decision, error) {
 		d := webhook.Decision{Status: view.Status}
 		for _, v := range view.Slots {
-			if v.Slot.SlotKey != key {
+			if v.SlotKey != key {
 				continue
 			}
 			slot := v.Slot
