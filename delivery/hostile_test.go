@@ -21,8 +21,10 @@ import (
 
 // throttles are values of Retry-After, by what is odd about them.
 var throttles = map[string]string{
-	"negative": "-5", "garbage": "soon", "empty": "", "float": "1.5", "hex": "0x10", "past": "Sun, 06 Nov 1994 08:49:37 GMT", "a-thousand-years": "31536000000", "beyond-counting": strings.Repeat("9", 40),
-	"a-date-in-a-thousand-years": "Tue, 01 Jan 3030 12:00:00 GMT", "a-date-of-another-calendar": "Tue, 99 Foo 3030 12:00:00 GMT", "huge": strings.Repeat("9", 3000), "two": "5\r\nRetry-After: -1",
+	"negative": "-5", "garbage": "soon", "empty": "", "float": "1.5", "hex": "0x10", "past": "Sun, 06 Nov 1994 08:49:37 GMT",
+	"a-thousand-years": "31536000000", "beyond-counting": strings.Repeat("9", 40), "huge": strings.Repeat("9", 3000),
+	"a-date-in-a-thousand-years": "Tue, 01 Jan 3030 12:00:00 GMT", "a-date-of-another-calendar": "Tue, 99 Foo 3030 12:00:00 GMT",
+	"two": "5\r\nRetry-After: -1",
 }
 
 // unconnected are the receivers to which no connection, or none with TLS, comes about.
@@ -56,7 +58,8 @@ func TestHostileReceivers(t *testing.T) {
 	}
 	// The faults below HTTP cannot be armed. Their webhooks move there once verified.
 	for name, uri := range map[string]string{
-		"deaf TLS": "https://" + faults.Deaf(t) + "/", "slow TLS": "https://" + faults.SlowTLS(t) + "/", "hole": "http://" + faults.Hole(t) + "/", "nobody": "http://" + faults.Nobody(t) + "/",
+		"deaf TLS": "https://" + faults.Deaf(t) + "/", "slow TLS": "https://" + faults.SlowTLS(t) + "/",
+		"hole": "http://" + faults.Hole(t) + "/", "nobody": "http://" + faults.Nobody(t) + "/",
 		"plain": strings.Replace(r.faults.URL("well"), "http:", "https:", 1),
 	} {
 		hooks[name] = r.hook(name, r.faults.URL(name))
@@ -100,7 +103,8 @@ func TestHostileReceivers(t *testing.T) {
 		r.arrives(name, waits[name])
 		r.recorded(name, waits[name])
 		made := uint64(len(waits[name]))
-		if w := r.stands(hooks[name]); w.Ledger != (webhook.Ledger{Produced: made, Delivered: made}) || w.Status != webhook.Active || w.Breaker.Open() {
+		w := r.stands(hooks[name])
+		if w.Ledger != (webhook.Ledger{Produced: made, Delivered: made}) || w.Status != webhook.Active || w.Breaker.Open() {
 			t.Errorf("%s: %s, %+v, %+v", name, w.Status, w.Ledger, w.Breaker)
 		}
 	}
@@ -116,10 +120,14 @@ func TestHostileReceivers(t *testing.T) {
 // answerOf is what attempts at a fault are recorded as, and what their text contains.
 func answerOf(name string) (webhook.Outcome, string) {
 	text := map[string]string{
-		faults.SwitchProtocol: "101: ", faults.SlowError: "500: ", faults.Hang: "no answer within 4s: the receiver takes too long", faults.SlowHeaders: "no answer within 4s: the receiver takes too long",
-		faults.EndlessHeaders: "headers", faults.EndlessLine: "headers", faults.EndlessStatus: "headers", faults.Noise: "does not speak HTTP", faults.NoStatus: "does not speak HTTP", faults.BadStatus: "does not speak HTTP",
-		faults.Reset: "closed the connection", faults.Close: "closed the connection", faults.Informational: "headers", faults.Continue: "headers",
-		"deaf TLS": "no connection came about", "slow TLS": "no connection came about", "hole": "no connection came about", "nobody": "nothing listens there", "plain": "does not speak TLS",
+		faults.SwitchProtocol: "101: ", faults.SlowError: "500: ",
+		faults.Hang: "no answer within 4s: the receiver takes too long", faults.SlowHeaders: "no answer within 4s: the receiver takes too long",
+		faults.EndlessHeaders: "headers", faults.EndlessLine: "headers", faults.EndlessStatus: "headers",
+		faults.Informational: "headers", faults.Continue: "headers",
+		faults.Noise: "does not speak HTTP", faults.NoStatus: "does not speak HTTP", faults.BadStatus: "does not speak HTTP",
+		faults.Reset: "closed the connection", faults.Close: "closed the connection",
+		"deaf TLS": "no connection came about", "slow TLS": "no connection came about", "hole": "no connection came about",
+		"nobody": "nothing listens there", "plain": "does not speak TLS",
 	}[name]
 	switch {
 	case faults.Accepts(name):
@@ -147,7 +155,8 @@ func (r *real) recorded(name string, ds []webhook.Delivery) {
 			continue
 		}
 		for i, a := range as {
-			if _, err := netip.ParseAddrPort(a.Address); err != nil || a.Duration > 2*patience || len(a.Body) > bodyKept || a.RetryAfter < 0 {
+			_, err := netip.ParseAddrPort(a.Address)
+			if err != nil || a.Duration > 2*patience || len(a.Body) > bodyKept || a.RetryAfter < 0 {
 				r.t.Errorf("%s: %+v", name, a)
 			}
 			switch {
@@ -258,7 +267,8 @@ func TestHostileNames(t *testing.T) {
 			continue
 		}
 		want := map[string]string{
-			"turns.test": "is refused", "many.test": "no more than 16 are tried: nothing listens there", "refused.test": "169.254.169.254:" + port + " is refused: cloud metadata", "none.test": "no such host", "empty.test": "no such host",
+			"turns.test": "is refused", "refused.test": "169.254.169.254:" + port + " is refused: cloud metadata",
+			"many.test": "no more than 16 are tried: nothing listens there", "none.test": "no such host", "empty.test": "no such host",
 			"fails.test": "the name cannot be resolved", "refuses.test": "the name cannot be resolved",
 		}[name]
 		if first.Outcome != webhook.OutcomeUnreachable || !strings.Contains(answerText(first), want) {

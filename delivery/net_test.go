@@ -78,7 +78,8 @@ func TestBlockedWrite(t *testing.T) {
 	x := wireSender(t, Settings{Timeout: time.Second})
 	uri := "http://" + faults.Listen(t, func(net.Conn) { <-t.Context().Done() }) + "/"
 	a := x.send(t.Context(), hookAt(uri), uuid.New(), make([]byte, 16<<20))
-	if a.Outcome != webhook.OutcomeUnavailable || a.Duration > 10*time.Second || !strings.Contains(answerText(a), "no answer within 1s: the receiver takes too long") {
+	text := "no answer within 1s: the receiver takes too long"
+	if a.Outcome != webhook.OutcomeUnavailable || a.Duration > 10*time.Second || !strings.Contains(answerText(a), text) {
 		t.Errorf("%s after %s: %s", a.Outcome, a.Duration, answerText(a))
 	}
 }
@@ -110,7 +111,8 @@ func TestOffline(t *testing.T) {
 		}),
 	})
 	x.d.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, syscall.EHOSTUNREACH })
-	if a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil); a.Outcome != webhook.OutcomeOurs || !strings.Contains(a.Cause, "no address but loopback") {
+	a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil)
+	if a.Outcome != webhook.OutcomeOurs || !strings.Contains(a.Cause, "no address but loopback") {
 		t.Errorf("%+v", a)
 	}
 	x.d.Transport = nil
@@ -137,7 +139,8 @@ func TestRedirectWithPassword(t *testing.T) {
 		t.Error(text)
 	}
 	d := wireSender(t, Settings{}).d
-	if err := d.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false); err == nil || strings.Contains(err.Error(), "hunter2") {
+	err := d.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false)
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
 }

@@ -65,8 +65,10 @@ func newReal(t *testing.T) *real {
 	var err error
 	r.Dispatcher, err = New(Options{
 		Store: r.store, ManagementToken: testToken, Log: zerolog.New(r.log),
-		Settings: Settings{Schedule: slices.Repeat(Schedule{500 * time.Millisecond}, 20), Timeout: patience, ChallengeAfter: 200 * time.Millisecond},
-		Guard:    guardOf(t, egress.Options{Allow: []string{"loopback"}, Resolver: names.Resolver(), Interfaces: connected}),
+		Settings: Settings{
+			Schedule: slices.Repeat(Schedule{500 * time.Millisecond}, 20), Timeout: patience, ChallengeAfter: 200 * time.Millisecond,
+		},
+		Guard: guardOf(t, egress.Options{Allow: []string{"loopback"}, Resolver: names.Resolver(), Interfaces: connected}),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return testBody },

@@ -79,7 +79,8 @@ func TestResendAll(t *testing.T) {
 		})
 		f := webhook.DeliveryFilter{Webhook: w.id, Vehicle: vehicleID(3)}
 		plan, err := w.PlanResend(t.Context(), f)
-		if err != nil || plan.Match != 43 || plan.Sent() != 43 || plan.States[webhook.Delivered] != 43 || plan.Vehicles != 1 || plan.Bytes != bytes || plan.Resent != 0 {
+		if err != nil || plan.Match != 43 || plan.Sent() != 43 || plan.States[webhook.Delivered] != 43 ||
+			plan.Vehicles != 1 || plan.Bytes != bytes || plan.Resent != 0 {
 			t.Errorf("%+v %v, want %d bytes", plan, err, bytes)
 		}
 		before := len(w.receiver.sent())
@@ -135,7 +136,9 @@ func TestResendAllGivenAgain(t *testing.T) {
 			store.left, store.cut = commits, cut
 			f := webhook.DeliveryFilter{Webhook: w.id}
 			_, made, err := w.ResendAll(ctx, f)
-			if want := commits * resendSlice; made != want || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), fmt.Sprintf("%d of %d were made", want, n)) {
+			want := commits * resendSlice
+			text := fmt.Sprintf("%d of %d were made", want, n)
+			if made != want || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), text) {
 				t.Errorf("%d made of %d: %v", made, want, err)
 			}
 			if commits == 2 {
@@ -195,7 +198,9 @@ func TestResendAllOnAFullDisk(t *testing.T) {
 			f := webhook.DeliveryFilter{Webhook: w.id}
 			w.faults.setAfter(commits, webhook.ErrUnwritable)
 			_, made, err := w.ResendAll(t.Context(), f)
-			if want := commits * resendSlice; made != want || !errors.Is(err, webhook.ErrUnwritable) || !strings.Contains(err.Error(), fmt.Sprintf("%d of %d were made", want, n)) {
+			want := commits * resendSlice
+			text := fmt.Sprintf("%d of %d were made", want, n)
+			if made != want || !errors.Is(err, webhook.ErrUnwritable) || !strings.Contains(err.Error(), text) {
 				t.Errorf("%d made of %d: %v", made, want, err)
 			}
 			pass(time.Minute)

@@ -370,7 +370,9 @@ func (w *world) commit(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) 
 // subscribe puts a vehicle on a webhook, and makes the vehicle where there is none.
 func subscribe(t testing.TB, s *store.Store, key webhook.SlotKey) {
 	t.Helper()
-	v := vehicle.Vehicle{ID: key.Vehicle, Source: "sim", Native: key.Vehicle.String(), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated}
+	v := vehicle.Vehicle{
+		ID: key.Vehicle, Source: "sim", Native: key.Vehicle.String(), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated,
+	}
 	if err := s.PutVehicle(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
