@@ -33,6 +33,7 @@ import (
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server"
 	"plugbeat/store"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 	"plugbeat/webhook/payload"
@@ -58,8 +59,7 @@ type App struct {
 	cfg        config.Config
 	log        zerolog.Logger
 	store      *store.Store
-	sources    map[string]source
-	resumers   map[string]resumer // those of the sources that are one
+	sources    map[string]vehicle.Source
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out

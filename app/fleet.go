@@ -44,7 +44,26 @@ func (f fleet) Connect(ctx context.Context, name, refreshToken string) ([]vehicl
 		return nil, err
 	}
 	defer done()
-	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return s.connect(ctx, refreshToken) })
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return bring(ctx, s, refreshToken) })
+}
+
+// bring returns the vehicles that the refresh token reaches at the source, or without one
+// all that a source has that needs none.
+func bring(ctx context.Context, s vehicle.Source, refreshToken string) ([]vehicle.Vehicle, error) {
+	c, accounts := s.(vehicle.Connector)
+	l, lists := s.(vehicle.Lister)
+	switch {
+	case accounts && refreshToken != "":
+		return c.Connect(ctx, refreshToken)
+	case lists && refreshToken == "":
+		return l.List(ctx)
+	case lists:
+		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "no token: the source has no accounts"}
+	case accounts:
+		return nil, &webhook.Invalid{Field: "refresh_token", Value: "",
+			Allowed: "the refresh token of the owner's connection at the vendor: plugbeat vehicle connect --refresh-token-stdin"}
+	}
+	return nil, fmt.Errorf("%w: the source brings in no vehicles now", webhook.ErrConflict)
 }
 
 // connect adds the vehicles that the source of the name brings.
@@ -87,7 +106,7 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 	if err := f.hurry(ctx, healed); err != nil {
 		return nil, err
 	}
-	if f.a.scheduler != nil { // nil while New connects a simulator's fleet
+	if f.a.scheduler != nil { // nil while New connects the vehicles of a Lister
 		f.a.scheduler.Kick()
 	}
 	return vs, nil
@@ -116,9 +135,9 @@ func (f fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err
 	if err != nil {
 		return 0, err
 	}
-	if s := a.sources[v.Source]; s != nil {
+	if s, ok := a.sources[v.Source].(vehicle.Connector); ok {
 		vendor, cancel := context.WithTimeout(ctx, vendorTime)
-		err := s.disconnect(vendor, v)
+		err := s.Disconnect(vendor, v)
 		cancel()
 		if err != nil {
 			a.log.Warn().Str("event", "source.disconnect_failed").Stringer("vehicle", id).Err(err).
@@ -151,8 +170,8 @@ func (f fleet) forget(ctx context.Context, v vehicle.Vehicle) error {
 			return err
 		}
 	}
-	if s := f.a.sources[v.Source]; s != nil {
-		return s.forget(ctx, v.Connection)
+	if s, ok := f.a.sources[v.Source].(vehicle.Connector); ok {
+		return s.Forget(ctx, v.Connection)
 	}
 	return tokens{f.a, v.Source}.Save(ctx, v.Connection, nil)
 }

@@ -125,7 +125,7 @@ func TestDisconnectErasesTokens(t *testing.T) {
 func TestDisconnectWithoutTheVendor(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	id := d.ids()[0]
-	d.sources["sim"] = stub{source: d.sources["sim"], discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+	d.sources["sim"] = vendor{discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := (fleet{d.App}).Disconnect(ctx, id); err != nil {
@@ -143,8 +143,7 @@ func TestDisconnectWithoutTheVendor(t *testing.T) {
 func TestConnectAndDisconnectTakeTurns(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	held := make(chan struct{})
-	sim := d.sources["sim"]
-	d.sources["sim"] = stub{source: sim, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
+	d.sources["sim"] = vendor{list: d.sources["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
 	gone := make(chan error, 1)
 	go func() {
 		_, err := (fleet{d.App}).Disconnect(t.Context(), d.ids()[0])
@@ -153,12 +152,12 @@ func TestConnectAndDisconnectTakeTurns(t *testing.T) {
 	<-held
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := (fleet{d.App}).Connect(ctx, "sim", ""); err == nil {
+	if _, err := (fleet{d.App}).Connect(ctx, "sim", "token"); err == nil {
 		t.Error("it did not wait")
 	}
 	held <- struct{}{}
 	must(t, <-gone)
-	if vs, err := (fleet{d.App}).Connect(t.Context(), "sim", ""); err != nil || len(vs) != 2 {
+	if vs, err := (fleet{d.App}).Connect(t.Context(), "sim", "token"); err != nil || len(vs) != 2 {
 		t.Error(vs, err)
 	}
 }

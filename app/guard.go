@@ -7,28 +7,43 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"plugbeat/egress"
-	"plugbeat/vehicle/smartcar"
+	"plugbeat/vehicle"
 )
 
-// guarded returns the client of a source that may reach the given origins. Every
+// guarded returns the client of a source that may reach the given endpoints. Every
 // address it dials, after resolution, passes the check that webhooks pass too. A
 // private or loopback address is reached only where the operator's own setting
-// names one: an origin at such an address or at localhost, or delivery.allow.
-func (a *App) guarded(source string, origins ...string) *http.Client {
-	t := a.guard.Transport(egress.Origins(origins...), 10*time.Second)
+// names one: an endpoint at such an address or at localhost, or delivery.allow.
+func (a *App) guarded(source string, endpoints ...vehicle.Endpoint) *http.Client {
+	settings := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		settings[i] = e.Setting
+	}
+	t := a.guard.Transport(egress.Origins(origins(endpoints)...), 10*time.Second)
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, asked string) (net.Conn, error) {
 		c, err := dial(ctx, network, asked)
 		if denied, ok := errors.AsType[*egress.DeniedError](err); ok && denied.Setting != "" {
-			err = fmt.Errorf("%w; to allow it, list %s in delivery.allow, or name the address itself in sources.%s.api_origin and auth_origin", denied, asked, source)
+			err = fmt.Errorf("%w; to allow it, list %s in delivery.allow, or name the address itself in sources.%s.%s",
+				denied, asked, source, strings.Join(settings, " and "))
 		}
 		return c, err
 	}
 	t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 8, 20*time.Second
-	return &http.Client{Timeout: smartcar.Timeout, Transport: dated{a, t}}
+	return &http.Client{Transport: dated{a, t}}
+}
+
+// origins are the URLs of endpoints.
+func origins(endpoints []vehicle.Endpoint) []string {
+	urls := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		urls[i] = e.URL
+	}
+	return urls
 }
 
 // dated notes what the answers of a source say of this machine's clock.

@@ -52,6 +52,7 @@ func TestSourceClient(t *testing.T) {
 	g, err := egress.New(egress.Options{})
 	must(t, err)
 	a := &App{guard: g}
+	at := func(url string) vehicle.Endpoint { return vehicle.Endpoint{Setting: "api_origin", URL: url} }
 	get := func(client *http.Client, url string) error {
 		t.Helper()
 		defer client.CloseIdleConnections()
@@ -63,13 +64,13 @@ func TestSourceClient(t *testing.T) {
 		}
 		return err
 	}
-	if tr, ok := a.guarded("car", srv.URL).Transport.(dated); !ok || tr.Proxy != nil {
+	if tr, ok := a.guarded("car", at(srv.URL)).Transport.(dated); !ok || tr.Proxy != nil {
 		t.Error("a source's client would ask a proxy, which hides the address from the check")
 	}
-	if err := get(a.guarded("car", srv.URL), srv.URL); err != nil {
+	if err := get(a.guarded("car", at(srv.URL)), srv.URL); err != nil {
 		t.Error("the configured origin is refused:", err)
 	}
-	err = get(a.guarded("car", "https://api.smartcar.com"), srv.URL)
+	err = get(a.guarded("car", at("https://api.smartcar.com")), srv.URL)
 	if _, ok := errors.AsType[*egress.DeniedError](err); !ok {
 		t.Errorf("got %v", err)
 	}

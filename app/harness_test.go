@@ -190,33 +190,44 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// stub is a source whose parts a test replaces.
-type stub struct {
-	source
-	discard func(ctx context.Context) error
-	bring   func(ctx context.Context) error
-	end     func()
+// listing is a source that has vehicles by itself, whose parts a test replaces.
+type listing struct {
+	vehicle.Lister
+	bring func(ctx context.Context) error
+	end   func()
 }
 
-func (s stub) connect(ctx context.Context, token string) ([]vehicle.Vehicle, error) {
+func (s listing) List(ctx context.Context) ([]vehicle.Vehicle, error) {
 	if s.bring == nil {
-		return s.source.connect(ctx, token)
+		return s.Lister.List(ctx)
 	}
 	return nil, s.bring(ctx)
 }
 
-func (s stub) close() {
+func (s listing) Close() {
 	if s.end != nil {
 		s.end()
 	}
-	s.source.close()
 }
 
-func (s stub) disconnect(ctx context.Context, v vehicle.Vehicle) error {
-	if s.discard == nil {
-		return s.source.disconnect(ctx, v)
-	}
-	return s.discard(ctx)
+// vendor is a source with accounts at a vendor that answers as the test says.
+type vendor struct {
+	vehicle.Connector
+	list    func(ctx context.Context) ([]vehicle.Vehicle, error)
+	discard func(ctx context.Context) error
+}
+
+func (s vendor) Connect(ctx context.Context, _ string) ([]vehicle.Vehicle, error) { return s.list(ctx) }
+func (s vendor) Disconnect(ctx context.Context, _ vehicle.Vehicle) error          { return s.discard(ctx) }
+
+// opens are settings whose source a test makes.
+type opens struct {
+	open func(ctx context.Context, d vehicle.Deps) (vehicle.Source, error)
+}
+
+func (*opens) Check() []vehicle.Complaint { return nil }
+func (o *opens) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
+	return o.open(ctx, d)
 }
 
 // ids lists the vehicles in the data file.

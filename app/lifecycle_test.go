@@ -188,18 +188,20 @@ func TestLocalSocket(t *testing.T) {
 // What starts stops in reverse: listeners, then requests and loops, then sources,
 // which may have tokens to save, and the store last.
 func TestStopsInReverse(t *testing.T) {
-	open := kinds["simulator"]
-	defer func() { kinds["simulator"] = open }()
 	var saved, dialled error
-	kinds["simulator"] = func(a *App, name string, s config.Source) (source, error) {
-		src, err := open(a, name, s)
-		return stub{source: src, end: func() {
-			saved = tokens{a, name}.Save(context.Background(), "owner", []byte("the last"))
-			_, dialled = net.Dial("unix", a.cfg.Socket)
-		}}, err
-	}
 	dir := shortDir(t)
-	d := start(t, configured(t, dir, simulatorSource))
+	cfg := configured(t, dir, simulatorSource)
+	src := cfg.Sources["sim"]
+	open := src.Settings.Open
+	src.Settings = &opens{func(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
+		src, err := open(ctx, d)
+		return listing{Lister: src.(vehicle.Lister), end: func() {
+			saved = d.Tokens.Save(context.Background(), "owner", []byte("the last"))
+			_, dialled = net.Dial("unix", cfg.Socket)
+		}}, err
+	}}
+	cfg.Sources["sim"] = src
+	d := start(t, cfg)
 	d.stop()
 	if saved != nil || dialled == nil {
 		t.Errorf("as the source was closed: tokens saved with %v, a dial to the socket with %v", saved, dialled)
@@ -211,7 +213,7 @@ func TestStopsInReverse(t *testing.T) {
 func TestRequestsEndBeforeRunDoes(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	begun, result := make(chan struct{}), error(nil)
-	d.sources["sim"] = stub{source: d.sources["sim"], bring: func(ctx context.Context) error {
+	d.sources["sim"] = listing{Lister: d.sources["sim"].(vehicle.Lister), bring: func(ctx context.Context) error {
 		close(begun)
 		<-ctx.Done()
 		time.Sleep(50 * time.Millisecond)

@@ -75,14 +75,14 @@ func (a *App) reconnectURL(source string) string {
 func (f fleet) Doors() []server.Door {
 	var doors []server.Door
 	for _, name := range f.a.cfg.SourceNames() {
-		_, signIn := f.a.sources[name].(vendor)
+		_, signIn := f.a.sources[name].(vehicle.Connector)
 		doors = append(doors, server.Door{Source: name, SignIn: signIn})
 	}
 	return doors
 }
 
-func (f fleet) vendor(name string) (vendor, error) {
-	v, ok := f.a.sources[name].(vendor)
+func (f fleet) vendor(name string) (vehicle.Connector, error) {
+	v, ok := f.a.sources[name].(vehicle.Connector)
 	if !ok {
 		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a source whose owners sign in at the vendor"}
 	}
@@ -95,7 +95,7 @@ func (f fleet) SignInURL(name, callback, state string, q url.Values) (string, er
 	if err != nil {
 		return "", err
 	}
-	return v.signInURL(callback, state, q), nil
+	return v.AuthorizeURL(state, callback, q), nil
 }
 
 // SignedIn adds the vehicles that the vendor's code reaches. It goes on when ctx ends:
@@ -112,16 +112,16 @@ func (f fleet) SignedIn(ctx context.Context, name, code, callback string) ([]veh
 	defer done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.ReadTimeout)
 	defer cancel()
-	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return v.signedIn(ctx, code, callback) })
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return v.ConnectCode(ctx, code, callback) })
 }
 
 // Offered lists the vehicles of a source that has no accounts.
 func (f fleet) Offered(ctx context.Context, name string) ([]vehicle.Vehicle, error) {
-	s := f.a.sources[name]
-	if _, ok := s.(vendor); ok || s == nil {
+	s, ok := f.a.sources[name].(vehicle.Lister)
+	if !ok {
 		return nil, fmt.Errorf("source %s: %w: its owners sign in at the vendor", name, webhook.ErrConflict)
 	}
-	return s.connect(ctx, "")
+	return s.List(ctx)
 }
 
 // ConnectOffered connects those of them with the ids.

@@ -17,6 +17,7 @@ import (
 	"plugbeat/delivery"
 	"plugbeat/egress"
 	"plugbeat/store"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -96,18 +97,17 @@ func (k *Looker) Callback(ctx context.Context, uri string, allowPrivate bool) Lo
 	return k.look(ctx, uri, func(string) bool { return allowPrivate })
 }
 
-// Origins looks at the origins of a source, in the order API and tokens; none for a
-// source that is in this process.
-func (k *Looker) Origins(ctx context.Context, source string) []Look {
-	s := k.cfg.Sources[source]
-	if s.Type != "smartcar" {
+// Endpoints looks at the endpoints of a source; none for a source that is in this process.
+func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
+	s, ok := k.cfg.Sources[source].Settings.(vehicle.Endpoints)
+	if !ok {
 		return nil
 	}
-	origins := []string{s.Smartcar.APIOrigin, s.Smartcar.AuthOrigin}
-	looks := make([]Look, len(origins))
+	urls := origins(s.Endpoints())
+	looks := make([]Look, len(urls))
 	var all sync.WaitGroup
-	for i, o := range origins {
-		all.Go(func() { looks[i] = k.look(ctx, o, egress.Origins(origins...)) })
+	for i, u := range urls {
+		all.Go(func() { looks[i] = k.look(ctx, u, egress.Origins(urls...)) })
 	}
 	all.Wait()
 	return looks

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"plugbeat/config"
+	"plugbeat/vehicle/smartcar"
 	"plugbeat/webhook"
 )
 
@@ -136,9 +137,9 @@ func TestLookAtFamilies(t *testing.T) {
 	}
 }
 
-// TestLookAtOrigins holds that a source's origins are looked at with the consent that
+// TestLookAtEndpoints holds that a source's endpoints are looked at with the consent that
 // naming their addresses gives, and a simulator not at all.
-func TestLookAtOrigins(t *testing.T) {
+func TestLookAtEndpoints(t *testing.T) {
 	var h heard
 	srv := httptest.NewServer(&h)
 	defer srv.Close()
@@ -146,14 +147,15 @@ func TestLookAtOrigins(t *testing.T) {
 	must(t, err)
 	k := looking(t, func(c *config.Config) {
 		s := config.DefaultSource("smartcar")
-		s.Smartcar.APIOrigin, s.Smartcar.AuthOrigin = srv.URL, srv.URL
+		account := s.Settings.(*smartcar.Settings)
+		account.APIOrigin, account.AuthOrigin = srv.URL, srv.URL
 		c.Sources = map[string]config.Source{"car": s, "sim": config.DefaultSource("simulator")}
 	})
-	looks := k.Origins(t.Context(), "car")
+	looks := k.Endpoints(t.Context(), "car")
 	if len(looks) != 2 || !looks[0].Answered() || !looks[1].Answered() || looks[0].Host != u.Host || len(h.list) != 2 {
 		t.Errorf("%+v", looks)
 	}
-	if looks := k.Origins(t.Context(), "sim"); looks != nil {
+	if looks := k.Endpoints(t.Context(), "sim"); looks != nil {
 		t.Errorf("a simulator: %+v", looks)
 	}
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"plugbeat/delivery"
 	"plugbeat/scheduler"
+	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -25,10 +27,13 @@ func (a *App) deliverySettings() delivery.Settings {
 }
 
 // sourceConfig is a source as the scheduler takes it.
-func (a *App) sourceConfig(name string, src source) scheduler.SourceConfig {
-	c := a.cfg.Sources[name]
-	return scheduler.SourceConfig{
-		Source: src, MaxReads: c.MaxReads, Plan: c.Plan(),
-		Bucket: scheduler.Bucket{Size: c.Smartcar.Bucket, Refill: c.Smartcar.BucketRefill},
+func (a *App) sourceConfig(name string, src vehicle.Source) scheduler.SourceConfig {
+	c := scheduler.SourceConfig{Source: src, MaxReads: a.cfg.Sources[name].MaxReads}
+	if m, ok := src.(vehicle.Metering); ok {
+		l := m.Allowance()
+		calls := uint64(max(0, l.Budget.Calls)) //nolint:gosec // not negative
+		c.Plan = cadence.Plan{Metered: l.Metered, Calls: calls, Per: cadence.Period(l.Budget.Per)}
+		c.Bucket = l.Bucket
 	}
+	return c
 }

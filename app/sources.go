@@ -1,68 +1,53 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"net/http"
 	"slices"
+	"sync"
 	"time"
 
-	"plugbeat/config"
 	"plugbeat/vehicle"
-	"plugbeat/vehicle/simulator"
-	"plugbeat/vehicle/smartcar"
 	"plugbeat/webhook"
 )
 
-// source is a configured source and what an operator does with it.
-type source interface {
-	vehicle.Source
-	// connect brings in the vehicles that a refresh token reaches; sources that
-	// need none bring in all they have.
-	connect(ctx context.Context, refreshToken string) ([]vehicle.Vehicle, error)
-	// disconnect tells the vendor to let go of the vehicle.
-	disconnect(ctx context.Context, v vehicle.Vehicle) error
-	// forget erases what is kept of a connection that has no vehicle left.
-	forget(ctx context.Context, connection string) error
-	close()
-}
+// openTime is how long a source may take to open. It makes no request in that time, so
+// seconds are plenty, and the start of the others waits for it.
+const openTime = 10 * time.Second
 
-// vendor is a source whose owners have accounts, and sign in at the vendor.
-type vendor interface {
-	// signInURL is where; the vendor sends the browser back to the callback.
-	signInURL(callback, state string, q url.Values) string
-	// signedIn brings in the vehicles that the code reaches.
-	signedIn(ctx context.Context, code, callback string) ([]vehicle.Vehicle, error)
-}
-
-// kinds is the registry: a source's type in the config, and how to open it.
-var kinds = map[string]func(a *App, name string, s config.Source) (source, error){
-	"simulator": openSimulator,
-	"smartcar":  openSmartcar,
-}
-
-// openSources opens every configured source. A simulator's fleet is connected at
-// the source's first start; what is disconnected later stays so.
+// openSources opens every configured source. The error names each one whose settings
+// fail. A source that panics or does not return has a stand-in, so that the others start.
+// The vehicles of a [vehicle.Lister] are connected at the source's first start.
 func (a *App) openSources(ctx context.Context) error {
-	a.sources, a.resumers = map[string]source{}, map[string]resumer{}
-	for _, name := range a.cfg.SourceNames() {
-		s, err := kinds[a.cfg.Sources[name].Type](a, name, a.cfg.Sources[name])
-		if err != nil {
-			return fmt.Errorf("sources.%s: %w", name, err)
-		}
-		a.onClose("source "+name, func() error { s.close(); return nil })
-		a.sources[name] = s
-		if r, ok := s.(resumer); ok {
-			a.resumers[name] = r
-		}
+	names := a.cfg.SourceNames()
+	opened, errs := make([]vehicle.Source, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { opened[i], errs[i] = a.open(ctx, name) })
 	}
-	for _, name := range a.cfg.SourceNames() {
-		if a.cfg.Sources[name].Type != "simulator" {
+	all.Wait()
+	a.sources = map[string]vehicle.Source{}
+	for i, name := range names {
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("sources.%s: %w", name, errs[i])
 			continue
 		}
-		if err := a.connectFirst(ctx, name); err != nil {
+		a.sources[name] = opened[i]
+		if c, ok := opened[i].(vehicle.Closer); ok {
+			a.onClose("source "+name, func() error { c.Close(); return nil })
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, name := range names {
+		l, ok := a.sources[name].(vehicle.Lister)
+		if !ok {
+			continue
+		}
+		if err := a.connectFirst(ctx, name, l); err != nil {
 			return fmt.Errorf("sources.%s: %w", name, err)
 		}
 	}
@@ -74,12 +59,96 @@ func (a *App) openSources(ctx context.Context) error {
 	return nil
 }
 
+// open opens one source.
+func (a *App) open(ctx context.Context, name string) (vehicle.Source, error) {
+	settings := a.cfg.Sources[name].Settings
+	if settings == nil {
+		return nil, &webhook.Invalid{Field: "type", Value: a.cfg.Sources[name].Type, Allowed: "a type of source"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	src, err := vehicle.Apart(ctx, func() (vehicle.Source, error) { return settings.Open(ctx, a.deps(name)) }, func(late vehicle.Source) {
+		if c, ok := late.(vehicle.Closer); ok {
+			c.Close()
+		}
+	})
+	if why := a.broken(name, err); why != "" {
+		return a.standIn(name, why), nil
+	}
+	return src, err
+}
+
+// broken returns what is wrong with a source's program when that is why it did not open;
+// empty for other errors.
+func (a *App) broken(name string, err error) string {
+	p, panicked := errors.AsType[*vehicle.PanicError](err)
+	switch {
+	case panicked:
+		a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+			Msg("the source failed while it was opened")
+		return "its program failed while it was opened"
+	case errors.Is(err, vehicle.ErrStuck), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("it did not open within %s", openTime)
+	}
+	return ""
+}
+
+// standIn takes the place of a source that did not open. It answers every read with the
+// reason.
+func (a *App) standIn(name, why string) vehicle.Source {
+	a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+		Msg("the source is not read until plugbeat is started again; the others are")
+	f := vehicle.NoResponse(fmt.Sprintf("source %s is out of order: %s", name, why))
+	f.Network = true
+	return standIn{f}
+}
+
+type standIn struct{ fault *vehicle.Fault }
+
+// Read implements [vehicle.Source].
+func (s standIn) Read(context.Context, vehicle.Ref, vehicle.Paths) (vehicle.Snapshot, error) {
+	f := *s.fault
+	return vehicle.Snapshot{}, &f
+}
+
+// deps is what a source is opened with.
+func (a *App) deps(name string) vehicle.Deps {
+	return vehicle.Deps{
+		Name: name, Log: a.log.With().Str("source", name).Logger(), Tokens: tokens{a, name},
+		CallbackURL: a.callbackURL(), ReconnectURL: a.reconnectURL(name),
+		Client: func(endpoints ...vehicle.Endpoint) *http.Client { return a.guarded(name, endpoints...) },
+		Secret: func(setting string) (string, error) {
+			secret, err := a.cfg.SourceSecret(name, setting)
+			return string(secret), err
+		},
+		Known: func(ctx context.Context) ([]vehicle.Known, error) { return a.known(ctx, name) },
+	}
+}
+
+// known returns the vehicles of a source with what is stored of them.
+func (a *App) known(ctx context.Context, source string) (list []vehicle.Known, err error) {
+	for v, err := range a.vehicles(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if v.Source != source {
+			continue
+		}
+		st, err := a.store.VehicleStatus(ctx, v.ID)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, vehicle.Known{Vehicle: v, Status: st})
+	}
+	return list, nil
+}
+
 // missing is what is said of a source that has vehicles and no place in the config.
 const missing = "it is not in the config, so its vehicles are not read: put it back, or disconnect them"
 
-// connectFirst connects a simulator's fleet once in the life of the data file.
+// connectFirst connects the vehicles of a source once in the life of the data file.
 // Cars that another source has are that one's.
-func (a *App) connectFirst(ctx context.Context, name string) error {
+func (a *App) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
 	done := tokens{a, name}.name("connected")
 	switch _, err := a.store.Secret(ctx, done); {
 	case err == nil:
@@ -87,9 +156,19 @@ func (a *App) connectFirst(ctx context.Context, name string) error {
 	case !errors.Is(err, webhook.ErrNotFound):
 		return err
 	}
-	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) { return a.sources[name].connect(ctx, "") })
+	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) {
+		ctx, cancel := context.WithTimeout(ctx, openTime)
+		defer cancel()
+		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
+	})
+	if why := a.broken(name, err); why != "" {
+		a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+			Msg("the source does not list its vehicles: those that are connected already are read")
+		return nil
+	}
 	if errors.Is(err, webhook.ErrConflict) {
-		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).Msg("a simulator's cars are another source's; give it another seed")
+		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).
+			Msg("the source's vehicles are another source's: two simulators need two seeds")
 		return nil
 	}
 	if err != nil {
@@ -98,79 +177,16 @@ func (a *App) connectFirst(ctx context.Context, name string) error {
 	return a.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
 }
 
-type simulated struct{ *simulator.Source }
-
-func openSimulator(_ *App, _ string, s config.Source) (source, error) {
-	f, err := simulator.NewFleet(simulator.Settings{Seed: s.Simulator.Seed, Cars: s.Simulator.Vehicles, Hour: s.Simulator.Hour})
-	if err != nil {
-		return nil, err
-	}
-	return simulated{simulator.NewSource(f)}, nil
-}
-
-func (s simulated) connect(_ context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
-	if refreshToken != "" {
-		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "no token: a simulator needs none"}
-	}
-	return s.Fleet().Vehicles(), nil
-}
-func (simulated) disconnect(context.Context, vehicle.Vehicle) error { return nil }
-func (simulated) forget(context.Context, string) error              { return nil }
-func (simulated) close()                                            {}
-
-type smartcarSource struct{ *smartcar.Source }
-
-func openSmartcar(a *App, name string, s config.Source) (source, error) {
-	secret, err := a.cfg.SourceSecret(name)
-	if err != nil {
-		return nil, err
-	}
-	c := s.Smartcar
-	src, err := smartcar.New(smartcar.Options{
-		APIOrigin: c.APIOrigin, AuthOrigin: c.AuthOrigin, ConnectOrigin: c.ConnectOrigin, RedirectURI: cmp.Or(c.RedirectURI, a.callbackURL()), ReconnectURL: a.reconnectURL(name),
-		ClientID: c.ClientID, ClientSecret: string(secret), Mode: c.Mode, Tokens: tokens{a, name}, HTTPClient: a.guarded(name, c.APIOrigin, c.AuthOrigin), Log: a.log.With().Str("source", name).Logger(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return smartcarSource{src}, nil
-}
-
-func (s smartcarSource) connect(ctx context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
-	if refreshToken == "" {
-		return nil, &webhook.Invalid{Field: "refresh_token", Value: "", Allowed: "the refresh token of the user's connection at Smartcar: plugbeat vehicle connect --refresh-token-stdin"}
-	}
-	connection, vs, err := s.Connect(ctx, refreshToken)
-	for i := range vs {
-		vs[i].Connection = connection
-	}
-	return vs, err
-}
-func (s smartcarSource) signInURL(callback, state string, q url.Values) string {
-	return s.AuthorizeURL(state, callback, q)
-}
-func (s smartcarSource) signedIn(ctx context.Context, code, callback string) ([]vehicle.Vehicle, error) {
-	connection, vs, err := s.ConnectCode(ctx, code, callback)
-	for i := range vs {
-		vs[i].Connection = connection
-	}
-	return vs, err
-}
-func (s smartcarSource) disconnect(ctx context.Context, v vehicle.Vehicle) error {
-	return s.Disconnect(ctx, v)
-}
-func (s smartcarSource) forget(ctx context.Context, connection string) error {
-	return s.Forget(ctx, connection)
-}
-func (s smartcarSource) close() { s.Close() }
-
-// resumer is a source that may have been stopped in the middle of an exchange of tokens.
-type resumer interface{ Resume(connections []string) }
-
 // resumeTokens has the sources end the exchanges that were begun before a crash. It
 // waits for none of them.
 func (a *App) resumeTokens(ctx context.Context) {
-	if len(a.resumers) == 0 {
+	resumers := map[string]vehicle.Resumer{}
+	for name, s := range a.sources {
+		if r, ok := s.(vehicle.Resumer); ok {
+			resumers[name] = r
+		}
+	}
+	if len(resumers) == 0 {
 		return
 	}
 	connections := map[string][]string{}
@@ -182,12 +198,12 @@ func (a *App) resumeTokens(ctx context.Context) {
 			return
 		}
 		list := connections[v.Source]
-		if a.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
+		if resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
 			connections[v.Source] = append(list, v.Connection)
 		}
 	}
 	for name, list := range connections {
-		a.resumers[name].Resume(list)
+		resumers[name].Resume(list)
 	}
 }
 

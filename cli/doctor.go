@@ -282,7 +282,7 @@ type callback struct {
 // looker looks at the far ends; tests put their own in its place.
 type looker interface {
 	Callback(ctx context.Context, uri string, allowPrivate bool) app.Look
-	Origins(ctx context.Context, source string) []app.Look
+	Endpoints(ctx context.Context, source string) []app.Look
 }
 
 func newLooker(cfg config.Config) (looker, error) { return app.NewLooker(cfg) }

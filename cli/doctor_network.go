@@ -10,6 +10,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/health"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/api"
 	"plugbeat/words"
@@ -66,8 +67,9 @@ func (d *doctor) checkFarEnds(ctx context.Context) {
 	d.checkClock(targets)
 	d.checkNames(targets)
 	for _, name := range d.cfg.SourceNames() {
-		if kind := d.cfg.Sources[name].Type; kind == "simulator" {
-			d.ok(checkSource, name, "a simulator, in the daemon's own process")
+		s := d.cfg.Sources[name]
+		if _, ok := s.Settings.(vehicle.Endpoints); !ok {
+			d.ok(checkSource, name, "a %s, in the daemon's own process", s.Type)
 		}
 	}
 	for _, t := range targets {
@@ -105,7 +107,7 @@ func (d *doctor) lookAround(ctx context.Context) []target {
 	}
 	for i, name := range sources {
 		look(i, func() (ts []target) {
-			for _, l := range k.Origins(ctx, name) {
+			for _, l := range k.Endpoints(ctx, name) {
 				ts = append(ts, target{checkSource, name, l})
 			}
 			return ts

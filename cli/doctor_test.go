@@ -122,10 +122,10 @@ func (c *clinic) key() webhook.Secret {
 	return k
 }
 
-// Callback and Origins give what a test put in looks, by URI and by source.
+// Callback and Endpoints give what a test put in looks, by URI and by source.
 func (c *clinic) Callback(_ context.Context, uri string, _ bool) app.Look { return c.looks[uri] }
 
-func (c *clinic) Origins(_ context.Context, source string) []app.Look {
+func (c *clinic) Endpoints(_ context.Context, source string) []app.Look {
 	if l, ok := c.looks[source]; ok {
 		return []app.Look{l}
 	}

@@ -65,7 +65,7 @@ func (s *shell) connectNow(ctx context.Context, c *ucli.Context, a *api.Client, 
 	done, err := a.ConnectVehicles(ctx, source, token)
 	if e, ok := errors.AsType[*api.Error](err); ok && e.Field == "refresh_token" {
 		if token != "" {
-			return hint(fmt.Errorf("source %s is a simulator and needs no token", source), "plugbeat vehicle connect --source %s --now", word(source))
+			return hint(fmt.Errorf("source %s has no accounts and needs no token", source), "plugbeat vehicle connect --source %s --now", word(source))
 		}
 		return hint(fmt.Errorf("source %s has accounts, whose owners sign in", source), "leave out --now, or take over a connection with --refresh-token-stdin")
 	}

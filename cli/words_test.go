@@ -145,7 +145,7 @@ func TestCadenceInForce(t *testing.T) {
 func TestSimulatorToken(t *testing.T) {
 	d := newDaemon(t).fail("POST", "/vehicles/connect", http.StatusBadRequest, api.Envelope{Error: &api.Error{Code: api.CodeInvalid, Field: "refresh_token", Message: "refresh_token [secret]", Allowed: "none"}})
 	r := session{socket: d.socket, stdin: "x\n"}.run(t, strings.Fields("vehicle connect --source cars --refresh-token-stdin")...)
-	if want := "plugbeat: source cars is a simulator and needs no token\n  plugbeat vehicle connect --source cars --now\n"; r.code != ExitFailure || r.err != want {
+	if want := "plugbeat: source cars has no accounts and needs no token\n  plugbeat vehicle connect --source cars --now\n"; r.code != ExitFailure || r.err != want {
 		t.Errorf("exit %d\n%s", r.code, r.err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -62,12 +63,8 @@ func (c Config) check(p *complaints) {
 // bounds holds the min, max and oneof tags of every setting. Durations are above
 // zero unless a tag allows it.
 func bounds(p *complaints, v reflect.Value, at string) {
-	kind := ""
-	if s, ok := reflect.TypeAssert[Source](v); ok {
-		kind = s.Type
-	}
-	for _, f := range active(fieldsOf(v.Type()), kind) {
-		x, path := v.FieldByIndex(f.path), join(at, f.key)
+	for _, f := range fieldsIn(v) {
+		x, path := f.of(v), join(at, f.key)
 		switch {
 		case x.Kind() == reflect.Struct:
 			bounds(p, x, path)
@@ -238,45 +235,22 @@ func checkSource(p *complaints, name string, s Source) {
 	if !sourceName.MatchString(name) {
 		p.add(at, name, "the name is not one", "1 to 16 characters of a-z, 0-9 and '-'")
 	}
-	if n := s.Budget.Calls; n > 0 && n < 3 {
-		p.add(join(at, "budget.calls"), fmt.Sprint(n), "a read of a car is three calls", "0 for no limit, or 3 to 1000000000")
-	}
-	if s.Type != "smartcar" {
+	if s.Settings == nil {
 		return
 	}
-	if n := s.Smartcar.Bucket; n > 0 && n < 3 {
-		p.add(join(at, "bucket"), fmt.Sprint(n), "a read of a car is three calls", "0 for no bound, or a whole number from 3 to 1000000")
-	}
-	const origin = "an absolute https URL without path, or http to this machine"
-	for key, u := range map[string]string{"api_origin": s.Smartcar.APIOrigin, "auth_origin": s.Smartcar.AuthOrigin, "connect_origin": s.Smartcar.ConnectOrigin} {
-		switch {
-		case !checkURL(p, join(at, key), u, origin):
-		case strings.HasPrefix(strings.ToLower(u), "http:") && !loopbackURL(u):
-			p.add(join(at, key), u, "tokens would go over the network in the clear", origin)
-		case hasPath(u):
-			p.add(join(at, key), u, "it has a path or a query", origin)
+	for _, c := range s.Settings.Check() {
+		if !c.Warning {
+			p.add(join(at, c.Setting), webhook.Redact(c.Value), c.Why, c.Allowed)
 		}
-	}
-	if s.Smartcar.RedirectURI != "" {
-		checkURL(p, join(at, "redirect_uri"), s.Smartcar.RedirectURI, "an absolute http or https URI without fragment, or nothing")
-	}
-	if strings.TrimSpace(s.Smartcar.ClientID) == "" {
-		p.add(join(at, "client_id"), s.Smartcar.ClientID, "it is empty", "your application's client id at Smartcar")
 	}
 }
 
 func checkURL(p *complaints, at, s, allowed string) bool {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		p.add(at, webhook.Redact(s), "it is not absolute", allowed)
-	case u.User != nil:
-		p.add(at, webhook.Redact(s), "it carries a user name or password", allowed)
-	case u.Fragment != "":
-		p.add(at, s, "it has a fragment", allowed)
-	default:
+	c := vehicle.CheckURL(at, s, allowed)
+	if c == nil {
 		return true
 	}
+	p.add(at, webhook.Redact(s), c.Why, c.Allowed)
 	return false
 }
 
@@ -292,21 +266,6 @@ func checkRedirect(p *complaints, at, uri string) {
 		return
 	}
 	checkURL(p, at, uri, allowed)
-}
-
-// hasPath reports whether there is more to the URL than its origin.
-func hasPath(s string) bool {
-	u, err := url.Parse(s)
-	return err != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery
-}
-
-// loopbackURL reports whether the URL's host is this machine.
-func loopbackURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil {
-		return false
-	}
-	return loopbackHost(u.Hostname())
 }
 
 func loopbackHost(host string) bool {

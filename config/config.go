@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/all"
 	"plugbeat/webhook"
 )
 
@@ -22,7 +24,8 @@ import (
 //
 // The tags of a field: doc says what it does and when to change it; min, max and
 // oneof are held by [Config.Check]; takes puts into words what no other tag says; a
-// value with secret is not shown.
+// value with secret is not shown; required is said of one without a default. The
+// settings of sources have the same tags ([vehicle.Settings]).
 type Config struct {
 	DataDir     string            `yaml:"data_dir" takes:"a folder on a local disk; it is made, with mode 0700, when it is not there" doc:"Folder of the data file plugbeat.db: webhooks, vehicles, subscriptions, schedule and what waits. Network file systems lack the locks and the memory mapping that it needs. Relative paths in this file count from the folder this file is in."`
 	Socket      string            `yaml:"socket" takes:"a path of at most 103 bytes, or empty" doc:"Unix socket of the local commands (plugbeat status and the others). Whoever may open it is the operator: its file permissions are the only access control. Empty: /run/plugbeat/plugbeat.sock when data_dir is /var/lib/plugbeat, else plugbeat.sock in data_dir."`
@@ -78,38 +81,12 @@ type Application struct {
 
 // Source is one place that vehicles come from.
 type Source struct {
-	Type     string `yaml:"type" oneof:"simulator smartcar" doc:"What kind of source it is: simulator is a fleet made up in this process, smartcar reads real cars through Smartcar's API v2.0."`
+	Type     string `yaml:"type" required:"yes"`
 	MaxReads int    `yaml:"max_reads" min:"1" max:"1000" doc:"Reads of this source at a time. Each keeps one connection busy, some for minutes."`
-	Budget   Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
 
-	Simulator Simulator `yaml:",inline" when:"simulator"`
-	Smartcar  Smartcar  `yaml:",inline" when:"smartcar"`
-}
-
-// Budget is what each vehicle of a source may cost.
-type Budget struct {
-	Calls int    `yaml:"calls" min:"0" max:"1000000000" doc:"Calls of each vehicle in a period; 0 for no limit. Points of the cadence are left out so that the calls last the period, and are counted as skipped; reads that applications ask for count too. A first delivery and a change of the plug are not kept waiting. plugbeat status says what is spent and what fits."`
-	Per   string `yaml:"per" oneof:"month day" doc:"The period: calendar months or days, UTC."`
-}
-
-// Simulator is a seeded fleet that drives, plugs in and charges, in this process.
-type Simulator struct {
-	Vehicles int           `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME --now."`
-	Seed     uint64        `yaml:"seed" doc:"Chooses the cars and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
-	Hour     time.Duration `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a car's life takes; 1m makes a day pass in 24 minutes."`
-}
-
-// Smartcar reads cars through Smartcar's API v2.0.
-type Smartcar struct {
-	ClientID         string        `yaml:"client_id" takes:"text" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
-	ClientSecretFile string        `yaml:"client_secret_file" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
-	Mode             string        `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
-	APIOrigin        string        `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
-	AuthOrigin       string        `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
-	ConnectOrigin    string        `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
-	Bucket           int           `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
-	BucketRefill     time.Duration `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all cars together."`
-	RedirectURI      string        `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
+	// Settings are those of the type's kind, whose keys stand beside these; nil where
+	// there is no such kind.
+	Settings vehicle.Settings `yaml:"-"`
 }
 
 // Cadence is how often subscriptions are due.
@@ -127,7 +104,7 @@ type Cadence struct {
 
 // Make is what a make's cars and servers stand.
 type Make struct {
-	Fastest   time.Duration `yaml:"fastest" max:"24h" doc:"The shortest sensible interval while plugged in."`
+	Fastest   time.Duration `yaml:"fastest" required:"yes" max:"24h" doc:"The shortest sensible interval while plugged in."`
 	Unplugged time.Duration `yaml:"unplugged" min:"0s" max:"24h" doc:"The shortest sensible interval while unplugged; 0s for no limit."`
 	Note      string        `yaml:"note" takes:"text, or empty" doc:"Why, for the warning."`
 }
@@ -237,22 +214,11 @@ func (c Config) Policy() cadence.Policy {
 	}
 }
 
-// Plan is what the source's budget means to the scheduler. Smartcar counts every call;
-// a simulator is free.
-func (s Source) Plan() cadence.Plan {
-	return cadence.Plan{Metered: s.Type == "smartcar", Calls: uint64(max(0, s.Budget.Calls)), Per: cadence.Period(s.Budget.Per)} //nolint:gosec // not negative
-}
-
-// DefaultSource returns a source of the type ("simulator", "smartcar") with nothing
-// else said of it.
+// DefaultSource returns a source of the type with nothing else said of it.
 func DefaultSource(kind string) Source {
-	s := Source{Type: kind, MaxReads: 8, Budget: Budget{Per: string(cadence.Month)}}
-	switch kind {
-	case "simulator":
-		s.Simulator = Simulator{Vehicles: 3, Seed: 1, Hour: time.Hour}
-	case "smartcar":
-		s.Smartcar = Smartcar{Mode: "live", APIOrigin: "https://api.smartcar.com", AuthOrigin: "https://auth.smartcar.com", ConnectOrigin: "https://connect.smartcar.com",
-			Bucket: 120, BucketRefill: 30 * time.Second}
+	s := Source{Type: kind, MaxReads: 8}
+	if k, ok := all.Kind(kind); ok {
+		s.Settings = k.Settings()
 	}
 	return s
 }

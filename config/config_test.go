@@ -11,6 +11,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"plugbeat/vehicle/all"
+	"plugbeat/vehicle/simulator"
+	"plugbeat/vehicle/smartcar"
 )
 
 var update = flag.Bool("update", false, "rewrite config.example.yaml")
@@ -72,7 +76,7 @@ func TestExample(t *testing.T) {
 }
 
 // TestExampleSources takes the comment marks off the example's sources: they give
-// the defaults of their types, once the client id is filled in.
+// the defaults of their types, once what is required is filled in.
 func TestExampleSources(t *testing.T) {
 	text := string(Describe())
 	at := strings.Index(text, "# sources:\n")
@@ -81,10 +85,19 @@ func TestExampleSources(t *testing.T) {
 	for line := range strings.Lines(block) {
 		lines = append(lines, strings.TrimPrefix(line, "# "))
 	}
-	cfg := parse(t, strings.Replace(strings.Join(lines, ""), `client_id: ""`, "client_id: x", 1))
-	mine := DefaultSource("smartcar")
-	mine.Smartcar.ClientID = "x"
-	if diff := cmp.Diff(map[string]Source{"cars": DefaultSource("simulator"), "smartcar": mine}, cfg.Sources); diff != "" {
+	text, want := strings.Join(lines, ""), map[string]Source{}
+	for _, k := range all.Kinds() {
+		s := DefaultSource(k.Name)
+		for f, x := range s.settings() {
+			if f.tag.Get("required") != "" {
+				text = strings.Replace(text, "\n    "+f.key+`: ""`, "\n    "+f.key+": /x", 1)
+				x.SetString("/x")
+			}
+		}
+		want[k.Example] = s
+	}
+	cfg := parse(t, text)
+	if diff := cmp.Diff(want, cfg.Sources); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -98,7 +111,7 @@ func TestExampleIsComplete(t *testing.T) {
 			if !strings.Contains(text, " "+f.key+": ") && !strings.Contains(text, "\n"+f.key+":") && !strings.Contains(text, " "+f.key+":\n") && !strings.Contains(text, "{"+f.key+":") {
 				t.Errorf("%s is not in the reference", join(at, f.key))
 			}
-			ft := typ.FieldByIndex(f.path).Type
+			ft := typ.Field(f.at).Type
 			if f.doc == "" && at != "http.api" && at != "http.admin" && typ != makeType {
 				t.Errorf("%s is not documented", join(at, f.key))
 			}
@@ -117,11 +130,14 @@ func TestExampleIsComplete(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[Config](), "")
+	for _, k := range all.Kinds() {
+		walk(reflect.TypeOf(k.Settings()).Elem(), "sources.NAME")
+	}
 }
 
 func TestTemplate(t *testing.T) {
 	cfg := parse(t, string(Template(InitOptions{})))
-	if s := cfg.Sources["cars"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Simulator.Vehicles != 3 {
+	if s := cfg.Sources["cars"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
 		t.Errorf("sources %+v", cfg.Sources)
 	}
 	if cfg.KeyFile != "/etc/plugbeat/sealing_key" || cfg.Application.ManagementTokenFile != "/etc/plugbeat/management_token" || cfg.Socket != "/etc/plugbeat/data/plugbeat.sock" {
@@ -129,9 +145,9 @@ func TestTemplate(t *testing.T) {
 	}
 
 	// The commented source is valid when its comment marks go.
-	text := string(Template(InitOptions{ClientSecretFile: "s"}))
+	text := string(Template(InitOptions{}))
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Smartcar.ClientSecretFile != "/etc/plugbeat/s" {
+	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "/etc/plugbeat/smartcar_client_secret" {
 		t.Errorf("smartcar %+v", s)
 	}
 
@@ -156,7 +172,7 @@ func TestSystemTemplate(t *testing.T) {
 		t.Errorf("a placeholder is left:\n%s", text)
 	}
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Smartcar.ClientSecretFile != "" {
+	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "" {
 		t.Errorf("smartcar %+v", s)
 	}
 }
@@ -174,7 +190,7 @@ func TestScaled(t *testing.T) {
 		t.Error(err)
 	}
 	got := fmt.Sprint(s.Cadence.Unplugged, " ", s.Cadence.PluggedIn, " ", s.Cadence.Gap, " ", s.Cadence.UnknownAfter, " ", s.Cadence.Makes["KIA"].Fastest, " ", s.Floor, " ",
-		s.Delivery.Retries, " ", s.Delivery.ChallengeAfter, " ", s.Retention.Payloads, " ", s.Sources["cars"].Simulator.Hour, " ", s.Delivery.RecoverRate)
+		s.Delivery.Retries, " ", s.Delivery.ChallengeAfter, " ", s.Retention.Payloads, " ", s.Sources["cars"].Settings.(*simulator.SourceSettings).Hour, " ", s.Delivery.RecoverRate)
 	const want = "5s 2.5s 83ms 2m0s 6s 83ms [14ms, 69ms, 347ms, 1.736s, 8.681s, 43.403s] 1.25s 14m0s 5s 10000"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,16 +59,11 @@ func (d decoder) mapping(v reflect.Value, n *yaml.Node, at string) {
 		return // a heading with nothing below it
 	}
 	if n.Kind != yaml.MappingNode {
-		d.add(at, text(n), "it is not a mapping", "keys: "+strings.Join(keysOf(active(fieldsOf(v.Type()), "")), ", "))
+		d.add(at, text(n), "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(v.Type())), ", "))
 		return
 	}
-	all := fieldsOf(v.Type())
-	kind := ""
-	if v.Type() == sourceType {
-		kind = v.Interface().(Source).Type
-	}
+	fields := fieldsIn(v)
 	known := map[string]field{}
-	fields := active(all, kind)
 	for _, f := range fields {
 		known[f.key] = f
 	}
@@ -77,10 +71,10 @@ func (d decoder) mapping(v reflect.Value, n *yaml.Node, at string) {
 		f, ok := known[key]
 		switch {
 		case ok:
-			d.value(v.FieldByIndex(f.path), val, join(at, key))
+			d.value(f.of(v), val, join(at, key))
 		case d.retired(val, join(at, key), keysOf(fields)):
 		default:
-			d.unknown(key, at, kind, all, fields)
+			d.unknown(key, at, v, fields)
 		}
 	}
 }
@@ -114,15 +108,16 @@ func (d decoder) pairs(n *yaml.Node, at string) func(func(string, *yaml.Node) bo
 
 // unknown complains about a key that the mapping does not have, with what was
 // probably meant. The value is not shown: it may be a secret in the wrong place.
-func (d decoder) unknown(key, at, kind string, all, fields []field) {
+func (d decoder) unknown(key, at string, v reflect.Value, fields []field) {
 	names := keysOf(fields)
 	why := "this version has no such key"
 	near := nearest(key, names)
+	source, isSource := reflect.TypeAssert[Source](v)
 	switch {
-	case slices.Contains(keysOf(all), key) && len(fields) == len(active(all, "")):
+	case isSource && ofAnyKind(key) && source.Settings == nil:
 		return // no valid type was given, and that has its own complaint
-	case slices.Contains(keysOf(all), key):
-		why += fmt.Sprintf(" for type %s", kind)
+	case isSource && ofAnyKind(key):
+		why += fmt.Sprintf(" for type %s", source.Type)
 	case near != "":
 		why += fmt.Sprintf(" (did you mean %s?)", near)
 	case pathOf(key) != "":

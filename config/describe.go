@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"plugbeat/vehicle/all"
 )
 
 const referenceHead = `# plugbeat's configuration: every setting, what it does, what it may be, and its
@@ -28,7 +30,7 @@ const referenceHead = `# plugbeat's configuration: every setting, what it does, 
 func Describe() []byte {
 	var b bytes.Buffer
 	b.WriteString(referenceHead)
-	describe(&b, reflect.ValueOf(Default()), "", "")
+	describe(&b, reflect.ValueOf(Default()), "")
 	return b.Bytes()
 }
 
@@ -44,7 +46,7 @@ func DescribeSection(path string) []byte {
 			return nil
 		}
 		f := fieldsOf(v.Type())[at]
-		x := v.FieldByIndex(f.path)
+		x := f.of(v)
 		switch {
 		case i == len(keys)-1 && heading(x):
 			describeField(&b, f, x, prefix)
@@ -64,12 +66,12 @@ func heading(x reflect.Value) bool {
 }
 
 // describe prints the settings of a struct, each line led by the prefix.
-func describe(b *bytes.Buffer, v reflect.Value, prefix, kind string) {
-	for _, f := range active(fieldsOf(v.Type()), kind) {
+func describe(b *bytes.Buffer, v reflect.Value, prefix string) {
+	for _, f := range fieldsIn(v) {
 		if prefix == "" {
 			b.WriteString("\n")
 		}
-		describeField(b, f, v.FieldByIndex(f.path), prefix)
+		describeField(b, f, f.of(v), prefix)
 	}
 }
 
@@ -86,28 +88,24 @@ func describeField(b *bytes.Buffer, f field, x reflect.Value, prefix string) {
 	case x.Type() == reflect.TypeFor[map[string]Alert]():
 		b.WriteString(prefix + f.key + ": {}\n")
 		b.WriteString("# alerts:\n#   phone:\n")
-		describe(b, reflect.ValueOf(DefaultAlert()), "#     ", "")
+		describe(b, reflect.ValueOf(DefaultAlert()), "#     ")
 	case x.Type() == reflect.TypeFor[map[string]Make]():
 		b.WriteString(prefix + f.key + ":\n")
 		describeMakes(b, prefix+"  ", x.Interface().(map[string]Make))
 	case x.Kind() == reflect.Struct:
 		b.WriteString(prefix + f.key + ":\n")
-		describe(b, x, prefix+"  ", "")
+		describe(b, x, prefix+"  ")
 	default:
 		b.WriteString(prefix + f.key + ": " + literal(x) + "\n")
 	}
 }
 
-// sourceTypes lists the types of sources, in the order the reference shows them.
-func sourceTypes() []string { return []string{"simulator", "smartcar"} }
-
-// describeSources prints one source of each type, commented out.
+// describeSources prints one source of each kind, commented out.
 func describeSources(b *bytes.Buffer) {
 	b.WriteString("# sources:\n")
-	for _, kind := range sourceTypes() {
-		name := map[string]string{"simulator": "cars", "smartcar": "smartcar"}[kind]
-		b.WriteString("#   " + name + ":\n")
-		describe(b, reflect.ValueOf(DefaultSource(kind)), "#     ", kind)
+	for _, k := range all.Kinds() {
+		b.WriteString("#   " + k.Example + ":\n")
+		describe(b, reflect.ValueOf(DefaultSource(k.Name)), "#     ")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"plugbeat/vehicle"
 )
 
 const (
@@ -145,9 +148,12 @@ func (c Config) Resolve(dir string) Config {
 	at(&c.Application.ClientSecretFile)
 	at(&c.Application.ManagementTokenFile)
 	at(&c.Application.ManagementTokenNextFile)
-	for name, s := range c.Sources {
-		at(&s.Smartcar.ClientSecretFile)
-		c.Sources[name] = s
+	for _, s := range c.Sources {
+		for f, x := range s.settings() {
+			if f.tag.Get("path") != "" || f.tag.Get("credential") != "" {
+				at(x.Addr().Interface().(*string))
+			}
+		}
 	}
 	for name, a := range c.Alerts {
 		at(&a.URLFile)
@@ -163,7 +169,9 @@ func (c Config) DataFile() string { return filepath.Join(c.DataDir, "plugbeat.db
 // clone returns a copy that shares nothing with c.
 func (c Config) clone() Config {
 	sources, makes, alerts := map[string]Source{}, map[string]Make{}, map[string]Alert{}
-	maps.Copy(sources, c.Sources)
+	for name, s := range c.Sources {
+		sources[name] = s.clone()
+	}
 	maps.Copy(makes, c.Cadence.Makes)
 	for name, a := range c.Alerts {
 		a.Events = append([]string{}, a.Events...)
@@ -174,4 +182,27 @@ func (c Config) clone() Config {
 	c.Delivery.Allow = append([]string{}, c.Delivery.Allow...)
 	c.Delivery.Retries = append(RetrySchedule{}, c.Delivery.Retries...)
 	return c
+}
+
+// clone returns a copy whose settings are its own.
+func (s Source) clone() Source {
+	if s.Settings != nil {
+		copied := reflect.New(reflect.TypeOf(s.Settings).Elem())
+		copied.Elem().Set(reflect.ValueOf(s.Settings).Elem())
+		s.Settings = copied.Interface().(vehicle.Settings)
+	}
+	return s
+}
+
+// settings yields the settings that the source's kind has, with their values, which can
+// be set.
+func (s Source) settings() iter.Seq2[field, reflect.Value] {
+	return func(yield func(field, reflect.Value) bool) {
+		v := reflect.ValueOf(s)
+		for _, f := range fieldsIn(v) {
+			if f.kind != "" && !yield(f, f.of(v)) {
+				return
+			}
+		}
+	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"plugbeat/vehicle/simulator"
+	"plugbeat/vehicle/smartcar"
 	"plugbeat/webhook"
 )
 
@@ -18,6 +20,7 @@ import (
 func TestComplaints(t *testing.T) {
 	const duration = "a duration with its unit, like 45s, 30m or 1h30m"
 	const cadenceAllowed = `a duration with its unit from 1m to 8760h, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`
+	types := strings.Join(kindNames(), ", ")
 	const deliveryKeys = "retries, timeout, in_flight, challenge_after, recover, recover_rate, user_agent, allow"
 	for _, c := range []struct{ name, text, want string }{
 		// Keys.
@@ -73,9 +76,9 @@ func TestComplaints(t *testing.T) {
 		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		// Sources.
-		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
-		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla": this version has no such type (was the file written for a newer one?); allowed: simulator, smartcar`},
-		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type ""; allowed: simulator, smartcar`},
+		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: ` + types},
+		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla": this version has no such type (was the file written for a newer one?); allowed: ` + types},
+		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type ""; allowed: ` + types},
 		{"source name", "sources:\n  My Cars:\n    type: simulator\n", `line 2: sources.My Cars: the name is not one; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
 		{"no cars", "sources: {cars: {type: simulator, vehicles: 0}}\n", `line 1: sources.cars.vehicles "0"; allowed: 1 to 100000`},
 		{"no client id", "sources: {s: {type: smartcar}}\n", `line 1: sources.s.client_id "": it is empty; allowed: your application's client id at Smartcar`},
@@ -187,8 +190,9 @@ reading:
 	want.Application.ManagementTokenFile = "/etc/plugbeat/token"
 	want.Application.RedirectURIs = []string{"https://app.example/cb"}
 	cars, mine := DefaultSource("simulator"), DefaultSource("smartcar")
-	cars.Simulator.Vehicles = 5
-	mine.Smartcar.ClientID, mine.Smartcar.ClientSecretFile, mine.Smartcar.Mode, mine.Smartcar.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
+	cars.Settings.(*simulator.SourceSettings).Vehicles = 5
+	account := mine.Settings.(*smartcar.Settings)
+	account.ClientID, account.ClientSecretFile, account.Mode, account.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
 	want.Sources = map[string]Source{"cars": cars, "my-cars": mine}
 	want.Cadence.Unplugged, want.Cadence.Zone, want.Cadence.FirstDelivery, want.Cadence.Gap = "0 * * * *", "Europe/Amsterdam", false, 5*time.Second
 	kia := want.Cadence.Makes["KIA"]

@@ -12,7 +12,7 @@ const (
 )
 
 // Scaled returns the config with time running faster by the factor: every duration
-// of cadence, reading, delivery, retention and the simulator's hour is divided by
+// of cadence, reading, delivery, retention and the sources' own settings is divided by
 // it, the one-minute floor too, and the rate of recovery multiplied. Cron
 // expressions are calendar time and stay. Times of the transport (delivery.timeout,
 // reading.time) do not go below what a real exchange needs. A factor of 1 or less
@@ -60,10 +60,12 @@ func (c Config) Scaled(factor float64) Config {
 	for _, d := range []*time.Duration{&c.Retention.Payloads, &c.Retention.Records} {
 		*d = scaled(*d)
 	}
-	for name, s := range c.Sources {
-		s.Simulator.Hour = scaled(s.Simulator.Hour)
-		s.Smartcar.BucketRefill = scaled(s.Smartcar.BucketRefill)
-		c.Sources[name] = s
+	for _, s := range c.Sources {
+		for _, x := range s.settings() {
+			if x.Type() == durationType {
+				x.SetInt(int64(scaled(time.Duration(x.Int()))))
+			}
+		}
 	}
 	return c
 }

@@ -1,49 +1,91 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/all"
 )
 
 // field is one key of a mapping, as the struct tags describe it.
 type field struct {
 	key  string
 	doc  string
-	when string // the source type that the key belongs to; empty for every type
 	tag  reflect.StructTag
-	path []int // index for reflect.Value.FieldByIndex
+	kind string // the kind of source whose settings have the key; empty for a key of the config's own
+	at   int    // index in its struct
 }
 
-// fieldsOf lists the keys of a struct type in order, those of inlined structs
-// among them.
+// of returns the field's value in the struct v, a source where the field is a kind's.
+func (f field) of(v reflect.Value) reflect.Value {
+	if f.kind != "" {
+		v = settingsOf(v)
+	}
+	return v.Field(f.at)
+}
+
+// settingsOf returns the struct with a source's settings, invalid where the source has no type.
+func settingsOf(source reflect.Value) reflect.Value {
+	return reflect.ValueOf(source.Interface().(Source).Settings).Elem()
+}
+
+// fieldsOf lists the keys of a struct type in order. Those of a source are the ones that
+// every kind has.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
 		f := t.Field(i)
-		switch key := f.Tag.Get("yaml"); key {
-		case "-", "":
-		case ",inline":
-			for _, in := range fieldsOf(f.Type) {
-				in.when = f.Tag.Get("when")
-				in.path = append([]int{i}, in.path...)
-				fields = append(fields, in)
-			}
-		default:
-			fields = append(fields, field{key: key, doc: f.Tag.Get("doc"), tag: f.Tag, path: []int{i}})
+		key := f.Tag.Get("yaml")
+		if key == "-" || key == "" {
+			continue
+		}
+		field := field{key: key, doc: f.Tag.Get("doc"), tag: f.Tag, at: i}
+		if t == sourceType && key == "type" {
+			field.doc, field.tag = typeDoc(), reflect.StructTag(fmt.Sprintf("required:\"yes\" oneof:%q", strings.Join(kindNames(), " ")))
+		}
+		fields = append(fields, field)
+	}
+	return fields
+}
+
+// fieldsIn lists the keys of a struct in order, those of a source's kind among them.
+func fieldsIn(v reflect.Value) []field {
+	fields := fieldsOf(v.Type())
+	if s, ok := reflect.TypeAssert[Source](v); ok && s.Settings != nil {
+		for _, f := range fieldsOf(reflect.TypeOf(s.Settings).Elem()) {
+			f.kind = s.Type
+			fields = append(fields, f)
 		}
 	}
 	return fields
 }
 
-// active leaves out the keys of other source types.
-func active(fields []field, kind string) []field {
-	var out []field
-	for _, f := range fields {
-		if f.when == "" || f.when == kind {
-			out = append(out, f)
-		}
+// kindNames lists the types of sources, in the order the reference shows them.
+func kindNames() []string {
+	var names []string
+	for _, k := range all.Kinds() {
+		names = append(names, k.Name)
 	}
-	return out
+	return names
+}
+
+// typeDoc is the doc of a source's type.
+func typeDoc() string {
+	var docs []string
+	for _, k := range all.Kinds() {
+		docs = append(docs, k.Doc)
+	}
+	return "What kind of source it is: " + strings.Join(docs, ", ") + "."
+}
+
+// ofAnyKind reports whether some kind of source has the key.
+func ofAnyKind(key string) bool {
+	return slices.ContainsFunc(all.Kinds(), func(k vehicle.Kind) bool {
+		return slices.Contains(keysOf(fieldsIn(reflect.ValueOf(DefaultSource(k.Name)))), key)
+	})
 }
 
 func keysOf(fields []field) []string {
@@ -65,7 +107,7 @@ func pathOf(key string) string {
 			if f.key == key {
 				found = append(found, join(at, f.key))
 			}
-			if ft := t.FieldByIndex(f.path).Type; ft.Kind() == reflect.Struct {
+			if ft := t.Field(f.at).Type; ft.Kind() == reflect.Struct {
 				walk(ft, join(at, f.key))
 			}
 		}

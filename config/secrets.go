@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"sort"
@@ -23,9 +24,6 @@ const (
 	credentialNext   = "management_token_next"
 	credentialSecret = "client_secret"
 )
-
-// placeholderID stands in the template where the operator's own belongs.
-const placeholderID = "your-client-id"
 
 const (
 	minToken = 32
@@ -152,26 +150,58 @@ func (c Config) keyAdvice() string {
 
 // ClientSecret reads the application's client secret.
 func (c Config) ClientSecret() (webhook.Secret, error) {
-	return c.secret("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret)
+	return c.secret("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, credentialSecret)
 }
 
-// SourceSecret reads the client secret of a smartcar source.
-func (c Config) SourceSecret(name string) (webhook.Secret, error) {
-	return c.secret(join("sources", name)+".client_secret_file", c.Sources[name].Smartcar.ClientSecretFile, sourceCredential(name))
+// SourceSecret reads the secret that a setting of a source names the file of.
+func (c Config) SourceSecret(name, setting string) (webhook.Secret, error) {
+	for f := range c.sourceSecrets(name) {
+		if f.key == setting {
+			return f.read()
+		}
+	}
+	return nil, &webhook.Invalid{Field: join("sources", name), Value: setting, Allowed: "a setting that names the file of a secret"}
 }
 
-func sourceCredential(name string) string {
-	return strings.ReplaceAll(name, "-", "_") + "_" + credentialSecret
+// sourceSecret is the file of a source's secret.
+type sourceSecret struct {
+	key, setting, file, credential string
+	read                           func() (webhook.Secret, error)
 }
 
-func (c Config) secret(setting, file, credential string) (webhook.Secret, error) {
+// sourceSecrets yields those of the named source.
+func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
+	return func(yield func(sourceSecret) bool) {
+		for f, x := range c.Sources[name].settings() {
+			what := f.tag.Get("credential")
+			if what == "" {
+				continue
+			}
+			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: x.String(),
+				credential: sourceCredential(name, what)}
+			s.read = func() (webhook.Secret, error) { return c.secret(s.setting, s.file, s.credential, what) }
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// sourceCredential is the name of the credential that holds a secret of a source.
+func sourceCredential(source, what string) string {
+	return strings.ReplaceAll(source, "-", "_") + "_" + what
+}
+
+// secret reads a secret of one line; what is its name, "client_secret".
+func (c Config) secret(setting, file, credential, what string) (webhook.Secret, error) {
 	path, b, err := c.read(setting, file, credential, "write the secret into a file of mode 0600 and name it here")
 	if err != nil {
 		return nil, err
 	}
 	text := trimmed(b)
 	if text == "" {
-		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty", Allowed: "a file with the client secret"}
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty",
+			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
 	}
 	return webhook.Secret(text), nil
 }
@@ -311,9 +341,8 @@ func (c Config) SecretFiles() []SecretFile {
 		files = append(files, of("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, c.ClientSecret))
 	}
 	for _, name := range c.SourceNames() {
-		if s := c.Sources[name]; s.Type == "smartcar" {
-			files = append(files, of(join("sources", name)+".client_secret_file", s.Smartcar.ClientSecretFile, sourceCredential(name),
-				func() (webhook.Secret, error) { return c.SourceSecret(name) }))
+		for s := range c.sourceSecrets(name) {
+			files = append(files, of(s.setting, s.file, s.credential, s.read))
 		}
 	}
 	for _, name := range c.AlertNames() {
@@ -351,11 +380,15 @@ func (c Config) Warnings() []string {
 		"application.client_secret_file":         c.secretPath(c.Application.ClientSecretFile, credentialSecret),
 	}
 	for name, s := range c.Sources {
-		if s.Type == "smartcar" {
-			at := join("sources", name)
-			files[at+".client_secret_file"] = c.secretPath(s.Smartcar.ClientSecretFile, sourceCredential(name))
-			if s.Smartcar.ClientID == placeholderID {
-				out = append(out, fmt.Sprintf("%s.client_id %q: it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there", at, placeholderID))
+		for f := range c.sourceSecrets(name) {
+			files[f.setting] = c.secretPath(f.file, f.credential)
+		}
+		if s.Settings == nil {
+			continue
+		}
+		for _, w := range s.Settings.Check() {
+			if w.Warning {
+				out = append(out, fmt.Sprintf("%s %q: %s; %s", join(join("sources", name), w.Setting), w.Value, w.Why, w.Allowed))
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/vehicle/smartcar"
 	"plugbeat/webhook"
 )
 
@@ -140,7 +141,7 @@ func TestCredentials(t *testing.T) {
 	if got, err := cfg.ClientSecret(); err != nil || string(got) != "app secret" {
 		t.Errorf("client secret: %v", err)
 	}
-	if got, err := cfg.SourceSecret("my-cars"); err != nil || string(got) != "vendor secret" {
+	if got, err := cfg.SourceSecret("my-cars", "client_secret_file"); err != nil || string(got) != "vendor secret" {
 		t.Errorf("source's secret: %v", err)
 	}
 	if err := cfg.CheckFiles(); err != nil {
@@ -218,7 +219,7 @@ func TestWarnings(t *testing.T) {
 	cfg.HTTP.API.Listen, cfg.HTTP.Admin.Listen = ":8765", "[::1]:8766"
 	cfg.Grace = cfg.Delivery.Timeout / 2
 	unfilled := DefaultSource("smartcar")
-	unfilled.Smartcar.ClientID = placeholderID
+	unfilled.Settings.(*smartcar.Settings).ClientID = "your-client-id"
 	cfg.Sources["mine"] = unfilled
 	got := strings.Join(cfg.Warnings(), "\n")
 	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"plugbeat/vehicle/all"
 )
 
 // Setting is one setting with all that is known of it.
@@ -24,53 +26,66 @@ type Setting struct {
 	// Value is what a config has there; only [Config.Find] fills it in.
 	Value string `json:"value,omitempty"`
 
-	index  []int // of the value in its struct
-	under  []string
 	secret bool
 }
 
-// Settings lists every setting in the order of the reference.
+// Settings lists every setting in the order of the reference. One that several kinds of
+// sources have is there for each, and once where every kind has it.
 func Settings() []Setting {
 	var out []Setting
 	var walk func(v reflect.Value, path []string, kind string)
 	walk = func(v reflect.Value, path []string, kind string) {
-		for _, f := range active(fieldsOf(v.Type()), kind) {
-			x := v.FieldByIndex(f.path)
+		for _, f := range fieldsIn(v) {
+			x := f.of(v)
 			at := append(slices.Clone(path), f.key)
 			switch {
 			case x.Type() == reflect.TypeFor[map[string]Source]():
-				for _, kind := range sourceTypes() {
-					walk(reflect.ValueOf(DefaultSource(kind)), append(slices.Clone(at), anyName), kind)
+				for _, k := range all.Kinds() {
+					walk(reflect.ValueOf(DefaultSource(k.Name)), append(slices.Clone(at), anyName), k.Name)
 				}
 			case x.Type() == reflect.TypeFor[map[string]Alert]():
 				walk(reflect.ValueOf(DefaultAlert()), append(slices.Clone(at), anyName), "")
 			case x.Type() == reflect.TypeFor[map[string]Make]():
 				walk(reflect.ValueOf(Make{}), append(slices.Clone(at), anyName), "")
 			case x.Kind() == reflect.Struct:
-				walk(x, at, "")
+				walk(x, at, kind)
 			default:
-				s := Setting{Path: strings.Join(at, "."), Source: f.when, Doc: f.doc, Allowed: f.allowed(x.Type()), Default: literal(x), index: f.path, under: path, secret: f.tag.Get("secret") != ""}
-				if s.Required = required(s.Path); s.Required {
+				s := Setting{Path: strings.Join(at, "."), Source: kind, Doc: f.doc, Allowed: f.allowed(x.Type()),
+					Default: literal(x), secret: f.tag.Get("secret") != ""}
+				if s.Required = f.tag.Get("required") != ""; s.Required {
 					s.Default = ""
-				}
-				if f.when == "" && slices.ContainsFunc(out, func(o Setting) bool { return o.Path == s.Path }) {
-					continue // of every type of source, listed with the first
 				}
 				out = append(out, s)
 			}
 		}
 	}
 	walk(reflect.ValueOf(Default()), nil, "")
+	return common(out)
+}
+
+// common leaves one of the settings that every kind of source has.
+func common(settings []Setting) []Setting {
+	count := map[string]int{}
+	for _, s := range settings {
+		count[s.Path+s.Doc]++
+	}
+	seen := map[string]bool{}
+	var out []Setting
+	for _, s := range settings {
+		id := s.Path + s.Doc
+		if s.Source != "" && count[id] == len(all.Kinds()) {
+			if s.Source = ""; seen[id] {
+				continue
+			}
+			seen[id] = true
+		}
+		out = append(out, s)
+	}
 	return out
 }
 
 // anyName stands in a path where the config has a name of the operator's.
 const anyName = "NAME"
-
-// required reports whether a setting has no default that a daemon starts with.
-func required(path string) bool {
-	return path == "sources.NAME.type" || path == "sources.NAME.client_id" || path == "cadence.makes.NAME.fastest"
-}
 
 // Find returns the settings that the text means, with their values in c: a dotted
 // path, its end ("timeout", "admin.listen"), or a path with the name of a source
@@ -105,18 +120,22 @@ func (c Config) Find(text string) []Setting {
 // when there is none of that name.
 func (c Config) value(s Setting, name string) string {
 	v := reflect.ValueOf(c)
-	for _, key := range s.under {
+	for key := range strings.SplitSeq(s.Path, ".") {
 		if key == anyName {
 			if v = v.MapIndex(reflect.ValueOf(name)); !v.IsValid() {
 				return ""
 			}
 			continue
 		}
-		fields := fieldsOf(v.Type())
-		v = v.FieldByIndex(fields[slices.IndexFunc(fields, func(f field) bool { return f.key == key })].path)
+		fields := fieldsIn(v)
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		if i < 0 {
+			return "" // the source is of another kind
+		}
+		v = fields[i].of(v)
 	}
-	if x := v.FieldByIndex(s.index); !s.secret || x.IsZero() {
-		return literal(x)
+	if !s.secret || v.IsZero() {
+		return literal(v)
 	}
 	return "[secret]"
 }

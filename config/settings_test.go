@@ -13,14 +13,24 @@ import (
 // at is a config text that sets one setting, with what its surroundings need.
 func at(s Setting, value string) string {
 	keys := strings.Split(strings.ReplaceAll(s.Path, anyName, "X"), ".")
-	beside := map[string]string{"simulator": "type: simulator, ", "smartcar": "type: smartcar, client_id: x, "}[s.Source]
+	beside := ""
 	switch {
-	case s.Path == "sources.NAME.max_reads":
+	case s.Path == "sources.NAME.type":
+	case keys[0] == "sources" && s.Source == "":
 		beside = "type: simulator, "
+	case keys[0] == "sources":
+		beside = "type: " + s.Source + ", "
+		for _, other := range Settings() {
+			if other.Required && other.Source == s.Source && other.Path != s.Path {
+				beside += strings.TrimPrefix(other.Path, "sources.NAME.") + ": x, "
+			}
+		}
 	case strings.HasPrefix(s.Path, "cadence.makes.") && keys[3] != "fastest":
-		beside = "fastest: 1m, "
+		keys[3] = "fastest: 1m, " + keys[3]
 	}
-	keys[len(keys)-1] = beside + keys[len(keys)-1]
+	if beside != "" {
+		keys[2] = beside + keys[2]
+	}
 	text := strings.Join(keys, ": {") + ": " + value + strings.Repeat("}", len(keys)-1)
 	return strings.Replace(text, "sources: {X:", "sources: {x:", 1)
 }

@@ -1,8 +1,10 @@
 package config
 
 import (
-	"strconv"
 	"strings"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/all"
 )
 
 // The names of the files that init writes.
@@ -22,14 +24,11 @@ type InitOptions struct {
 	DataDir             string // DataDirName
 	KeyFile             string // KeyFileName
 	ManagementTokenFile string // ManagementTokenFileName
-	ClientSecretFile    string // "smartcar_client_secret"; in a comment
 	// APIListen and AdminListen are host:port; empty takes the defaults.
 	APIListen, AdminListen string
 	// System leaves the files above to the standard places and to systemd's
 	// credentials: the config of a daemon that systemd runs.
 	System bool
-	// Seed chooses the simulated cars; 0 takes 1.
-	Seed uint64
 }
 
 const folderHead = `# Written by plugbeat init. Every other setting, its default and its meaning:
@@ -66,20 +65,7 @@ const initBody = `http:
     listen: {admin}
 
 {application}sources:
-  # Three simulated cars, to see everything work without an account.
-  cars:
-    type: simulator
-    vehicles: 3
-    seed: {seed}
-    # How long an hour of their lives takes: with 1m a day passes in 24 minutes.
-    hour: 1h
-
-  # Your cars at Smartcar: take the comment marks away, fill in the client id, write the
-  # client secret into {secret_at}, restart, then: plugbeat vehicle connect --source smartcar
-  # smartcar:
-  #   type: smartcar
-  #   client_id: your-client-id
-{secret_line}
+{sources}
 # How often, each a duration or a cron expression. The floor is one minute.
 cadence:
   unplugged: 1h
@@ -96,8 +82,8 @@ const folderApplication = `application:
 
 `
 
-// Template returns the config that plugbeat init writes: a simulator source with
-// three cars switched on, and a Smartcar source commented out.
+// Template returns the config that plugbeat init writes, with the sections of the kinds
+// of sources that have one.
 func Template(o InitOptions) []byte {
 	def := Default()
 	or := func(s, otherwise string) string {
@@ -106,24 +92,46 @@ func Template(o InitOptions) []byte {
 		}
 		return quote(s)
 	}
-	seed := o.Seed
-	if seed == 0 {
-		seed = 1
-	}
-	text := folderHead + initBody
-	application, secretAt, secretLine := folderApplication, "the file", "  #   client_secret_file: {secret_file}\n"
+	text, application := folderHead+initBody, folderApplication
 	if o.System {
-		text = systemHead + initBody
-		application, secretAt, secretLine = "", SecretsDirName+"/"+sourceCredential("smartcar"), ""
+		text, application = systemHead+initBody, ""
 	}
-	text = strings.NewReplacer("{application}", application, "{secret_at}", secretAt, "{secret_line}", secretLine).Replace(text)
+	var sections []string
+	for _, k := range all.Kinds() {
+		sections = append(sections, section(k, o.System))
+	}
+	text = strings.NewReplacer("{application}", application, "{sources}", strings.Join(sections, "\n")).Replace(text)
 	return []byte(strings.NewReplacer(
 		"{data_dir}", or(o.DataDir, DataDirName),
 		"{key_file}", or(o.KeyFile, KeyFileName),
 		"{token_file}", or(o.ManagementTokenFile, ManagementTokenFileName),
-		"{secret_file}", or(o.ClientSecretFile, "smartcar_client_secret"),
 		"{api}", or(o.APIListen, def.HTTP.API.Listen),
 		"{admin}", or(o.AdminListen, def.HTTP.Admin.Listen),
-		"{seed}", strconv.FormatUint(seed, 10),
 	).Replace(text))
+}
+
+// section is a kind's part of the config that init writes. system leaves out the lines
+// that name the files of secrets, which systemd hands over.
+func section(k vehicle.Kind, system bool) string {
+	files := map[string]string{}
+	for f := range DefaultSource(k.Name).settings() {
+		if what := f.tag.Get("credential"); what != "" {
+			files["{"+f.key+"}"] = sourceCredential(k.Example, what)
+		}
+	}
+	var b strings.Builder
+	for line := range strings.Lines(k.Section) {
+		left := false
+		for hole, file := range files {
+			if system {
+				left = left || strings.HasSuffix(line, ": "+hole+"\n")
+				file = SecretsDirName + "/" + file
+			}
+			line = strings.ReplaceAll(line, hole, file)
+		}
+		if !left {
+			b.WriteString("  " + line)
+		}
+	}
+	return b.String()
 }

@@ -108,7 +108,7 @@ func (k *worker) commit(work context.Context, write func(context.Context) error)
 	k.paused = err.Error()
 	k.mu.Unlock()
 	for errors.Is(err, webhook.ErrUnwritable) {
-		timer := time.NewTimer(ownFaultWait)
+		timer := time.NewTimer(k.d.rules.ownFaultWait())
 		select {
 		case <-work.Done():
 			timer.Stop()
@@ -142,9 +142,10 @@ func (k *worker) ownFault(text string) {
 	if k.hold.After(now) {
 		return // several were in flight: one fault
 	}
-	k.hold, k.paused = now.Add(ownFaultWait), text
+	wait := k.d.rules.ownFaultWait()
+	k.hold, k.paused = now.Add(wait), text
 	k.d.Log.Warn().Str("event", "attempt").Stringer("webhook", k.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
-		Dur("wait", ownFaultWait).Msg("a fault of our own; no attempt is spent")
+		Dur("wait", wait).Msg("a fault of our own; no attempt is spent")
 }
 
 // challenge sends the challenge that is due and commits the answer.

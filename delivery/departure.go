@@ -14,6 +14,10 @@ const (
 	slowStart = 2
 )
 
+// ownFaultWait is how long nothing leaves after a fault of our own, and how long a probe
+// waits that a stop may have interrupted: 10 s, or a schedule's first wait if shorter.
+func (r Rules) ownFaultWait() time.Duration { return min(10*time.Second, r.Schedule[0]) }
+
 // departure says which delivery may leave now, and whether as a probe.
 func (r Rules) departure(w *webhook.Webhook, q *queue, inFlight int, now time.Time) (webhook.Queued, Probe, bool) {
 	b := &w.Breaker

@@ -80,7 +80,7 @@ func (d *Dispatcher) planResend(ctx context.Context, f webhook.DeliveryFilter) (
 	if f.State == webhook.Waiting {
 		return plan, upto, &webhook.Invalid{Field: "state", Value: string(f.State), Allowed: "delivered, superseded, dead, expired or cancelled", Why: "what waits leaves by itself"}
 	}
-	cars := map[uuid.UUID]bool{}
+	vehicles := map[uuid.UUID]bool{}
 	err = d.past(ctx, f, uuid.Max, func(p *webhook.Past) {
 		upto = p.ID
 		switch {
@@ -95,10 +95,10 @@ func (d *Dispatcher) planResend(ctx context.Context, f webhook.DeliveryFilter) (
 				return
 			}
 			plan.Bytes += int64(p.Bytes)
-			cars[p.Vehicle] = true
+			vehicles[p.Vehicle] = true
 		}
 	}, func() error { return nil })
-	plan.Vehicles = len(cars)
+	plan.Vehicles = len(vehicles)
 	return plan, upto, err
 }
 

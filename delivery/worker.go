@@ -15,9 +15,6 @@ import (
 const (
 	// queuePage is how many rows of a queue are read at once.
 	queuePage = 1000
-	// ownFaultWait is how long nothing leaves after a fault of our own, and how long a
-	// probe waits that a stop may have interrupted.
-	ownFaultWait = 10 * time.Second
 	// maxSleep bounds a worker's sleep, so that a wall clock that was set is noticed.
 	maxSleep = 30 * time.Second
 	// maxCatchUp is how much of the pace a timer that fired late makes up for. Time
@@ -117,7 +114,7 @@ func (k *worker) load(ctx context.Context) error {
 	defer k.mu.Unlock()
 	k.backlog = k.q.last
 	if k.w.Breaker.Open() || k.w.Breaker.Owed != "" {
-		k.hold = time.Now().Add(ownFaultWait)
+		k.hold = time.Now().Add(k.d.rules.ownFaultWait())
 	}
 	return nil
 }

@@ -221,7 +221,7 @@ type world struct {
 	t        testing.TB
 	store    *store.Store
 	path     string
-	faults   *faults
+	faults   *disk
 	settings Settings
 	options  []func(*Options)
 	receiver *receiver
@@ -229,7 +229,7 @@ type world struct {
 	id       uuid.UUID
 	t0       time.Time
 
-	known   map[int]bool
+	known   map[webhook.SlotKey]bool
 	numbers map[int]int
 	made    map[uuid.UUID]madeDelivery
 	halt    func() error
@@ -266,9 +266,9 @@ func openStore(t testing.TB, path string, log zerolog.Logger) *store.Store {
 // dispatchers is made of.
 func newWorld(t testing.TB, s Settings, options ...func(*Options)) *world {
 	w := &world{
-		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, options: options, log: &safeLog{}, faults: &faults{},
+		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, options: options, log: &safeLog{}, faults: &disk{},
 		receiver: &receiver{t: t, thinks: 100 * time.Millisecond, refuses: errRefusedConnection, says: "ok", inFlight: map[int]int{}},
-		known:    map[int]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
+		known:    map[webhook.SlotKey]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
 	}
 	w.receiver.be(accept, true)
 	w.start()
@@ -348,40 +348,62 @@ func (w *world) produce(vehicles ...int) (ds []webhook.Delivery) {
 	return ds
 }
 
-// commit commits a delivery of each vehicle, all of which are subscribed to the webhook
-// alone.
+// commit commits a delivery of each vehicle for the webhook.
 func (w *world) commit(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) {
 	w.t.Helper()
 	for _, v := range vehicles {
-		id := vehicleID(v)
-		if !w.known[v] {
-			w.known[v] = true
-			w.must(w.store.PutVehicle(w.t.Context(), vehicle.Vehicle{ID: id, Source: "sim", Native: fmt.Sprint(v), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated}))
-			_, _, err := w.store.Subscribe(w.t.Context(), webhook.SlotKey{Webhook: hook, Vehicle: id}, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
-				return webhook.Slot{Due: time.Now(), Anchor: time.Now()}, nil
-			})
-			w.must(err)
+		key := webhook.SlotKey{Webhook: hook, Vehicle: vehicleID(v)}
+		if !w.known[key] {
+			w.known[key] = true
+			subscribe(w.t, w.store, key)
 		}
 		n := w.numbers[v]
 		w.numbers[v]++
-		made, err := w.store.CompleteRead(w.t.Context(), id, func(view webhook.VehicleView) (webhook.Decision, error) {
-			d := webhook.Decision{Status: view.Status}
-			for _, s := range view.Slots {
-				slot := s.Slot
-				slot.Due, slot.FiredAt = time.Now().Add(time.Hour), time.Now()
-				d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{
-					EventName: "dynamic", Payload: fmt.Appendf(nil, `{"vehicle":%d,"number":%d}`, v, n), Due: time.Now(),
-				}})
-			}
-			return d, nil
-		})
-		w.must(err)
-		for _, d := range made {
+		for _, d := range commitDelivery(w.t, w.store, key, fmt.Appendf(nil, `{"vehicle":%d,"number":%d}`, v, n)) {
 			w.made[d.ID] = madeDelivery{v, n, time.Now()}
+			ds = append(ds, d)
 		}
-		ds = append(ds, made...)
 	}
 	return ds
+}
+
+// subscribe puts a vehicle on a webhook, and makes the vehicle where there is none.
+func subscribe(t testing.TB, s *store.Store, key webhook.SlotKey) {
+	t.Helper()
+	v := vehicle.Vehicle{
+		ID: key.Vehicle, Source: "sim", Native: key.Vehicle.String(), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated,
+	}
+	if err := s.PutVehicle(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.Subscribe(t.Context(), key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
+		return webhook.Slot{Due: time.Now(), Anchor: time.Now()}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commitDelivery commits the delivery of a payload for a subscription, as a read of its
+// vehicle does.
+func commitDelivery(t testing.TB, s *store.Store, key webhook.SlotKey, payload []byte) []webhook.Delivery {
+	t.Helper()
+	made, err := s.CompleteRead(t.Context(), key.Vehicle, func(view webhook.VehicleView) (webhook.Decision, error) {
+		d := webhook.Decision{Status: view.Status}
+		for _, v := range view.Slots {
+			if v.SlotKey != key {
+				continue
+			}
+			slot := v.Slot
+			slot.Due, slot.FiredAt = time.Now().Add(time.Hour), time.Now()
+			d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: payload, Due: time.Now()}})
+		}
+		return d, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
 }
 
 // change changes the webhook and its waiting deliveries behind the dispatcher's back,
@@ -471,11 +493,11 @@ func pass(d time.Duration) {
 // since is how long after the world's beginning a time is.
 func (w *world) since(t time.Time) time.Duration { return t.Sub(w.t0) }
 
-// faults are what the disk does instead of taking a commit, and what comes between.
-type faults struct {
+// disk is what a disk does instead of taking a commit, and what comes between.
+type disk struct {
 	mu  sync.Mutex
 	err error
-	// after is how many commits of a recovery are taken before err.
+	// after is how many commits of a recovery or of ResendAll are taken before err.
 	after int
 	// reading is called before a delivery that is about to leave is read.
 	reading func()
@@ -483,15 +505,15 @@ type faults struct {
 	lost uuid.UUID
 }
 
-func (f *faults) set(err error) { f.setAfter(0, err) }
+func (f *disk) set(err error) { f.setAfter(0, err) }
 
-func (f *faults) setAfter(n int, err error) {
+func (f *disk) setAfter(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.after, f.err = n, err
 }
 
-func (f *faults) get() error {
+func (f *disk) get() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.after > 0 {
@@ -500,13 +522,20 @@ func (f *faults) get() error {
 	return f.err
 }
 
-func (f *faults) setReading(reading func()) {
+// taken counts a commit that the disk takes before err.
+func (f *disk) taken() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after = max(0, f.after-1)
+}
+
+func (f *disk) setReading(reading func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = reading
 }
 
-func (f *faults) lose(id uuid.UUID) {
+func (f *disk) lose(id uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lost = id
@@ -515,7 +544,7 @@ func (f *faults) lose(id uuid.UUID) {
 // failing is the real store on a disk that can refuse what is written.
 type failing struct {
 	*store.Store
-	*faults
+	*disk
 }
 
 func (s *failing) Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery, []byte, error) {
@@ -552,8 +581,14 @@ func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UU
 	if err := s.get(); err != nil {
 		return webhook.Webhook{}, nil, err
 	}
-	s.mu.Lock()
-	s.after = max(0, s.after-1)
-	s.mu.Unlock()
+	s.taken()
 	return s.Store.Finish(ctx, webhookID, ids, finish)
+}
+
+func (s *failing) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error) {
+	if err := s.get(); err != nil {
+		return nil, err
+	}
+	s.taken()
+	return s.Store.ResendAll(ctx, ids)
 }

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"sync"
 	"time"
+
+	"plugbeat/vehicle"
 )
 
 // bucket is the allowance of calls that a source has for the whole application: so
@@ -18,7 +20,7 @@ type bucket struct {
 	at    time.Time // when level was right
 }
 
-func newBucket(c Bucket) *bucket {
+func newBucket(c vehicle.Bucket) *bucket {
 	if c.Size <= 0 {
 		return nil
 	}

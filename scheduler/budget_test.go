@@ -19,7 +19,7 @@ func (w *world) plan(source string, p cadence.Plan) {
 	w.o.Sources[source] = c
 }
 
-func (w *world) bucket(source string, b Bucket) {
+func (w *world) bucket(source string, b vehicle.Bucket) {
 	c := w.o.Sources[source]
 	c.Bucket = b
 	w.o.Sources[source] = c
@@ -198,7 +198,7 @@ func TestChangeUnderABudget(t *testing.T) {
 // everybody; slots wait in line, callers are told to come back.
 func TestBucket(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second})
+		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
 		hook := w.hook(webhook.Cadence{Unplugged: "1h"})
 		var cars []uuid.UUID
 		for range 60 {
@@ -242,7 +242,7 @@ func TestBucket(t *testing.T) {
 // bucket is not believed to hold anything.
 func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.bucket("sim", Bucket{Size: 120, Refill: 30 * time.Second})
+		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
 		w.o.Settings.SlotTries = 1
 		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.BucketEmpty(0) })
@@ -260,7 +260,7 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 
 // TestBucketCountsPaths counts each path of a read.
 func TestBucketCountsPaths(t *testing.T) {
-	b := newBucket(Bucket{Size: 4, Refill: time.Minute})
+	b := newBucket(vehicle.Bucket{Size: 4, Refill: time.Minute})
 	now := time.Now()
 	if !b.take(3, now).Equal(now) || !b.take(1, now).Equal(now) {
 		t.Error("two reads fit")

@@ -29,10 +29,14 @@ type read struct{ cancel context.CancelFunc }
 // readTime or until the drain cuts it short. Cut short, it counts and brings nothing;
 // then call returns false.
 func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, paths vehicle.Paths, rd *cadence.Read) bool {
-	rctx, ended := s.flight(ctx)
+	if f := src.jammed(v.ID); f != nil {
+		rd.Got = rd.Got.Merge(complete(vehicle.Snapshot{}, f, paths, time.Now()))
+		return true
+	}
+	rctx, ended := s.flight(ctx, src)
 	src.begin(paths.Len())
 	began := time.Now()
-	got, err := src.from.Read(rctx, v.Ref(), paths)
+	got, err := ask(rctx, s, src, v.ID, func() (vehicle.Snapshot, error) { return src.from.Read(rctx, v.Ref(), paths) })
 	now := time.Now()
 	cut := ended() && (err != nil || failed(got, paths))
 	s.meter.ReadEnded(src.name, paths.Len(), now.Sub(began))
@@ -57,8 +61,12 @@ func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, pa
 
 // flight returns the context of one call of a source, which does not end with ctx, and
 // what ends it: that reports whether the drain cut the call short.
-func (s *Scheduler) flight(ctx context.Context) (context.Context, func() bool) {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
+func (s *Scheduler) flight(ctx context.Context, src *source) (context.Context, func() bool) {
+	limit := readTime
+	if src.pushes {
+		limit = pushedTime
+	}
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	r := &read{cancel: cancel}
 	s.mu.Lock()
 	s.reads[r] = struct{}{}

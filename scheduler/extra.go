@@ -92,10 +92,13 @@ func (s *Scheduler) callersExtra(ctx context.Context, src *source, from vehicle.
 // callExtra asks the source once and takes what it says of the next read into rd. The
 // error is a [*vehicle.Fault], or [ErrClosing] when the drain cut it short.
 func (s *Scheduler) callExtra(ctx context.Context, src *source, from vehicle.ExtraSource, v vehicle.Vehicle, e vehicle.Extra, rd *cadence.Read) (vehicle.ExtraReading, error) {
-	rctx, ended := s.flight(ctx)
+	if f := src.jammed(v.ID); f != nil {
+		return vehicle.ExtraReading{}, f
+	}
+	rctx, ended := s.flight(ctx, src)
 	src.begin(1)
 	began := time.Now()
-	r, err := from.ReadExtra(rctx, v.Ref(), e)
+	r, err := ask(rctx, s, src, v.ID, func() (vehicle.ExtraReading, error) { return from.ReadExtra(rctx, v.Ref(), e) })
 	now := time.Now()
 	cut := ended() && err != nil
 	s.meter.ReadEnded(src.name, 1, now.Sub(began))

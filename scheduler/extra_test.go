@@ -172,7 +172,7 @@ func TestExtraIsPaidFor(t *testing.T) {
 	inWorld(t, func(w *world) {
 		m := withExtras(w, func(c *SourceConfig) {
 			c.Plan = cadence.Plan{Calls: 4}
-			c.Bucket = Bucket{Size: 3, Refill: time.Minute}
+			c.Bucket = vehicle.Bucket{Size: 3, Refill: time.Minute}
 		})
 		w.start()
 		car := w.car("sim", vehicle.Unplugged)

@@ -28,6 +28,11 @@ const (
 // finish and takes their results in, cuts short what has not finished after the
 // settings' Drain, and returns nil. It may be called once.
 func (s *Scheduler) Run(ctx context.Context) error {
+	for _, src := range s.sources {
+		if p, ok := src.from.(vehicle.Pusher); ok {
+			s.work.Go(func() { s.listen(ctx, src, p) })
+		}
+	}
 	start, owed := true, true // a rebase is owed at the start
 	last := time.Now()
 	for ctx.Err() == nil {

@@ -127,7 +127,7 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 		return none(err)
 	}
 	now := time.Now()
-	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, now, s.set.Freshness), Plan: src.plan}
+	rd := cadence.Read{Fresh: src.fresh(st.Last, now, s.set.Freshness), Plan: src.plan}
 	need := paths &^ rd.Fresh
 	refused := func(now time.Time) bool {
 		until, why := s.gate(src, st, &rd, need.Len(), now)

@@ -17,6 +17,8 @@
 //   - a vehicle costs its source no more calls in a period than its budget, and what
 //     is left of it is shared out over the rest of the period;
 //   - a source's bucket is never overdrawn, whoever reads, and due slots go first;
+//   - a hint of a source leads to a read as any other, one under way and one pending a
+//     vehicle; a source that panics or does not return holds up no other;
 //   - goroutines are bounded, and none outlives Run or the call that made it.
 package scheduler
 
@@ -62,16 +64,7 @@ type SourceConfig struct {
 	// Plan is how the source counts calls, and each vehicle's budget of them.
 	Plan cadence.Plan
 	// Bucket is what the source allows the whole application.
-	Bucket Bucket
-}
-
-// Bucket is an allowance of calls that fills up again. Each path of a read is a call: no vendor
-// says whether a batch counts as one, and who assumes fewer calls than there are is refused.
-type Bucket struct {
-	// Size is how many calls may be made at once; 0 is no bound.
-	Size int
-	// Refill is how long it takes to get one call back, above zero.
-	Refill time.Duration
+	Bucket vehicle.Bucket
 }
 
 // Settings are the numbers of the scheduler. A zero duration or count takes the
@@ -213,9 +206,10 @@ func New(o Options) (*Scheduler, error) {
 		if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
 			return nil, fmt.Errorf("source %s: its bucket never fills", name)
 		}
+		_, pushes := c.Source.(vehicle.Pusher)
 		s.sources[name] = &source{
-			name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)),
-			plan: c.Plan, bucket: newBucket(c.Bucket),
+			name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
+			plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
 		}
 		s.names = append(s.names, name)
 	}

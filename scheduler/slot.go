@@ -71,7 +71,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	for _, d := range due {
 		need |= d.Webhook.Reads()
 	}
-	rd := cadence.Read{Fresh: cadence.Fresh(st.Last, start, s.set.Freshness), Plan: src.plan}
+	rd := cadence.Read{Fresh: src.fresh(st.Last, start, s.set.Freshness), Plan: src.plan}
 	if cost := (need &^ rd.Fresh).Len(); src.plan.Limited() && cost > 0 {
 		if skipped, err := s.spare(ctx, src, c, v, cost); skipped || err != nil {
 			return err
@@ -91,8 +91,9 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 }
 
 // tries asks for the needed paths until each has a value or a fault that stands, for at
-// most the slot's tries and time. began is told when the first
-// try begins. It reports false when it was cut short.
+// most the slot's tries and time. A fault that a pushing source has in its memory stands:
+// the source hints when it is over. began is told when the first try begins. tries
+// reports false when it was cut short.
 func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
 	pause := firstBackoff
 	var next time.Time
@@ -146,7 +147,7 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 		}
 		try++
 		for p := range need.All() {
-			if f := rd.Got.Fault(p); f == nil || !f.Temporary() {
+			if f := rd.Got.Fault(p); f == nil || !f.Temporary() || src.pushes && f.RetryAfter == 0 {
 				need &^= vehicle.PathsOf(p)
 			}
 		}

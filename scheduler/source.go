@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/semaphore"
 
 	"plugbeat/scheduler/cadence"
@@ -20,9 +21,11 @@ type source struct {
 	bucket *bucket             // nil has no bound
 	places *semaphore.Weighted // reads in flight
 	busy   int                 // vehicles whose due slots are being served; Scheduler.mu
+	pushes bool                // it answers from memory: its reads cost nothing
 	full   bool                // there were more of them than it serves at a time; Scheduler.mu
 
 	mu        sync.Mutex
+	stuck     map[uuid.UUID]struct{} // vehicles a read of which does not return
 	inFlight  int
 	reads     uint64
 	pathReads uint64
@@ -111,6 +114,22 @@ func (src *source) pause(until time.Time, why *vehicle.Fault) bool {
 	}
 	src.notBefore, src.why = until, why
 	return true
+}
+
+// fresh returns the paths of a last reading that are used again. A source that answers
+// from memory is asked each time: what it says may be newer, and costs nothing.
+func (src *source) fresh(last vehicle.Snapshot, now time.Time, window time.Duration) vehicle.Paths {
+	if src.pushes {
+		return 0
+	}
+	return cadence.Fresh(last, now, window)
+}
+
+// fail takes in an error that is no path's.
+func (src *source) fail(err error, at time.Time) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	src.lastFault, src.faultAt = err.Error(), at
 }
 
 // begin and end account for one call; endExtra does so for one of an extra.

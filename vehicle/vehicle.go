@@ -1,14 +1,34 @@
 // Package vehicle holds the car: its identity, the readings a source returns
 // for it, the plug state those readings tell, and the faults that stand where a
-// value is missing.
+// value is missing. It is also the seam for sources.
 //
 // It is a leaf: it imports nothing of plugbeat. It guarantees that a snapshot
 // says per path either a value with its age or a fault, that [StateOf] is total,
 // and that every fault is either temporary or not.
+//
+// # Writing a source
+//
+// A source is a package below this folder and one line in package vehicle/all. Its
+// [Kind] names it for the config. Its [Settings], a struct, are its section of the
+// config, and open it. What they open is a [Source]: it reads one vehicle.
+//
+// What only some sources have is an optional interface. A source implements those it
+// has and leaves out the others:
+//
+//   - [Pusher]: it is told of changes, by a broker or a file that is written;
+//   - [Lister]: it knows its vehicles by itself, as a list in the config does;
+//   - [Connector]: its vehicles belong to accounts, whose owners sign in at a vendor;
+//   - [Metering]: somebody counts what it reads;
+//   - [ExtraSource]: it reads more of a vehicle than deliveries carry;
+//   - [Resumer]: an exchange of tokens may have been cut off by a crash;
+//   - [Closer]: it has to finish something at a stop;
+//   - [Endpoints], of its settings: it makes requests, whose far ends doctor looks at.
+//
+// Package vehicle/sourcetest tests a source, and docs/dev/sources.md is a walk through
+// all of it.
 package vehicle
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,23 +127,4 @@ type Status struct {
 type Spending struct {
 	Since time.Time `json:"since"`
 	Calls uint64    `json:"calls"`
-}
-
-// Source obtains data for vehicles.
-//
-// Read is safe for concurrent use, honours ctx, and never wakes a car. It
-// returns one [Reading] per path asked for; paths not asked for stay zero. The
-// error means the whole read failed (network, credentials, budget); it is a
-// [*Fault] or wraps one where the source knows the reason. A fault may carry
-// RetryAfter, which the caller never undercuts.
-type Source interface {
-	Read(ctx context.Context, ref Ref, paths Paths) (Snapshot, error)
-}
-
-// Watcher is implemented by sources that are told rather than ask. Watch blocks
-// until ctx ends and calls hint when a car deserves an early read. It only
-// shortens a wait: deliveries always come from the scheduler.
-type Watcher interface {
-	Source
-	Watch(ctx context.Context, refs []Ref, hint func(Ref, Plug)) error
 }

@@ -119,7 +119,7 @@ func child(ctx context.Context) error {
 		return err
 	}
 	if token := os.Getenv(envToken); token != "" {
-		if _, _, err := src.Connect(ctx, token); err != nil {
+		if _, err := src.Connect(ctx, token); err != nil {
 			return err
 		}
 	} else {

@@ -12,7 +12,7 @@ import (
 	"plugbeat/webhook"
 )
 
-var vendorBucket = scheduler.Bucket{Size: 120, Refill: 30 * time.Second}
+var vendorBucket = vehicle.Bucket{Size: 120, Refill: 30 * time.Second}
 
 // TestWithinThePlan: a vendor that takes 500 calls of a car a month, and 120 at once of
 // the application with two more a minute, never has to refuse anything for a month.

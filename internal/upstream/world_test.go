@@ -161,10 +161,10 @@ func (w *world) must(err error) {
 // connect brings the cars in, or gives access anew.
 func (w *world) connect() {
 	w.t.Helper()
-	connection, cars, err := w.source.Connect(w.t.Context(), w.vendor.RefreshToken())
+	cars, err := w.source.Connect(w.t.Context(), w.vendor.RefreshToken())
 	w.must(err)
 	for i := range cars {
-		cars[i].Source, cars[i].Connection, cars[i].ConnectedAt = "car", connection, w.t0
+		cars[i].Source, cars[i].ConnectedAt = "car", w.t0
 		w.must(w.store.PutVehicle(w.t.Context(), cars[i]))
 	}
 	w.cars = cars

@@ -12,8 +12,14 @@ import (
 
 // Source reads a fleet in this process: a free source that needs no account.
 type Source struct {
-	fleet *Fleet
+	fleet  *Fleet
+	budget vehicle.Budget
 }
+
+var (
+	_ vehicle.Lister   = (*Source)(nil)
+	_ vehicle.Metering = (*Source)(nil)
+)
 
 // NewSource returns the source over the fleet. Refs are found by their id.
 func NewSource(f *Fleet) *Source { return &Source{fleet: f} }

@@ -25,50 +25,50 @@ const (
 // provisional begins the names of accounts whose user is not known yet.
 const provisional = "connecting-"
 
-// Connect redeems a refresh token and returns the connection's name, which is
-// the account's user id, and its vehicles with attributes and permissions. The
-// tokens are saved under that name; the caller stores the vehicles and sets
-// Source and ConnectedAt.
+// Connect redeems a refresh token and returns the account's vehicles with attributes
+// and permissions. Their connection is named by the account's user id, and the tokens
+// are saved under that name; the caller stores the vehicles and sets Source and
+// ConnectedAt.
 //
 // The pair that the token is exchanged for is saved before it is used, under a
 // name made from the token until all of that is known. So Connect may be called
 // again with the same token after it failed or the process ended.
-func (s *Source) Connect(ctx context.Context, refreshToken string) (connection string, vehicles []vehicle.Vehicle, err error) {
+func (s *Source) Connect(ctx context.Context, refreshToken string) ([]vehicle.Vehicle, error) {
 	refreshToken = strings.TrimSpace(refreshToken)
 	if refreshToken == "" {
-		return "", nil, errors.New("connect smartcar: the refresh token is empty")
+		return nil, errors.New("connect smartcar: the refresh token is empty")
 	}
 	sum := sha256.Sum256([]byte(refreshToken))
 	first := provisional + hex.EncodeToString(sum[:8])
 	if err := s.begin(ctx, first, refreshToken); err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: %w", err)
+		return nil, fmt.Errorf("connect smartcar: %w", err)
 	}
 	return s.arrive(ctx, first)
 }
 
 // arrive makes the account first the connection of its user, and lists its vehicles.
-func (s *Source) arrive(ctx context.Context, first string) (connection string, vehicles []vehicle.Vehicle, err error) {
+func (s *Source) arrive(ctx context.Context, first string) (vehicles []vehicle.Vehicle, err error) {
 	var user struct {
 		ID string `json:"id"`
 	}
 	if err := s.get(ctx, first, "/user", &user); err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: user: %w", err)
+		return nil, fmt.Errorf("connect smartcar: user: %w", err)
 	}
 	if user.ID == "" || strings.HasPrefix(user.ID, provisional) || len(user.ID) > 200 || clean(user.ID) != user.ID {
-		return "", nil, fmt.Errorf("connect smartcar: the answer names no user")
+		return nil, fmt.Errorf("connect smartcar: the answer names no user")
 	}
 	// The list first: while it fails, the name made from the token stays, and with it the
 	// way to try again with the same one.
 	if vehicles, err = s.list(ctx, first); err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: %w; connect again with the same token", err)
+		return nil, fmt.Errorf("connect smartcar: %w; connect again with the same token", err)
 	}
 	for i := range vehicles {
 		vehicles[i].Connection = user.ID
 	}
 	if err := s.adopt(ctx, first, user.ID); err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: %w", err)
+		return nil, fmt.Errorf("connect smartcar: %w", err)
 	}
-	return user.ID, vehicles, nil
+	return vehicles, nil
 }
 
 // begin makes the account first hold the refresh token, which its first use

@@ -43,14 +43,14 @@ func (s *Source) AuthorizeURL(state, redirectURI string, q url.Values) string {
 // good once. The pair that it is exchanged for is saved before it is used, so that
 // ConnectCode may be called again with the same code; when the answer to the code itself
 // was lost the owner has to sign in again.
-func (s *Source) ConnectCode(ctx context.Context, code, redirectURI string) (connection string, vehicles []vehicle.Vehicle, err error) {
+func (s *Source) ConnectCode(ctx context.Context, code, redirectURI string) ([]vehicle.Vehicle, error) {
 	if code == "" {
-		return "", nil, errors.New("connect smartcar: the code is empty")
+		return nil, errors.New("connect smartcar: the code is empty")
 	}
 	sum := sha256.Sum256([]byte("code\n" + code))
 	first := provisional + hex.EncodeToString(sum[:8])
 	if err := s.beginCode(ctx, first, code, redirectURI); err != nil {
-		return "", nil, fmt.Errorf("connect smartcar: %w", err)
+		return nil, fmt.Errorf("connect smartcar: %w", err)
 	}
 	return s.arrive(ctx, first)
 }

@@ -49,9 +49,10 @@ func TestConnectCode(t *testing.T) {
 		usedUnsaved = usedUnsaved || r.URL.Path == "/v2.0/user" && w.tokens.count() == before
 		return nil, nil //nolint:nilnil // it is passed on
 	})
-	name, cars, err := w.source.ConnectCode(t.Context(), code, callback)
-	if err != nil || name != w.server.User().String() || len(cars) != 2 || cars[0].Make == "" || usedUnsaved {
-		t.Fatal(name, cars, err, usedUnsaved)
+	cars, err := w.source.ConnectCode(t.Context(), code, callback)
+	name := w.server.User().String()
+	if err != nil || len(cars) != 2 || cars[0].Connection != name || cars[0].Make == "" || usedUnsaved {
+		t.Fatal(cars, err, usedUnsaved)
 	}
 	if names := w.tokens.accounts(); len(names) != 1 || names[0] != name {
 		t.Errorf("tokens are kept for %v", names)
@@ -60,7 +61,7 @@ func TestConnectCode(t *testing.T) {
 		t.Error(f)
 	}
 	for what, again := range map[string][2]string{"twice": {code, callback}, "with another redirect URI": {w.server.Code(callback), callback + "x"}, "unknown": {"nobody", callback}} {
-		_, _, err := w.source.ConnectCode(t.Context(), again[0], again[1])
+		_, err := w.source.ConnectCode(t.Context(), again[0], again[1])
 		if f, ok := errors.AsType[*vehicle.Fault](err); !ok || f.Type != vehicle.TypeAccount || strings.Contains(err.Error(), again[0]) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -75,7 +76,7 @@ func TestConnectCodeUnsaved(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	w.tokens.fail(errors.New("the disk is full"))
 	asked := w.server.Requests()["GET /v2.0/user"]
-	if _, _, err := w.source.ConnectCode(t.Context(), w.server.Code(callback), callback); err == nil {
+	if _, err := w.source.ConnectCode(t.Context(), w.server.Code(callback), callback); err == nil {
 		t.Error("it is no error")
 	}
 	if w.server.Requests()["GET /v2.0/user"] != asked {
@@ -91,9 +92,9 @@ func TestConnectAfterACut(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			w := newWorld(t, 2, simulator.ServerOptions{Grace: -1})
 			token, code := w.server.RefreshToken(), w.server.Code(callback)
-			connects := map[string]func() (string, []vehicle.Vehicle, error){
-				"token": func() (string, []vehicle.Vehicle, error) { return w.source.Connect(t.Context(), token) },
-				"code":  func() (string, []vehicle.Vehicle, error) { return w.source.ConnectCode(t.Context(), code, callback) },
+			connects := map[string]func() ([]vehicle.Vehicle, error){
+				"token": func() ([]vehicle.Vehicle, error) { return w.source.Connect(t.Context(), token) },
+				"code":  func() ([]vehicle.Vehicle, error) { return w.source.ConnectCode(t.Context(), code, callback) },
 			}
 			for what, connect := range connects {
 				w.seen.set(func(r *http.Request) (*http.Response, error) {
@@ -102,16 +103,16 @@ func TestConnectAfterACut(t *testing.T) {
 					}
 					return nil, nil //nolint:nilnil // it is passed on
 				})
-				if _, _, err := connect(); err == nil {
+				if _, err := connect(); err == nil {
 					t.Fatalf("%s cut off at %s: it is no error", what, path)
 				}
 				w.seen.set(nil)
 				if restart {
 					w.source = open(t, smartcar.Options{APIOrigin: "https://api.example", AuthOrigin: "https://auth.example", Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
 				}
-				name, cars, err := connect()
-				if err != nil || name != w.server.User().String() || len(cars) != 2 {
-					t.Errorf("%s cut off at %s, restart %t: %q %d %v", what, path, restart, name, len(cars), err)
+				cars, err := connect()
+				if err != nil || len(cars) != 2 || cars[0].Connection != w.server.User().String() {
+					t.Errorf("%s cut off at %s, restart %t: %+v %v", what, path, restart, cars, err)
 				}
 			}
 			if names := w.tokens.accounts(); len(names) != 1 {

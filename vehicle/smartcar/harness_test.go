@@ -143,11 +143,11 @@ func open(t *testing.T, o smartcar.Options) *smartcar.Source {
 
 func (w *world) connect(t *testing.T) {
 	t.Helper()
-	name, cars, err := w.source.Connect(t.Context(), w.server.RefreshToken())
+	cars, err := w.source.Connect(t.Context(), w.server.RefreshToken())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name != w.server.User().String() {
+	if name := cars[0].Connection; name != w.server.User().String() {
 		t.Fatalf("connection %q, want the user's id %s", name, w.server.User())
 	}
 	w.cars = cars

@@ -43,16 +43,6 @@ const (
 // slow make.
 const Timeout = 310 * time.Second
 
-// TokenStore keeps the tokens of each connection, sealed and durable.
-type TokenStore interface {
-	// Load returns what was last saved for the account; nothing, without an
-	// error, when it has none.
-	Load(ctx context.Context, account string) ([]byte, error)
-	// Save keeps b for the account and returns once it is durable. Saving
-	// nothing erases what was kept.
-	Save(ctx context.Context, account string, b []byte) error
-}
-
 // Options choose the application and where it is known.
 type Options struct {
 	// APIOrigin and AuthOrigin are absolute URLs without "/v2.0" and
@@ -71,14 +61,17 @@ type Options struct {
 	// Mode goes into the vehicles that Connect returns; empty is live.
 	Mode string
 	// Tokens keeps the connections' tokens.
-	Tokens TokenStore
+	Tokens vehicle.TokenStore
 	// HTTPClient makes the requests; nil takes one with [Timeout]. Without a
 	// transport of its own it uses no proxy of the environment. Redirects are
 	// never followed.
 	HTTPClient *http.Client
 	// UserAgent names the daemon to the vendor; empty is "plugbeat".
 	UserAgent string
-	Log       zerolog.Logger
+	// Budget and Bucket are told to the scheduler, which keeps to them.
+	Budget vehicle.Budget
+	Bucket vehicle.Bucket
+	Log    zerolog.Logger
 }
 
 // Source reads cars through Smartcar. It is safe for concurrent use.
@@ -96,7 +89,13 @@ type Source struct {
 	renewals sync.WaitGroup
 }
 
-var _ vehicle.Source = (*Source)(nil)
+var (
+	_ vehicle.ExtraSource = (*Source)(nil)
+	_ vehicle.Connector   = (*Source)(nil)
+	_ vehicle.Resumer     = (*Source)(nil)
+	_ vehicle.Closer      = (*Source)(nil)
+	_ vehicle.Metering    = (*Source)(nil)
+)
 
 // New returns the source. An error names the option, its value and what is
 // allowed.

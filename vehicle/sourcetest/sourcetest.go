@@ -1,8 +1,9 @@
 // Package sourcetest is the conformance suite that every [vehicle.Source]
-// passes. It holds a source to what the scheduler and the payload rely on: only
-// what was asked for, per path a value or a fault and never both, times that can
-// be ordered, no guess of the plug, safe concurrent use, an end when the context
-// ends.
+// passes, polled or pushing. It holds a source to what the scheduler and the payload
+// rely on: only what was asked for, per path a value or a fault and never both, times
+// that can be ordered, no guess of the plug, safe concurrent use, an end when the
+// context ends. A [vehicle.Pusher] hints of changes, and a restart of it makes no value
+// younger than it is.
 package sourcetest
 
 import (
@@ -36,11 +37,80 @@ type Harness struct {
 	Block func()
 	// Asked returns how many path reads of Ref the far side has counted.
 	Asked func() uint64
+
+	// The rest is for a [vehicle.Pusher]. The suite has it push from the start.
+
+	// Change has the far side tell that Ref's plug is the other way now, for so long that
+	// it settles.
+	Change func()
+	// Reopen returns a source of the same far side that knows what was stored of Ref, as
+	// after a restart of plugbeat; the far side tells it again what it told before.
+	Reopen func(known vehicle.Known) vehicle.Source
+
+	hints *hints
+}
+
+// hints are those of a pushing source.
+type hints struct {
+	mu   sync.Mutex
+	seen map[uuid.UUID]int
+}
+
+func (h *hints) of(id uuid.UUID) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen[id]
+}
+
+// pushTime is how long a pushing source may take for what it does by itself: to hear of
+// what is there, to settle a change, to end.
+const pushTime = 10 * time.Second
+
+// push has a pushing source push until the test ends, and waits for a value of Ref.
+func (h *Harness) push(t *testing.T) {
+	t.Helper()
+	p, ok := h.Source.(vehicle.Pusher)
+	if !ok {
+		return
+	}
+	heard := &hints{seen: map[uuid.UUID]int{}}
+	h.hints = heard
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := p.Push(ctx, func(id uuid.UUID) {
+			heard.mu.Lock()
+			defer heard.mu.Unlock()
+			heard.seen[id]++
+		})
+		if ctx.Err() == nil {
+			t.Errorf("Push ended by itself: %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-ended:
+		case <-time.After(pushTime):
+			t.Error("Push does not end with its context")
+		}
+	})
+	await(t, "a value", func() bool {
+		s, err := p.Read(t.Context(), h.Ref, vehicle.AllPaths)
+		return err == nil && s.Charge.OK
+	})
 }
 
 // Run runs the suite. setup is called for each test and must return a source of
 // its own.
 func Run(t *testing.T, setup func(t *testing.T) Harness) {
+	given := setup
+	setup = func(t *testing.T) Harness {
+		h := given(t)
+		h.push(t)
+		return h
+	}
 	t.Run("values", func(t *testing.T) { values(t, setup(t)) })
 	t.Run("only what was asked for", func(t *testing.T) { subsets(t, setup(t)) })
 	t.Run("faults", func(t *testing.T) { faults(t, setup(t)) })
@@ -50,10 +120,13 @@ func Run(t *testing.T, setup func(t *testing.T) Harness) {
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, setup(t)) })
 	t.Run("context ended before", func(t *testing.T) { cancelled(t, setup(t)) })
 	t.Run("context ends during", func(t *testing.T) { cancelledDuring(t, setup(t)) })
+	t.Run("a change is pushed", func(t *testing.T) { changed(t, setup(t)) })
+	t.Run("a restart makes nothing younger", func(t *testing.T) { reopened(t, setup(t)) })
 }
 
 // Check returns what is wrong with a snapshot as the answer to a read of these
-// paths made between two instants; nil when nothing is.
+// paths made between two instants; nil when nothing is. A pushing source may have
+// fetched it at any time before: before is zero then.
 func Check(s vehicle.Snapshot, paths vehicle.Paths, before, after time.Time) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -115,7 +188,7 @@ func check[T comparable](bad func(string, ...any), p vehicle.Path, r vehicle.Rea
 		}
 		return
 	}
-	if r.FetchedAt.Before(before.Add(-precision)) || r.FetchedAt.After(after) {
+	if r.FetchedAt.IsZero() || r.FetchedAt.Before(before.Add(-precision)) || r.FetchedAt.After(after) {
 		bad("%v: fetched at %v, read between %v and %v", p, r.FetchedAt, before, after)
 	}
 	if r.DataAge.After(r.FetchedAt.Add(precision)) {
@@ -130,6 +203,9 @@ func read(t *testing.T, h Harness, ref vehicle.Ref, paths vehicle.Paths) vehicle
 	before := time.Now()
 	s, err := h.Source.Read(t.Context(), ref, paths)
 	after := time.Now()
+	if h.hints != nil {
+		before = time.Time{}
+	}
 	if err != nil {
 		f := vehicle.AsFault(err)
 		if f.RequestID != "" {
@@ -290,5 +366,49 @@ func cancelledDuring(t *testing.T, h Harness) {
 	}
 	if d := time.Since(began); d > 20*time.Second {
 		t.Errorf("the read ended %v after its context", d)
+	}
+}
+
+func changed(t *testing.T, h Harness) {
+	if h.hints == nil {
+		t.Skip("the source does not push")
+	}
+	if h.Change == nil {
+		t.Fatal("the harness of a pushing source needs Change")
+	}
+	values(t, h)
+	n := h.hints.of(h.Ref.ID)
+	h.Change()
+	await(t, "a hint of the change", func() bool { return h.hints.of(h.Ref.ID) > n })
+	other := map[vehicle.Plug]vehicle.Plug{vehicle.PluggedIn: vehicle.Unplugged, vehicle.Unplugged: vehicle.PluggedIn}[h.Plug]
+	if s := read(t, h, h.Ref, vehicle.AllPaths); !s.Charge.OK || s.Charge.Value.Plug != other {
+		t.Errorf("after the hint the plug is %+v, want %v", s.Charge, other)
+	}
+}
+
+func reopened(t *testing.T, h Harness) {
+	if h.Reopen == nil {
+		t.Skip("the source does not push, or cannot be opened again")
+	}
+	before := read(t, h, h.Ref, vehicle.AllPaths)
+	known := vehicle.Known{Vehicle: vehicle.Vehicle{ID: h.Ref.ID, Native: h.Ref.Native}, Status: vehicle.Status{
+		State: vehicle.StateOf(before.Charge), Last: before, ObservedAt: before.Charge.ObservedAt(), SeenAt: before.Charge.FetchedAt,
+	}}
+	time.Sleep(2 * precision) // so that what is fetched from here on can be told
+	h.Source = h.Reopen(known)
+	h.push(t)
+	after := read(t, h, h.Ref, vehicle.AllPaths)
+	if !after.Charge.FetchedAt.Equal(before.Charge.FetchedAt) || !after.Charge.DataAge.Equal(before.Charge.DataAge) || after.Charge.Value != before.Charge.Value {
+		t.Errorf("/charge was %+v, and after a restart it is %+v", before.Charge, after.Charge)
+	}
+}
+
+// await waits for what a pushing source does by itself.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(pushTime); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come: %s", what)
+		}
 	}
 }

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"plugbeat/vehicle"
+)
+
+// TestSourcesBesideAGoodOne: one run tells of every source that is wrong, and nothing of
+// the one that is right; of secrets as well.
+func TestSourcesBesideAGoodOne(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	fields := func(err error) (names []string) {
+		var all *Error
+		if !errors.As(err, &all) {
+			t.Fatal(err)
+		}
+		for _, c := range all.Complaints {
+			names = append(names, c.Field)
+		}
+		return names
+	}
+	_, err := Parse([]byte(`sources:
+  good: {type: simulator}
+  none: {type: simulator, vehicles: 0, hour: soon}
+  account: {type: smartcar, api_origin: "http://example.com"}
+  newer: {type: tesla}
+  odd: {type: smartcar, client_id: x, seed: 4}
+`), "/etc/plugbeat")
+	want := []string{"sources.none.hour", "sources.none.vehicles", "sources.account.api_origin", "sources.account.client_id", "sources.newer.type", "sources.odd.seed"}
+	if diff := cmp.Diff(want, fields(err)); diff != "" {
+		t.Error(diff)
+	}
+	cfg := parse(t, "sources: {good: {type: simulator}, one: {type: smartcar, client_id: x}, two: {type: smartcar, client_id: y}}")
+	got := fields(cfg.CheckFiles())
+	for _, name := range []string{"sources.one.client_secret_file", "sources.two.client_secret_file"} {
+		if !slices.Contains(got, name) {
+			t.Errorf("%s is not told: %q", name, got)
+		}
+	}
+}
+
+// local is a kind of source as tests have it.
+type local struct {
+	File string `yaml:"file" path:"yes"`
+}
+
+func (*local) Check() []vehicle.Complaint { return nil }
+func (*local) Open(context.Context, vehicle.Deps) (vehicle.Source, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// TestPathsOfSources: a path among a source's settings counts from the config's folder,
+// and the config that was resolved stays as it was.
+func TestPathsOfSources(t *testing.T) {
+	c := Default()
+	c.Sources = map[string]Source{"a": {Type: "local", Settings: &local{File: "cars.json"}}, "b": {Type: "local", Settings: &local{}}}
+	r := c.Resolve("/etc/plugbeat")
+	if got := []string{c.Sources["a"].Settings.(*local).File, r.Sources["a"].Settings.(*local).File, r.Sources["b"].Settings.(*local).File}; !slices.Equal(got, []string{"cars.json", "/etc/plugbeat/cars.json", ""}) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,156 @@
+package vehicle
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/rs/zerolog"
+)
+
+// Kind is a kind of source, as the type of a config's section names it.
+type Kind struct {
+	// Name is the type, as "smartcar".
+	Name string
+	// Doc says what a source of the kind is: "smartcar reads real cars through ...".
+	Doc string
+	// Example is the name of a source of the kind in the reference of the config.
+	Example string
+	// Section is the kind's part of the config that init writes, as YAML of the level of
+	// sources, in comment marks where it is not switched on; empty for none. {KEY} stands
+	// for the name of the file of a setting that is a secret's; a line with that as its
+	// value is left out where the system's manager hands secrets over.
+	Section string
+	// Settings returns settings that hold the defaults.
+	Settings func() Settings
+}
+
+// Settings are the config's section of one source: a pointer to a struct whose fields
+// are string, bool, int, uint64, [time.Duration], []string, or structs of those. The
+// tags of a field are the config's:
+//
+//	yaml        the key
+//	doc         sentences: what it does and when to change it
+//	takes       a phrase: what it may be, where min, max and oneof do not say it
+//	min, max    bounds of a number or a duration; a duration is above zero without min
+//	oneof       the words it may be
+//	path        "yes": a file or folder; it is made absolute
+//	credential  a file with a secret, named so where the setting is empty: the value is
+//	            the end of its name in the folder of secrets, after the source's name
+//	secret      "yes": the value is not shown
+//	required    "yes": there is no default; it is only said, Check has to hold it
+//
+// Beside the kind's own keys a section has type and max_reads.
+type Settings interface {
+	// Check returns what is wrong beyond the bounds of the tags. It looks at no file and
+	// makes no request.
+	Check() []Complaint
+	// Open returns the source. It makes no request and waits for nothing: what cannot be
+	// reached is a fault of Read. An error is about a setting or a secret, and stops the
+	// start.
+	Open(ctx context.Context, d Deps) (Source, error)
+}
+
+// Endpoints are settings of a source that makes requests.
+type Endpoints interface {
+	Settings
+	// Endpoints lists the far ends, for doctor to look at.
+	Endpoints() []Endpoint
+}
+
+// Endpoint is a far end of a source.
+type Endpoint struct {
+	// Setting is the key that sets it, and URL its value.
+	Setting, URL string
+}
+
+// Complaint is one setting that is wrong, or unwise.
+type Complaint struct {
+	// Setting is the key, dotted below a heading: "budget.calls".
+	Setting string
+	Value   string
+	// Why may be empty where Allowed says it all.
+	Why, Allowed string
+	// Warning is true where the daemon starts all the same. Allowed is the advice then.
+	Warning bool
+}
+
+// Deps are what a source is opened with.
+type Deps struct {
+	// Name is the source's name in the config.
+	Name string
+	// Log has the name in it.
+	Log zerolog.Logger
+	// Client returns a client for requests to the endpoints, without a timeout. Every
+	// address it dials passes plugbeat's dial check; a private one is reached only where
+	// an endpoint names it.
+	Client func(endpoints ...Endpoint) *http.Client
+	// Secret returns the secret of the setting whose key has a credential tag. The error
+	// names the setting.
+	Secret func(setting string) (string, error)
+	// Tokens keeps what the source itself has to remember in secret.
+	Tokens TokenStore
+	// Known returns the source's vehicles with what is stored of them: a Pusher takes its
+	// memory from there, so that a replay that says nothing new keeps its times.
+	Known func(ctx context.Context) ([]Known, error)
+	// CallbackURL is where a vendor sends owners back to, and ReconnectURL where an owner
+	// gives access again. They are empty where the config does not say how browsers reach
+	// plugbeat.
+	CallbackURL, ReconnectURL string
+}
+
+// Known is a vehicle with what is known of it.
+type Known struct {
+	Vehicle Vehicle
+	Status  Status
+}
+
+// TokenStore keeps the tokens of each connection, sealed and durable.
+type TokenStore interface {
+	// Load returns what was last saved for the account; nothing, without an
+	// error, when it has none.
+	Load(ctx context.Context, account string) ([]byte, error)
+	// Save keeps b for the account and returns once it is durable. Saving
+	// nothing erases what was kept.
+	Save(ctx context.Context, account string, b []byte) error
+}
+
+// The periods of a budget.
+const (
+	PerDay   = "day"
+	PerMonth = "month"
+)
+
+// Budget is what each vehicle of a source may cost; a section of settings.
+type Budget struct {
+	Calls int    `yaml:"calls" min:"0" max:"1000000000" doc:"Calls of each vehicle in a period; 0 for no limit. Points of the cadence are left out so that the calls last the period, and are counted as skipped; reads that applications ask for count too. A first delivery and a change of the plug are not kept waiting. plugbeat status says what is spent and what fits."`
+	Per   string `yaml:"per" oneof:"month day" doc:"The period: calendar months or days, UTC."`
+}
+
+// Check returns what is wrong with the budget under the key budget.
+func (b Budget) Check() []Complaint {
+	if b.Calls > 0 && b.Calls < 3 {
+		return []Complaint{{Setting: "budget.calls", Value: fmt.Sprint(b.Calls), Why: "a read of a car is three calls",
+			Allowed: "0 for no limit, or 3 to 1000000000"}}
+	}
+	return nil
+}
+
+// CheckURL returns nil when the text is an absolute http or https URL without user name,
+// password and fragment, else the complaint about the setting.
+func CheckURL(setting, text, allowed string) *Complaint {
+	u, err := url.Parse(text)
+	why := ""
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		why = "it is not absolute"
+	case u.User != nil:
+		why = "it carries a user name or password"
+	case u.Fragment != "":
+		why = "it has a fragment"
+	default:
+		return nil
+	}
+	return &Complaint{Setting: setting, Value: text, Why: why, Allowed: allowed}
+}

@@ -1,0 +1,137 @@
+package smartcar
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"plugbeat/vehicle"
+)
+
+// Settings are the config's section of a source of this kind.
+type Settings struct {
+	Budget           vehicle.Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
+	ClientID         string         `yaml:"client_id" takes:"text" required:"yes" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
+	ClientSecretFile string         `yaml:"client_secret_file" credential:"client_secret" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
+	Mode             string         `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these cars. It does not change what is read."`
+	APIOrigin        string         `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
+	AuthOrigin       string         `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
+	ConnectOrigin    string         `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
+	Bucket           int            `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
+	BucketRefill     time.Duration  `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all cars together."`
+	RedirectURI      string         `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
+}
+
+var _ vehicle.Endpoints = (*Settings)(nil)
+
+// Kind is this kind of source.
+func Kind() vehicle.Kind {
+	return vehicle.Kind{
+		Name: "smartcar", Doc: "smartcar reads real cars through Smartcar's API v2.0", Example: "smartcar",
+		Section: `# Your cars at Smartcar: take the comment marks away, fill in the client id, write the
+# client secret into {client_secret_file}, restart, then: plugbeat vehicle connect --source smartcar
+# smartcar:
+#   type: smartcar
+#   client_id: ` + placeholderID + `
+#   client_secret_file: {client_secret_file}
+`,
+		Settings: func() vehicle.Settings {
+			return &Settings{
+				Budget: vehicle.Budget{Per: vehicle.PerMonth}, Mode: vehicle.ModeLive, Bucket: 120, BucketRefill: 30 * time.Second,
+				APIOrigin: DefaultAPIOrigin, AuthOrigin: DefaultAuthOrigin, ConnectOrigin: DefaultConnectOrigin,
+			}
+		},
+	}
+}
+
+// placeholderID stands in a new config where the operator's own client id belongs.
+const placeholderID = "your-client-id"
+
+// Check implements [vehicle.Settings].
+func (s *Settings) Check() []vehicle.Complaint {
+	wrong := s.Budget.Check()
+	add := func(setting, value, why, allowed string) {
+		wrong = append(wrong, vehicle.Complaint{Setting: setting, Value: value, Why: why, Allowed: allowed})
+	}
+	if s.Bucket > 0 && s.Bucket < 3 {
+		add("bucket", fmt.Sprint(s.Bucket), "a read of a car is three calls", "0 for no bound, or a whole number from 3 to 1000000")
+	}
+	const origin = "an absolute https URL without path, or http to this machine"
+	for _, e := range append(s.Endpoints(), vehicle.Endpoint{Setting: "connect_origin", URL: s.ConnectOrigin}) {
+		switch c := vehicle.CheckURL(e.Setting, e.URL, origin); {
+		case c != nil:
+			wrong = append(wrong, *c)
+		case strings.HasPrefix(strings.ToLower(e.URL), "http:") && !loopback(e.URL):
+			add(e.Setting, e.URL, "tokens would go over the network in the clear", origin)
+		case hasPath(e.URL):
+			add(e.Setting, e.URL, "it has a path or a query", origin)
+		}
+	}
+	if s.RedirectURI != "" {
+		if c := vehicle.CheckURL("redirect_uri", s.RedirectURI, "an absolute http or https URI without fragment, or nothing"); c != nil {
+			wrong = append(wrong, *c)
+		}
+	}
+	switch strings.TrimSpace(s.ClientID) {
+	case "":
+		add("client_id", s.ClientID, "it is empty", "your application's client id at Smartcar")
+	case placeholderID:
+		wrong = append(wrong, vehicle.Complaint{Setting: "client_id", Value: s.ClientID, Warning: true,
+			Why: "it is the placeholder that plugbeat init wrote", Allowed: "put your application's client id at Smartcar there"})
+	}
+	return wrong
+}
+
+// hasPath reports whether there is more to the URL than its origin.
+func hasPath(s string) bool {
+	u, err := url.Parse(s)
+	return err != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery
+}
+
+// loopback reports whether the URL's host is this machine.
+func loopback(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// Endpoints implements [vehicle.Endpoints]. Owners go to the connect origin, plugbeat
+// does not.
+func (s *Settings) Endpoints() []vehicle.Endpoint {
+	return []vehicle.Endpoint{{Setting: "api_origin", URL: s.APIOrigin}, {Setting: "auth_origin", URL: s.AuthOrigin}}
+}
+
+// Open implements [vehicle.Settings].
+func (s *Settings) Open(_ context.Context, d vehicle.Deps) (vehicle.Source, error) {
+	secret, err := d.Secret("client_secret_file")
+	if err != nil {
+		return nil, err
+	}
+	redirect := s.RedirectURI
+	if redirect == "" {
+		redirect = d.CallbackURL
+	}
+	client := d.Client(s.Endpoints()...)
+	client.Timeout = Timeout
+	src, err := New(Options{
+		APIOrigin: s.APIOrigin, AuthOrigin: s.AuthOrigin, ConnectOrigin: s.ConnectOrigin,
+		RedirectURI: redirect, ReconnectURL: d.ReconnectURL,
+		ClientID: s.ClientID, ClientSecret: secret, Mode: s.Mode, Tokens: d.Tokens, HTTPClient: client,
+		Budget: s.Budget, Bucket: vehicle.Bucket{Size: s.Bucket, Refill: s.BucketRefill}, Log: d.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// Allowance implements [vehicle.Metering]: Smartcar counts every call.
+func (s *Source) Allowance() vehicle.Allowance {
+	return vehicle.Allowance{Metered: true, Budget: s.opts.Budget, Bucket: s.opts.Bucket}
+}
