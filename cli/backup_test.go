@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,17 +11,46 @@ import (
 	"testing"
 
 	"plugbeat/app"
+	"plugbeat/store"
 	"plugbeat/webhook/api"
 )
 
 // kept is a small, sound data file.
 func kept(t *testing.T) []byte {
 	t.Helper()
-	b, err := os.ReadFile("../store/testdata/v1.db")
+	b, err := keptFile()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// keptFile is the oldest data file that is kept, in today's schema.
+func keptFile() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "plugbeat-kept-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "plugbeat.db")
+	b, err := os.ReadFile("../store/testdata/v1.db")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return nil, err
+	}
+	s, err := store.Open(store.Options{Path: path, Key: bytes.Repeat([]byte{7}, 32)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	if _, err := store.Compact(context.Background(), path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
 }
 
 // sends makes the daemon answer a backup with the bytes.

@@ -35,12 +35,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PLUGBEAT_CONFIG", "")
 			e.Setenv("PLUGBEAT_SOCKET", "")
-			b, err := os.ReadFile("../store/testdata/v1.db")
+			b, err := keptFile()
 			if err != nil {
 				return err
 			}
 			// Its key is 32 bytes of 7.
-			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "v1.db"), b, 0o600),
+			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "kept.db"), b, 0o600),
 				os.WriteFile(filepath.Join(e.WorkDir, "v1.key"), bytes.Repeat([]byte{7}, 32), 0o600))
 		},
 	})

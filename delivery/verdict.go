@@ -189,7 +189,7 @@ func causeOfError(err error, text string) string {
 // resolverDown reports whether the question reached no resolver. Where a resolver
 // answered with a failure, the name is at fault.
 func resolverDown(e *net.DNSError) bool {
-	for _, s := range []string{"connection refused", "network is unreachable", "no route to host", "cannot assign requested address"} {
+	for _, s := range []string{"connection refused", "network is unreachable", "no route to host", "cannot assign requested address", "Temporary failure in name resolution"} {
 		if strings.Contains(e.Err, s) {
 			return true
 		}

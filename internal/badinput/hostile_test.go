@@ -58,7 +58,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestHostileReceivers(t *testing.T) {
 	d := daemon.New(t, func(config string) string {
 		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`, "vehicles: 3", "vehicles: 2").Replace(config)
-		return config + "log: {level: debug}\ndelivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n  timeout: 3s\n"
+		return config + "log: {level: debug}\ndelivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n  timeout: 3s\n  challenge_after: 500ms\n"
 	})
 	well := &echo{Receiver: receiver.New(d.ManagementToken())}
 	r := faults.New(t, well)

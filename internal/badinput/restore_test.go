@@ -51,7 +51,7 @@ func TestRestore(t *testing.T) {
 	}{
 		{mine, []string{mine, "older than the data file", "not in the backup: 1 webhook, 1 token", "--discard-newer", "dated name"}},
 		{theirs, []string{theirs, "sealed with another key", "key_file"}},
-		{newer, []string{newer, "written by a newer version", "its schema is 7 and this one knows 1", "use the newer plugbeat"}},
+		{newer, []string{newer, "written by a newer version", "its schema is 7 and this one knows 2", "use the newer plugbeat"}},
 		{backup("cut.db", func() []byte { return good[:len(good)-4096] }), []string{"cut.db", "damaged", "cut off", "another backup"}},
 		{backup("short.db", func() []byte { return good[:100] }), []string{"short.db", "damaged", "another backup"}},
 		{backup("text.db", func() []byte { return []byte("hello") }), []string{"text.db", "damaged", "another backup"}},
