@@ -18,16 +18,17 @@ import (
 // kept is a small, sound data file.
 func kept(t *testing.T) []byte {
 	t.Helper()
-	b, err := keptFile()
+	b, err := soundFile(true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// keptFile is the oldest data file that is kept, in today's schema.
-func keptFile() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "plugbeat-kept-*")
+// soundFile is the oldest data file that is kept, in today's schema. It is as large as
+// the step to that schema leaves it, unless it is compacted.
+func soundFile(compacted bool) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "plugbeat-sound-*")
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +48,10 @@ func keptFile() ([]byte, error) {
 	if err := s.Close(); err != nil {
 		return nil, err
 	}
-	if _, err := store.Compact(context.Background(), path); err != nil {
-		return nil, err
+	if compacted {
+		if _, err := store.Compact(context.Background(), path); err != nil {
+			return nil, err
+		}
 	}
 	return os.ReadFile(path)
 }

@@ -35,12 +35,16 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PLUGBEAT_CONFIG", "")
 			e.Setenv("PLUGBEAT_SOCKET", "")
-			b, err := keptFile()
+			sound, err := soundFile(true)
+			if err != nil {
+				return err
+			}
+			grown, err := soundFile(false)
 			if err != nil {
 				return err
 			}
 			// Its key is 32 bytes of 7.
-			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "kept.db"), b, 0o600),
+			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "sound.db"), sound, 0o600), os.WriteFile(filepath.Join(e.WorkDir, "grown.db"), grown, 0o600),
 				os.WriteFile(filepath.Join(e.WorkDir, "v1.key"), bytes.Repeat([]byte{7}, 32), 0o600))
 		},
 	})
