@@ -80,10 +80,11 @@ func (d *Dispatcher) reportAttempt(x *webhook.Delivery, e Ended) {
 	if e.Outcome != webhook.OutcomeDelivered {
 		level = zerolog.InfoLevel
 	}
-	line := d.Log.WithLevel(level).Str("event", "attempt").Stringer("webhook", x.Webhook).Stringer("vehicle", x.Vehicle).Stringer("delivery", x.ID).
-		Int("attempt", e.N).Str("outcome", string(e.Outcome)).Int("status", e.Status).Dur("duration", e.Duration).Stringer("kind", e.Probe)
-	if x.SetAside() {
-		line = line.Time("next", x.RetryAt)
-	}
-	line.Str("text", answerText(e.Attempt)).Msg("attempt ended")
+	d.Log.WithLevel(level).Str("event", "attempt").Stringer("webhook", x.Webhook).Stringer("vehicle", x.Vehicle).Stringer("delivery", x.ID).
+		Int("attempt", e.N).Str("outcome", string(e.Outcome)).Int("status", e.Status).Dur("duration", e.Duration).Stringer("kind", e.Probe).
+		Str("text", answerText(e.Attempt)).Func(func(line *zerolog.Event) {
+		if x.SetAside() {
+			line.Time("next", x.RetryAt)
+		}
+	}).Msg("attempt ended")
 }
