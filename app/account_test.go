@@ -37,7 +37,7 @@ func TestAccountOfALongLane(t *testing.T) {
 	const waiting = 2*pageSize + 3
 	for range waiting {
 		_, err := db.CompleteRead(t.Context(), car, func(v webhook.VehicleView) (webhook.Decision, error) {
-			return webhook.Decision{Status: v.Status, Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}")}}}}, nil
+			return webhook.Decision{Status: v.Status, Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}")}}}}, nil
 		})
 		must(t, err)
 	}

@@ -14,10 +14,10 @@ import (
 
 // summary is the demo's end: three accounts that must agree.
 type summary struct {
-	Balanced bool            `json:"balanced"`
-	Ledger   webhook.Ledger  `json:"ledger"`
-	Waiting  uint64          `json:"waiting"`
-	Firings  webhook.Firings `json:"firings"`
+	Balanced bool             `json:"balanced"`
+	Ledger   webhook.Ledger   `json:"ledger"`
+	Waiting  uint64           `json:"waiting"`
+	DueTimes webhook.DueTimes `json:"due_times"`
 	// Accepted counts the distinct webhook-ids the receiver answered with 2xx,
 	// Twice those it got more than once, Wrong the requests with a wrong signature.
 	Accepted int `json:"accepted"`
@@ -56,7 +56,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	s.Ledger, s.Waiting, s.Firings = w.Ledger, w.Ledger.Waiting(), w.Firings
+	s.Ledger, s.Waiting, s.DueTimes = w.Ledger, w.Ledger.Waiting(), w.DueTimes
 	waiting := uint64(0)
 	for after := uuid.Nil; ; {
 		page, err := db.Queue(ctx, w.ID, after, pageSize)
@@ -111,8 +111,8 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 			break
 		}
 	}
-	if s.Firings.Produced+resends != s.Ledger.Produced {
-		wrong("%d firings produced, %d were resent, the ledger has %d", s.Firings.Produced, resends, s.Ledger.Produced)
+	if s.DueTimes.Produced+resends != s.Ledger.Produced {
+		wrong("%d firings produced, %d were resent, the ledger has %d", s.DueTimes.Produced, resends, s.Ledger.Produced)
 	}
 	for id := range got {
 		if counted[id] {
@@ -153,7 +153,7 @@ func (s *show) end(sum summary) error {
 	fmt.Fprintf(&b, "\nSummary\n")
 	fmt.Fprintf(&b, "  ledger     %d produced = %d delivered + %d superseded + %d dead + %d expired + %d cancelled + %d waiting\n",
 		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, sum.Waiting)
-	fmt.Fprintf(&b, "  firings    %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.Firings.Produced, sum.Firings.Collapsed, sum.Firings.Skipped)
+	fmt.Fprintf(&b, "  firings    %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced, sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
 	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice, sum.Wrong)
 	fmt.Fprintf(&b, "  reads      %d paths read, %d served by the fleet\n", sum.Reads, sum.ReadsServed)
 	for _, c := range sum.Complaints {

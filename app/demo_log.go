@@ -27,7 +27,7 @@ var told = map[string]struct {
 	"delivery.dead":         {"31", (*show).answer},
 	"delivery.expired":      {"31", nil},
 	"vehicle.state":         {"35", (*show).state},
-	"slot.collapsed":        {"33", nil},
+	"due.collapsed":         {"33", nil},
 	"source.not_before":     {"33", nil},
 	"source.token_failed":   {"33", nil},
 	"source.reauthenticate": {"31", nil},

@@ -49,8 +49,8 @@ func (u upkeep) Sources() []api.Source {
 	var out []api.Source
 	for _, s := range u.a.scheduler.Sources() {
 		due, err := u.a.store.Due(u.a.requests.ctx, s.Name, time.Now(), 1, nil)
-		if err == nil && len(due.Slots) > 0 {
-			due.Next = due.Slots[0].Due
+		if err == nil && len(due.Schedules) > 0 {
+			due.Next = due.Schedules[0].Due
 		} // the store's own trouble is told by Info
 		out = append(out, api.Source{
 			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
@@ -96,7 +96,7 @@ func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChang
 	return w, err
 }
 
-// Verify sends a challenge. Slots that waited for it are due at once.
+// Verify sends a challenge. Schedules that waited for it are due at once.
 func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error) {
 	defer d.scheduler.Kick()
 	w, c, err := d.Dispatcher.Verify(ctx, id)
@@ -113,7 +113,7 @@ func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]api.Challenge,
 	return all, err
 }
 
-// Enable sends a challenge first unless forced. Slots that waited are due at once.
+// Enable sends a challenge first unless forced. Schedules that waited are due at once.
 func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
 	defer d.scheduler.Kick()
 	return d.Dispatcher.Enable(ctx, id, force, policy)

@@ -136,7 +136,7 @@ func healthyHook() webhook.Webhook {
 		ID: hookID, Name: "fleet", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth,
 		Cadence: webhook.Cadence{PluggedIn: "15m"}, CreatedAt: ago(50 * time.Hour), Status: webhook.Active, StatusSince: ago(49 * time.Hour), VerifiedAt: ago(49 * time.Hour),
 		Breaker: webhook.Breaker{LastAttempt: ago(4 * time.Minute), LastSuccess: ago(4 * time.Minute), LastAnswer: "an old failure"},
-		Ledger:  webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, Firings: webhook.Firings{Produced: 121, Collapsed: 3},
+		Ledger:  webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, DueTimes: webhook.DueTimes{Produced: 121, Collapsed: 3},
 	}
 }
 
@@ -155,7 +155,7 @@ func failingHook() webhook.Webhook {
 		CreatedAt: ago(90 * 24 * time.Hour), Status: webhook.Active, StatusSince: ago(90 * 24 * time.Hour), VerifiedAt: ago(90 * 24 * time.Hour),
 		Breaker: webhook.Breaker{OpenSince: ago(22 * time.Minute), Step: 3, NextProbe: in(4 * time.Minute), LastAttempt: ago(17 * time.Minute), LastSuccess: ago(time.Hour),
 			LastAnswer: "connect: connection refused; is the receiver running?", NextChallenge: in(13 * time.Minute)},
-		Ledger: webhook.Ledger{Produced: 40, Delivered: 31, Cancelled: 2}, Firings: webhook.Firings{Produced: 40},
+		Ledger: webhook.Ledger{Produced: 40, Delivered: 31, Cancelled: 2}, DueTimes: webhook.DueTimes{Produced: 40},
 	}
 }
 
@@ -184,14 +184,14 @@ func cars() []api.VehicleView {
 }
 
 func subscriptions() []api.SubscriptionView {
-	slot := func(v uuid.UUID, st vehicle.State) webhook.Slot {
-		return webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v}, Source: "simulator", Due: in(11 * time.Minute), Anchor: ago(time.Hour), State: st, FiredAt: ago(4 * time.Minute)}
+	slot := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
+		return webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: v}, Source: "simulator", Due: in(11 * time.Minute), Anchor: ago(time.Hour), State: st, ProducedAt: ago(4 * time.Minute)}
 	}
 	parked := slot(otherID, vehicle.StateUnknown)
-	parked.Due, parked.FiredAt = time.Time{}, time.Time{}
+	parked.Due, parked.ProducedAt = time.Time{}, time.Time{}
 	return []api.SubscriptionView{
-		{Slot: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
-		{Slot: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
+		{Schedule: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
+		{Schedule: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
 }
 

@@ -105,7 +105,7 @@ func showVehicle(p *page, v api.VehicleView) {
 	}
 	var rows [][]string
 	for _, sub := range v.Subscriptions {
-		rows = append(rows, []string{sub.WebhookName, sub.WebhookSummary, cadenceOf(sub), due(p, sub), p.rel(sub.FiredAt)})
+		rows = append(rows, []string{sub.WebhookName, sub.WebhookSummary, cadenceOf(sub), due(p, sub), p.rel(sub.ProducedAt)})
 	}
 	p.table([]string{"WEBHOOK", "STATUS", "CADENCE", "NEXT", "LAST PRODUCED"}, rows)
 }

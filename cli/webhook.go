@@ -94,7 +94,7 @@ plugbeat webhook show fleet`),
 				}
 				var rows [][]string
 				for _, v := range subs {
-					rows = append(rows, []string{v.Vehicle.String(), cadenceOf(v), due(p, v), p.rel(v.FiredAt)})
+					rows = append(rows, []string{v.Vehicle.String(), cadenceOf(v), due(p, v), p.rel(v.ProducedAt)})
 				}
 				p.table([]string{"VEHICLE", "CADENCE", "NEXT", "LAST PRODUCED"}, rows)
 			})
@@ -131,13 +131,13 @@ func showWebhook(p *page, w *api.WebhookView) {
 		{"not before", asked(p, b.NotBefore)},
 		{"next challenge", upcoming(p, b.NextChallenge)},
 		{"ledger", ledger(l)},
-		{"firings", firings(&w.Webhook)},
+		{"due times", dueTimes(&w.Webhook)},
 	})...)
 }
 
-// firings says what became of a webhook's slots coming due.
-func firings(w *webhook.Webhook) string {
-	f := w.Firings
+// dueTimes says what became of a webhook's due times.
+func dueTimes(w *webhook.Webhook) string {
+	f := w.DueTimes
 	text := fmt.Sprintf("%d produced, %d collapsed, %d skipped", f.Produced, f.Collapsed, f.Skipped)
 	if w.Type.Kind().Events {
 		text += fmt.Sprintf(", %d without an event", f.Quiet)

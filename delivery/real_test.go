@@ -34,7 +34,7 @@ type real struct {
 	faults *faults.Receiver
 	stop   func()
 
-	subscribed map[webhook.SlotKey]bool
+	subscribed map[webhook.SubscriptionKey]bool
 
 	mu    sync.Mutex
 	heard map[string]int // deliveries that the receiver took, by webhook-id
@@ -50,7 +50,7 @@ const patience = 4 * time.Second
 // becomes disabled only after ten seconds.
 func newReal(t *testing.T) *real {
 	t.Helper()
-	r := &real{t: t, log: &safeLog{}, heard: map[string]int{}, subscribed: map[webhook.SlotKey]bool{}}
+	r := &real{t: t, log: &safeLog{}, heard: map[string]int{}, subscribed: map[webhook.SubscriptionKey]bool{}}
 	r.store = openStore(t, filepath.Join(memoryDir(t), "plugbeat.db"), zerolog.New(r.log))
 	r.faults = faults.New(t, r)
 	names := faults.NewDNS(t, func(q faults.Question) faults.Reply {
@@ -146,7 +146,7 @@ func (r *real) verify(id uuid.UUID) {
 func (r *real) produce(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) {
 	r.t.Helper()
 	for _, v := range vehicles {
-		key := webhook.SlotKey{Webhook: hook, Vehicle: vehicleID(v)}
+		key := webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID(v)}
 		if !r.subscribed[key] {
 			r.subscribed[key] = true
 			subscribe(r.t, r.store, key)

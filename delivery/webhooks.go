@@ -148,7 +148,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	at := stamp()
 	w.CreatedAt, w.StatusSince, w.VerifiedAt = at, at, time.Time{}
 	w.Status, w.Reason, w.ReasonText = webhook.Unverified, "", ""
-	w.Seq, w.Breaker, w.Ledger, w.Firings, w.Recovery = 0, webhook.Breaker{}, webhook.Ledger{}, webhook.Firings{}, nil
+	w.Seq, w.Breaker, w.Ledger, w.DueTimes, w.Recovery = 0, webhook.Breaker{}, webhook.Ledger{}, webhook.DueTimes{}, nil
 	if err := d.Store.AddWebhook(ctx, w); err != nil {
 		return webhook.Webhook{}, err
 	}

@@ -229,7 +229,7 @@ type world struct {
 	id       uuid.UUID
 	t0       time.Time
 
-	known   map[webhook.SlotKey]bool
+	known   map[webhook.SubscriptionKey]bool
 	numbers map[int]int
 	made    map[uuid.UUID]madeDelivery
 	halt    func() error
@@ -268,7 +268,7 @@ func newWorld(t testing.TB, s Settings, options ...func(*Options)) *world {
 	w := &world{
 		t: t, path: filepath.Join(memoryDir(t), "plugbeat.db"), settings: s, options: options, log: &safeLog{}, faults: &disk{},
 		receiver: &receiver{t: t, thinks: 100 * time.Millisecond, refuses: errRefusedConnection, says: "ok", inFlight: map[int]int{}},
-		known:    map[webhook.SlotKey]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
+		known:    map[webhook.SubscriptionKey]bool{}, numbers: map[int]int{}, made: map[uuid.UUID]madeDelivery{},
 	}
 	w.receiver.be(accept, true)
 	w.start()
@@ -352,7 +352,7 @@ func (w *world) produce(vehicles ...int) (ds []webhook.Delivery) {
 func (w *world) commit(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) {
 	w.t.Helper()
 	for _, v := range vehicles {
-		key := webhook.SlotKey{Webhook: hook, Vehicle: vehicleID(v)}
+		key := webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID(v)}
 		if !w.known[key] {
 			w.known[key] = true
 			subscribe(w.t, w.store, key)
@@ -368,7 +368,7 @@ func (w *world) commit(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) 
 }
 
 // subscribe puts a vehicle on a webhook, and makes the vehicle where there is none.
-func subscribe(t testing.TB, s *store.Store, key webhook.SlotKey) {
+func subscribe(t testing.TB, s *store.Store, key webhook.SubscriptionKey) {
 	t.Helper()
 	v := vehicle.Vehicle{
 		ID: key.Vehicle, Source: "sim", Native: key.Vehicle.String(), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated,
@@ -376,8 +376,8 @@ func subscribe(t testing.TB, s *store.Store, key webhook.SlotKey) {
 	if err := s.PutVehicle(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := s.Subscribe(t.Context(), key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
-		return webhook.Slot{Due: time.Now(), Anchor: time.Now()}, nil
+	_, _, err := s.Subscribe(t.Context(), key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+		return webhook.Schedule{Due: time.Now(), Anchor: time.Now()}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -386,17 +386,17 @@ func subscribe(t testing.TB, s *store.Store, key webhook.SlotKey) {
 
 // commitDelivery commits the delivery of a payload for a subscription, as a read of its
 // vehicle does.
-func commitDelivery(t testing.TB, s *store.Store, key webhook.SlotKey, payload []byte) []webhook.Delivery {
+func commitDelivery(t testing.TB, s *store.Store, key webhook.SubscriptionKey, payload []byte) []webhook.Delivery {
 	t.Helper()
 	made, err := s.CompleteRead(t.Context(), key.Vehicle, func(view webhook.VehicleView) (webhook.Decision, error) {
 		d := webhook.Decision{Status: view.Status}
-		for _, v := range view.Slots {
-			if v.SlotKey != key {
+		for _, v := range view.Schedules {
+			if v.SubscriptionKey != key {
 				continue
 			}
-			slot := v.Slot
-			slot.Due, slot.FiredAt = time.Now().Add(time.Hour), time.Now()
-			d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: payload, Due: time.Now()}})
+			slot := v.Schedule
+			slot.Due, slot.ProducedAt = time.Now().Add(time.Hour), time.Now()
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: payload, Due: time.Now()}})
 		}
 		return d, nil
 	})

@@ -25,10 +25,10 @@ func (w *world) bucket(source string, b vehicle.Bucket) {
 	w.o.Sources[source] = c
 }
 
-func (w *world) firings(hook uuid.UUID) webhook.Firings {
+func (w *world) firings(hook uuid.UUID) webhook.DueTimes {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
-	return w.store.hooks[hook].Firings
+	return w.store.hooks[hook].DueTimes
 }
 
 // asked returns the times at which a car was asked, since the start.
@@ -72,7 +72,7 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 		if f.Produced != calls || f.Produced+f.Skipped != 744 || f.Collapsed != 0 {
 			t.Errorf("%+v of 744 points, %d reads", f, calls)
 		}
-		if n := w.events("slot.skipped"); uint64(n) != f.Skipped { //nolint:gosec // not negative
+		if n := w.events("due.skipped"); uint64(n) != f.Skipped { //nolint:gosec // not negative
 			t.Errorf("%d logged, %d counted", n, f.Skipped)
 		}
 		if got := w.statusOf(car).Spent; got.Calls != paths || !got.Since.Equal(w.t0) {
@@ -102,7 +102,7 @@ func TestBudgetIsSharedByWebhooks(t *testing.T) {
 		if paths < 108 || paths > 124 {
 			t.Errorf("%d paths in a week of a month of 500", paths)
 		}
-		for _, f := range []webhook.Firings{fa, fb} {
+		for _, f := range []webhook.DueTimes{fa, fb} {
 			if f.Produced < 34 || f.Skipped == 0 {
 				t.Errorf("one webhook got %+v, the other %+v", fa, fb)
 			}

@@ -15,12 +15,12 @@ type car struct {
 	turn chan struct{}
 	// The rest is guarded by Scheduler.mu.
 	users     int
-	callers   int                  // of ReadNow, at most maxCallers
-	slots     bool                 // its due slots are being served
-	serving   []webhook.SlotKey    // those
-	missed    bool                 // the loop came by a due slot meanwhile that may be another
-	hinting   bool                 // hints for it are being followed
-	hinted    map[*source]struct{} // who hinted since the last such read began
+	callers   int                       // of ReadNow, at most maxCallers
+	slots     bool                      // its due slots are being served
+	serving   []webhook.SubscriptionKey // those
+	missed    bool                      // the loop came by a due slot meanwhile that may be another
+	hinting   bool                      // hints for it are being followed
+	hinted    map[*source]struct{}      // who hinted since the last such read began
 	gone      chan struct{}
 	forgotten bool
 	next      *car // the same vehicle connected anew, once forgotten

@@ -41,7 +41,7 @@ func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd ca
 	if len(produced) > 0 && s.produced != nil {
 		s.produced(produced)
 	}
-	if s.sooner(out.Slots) {
+	if s.sooner(out.Schedules) {
 		s.again()
 	}
 	return nil
@@ -66,11 +66,11 @@ func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Ve
 	case err != nil:
 		return false, fmt.Errorf("skip a read of vehicle %s: %w", v.ID, err)
 	}
-	for _, c := range out.Slots {
-		s.event(zerolog.InfoLevel, "slot.skipped").Stringer("webhook", c.Slot.Webhook).Stringer("vehicle", v.ID).Uint64("n", c.Skipped).
+	for _, c := range out.Schedules {
+		s.event(zerolog.InfoLevel, "due.skipped").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", v.ID).Uint64("n", c.Skipped).
 			Time("next", src.plan.Next(out.Status, cost, time.Now())).Msg("not read, so that the source's budget lasts")
 	}
-	if s.sooner(out.Slots) {
+	if s.sooner(out.Schedules) {
 		s.again()
 	}
 	return true, nil
@@ -79,13 +79,13 @@ func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Ve
 // sooner reports whether a slot is now due before the loop looks at the due queue
 // by itself. While it is looking, when it will look next is not known yet, but that
 // is within maxSleep.
-func (s *Scheduler) sooner(slots []webhook.SlotChange) bool {
+func (s *Scheduler) sooner(slots []webhook.ScheduleChange) bool {
 	next := time.Unix(0, s.next.Load())
 	if next.UnixNano() == 0 {
 		next = time.Now().Add(maxSleep)
 	}
 	for _, c := range slots {
-		if !c.Slot.Due.IsZero() && c.Slot.Due.Before(next) {
+		if !c.Schedule.Due.IsZero() && c.Schedule.Due.Before(next) {
 			return true
 		}
 	}
@@ -141,16 +141,16 @@ func (s *Scheduler) resume() {
 	}
 }
 
-// fill composes the payloads of a decision's drafts. Slots of the same webhook and
+// fill composes the payloads of a decision's drafts. Schedules of the same webhook and
 // vehicle do not exist twice, so each payload is composed once.
 func (s *Scheduler) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time) error {
-	for i := range out.Slots {
-		d := out.Slots[i].Draft
+	for i := range out.Schedules {
+		d := out.Schedules[i].Draft
 		if d == nil {
 			continue
 		}
 		body, err := s.compose(payload.Event{
-			WebhookID:  out.Slots[i].Slot.Webhook,
+			WebhookID:  out.Schedules[i].Schedule.Webhook,
 			EventName:  d.EventName,
 			Mode:       v.Mode,
 			Vehicle:    v.ID,
@@ -162,7 +162,7 @@ func (s *Scheduler) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time)
 			UnitSystem: cmp.Or(d.UnitSystem, s.units),
 		})
 		if err != nil {
-			return fmt.Errorf("compose the payload for webhook %s: %w", out.Slots[i].Slot.Webhook, err)
+			return fmt.Errorf("compose the payload for webhook %s: %w", out.Schedules[i].Schedule.Webhook, err)
 		}
 		d.Payload = body
 	}
@@ -182,9 +182,9 @@ func (s *Scheduler) logOutcome(v vehicle.Vehicle, out cadence.Outcome, produced 
 		s.event(zerolog.InfoLevel, "vehicle.state").Stringer("vehicle", v.ID).Stringer("from", out.From).Stringer("to", out.To).
 			Time("observed_at", out.Status.ObservedAt).Msg("plug state known")
 	}
-	for _, c := range out.Slots {
+	for _, c := range out.Schedules {
 		if c.Collapsed > 0 {
-			s.event(zerolog.WarnLevel, "slot.collapsed").Stringer("webhook", c.Slot.Webhook).Stringer("vehicle", v.ID).
+			s.event(zerolog.WarnLevel, "due.collapsed").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", v.ID).
 				Uint64("n", c.Collapsed).Msg("missed firings collapsed into one")
 		}
 	}

@@ -24,7 +24,7 @@ type memory struct {
 	cars       map[uuid.UUID]vehicle.Vehicle
 	status     map[uuid.UUID]vehicle.Status
 	hooks      map[uuid.UUID]*webhook.Webhook
-	slots      map[webhook.SlotKey]webhook.Slot
+	slots      map[webhook.SubscriptionKey]webhook.Schedule
 	deliveries []webhook.Delivery
 	payloads   map[uuid.UUID][]byte
 	refuse     error // of every write
@@ -37,7 +37,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		cars: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
-		slots: map[webhook.SlotKey]webhook.Slot{}, payloads: map[uuid.UUID][]byte{},
+		slots: map[webhook.SubscriptionKey]webhook.Schedule{}, payloads: map[uuid.UUID][]byte{},
 	}
 }
 
@@ -48,8 +48,8 @@ func (m *memory) looked() int {
 	return m.looks
 }
 
-func stored(s webhook.Slot) webhook.Slot {
-	for _, t := range []*time.Time{&s.Due, &s.Anchor, &s.FiredAt} {
+func stored(s webhook.Schedule) webhook.Schedule {
+	for _, t := range []*time.Time{&s.Due, &s.Anchor, &s.ProducedAt} {
 		if !t.IsZero() {
 			*t = time.UnixMilli(t.UnixMilli())
 		}
@@ -73,7 +73,7 @@ func (m *memory) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status,
 	return m.status[id], nil
 }
 
-func (m *memory) Subscribe(_ context.Context, k webhook.SlotKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error)) (webhook.Subscription, bool, error) {
+func (m *memory) Subscribe(_ context.Context, k webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, v := m.hooks[k.Webhook], m.cars[k.Vehicle]
@@ -81,17 +81,17 @@ func (m *memory) Subscribe(_ context.Context, k webhook.SlotKey, plan func(*webh
 		return webhook.Subscription{}, false, webhook.ErrNotFound
 	}
 	if _, ok := m.slots[k]; ok {
-		return webhook.Subscription{SlotKey: k}, false, nil
+		return webhook.Subscription{SubscriptionKey: k}, false, nil
 	}
 	s, err := plan(w, v, m.status[k.Vehicle])
 	if err != nil {
 		return webhook.Subscription{}, false, err
 	}
 	m.slots[k] = stored(s)
-	return webhook.Subscription{SlotKey: k, CreatedAt: time.Now()}, true, nil
+	return webhook.Subscription{SubscriptionKey: k, CreatedAt: time.Now()}, true, nil
 }
 
-func (m *memory) Unsubscribe(_ context.Context, k webhook.SlotKey) (bool, error) {
+func (m *memory) Unsubscribe(_ context.Context, k webhook.SubscriptionKey) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, ok := m.slots[k]
@@ -99,12 +99,12 @@ func (m *memory) Unsubscribe(_ context.Context, k webhook.SlotKey) (bool, error)
 	return ok, nil
 }
 
-func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (p webhook.DuePage, err error) {
+func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (p webhook.DuePage, err error) {
 	m.mu.Lock()
 	m.looks++
 	defer time.Sleep(m.looking) // once it is unlocked
 	defer m.mu.Unlock()
-	for _, s := range slices.SortedFunc(maps.Values(m.slots), func(a, b webhook.Slot) int {
+	for _, s := range slices.SortedFunc(maps.Values(m.slots), func(a, b webhook.Schedule) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]), bytes.Compare(a.Webhook[:], b.Webhook[:]))
 	}) {
 		switch {
@@ -112,11 +112,11 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 		case s.Due.After(now):
 			p.Next = s.Due
 			return p, nil
-		case skip(s.SlotKey):
-		case len(p.Slots) == limit:
+		case skip(s.SubscriptionKey):
+		case len(p.Schedules) == limit:
 			return p, nil
 		default:
-			p.Slots = append(p.Slots, webhook.SlotView{Slot: s, Webhook: m.hooks[s.Webhook]})
+			p.Schedules = append(p.Schedules, webhook.ScheduleView{Schedule: s, Webhook: m.hooks[s.Webhook]})
 		}
 	}
 	return p, nil
@@ -131,10 +131,10 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 		return nil, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
 	}
 	view := webhook.VehicleView{Vehicle: v, Status: m.status[id]}
-	for _, k := range slices.SortedFunc(maps.Keys(m.slots), func(a, b webhook.SlotKey) int { return bytes.Compare(a.Webhook[:], b.Webhook[:]) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(m.slots), func(a, b webhook.SubscriptionKey) int { return bytes.Compare(a.Webhook[:], b.Webhook[:]) }) {
 		if k.Vehicle == id {
 			w := *m.hooks[k.Webhook]
-			view.Slots = append(view.Slots, webhook.SlotView{Slot: m.slots[k], Webhook: &w})
+			view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: m.slots[k], Webhook: &w})
 		}
 	}
 	if _, err := decide(view); err != nil { // a decision may be made more than once
@@ -150,22 +150,22 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	m.commits++
 	m.status[id] = d.Status
 	var made []webhook.Delivery
-	for _, c := range d.Slots {
-		w := m.hooks[c.Slot.Webhook]
-		m.slots[c.Slot.SlotKey] = stored(c.Slot)
-		w.Firings.Collapsed += c.Collapsed
-		w.Firings.Skipped += c.Skipped
-		w.Firings.Quiet += c.Quiet
+	for _, c := range d.Schedules {
+		w := m.hooks[c.Schedule.Webhook]
+		m.slots[c.Schedule.SubscriptionKey] = stored(c.Schedule)
+		w.DueTimes.Collapsed += c.Collapsed
+		w.DueTimes.Skipped += c.Skipped
+		w.DueTimes.Quiet += c.Quiet
 		if c.Draft == nil {
 			continue
 		}
 		var did uuid.UUID
 		binary.BigEndian.PutUint64(did[8:], uint64(len(m.deliveries)+1))
 		x := webhook.Delivery{
-			ID: did, MessageID: did, Webhook: c.Slot.Webhook, Vehicle: id, EventName: c.Draft.EventName, Cause: c.Draft.Cause,
+			ID: did, MessageID: did, Webhook: c.Schedule.Webhook, Vehicle: id, EventName: c.Draft.EventName, Cause: c.Draft.Cause,
 			State: webhook.Waiting, Due: c.Draft.Due, CreatedAt: time.Now(), Bytes: len(c.Draft.Payload),
 		}
-		w.Firings.Produced++
+		w.DueTimes.Produced++
 		w.Ledger.Count(webhook.Waiting)
 		m.deliveries = append(m.deliveries, x)
 		m.payloads[did] = c.Draft.Payload
@@ -174,14 +174,14 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	return made, nil
 }
 
-func (m *memory) RebaseSlots(_ context.Context, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
+func (m *memory) RebaseSlots(_ context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, s := range m.slots {
 		if s.Due.IsZero() {
 			continue
 		}
-		if t, ok := due(webhook.SlotView{Slot: s, Webhook: m.hooks[k.Webhook]}, m.cars[k.Vehicle]); ok {
+		if t, ok := due(webhook.ScheduleView{Schedule: s, Webhook: m.hooks[k.Webhook]}, m.cars[k.Vehicle]); ok {
 			if m.refuse != nil {
 				return 0, m.refuse
 			}
@@ -208,7 +208,7 @@ func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) 
 		if w.Fires() {
 			s.Due, s.Cause = time.Now(), webhook.CauseFirst
 			switch {
-			case !s.FiredAt.IsZero():
+			case !s.ProducedAt.IsZero():
 			case s.Anchor.After(s.Due):
 				s.Due = s.Anchor
 			default:

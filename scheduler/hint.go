@@ -119,7 +119,7 @@ func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, c *car, hinted
 		return err
 	}
 	rd := cadence.Read{Plan: src.plan}
-	rd.Slot = s.tries(ctx, src, c, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
+	rd.Schedule = s.tries(ctx, src, c, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
 	if rd.Calls == 0 {
 		return nil
 	}

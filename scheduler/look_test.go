@@ -113,7 +113,7 @@ func TestFullSourceTakesTheNextPage(t *testing.T) {
 	})
 }
 
-// Slots whose read could not be committed are tried again after each rest, also when
+// Schedules whose read could not be committed are tried again after each rest, also when
 // nothing else wakes the loop.
 func TestFailedSlotsAreTriedAgain(t *testing.T) {
 	inWorld(t, func(w *world) {

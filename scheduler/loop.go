@@ -72,7 +72,7 @@ func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wa
 // false when the disk refused it and it has to be done again.
 func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
-	_, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
+	_, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		replanned := false
 		if start {
 			v.Due, replanned = s.rules.Replan(v, c, now)
@@ -123,10 +123,10 @@ func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.T
 			}
 			return time.Time{}
 		}
-		if !s.start(ctx, src, p.Slots) {
+		if !s.start(ctx, src, p.Schedules) {
 			return time.Time{} // the source is full; who leaves it kicks
 		}
-		if len(p.Slots) < page {
+		if len(p.Schedules) < page {
 			return p.Next
 		}
 	}
@@ -137,7 +137,7 @@ func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.T
 // was something to pass over. The slots that are being served are due until that is
 // committed, so they are nothing to note, unless somebody outside said that
 // slots have changed: one may be due anew.
-func (s *Scheduler) skip(k webhook.SlotKey) bool {
+func (s *Scheduler) skip(k webhook.SubscriptionKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.cars[k.Vehicle]
@@ -152,8 +152,8 @@ func (s *Scheduler) skip(k webhook.SlotKey) bool {
 
 // start serves the vehicles of due slots, one goroutine each; false means that the
 // source had no room for all.
-func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.SlotView) bool {
-	byCar := map[uuid.UUID][]webhook.SlotView{}
+func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.ScheduleView) bool {
+	byCar := map[uuid.UUID][]webhook.ScheduleView{}
 	var order []uuid.UUID
 	for _, slot := range slots {
 		if byCar[slot.Vehicle] == nil {
@@ -177,7 +177,7 @@ func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Slot
 		due := byCar[id]
 		c.slots = true
 		for _, slot := range due {
-			c.serving = append(c.serving, slot.SlotKey)
+			c.serving = append(c.serving, slot.SubscriptionKey)
 		}
 		src.busy++
 		s.work.Go(func() { s.serve(ctx, src, c, due) })

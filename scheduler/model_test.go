@@ -132,7 +132,7 @@ func (c *carModel) settle(now time.Duration, changed, ready bool) {
 		}
 		due := s.due <= now
 		if !due && !changed {
-			if s.fast != fast && s.cause == "grid" {
+			if s.fast != fast && s.cause == "due" {
 				s.due, s.fast = max(c.next(s, fast, now), s.fired+time.Minute), fast
 			}
 			continue
@@ -154,7 +154,7 @@ func (c *carModel) settle(now time.Duration, changed, ready bool) {
 			continue
 		}
 		c.made = append(c.made, fmt.Sprintf("%s %d %s", now, s.hook, s.cause))
-		s.fired, s.everFired, s.cause = now, true, "grid"
+		s.fired, s.everFired, s.cause = now, true, "due"
 		s.due = max(c.next(s, fast, now), now+time.Minute)
 	}
 }
@@ -354,7 +354,7 @@ func againstModel(w *world, seed uint64) {
 				got = append(got, fmt.Sprintf("%s %d %s", d.CreatedAt.Sub(w.t0), index[d.Webhook], d.Cause))
 			}
 		}
-		// Slots of one read are committed together, in no particular order.
+		// Schedules of one read are committed together, in no particular order.
 		slices.Sort(got)
 		slices.Sort(m.made)
 		if !slices.Equal(got, m.made) {
@@ -367,7 +367,7 @@ func againstModel(w *world, seed uint64) {
 	}
 	var produced, coll uint64
 	for _, h := range w.store.hooks {
-		produced, coll = produced+h.Firings.Produced, coll+h.Firings.Collapsed
+		produced, coll = produced+h.DueTimes.Produced, coll+h.DueTimes.Collapsed
 	}
 	if produced != uint64(total) || coll != uint64(collapsed) {
 		w.t.Errorf("seed %d: firings produced %d and collapsed %d, want %d and %d", seed, produced, coll, total, collapsed)

@@ -358,7 +358,7 @@ func TestRestartOfAPushingSource(t *testing.T) {
 		for _, m := range y.made(id) {
 			count[m.cause]++
 		}
-		if count[webhook.CauseChange] != 1 || count[webhook.CauseGrid] < 45 {
+		if count[webhook.CauseChange] != 1 || count[webhook.CauseDue] < 45 {
 			t.Errorf("delivered %v", count)
 		}
 		// Nobody confirmed it for a day: the unplugged cadence.

@@ -1,7 +1,7 @@
 // Package scheduler decides when a vehicle is read and what its reading leads to.
 //
 // One loop sleeps until the head of the due queue, a kick or half a minute, and
-// picks due slots. Slots of one vehicle are served by one read; a bounded pool per
+// picks due slots. Schedules of one vehicle are served by one read; a bounded pool per
 // source makes the reads, so that a slow one holds up neither another source nor
 // another vehicle. What a read leads to is decided by package cadence, inside the
 // transaction that commits it. Until then a slot stays due: after a crash it
@@ -45,15 +45,15 @@ type Store interface {
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	// VehicleStatus returns the zero Status for a vehicle that was never read.
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
-	Subscribe(ctx context.Context, key webhook.SlotKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error)) (webhook.Subscription, bool, error)
-	Unsubscribe(ctx context.Context, key webhook.SlotKey) (bool, error)
+	Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
+	Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (bool, error)
 	// Due returns the slots of a source that are due at now, oldest first.
-	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error)
+	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 	// CompleteRead runs decide in one transaction and commits what it decided.
 	CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error)
 	// RebaseSlots offers every slot that is not parked and moves those for which
 	// due returns true.
-	RebaseSlots(ctx context.Context, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (int, error)
+	RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (int, error)
 }
 
 // SourceConfig is a source and how many reads it stands at a time.
@@ -227,8 +227,8 @@ func (s *Scheduler) Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUI
 	if at.IsZero() {
 		at = now
 	}
-	key := webhook.SlotKey{Webhook: webhookID, Vehicle: vehicleID}
-	sub, created, err := s.store.Subscribe(ctx, key, func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Slot, error) {
+	key := webhook.SubscriptionKey{Webhook: webhookID, Vehicle: vehicleID}
+	sub, created, err := s.store.Subscribe(ctx, key, func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error) {
 		return s.rules.First(w, v, st, at, now), nil
 	})
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *Scheduler) Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUI
 // Unsubscribe takes a vehicle off a webhook and reports whether it was on it. What
 // was produced stays.
 func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (bool, error) {
-	removed, err := s.store.Unsubscribe(ctx, webhook.SlotKey{Webhook: webhookID, Vehicle: vehicleID})
+	removed, err := s.store.Unsubscribe(ctx, webhook.SubscriptionKey{Webhook: webhookID, Vehicle: vehicleID})
 	if err != nil {
 		return removed, fmt.Errorf("unsubscribe vehicle %s from webhook %s: %w", vehicleID, webhookID, err)
 	}
@@ -261,8 +261,8 @@ func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.U
 // anchor stays. Without it the new cadence counts from the next firing.
 func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
-		if webhookID != uuid.Nil && v.SlotKey.Webhook != webhookID {
+	n, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+		if webhookID != uuid.Nil && v.SubscriptionKey.Webhook != webhookID {
 			return time.Time{}, false
 		}
 		return s.rules.Replan(v, c, now)
@@ -278,7 +278,7 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 // how many moved. The grid stays; a webhook whose times nothing moves keeps them.
 func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSlots(ctx, func(v webhook.SlotView, c vehicle.Vehicle) (time.Time, bool) {
+	n, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		return now, v.Due.After(now) && v.Webhook.Type.Kind().FollowsPlug && healed(c)
 	})
 	if err != nil {

@@ -56,10 +56,10 @@ func TestRestartAndDowntime(t *testing.T) {
 		w.start()
 		w.until(6*time.Hour + time.Minute)
 		w.wantMade(car, "0s first", "1h0m0s grid", "2h0m0s grid", "5h20m0s grid", "6h0m0s grid")
-		if f := w.store.hooks[hook].Firings; f.Collapsed != 2 || f.Produced != 5 {
+		if f := w.store.hooks[hook].DueTimes; f.Collapsed != 2 || f.Produced != 5 {
 			t.Errorf("firings %+v", f)
 		}
-		if w.events("slot.collapsed") != 1 || w.events("delivery.produced") != 5 {
+		if w.events("due.collapsed") != 1 || w.events("delivery.produced") != 5 {
 			t.Error("log does not tell")
 		}
 	})

@@ -19,7 +19,7 @@ const firstBackoff = 2 * time.Second
 // serve deals with the due slots of one vehicle and lets the loop know. After an
 // error that does not pass by itself the vehicle rests for a while, so that a
 // slot that stays due does not have its source asked again and again.
-func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.SlotView) {
+func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.ScheduleView) {
 	id := due[0].Vehicle
 	failed := false
 	if c.take(ctx) {
@@ -51,7 +51,7 @@ func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhoo
 }
 
 // slot reads a vehicle for its due slots, with tries, and commits the outcome.
-func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.SlotView) error {
+func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.ScheduleView) error {
 	id := due[0].Vehicle
 	v, err := s.store.Vehicle(ctx, id)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 		}
 	}
 	if s.tries(ctx, src, c, v, st, need&^rd.Fresh, &rd, start, began) {
-		rd.Slot = true
+		rd.Schedule = true
 	} else if rd.Calls == 0 {
 		return nil // cut short before anything was asked: still due
 	}

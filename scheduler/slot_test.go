@@ -259,7 +259,7 @@ func TestManyDueAtOnce(t *testing.T) {
 		if looks := w.store.looked() - before; looks > 40 {
 			t.Errorf("%d looks at the due queue for %d vehicles", looks, n)
 		}
-		if got := w.store.hooks[hook].Firings; got.Produced != n || got.Collapsed != 0 {
+		if got := w.store.hooks[hook].DueTimes; got.Produced != n || got.Collapsed != 0 {
 			t.Errorf("firings %+v, want %d", got, n)
 		}
 		if w.sim.most != 8 {

@@ -100,7 +100,7 @@ func TestVanishedMeanwhile(t *testing.T) {
 		}
 		w.store.mu.Lock()
 		delete(w.store.cars, gone)
-		delete(w.store.slots, webhook.SlotKey{Webhook: hook, Vehicle: gone})
+		delete(w.store.slots, webhook.SubscriptionKey{Webhook: hook, Vehicle: gone})
 		w.store.mu.Unlock()
 		w.s.Forget(gone)
 		w.s.Forget(gone)
@@ -213,7 +213,7 @@ func (m *memory) shift(by time.Duration) {
 		}
 	}
 	for k, s := range m.slots {
-		add(&s.Due, &s.Anchor, &s.FiredAt)
+		add(&s.Due, &s.Anchor, &s.ProducedAt)
 		m.slots[k] = s
 	}
 	for id, st := range m.status {
@@ -298,7 +298,7 @@ func TestConnectedAgainMeanwhile(t *testing.T) {
 		w.store.mu.Lock()
 		v := w.store.cars[car]
 		delete(w.store.cars, car)
-		delete(w.store.slots, webhook.SlotKey{Webhook: hook, Vehicle: car})
+		delete(w.store.slots, webhook.SubscriptionKey{Webhook: hook, Vehicle: car})
 		w.store.mu.Unlock()
 		w.s.Forget(car)
 		w.store.mu.Lock()

@@ -202,7 +202,7 @@ func TestEvents(t *testing.T) {
 		if want := []string{"2h0m0s CHARGING_STARTED", "3h0m0s CHARGING_COMPLETED"}; !slices.Equal(list, want) {
 			t.Errorf("told %q, want %q", list, want)
 		}
-		if f := w.firings(hook); f != (webhook.Firings{Produced: 2, Quiet: 5}) {
+		if f := w.firings(hook); f != (webhook.DueTimes{Produced: 2, Quiet: 5}) {
 			t.Errorf("%+v", f)
 		}
 		w.wantCounted(w.sim)

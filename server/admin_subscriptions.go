@@ -22,7 +22,7 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 		return nil, err
 	}
 	q := r.URL.Query()
-	var key, after webhook.SlotKey
+	var key, after webhook.SubscriptionKey
 	if key.Webhook, err = s.webhookQuery(r); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 	for i, sl := range slots {
 		views[i] = s.subscriptionView(r.Context(), sl)
 	}
-	return pageOf(views, limit, listSubscriptions, func(v api.SubscriptionView) string { return slotCursor(v.SlotKey) }), nil
+	return pageOf(views, limit, listSubscriptions, func(v api.SubscriptionView) string { return slotCursor(v.SubscriptionKey) }), nil
 }
 
 // webhookQuery returns the id of the webhook in the query, uuid.Nil for none.
@@ -62,13 +62,15 @@ func (s *Server) webhookQuery(r *http.Request) (uuid.UUID, error) {
 	return w.ID, err
 }
 
-func slotCursor(k webhook.SlotKey) string { return k.Webhook.String() + "." + k.Vehicle.String() }
+func slotCursor(k webhook.SubscriptionKey) string {
+	return k.Webhook.String() + "." + k.Vehicle.String()
+}
 
-func parseSlotKey(s string) (webhook.SlotKey, bool) {
+func parseSlotKey(s string) (webhook.SubscriptionKey, bool) {
 	a, b, _ := strings.Cut(s, ".")
 	w, ok := parseID(a)
 	v, ok2 := parseID(b)
-	return webhook.SlotKey{Webhook: w, Vehicle: v}, ok && ok2
+	return webhook.SubscriptionKey{Webhook: w, Vehicle: v}, ok && ok2
 }
 
 // subscribeMany puts vehicles on a webhook. It looks at everything before it

@@ -65,7 +65,7 @@ func (s *Server) showVehicle(r *http.Request) (any, error) {
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return nil, err
 	}
-	slots, err := s.Store.Subscriptions(r.Context(), uuid.Nil, v.ID, webhook.SlotKey{}, api.MaxLimit)
+	slots, err := s.Store.Subscriptions(r.Context(), uuid.Nil, v.ID, webhook.SubscriptionKey{}, api.MaxLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -185,7 +185,7 @@ func (s *Server) verifyWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, challengeError(about(&w, err), answer)
 	}
-	subs, err := s.Store.Subscriptions(r.Context(), w.ID, uuid.Nil, webhook.SlotKey{}, 1)
+	subs, err := s.Store.Subscriptions(r.Context(), w.ID, uuid.Nil, webhook.SubscriptionKey{}, 1)
 	// It is verified, whether or not this could be read.
 	return api.Verified{Webhook: v, Challenge: answer, Subscribed: err != nil || len(subs) > 0}, nil
 }

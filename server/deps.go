@@ -45,9 +45,9 @@ type Store interface {
 
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error)
 	// Due returns the slots of a source that are due at the time, oldest first.
-	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error)
+	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 
 	Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error)
 	Payload(ctx context.Context, id uuid.UUID) ([]byte, error)

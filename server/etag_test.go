@@ -90,7 +90,7 @@ func TestETagIsOfTheSettings(t *testing.T) {
 		}
 	}
 	other := base
-	other.Breaker.LastSuccess, other.Status, other.StatusSince, other.Firings.Produced, other.Key = noon, webhook.Active, noon, 7, webhook.Secret("k")
+	other.Breaker.LastSuccess, other.Status, other.StatusSince, other.DueTimes.Produced, other.Key = noon, webhook.Active, noon, 7, webhook.Secret("k")
 	if etagOf(&other) != etagOf(&base) {
 		t.Error("what deliveries change is in the ETag")
 	}

@@ -49,7 +49,7 @@ type world struct {
 	cars      []vehicle.Vehicle
 	states    map[uuid.UUID]vehicle.Status
 	hooks     []webhook.Webhook
-	subs      []webhook.SlotView
+	subs      []webhook.ScheduleView
 	past      []webhook.Delivery // oldest first
 	resent    webhook.DeliveryFilter
 	payloads  map[uuid.UUID][]byte
@@ -228,14 +228,14 @@ func (w *world) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
 	return c, troubled
 }
 
-func (w *world) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SlotKey) bool) (p webhook.DuePage, _ error) {
+func (w *world) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
 	for _, s := range w.subs {
 		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
-			p.Slots = append(p.Slots, s)
+			p.Schedules = append(p.Schedules, s)
 		}
 	}
-	slices.SortFunc(p.Slots, func(a, b webhook.SlotView) int { return a.Due.Compare(b.Due) })
-	p.Slots = p.Slots[:min(limit, len(p.Slots))]
+	slices.SortFunc(p.Schedules, func(a, b webhook.ScheduleView) int { return a.Due.Compare(b.Due) })
+	p.Schedules = p.Schedules[:min(limit, len(p.Schedules))]
 	return p, nil
 }
 
@@ -252,10 +252,10 @@ func (w *world) Webhooks(context.Context) ([]webhook.Webhook, error) {
 	return slices.Clone(w.hooks), nil
 }
 
-func (w *world) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SlotKey, limit int) (out []webhook.SlotView, _ error) {
+func (w *world) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey, limit int) (out []webhook.ScheduleView, _ error) {
 	for _, s := range w.subs {
-		later := after == webhook.SlotKey{} || slotCursor(s.SlotKey) > slotCursor(after)
-		if (hook == uuid.Nil || hook == s.SlotKey.Webhook) && (car == uuid.Nil || car == s.Vehicle) && later && len(out) < limit {
+		later := after == webhook.SubscriptionKey{} || slotCursor(s.SubscriptionKey) > slotCursor(after)
+		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (car == uuid.Nil || car == s.Vehicle) && later && len(out) < limit {
 			out = append(out, s)
 		}
 	}
@@ -298,24 +298,26 @@ func (w *world) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Ti
 	if w.fail != nil {
 		return webhook.Subscription{}, false, w.fail
 	}
-	key := webhook.SlotKey{Webhook: hook, Vehicle: car}
+	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
 	if w.failCar == car {
 		return webhook.Subscription{}, false, w.failCarWith
 	}
-	sub := webhook.Subscription{SlotKey: key, CreatedAt: noon}
-	if slices.ContainsFunc(w.subs, func(s webhook.SlotView) bool { return s.SlotKey == key }) {
+	sub := webhook.Subscription{SubscriptionKey: key, CreatedAt: noon}
+	if slices.ContainsFunc(w.subs, func(s webhook.ScheduleView) bool { return s.SubscriptionKey == key }) {
 		return sub, false, nil
 	}
-	w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: key, Anchor: anchor, Due: anchor}, Webhook: &w.hooks[0]})
-	slices.SortFunc(w.subs, func(a, b webhook.SlotView) int {
-		return bytes.Compare([]byte(slotCursor(a.SlotKey)), []byte(slotCursor(b.SlotKey)))
+	w.subs = append(w.subs, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: key, Anchor: anchor, Due: anchor}, Webhook: &w.hooks[0]})
+	slices.SortFunc(w.subs, func(a, b webhook.ScheduleView) int {
+		return bytes.Compare([]byte(slotCursor(a.SubscriptionKey)), []byte(slotCursor(b.SubscriptionKey)))
 	})
 	return sub, true, nil
 }
 
 func (w *world) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error) {
 	n := len(w.subs)
-	w.subs = slices.DeleteFunc(w.subs, func(s webhook.SlotView) bool { return s.SlotKey == webhook.SlotKey{Webhook: hook, Vehicle: car} })
+	w.subs = slices.DeleteFunc(w.subs, func(s webhook.ScheduleView) bool {
+		return s.SubscriptionKey == webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
+	})
 	return len(w.subs) < n, w.fail
 }
 

@@ -86,9 +86,9 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	w := newWorld()
 	w.hooks[0] = webhook.Webhook{
 		ID: hookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
-		Breaker: webhook.Breaker{OpenSince: noon.Add(-time.Hour), Step: 3, LastSuccess: noon.Add(-2 * time.Hour)},
-		Ledger:  webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
-		Firings: webhook.Firings{Produced: 20, Collapsed: 5, Skipped: 6},
+		Breaker:  webhook.Breaker{OpenSince: noon.Add(-time.Hour), Step: 3, LastSuccess: noon.Add(-2 * time.Hour)},
+		Ledger:   webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
+		DueTimes: webhook.DueTimes{Produced: 20, Collapsed: 5, Skipped: 6},
 	}
 	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
 	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
@@ -126,9 +126,9 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		`plugbeat_health_condition{code="clock.off",severity="error",subject="the clock"}`:                 1,
 		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                            float64(noon.Add(-2 * time.Hour).Unix()),
 		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                            0,
-		"plugbeat_scheduler_firings_total" + with("result", "produced"):                                    20,
-		"plugbeat_scheduler_firings_total" + with("result", "collapsed"):                                   5,
-		"plugbeat_scheduler_firings_total" + with("result", "skipped"):                                     6,
+		"plugbeat_scheduler_due_times_total" + with("result", "produced"):                                  20,
+		"plugbeat_scheduler_due_times_total" + with("result", "collapsed"):                                 5,
+		"plugbeat_scheduler_due_times_total" + with("result", "skipped"):                                   6,
 		"plugbeat_delivery_produced_total" + one:                                                           21,
 		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + hookID.String() + `"}`:       10,
 		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + hookID.String() + `"}`:      1,

@@ -90,15 +90,15 @@ func earliest(ts ...time.Time) (first time.Time) {
 func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []api.Source) ([]api.VehicleGlance, error) {
 	order := slices.Clone(troubled)
 	if len(order) < api.MaxGlances {
-		var soonest []webhook.SlotView
+		var soonest []webhook.ScheduleView
 		for _, src := range sources {
 			page, err := s.Store.Due(ctx, src.Name, s.Now().AddDate(100, 0, 0), api.MaxGlances, nil)
 			if err != nil {
 				return nil, err
 			}
-			soonest = append(soonest, page.Slots...)
+			soonest = append(soonest, page.Schedules...)
 		}
-		slices.SortFunc(soonest, func(a, b webhook.SlotView) int {
+		slices.SortFunc(soonest, func(a, b webhook.ScheduleView) int {
 			return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]))
 		})
 		for _, sl := range soonest {
@@ -142,7 +142,7 @@ func (s *Server) glance(ctx context.Context, id uuid.UUID) (g api.VehicleGlance,
 	if err != nil {
 		return g, err
 	}
-	slots, err := s.Store.Subscriptions(ctx, uuid.Nil, id, webhook.SlotKey{}, maxWebhooks)
+	slots, err := s.Store.Subscriptions(ctx, uuid.Nil, id, webhook.SubscriptionKey{}, maxWebhooks)
 	if err != nil {
 		return g, err
 	}

@@ -49,7 +49,7 @@ func TestGlances(t *testing.T) {
 		w.cars = append(w.cars, v)
 		if n >= 10 {
 			due := noon.Add(time.Duration(60-n) * time.Minute)
-			w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v.ID}, Source: v.Source, Due: due}, Webhook: &w.hooks[0]})
+			w.subs = append(w.subs, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: v.ID}, Source: v.Source, Due: due}, Webhook: &w.hooks[0]})
 		}
 	}
 	w.states[id(3)] = vehicle.Status{State: vehicle.StatePluggedIn, Since: noon, ReadAt: noon, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("no\nanswer")}}}
@@ -84,7 +84,7 @@ func TestStatusCost(t *testing.T) {
 		for i := range n {
 			v := vehicle.Vehicle{ID: uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1)), Source: "sim"}
 			w.cars = append(w.cars, v)
-			w.subs = append(w.subs, webhook.SlotView{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: v.ID}, Source: "sim", Due: noon.Add(time.Duration(i) * time.Second)}, Webhook: &w.hooks[0]})
+			w.subs = append(w.subs, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: v.ID}, Source: "sim", Due: noon.Add(time.Duration(i) * time.Second)}, Webhook: &w.hooks[0]})
 			if i == 0 {
 				w.states[v.ID] = vehicle.Status{Restricted: true}
 			}
@@ -123,14 +123,14 @@ func (c *counting) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]
 	return vs, err
 }
 
-func (c *counting) Subscriptions(ctx context.Context, w, v uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error) {
+func (c *counting) Subscriptions(ctx context.Context, w, v uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
 	slots, err := c.Store.Subscriptions(ctx, w, v, after, limit)
 	c.calls["rows"] += len(slots)
 	return slots, err
 }
 
-func (c *counting) Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SlotKey) bool) (webhook.DuePage, error) {
+func (c *counting) Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error) {
 	p, err := c.Store.Due(ctx, source, at, limit, skip)
-	c.calls["rows"] += len(p.Slots)
+	c.calls["rows"] += len(p.Schedules)
 	return p, err
 }

@@ -29,8 +29,8 @@ func (s *Server) derived(w *webhook.Webhook) api.Derived {
 }
 
 // subscriptionView is a slot as the admin API shows it.
-func (s *Server) subscriptionView(ctx context.Context, sl webhook.SlotView) api.SubscriptionView {
-	v := api.SubscriptionView{Slot: sl.Slot, Parked: sl.Due.IsZero()}
+func (s *Server) subscriptionView(ctx context.Context, sl webhook.ScheduleView) api.SubscriptionView {
+	v := api.SubscriptionView{Schedule: sl.Schedule, Parked: sl.Due.IsZero()}
 	if sl.Webhook == nil {
 		return v
 	}

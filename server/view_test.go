@@ -75,7 +75,7 @@ func TestOneSummary(t *testing.T) {
 	} {
 		*h = webhook.Webhook{ID: hookID, Name: "home", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active}
 		edit()
-		w.subs = []webhook.SlotView{{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: carA}}, Webhook: h}}
+		w.subs = []webhook.ScheduleView{{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: carA}}, Webhook: h}}
 		list := must[api.Page[api.WebhookView]](t)(c.Webhooks(ctx, "", 0))
 		one := must[api.WebhookView](t)(c.Webhook(ctx, "home"))
 		st := must[api.Status](t)(c.Status(ctx))
@@ -105,8 +105,8 @@ func TestEffectiveCadence(t *testing.T) {
 	if got, want := must[api.WebhookView](t)(c.Webhook(ctx, "home")).Effective, (webhook.Cadence{Unplugged: "2h", PluggedIn: "15m", Zone: "Europe/Berlin"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	slot := func(st vehicle.State) webhook.SlotView {
-		return webhook.SlotView{Slot: webhook.Slot{SlotKey: webhook.SlotKey{Webhook: hookID, Vehicle: carA}, State: st}, Webhook: &w.hooks[0]}
+	slot := func(st vehicle.State) webhook.ScheduleView {
+		return webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: carA}, State: st}, Webhook: &w.hooks[0]}
 	}
 	for st, want := range map[vehicle.State]string{vehicle.StatePluggedIn: "15m", vehicle.StateUnplugged: "2h", vehicle.StateUnknown: "2h"} {
 		if got := s.subscriptionView(ctx, slot(st)).Cadence; got != want {

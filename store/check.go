@@ -126,7 +126,7 @@ func (c *checker) ids(bucket string, row func(id uuid.UUID, key string, v []byte
 }
 
 // pairs is walk for buckets whose key is webhook · vehicle, or the reverse.
-func (c *checker) pairs(bucket string, row func(key webhook.SlotKey, name string, v []byte)) {
+func (c *checker) pairs(bucket string, row func(key webhook.SubscriptionKey, name string, v []byte)) {
 	c.walk(bucket, func(k, v []byte) {
 		key, err := parseSlotKey(k)
 		if err != nil {
@@ -134,13 +134,13 @@ func (c *checker) pairs(bucket string, row func(key webhook.SlotKey, name string
 			return
 		}
 		if bucket == bucketSubsByVehicle {
-			key = webhook.SlotKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
+			key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 		}
 		row(key, slotName(key), v)
 	})
 }
 
-func slotName(k webhook.SlotKey) string { return k.Webhook.String() + "/" + k.Vehicle.String() }
+func slotName(k webhook.SubscriptionKey) string { return k.Webhook.String() + "/" + k.Vehicle.String() }
 
 func (c *checker) meta() {
 	c.walk(bucketMeta, func(k, v []byte) {
@@ -228,12 +228,12 @@ func (c *checker) vehicleState() {
 }
 
 func (c *checker) subscriptions() {
-	c.pairs(bucketSubscriptions, func(key webhook.SlotKey, name string, v []byte) {
+	c.pairs(bucketSubscriptions, func(key webhook.SubscriptionKey, name string, v []byte) {
 		var sub webhook.Subscription
 		if err := decode(v, &sub); err != nil {
 			c.bad(bucketSubscriptions, name, "%v", err)
-		} else if sub.SlotKey != key {
-			c.bad(bucketSubscriptions, name, "its record says %s", slotName(sub.SlotKey))
+		} else if sub.SubscriptionKey != key {
+			c.bad(bucketSubscriptions, name, "its record says %s", slotName(sub.SubscriptionKey))
 		}
 		if !c.has(bucketWebhooks, key.Webhook[:]) {
 			c.bad(bucketSubscriptions, name, "there is no such webhook")
@@ -251,7 +251,7 @@ func (c *checker) subscriptions() {
 }
 
 func (c *checker) subsByVehicle() {
-	c.pairs(bucketSubsByVehicle, func(key webhook.SlotKey, name string, _ []byte) {
+	c.pairs(bucketSubsByVehicle, func(key webhook.SubscriptionKey, name string, _ []byte) {
 		if !c.has(bucketSubscriptions, slotKey(key)) {
 			c.bad(bucketSubsByVehicle, name, "there is no such subscription")
 		}
@@ -259,7 +259,7 @@ func (c *checker) subsByVehicle() {
 }
 
 func (c *checker) slots() {
-	c.pairs(bucketSlots, func(key webhook.SlotKey, name string, v []byte) {
+	c.pairs(bucketSlots, func(key webhook.SubscriptionKey, name string, v []byte) {
 		if !c.has(bucketSubscriptions, slotKey(key)) {
 			c.bad(bucketSlots, name, "there is no such subscription")
 		}

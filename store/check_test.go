@@ -65,7 +65,7 @@ func TestCheckNamesEachLoss(t *testing.T) {
 func TestCheckNamesEachOrphan(t *testing.T) {
 	f := populated(t)
 	nobody, w, v := id(0xee, 1), wid(1), vid(1)
-	slot, err := encodeSlot(webhook.Slot{Source: "sim", Due: t0})
+	slot, err := encodeSlot(webhook.Schedule{Source: "sim", Due: t0})
 	must(t, err)
 	record := func(r any) []byte {
 		b, err := encode(r)
@@ -92,14 +92,14 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"overlap without an old key":    {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n", KeyOverlap: &webhook.KeyOverlap{}}, SealedKey: sealedFor(nobody[:])})},
 		"vehicle under another id":      {bucketVehicles, nobody[:], record(vehicleRecord{Vehicle: newVehicle(1)})},
 		"status of no vehicle":          {bucketVehicleState, nobody[:], record(vehicle.Status{})},
-		"subscription without slot":     {bucketSubscriptions, pairKey(w, nobody), record(webhook.Subscription{SlotKey: webhook.SlotKey{Webhook: w, Vehicle: nobody}})},
+		"subscription without slot":     {bucketSubscriptions, pairKey(w, nobody), record(webhook.Subscription{SubscriptionKey: webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}})},
 		"subscription of a vehicle":     {bucketSubsByVehicle, pairKey(v, nobody), nil},
 		"slot without subscription":     {bucketSlots, pairKey(w, nobody), slot},
 		"slot of an unknown version":    {bucketSlots, pairKey(w, v), append([]byte{99}, slot[1:]...)},
 		"slot of another source":        {bucketSlots, pairKey(w, v), bytes.ReplaceAll(slot, []byte("sim"), []byte("mis"))},
-		"due without slot":              {bucketSlotDue, dueKey("sim", 5, webhook.SlotKey{Webhook: w, Vehicle: nobody}), nil},
-		"due twice":                     {bucketSlotDue, dueKey("sim", 5, webhook.SlotKey{Webhook: w, Vehicle: v}), nil},
-		"due at a source that is none":  {bucketSlotDue, dueKey("SIM", 5, webhook.SlotKey{Webhook: w, Vehicle: v}), nil},
+		"due without slot":              {bucketSlotDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}), nil},
+		"due twice":                     {bucketSlotDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
+		"due at a source that is none":  {bucketSlotDue, dueKey("SIM", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
 		"delivery that is not JSON":     {bucketDeliveries, nobody[:], []byte("[]")},
 		"delivery in an unknown state":  {bucketDeliveries, waits[:], record(deliveryRecord{Delivery: webhook.Delivery{ID: waits, State: "lost", Webhook: w, Vehicle: v}})},
 		"attempt of no delivery":        {bucketAttempts, attemptKey(nobody, 1), record(webhook.Attempt{N: 1})},

@@ -136,12 +136,12 @@ const slotVersion = 1
 //	27 source, zero padded to 16
 const slotLen = 1 + 3*timeLen + 2 + sourceLen
 
-func encodeSlot(s webhook.Slot) ([]byte, error) {
+func encodeSlot(s webhook.Schedule) ([]byte, error) {
 	b := append(make([]byte, 0, slotLen), slotVersion)
 	for _, t := range [...]struct {
 		field string
 		at    time.Time
-	}{{"due", s.Due}, {"anchor", s.Anchor}, {"fired_at", s.FiredAt}} {
+	}{{"due", s.Due}, {"anchor", s.Anchor}, {"produced_at", s.ProducedAt}} {
 		ms, err := millis(t.at)
 		if err != nil {
 			return nil, fmt.Errorf("slot %s: %w", t.field, err)
@@ -158,17 +158,17 @@ func encodeSlot(s webhook.Slot) ([]byte, error) {
 	return append(append(b, byte(s.State), byte(s.Cause)), p[:]...), nil
 }
 
-func decodeSlot(key webhook.SlotKey, b []byte) (s webhook.Slot, err error) {
+func decodeSlot(key webhook.SubscriptionKey, b []byte) (s webhook.Schedule, err error) {
 	defer func() {
 		if err != nil {
 			err = &unreadable{err}
 		}
 	}()
-	s = webhook.Slot{SlotKey: key}
+	s = webhook.Schedule{SubscriptionKey: key}
 	if len(b) != slotLen || b[0] != slotVersion {
 		return s, fmt.Errorf("slot: %d bytes %x..., want %d bytes of version %d", len(b), b[:min(len(b), 1)], slotLen, slotVersion)
 	}
-	for i, t := range []*time.Time{&s.Due, &s.Anchor, &s.FiredAt} {
+	for i, t := range []*time.Time{&s.Due, &s.Anchor, &s.ProducedAt} {
 		ms := binary.BigEndian.Uint64(b[1+i*timeLen:])
 		if ms > maxMillis {
 			return s, fmt.Errorf("slot: time %d is out of range", ms)

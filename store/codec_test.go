@@ -44,7 +44,7 @@ func full() map[string]any {
 		LastAttempt: at, LastSuccess: at, LastAnswer: "413", NextChallenge: at, FailedAnswers: 2,
 	}
 	w.Ledger = webhook.Ledger{Produced: 21, Delivered: 1, Superseded: 2, Dead: 3, Expired: 4, Cancelled: 5}
-	w.Firings = webhook.Firings{Produced: 21, Collapsed: 7, Skipped: 8, Quiet: 9}
+	w.DueTimes = webhook.DueTimes{Produced: 21, Collapsed: 7, Skipped: 8, Quiet: 9}
 	w.KeyOverlap = &webhook.KeyOverlap{Since: at, Until: at}
 	w.Key = nil // it is in the record only sealed
 	v := newVehicle(1)
@@ -63,7 +63,7 @@ func full() map[string]any {
 			},
 			Reads: 9, PathReads: 27, Spent: vehicle.Spending{Since: at, Calls: 12},
 		},
-		"subscription": &webhook.Subscription{SlotKey: key(1, 1), CreatedAt: at},
+		"subscription": &webhook.Subscription{SubscriptionKey: key(1, 1), CreatedAt: at},
 		"delivery": &deliveryRecord{Delivery: webhook.Delivery{
 			ID: id(1, 1), Webhook: wid(1), Vehicle: vid(1), MessageID: other, EventName: "dynamic", Cause: webhook.CauseChange, State: webhook.Superseded,
 			Due: at, CreatedAt: at, FinishedAt: at, Bytes: 812, Attempts: 3, FirstAttemptAt: at, RetryAt: at, Retries: 2,
@@ -78,9 +78,9 @@ func full() map[string]any {
 	}
 }
 
-func fullSlot() webhook.Slot {
-	return webhook.Slot{
-		SlotKey: key(1, 1), Source: "smartcar", Due: t0.Add(time.Hour), Anchor: t0, FiredAt: t0.Add(time.Minute),
+func fullSlot() webhook.Schedule {
+	return webhook.Schedule{
+		SubscriptionKey: key(1, 1), Source: "smartcar", Due: t0.Add(time.Hour), Anchor: t0, ProducedAt: t0.Add(time.Minute),
 		State: vehicle.StatePluggedIn, Cause: webhook.CauseChange,
 	}
 }
@@ -147,9 +147,9 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Error(at, err)
 		}
 	}
-	for _, change := range []func(*webhook.Slot){
-		func(s *webhook.Slot) { s.Source = "" }, func(s *webhook.Slot) { s.Source = "Tesla" }, func(s *webhook.Slot) { s.Source = "seventeen-letters" },
-		func(s *webhook.Slot) { s.State = 3 }, func(s *webhook.Slot) { s.Cause = 3 }, func(s *webhook.Slot) { s.Due = time.Unix(-1, 0) },
+	for _, change := range []func(*webhook.Schedule){
+		func(s *webhook.Schedule) { s.Source = "" }, func(s *webhook.Schedule) { s.Source = "Tesla" }, func(s *webhook.Schedule) { s.Source = "seventeen-letters" },
+		func(s *webhook.Schedule) { s.State = 3 }, func(s *webhook.Schedule) { s.Cause = 3 }, func(s *webhook.Schedule) { s.Due = time.Unix(-1, 0) },
 	} {
 		s := fullSlot()
 		if change(&s); second(encodeSlot(s)) == nil {
@@ -201,7 +201,7 @@ func FuzzKeys(f *testing.F) {
 			t.Fatal(m, err)
 		}
 		if checkSource(source) == nil {
-			sk := webhook.SlotKey{Webhook: a, Vehicle: b}
+			sk := webhook.SubscriptionKey{Webhook: a, Vehicle: b}
 			k := dueKey(source, ms, sk)
 			if s, m, x, err := parseDue(k); err != nil || s != source || m != ms || x != sk {
 				t.Fatal(s, m, x, err)

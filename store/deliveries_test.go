@@ -24,24 +24,24 @@ func TestCompleteReadRefusals(t *testing.T) {
 	for name, decide := range map[string]webhook.Decide{
 		"an error": func(webhook.VehicleView) (webhook.Decision, error) { return webhook.Decision{}, no },
 		"another's slot": func(webhook.VehicleView) (webhook.Decision, error) {
-			return webhook.Decision{Slots: []webhook.SlotChange{{Slot: webhook.Slot{SlotKey: key(1, 2), Due: t0}}}}, nil
+			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: webhook.Schedule{SubscriptionKey: key(1, 2), Due: t0}}}}, nil
 		},
 		"a slot twice": func(v webhook.VehicleView) (webhook.Decision, error) {
-			c := webhook.SlotChange{Slot: v.Slots[0].Slot}
-			return webhook.Decision{Slots: []webhook.SlotChange{c, c}}, nil
+			c := webhook.ScheduleChange{Schedule: v.Schedules[0].Schedule}
+			return webhook.Decision{Schedules: []webhook.ScheduleChange{c, c}}, nil
 		},
 		"no due time": func(v webhook.VehicleView) (webhook.Decision, error) {
-			s := v.Slots[0].Slot
+			s := v.Schedules[0].Schedule
 			s.Due = time.Time{}
-			return webhook.Decision{Slots: []webhook.SlotChange{{Slot: s, Draft: draft}}}, nil
+			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: s, Draft: draft}}}, nil
 		},
 		"an empty payload": func(v webhook.VehicleView) (webhook.Decision, error) {
-			return webhook.Decision{Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{}}}}, nil
+			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{}}}}, nil
 		},
 		"a time before all": func(v webhook.VehicleView) (webhook.Decision, error) {
-			s := v.Slots[0].Slot
+			s := v.Schedules[0].Schedule
 			s.Anchor = time.Unix(-1, 0)
-			return webhook.Decision{Slots: []webhook.SlotChange{{Slot: s, Draft: draft}}}, nil
+			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: s, Draft: draft}}}, nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,18 +65,18 @@ func TestFiringsCount(t *testing.T) {
 	f.fleet(1, 1)
 	_, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
 		d, _ := fireAll(t0)(v)
-		d.Slots[0].Collapsed, d.Slots[0].Skipped = 3, 2
+		d.Schedules[0].Collapsed, d.Schedules[0].Skipped = 3, 2
 		return d, nil
 	})
 	must(t, err)
 	_, err = f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
-		return webhook.Decision{Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Quiet: 1}}}, nil
+		return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Quiet: 1}}}, nil
 	})
 	must(t, err)
 	w, err := f.Webhook(ctx, wid(1))
 	must(t, err)
-	if w.Firings != (webhook.Firings{Produced: 1, Collapsed: 3, Skipped: 2, Quiet: 1}) {
-		t.Fatal(w.Firings)
+	if w.DueTimes != (webhook.DueTimes{Produced: 1, Collapsed: 3, Skipped: 2, Quiet: 1}) {
+		t.Fatal(w.DueTimes)
 	}
 }
 
@@ -132,15 +132,15 @@ func TestSettle(t *testing.T) {
 			t.Errorf("the breaker was not kept: %+v", w.Breaker)
 		}
 		w.Breaker = webhook.Breaker{LastSuccess: t0}
-		w.Ledger.Produced, w.Firings.Produced = 99, 99
+		w.Ledger.Produced, w.DueTimes.Produced = 99, 99
 		d.Bytes, d.MessageID = 1, uuid.Nil
 		return d.Apply(webhook.Delivered, t0, "")
 	})
 	if out[3] = d; d.ID != ds[3].ID || d.State != webhook.Delivered || d.MessageID != ds[3].ID || out[0].LastAnswer != "500" {
 		t.Fatalf("%+v", out)
 	}
-	if want := (webhook.Ledger{Produced: 4, Delivered: 1, Dead: 1}); w.Ledger != want || f.ledger(1) != want || w.Firings.Produced != 4 {
-		t.Fatal(w.Ledger, w.Firings)
+	if want := (webhook.Ledger{Produced: 4, Delivered: 1, Dead: 1}); w.Ledger != want || f.ledger(1) != want || w.DueTimes.Produced != 4 {
+		t.Fatal(w.Ledger, w.DueTimes)
 	}
 	f.reopen()
 	f.sound()
@@ -361,15 +361,15 @@ func TestInterruptedRemoval(t *testing.T) {
 	if vs, err := f.Vehicles(ctx, uuid.Nil, 9); err != nil || len(vs) != 1 {
 		t.Fatal(vs, err)
 	}
-	if ss, err := f.Subscriptions(ctx, uuid.Nil, vid(1), webhook.SlotKey{}, 9); err != nil || len(ss) != 1 {
+	if ss, err := f.Subscriptions(ctx, uuid.Nil, vid(1), webhook.SubscriptionKey{}, 9); err != nil || len(ss) != 1 {
 		t.Fatal(ss, err)
 	}
 	if ds := f.produce(1); len(ds) != 1 || ds[0].Webhook != wid(2) {
 		t.Fatal(ds)
 	}
 	_, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (d webhook.Decision, _ error) {
-		for _, s := range v.Slots {
-			d.Slots = append(d.Slots, webhook.SlotChange{Slot: s.Slot})
+		for _, s := range v.Schedules {
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: s.Schedule})
 		}
 		return d, nil
 	})
@@ -427,7 +427,7 @@ func TestMaxSize(t *testing.T) {
 	read := func(v int) {
 		_, err := f.CompleteRead(ctx, vid(v), func(view webhook.VehicleView) (webhook.Decision, error) {
 			d, err := fireAll(f.now)(view)
-			for _, s := range d.Slots {
+			for _, s := range d.Schedules {
 				s.Draft.Payload = fmt.Appendf(nil, "%s", big)
 			}
 			return d, err

@@ -105,12 +105,14 @@ func newVehicle(n int) vehicle.Vehicle {
 	return vehicle.Vehicle{ID: vid(n), Source: "sim", Native: fmt.Sprint(n), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated}
 }
 
-func key(w, v int) webhook.SlotKey { return webhook.SlotKey{Webhook: wid(w), Vehicle: vid(v)} }
+func key(w, v int) webhook.SubscriptionKey {
+	return webhook.SubscriptionKey{Webhook: wid(w), Vehicle: vid(v)}
+}
 
 // dueAt is a plan for Subscribe.
-func dueAt(at time.Time) func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
-	return func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
-		return webhook.Slot{Due: at, Anchor: at, Cause: webhook.CauseFirst}, nil
+func dueAt(at time.Time) func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+	return func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+		return webhook.Schedule{Due: at, Anchor: at, Cause: webhook.CauseFirst}, nil
 	}
 }
 
@@ -135,13 +137,13 @@ func fireAll(now time.Time) webhook.Decide {
 	return func(view webhook.VehicleView) (webhook.Decision, error) {
 		d := webhook.Decision{Status: view.Status}
 		d.Status.Reads++
-		for _, s := range view.Slots {
+		for _, s := range view.Schedules {
 			if !s.Webhook.Fires() {
 				continue
 			}
-			slot := s.Slot
-			slot.Due, slot.FiredAt, slot.Cause = now.Add(time.Hour), now, webhook.CauseGrid
-			d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{
+			slot := s.Schedule
+			slot.Due, slot.ProducedAt, slot.Cause = now.Add(time.Hour), now, webhook.CauseDue
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: slot, Draft: &webhook.Draft{
 				EventName: "dynamic", Payload: []byte(`{"reads":` + fmt.Sprint(d.Status.Reads) + `}`), Due: s.Due, Cause: s.Cause,
 			}})
 		}

@@ -60,11 +60,11 @@ func parsePair(k []byte) (a, b uuid.UUID, err error) {
 }
 
 // slotKey is webhook · vehicle, the key of subscriptions and slots.
-func slotKey(k webhook.SlotKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
+func slotKey(k webhook.SubscriptionKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
 
-func parseSlotKey(k []byte) (webhook.SlotKey, error) {
+func parseSlotKey(k []byte) (webhook.SubscriptionKey, error) {
 	w, v, err := parsePair(k)
-	return webhook.SlotKey{Webhook: w, Vehicle: v}, err
+	return webhook.SubscriptionKey{Webhook: w, Vehicle: v}, err
 }
 
 // checkSource returns an error naming the allowed form when s cannot name a source.
@@ -101,7 +101,7 @@ func parseSource(p []byte) (string, error) {
 }
 
 // dueKey is source · time · webhook · vehicle.
-func dueKey(source string, ms uint64, sk webhook.SlotKey) []byte {
+func dueKey(source string, ms uint64, sk webhook.SubscriptionKey) []byte {
 	k := make([]byte, 0, dueLen)
 	p := padSource(source)
 	k = append(k, p[:]...)
@@ -110,7 +110,7 @@ func dueKey(source string, ms uint64, sk webhook.SlotKey) []byte {
 	return append(k, sk.Vehicle[:]...)
 }
 
-func parseDue(k []byte) (source string, ms uint64, sk webhook.SlotKey, err error) {
+func parseDue(k []byte) (source string, ms uint64, sk webhook.SubscriptionKey, err error) {
 	if len(k) != dueLen {
 		return "", 0, sk, fmt.Errorf("key of %d bytes, want %d", len(k), dueLen)
 	}

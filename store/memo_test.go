@@ -108,7 +108,7 @@ func TestWrittenIsWhatIsRead(t *testing.T) {
 	// Of another zone, and with a monotonic reading: no record has these.
 	due := time.Now().In(time.FixedZone("elsewhere", 3600))
 	ds, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
-		return webhook.Decision{Status: v.Status, Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}"), Due: due}}}}, nil
+		return webhook.Decision{Status: v.Status, Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}"), Due: due}}}}, nil
 	})
 	must(t, err)
 	made = ds[0]

@@ -27,8 +27,8 @@ type model struct {
 	now   time.Time
 	hooks map[uuid.UUID]*modelHook
 	cars  map[uuid.UUID]uint64 // vehicle to its reads
-	slots map[webhook.SlotKey]time.Time
-	first map[webhook.SlotKey]time.Time // of slots that never fired: where subscribing put them
+	slots map[webhook.SubscriptionKey]time.Time
+	first map[webhook.SubscriptionKey]time.Time // of slots that never fired: where subscribing put them
 	items map[uuid.UUID]*modelDelivery
 	names map[string]string
 	// told is what the store told of each delivery's changes.
@@ -68,7 +68,7 @@ func TestModel(t *testing.T) {
 		runs++
 		m := &model{
 			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, cars: map[uuid.UUID]uint64{},
-			slots: map[webhook.SlotKey]time.Time{}, first: map[webhook.SlotKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{}, told: map[uuid.UUID][]modelStep{},
+			slots: map[webhook.SubscriptionKey]time.Time{}, first: map[webhook.SubscriptionKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{}, told: map[uuid.UUID][]modelStep{},
 		}
 		m.f = &fixture{t: t, now: t0}
 		m.f.o = Options{Path: filepath.Join(m.dir, "plugbeat.db"), Key: testKey, Log: zerolog.Nop(), Now: func() time.Time { return m.now }, Committed: m.hear}
@@ -160,8 +160,8 @@ func (m *model) removeVehicle(rt *rapid.T) {
 		rt.Fatalf("%d cancelled, want %d", len(cancelled), n)
 	}
 	delete(m.cars, v)
-	maps.DeleteFunc(m.slots, func(k webhook.SlotKey, _ time.Time) bool { return k.Vehicle == v })
-	maps.DeleteFunc(m.first, func(k webhook.SlotKey, _ time.Time) bool { return k.Vehicle == v })
+	maps.DeleteFunc(m.slots, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
+	maps.DeleteFunc(m.first, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
 }
 
 // finish ends a delivery that waits and returns how many did.
@@ -241,13 +241,13 @@ func (m *model) removeWebhook(rt *rapid.T) {
 		rt.Fatalf("%d cancelled, want %d", n, want)
 	}
 	delete(m.hooks, id)
-	gone := func(k webhook.SlotKey, _ time.Time) bool { return k.Webhook == id }
+	gone := func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Webhook == id }
 	maps.DeleteFunc(m.slots, gone)
 	maps.DeleteFunc(m.first, gone)
 }
 
 func (m *model) subscribe(rt *rapid.T) {
-	k := webhook.SlotKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
+	k := webhook.SubscriptionKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
 	_, car := m.cars[k.Vehicle]
 	at := m.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "minutes")) * time.Minute)
 	_, created, err := m.f.Subscribe(ctx, k, dueAt(at))
@@ -266,7 +266,7 @@ func (m *model) subscribe(rt *rapid.T) {
 }
 
 func (m *model) unsubscribe(rt *rapid.T) {
-	k := webhook.SlotKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
+	k := webhook.SubscriptionKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
 	removed, err := m.f.Unsubscribe(ctx, k)
 	expect(rt, err, nil)
 	if _, had := m.slots[k]; had != removed {
@@ -533,7 +533,7 @@ func (m *model) check(rt *rapid.T) {
 		rt.Fatalf("%d webhooks, want %d", len(ws), len(m.hooks))
 	}
 	for _, w := range ws {
-		if h := m.hooks[w.ID]; h == nil || h.ledger != w.Ledger || h.fires != w.Fires() || w.Firings.Produced+h.resends != w.Ledger.Produced || len(w.Key) == 0 {
+		if h := m.hooks[w.ID]; h == nil || h.ledger != w.Ledger || h.fires != w.Fires() || w.DueTimes.Produced+h.resends != w.Ledger.Produced || len(w.Key) == 0 {
 			rt.Fatalf("webhook %+v, want %+v", w, h)
 		}
 	}
@@ -594,14 +594,14 @@ func (m *model) check(rt *rapid.T) {
 }
 
 func (m *model) checkSlots(rt *rapid.T) {
-	views, err := m.f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SlotKey{}, 0)
+	views, err := m.f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SubscriptionKey{}, 0)
 	expect(rt, err, nil)
 	if len(views) != len(m.slots) {
 		rt.Fatalf("%d slots, want %d", len(views), len(m.slots))
 	}
 	due := 0
 	for _, v := range views {
-		want, ok := m.slots[v.SlotKey]
+		want, ok := m.slots[v.SubscriptionKey]
 		if !ok || !v.Due.Equal(want) {
 			rt.Fatalf("slot due %v, want %v", v.Due, want)
 		}
@@ -612,8 +612,8 @@ func (m *model) checkSlots(rt *rapid.T) {
 	for _, source := range []string{"sim", "other"} {
 		page, err := m.f.Due(ctx, source, m.now.Add(1000*time.Hour), 100, nil)
 		expect(rt, err, nil)
-		due -= len(page.Slots)
-		if !slices.IsSortedFunc(page.Slots, func(a, b webhook.SlotView) int { return a.Due.Compare(b.Due) }) {
+		due -= len(page.Schedules)
+		if !slices.IsSortedFunc(page.Schedules, func(a, b webhook.ScheduleView) int { return a.Due.Compare(b.Due) }) {
 			rt.Fatal("the due queue is not in order", page)
 		}
 	}

@@ -168,7 +168,7 @@ func TestTruncatedInTheMiddleOfAPayload(t *testing.T) {
 		}
 		_, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
 			d, err := fireAll(t0)(v)
-			d.Slots[0].Draft.Payload = make([]byte, size)
+			d.Schedules[0].Draft.Payload = make([]byte, size)
 			return d, err
 		})
 		must(t, err)

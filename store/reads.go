@@ -84,7 +84,7 @@ func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error
 			continue
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		view.Slots = append(view.Slots, webhook.SlotView{Slot: slot, Webhook: &w})
+		view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: slot, Webhook: &w})
 	}
 	return view, nil
 }
@@ -92,36 +92,36 @@ func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error
 // firing is a slot's change that was checked and can be written.
 type firing struct {
 	hook   *hook
-	before webhook.Slot
-	change webhook.SlotChange
+	before webhook.Schedule
+	change webhook.ScheduleChange
 }
 
 // planRead checks a decision against the view it was made on.
 func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) ([]firing, error) {
-	standing := make(map[webhook.SlotKey]webhook.Slot, len(view.Slots))
-	for _, v := range view.Slots {
-		standing[v.SlotKey] = v.Slot
+	standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
+	for _, v := range view.Schedules {
+		standing[v.SubscriptionKey] = v.Schedule
 	}
-	plans := make([]firing, 0, len(decision.Slots))
-	for _, c := range decision.Slots {
-		name := fmt.Sprintf("%s/%s", c.Slot.Webhook, c.Slot.Vehicle)
-		before, ok := standing[c.Slot.SlotKey]
+	plans := make([]firing, 0, len(decision.Schedules))
+	for _, c := range decision.Schedules {
+		name := fmt.Sprintf("%s/%s", c.Schedule.Webhook, c.Schedule.Vehicle)
+		before, ok := standing[c.Schedule.SubscriptionKey]
 		if !ok {
 			return nil, fmt.Errorf("slot %s: %w: the decision has it twice or it is not the vehicle's", name, webhook.ErrConflict)
 		}
-		delete(standing, c.Slot.SlotKey)
-		h, err := t.liveHook(c.Slot.Webhook)
+		delete(standing, c.Schedule.SubscriptionKey)
+		h, err := t.liveHook(c.Schedule.Webhook)
 		if err != nil {
 			return nil, err
 		}
 		if c.Draft != nil && (!h.rec.Fires() || len(c.Draft.Payload) == 0) {
 			return nil, fmt.Errorf("slot %s: %w: it has a draft without payload or its webhook does not fire", name, webhook.ErrConflict)
 		}
-		c.Slot.Source = before.Source
-		if c.Slot.Due, err = dueOf(h, c.Slot); err != nil {
+		c.Schedule.Source = before.Source
+		if c.Schedule.Due, err = dueOf(h, c.Schedule); err != nil {
 			return nil, err
 		}
-		if _, err := encodeSlot(c.Slot); err != nil {
+		if _, err := encodeSlot(c.Schedule); err != nil {
 			return nil, err
 		}
 		plans = append(plans, firing{hook: h, before: before, change: c})
@@ -131,14 +131,14 @@ func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) 
 
 // fire writes a slot's change and, where it has a draft, produces the delivery.
 func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
-	if err := t.putSlot(&p.before, p.change.Slot); err != nil {
+	if err := t.putSlot(&p.before, p.change.Schedule); err != nil {
 		return nil, err
 	}
 	w := &p.hook.rec.Webhook
 	if p.change.Collapsed+p.change.Skipped+p.change.Quiet > 0 || p.change.Draft != nil {
-		w.Firings.Collapsed += p.change.Collapsed
-		w.Firings.Skipped += p.change.Skipped
-		w.Firings.Quiet += p.change.Quiet
+		w.DueTimes.Collapsed += p.change.Collapsed
+		w.DueTimes.Skipped += p.change.Skipped
+		w.DueTimes.Quiet += p.change.Quiet
 		t.touch(p.hook)
 	}
 	if p.change.Draft == nil {
@@ -157,7 +157,7 @@ func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
 	if err := t.queue(p.hook, rec, draft.Payload); err != nil {
 		return nil, err
 	}
-	w.Firings.Produced++
+	w.DueTimes.Produced++
 	return &rec.Delivery, nil
 }
 

@@ -46,8 +46,8 @@ func TestResend(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	w, err := f.Webhook(ctx, wid(1))
-	if err != nil || w.Firings.Produced != 5 {
-		t.Errorf("%+v %v", w.Firings, err)
+	if err != nil || w.DueTimes.Produced != 5 {
+		t.Errorf("%+v %v", w.DueTimes, err)
 	}
 }
 

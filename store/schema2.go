@@ -104,6 +104,7 @@ type delivery1 struct {
 	NextAttempt   time.Time `json:"next_attempt"`
 	LastOutcome   string    `json:"last_outcome"`
 	LastAnswer    string    `json:"last_answer"`
+	Cause         string    `json:"cause"`
 }
 
 // attempt1 is what the step reads of an attempt of schema 1.
@@ -215,6 +216,10 @@ func webhookTo2(tx *bolt.Tx, v []byte) (w *webhook1, value []byte, told []string
 	}
 	delete(rec, "health")
 	set := map[string]any{"seq": w.Health.Seq, "breaker": b}
+	if counts, ok := rec["firings"]; ok {
+		set["due_times"] = counts
+		delete(rec, "firings")
+	}
 	word := func(policy string) bool { return slices.Contains([]string{"", "all", "latest", "none"}, policy) }
 	if !word(w.Recover) {
 		set["recover"] = "all"
@@ -362,6 +367,9 @@ func deliveryTo2(tx *bolt.Tx, hooks map[uuid.UUID]*webhook1, k, v []byte) ([]byt
 		delete(rec, name)
 	}
 	set := make(map[string]any)
+	if d.Cause == "grid" {
+		set["cause"] = "due"
+	}
 	if d.LastOutcome != "" {
 		set["last_outcome"] = outcomeTo2(d.LastOutcome, d.LastAnswer)
 	}

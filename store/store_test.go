@@ -29,17 +29,17 @@ func TestPersist(t *testing.T) {
 	f.settle(produced[0], webhook.Waiting)
 	f.settle(produced[0], webhook.Delivered)
 	type all struct {
-		Webhooks []webhook.Webhook
-		Keys     []string
-		Vehicles []vehicle.Vehicle
-		Status   vehicle.Status
-		Slots    []webhook.SlotView
-		List     []webhook.Delivery
-		Attempts []webhook.Attempt
-		Payload  []byte
-		Secret   []byte
-		Grants   []vehicle.Grant
-		Due      webhook.DuePage
+		Webhooks  []webhook.Webhook
+		Keys      []string
+		Vehicles  []vehicle.Vehicle
+		Status    vehicle.Status
+		Schedules []webhook.ScheduleView
+		List      []webhook.Delivery
+		Attempts  []webhook.Attempt
+		Payload   []byte
+		Secret    []byte
+		Grants    []vehicle.Grant
+		Due       webhook.DuePage
 	}
 	read := func() (a all) {
 		var err [9]error
@@ -49,7 +49,7 @@ func TestPersist(t *testing.T) {
 		}
 		a.Vehicles, err[1] = f.Vehicles(ctx, uuid.Nil, 0)
 		a.Status, err[2] = f.VehicleStatus(ctx, vid(1))
-		a.Slots, err[3] = f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SlotKey{}, 0)
+		a.Schedules, err[3] = f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SubscriptionKey{}, 0)
 		a.List, err[4] = f.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 0)
 		a.Attempts, err[5] = f.Attempts(ctx, produced[0].ID)
 		a.Payload, err[6] = f.Payload(ctx, produced[1].ID)
@@ -62,7 +62,7 @@ func TestPersist(t *testing.T) {
 		return a
 	}
 	before := read()
-	if len(before.Slots) != 4 || len(before.List) != 2 || len(before.Attempts) != 2 || string(before.Secret) != "refresh token" || len(before.Due.Slots) != 2 {
+	if len(before.Schedules) != 4 || len(before.List) != 2 || len(before.Attempts) != 2 || string(before.Secret) != "refresh token" || len(before.Due.Schedules) != 2 {
 		t.Fatalf("stored %+v", before)
 	}
 	if before.Keys[0] != string(newWebhook(1).Key) {
@@ -178,14 +178,14 @@ func TestWebhookUpdate(t *testing.T) {
 	}
 	out, err := f.UpdateWebhook(ctx, wid(1), func(w *webhook.Webhook) error {
 		w.Name, w.Key = "renamed", webhook.Secret("another key, 24 bytes long")
-		w.ID, w.Ledger.Produced, w.Firings.Skipped, w.CreatedAt = wid(7), 9, 9, time.Time{}
+		w.ID, w.Ledger.Produced, w.DueTimes.Skipped, w.CreatedAt = wid(7), 9, 9, time.Time{}
 		return nil
 	})
 	must(t, err)
 	f.reopen()
 	got, err := f.Webhook(ctx, wid(1))
 	must(t, err)
-	if got.Name != "renamed" || string(got.Key) != "another key, 24 bytes long" || got.Ledger.Produced != 0 || got.Firings.Skipped != 0 || got.CreatedAt.IsZero() {
+	if got.Name != "renamed" || string(got.Key) != "another key, 24 bytes long" || got.Ledger.Produced != 0 || got.DueTimes.Skipped != 0 || got.CreatedAt.IsZero() {
 		t.Fatalf("%+v", got)
 	}
 	if d := cmp.Diff(got, out); d != "" {
@@ -204,9 +204,9 @@ func TestParking(t *testing.T) {
 		must(t, err)
 		f.sound()
 	}
-	slots := func() []webhook.SlotView {
+	slots := func() []webhook.ScheduleView {
 		t.Helper()
-		v, err := f.Subscriptions(ctx, wid(1), uuid.Nil, webhook.SlotKey{}, 0)
+		v, err := f.Subscriptions(ctx, wid(1), uuid.Nil, webhook.SubscriptionKey{}, 0)
 		must(t, err)
 		return v
 	}
@@ -222,7 +222,7 @@ func TestParking(t *testing.T) {
 			t.Fatal("not parked", s)
 		}
 	}
-	if page, err := f.Due(ctx, "sim", f.now.Add(99*time.Hour), 9, nil); err != nil || len(page.Slots) > 0 || !page.Next.IsZero() {
+	if page, err := f.Due(ctx, "sim", f.now.Add(99*time.Hour), 9, nil); err != nil || len(page.Schedules) > 0 || !page.Next.IsZero() {
 		t.Fatal(page, err)
 	}
 	// A new subscription waits parked, and a read does not unpark.
@@ -231,13 +231,13 @@ func TestParking(t *testing.T) {
 		t.Fatal(created, err)
 	}
 	_, err := f.CompleteRead(ctx, vid(3), func(v webhook.VehicleView) (webhook.Decision, error) {
-		s := v.Slots[0].Slot
+		s := v.Schedules[0].Schedule
 		s.Due = f.now
-		return webhook.Decision{Slots: []webhook.SlotChange{{Slot: s}}}, nil
+		return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: s}}}, nil
 	})
 	must(t, err)
 	_, err = f.CompleteRead(ctx, vid(3), func(v webhook.VehicleView) (webhook.Decision, error) {
-		return webhook.Decision{Slots: []webhook.SlotChange{{Slot: v.Slots[0].Slot, Draft: &webhook.Draft{Payload: []byte("{}")}}}}, nil
+		return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{Payload: []byte("{}")}}}}, nil
 	})
 	if !errors.Is(err, webhook.ErrConflict) {
 		t.Fatal("a parked slot fired", err)
@@ -251,7 +251,7 @@ func TestParking(t *testing.T) {
 			want = fired.Anchor
 		}
 		if !s.Due.Equal(f.now) || s.Cause != webhook.CauseFirst || !s.Anchor.Equal(want) {
-			t.Errorf("slot %d unparked as %+v, was %+v", i, s.Slot, never.Slot)
+			t.Errorf("slot %d unparked as %+v, was %+v", i, s.Schedule, never.Schedule)
 		}
 	}
 	// A first delivery that lies ahead keeps its place.
@@ -263,8 +263,8 @@ func TestParking(t *testing.T) {
 	ahead := f.now.Add(20 * time.Minute)
 	set(webhook.Active, "")
 	for _, s := range slots() {
-		if s.SlotKey == key(1, 4) && (!s.Due.Equal(ahead) || !s.Anchor.Equal(ahead)) {
-			t.Errorf("a spread slot unparked as %+v, want it due at %s", s.Slot, ahead)
+		if s.SubscriptionKey == key(1, 4) && (!s.Due.Equal(ahead) || !s.Anchor.Equal(ahead)) {
+			t.Errorf("a spread slot unparked as %+v, want it due at %s", s.Schedule, ahead)
 		}
 	}
 }
@@ -276,14 +276,14 @@ func TestSubscribe(t *testing.T) {
 	if err != nil || created || !sub.CreatedAt.Equal(t0) {
 		t.Fatal(sub, created, err)
 	}
-	for _, k := range []webhook.SlotKey{key(9, 1), key(1, 9)} {
+	for _, k := range []webhook.SubscriptionKey{key(9, 1), key(1, 9)} {
 		if _, _, err := f.Subscribe(ctx, k, dueAt(t0)); !errors.Is(err, webhook.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
 	count := func(w, v uuid.UUID, limit int) (n int) {
 		t.Helper()
-		var after webhook.SlotKey
+		var after webhook.SubscriptionKey
 		for {
 			page, err := f.Subscriptions(ctx, w, v, after, limit)
 			must(t, err)
@@ -291,7 +291,7 @@ func TestSubscribe(t *testing.T) {
 			if len(page) < limit {
 				return n
 			}
-			if after = page[len(page)-1].SlotKey; page[0].Webhook.ID != page[0].SlotKey.Webhook {
+			if after = page[len(page)-1].SubscriptionKey; page[0].Webhook.ID != page[0].SubscriptionKey.Webhook {
 				t.Fatal("the wrong webhook", page[0])
 			}
 		}
@@ -316,7 +316,7 @@ func TestSubscribe(t *testing.T) {
 	v.Source = "smartcar"
 	must(t, f.PutVehicle(ctx, v))
 	f.sound()
-	if page, err := f.Due(ctx, "smartcar", t0, 9, nil); err != nil || len(page.Slots) != 2 {
+	if page, err := f.Due(ctx, "smartcar", t0, 9, nil); err != nil || len(page.Schedules) != 2 {
 		t.Fatal(page, err)
 	}
 }
@@ -331,7 +331,7 @@ func TestDue(t *testing.T) {
 		}
 	}
 	order := func(p webhook.DuePage) (vs []int) {
-		for _, s := range p.Slots {
+		for _, s := range p.Schedules {
 			vs = append(vs, int(s.Vehicle[15]))
 		}
 		return vs
@@ -351,7 +351,7 @@ func TestDue(t *testing.T) {
 		{3, 2, []int{6}, []int{5, 4}, 4},
 		{9, 9, nil, []int{6, 5, 4, 3, 2, 1}, 0},
 	} {
-		page, err := f.Due(ctx, "sim", t0.Add(time.Duration(c.at)*time.Minute), c.limit, func(k webhook.SlotKey) bool { return slices.Contains(c.skip, int(k.Vehicle[15])) })
+		page, err := f.Due(ctx, "sim", t0.Add(time.Duration(c.at)*time.Minute), c.limit, func(k webhook.SubscriptionKey) bool { return slices.Contains(c.skip, int(k.Vehicle[15])) })
 		must(t, err)
 		next := time.Time{}
 		if c.next > 0 {
@@ -361,13 +361,13 @@ func TestDue(t *testing.T) {
 			t.Errorf("%+v: got %v, next %v", c, order(page), page.Next)
 		}
 	}
-	if page, err := f.Due(ctx, "si", t0.Add(time.Hour), 9, nil); err != nil || len(page.Slots) > 0 {
+	if page, err := f.Due(ctx, "si", t0.Add(time.Hour), 9, nil); err != nil || len(page.Schedules) > 0 {
 		t.Fatal("a source that is a prefix of another", page, err)
 	}
 	if _, err := f.Due(ctx, "Sim!", t0, 9, nil); err == nil {
 		t.Fatal("a source that cannot be")
 	}
-	n, err := f.RebaseSlots(ctx, func(s webhook.SlotView, v vehicle.Vehicle) (time.Time, bool) {
+	n, err := f.RebaseSlots(ctx, func(s webhook.ScheduleView, v vehicle.Vehicle) (time.Time, bool) {
 		if v.ID != s.Vehicle || s.Webhook.ID != wid(1) {
 			t.Error("the wrong vehicle or webhook")
 		}

@@ -18,7 +18,7 @@ import (
 // source, and parks it when the webhook does not fire. A subscription that exists
 // stays as it is, with created false. An unknown webhook or vehicle is
 // webhook.ErrNotFound.
-func (s *Store) Subscribe(ctx context.Context, key webhook.SlotKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Slot, error)) (sub webhook.Subscription, created bool, err error) {
+func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		sub, created = webhook.Subscription{}, false
 		h, err := t.liveHook(key.Webhook)
@@ -41,14 +41,14 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SlotKey, plan func(w 
 		if err != nil {
 			return err
 		}
-		slot.SlotKey, slot.Source = key, v.Source
+		slot.SubscriptionKey, slot.Source = key, v.Source
 		if slot.Due, err = dueOf(h, slot); err != nil {
 			return err
 		}
 		if _, err := encodeSlot(slot); err != nil {
 			return err
 		}
-		sub, created = webhook.Subscription{SlotKey: key, CreatedAt: t.now}, true
+		sub, created = webhook.Subscription{SubscriptionKey: key, CreatedAt: t.now}, true
 		if err := t.putRecord(bucketSubscriptions, slotKey(key), sub); err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SlotKey, plan func(w 
 
 // dueOf is the due time a slot of the webhook may have: none while the webhook
 // does not fire, else any.
-func dueOf(h *hook, s webhook.Slot) (time.Time, error) {
+func dueOf(h *hook, s webhook.Schedule) (time.Time, error) {
 	if !h.rec.Fires() {
 		return time.Time{}, nil
 	}
@@ -78,7 +78,7 @@ func dueOf(h *hook, s webhook.Slot) (time.Time, error) {
 
 // Unsubscribe takes a vehicle off a webhook, with its slot. What was produced
 // stays. removed is false when there was no subscription.
-func (s *Store) Unsubscribe(ctx context.Context, key webhook.SlotKey) (removed bool, err error) {
+func (s *Store) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		removed = t.has(bucketSubscriptions, slotKey(key))
 		if !removed {
@@ -92,9 +92,9 @@ func (s *Store) Unsubscribe(ctx context.Context, key webhook.SlotKey) (removed b
 // Subscriptions lists slots with their webhooks: of one webhook, of one vehicle,
 // of both, or all (uuid.Nil selects any). They come by webhook and vehicle, those
 // greater than after, at most limit; a limit of 0 or less means 100.
-func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SlotKey, limit int) ([]webhook.SlotView, error) {
+func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
 	limit = pageLimit(limit)
-	var views []webhook.SlotView
+	var views []webhook.ScheduleView
 	for more := true; more && len(views) < limit; {
 		more = false
 		err := s.view(ctx, func(r reader) error {
@@ -110,7 +110,7 @@ func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUI
 			for k := range r.rows(bucket, prefix, from) {
 				key, err := parseSlotKey(k)
 				if bucket == bucketSubsByVehicle {
-					key = webhook.SlotKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
+					key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 				}
 				if err != nil {
 					return err
@@ -145,23 +145,23 @@ func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUI
 
 // slotView reads a slot with its webhook, decoding each webhook once. The webhook
 // is nil when it is being removed.
-func (r reader) slotView(key webhook.SlotKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.SlotView, error) {
+func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.ScheduleView, error) {
 	slot, err := r.slot(key)
 	if err != nil {
-		return webhook.SlotView{}, err
+		return webhook.ScheduleView{}, err
 	}
 	w, known := hooks[key.Webhook]
 	if !known {
 		rec, err := r.webhookRecord(key.Webhook)
 		if err != nil {
-			return webhook.SlotView{}, err
+			return webhook.ScheduleView{}, err
 		}
 		if !rec.Removing {
 			w = &rec.Webhook
 		}
 		hooks[key.Webhook] = w
 	}
-	return webhook.SlotView{Slot: slot, Webhook: w}, nil
+	return webhook.ScheduleView{Schedule: slot, Webhook: w}, nil
 }
 
 // Due looks at the head of a source's due queue: the slots due at now or before,
@@ -169,7 +169,7 @@ func (r reader) slotView(key webhook.SlotKey, hooks map[uuid.UUID]*webhook.Webho
 // limit, with their webhooks, whose keys stay sealed and empty. The slots of a webhook
 // that is being removed are not among them. skip runs within a read transaction: it must
 // be quick and must not call the store.
-func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SlotKey) bool) (page webhook.DuePage, err error) {
+func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
 		return page, err
 	}
@@ -194,7 +194,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 			if skip != nil && skip(key) {
 				continue
 			}
-			if len(page.Slots) == limit {
+			if len(page.Schedules) == limit {
 				return nil
 			}
 			slot, err := r.slotView(key, hooks)
@@ -202,7 +202,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 				return err
 			}
 			if slot.Webhook != nil {
-				page.Slots = append(page.Slots, slot)
+				page.Schedules = append(page.Schedules, slot)
 			}
 		}
 		return nil
@@ -217,7 +217,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 // asked for every slot that is not parked and answers with the new time, or false
 // to leave it. It works in slices, each one transaction, and returns how many
 // slots changed. due may run more than once for a slot and changes nothing.
-func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
 	var after []byte
 	for {
 		var last []byte
@@ -262,7 +262,7 @@ func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.SlotView, vehi
 	}
 }
 
-func (t *writeTx) rebase(key webhook.SlotKey, due func(webhook.SlotView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
+func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
 	old, err := t.slot(key)
 	if err != nil || old.Due.IsZero() {
 		return false, err
@@ -277,7 +277,7 @@ func (t *writeTx) rebase(key webhook.SlotKey, due func(webhook.SlotView, vehicle
 	}
 	w := cloneWebhook(h.rec.Webhook)
 	slot := old
-	at, ok := due(webhook.SlotView{Slot: old, Webhook: &w}, v)
+	at, ok := due(webhook.ScheduleView{Schedule: old, Webhook: &w}, v)
 	if !ok || at.IsZero() {
 		return false, nil
 	}

@@ -148,10 +148,10 @@ func (r reader) status(id uuid.UUID) (st vehicle.Status, err error) {
 	return st, nil
 }
 
-func (r reader) slot(key webhook.SlotKey) (webhook.Slot, error) {
+func (r reader) slot(key webhook.SubscriptionKey) (webhook.Schedule, error) {
 	b := r.get(bucketSlots, slotKey(key))
 	if b == nil {
-		return webhook.Slot{}, named("slot", fmt.Sprintf("%s/%s", key.Webhook, key.Vehicle), webhook.ErrNotFound)
+		return webhook.Schedule{}, named("slot", fmt.Sprintf("%s/%s", key.Webhook, key.Vehicle), webhook.ErrNotFound)
 	}
 	return decodeSlot(key, b)
 }
@@ -330,7 +330,7 @@ func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 
 // putSlot writes a slot and moves its row in the due queue. before is the slot as
 // it stands, nil for a new one.
-func (t *writeTx) putSlot(before *webhook.Slot, s webhook.Slot) error {
+func (t *writeTx) putSlot(before *webhook.Schedule, s webhook.Schedule) error {
 	value, err := encodeSlot(s)
 	if err != nil {
 		return err
@@ -356,20 +356,20 @@ func (t *writeTx) putSlot(before *webhook.Slot, s webhook.Slot) error {
 			}
 		}
 	}
-	return t.put(bucketSlots, slotKey(s.SlotKey), value)
+	return t.put(bucketSlots, slotKey(s.SubscriptionKey), value)
 }
 
 // slotDueKey is the slot's row in the due queue, nil while it is parked.
-func slotDueKey(s webhook.Slot) ([]byte, error) {
+func slotDueKey(s webhook.Schedule) ([]byte, error) {
 	ms, err := millis(s.Due)
 	if err != nil || ms == 0 {
 		return nil, err
 	}
-	return dueKey(s.Source, ms, s.SlotKey), nil
+	return dueKey(s.Source, ms, s.SubscriptionKey), nil
 }
 
 // deleteSubscription removes a subscription with its slot and index rows.
-func (t *writeTx) deleteSubscription(key webhook.SlotKey) error {
+func (t *writeTx) deleteSubscription(key webhook.SubscriptionKey) error {
 	k := slotKey(key)
 	slot, err := t.slot(key)
 	if err != nil {
@@ -395,14 +395,14 @@ func (t *writeTx) deleteSubscription(key webhook.SlotKey) error {
 }
 
 // subscriptionsOf lists a vehicle's subscriptions, by webhook id.
-func (r reader) subscriptionsOf(id uuid.UUID) ([]webhook.SlotKey, error) {
-	var keys []webhook.SlotKey
+func (r reader) subscriptionsOf(id uuid.UUID) ([]webhook.SubscriptionKey, error) {
+	var keys []webhook.SubscriptionKey
 	for k := range r.rows(bucketSubsByVehicle, id[:], nil) {
 		v, w, err := parsePair(k)
 		if err != nil {
 			return nil, named("subscriptions of vehicle", id, err)
 		}
-		keys = append(keys, webhook.SlotKey{Webhook: w, Vehicle: v})
+		keys = append(keys, webhook.SubscriptionKey{Webhook: w, Vehicle: v})
 	}
 	return keys, nil
 }

@@ -58,10 +58,10 @@ func TestV1(t *testing.T) {
 	}
 	page, err := f.Due(ctx, "sim", t0.Add(100*time.Hour), 9, nil)
 	must(t, err)
-	if len(page.Slots) != 3 || page.Slots[0].Vehicle != vid(2) || page.Slots[0].Cause != webhook.CauseFirst || !page.Slots[2].Due.Equal(t0.Add(6*time.Hour)) {
+	if len(page.Schedules) != 3 || page.Schedules[0].Vehicle != vid(2) || page.Schedules[0].Cause != webhook.CauseFirst || !page.Schedules[2].Due.Equal(t0.Add(6*time.Hour)) {
 		t.Errorf("%+v", page)
 	}
-	all, err := f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SlotKey{}, 9)
+	all, err := f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SubscriptionKey{}, 9)
 	must(t, err)
 	if len(all) != 5 || !all[4].Due.IsZero() {
 		t.Errorf("%+v", all)

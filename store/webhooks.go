@@ -20,7 +20,7 @@ func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 		return err
 	}
 	w = cloneWebhook(w)
-	w.Ledger, w.Firings = webhook.Ledger{}, webhook.Firings{}
+	w.Ledger, w.DueTimes = webhook.Ledger{}, webhook.DueTimes{}
 	return s.update(ctx, func(t *writeTx) error {
 		if t.has(bucketWebhooks, w.ID[:]) {
 			return named("webhook", w.ID, webhook.ErrExists)
@@ -89,7 +89,7 @@ func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) 
 // UpdateWebhook runs change on the webhook as it stands in the committing
 // transaction and keeps the result, unless change returns an error, which is
 // passed on. change may run more than once. It cannot change ID, CreatedAt,
-// Ledger and Firings; a Recovery without Upto is about the deliveries there are. When
+// Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
 // the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
 // the same transaction.
 func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
@@ -117,7 +117,7 @@ func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*we
 // setWebhook makes w the group's webhook, except for what only the store changes.
 func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	old := &h.rec.Webhook
-	w.ID, w.CreatedAt, w.Ledger, w.Firings = old.ID, old.CreatedAt, old.Ledger, old.Firings
+	w.ID, w.CreatedAt, w.Ledger, w.DueTimes = old.ID, old.CreatedAt, old.Ledger, old.DueTimes
 	if w.Name != old.Name {
 		if err := checkName("name", w.Name); err != nil {
 			return err
@@ -170,7 +170,7 @@ func (t *writeTx) park(w *webhook.Webhook) error {
 		} else {
 			slot.Due, slot.Cause = t.now, webhook.CauseFirst
 			switch {
-			case !slot.FiredAt.IsZero():
+			case !slot.ProducedAt.IsZero():
 			case slot.Anchor.After(t.now):
 				slot.Due = slot.Anchor
 			default:

@@ -336,7 +336,7 @@ func TestFakeTime(t *testing.T) {
 			time.Sleep(time.Hour)
 			f.now = time.Now()
 			page, err := f.Due(ctx, "sim", f.now, 9, nil)
-			if err != nil || len(page.Slots) != 1 {
+			if err != nil || len(page.Schedules) != 1 {
 				t.Fatal(page, err)
 			}
 			d := f.produce(1)[0]

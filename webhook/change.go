@@ -69,7 +69,7 @@ func ChangeOf(d Delivery, a *Attempt) Change {
 func (w *Webhook) ChangedFrom(was *Webhook) bool {
 	a, b := *w, *was
 	for _, x := range []*Webhook{&a, &b} {
-		x.Seq, x.Ledger, x.Firings, x.Breaker = 0, Ledger{}, Firings{}, Breaker{}
+		x.Seq, x.Ledger, x.DueTimes, x.Breaker = 0, Ledger{}, DueTimes{}, Breaker{}
 	}
 	return w.Breaker.Open() != was.Breaker.Open() || w.Breaker.Step != was.Breaker.Step || !reflect.DeepEqual(a, b)
 }

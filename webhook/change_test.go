@@ -29,7 +29,7 @@ func TestChangedFrom(t *testing.T) {
 		false: {
 			func(*Webhook) {},
 			func(w *Webhook) { w.Ledger.Count(Waiting) },
-			func(w *Webhook) { w.Firings.Produced++ },
+			func(w *Webhook) { w.DueTimes.Produced++ },
 			func(w *Webhook) { w.Seq++ },
 			func(w *Webhook) { w.Breaker.LastAttempt = time.Unix(1, 0) },
 		},

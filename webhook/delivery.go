@@ -39,7 +39,7 @@ type Delivery struct {
 	EventName string    `json:"event_name"`
 	Cause     Cause     `json:"cause"`
 	State     State     `json:"state"`
-	// Due is when the firing was due, CreatedAt when it was committed.
+	// Due is the due time, CreatedAt when it was committed.
 	Due        time.Time `json:"due"`
 	CreatedAt  time.Time `json:"created_at"`
 	FinishedAt time.Time `json:"finished_at"`

@@ -10,7 +10,7 @@ import (
 	"plugbeat/vehicle"
 )
 
-// EventType is what may happen with a car's charging, as Smartcar v2.0 names it.
+// EventType is what may happen with a vehicle's charging, as Smartcar v2.0 names it.
 type EventType string
 
 // The events of charging.
@@ -23,8 +23,8 @@ const (
 // EventTypes lists every event type.
 var EventTypes = [...]EventType{ChargingStarted, ChargingStopped, ChargingCompleted}
 
-// EventOf returns what happened between two known charging states of a car that were
-// seen one after the other; empty where nothing did that has a name. A car that is full
+// EventOf returns what happened between two known charging states of a vehicle that were
+// seen one after the other; empty where nothing did that has a name. A vehicle that is full
 // and was not seen charging has no event: it may have been full when it was plugged in.
 func EventOf(from, to vehicle.ChargeState) EventType {
 	switch {
@@ -40,7 +40,7 @@ func EventOf(from, to vehicle.ChargeState) EventType {
 	return ""
 }
 
-// Event is something that happened with a car's charging.
+// Event is something that happened with a vehicle's charging.
 type Event struct {
 	// ID is the same for every webhook that tells of it, at each attempt and resend.
 	ID   uuid.UUID
@@ -50,10 +50,10 @@ type Event struct {
 }
 
 // NewEvent returns the event with its id, which follows from the rest: what happened to
-// a car at a time is one event, however often it is found.
-func NewEvent(car uuid.UUID, t EventType, at time.Time) *Event {
+// a vehicle at a time is one event, however often it is found.
+func NewEvent(vehicle uuid.UUID, t EventType, at time.Time) *Event {
 	name := string(t) + " " + strconv.FormatInt(at.UnixMilli(), 10)
-	return &Event{ID: uuid.NewSHA1(car, []byte(name)), Type: t, At: time.UnixMilli(at.UnixMilli()).UTC()}
+	return &Event{ID: uuid.NewSHA1(vehicle, []byte(name)), Type: t, At: time.UnixMilli(at.UnixMilli()).UTC()}
 }
 
 // Tells reports whether the webhook is of a type that tells events and this one of

@@ -26,15 +26,15 @@ type Kind struct {
 	// EventNames are the eventNames its deliveries may go out under; the first is
 	// taken where nothing is said. Package payload has a format for each.
 	EventNames []string
-	// Reads are the paths that a car is read for at a point of its grid; with
+	// Reads are the paths that a vehicle is read for at a due time; with
 	// ChoosesPaths a webhook may take a part of them.
 	Reads        vehicle.Paths
 	ChoosesPaths bool
 	// FollowsPlug is true where the cadence has a schedule per state of the plug, and
-	// a change of it fires the slots and starts their grids anew.
+	// a change of it makes deliveries at once and starts the due times anew.
 	FollowsPlug bool
-	// Events is true where a delivery says what happened, and not how a car is: a point
-	// of the grid only has the car read, and every reading in which something happened,
+	// Events is true where a delivery says what happened, and not how a vehicle is: a due
+	// time only has the vehicle read, and every reading in which something happened,
 	// whoever asked for it, makes a delivery.
 	Events bool
 }
@@ -146,7 +146,7 @@ func (w *Webhook) EventName() string {
 	return w.Type.Kind().EventNames[0]
 }
 
-// Reads are the paths that a car is read for at a point of the webhook's grid.
+// Reads are the paths that a vehicle is read for at the webhook's due times.
 func (w *Webhook) Reads() vehicle.Paths {
 	k := w.Type.Kind()
 	if !k.ChoosesPaths {

@@ -8,53 +8,53 @@ import (
 	"plugbeat/vehicle"
 )
 
-// SlotKey names a subscription and its slot.
-type SlotKey struct {
+// SubscriptionKey names a subscription.
+type SubscriptionKey struct {
 	Webhook uuid.UUID `json:"webhook"`
 	Vehicle uuid.UUID `json:"vehicle"`
 }
 
-// Subscription is a vehicle on a webhook. It owns one slot.
+// Subscription is a vehicle on a webhook. It has one schedule.
 type Subscription struct {
-	SlotKey
+	SubscriptionKey
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// Slot is a subscription's place in the due queue. Times have millisecond
-// resolution.
-type Slot struct {
-	SlotKey
+// Schedule is when a subscription is due, and its place in the due queue. Times have
+// millisecond resolution.
+type Schedule struct {
+	SubscriptionKey
 	// Source partitions the due queue; it is the vehicle's source.
 	Source string `json:"source"`
-	// Due is when the slot fires next; zero while parked, because its webhook
-	// does not fire (unverified, or disabled other than exhausted).
+	// Due is the next due time; zero while parked, because its webhook does not fire
+	// (unverified, or disabled other than exhausted).
 	Due time.Time `json:"due"`
-	// Anchor is the moment the grid counts from.
+	// Anchor is the moment that due times are counted from.
 	Anchor time.Time `json:"anchor"`
 	// State is the state whose cadence Due was computed with.
 	State vehicle.State `json:"state"`
-	// FiredAt is when the slot last produced a delivery; zero before the first.
-	FiredAt time.Time `json:"fired_at"`
-	// Cause says why the slot is due.
+	// ProducedAt is when it last produced a delivery; zero before the first.
+	ProducedAt time.Time `json:"produced_at"`
+	// Cause says why the subscription is due.
 	Cause Cause `json:"cause"`
 }
 
-// Cause is why a slot is due.
+// Cause is why a subscription is due.
 type Cause uint8
 
-// The causes of a firing.
+// The causes of a due time.
 const (
-	CauseGrid   Cause = iota // a point of the grid
+	CauseDue    Cause = iota // a due time of the cadence
 	CauseFirst               // the first delivery of a subscription, or after verifying or enabling
 	CauseChange              // the plug state changed
-	CauseEvent               // something happened that the webhook tells; of deliveries only, no slot is due for it
+	CauseEvent               // something happened that the webhook tells; of deliveries only, no subscription is due for it
 )
 
-// String returns "grid", "first", "change" or "event".
+// String returns "due", "first", "change" or "event".
 func (c Cause) String() string {
 	switch c {
-	case CauseGrid:
-		return "grid"
+	case CauseDue:
+		return "due"
 	case CauseFirst:
 		return "first"
 	case CauseChange:
@@ -70,52 +70,52 @@ func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads a cause's name.
 func (c *Cause) UnmarshalText(b []byte) error {
-	for x := CauseGrid; x <= CauseEvent; x++ {
+	for x := CauseDue; x <= CauseEvent; x++ {
 		if x.String() == string(b) {
 			*c = x
 			return nil
 		}
 	}
-	return &Invalid{Field: "cause", Value: string(b), Allowed: "grid, first, change or event"}
+	return &Invalid{Field: "cause", Value: string(b), Allowed: "due, first, change or event"}
 }
 
 // DuePage is one look at the head of a source's due queue.
 type DuePage struct {
-	// Slots are due, oldest first, at most the limit asked for.
-	Slots []SlotView
-	// Next is when the first slot that is not yet due comes due; zero when there
-	// is none or when Slots was cut by the limit.
+	// Schedules are due, oldest first, at most the limit asked for.
+	Schedules []ScheduleView
+	// Next is the first due time that has not come yet; zero when there
+	// is none or when Schedules was cut by the limit.
 	Next time.Time
 }
 
-// SlotView is a slot with the webhook it belongs to, as they stand in the
+// ScheduleView is a schedule with the webhook it belongs to, as they stand in the
 // transaction that shows them. The webhook is for reading only.
-type SlotView struct {
-	Slot
+type ScheduleView struct {
+	Schedule
 	Webhook *Webhook
 }
 
 // VehicleView is all that a read is decided on, as it stands in the transaction
 // that commits the decision.
 type VehicleView struct {
-	Vehicle vehicle.Vehicle
-	Status  vehicle.Status
-	Slots   []SlotView
+	Vehicle   vehicle.Vehicle
+	Status    vehicle.Status
+	Schedules []ScheduleView
 }
 
 // Decision is what a read of a vehicle leads to.
 type Decision struct {
 	Status vehicle.Status
-	// Slots holds the slots that change; others stay as they are.
-	Slots []SlotChange
+	// Schedules holds those that change; others stay as they are.
+	Schedules []ScheduleChange
 }
 
-// SlotChange is a slot's new value and what its firing left.
-type SlotChange struct {
-	Slot Slot
+// ScheduleChange is a schedule's new value and what became of its due times.
+type ScheduleChange struct {
+	Schedule Schedule
 	// Draft is the delivery to produce, nil for none.
 	Draft *Draft
-	// Collapsed, Skipped and Quiet count grid points that made no delivery.
+	// Collapsed, Skipped and Quiet count due times that made no delivery.
 	Collapsed, Skipped, Quiet uint64
 }
 
@@ -130,9 +130,9 @@ type Draft struct {
 	Event *Event
 	// Payload is the canonical body, kept and sent as it is at each attempt.
 	Payload []byte
-	// Due is when the firing was due; lateness counts from it.
+	// Due is the due time; lateness counts from it.
 	Due time.Time
-	// Cause is why the slot fired.
+	// Cause is why the subscription was due.
 	Cause Cause
 }
 

@@ -1,5 +1,5 @@
 // Package webhook holds the nouns that the scheduler, the delivery loop, the
-// store and the server share: Webhook, Subscription, Slot, Delivery, Attempt and
+// store and the server share: Webhook, Subscription, Schedule, Delivery, Attempt and
 // the ledger.
 //
 // It guarantees that a Delivery changes state only through [Delivery.Apply], that
@@ -50,9 +50,9 @@ type Webhook struct {
 	// settings, so that of two copies the newer is known.
 	Seq uint64 `json:"seq"`
 
-	Breaker Breaker `json:"breaker"`
-	Ledger  Ledger  `json:"ledger"`
-	Firings Firings `json:"firings"`
+	Breaker  Breaker  `json:"breaker"`
+	Ledger   Ledger   `json:"ledger"`
+	DueTimes DueTimes `json:"due_times"`
 	// Recovery is the sifting of a backlog that is going on; nil when none is.
 	Recovery *Recovery `json:"recovery,omitempty"`
 
@@ -155,22 +155,22 @@ type Cadence struct {
 // it; an error refuses the change and is passed on. It changes nothing itself.
 type Check func(*Webhook) error
 
-// Fires reports whether the webhook's slots come due: while active, and while
+// Fires reports whether the webhook's subscriptions come due: while active, and while
 // disabled as exhausted, when deliveries are produced and wait.
 func (w *Webhook) Fires() bool {
 	return w.Status == Active || w.Status == Disabled && w.Reason == Exhausted
 }
 
-// Firings counts what became of a webhook's slots coming due. Counters only grow.
-type Firings struct {
-	// Produced firings made a delivery.
+// DueTimes counts what became of a webhook's due times. Counters only grow.
+type DueTimes struct {
+	// Produced due times made a delivery.
 	Produced uint64 `json:"produced"`
-	// Collapsed firings were missed while plugbeat was down or busy and are
+	// Collapsed due times were missed while plugbeat was down or busy and are
 	// covered by a later one.
 	Collapsed uint64 `json:"collapsed"`
-	// Skipped firings were left out to stay within a source's budget.
+	// Skipped due times were left out to stay within a source's budget.
 	Skipped uint64 `json:"skipped"`
-	// Quiet firings had a car read for a webhook that tells events, and nothing had
+	// Quiet due times had a vehicle read for a webhook that tells events, and nothing had
 	// happened.
 	Quiet uint64 `json:"quiet,omitempty"`
 }

@@ -98,9 +98,9 @@ func (x *filler) webhook(ctx context.Context, name, callback string) (uuid.UUID,
 
 // subscribe puts car number i on the webhook. Its first delivery is due at that time.
 func (x *filler) subscribe(ctx context.Context, hook uuid.UUID, i int, due time.Time) error {
-	key := webhook.SlotKey{Webhook: hook, Vehicle: x.cars[i].ID}
-	_, _, err := x.store.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Slot, error) {
-		return webhook.Slot{Due: due, Anchor: due, State: vehicle.StateUnplugged, Cause: webhook.CauseFirst}, nil
+	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: x.cars[i].ID}
+	_, _, err := x.store.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+		return webhook.Schedule{Due: due, Anchor: due, State: vehicle.StateUnplugged, Cause: webhook.CauseFirst}, nil
 	})
 	return err
 }
@@ -111,10 +111,10 @@ func (x *filler) wait(ctx context.Context, i int) error {
 	_, err := x.store.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
 		now := time.Now().UTC()
 		d := webhook.Decision{Status: v.Status}
-		for _, s := range v.Slots {
-			slot := s.Slot
-			slot.FiredAt, slot.Due, slot.Cause = now, slot.Anchor.Add(time.Hour), webhook.CauseGrid
-			d.Slots = append(d.Slots, webhook.SlotChange{Slot: slot, Draft: &webhook.Draft{
+		for _, s := range v.Schedules {
+			slot := s.Schedule
+			slot.ProducedAt, slot.Due, slot.Cause = now, slot.Anchor.Add(time.Hour), webhook.CauseDue
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: slot, Draft: &webhook.Draft{
 				EventName: payload.EventDynamic, Payload: sample(s.Webhook.ID, v.Vehicle.ID), Due: now, Cause: webhook.CauseFirst,
 			}})
 		}

@@ -80,7 +80,8 @@ type Answer struct {
 	Header http.Header
 	// Body is sent instead of a body of ours; only for what is no challenge.
 	Body []byte
-	// Drop closes the connection without an answer.
+	// Drop closes the connection in the first line of the answer. Before its first byte
+	// a client would make the request once more, on a new connection.
 	Drop bool
 }
 
@@ -270,7 +271,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 
 	if a.Drop {
-		panic(http.ErrAbortHandler)
+		drop(w)
+		return
 	}
 	maps.Copy(w.Header(), a.Header)
 	w.Header().Set("Content-Type", "application/json")
@@ -360,4 +362,13 @@ func digest(key []byte, message string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte(message))
 	return h.Sum(nil)
+}
+
+func drop(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = c.Write([]byte("HTTP/1.1 "))
+	_ = c.Close()
 }

@@ -124,8 +124,8 @@ func TestTypesOnOneCallback(t *testing.T) {
 		text := d.Must("webhook", "show", string(name))
 		t.Log("\n" + text)
 		w, err := a.Webhook(ctx, string(name))
-		if l := w.Ledger; err != nil || l.Produced != l.Delivered+l.Waiting() || name == webhook.TypeEventBased && w.Firings.Quiet == 0 {
-			t.Errorf("%s: %+v %+v %v", name, l, w.Firings, err)
+		if l := w.Ledger; err != nil || l.Produced != l.Delivered+l.Waiting() || name == webhook.TypeEventBased && w.DueTimes.Quiet == 0 {
+			t.Errorf("%s: %+v %+v %v", name, l, w.DueTimes, err)
 		}
 	}
 	if err := d.Stop(); err != nil {

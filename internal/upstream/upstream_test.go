@@ -31,7 +31,7 @@ func TestWithinThePlan(t *testing.T) {
 		}
 		h, err := w.store.Webhook(w.t.Context(), w.hook)
 		w.must(err)
-		if f := h.Firings; f.Produced+f.Skipped != 3*744 {
+		if f := h.DueTimes; f.Produced+f.Skipped != 3*744 {
 			w.t.Errorf("%+v of %d points", f, 3*744)
 		}
 		spent := w.store.SpentBySource()["car"].Calls

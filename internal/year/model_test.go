@@ -425,7 +425,7 @@ func (m *vehicleModel) commit(now time.Duration, r reading) {
 		}
 		due, moved := b.due <= now, b.plugged != in
 		if !due && !changed {
-			if moved && b.cause == "grid" {
+			if moved && b.cause == "due" {
 				b.plugged = in
 				b.due, _ = m.next(is, b, now)
 			}
@@ -457,7 +457,7 @@ func (m *vehicleModel) commit(now time.Duration, r reading) {
 			b.due = now
 		default:
 			m.wanted[b.hook] = append(m.wanted[b.hook], wanted{at, now, b.cause, charge})
-			b.made, b.everMade, b.cause = now, true, "grid"
+			b.made, b.everMade, b.cause = now, true, "due"
 			var pushed int
 			b.due, pushed = m.next(is, b, now)
 			collapsed += pushed

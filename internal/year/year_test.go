@@ -169,7 +169,7 @@ func (w *world) checkCadence(x *wrong, made []webhook.Delivery) string {
 	for h, id := range w.ids {
 		hook, err := w.store.Webhook(w.t.Context(), id)
 		w.must(err)
-		if f := hook.Firings; int(f.Collapsed) != collapsed[h] || f.Skipped != 0 { //nolint:gosec // small
+		if f := hook.DueTimes; int(f.Collapsed) != collapsed[h] || f.Skipped != 0 { //nolint:gosec // small
 			x.f("%s: %d due times collapsed, want %d; %d skipped", hook.Name, f.Collapsed, collapsed[h], f.Skipped)
 		}
 	}
@@ -227,8 +227,8 @@ func (w *world) checkLedgers(ctx context.Context, x *wrong, made []webhook.Deliv
 			}
 		}
 		l := hook.Ledger
-		if l != want || l.Waiting() != 0 || l.Expired+l.Superseded != 0 || l.Produced != hook.Firings.Produced {
-			x.f("%s: ledger %+v, its deliveries are %+v, %d due times produced", hook.Name, l, want, hook.Firings.Produced)
+		if l != want || l.Waiting() != 0 || l.Expired+l.Superseded != 0 || l.Produced != hook.DueTimes.Produced {
+			x.f("%s: ledger %+v, its deliveries are %+v, %d due times produced", hook.Name, l, want, hook.DueTimes.Produced)
 		}
 		if hook.Status != webhook.Active || hook.Breaker.Open() {
 			x.f("%s: %s %s, %+v though its receiver is well", hook.Name, hook.Status, hook.Reason, hook.Breaker)

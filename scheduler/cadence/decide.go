@@ -32,10 +32,10 @@ type Read struct {
 	// payload at every path that is neither in Got nor fresh. It is not an answer:
 	// nothing is observed, and it does not replace the last reading.
 	Held *vehicle.Fault
-	// Slot is true for the read of a due slot that ran to its end: what failed in
+	// Schedule is true for the read of a due slot that ran to its end: what failed in
 	// it is final and goes out. A caller's read, and one that was cut short, is
 	// partial while anything temporary stands in it.
-	Slot bool
+	Schedule bool
 	// Calls and Paths count the calls of the source and the paths asked for in them.
 	Calls, Paths uint64
 	// Plan is how the source counts them.
@@ -79,12 +79,12 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	snapshot, missing := rd.payload(st, now)
 	out.Snapshot = snapshot
 	state := Effective(st, now, r.UnknownAfter)
-	for _, v := range view.Slots {
+	for _, v := range view.Schedules {
 		if v.Due.IsZero() || !v.Webhook.Fires() {
 			continue
 		}
 		kind, complete := v.Webhook.Type.Kind(), missing&v.Webhook.Reads() == 0
-		var c webhook.SlotChange
+		var c webhook.ScheduleChange
 		var ok bool
 		if kind.Events {
 			c, ok = r.teller(v, view.Vehicle.Make, state, rd, changed, complete, event, now)
@@ -92,7 +92,7 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 			c, ok = r.slot(v, view.Vehicle.Make, state, rd, changed && kind.FollowsPlug, complete, now)
 		}
 		if ok {
-			out.Slots = append(out.Slots, c)
+			out.Schedules = append(out.Schedules, c)
 		}
 	}
 	out.Status = st
@@ -100,10 +100,10 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 }
 
 // slot decides on one slot that is not parked; ok is false when it stays as it is.
-func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.SlotChange, ok bool) {
-	old := v.Slot
-	c.Slot = old
-	s := &c.Slot
+func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.ScheduleChange, ok bool) {
+	old := v.Schedule
+	c.Schedule = old
+	s := &c.Schedule
 	before, after := r.schedule(v.Webhook, mk, old.State), r.schedule(v.Webhook, mk, state)
 	due := !old.Due.After(now)
 	s.State = state
@@ -121,22 +121,22 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 	}
 	switch {
 	case !due && !changed && complete && rd.Held == nil && r.owed(v, mk, rd.Plan, now):
-		c.Draft = draft(v.Webhook, now, webhook.CauseGrid)
-		s.FiredAt = now
+		c.Draft = draft(v.Webhook, now, webhook.CauseDue)
+		s.ProducedAt = now
 		s.Due, _ = r.next(after, old.Anchor, now, now)
 		return c, true
 
 	case !due && !changed:
 		// Another cadence on the same grid: the next point may be another.
-		if old.State == state || old.Cause != webhook.CauseGrid || !v.Webhook.Type.Kind().FollowsPlug {
+		if old.State == state || old.Cause != webhook.CauseDue || !v.Webhook.Type.Kind().FollowsPlug {
 			return c, false
 		}
-		s.Due, _ = r.next(after, old.Anchor, old.FiredAt, now)
+		s.Due, _ = r.next(after, old.Anchor, old.ProducedAt, now)
 		return c, true
 
-	case r.within(old.FiredAt, now):
+	case r.within(old.ProducedAt, now):
 		// Inside the gap: at its end, and points of the grid until then are one.
-		s.Due = old.FiredAt.Add(r.Gap)
+		s.Due = old.ProducedAt.Add(r.Gap)
 		if due {
 			c.Collapsed += after.Count(s.Anchor, now, s.Due)
 		}
@@ -151,7 +151,7 @@ func (r Rules) slot(v webhook.SlotView, mk string, state vehicle.State, rd Read,
 	}
 
 	c.Draft = draft(v.Webhook, fired, s.Cause)
-	s.FiredAt, s.Cause = now, webhook.CauseGrid
+	s.ProducedAt, s.Cause = now, webhook.CauseDue
 	var pushed uint64
 	s.Due, pushed = r.next(after, s.Anchor, now, now)
 	c.Collapsed += pushed
@@ -189,9 +189,9 @@ func (r Rules) within(fired, now time.Time) bool {
 
 // Held reports whether each of the due slots is within its gap, so that reading
 // for them now is of no use.
-func (r Rules) Held(due []webhook.SlotView, now time.Time) bool {
+func (r Rules) Held(due []webhook.ScheduleView, now time.Time) bool {
 	for _, s := range due {
-		if !r.within(s.FiredAt, milli(now)) {
+		if !r.within(s.ProducedAt, milli(now)) {
 			return false
 		}
 	}
@@ -233,7 +233,7 @@ func (rd Read) payload(st vehicle.Status, now time.Time) (s vehicle.Snapshot, mi
 		f := rd.Got.Fault(p)
 		switch {
 		case rd.Got.Asked().Has(p):
-			if f != nil && f.Temporary() && !rd.Slot {
+			if f != nil && f.Temporary() && !rd.Schedule {
 				missing |= vehicle.PathsOf(p)
 			}
 		case rd.Fresh.Has(p) && st.Last.Asked().Has(p):
@@ -279,20 +279,20 @@ func (r Rules) schedule(w *webhook.Webhook, mk string, state vehicle.State) Sche
 // due at once (or at, where that lies ahead), or at the first point after the
 // anchor where the first delivery is not sent at once; parked where the webhook
 // does not fire.
-func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, at, now time.Time) webhook.Slot {
-	s := webhook.Slot{
-		SlotKey: webhook.SlotKey{Webhook: w.ID, Vehicle: v.ID},
-		Source:  v.Source,
-		Anchor:  milli(at),
-		State:   Effective(st, now, r.UnknownAfter),
-		Cause:   webhook.CauseFirst,
+func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, at, now time.Time) webhook.Schedule {
+	s := webhook.Schedule{
+		SubscriptionKey: webhook.SubscriptionKey{Webhook: w.ID, Vehicle: v.ID},
+		Source:          v.Source,
+		Anchor:          milli(at),
+		State:           Effective(st, now, r.UnknownAfter),
+		Cause:           webhook.CauseFirst,
 	}
 	if !w.Fires() {
 		return s
 	}
 	s.Due = s.Anchor
 	if !r.FirstDelivery {
-		s.Cause = webhook.CauseGrid
+		s.Cause = webhook.CauseDue
 		s.Due = r.schedule(w, v.Make, s.State).Next(s.Anchor, s.Anchor)
 	}
 	return s

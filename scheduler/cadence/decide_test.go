@@ -30,8 +30,8 @@ func known(p vehicle.Plug, at time.Time) vehicle.Status {
 	return st
 }
 
-func slotOf(w *webhook.Webhook, due, anchor, fired time.Time, state vehicle.State, cause webhook.Cause) webhook.SlotView {
-	return webhook.SlotView{Slot: webhook.Slot{Due: due, Anchor: anchor, FiredAt: fired, State: state, Cause: cause}, Webhook: w}
+func slotOf(w *webhook.Webhook, due, anchor, fired time.Time, state vehicle.State, cause webhook.Cause) webhook.ScheduleView {
+	return webhook.ScheduleView{Schedule: webhook.Schedule{Due: due, Anchor: anchor, ProducedAt: fired, State: state, Cause: cause}, Webhook: w}
 }
 
 const (
@@ -47,7 +47,7 @@ func TestDecide(t *testing.T) {
 	quick := active(webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"})
 	for _, c := range []struct {
 		name   string
-		slot   webhook.SlotView
+		slot   webhook.ScheduleView
 		status vehicle.Status
 		read   Read
 		now    time.Time
@@ -64,152 +64,152 @@ func TestDecide(t *testing.T) {
 		{
 			name: "a first delivery, and the grid counts from the subscription",
 			slot: slotOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(time.Second)), Slot: true}, now: t0.Add(2 * time.Second),
+			read: Read{Got: full(vehicle.Unplugged, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
 			fired: true, cause: webhook.CauseFirst, firedDue: t0, due: t0.Add(hour), anchor: t0, state: unplugged,
 		},
 		{
 			name: "the first known state is not a change, but its cadence counts",
 			slot: slotOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
-			read: Read{Got: full(vehicle.PluggedIn, t0.Add(time.Second)), Slot: true}, now: t0.Add(2 * time.Second),
+			read: Read{Got: full(vehicle.PluggedIn, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
 			fired: true, cause: webhook.CauseFirst, firedDue: t0, due: t0.Add(half), anchor: t0, state: pluggedIn,
 		},
 		{
 			name: "a late firing does not move the grid",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(hour+5*time.Minute)), Slot: true}, now: t0.Add(hour + 5*time.Minute),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			read: Read{Got: full(vehicle.Unplugged, t0.Add(hour+5*time.Minute)), Schedule: true}, now: t0.Add(hour + 5*time.Minute),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
 		},
 		{
 			name: "missed firings collapse into one and the grid stays",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(5*hour+time.Minute)), Slot: true}, now: t0.Add(5*hour + time.Minute),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(hour), due: t0.Add(6 * hour), anchor: t0, state: unplugged, collapsed: 4,
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			read: Read{Got: full(vehicle.Unplugged, t0.Add(5*hour+time.Minute)), Schedule: true}, now: t0.Add(5*hour + time.Minute),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(6 * hour), anchor: t0, state: unplugged, collapsed: 4,
 		},
 		{
 			name: "a change seen by the due slot restarts the grid at its fetched-at",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
-			read: Read{Got: full(vehicle.PluggedIn, t0.Add(hour+3*time.Second)), Slot: true}, now: t0.Add(hour + 5*time.Second),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			read: Read{Got: full(vehicle.PluggedIn, t0.Add(hour+3*time.Second)), Schedule: true}, now: t0.Add(hour + 5*time.Second),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(hour), due: t0.Add(hour + half + 3*time.Second),
 			anchor: t0.Add(hour + 3*time.Second), state: pluggedIn,
 		},
 		{
 			name: "a change seen by a caller delivers at once, though nothing is due",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(20*time.Minute))}, now: t0.Add(20 * time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute), due: t0.Add(20*time.Minute + half),
 			anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
 			name: "unplugged again: hourly again",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseGrid), status: known(vehicle.PluggedIn, t0),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(half)), Slot: true}, now: t0.Add(half),
+			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			read: Read{Got: full(vehicle.Unplugged, t0.Add(half)), Schedule: true}, now: t0.Add(half),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(half), due: t0.Add(half + hour), anchor: t0.Add(half), state: unplugged,
 		},
 		{
 			name: "a cron cadence has no anchor: at once, then its next tick",
-			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(20*time.Minute))}, now: t0.Add(20 * time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute), due: t0.Add(half),
 			anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
 			name: "a tick inside the gap is due at its end",
-			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(half-20*time.Second))}, now: t0.Add(half - 20*time.Second),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(half - 20*time.Second), due: t0.Add(half + 40*time.Second),
 			anchor: t0.Add(half - 20*time.Second), state: pluggedIn,
 		},
 		{
 			name: "a change inside the gap is due at its end, the grid counts from the reading",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(10*time.Second))}, now: t0.Add(10 * time.Second),
 			cause: webhook.CauseChange, due: t0.Add(time.Minute), anchor: t0.Add(10 * time.Second), state: pluggedIn,
 		},
 		{
 			name: "at the gap's end it fires as a change, on that grid",
 			slot: slotOf(w, t0.Add(time.Minute), t0.Add(10*time.Second), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(10*time.Second)),
-			read: Read{Fresh: vehicle.AllPaths, Slot: true}, now: t0.Add(time.Minute),
+			read: Read{Fresh: vehicle.AllPaths, Schedule: true}, now: t0.Add(time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(time.Minute), due: t0.Add(10*time.Second + half), anchor: t0.Add(10 * time.Second), state: pluggedIn,
 		},
 		{
 			name: "the gap is over when it is over",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(time.Minute))}, now: t0.Add(time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(time.Minute), due: t0.Add(time.Minute + half), anchor: t0.Add(time.Minute), state: pluggedIn,
 		},
 		{
 			name: "a cadence of the gap's length that fired late waits out the gap, and its points are counted",
-			slot: slotOf(quick, t0.Add(2*time.Minute), t0, t0.Add(time.Minute), unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(3*time.Minute+30*time.Second)), Slot: true}, now: t0.Add(3*time.Minute + 30*time.Second),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(2 * time.Minute), due: t0.Add(4*time.Minute + 30*time.Second), anchor: t0, state: unplugged, collapsed: 1,
+			slot: slotOf(quick, t0.Add(2*time.Minute), t0, t0.Add(time.Minute), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			read: Read{Got: full(vehicle.Unplugged, t0.Add(3*time.Minute+30*time.Second)), Schedule: true}, now: t0.Add(3*time.Minute + 30*time.Second),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(2 * time.Minute), due: t0.Add(4*time.Minute + 30*time.Second), anchor: t0, state: unplugged, collapsed: 1,
 		},
 		{
 			name: "a change in a partial reading makes the slot due now",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: plug(vehicle.PluggedIn, t0.Add(20*time.Minute), -1)}, now: t0.Add(20*time.Minute + time.Second),
 			cause: webhook.CauseChange, due: t0.Add(20*time.Minute + time.Second), anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
 			name: "the read that follows fetches what is missing",
 			slot: slotOf(w, t0.Add(20*time.Minute), t0.Add(20*time.Minute), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(20*time.Minute)),
-			read: Read{Got: vehicle.Snapshot{Battery: full(0, t0.Add(21*time.Minute)).Battery}, Fresh: vehicle.PathsOf(vehicle.PathCharge, vehicle.PathLocation), Slot: true},
+			read: Read{Got: vehicle.Snapshot{Battery: full(0, t0.Add(21*time.Minute)).Battery}, Fresh: vehicle.PathsOf(vehicle.PathCharge, vehicle.PathLocation), Schedule: true},
 			now:  t0.Add(21 * time.Minute), fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute),
 			due: t0.Add(20*time.Minute + half), anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
 			name: "a partial reading with nothing new leaves the slot, due or not",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: plug(vehicle.Unplugged, t0.Add(2*hour), -1)}, now: t0.Add(2 * hour), kept: true,
 		},
 		{
 			name: "a caller's temporary fault is partial",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0),
+			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: failed(upstream, t0.Add(hour)).Merge(vehicle.Snapshot{Battery: full(0, t0.Add(hour)).Battery, Location: full(0, t0.Add(hour)).Location})},
 			now:  t0.Add(hour), kept: true,
 		},
 		{
 			name: "a payload goes out even if all paths failed",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseGrid), status: known(vehicle.PluggedIn, t0),
-			read: Read{Got: allFailed(upstream, t0.Add(half)), Slot: true}, now: t0.Add(half),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
+			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			read: Read{Got: allFailed(upstream, t0.Add(half)), Schedule: true}, now: t0.Add(half),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
 		},
 		{
 			name: "a fault of the account uses the unplugged cadence, on the same grid",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseGrid), status: known(vehicle.PluggedIn, t0),
-			read: Read{Got: allFailed(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400}, t0.Add(half)), Slot: true}, now: t0.Add(half),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: unplugged,
+			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			read: Read{Got: allFailed(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400}, t0.Add(half)), Schedule: true}, now: t0.Add(half),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: unplugged,
 		},
 		{
 			name: "the next hour of that grid",
-			slot: slotOf(w, t0.Add(hour), t0, t0.Add(half), unplugged, webhook.CauseGrid),
+			slot: slotOf(w, t0.Add(hour), t0, t0.Add(half), unplugged, webhook.CauseDue),
 			status: func() vehicle.Status {
 				st, _ := Observe(known(vehicle.PluggedIn, t0), allFailed(noPerm, t0.Add(half)), t0.Add(half))
 				return st
 			}(),
-			read: Read{Got: allFailed(noPerm, t0.Add(hour)), Slot: true}, now: t0.Add(hour),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
+			read: Read{Got: allFailed(noPerm, t0.Add(hour)), Schedule: true}, now: t0.Add(hour),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
 		},
 		{
 			name: "a caller who sees the account work again brings the faster cadence back, on the same grid",
-			slot: slotOf(w, t0.Add(2*hour), t0, t0.Add(hour), unplugged, webhook.CauseGrid),
+			slot: slotOf(w, t0.Add(2*hour), t0, t0.Add(hour), unplugged, webhook.CauseDue),
 			status: func() vehicle.Status {
 				st, _ := Observe(known(vehicle.PluggedIn, t0), allFailed(noPerm, t0.Add(hour)), t0.Add(hour))
 				return st
 			}(),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(hour+10*time.Minute))}, now: t0.Add(hour + 10*time.Minute),
-			due: t0.Add(hour + half), anchor: t0, state: pluggedIn, cause: webhook.CauseGrid,
+			due: t0.Add(hour + half), anchor: t0, state: pluggedIn, cause: webhook.CauseDue,
 		},
 		{
 			name: "a plug unknown for a day",
-			slot: slotOf(w, t0.Add(24*hour), t0, t0.Add(24*hour-half), pluggedIn, webhook.CauseGrid), status: known(vehicle.PluggedIn, t0),
-			read: Read{Got: allFailed(asleep, t0.Add(24*hour)), Slot: true}, now: t0.Add(24 * hour),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(24 * hour), due: t0.Add(25 * hour), anchor: t0, state: unplugged,
+			slot: slotOf(w, t0.Add(24*hour), t0, t0.Add(24*hour-half), pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			read: Read{Got: allFailed(asleep, t0.Add(24*hour)), Schedule: true}, now: t0.Add(24 * hour),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(24 * hour), due: t0.Add(25 * hour), anchor: t0, state: unplugged,
 		},
 		{
 			name: "a source that may not be asked: the remembered fault goes out",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseGrid), status: known(vehicle.PluggedIn, t0),
-			read: Read{Held: upstream, Slot: true}, now: t0.Add(half),
-			fired: true, cause: webhook.CauseGrid, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
+			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			read: Read{Held: upstream, Schedule: true}, now: t0.Add(half),
+			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
 		},
 		{
 			name: "a first delivery that lies ahead stays there when the cadence is another",
@@ -218,44 +218,44 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a firing noted before the clock went back holds nothing up",
-			slot: slotOf(w, t0, t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseGrid), status: known(vehicle.Unplugged, t0.Add(-hour)),
-			read: Read{Got: full(vehicle.Unplugged, t0), Slot: true}, now: t0,
-			fired: true, cause: webhook.CauseGrid, firedDue: t0, due: t0.Add(hour), anchor: t0.Add(5 * hour), state: unplugged,
+			slot: slotOf(w, t0, t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0.Add(-hour)),
+			read: Read{Got: full(vehicle.Unplugged, t0), Schedule: true}, now: t0,
+			fired: true, cause: webhook.CauseDue, firedDue: t0, due: t0.Add(hour), anchor: t0.Add(5 * hour), state: unplugged,
 		},
 	} {
-		view := webhook.VehicleView{Status: c.status, Slots: []webhook.SlotView{c.slot}}
+		view := webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.slot}}
 		out := rules.Decide(view, c.read, c.now)
 		if c.kept {
-			if len(out.Slots) != 0 {
-				t.Errorf("%s: %+v", c.name, out.Slots[0])
+			if len(out.Schedules) != 0 {
+				t.Errorf("%s: %+v", c.name, out.Schedules[0])
 			}
 			continue
 		}
-		if len(out.Slots) != 1 {
-			t.Errorf("%s: %d changes", c.name, len(out.Slots))
+		if len(out.Schedules) != 1 {
+			t.Errorf("%s: %d changes", c.name, len(out.Schedules))
 			continue
 		}
-		got := out.Slots[0]
+		got := out.Schedules[0]
 		if (got.Draft != nil) != c.fired {
 			t.Errorf("%s: draft %+v", c.name, got.Draft)
 			continue
 		}
-		cause := got.Slot.Cause
+		cause := got.Schedule.Cause
 		if c.fired {
 			if !got.Draft.Due.Equal(c.firedDue) || got.Draft.EventName != "dynamic" {
 				t.Errorf("%s: draft %+v, want due %s", c.name, got.Draft, c.firedDue)
 			}
-			if !got.Slot.FiredAt.Equal(c.now) || got.Slot.Cause != webhook.CauseGrid {
-				t.Errorf("%s: slot after firing %+v", c.name, got.Slot)
+			if !got.Schedule.ProducedAt.Equal(c.now) || got.Schedule.Cause != webhook.CauseDue {
+				t.Errorf("%s: slot after firing %+v", c.name, got.Schedule)
 			}
 			cause = got.Draft.Cause
 		}
-		if cause != c.cause || !got.Slot.Due.Equal(c.due) || !got.Slot.Anchor.Equal(c.anchor) || got.Slot.State != c.state || got.Collapsed != c.collapsed {
+		if cause != c.cause || !got.Schedule.Due.Equal(c.due) || !got.Schedule.Anchor.Equal(c.anchor) || got.Schedule.State != c.state || got.Collapsed != c.collapsed {
 			t.Errorf("%s: cause %s, due %s, anchor %s, %s, collapsed %d; want %s, %s, %s, %s, %d", c.name,
-				cause, got.Slot.Due, got.Slot.Anchor, got.Slot.State, got.Collapsed, c.cause, c.due, c.anchor, c.state, c.collapsed)
+				cause, got.Schedule.Due, got.Schedule.Anchor, got.Schedule.State, got.Collapsed, c.cause, c.due, c.anchor, c.state, c.collapsed)
 		}
 		// What may be decided twice is decided the same.
-		if again := rules.Decide(view, c.read, c.now); len(again.Slots) != 1 || again.Slots[0].Slot != got.Slot {
+		if again := rules.Decide(view, c.read, c.now); len(again.Schedules) != 1 || again.Schedules[0].Schedule != got.Schedule {
 			t.Errorf("%s: decided again: %+v", c.name, again)
 		}
 	}
@@ -268,10 +268,10 @@ func TestDecideAllSlotsOnChange(t *testing.T) {
 	unverified.Status = webhook.Unverified
 	gone.Status, gone.Reason = webhook.Disabled, webhook.Gone
 	exhausted.Status, exhausted.Reason = webhook.Disabled, webhook.Exhausted
-	slot := func(w *webhook.Webhook, due time.Time) webhook.SlotView {
-		return slotOf(w, due, t0, t0, unplugged, webhook.CauseGrid)
+	slot := func(w *webhook.Webhook, due time.Time) webhook.ScheduleView {
+		return slotOf(w, due, t0, t0, unplugged, webhook.CauseDue)
 	}
-	view := webhook.VehicleView{Status: known(vehicle.Unplugged, t0), Slots: []webhook.SlotView{
+	view := webhook.VehicleView{Status: known(vehicle.Unplugged, t0), Schedules: []webhook.ScheduleView{
 		slot(active(webhook.Cadence{}), t0.Add(time.Hour)),
 		slot(active(webhook.Cadence{Unplugged: "6h"}), t0.Add(6*time.Hour)),
 		slot(exhausted, t0.Add(time.Hour)),
@@ -281,11 +281,11 @@ func TestDecideAllSlotsOnChange(t *testing.T) {
 	}}
 	now := t0.Add(20 * time.Minute)
 	out := rules.Decide(view, Read{Got: full(vehicle.PluggedIn, now), Calls: 2, Paths: 5}, now)
-	if len(out.Slots) != 3 || !out.Changed || out.From != unplugged || out.To != pluggedIn {
-		t.Fatalf("%d slots, %+v", len(out.Slots), out)
+	if len(out.Schedules) != 3 || !out.Changed || out.From != unplugged || out.To != pluggedIn {
+		t.Fatalf("%d slots, %+v", len(out.Schedules), out)
 	}
-	for i, c := range out.Slots {
-		if c.Draft == nil || c.Draft.Cause != webhook.CauseChange || !c.Slot.Due.Equal(now.Add(30*time.Minute)) {
+	for i, c := range out.Schedules {
+		if c.Draft == nil || c.Draft.Cause != webhook.CauseChange || !c.Schedule.Due.Equal(now.Add(30*time.Minute)) {
 			t.Errorf("slot %d: %+v", i, c)
 		}
 	}
@@ -293,16 +293,16 @@ func TestDecideAllSlotsOnChange(t *testing.T) {
 		t.Errorf("counted %d reads of %d paths", out.Status.Reads, out.Status.PathReads)
 	}
 	// One that is due and one that is not: without a change only the first fires.
-	out = rules.Decide(view, Read{Got: full(vehicle.Unplugged, t0.Add(time.Hour)), Slot: true}, t0.Add(time.Hour))
-	if len(out.Slots) != 2 || out.Slots[0].Draft == nil || out.Slots[1].Draft == nil {
-		t.Errorf("due slots: %+v", out.Slots)
+	out = rules.Decide(view, Read{Got: full(vehicle.Unplugged, t0.Add(time.Hour)), Schedule: true}, t0.Add(time.Hour))
+	if len(out.Schedules) != 2 || out.Schedules[0].Draft == nil || out.Schedules[1].Draft == nil {
+		t.Errorf("due slots: %+v", out.Schedules)
 	}
 }
 
 func TestDecidePayloadSnapshot(t *testing.T) {
 	held := &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Status: 429, RetryAfter: time.Hour}
 	st := known(vehicle.PluggedIn, t0)
-	out := rules.Decide(webhook.VehicleView{Status: st}, Read{Held: held, Fresh: vehicle.PathsOf(vehicle.PathBattery), Slot: true}, t0.Add(30*time.Second))
+	out := rules.Decide(webhook.VehicleView{Status: st}, Read{Held: held, Fresh: vehicle.PathsOf(vehicle.PathBattery), Schedule: true}, t0.Add(30*time.Second))
 	if !out.Snapshot.Battery.OK || out.Snapshot.Charge.Fault != held || out.Snapshot.Location.Fault != held {
 		t.Errorf("payload %+v", out.Snapshot)
 	}
@@ -310,7 +310,7 @@ func TestDecidePayloadSnapshot(t *testing.T) {
 		t.Errorf("a fault that was not an answer was remembered: %+v", out.Status)
 	}
 	// A value of an earlier reading never stands in for a path that failed.
-	out = rules.Decide(webhook.VehicleView{Status: st}, Read{Got: allFailed(upstream, t0.Add(time.Hour)), Slot: true}, t0.Add(time.Hour))
+	out = rules.Decide(webhook.VehicleView{Status: st}, Read{Got: allFailed(upstream, t0.Add(time.Hour)), Schedule: true}, t0.Add(time.Hour))
 	if out.Snapshot.Charge.OK || out.Snapshot.Battery.OK || out.Snapshot.Location.OK {
 		t.Errorf("payload %+v", out.Snapshot)
 	}
@@ -334,7 +334,7 @@ func TestNotBefore(t *testing.T) {
 	}
 	// After the clock went back by five hours it is held no longer than asked for.
 	back := t0.Add(-5 * time.Hour)
-	st = rules.Decide(view, Read{Held: f, Slot: true}, back).Status
+	st = rules.Decide(view, Read{Held: f, Schedule: true}, back).Status
 	if !st.NotBefore.Equal(back.Add(10 * time.Minute)) {
 		t.Errorf("after the clock went back: %s", st.NotBefore)
 	}
@@ -352,7 +352,7 @@ func TestFirst(t *testing.T) {
 	}
 	later := rules
 	later.FirstDelivery = false
-	if s := later.First(w, v, known(vehicle.PluggedIn, t0), t0, t0); !s.Due.Equal(t0.Add(30*time.Minute)) || s.Cause != webhook.CauseGrid || s.State != pluggedIn {
+	if s := later.First(w, v, known(vehicle.PluggedIn, t0), t0, t0); !s.Due.Equal(t0.Add(30*time.Minute)) || s.Cause != webhook.CauseDue || s.State != pluggedIn {
 		t.Errorf("at the first point: %+v", s)
 	}
 	w.Status = webhook.Unverified

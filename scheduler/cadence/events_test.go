@@ -131,7 +131,7 @@ func TestTeller(t *testing.T) {
 	in, out, no, yes := vehicle.PluggedIn, vehicle.Unplugged, vehicle.NotCharging, vehicle.Charging
 	for _, c := range []struct {
 		name             string
-		slot             webhook.SlotView
+		slot             webhook.ScheduleView
 		status           vehicle.Status
 		read             Read
 		now              int
@@ -139,37 +139,37 @@ func TestTeller(t *testing.T) {
 		quiet, collapsed uint64
 		due, anchor      int // minutes
 	}{
-		{name: "due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: read(out, no, 60), now: 60, quiet: 1, due: 120},
-		{name: "not due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: read(out, no, 5), now: 5, kept: true},
-		{name: "an event when due", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseGrid), status: before(in, yes), read: read(in, no, 30), now: 30, told: true, due: 60},
-		{name: "an event when not due moves nothing", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseGrid), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
-		{name: "an event in the gap is told", slot: slotOf(w, min(30), min(0), min(10), pluggedIn, webhook.CauseGrid), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
-		{name: "a change of the plug starts the grid anew and needs no read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: read(in, no, 10), now: 10, due: 40, anchor: 10},
-		{name: "plugged in and charging is one event", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: read(in, yes, 10), now: 10, told: true, due: 40, anchor: 10},
-		{name: "points that passed are one", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: read(out, no, 185), now: 185, quiet: 1, collapsed: 2, due: 240},
-		{name: "due and nothing was read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: Read{}, now: 60, kept: true},
-		{name: "due, within the gap, and nothing was read", slot: slotOf(w, min(60), min(0), min(60), unplugged, webhook.CauseGrid), status: before(out, no), read: Read{}, now: 60, due: 61},
-		{name: "a fault that stands", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: Read{Slot: true, Got: failed(upstream, min(60))}, now: 60, quiet: 1, due: 120},
-		{name: "a caller's fault that may pass", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: Read{Got: failed(upstream, min(60))}, now: 60, kept: true},
-		{name: "a source that may not be asked", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseGrid), status: before(out, no), read: Read{Slot: true, Held: upstream}, now: 60, quiet: 1, due: 120},
+		{name: "due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 60), now: 60, quiet: 1, due: 120},
+		{name: "not due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 5), now: 5, kept: true},
+		{name: "an event when due", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 30), now: 30, told: true, due: 60},
+		{name: "an event when not due moves nothing", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
+		{name: "an event in the gap is told", slot: slotOf(w, min(30), min(0), min(10), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
+		{name: "a change of the plug starts the grid anew and needs no read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, no, 10), now: 10, due: 40, anchor: 10},
+		{name: "plugged in and charging is one event", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, yes, 10), now: 10, told: true, due: 40, anchor: 10},
+		{name: "points that passed are one", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 185), now: 185, quiet: 1, collapsed: 2, due: 240},
+		{name: "due and nothing was read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, kept: true},
+		{name: "due, within the gap, and nothing was read", slot: slotOf(w, min(60), min(0), min(60), unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, due: 61},
+		{name: "a fault that stands", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Got: failed(upstream, min(60))}, now: 60, quiet: 1, due: 120},
+		{name: "a caller's fault that may pass", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Got: failed(upstream, min(60))}, now: 60, kept: true},
+		{name: "a source that may not be asked", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Held: upstream}, now: 60, quiet: 1, due: 120},
 	} {
-		got := rules.Decide(webhook.VehicleView{Status: c.status, Slots: []webhook.SlotView{c.slot}}, c.read, min(c.now))
+		got := rules.Decide(webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.slot}}, c.read, min(c.now))
 		if c.kept {
-			if len(got.Slots) != 0 {
-				t.Errorf("%s: %+v, want it kept", c.name, got.Slots)
+			if len(got.Schedules) != 0 {
+				t.Errorf("%s: %+v, want it kept", c.name, got.Schedules)
 			}
 			continue
 		}
-		if len(got.Slots) != 1 {
-			t.Errorf("%s: %d slots", c.name, len(got.Slots))
+		if len(got.Schedules) != 1 {
+			t.Errorf("%s: %d slots", c.name, len(got.Schedules))
 			continue
 		}
-		s := got.Slots[0]
-		if (s.Draft != nil) != c.told || s.Quiet != c.quiet || s.Collapsed != c.collapsed || !s.Slot.Due.Equal(min(c.due)) || !s.Slot.Anchor.Equal(min(c.anchor)) || s.Skipped != 0 {
+		s := got.Schedules[0]
+		if (s.Draft != nil) != c.told || s.Quiet != c.quiet || s.Collapsed != c.collapsed || !s.Schedule.Due.Equal(min(c.due)) || !s.Schedule.Anchor.Equal(min(c.anchor)) || s.Skipped != 0 {
 			t.Errorf("%s: %+v, draft %+v", c.name, s, s.Draft)
 		}
-		if c.told && (s.Draft.Cause != webhook.CauseEvent || s.Draft.Event == nil || s.Draft.EventName != "eventBased" || !s.Slot.FiredAt.Equal(min(c.now)) || !s.Draft.Due.Equal(min(c.now))) {
-			t.Errorf("%s: %+v %+v", c.name, s.Draft, s.Slot)
+		if c.told && (s.Draft.Cause != webhook.CauseEvent || s.Draft.Event == nil || s.Draft.EventName != "eventBased" || !s.Schedule.ProducedAt.Equal(min(c.now)) || !s.Draft.Due.Equal(min(c.now))) {
+			t.Errorf("%s: %+v %+v", c.name, s.Draft, s.Schedule)
 		}
 	}
 }

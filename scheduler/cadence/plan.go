@@ -144,31 +144,31 @@ func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time
 	now = milli(now)
 	out = Outcome{Decision: webhook.Decision{Status: view.Status}, From: view.Status.State, To: view.Status.State}
 	state := Effective(view.Status, now, r.UnknownAfter)
-	for _, v := range view.Slots {
+	for _, v := range view.Schedules {
 		if v.Due.IsZero() || v.Due.After(now) || !v.Webhook.Fires() {
 			continue
 		}
-		if v.Cause != webhook.CauseGrid {
+		if v.Cause != webhook.CauseDue {
 			return Outcome{}, false
 		}
 		before, after := r.schedule(v.Webhook, view.Vehicle.Make, v.State), r.schedule(v.Webhook, view.Vehicle.Make, state)
-		c := webhook.SlotChange{Slot: v.Slot, Skipped: 1 + before.Count(v.Anchor, v.Due, now)}
-		c.Slot.State = state
+		c := webhook.ScheduleChange{Schedule: v.Schedule, Skipped: 1 + before.Count(v.Anchor, v.Due, now)}
+		c.Schedule.State = state
 		var pushed uint64
-		c.Slot.Due, pushed = r.next(after, v.Anchor, v.FiredAt, now)
+		c.Schedule.Due, pushed = r.next(after, v.Anchor, v.ProducedAt, now)
 		c.Skipped += pushed
-		if !short && !at.After(now.Add(c.Slot.Due.Sub(now)/2)) {
+		if !short && !at.After(now.Add(c.Schedule.Due.Sub(now)/2)) {
 			return Outcome{}, false
 		}
-		out.Slots = append(out.Slots, c)
+		out.Schedules = append(out.Schedules, c)
 	}
-	return out, len(out.Slots) > 0
+	return out, len(out.Schedules) > 0
 }
 
 // owed reports whether a slot that is not due lost points of its grid to the plan
 // since it last fired, so that a reading that was paid for goes to it as well. One
 // whose times nothing moves is never owed.
-func (r Rules) owed(v webhook.SlotView, mk string, plan Plan, now time.Time) bool {
-	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseGrid && !v.FiredAt.IsZero() && !r.within(v.FiredAt, now) &&
-		r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.FiredAt, now) > 0
+func (r Rules) owed(v webhook.ScheduleView, mk string, plan Plan, now time.Time) bool {
+	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseDue && !v.ProducedAt.IsZero() && !r.within(v.ProducedAt, now) &&
+		r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.ProducedAt, now) > 0
 }

@@ -124,31 +124,31 @@ func TestSkip(t *testing.T) {
 	st := known(vehicle.Unplugged, read)
 	st.ReadAt, st.Spent = read, vehicle.Spending{Since: june, Calls: 3}
 	w := active(webhook.Cadence{})
-	slot := func(due time.Duration, cause webhook.Cause) webhook.SlotView {
+	slot := func(due time.Duration, cause webhook.Cause) webhook.ScheduleView {
 		return slotOf(w, read.Add(due), read, read, unplugged, cause)
 	}
 	plan := Plan{Calls: 3 + 3*163} // 710 h are left: a read every 4.36 h
 	for _, c := range []struct {
 		name    string
 		plan    Plan
-		slots   []webhook.SlotView
+		slots   []webhook.ScheduleView
 		at      time.Duration
 		skipped uint64 // of the first slot; 0 is read
 		next    time.Duration
 	}{
-		{"too early", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid)}, time.Hour, 1, 2 * time.Hour},
-		{"nearer to the next point", plan, []webhook.SlotView{slot(3*time.Hour, webhook.CauseGrid)}, 3 * time.Hour, 1, 4 * time.Hour},
-		{"nearer to this point", plan, []webhook.SlotView{slot(4*time.Hour, webhook.CauseGrid)}, 4 * time.Hour, 0, 0},
-		{"points missed while down are skipped with it", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid)}, 3*time.Hour + time.Minute, 3, 4 * time.Hour},
-		{"a first delivery is not kept waiting", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
-		{"nor is one beside others", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid), slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
-		{"nor a change", plan, []webhook.SlotView{slot(time.Hour, webhook.CauseChange)}, time.Hour, 0, 0},
-		{"nothing is due", plan, []webhook.SlotView{slot(2*time.Hour, webhook.CauseGrid)}, time.Hour, 0, 0},
-		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.SlotView{slotOf(w, read.Add(709*time.Hour+50*time.Minute), read.Add(50*time.Minute), read, unplugged, webhook.CauseGrid)},
+		{"too early", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, time.Hour, 1, 2 * time.Hour},
+		{"nearer to the next point", plan, []webhook.ScheduleView{slot(3*time.Hour, webhook.CauseDue)}, 3 * time.Hour, 1, 4 * time.Hour},
+		{"nearer to this point", plan, []webhook.ScheduleView{slot(4*time.Hour, webhook.CauseDue)}, 4 * time.Hour, 0, 0},
+		{"points missed while down are skipped with it", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, 3*time.Hour + time.Minute, 3, 4 * time.Hour},
+		{"a first delivery is not kept waiting", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
+		{"nor is one beside others", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue), slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
+		{"nor a change", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseChange)}, time.Hour, 0, 0},
+		{"nothing is due", plan, []webhook.ScheduleView{slot(2*time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
+		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.ScheduleView{slotOf(w, read.Add(709*time.Hour+50*time.Minute), read.Add(50*time.Minute), read, unplugged, webhook.CauseDue)},
 			709*time.Hour + 50*time.Minute, 1, 710*time.Hour + 50*time.Minute},
-		{"no budget", Plan{Metered: true}, []webhook.SlotView{slot(time.Hour, webhook.CauseGrid)}, time.Hour, 0, 0},
+		{"no budget", Plan{Metered: true}, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
 	} {
-		out, ok := rules.Skip(webhook.VehicleView{Status: st, Slots: c.slots}, c.plan, 3, read.Add(c.at))
+		out, ok := rules.Skip(webhook.VehicleView{Status: st, Schedules: c.slots}, c.plan, 3, read.Add(c.at))
 		if ok != (c.skipped > 0) {
 			t.Errorf("%s: skipped %v", c.name, ok)
 			continue
@@ -156,8 +156,8 @@ func TestSkip(t *testing.T) {
 		if !ok {
 			continue
 		}
-		s := out.Slots[0]
-		if s.Skipped != c.skipped || s.Collapsed != 0 || s.Draft != nil || !s.Slot.Due.Equal(read.Add(c.next)) || !s.Slot.FiredAt.Equal(read) {
+		s := out.Schedules[0]
+		if s.Skipped != c.skipped || s.Collapsed != 0 || s.Draft != nil || !s.Schedule.Due.Equal(read.Add(c.next)) || !s.Schedule.ProducedAt.Equal(read) {
 			t.Errorf("%s: %+v", c.name, s)
 		}
 		if out.Status.Spent != st.Spent || !out.Status.ReadAt.Equal(st.ReadAt) {

@@ -14,7 +14,7 @@ import (
 // start the clock may not have gone back at all; there, a first delivery that
 // lies ahead was put there on subscribing and stays, unless something in its
 // record comes from the future. A slot that is due now stays due.
-func (r Rules) Rebase(v webhook.SlotView, c vehicle.Vehicle, start bool, now time.Time) (time.Time, bool) {
+func (r Rules) Rebase(v webhook.ScheduleView, c vehicle.Vehicle, start bool, now time.Time) (time.Time, bool) {
 	now = milli(now)
 	if !v.Due.After(now) {
 		return v.Due, false
@@ -30,10 +30,10 @@ func (r Rules) Rebase(v webhook.SlotView, c vehicle.Vehicle, start bool, now tim
 
 // future reports whether the records around a slot were written at a time that
 // has not come yet.
-func (r Rules) future(v webhook.SlotView, c vehicle.Vehicle, now time.Time) bool {
+func (r Rules) future(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) bool {
 	limit := now.Add(r.ClockBack)
 	for _, t := range [...]time.Time{
-		v.FiredAt, c.ConnectedAt, v.Webhook.CreatedAt, v.Webhook.StatusSince, v.Webhook.VerifiedAt,
+		v.ProducedAt, c.ConnectedAt, v.Webhook.CreatedAt, v.Webhook.StatusSince, v.Webhook.VerifiedAt,
 		v.Webhook.Breaker.LastAttempt, v.Webhook.Breaker.LastSuccess,
 	} {
 		if t.After(limit) {
@@ -46,16 +46,16 @@ func (r Rules) future(v webhook.SlotView, c vehicle.Vehicle, now time.Time) bool
 // Replan returns when a slot is due on the grid it is on after its cadence was
 // set anew, and whether that differs from what stands. Only slots that wait for a
 // point of the grid move; one that is due now stays due.
-func (r Rules) Replan(v webhook.SlotView, c vehicle.Vehicle, now time.Time) (time.Time, bool) {
+func (r Rules) Replan(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) (time.Time, bool) {
 	now = milli(now)
-	if !v.Due.After(now) || v.Cause != webhook.CauseGrid || v.FiredAt.After(now) || v.Anchor.After(now) {
+	if !v.Due.After(now) || v.Cause != webhook.CauseDue || v.ProducedAt.After(now) || v.Anchor.After(now) {
 		return v.Due, false
 	}
 	s := r.schedule(v.Webhook, c.Make, v.State)
 	// From the last firing, so that a point within the gap after it is kept.
-	due, _ := r.next(s, v.Anchor, v.FiredAt, later(v.FiredAt, v.Anchor))
+	due, _ := r.next(s, v.Anchor, v.ProducedAt, later(v.ProducedAt, v.Anchor))
 	if !due.After(now) {
-		due, _ = r.next(s, v.Anchor, v.FiredAt, now)
+		due, _ = r.next(s, v.Anchor, v.ProducedAt, now)
 	}
 	return due, !due.Equal(v.Due)
 }

@@ -17,17 +17,17 @@ func TestRebase(t *testing.T) {
 	none := time.Time{}
 	for _, c := range []struct {
 		name  string
-		slot  webhook.SlotView
+		slot  webhook.ScheduleView
 		start bool
 		want  time.Time // zero: stays
 	}{
-		{"due later than one cadence from now", slotOf(w, t0.Add(6*hour), t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseGrid), true, t0.Add(hour)},
-		{"plugged in", slotOf(w, t0.Add(6*hour), t0.Add(5*hour), t0.Add(5*hour), pluggedIn, webhook.CauseGrid), false, t0.Add(hour / 2)},
-		{"due within one cadence", slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), false, none},
-		{"due now", slotOf(w, t0, t0, t0, unplugged, webhook.CauseGrid), true, none},
-		{"overdue", slotOf(w, t0.Add(-hour), t0, t0, unplugged, webhook.CauseGrid), true, none},
+		{"due later than one cadence from now", slotOf(w, t0.Add(6*hour), t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseDue), true, t0.Add(hour)},
+		{"plugged in", slotOf(w, t0.Add(6*hour), t0.Add(5*hour), t0.Add(5*hour), pluggedIn, webhook.CauseDue), false, t0.Add(hour / 2)},
+		{"due within one cadence", slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), false, none},
+		{"due now", slotOf(w, t0, t0, t0, unplugged, webhook.CauseDue), true, none},
+		{"overdue", slotOf(w, t0.Add(-hour), t0, t0, unplugged, webhook.CauseDue), true, none},
 		{"a change that waited for its gap", slotOf(w, t0.Add(5*hour), t0, t0.Add(5*hour), unplugged, webhook.CauseChange), false, t0.Add(hour)},
-		{"cron: at the next tick", slotOf(calendar, t0.Add(60*hour), t0, t0, unplugged, webhook.CauseGrid), false, t0.Add(12 * hour)},
+		{"cron: at the next tick", slotOf(calendar, t0.Add(60*hour), t0, t0, unplugged, webhook.CauseDue), false, t0.Add(12 * hour)},
 		{"a first delivery put ahead on subscribing stays at the start", slotOf(w, t0.Add(3*hour), t0.Add(3*hour), none, unplugged, webhook.CauseFirst), true, none},
 		{"but not when the clock is known to have gone back", slotOf(w, t0.Add(3*hour), t0.Add(3*hour), none, unplugged, webhook.CauseFirst), false, t0.Add(hour)},
 		{"nor when a record tells so", slotOf(fromFuture, t0.Add(3*hour), t0.Add(3*hour), none, unplugged, webhook.CauseFirst), true, t0.Add(hour)},
@@ -51,18 +51,18 @@ func TestReplan(t *testing.T) {
 	now := t0.Add(10 * time.Minute)
 	for _, c := range []struct {
 		name string
-		slot webhook.SlotView
+		slot webhook.ScheduleView
 		want time.Time // zero: stays
 	}{
-		{"as planned", slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseGrid), none},
-		{"was daily", slotOf(w, t0.Add(24*hour), t0, t0, unplugged, webhook.CauseGrid), t0.Add(hour)},
-		{"was daily, fired long ago", slotOf(w, t0.Add(hour), t0.Add(-23*hour), t0.Add(-23*hour), unplugged, webhook.CauseGrid), none},
-		{"was daily, fired long ago on another minute", slotOf(w, t0.Add(2*hour), t0.Add(-22*hour-50*time.Minute), t0.Add(-22*hour), unplugged, webhook.CauseGrid), now.Add(hour)},
-		{"was every 20 minutes", slotOf(w, t0.Add(20*time.Minute), t0, t0, unplugged, webhook.CauseGrid), t0.Add(hour)},
-		{"waits for the end of its gap", slotOf(w, now.Add(30*time.Second), now.Add(-hour), now.Add(-30*time.Second), unplugged, webhook.CauseGrid), none},
-		{"due", slotOf(w, now, t0, t0, unplugged, webhook.CauseGrid), none},
+		{"as planned", slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), none},
+		{"was daily", slotOf(w, t0.Add(24*hour), t0, t0, unplugged, webhook.CauseDue), t0.Add(hour)},
+		{"was daily, fired long ago", slotOf(w, t0.Add(hour), t0.Add(-23*hour), t0.Add(-23*hour), unplugged, webhook.CauseDue), none},
+		{"was daily, fired long ago on another minute", slotOf(w, t0.Add(2*hour), t0.Add(-22*hour-50*time.Minute), t0.Add(-22*hour), unplugged, webhook.CauseDue), now.Add(hour)},
+		{"was every 20 minutes", slotOf(w, t0.Add(20*time.Minute), t0, t0, unplugged, webhook.CauseDue), t0.Add(hour)},
+		{"waits for the end of its gap", slotOf(w, now.Add(30*time.Second), now.Add(-hour), now.Add(-30*time.Second), unplugged, webhook.CauseDue), none},
+		{"due", slotOf(w, now, t0, t0, unplugged, webhook.CauseDue), none},
 		{"a change", slotOf(w, t0.Add(24*hour), t0, t0, unplugged, webhook.CauseChange), none},
-		{"before its first point", slotOf(w, t0.Add(hour), t0, none, unplugged, webhook.CauseGrid), none},
+		{"before its first point", slotOf(w, t0.Add(hour), t0, none, unplugged, webhook.CauseDue), none},
 	} {
 		got, moved := rules.Replan(c.slot, vehicle.Vehicle{}, now)
 		if moved != !c.want.IsZero() || moved && !got.Equal(c.want) {

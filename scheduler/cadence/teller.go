@@ -15,31 +15,31 @@ import (
 // stands for it later. The slot itself only has the car read. A reading of what its
 // webhook reads serves it, and so does any in which the plug changed, from which its
 // grid starts again; without an event that is a quiet firing.
-func (r Rules) teller(v webhook.SlotView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.SlotChange, ok bool) {
-	old := v.Slot
-	c.Slot = old
-	s := &c.Slot
+func (r Rules) teller(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.ScheduleChange, ok bool) {
+	old := v.Schedule
+	c.Schedule = old
+	s := &c.Schedule
 	seen := milli(earlier(rd.Got.Charge.FetchedAt, now))
 	if event != nil && v.Webhook.Tells(event) {
 		c.Draft = &webhook.Draft{EventName: v.Webhook.EventName(), Due: seen, Cause: webhook.CauseEvent, Event: event}
-		s.FiredAt, ok = now, true
+		s.ProducedAt, ok = now, true
 	}
 	due := !old.Due.After(now)
 	switch {
 	case changed:
 		s.Anchor = seen
 	case due && complete:
-	case !due && old.State != state && old.Cause == webhook.CauseGrid:
+	case !due && old.State != state && old.Cause == webhook.CauseDue:
 		// Another cadence on the same grid: the next point may be another.
-	case due && r.within(old.FiredAt, now):
+	case due && r.within(old.ProducedAt, now):
 		// Nothing was read, because an event was told just now.
-		s.Due = old.FiredAt.Add(r.Gap)
+		s.Due = old.ProducedAt.Add(r.Gap)
 		return c, true
 	default:
 		return c, ok
 	}
 	before, after := r.schedule(v.Webhook, mk, old.State), r.schedule(v.Webhook, mk, state)
-	s.State, s.Cause = state, webhook.CauseGrid
+	s.State, s.Cause = state, webhook.CauseDue
 	if due {
 		// Points that passed since the slot came due are covered by this reading.
 		c.Collapsed = before.Count(old.Anchor, old.Due, now)
@@ -48,7 +48,7 @@ func (r Rules) teller(v webhook.SlotView, mk string, state vehicle.State, rd Rea
 		}
 	}
 	var pushed uint64
-	s.Due, pushed = r.next(after, s.Anchor, s.FiredAt, now)
+	s.Due, pushed = r.next(after, s.Anchor, s.ProducedAt, now)
 	c.Collapsed += pushed
 	return c, true
 }

@@ -181,7 +181,7 @@ func (c *Client) RecoverWebhook(ctx context.Context, ref string, policy webhook.
 	return w, c.within(slowPatience).do(ctx, http.MethodPost, c.path("webhooks", ref, "recover"), nil, Recover{Policy: policy}, &w)
 }
 
-// DisableWebhook stops a webhook's slots and deliveries until it is enabled.
+// DisableWebhook stops a webhook's due times and deliveries until it is enabled.
 func (c *Client) DisableWebhook(ctx context.Context, ref string) (w webhook.Webhook, err error) {
 	return w, c.do(ctx, http.MethodPost, c.path("webhooks", ref, "disable"), nil, nil, &w)
 }
@@ -196,7 +196,7 @@ func (c *Client) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView, err 
 	return v, c.do(ctx, http.MethodGet, c.path("vehicles", id.String()), nil, nil, &v)
 }
 
-// ReadVehicle reads the car now, all paths for none; faults of single paths are in the snapshot.
+// ReadVehicle reads the vehicle now, all paths for none; faults of single paths are in the snapshot.
 func (c *Client) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
 	var names []string
 	for p := range paths.All() {

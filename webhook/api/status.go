@@ -36,7 +36,7 @@ type Status struct {
 	// Clock is what the clocks of receivers and vendors say of this machine's.
 	Clock         Clock `json:"clock"`
 	Subscriptions int   `json:"subscriptions"` // as Store.Subscriptions
-	// NextReading is when the first slot comes due; it may have passed. Absent
+	// NextReading is when the first subscription comes due; it may have passed. Absent
 	// when none does.
 	NextReading time.Time `json:"next_reading,omitzero"`
 }

@@ -59,7 +59,7 @@ type WebhookAdded struct {
 	Webhook webhook.Webhook `json:"webhook"`
 	// SigningKey is shown this once, as "whsec_...".
 	SigningKey string `json:"signing_key"`
-	// Warnings are about the cadence: faster than a connected car's make
+	// Warnings are about the cadence: faster than a connected vehicle's make
 	// stands. May be empty.
 	Warnings []string `json:"warnings,omitempty"`
 	// Costs say what the cadence costs at sources that count calls, and what their
@@ -227,13 +227,13 @@ type Connected struct {
 
 // SubscriptionView is a subscription and its place in the due queue.
 type SubscriptionView struct {
-	webhook.Slot
+	webhook.Schedule
 	WebhookName   string         `json:"webhook_name"`
 	WebhookType   webhook.Type   `json:"webhook_type"`
 	WebhookStatus webhook.Status `json:"webhook_status"`
 	// WebhookSummary is the status in words, as [WebhookView.Summary] says it.
 	WebhookSummary string `json:"webhook_summary"`
-	// Cadence is the one in force for the slot's state and the vehicle's make.
+	// Cadence is the one in force for the schedule's plug state and the vehicle's make.
 	Cadence string `json:"cadence"`
 	// Parked is true while the webhook does not fire; Due is zero then.
 	Parked bool `json:"parked"`
@@ -265,7 +265,7 @@ type Subscribed struct {
 // SubscribedItem is one vehicle of a [Subscribed] answer.
 type SubscribedItem struct {
 	webhook.Subscription
-	// Anchor is the moment this call asked the grid to count from; zero when
+	// Anchor is the moment this call asked due times to count from; zero when
 	// Already.
 	Anchor  time.Time `json:"anchor,omitzero"`
 	Already bool      `json:"already"`
@@ -363,7 +363,7 @@ type TokenView struct {
 	Kind TokenKind `json:"kind"`
 	// Scope is what an operator's token may do; absent for an access token.
 	Scope vehicle.Scope `json:"scope,omitempty"`
-	// Vehicles lists the cars an access token reaches; empty means all, and of a
+	// Vehicles lists the vehicles an access token reaches; empty means all, and of a
 	// consent none.
 	Vehicles  []uuid.UUID `json:"vehicles"`
 	CreatedAt time.Time   `json:"created_at"`
@@ -387,7 +387,7 @@ type TokenAdded struct {
 	Name  string        `json:"name"`
 	Kind  TokenKind     `json:"kind"`
 	Scope vehicle.Scope `json:"scope,omitempty"`
-	// Vehicles lists the cars an access token reaches; empty means all.
+	// Vehicles lists the vehicles an access token reaches; empty means all.
 	Vehicles []uuid.UUID `json:"vehicles"`
 	// Token is shown this once; only its SHA-256 is kept.
 	Token string `json:"token"`

@@ -9,7 +9,7 @@ func dynamic(ev Event) Value { return vehicles(ev, vehicle.AllPaths) }
 // pathOrder is the order of the entries in a delivery.
 var pathOrder = [...]vehicle.Path{vehicle.PathBattery, vehicle.PathCharge, vehicle.PathLocation}
 
-// vehicles is the payload of a delivery that says how a car is: the one vehicle, with
+// vehicles is the payload of a delivery that says how a vehicle is: the one vehicle, with
 // an entry for each of the paths.
 func vehicles(ev Event, paths vehicle.Paths) Value {
 	data := make([]Value, 0, len(pathOrder))
@@ -18,13 +18,13 @@ func vehicles(ev Event, paths vehicle.Paths) Value {
 			data = append(data, Entry(p, ev.Snapshot, ev.UnitSystem, ev.RequestID))
 		}
 	}
-	car := []Member{
+	entry := []Member{
 		{"vehicleId", String(ev.Vehicle.String())},
 		{"requestId", String(ev.RequestID)},
 	}
 	if !ev.Timestamp.IsZero() {
-		car = append(car, Member{"timestamp", String(Timestamp(ev.Timestamp))})
+		entry = append(entry, Member{"timestamp", String(Timestamp(ev.Timestamp))})
 	}
-	car = append(car, Member{"data", Array(data...)})
-	return Object(Member{"vehicles", Array(Object(car...))})
+	entry = append(entry, Member{"data", Array(data...)})
+	return Object(Member{"vehicles", Array(Object(entry...))})
 }

@@ -55,7 +55,7 @@ func Body(p vehicle.Path, s vehicle.Snapshot, unitSystem string) (Value, *vehicl
 func chargeBody(r vehicle.Reading[vehicle.Charge]) (Value, *vehicle.Fault) {
 	state := vehicle.StateOf(r)
 	if state == vehicle.StateUnknown {
-		// A receiver that decodes null into a boolean would see an unplugged car.
+		// A receiver that decodes null into a boolean would see an unplugged vehicle.
 		return Value{}, vehicle.InvalidData("The source did not tell whether the car is plugged in.")
 	}
 	return Object(

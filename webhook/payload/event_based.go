@@ -1,7 +1,7 @@
 package payload
 
 // eventBased is the payload of the webhook that tells what happened: the event, and no
-// data of the car (docs/wire.md). Its eventId is the same wherever the event is told.
+// data of the vehicle (docs/wire.md). Its eventId is the same wherever the event is told.
 func eventBased(ev Event) Value {
 	return Object(
 		Member{"eventId", String(ev.Happened.ID.String())},

@@ -15,7 +15,7 @@ func Test(w *webhook.Webhook) []byte {
 	fetched := time.Date(2026, time.January, 15, 12, 0, 5, 0, time.UTC)
 	recorded := fetched.Add(-90 * time.Second)
 	reach := 312.4
-	car := uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x01}
+	id := uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x01}
 	happened := webhook.ChargingStarted
 	if chosen := w.Content.EventTypes; len(chosen) > 0 {
 		happened = chosen[0]
@@ -25,11 +25,11 @@ func Test(w *webhook.Webhook) []byte {
 		WebhookID:  w.ID,
 		EventName:  w.EventName(),
 		Mode:       vehicle.ModeTest,
-		Vehicle:    car,
+		Vehicle:    id,
 		RequestID:  uuid.UUID{0: 0x7e, 1: 0x57, 6: 0x40, 8: 0x80, 15: 0x02}.String(),
 		Timestamp:  fetched,
 		Paths:      w.Reads(),
-		Happened:   webhook.NewEvent(car, happened, fetched),
+		Happened:   webhook.NewEvent(id, happened, fetched),
 		UnitSystem: w.Content.UnitSystem,
 		Snapshot: vehicle.Snapshot{
 			Battery: vehicle.Reading[vehicle.Battery]{OK: true, DataAge: recorded, FetchedAt: fetched,
