@@ -14,10 +14,10 @@ const (
 	// lateAfter is how long the most overdue vehicle of a source has been due when a person
 	// should know: a third of the fastest cadence that is a default.
 	lateAfter = 10 * time.Minute
-	// spentShare is how many twentieths of a budget count as spent, and earlyShare the part of
+	// spentShare is how many twentieths of a budget count as spent, and soonShare the part of
 	// the period that must be left: the pace keeps a budget for its whole period, so what is
 	// spent a tenth of it too early was spent by something beside the cadences.
-	spentShare, earlyShare = 19, 10
+	spentShare, soonShare = 19, 10
 	// MaxOwners bounds the conditions about single vehicles; one more counts the rest.
 	MaxOwners = 5
 )
@@ -58,7 +58,7 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	case rest != "":
 		j.add(Condition{Code: SourceHeld, Subject: s, Text: fmt.Sprintf("source %s asked to be left alone: %s", f.Name, rest),
 			Remedy: "wait; slower cadences, or a larger plan there, keep it from happening again"})
-	case f.Budget.spentEarly(j.Now):
+	case f.Budget.spentSoon(j.Now):
 		b := f.Budget
 		j.add(Condition{Code: SourceSpent, Subject: s, Remedy: "raise its budget, or ask for slower cadences",
 			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name, b.Spent, b.Calls, b.Per, words.Span(b.Until.Sub(j.Now)))})
@@ -68,9 +68,9 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	}
 }
 
-// spentEarly reports whether nearly all of a budget is spent while much of the period is left.
-func (b *BudgetFacts) spentEarly(now time.Time) bool {
-	return b != nil && b.Calls > 0 && b.Spent*20 >= b.Calls*spentShare && b.Until.Sub(now) > b.Until.Sub(b.From)/earlyShare
+// spentSoon reports whether nearly all of a budget is spent while much of the period is left.
+func (b *BudgetFacts) spentSoon(now time.Time) bool {
+	return b != nil && b.Calls > 0 && b.Spent*20 >= b.Calls*spentShare && b.Until.Sub(now) > b.Until.Sub(b.From)/soonShare
 }
 
 // vehicles judges those that need their owner.

@@ -44,7 +44,7 @@ func TestReadNow(t *testing.T) {
 		_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths) // fresh: not asked again
 		w.until(2 * time.Hour)
 		w.wantCalls(w.sim, car, "0s "+all, "20m0s /charge", "20m0s /battery /location", "30m0s "+all, "1h30m0s "+all, "2h0m0s "+all)
-		w.wantMade(car, "30s first", "20m0s change", "30m0s change", "1h30m0s change", "2h0m0s grid")
+		w.wantMade(car, "30s first", "20m0s change", "30m0s change", "1h30m0s change", "2h0m0s due")
 		w.wantCounted(w.sim)
 	})
 }
@@ -62,7 +62,7 @@ func TestChangeInsideTheGap(t *testing.T) {
 		}
 		w.until(31 * time.Minute)
 		// One delivery at the end of the gap; the grid counts from the last change.
-		w.wantMade(car, "0s first", "1m0s change", "30m30s grid")
+		w.wantMade(car, "0s first", "1m0s change", "30m30s due")
 		w.wantCounted(w.sim)
 	})
 }

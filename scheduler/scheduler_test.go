@@ -29,7 +29,7 @@ func TestCadenceFollowsThePlug(t *testing.T) {
 		w.until(3 * time.Hour)
 		w.sim.set(car, vehicle.Unplugged) // seen at 3h10m
 		w.until(5 * time.Hour)
-		w.wantMade(car, "10m0s first", "1h10m0s grid", "2h10m0s change", "2h40m0s grid", "3h10m0s change", "4h10m0s grid")
+		w.wantMade(car, "10m0s first", "1h10m0s due", "2h10m0s change", "2h40m0s due", "3h10m0s change", "4h10m0s due")
 		w.wantCounted(w.sim)
 		if !w.s.Alive(time.Now()) {
 			t.Error("not alive")
@@ -55,7 +55,7 @@ func TestRestartAndDowntime(t *testing.T) {
 		w.until(5*time.Hour + 20*time.Minute)
 		w.start()
 		w.until(6*time.Hour + time.Minute)
-		w.wantMade(car, "0s first", "1h0m0s grid", "2h0m0s grid", "5h20m0s grid", "6h0m0s grid")
+		w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "5h20m0s due", "6h0m0s due")
 		if f := w.store.hooks[hook].DueTimes; f.Collapsed != 2 || f.Produced != 5 {
 			t.Errorf("firings %+v", f)
 		}
@@ -78,7 +78,7 @@ func TestRestartWithAnotherCadence(t *testing.T) {
 		w.until(10*time.Hour + 20*time.Minute)
 		w.start()
 		w.until(12*time.Hour + time.Minute)
-		w.wantMade(car, "0s first", "11h0m0s grid", "12h0m0s grid")
+		w.wantMade(car, "0s first", "11h0m0s due", "12h0m0s due")
 		w.store.mu.Lock()
 		w.store.hooks[hook].Cadence.Unplugged = "10m"
 		w.store.mu.Unlock()
@@ -86,7 +86,7 @@ func TestRestartWithAnotherCadence(t *testing.T) {
 			t.Errorf("replanned %d, %v", n, err)
 		}
 		w.until(12*time.Hour + 11*time.Minute)
-		w.wantMade(car, "0s first", "11h0m0s grid", "12h0m0s grid", "12h10m0s grid")
+		w.wantMade(car, "0s first", "11h0m0s due", "12h0m0s due", "12h10m0s due")
 	})
 }
 
@@ -108,7 +108,7 @@ func TestParkedSlots(t *testing.T) {
 		w.until(3*time.Hour + 10*time.Minute)
 		w.store.setStatus(hook, webhook.Disabled, webhook.Exhausted) // fires on, and waits
 		w.until(4*time.Hour + 30*time.Minute)
-		w.wantMade(car, "25m0s first", "3h0m0s first", "3h25m0s grid", "4h25m0s grid")
+		w.wantMade(car, "25m0s first", "3h0m0s first", "3h25m0s due", "4h25m0s due")
 		// Back within the gap: at its end, and without a read of its own.
 		w.store.setStatus(hook, webhook.Disabled, webhook.ByOperator)
 		w.until(5 * time.Hour)
@@ -139,7 +139,7 @@ func TestSubscribeAhead(t *testing.T) {
 		w.until(time.Hour)
 		w.restart()
 		w.until(4*time.Hour + time.Minute)
-		w.wantMade(car, "3h0m0s first", "4h0m0s grid")
+		w.wantMade(car, "3h0m0s first", "4h0m0s due")
 		if _, _, err := w.s.Subscribe(w.t.Context(), uuid.New(), car, time.Time{}); !errors.Is(err, webhook.ErrNotFound) {
 			t.Errorf("unknown webhook: %v", err)
 		}
@@ -225,7 +225,7 @@ func TestHurry(t *testing.T) {
 			t.Errorf("%d moved: %v", n, err)
 		}
 		synctest.Wait()
-		if got := w.made(car)[before:]; len(got) != 1 || got[0] != "10m0s grid" {
+		if got := w.made(car)[before:]; len(got) != 1 || got[0] != "10m0s due" {
 			t.Errorf("delivered %q", got)
 		}
 		w.until(61 * time.Minute)

@@ -47,7 +47,7 @@ func TestTries(t *testing.T) {
 		// All three fail: a payload goes out all the same, and the grid stays.
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return up })
 		w.until(2 * time.Hour)
-		w.wantMade(car, "12s first", "1h0m12s grid")
+		w.wantMade(car, "12s first", "1h0m12s due")
 	})
 }
 
@@ -83,7 +83,7 @@ func TestRetryAfter(t *testing.T) {
 			}
 			w.until(3*time.Hour + time.Minute)
 			w.wantCalls(w.sim, car, "0s "+all, "3h0m0s "+all)
-			w.wantMade(car, "0s first", "1h0m0s grid", "2h0m0s grid", "3h0m0s grid")
+			w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due")
 			for i, want := range []int{429, 429, 429, 200} {
 				if d := w.data(car, i); d["/charge"] != want || d["/location"] != want {
 					t.Errorf("payload %d: %v", i, d)
@@ -101,7 +101,7 @@ func TestRetryAfter(t *testing.T) {
 			w.sim.failing(nil)
 			w.until(2 * time.Hour)
 			w.wantCalls(w.sim, car, "0s "+all, "1h1m0s "+all, "2h0m0s "+all)
-			w.wantMade(car, "0s first", "1h1m0s grid", "2h0m0s grid")
+			w.wantMade(car, "0s first", "1h1m0s due", "2h0m0s due")
 		})
 	})
 }
@@ -151,7 +151,7 @@ func TestOneReadServesAllSlots(t *testing.T) {
 		w.subscribe(w.hook(webhook.Cadence{}), car)
 		w.until(time.Hour + 2*time.Minute)
 		// The second slot is due within the window: no further read, at its own time.
-		w.wantMade(car, "0s first", "40s first", "1h0m0s grid", "1h0m40s grid")
+		w.wantMade(car, "0s first", "40s first", "1h0m0s due", "1h0m40s due")
 		w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all)
 		w.wantCounted(w.sim)
 	})
@@ -168,9 +168,9 @@ func TestSlowReadHoldsUpNobody(t *testing.T) {
 			w.subscribe(hook, car)
 		}
 		w.until(2 * time.Hour)
-		w.wantMade(quick, "0s first", "1h0m0s grid", "2h0m0s grid")
-		w.wantMade(elsewhere, "0s first", "1h0m0s grid", "2h0m0s grid")
-		w.wantMade(slow, "5m0s first", "1h5m0s grid")
+		w.wantMade(quick, "0s first", "1h0m0s due", "2h0m0s due")
+		w.wantMade(elsewhere, "0s first", "1h0m0s due", "2h0m0s due")
+		w.wantMade(slow, "5m0s first", "1h5m0s due")
 	})
 }
 

@@ -236,7 +236,7 @@ func TestClockWentBack(t *testing.T) {
 		w.until(3*time.Hour + 40*time.Minute)
 		// One cadence from the start, then one from each firing until the grid is
 		// reached; the plug is seen all the same.
-		w.wantMade(car, "0s first", "1h30m0s grid", "2h30m0s change", "3h0m0s grid", "3h30m0s grid")
+		w.wantMade(car, "0s first", "1h30m0s due", "2h30m0s change", "3h0m0s due", "3h30m0s due")
 	})
 	if got := stepped(30*time.Second, -40*time.Second); got != 70*time.Second {
 		t.Errorf("a clock that went back: %s", got)

@@ -58,7 +58,7 @@ func TestSchedule(t *testing.T) {
 		}
 		w.until(5 * time.Hour)
 		w.wantCalls(w.sim, car, "0s /battery /location", "2h0m0s /battery /location", "3h0m0s /charge", "4h0m0s /battery /location")
-		w.wantMadeFor(hook, "0s first scheduled", "2h0m0s grid scheduled", "4h0m0s grid scheduled")
+		w.wantMadeFor(hook, "0s first scheduled", "2h0m0s due scheduled", "4h0m0s due scheduled")
 		if w.statusOf(car).State != vehicle.StatePluggedIn {
 			t.Error("the caller's reading was not looked at")
 		}
@@ -99,8 +99,8 @@ func TestScheduleBesideDynamic(t *testing.T) {
 		w.sim.set(car, vehicle.PluggedIn)
 		w.until(4*time.Hour - 31*time.Minute)
 		w.wantCalls(w.sim, car, "0s /charge", "1h0m0s "+all, "2h0m0s "+all, "3h0m0s "+all)
-		w.wantMadeFor(battery, "0s first schedule", "2h0m0s grid schedule")
-		w.wantMadeFor(dynamic, "1h0m0s first dynamic", "2h0m0s grid dynamic", "3h0m0s change dynamic")
+		w.wantMadeFor(battery, "0s first schedule", "2h0m0s due schedule")
+		w.wantMadeFor(dynamic, "1h0m0s first dynamic", "2h0m0s due dynamic", "3h0m0s change dynamic")
 	})
 	inWorld(t, func(w *world) { // the schedule's own reading finds the change
 		w.start()
@@ -113,7 +113,7 @@ func TestScheduleBesideDynamic(t *testing.T) {
 		w.sim.set(car, vehicle.PluggedIn)
 		w.until(20 * time.Minute)
 		w.wantCalls(w.sim, car, "0s "+all, "5m0s /charge", "15m0s /charge", "15m0s /battery /location")
-		w.wantMadeFor(charge, "5m0s first schedule", "15m0s grid schedule")
+		w.wantMadeFor(charge, "5m0s first schedule", "15m0s due schedule")
 		w.wantMadeFor(dynamic, "0s first dynamic", "15m0s change dynamic")
 	})
 }
@@ -248,7 +248,7 @@ func TestEventsOfAnyReading(t *testing.T) {
 		if want := []string{"7m0s CHARGING_STOPPED", "30m0s CHARGING_STOPPED"}; !slices.Equal(some, want) || !slices.Equal(same, []string{ids[1], ids[3]}) {
 			t.Errorf("told %q as %q of %q, want %q", some, same, ids, want)
 		}
-		w.wantMadeFor(dynamic, "0s first dynamic", "30m0s grid dynamic")
+		w.wantMadeFor(dynamic, "0s first dynamic", "30m0s due dynamic")
 		// One read at a time for all three, and no gap holds an event back.
 		w.wantCalls(w.sim, car, "0s /charge", "0s /battery /location", "5m0s /charge", "7m0s /charge", "9m0s /charge", "12m0s /charge", "30m0s /charge /battery /location")
 	})

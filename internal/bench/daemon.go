@@ -71,11 +71,11 @@ func (b *bench) folder(name string, cars int, delivery ...string) (*folder, erro
 	return f, err
 }
 
-// disabled fails unless the webhook is disabled because its ladder was spent.
+// disabled fails unless the webhook is disabled because its retry schedule was spent.
 func (d *daemon) disabled(ctx context.Context, name string) error {
 	w, err := d.client.Webhook(ctx, name)
 	if err == nil && (w.Status != webhook.Disabled || w.Reason != webhook.Exhausted) {
-		err = fmt.Errorf("the ladder was not spent: %s is %s", name, w.Summary())
+		err = fmt.Errorf("the retry schedule was not spent: %s is %s", name, w.Summary())
 	}
 	return err
 }

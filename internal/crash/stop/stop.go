@@ -25,7 +25,7 @@ const (
 	AfterFirings        // and after, when nobody knows of it yet
 	BeforeOutcomes      // what attempts led to
 	AfterOutcomes       //
-	BeforeChange        // any other commit: of a rotation, of a ladder's repair
+	BeforeChange        // any other commit: of a rotation, of a breaker's repair
 	AfterChange         //
 	BeforeRequest       // a delivery's, before anything of it is sent
 	AfterRequest        // and when its answer has come and is booked nowhere
