@@ -244,9 +244,9 @@ func TestFiguresBadVehicles(t *testing.T) {
 		most     time.Duration
 	}{
 		{1, 2, 1, false, 0}, {1, 20, 1, false, 0},
-		{2, 20, 40, false, time.Second}, {3, 20, 40, false, time.Second}, {5, 20, 40, false, time.Second}, {5, 20, 40, true, 15 * time.Second},
+		{2, 20, 40, false, time.Second}, {3, 20, 40, false, time.Second}, {5, 20, 40, false, 5 * time.Minute}, {5, 20, 40, true, 15 * time.Second},
 		{8, 20, 10, true, 5 * time.Minute}, {12, 20, 10, true, 2 * time.Hour}, {16, 20, 10, true, 24 * time.Hour},
-		{8, 20, 10, false, 5 * time.Minute}, {12, 20, 10, false, 2 * time.Hour}, {16, 20, 10, false, 24 * time.Hour},
+		{8, 20, 10, false, 30 * time.Minute}, {12, 20, 10, false, 2 * time.Hour}, {16, 20, 10, false, 24 * time.Hour},
 	} {
 		seeds := c.seeds
 		if !*figuresAll {
