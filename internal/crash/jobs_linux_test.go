@@ -26,7 +26,7 @@ func TestRotationSteps(t *testing.T) {
 	h.faulty.mend()
 	ctx := context.Background()
 	count := map[string]int{}
-	known := map[string]string{} // the new key of a webhook in its overlap, where its answer came
+	known := map[string]string{}    // the new key of a webhook in its overlap, where its answer came
 	rotated := map[string][]int64{} // when a webhook's rotation was answered, in unix seconds
 	order := []stop.Step{stop.BeforeChange, stop.AfterChange, stop.Syncing}
 	for n := range *points / 5 {
