@@ -54,8 +54,8 @@ type message struct {
 // many more were left out of them.
 func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (http.Header, []byte) {
 	m := message{Instance: from.Instance, Host: from.Host, SentAt: now.UTC(), Severity: worst(alerts), Alerts: alerts, More: left}
-	if extra := len(alerts) - maxLines; extra > 0 { // the newest say how things stand
-		m.Alerts, m.More = alerts[extra:], m.More+extra
+	if added := len(alerts) - maxLines; added > 0 { // the newest say how things stand
+		m.Alerts, m.More = alerts[added:], m.More+added
 	}
 	m.Title = title(m)
 	lines := make([]string, 0, len(m.Alerts)+1)
