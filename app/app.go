@@ -60,6 +60,7 @@ type App struct {
 	log        zerolog.Logger
 	store      *store.Store
 	sources    map[string]vehicle.Source
+	resumers   map[string]vehicle.Resumer // those of the sources that are one
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out

@@ -28,13 +28,16 @@ func (a *App) openSources(ctx context.Context) error {
 		all.Go(func() { opened[i], errs[i] = a.open(ctx, name) })
 	}
 	all.Wait()
-	a.sources = map[string]vehicle.Source{}
+	a.sources, a.resumers = map[string]vehicle.Source{}, map[string]vehicle.Resumer{}
 	for i, name := range names {
 		if errs[i] != nil {
 			errs[i] = fmt.Errorf("sources.%s: %w", name, errs[i])
 			continue
 		}
 		a.sources[name] = opened[i]
+		if r, ok := opened[i].(vehicle.Resumer); ok {
+			a.resumers[name] = r
+		}
 		if c, ok := opened[i].(vehicle.Closer); ok {
 			a.onClose("source "+name, func() error { c.Close(); return nil })
 		}
@@ -180,13 +183,7 @@ func (a *App) connectFirst(ctx context.Context, name string, l vehicle.Lister) e
 // resumeTokens has the sources end the exchanges that were begun before a crash. It
 // waits for none of them.
 func (a *App) resumeTokens(ctx context.Context) {
-	resumers := map[string]vehicle.Resumer{}
-	for name, s := range a.sources {
-		if r, ok := s.(vehicle.Resumer); ok {
-			resumers[name] = r
-		}
-	}
-	if len(resumers) == 0 {
+	if len(a.resumers) == 0 {
 		return
 	}
 	connections := map[string][]string{}
@@ -198,12 +195,12 @@ func (a *App) resumeTokens(ctx context.Context) {
 			return
 		}
 		list := connections[v.Source]
-		if resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
+		if a.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
 			connections[v.Source] = append(list, v.Connection)
 		}
 	}
 	for name, list := range connections {
-		resumers[name].Resume(list)
+		a.resumers[name].Resume(list)
 	}
 }
 

@@ -59,7 +59,7 @@ func (u upkeep) Sources() []api.Source {
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
-		if u.a.sources[name] == nil {
+		if _, configured := u.a.cfg.Sources[name]; !configured {
 			out = append(out, api.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.a.opened})
 		}
 	}

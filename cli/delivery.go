@@ -172,7 +172,7 @@ func nextProbe(p *page, w *webhook.Webhook) string {
 	case !w.Failing():
 		return "enabled, its probe is to arrive first"
 	case b.Owed != "" || !b.NextProbe.After(p.now):
-		return "failing, its next probe leaves with what is due next"
+		return "failing, a probe is due"
 	default:
 		return "failing, next probe " + p.next(b.NextProbe)
 	}

@@ -63,7 +63,7 @@ func TestNextLine(t *testing.T) {
 		{"not set aside", now, healthyHook(), nil, "leaves at once"},
 		{"behind", now, healthyHook(), &sentID, "behind an earlier delivery of this vehicle, " + sentID.String()},
 		{"failing", wait, failingHook(), &sentID, "waits for its webhook: failing, next probe in 4m"},
-		{"probe due", wait, lastProbe, nil, "waits for its webhook: failing, its next probe leaves with what is due next"},
+		{"probe due", wait, lastProbe, nil, "waits for its webhook: failing, a probe is due"},
 		{"disabled", wait, disabledHook(webhook.ByOperator), nil, "the webhook is disabled (operator): plugbeat webhook enable fleet"},
 		{"moved", wait, disabledHook(webhook.CallbackChanged), nil, "the webhook is disabled (callback_changed): plugbeat webhook verify fleet"},
 		{"unverified", wait, unverified, nil, "the webhook is not verified: plugbeat webhook verify fleet"},

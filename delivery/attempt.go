@@ -46,14 +46,15 @@ func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Que
 }
 
 // mayLeave reports whether what was picked for w may leave yet: the webhook was not
-// disabled, its breaker did not open, its callback is the same. A consent to private
-// addresses that was withdrawn meanwhile is taken out of w.
+// disabled, its breaker did not open, its callback is the same. w becomes the newest
+// copy, with keys that were rotated and a consent that changed meanwhile.
 func (k *worker) mayLeave(w *webhook.Webhook, p Probe) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	w.AllowPrivate = w.AllowPrivate && k.w.AllowPrivate
-	return k.w.Status == w.Status && k.w.Reason == w.Reason && k.w.CallbackURI == w.CallbackURI &&
-		k.w.Breaker.OpenSince.Equal(w.Breaker.OpenSince) && (p != noProbe || k.w.Recovery == nil)
+	was := *w
+	*w = k.w
+	return w.Status == was.Status && w.Reason == was.Reason && w.CallbackURI == was.CallbackURI &&
+		w.Breaker.OpenSince.Equal(was.Breaker.OpenSince) && (p != noProbe || w.Recovery == nil)
 }
 
 // settle commits an outcome, waiting for space on a full disk.
@@ -71,6 +72,9 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
 		return err
 	})
 	finished := errors.Is(err, webhook.ErrNotFound) || errors.Is(err, webhook.ErrConflict) // elsewhere, while it was in flight
+	if err != nil && !finished && work.Err() == nil {
+		k.fatal(err) // before it is queued again, for it was sent
+	}
 	k.landed(it, func() {
 		switch {
 		case err == nil:
@@ -80,18 +84,15 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
 			k.q.remove(it.Delivery, it.Vehicle)
 		}
 	})
-	switch {
-	case err == nil:
-		if d.State == webhook.Delivered && d.ResendOf == nil { // a resend has no due time of its own
-			k.d.Meter.Delivered(k.id, max(0, d.FinishedAt.Sub(d.Due)))
-		}
-		e.N = d.Attempts
-		k.d.reportAttempt(&d, e)
-		k.d.report(effects)
-	case finished, work.Err() != nil:
-	default:
-		k.fatal(err)
+	if err != nil {
+		return
 	}
+	if d.State == webhook.Delivered && d.ResendOf == nil { // a resend has no due time of its own
+		k.d.Meter.Delivered(k.id, max(0, d.FinishedAt.Sub(d.Due)))
+	}
+	e.N = d.Attempts
+	k.d.reportAttempt(&d, e)
+	k.d.report(effects)
 }
 
 // commit runs a write until it succeeds or fails for another reason than a disk that

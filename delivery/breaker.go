@@ -308,6 +308,10 @@ func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Ti
 	w.Breaker = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
 	if reason == webhook.Exhausted {
 		w.Breaker.NotBefore, w.Breaker.Tried, w.Breaker.FailedAnswers = b.NotBefore, b.Tried, b.FailedAnswers
+		return
+	}
+	if b.Open() {
+		w.Recovery = nil // its probe did not arrive; coming back begins another
 	}
 }
 

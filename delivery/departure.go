@@ -58,7 +58,7 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 		it, ok = q.probe(b.Tried)
 	}
 	if !ok && (p == owedProbe || !now.Before(r.idle(b))) {
-		it, ok = q.soonestRetry()
+		it, ok = q.probeAside(b.Tried)
 		p = owedProbe
 	}
 	return it, p, ok

@@ -40,7 +40,7 @@ type Store interface {
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
 	AddWebhook(ctx context.Context, w webhook.Webhook) error
 	UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error)
-	RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error)
+	RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error)
 	// Queue returns what waits after an id, oldest first; Backlog with all that is
 	// stored of it.
 	Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error)

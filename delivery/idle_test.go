@@ -60,3 +60,27 @@ func TestOnlyBadPayloads(t *testing.T) {
 		}
 	})
 }
+
+// A payload that is to blame and was set aside first does not take every probe: those
+// behind it have their turn.
+func TestBadPayloadFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(failsWith(500), false)
+		w.produce(1, 2, 3)
+		pass(time.Minute)
+		if h := w.hook(); !h.Breaker.Open() {
+			t.Fatalf("%+v", h.Breaker)
+		}
+		w.receiver.set(func(vehicle, _ int, _ time.Time) answer {
+			if vehicle == 1 {
+				return failsWith(500)
+			}
+			return accept
+		}, func(time.Time) bool { return false })
+		pass(5 * time.Hour)
+		if h := w.hook(); h.Breaker.Open() || h.Ledger.Delivered != 2 {
+			t.Errorf("%+v, %+v", h.Breaker, h.Ledger)
+		}
+	})
+}

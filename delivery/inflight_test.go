@@ -269,29 +269,25 @@ func TestPickedBefore(t *testing.T) {
 	}
 }
 
-// A consent to private addresses that was withdrawn after the pick is not used, and one
-// given after the pick counts from the next pick on.
-func TestConsentWithdrawnAfterThePick(t *testing.T) {
+// What leaves is signed with the keys, and dials with the consent, that stand when it
+// leaves, not those that stood at the pick.
+func TestChangedAfterThePick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Settings{})
-		yes, no := true, false
-		picked, err := w.Change(t.Context(), w.id, Change{AllowPrivate: &yes})
-		w.must(err)
-		synctest.Wait()
 		k := w.worker(w.id)
-		if h := picked; !k.mayLeave(&h, noProbe) || !h.AllowPrivate {
-			t.Error("the consent that stands is lost")
+		for _, consent := range []bool{true, false} {
+			picked := w.hook()
+			_, err := w.Change(t.Context(), w.id, Change{AllowPrivate: &consent})
+			w.must(err)
+			if !k.mayLeave(&picked, noProbe) || picked.AllowPrivate != consent {
+				t.Errorf("consent %v: %v", consent, picked.AllowPrivate)
+			}
 		}
-		_, err = w.Change(t.Context(), w.id, Change{AllowPrivate: &no})
+		picked := w.hook()
+		rotated, err := w.RotateKey(t.Context(), w.id, time.Hour)
 		w.must(err)
-		if h := picked; !k.mayLeave(&h, noProbe) || h.AllowPrivate {
-			t.Error("a consent that was withdrawn is used")
-		}
-		h := w.hook()
-		_, err = w.Change(t.Context(), w.id, Change{AllowPrivate: &yes})
-		w.must(err)
-		if !k.mayLeave(&h, noProbe) || h.AllowPrivate {
-			t.Error("what was picked without consent got it")
+		if !k.mayLeave(&picked, noProbe) || string(picked.Key) != string(rotated.Key) {
+			t.Error("signed with the key of before the rotation")
 		}
 	})
 }

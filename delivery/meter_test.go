@@ -37,14 +37,19 @@ func (t *tape) ChallengeEnded(_ uuid.UUID, right, ours bool) {
 func (t *tape) Delivered(_ uuid.UUID, late time.Duration)       { t.write("arrived %s late", late) }
 func (t *tape) Transitioned(_ uuid.UUID, to webhook.Transition) { t.write("is %s", to) }
 
-func (t *tape) want(tb testing.TB, want ...string) {
-	tb.Helper()
+// taken returns what was told since it was last called.
+func (t *tape) taken() (told []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !slices.Equal(t.told, want) {
-		tb.Errorf("the meter was told %q, want %q", t.told, want)
+	told, t.told = t.told, nil
+	return told
+}
+
+func (t *tape) want(tb testing.TB, want ...string) {
+	tb.Helper()
+	if told := t.taken(); !slices.Equal(told, want) {
+		tb.Errorf("the meter was told %q, want %q", told, want)
 	}
-	t.told = nil
 }
 
 // The meter is told of every attempt, challenge and transition, and how late what
@@ -91,13 +96,13 @@ func TestMeter(t *testing.T) {
 		w.receiver.be(accept, true)
 		pass(time.Minute)
 		w.exhaust(12)
-		m.told = nil
+		m.taken()
 		w.receiver.be(accept, true)
 		pass(time.Until(w.hook().Breaker.NextChallenge) + 150*time.Millisecond)
 		m.want(t, "challenge right true, ours false")
 		pass(60 * time.Millisecond)
-		if m.told = m.told[:min(3, len(m.told))]; len(m.told) != 3 || m.told[0] != "delivered in 100ms" || m.told[2] != "is healed" {
-			t.Errorf("the meter was told %q", m.told)
+		if told := m.taken(); len(told) < 3 || told[0] != "delivered in 100ms" || told[2] != "is healed" {
+			t.Errorf("the meter was told %q", told)
 		}
 	})
 }

@@ -109,12 +109,13 @@ func (q *queue) fix(l *line) {
 
 // insert puts a delivery into its vehicle's line; false if it is there already.
 func (l *line) insert(it webhook.Queued) bool {
+	if slices.ContainsFunc(l.aside, func(o webhook.Queued) bool { return o.Delivery == it.Delivery }) {
+		return false
+	}
 	if !it.RetryAt.IsZero() {
-		at, known := slices.BinarySearchFunc(l.aside, it, byRetry)
-		if !known {
-			l.aside = slices.Insert(l.aside, at, it)
-		}
-		return !known
+		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
+		l.aside = slices.Insert(l.aside, at, it)
+		return true
 	}
 	at, known := slices.BinarySearchFunc(l.ids, it.Delivery, byID)
 	if !known {
@@ -199,10 +200,12 @@ func (q *queue) land(it webhook.Queued) {
 	q.fix(l)
 }
 
-// settle brings the queue in line with a delivery as it was committed.
+// settle brings the queue in line with a delivery as it was committed. One that was
+// finished elsewhere since is not there any more.
 func (q *queue) settle(d *webhook.Delivery) {
+	waiting := q.waiting
 	q.remove(d.ID, d.Vehicle)
-	if !d.State.Final() {
+	if q.waiting < waiting && !d.State.Final() {
 		q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle, RetryAt: d.RetryAt})
 	}
 }
@@ -231,13 +234,26 @@ func (q *queue) next(window int, now time.Time) (webhook.Queued, bool) {
 	return it, !it.RetryAt.After(now)
 }
 
-// soonestRetry is the delivery set aside that is retried next, whether or not its time
-// has come.
-func (q *queue) soonestRetry() (webhook.Queued, bool) {
-	if len(q.retries.lines) == 0 {
-		return webhook.Queued{}, false
+// probeAside returns what an open breaker's probe sends where everything was set aside:
+// of the vehicle whose last attempt is longest ago the delivery after the one tried, so
+// that each has its turn.
+func (q *queue) probeAside(tried []webhook.Tried) (it webhook.Queued, found bool) {
+	bestRank := 0
+	for _, l := range q.vehicles {
+		if l.flying != nil || len(l.aside) == 0 {
+			continue
+		}
+		r := slices.IndexFunc(tried, func(t webhook.Tried) bool { return t.Vehicle == l.vehicle })
+		if found && (r > bestRank || r == bestRank && !older(l.aside[0].Delivery, it.Delivery)) {
+			continue
+		}
+		it, bestRank, found = l.aside[0], r, true
+		if r >= 0 {
+			last := slices.IndexFunc(l.aside, func(o webhook.Queued) bool { return o.Delivery == tried[r].Delivery })
+			it = l.aside[(last+1)%len(l.aside)]
+		}
 	}
-	return q.retries.lines[0].aside[0], true
+	return it, found
 }
 
 // nextRetry is when the next delivery that was set aside is retried; zero for none.

@@ -219,3 +219,23 @@ func TestRecoverRefuses(t *testing.T) {
 		}
 	})
 }
+
+// A recovery that waits for its probe ends with the webhook being disabled before that
+// arrived: nothing is cancelled, and coming back begins another.
+func TestRecoveryEndsUnbegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(refusesConnections, true)
+		w.produce(1, 2, 3)
+		pass(time.Minute)
+		_, err := w.Enable(t.Context(), w.id, false, webhook.RecoverNone)
+		w.must(err)
+		pass(time.Second)
+		_, err = w.Disable(t.Context(), w.id)
+		w.must(err)
+		pass(time.Minute)
+		if h := w.hook(); h.Ledger.Cancelled != 0 || h.Ledger.Waiting() != 3 || h.Recovery != nil {
+			t.Errorf("%+v, recovery %v", h.Ledger, h.Recovery)
+		}
+	})
+}

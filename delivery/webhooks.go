@@ -328,6 +328,9 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 	changed := false
 	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
 		if changed = !well(w); !changed {
+			if policy != "" { // a probe of before arrived meanwhile
+				w.Recovery, _ = policy.Begin(stamp())
+			}
 			return nil
 		}
 		if !force && w.CallbackURI != uri {
@@ -367,16 +370,17 @@ func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook
 // off what is in flight, unless a check refuses it as it stands then. It returns how
 // many deliveries were cancelled.
 func (d *Dispatcher) Remove(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
-	cancelled, err = d.Store.RemoveWebhook(ctx, id, checks...)
+	cancelled, err = d.Store.RemoveWebhook(ctx, id, func() {
+		d.mu.Lock()
+		k := d.workers[id]
+		delete(d.workers, id)
+		d.mu.Unlock()
+		if k != nil {
+			k.remove()
+		}
+	}, checks...)
 	if err != nil {
 		return cancelled, err
-	}
-	d.mu.Lock()
-	k := d.workers[id]
-	delete(d.workers, id)
-	d.mu.Unlock()
-	if k != nil {
-		k.remove()
 	}
 	d.Log.Info().Str("event", "webhook.removed").Stringer("webhook", id).Int("cancelled", cancelled).Msg("webhook removed")
 	return cancelled, nil

@@ -428,7 +428,9 @@ func (w *world) change(f func(h *webhook.Webhook, ds []*webhook.Delivery)) {
 	}
 	k.mu.Lock()
 	for i := range ds {
-		k.q.settle(&ds[i])
+		d := &ds[i]
+		k.q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle}) // where it was never told of
+		k.q.settle(d)
 	}
 	k.mu.Unlock()
 	k.take(h)

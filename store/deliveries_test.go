@@ -308,12 +308,12 @@ func TestRemoveWebhook(t *testing.T) {
 			n += len(f.produce(v)) / 2
 		}
 	}
-	cancelled, err := f.RemoveWebhook(ctx, wid(1))
+	cancelled, err := f.RemoveWebhook(ctx, wid(1), func() {})
 	if err != nil || cancelled != n {
 		t.Fatal(cancelled, err)
 	}
 	f.sound()
-	if _, err := f.RemoveWebhook(ctx, wid(1)); !errors.Is(err, webhook.ErrNotFound) {
+	if _, err := f.RemoveWebhook(ctx, wid(1), func() {}); !errors.Is(err, webhook.ErrNotFound) {
 		t.Fatal(err)
 	}
 	if ds, err := f.Deliveries(ctx, webhook.DeliveryFilter{Webhook: wid(1), State: webhook.Cancelled}, uuid.Nil, 9999); err != nil || len(ds) != n {

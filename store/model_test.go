@@ -229,7 +229,7 @@ func (m *model) setStatus(rt *rapid.T) {
 
 func (m *model) removeWebhook(rt *rapid.T) {
 	id := some(rt, wid)
-	n, err := m.f.RemoveWebhook(ctx, id)
+	n, err := m.f.RemoveWebhook(ctx, id, func() {})
 	expect(rt, err, missing(m.hooks[id] == nil))
 	want := 0
 	for _, d := range m.items {

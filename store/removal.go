@@ -19,14 +19,15 @@ const sliceRows = 128
 // in slices; the webhook is gone for callers from the first, and from then on the
 // end of ctx does not stop it. When an error does, calling it again, the next
 // Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
-// check refuses, as it stands in the first transaction, is not removed.
-func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
+// check refuses, as it stands in the first transaction, is not removed. gone is called
+// once, after that transaction.
+func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeWebhook(ctx, id, checks...)
+	return s.removeWebhook(ctx, id, gone, checks...)
 }
 
-func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, checks ...webhook.Check) (cancelled int, err error) {
+func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.hook(id)
 		if err != nil {
@@ -51,6 +52,7 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, checks ...webho
 	if err != nil {
 		return 0, err
 	}
+	gone()
 	ctx = context.WithoutCancel(ctx)
 	for {
 		n, left := 0, false
@@ -272,7 +274,7 @@ func (s *Store) endRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, id := range hooks {
-		if _, err := s.removeWebhook(ctx, id); err != nil {
+		if _, err := s.removeWebhook(ctx, id, func() {}); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,10 @@ func (c *leaving) Err() error {
 func TestRemovalOutlivesItsCaller(t *testing.T) {
 	for name, remove := range map[string]func(*Store, context.Context) error{
 		"vehicle": func(s *Store, ctx context.Context) error { _, err := s.RemoveVehicle(ctx, vid(1)); return err },
-		"webhook": func(s *Store, ctx context.Context) error { _, err := s.RemoveWebhook(ctx, wid(1)); return err },
+		"webhook": func(s *Store, ctx context.Context) error {
+			_, err := s.RemoveWebhook(ctx, wid(1), func() {})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := open(t)
@@ -66,7 +69,7 @@ func TestRemovalIsChecked(t *testing.T) {
 	no := errors.New("no")
 	_, err := f.UpdateWebhook(ctx, wid(1), func(w *webhook.Webhook) error { w.Name = "newer"; return nil })
 	must(t, err)
-	n, err := f.RemoveWebhook(ctx, wid(1), func(w *webhook.Webhook) error {
+	n, err := f.RemoveWebhook(ctx, wid(1), func() { t.Error("told that it is gone") }, func(w *webhook.Webhook) error {
 		if w.Name != "newer" {
 			t.Errorf("checked as it was before: %s", w.Name)
 		}
@@ -79,8 +82,18 @@ func TestRemovalIsChecked(t *testing.T) {
 		t.Errorf("%+v %v", w, err)
 	}
 	f.sound()
-	if n, err := f.RemoveWebhook(ctx, wid(1), func(*webhook.Webhook) error { return nil }); n != 1 || err != nil {
-		t.Error(n, err)
+	told := 0
+	n, err = f.RemoveWebhook(ctx, wid(1), func() {
+		told++
+		if _, err := f.Webhook(ctx, wid(1)); !errors.Is(err, webhook.ErrNotFound) {
+			t.Error(err)
+		}
+		if i, err := f.Info(ctx); err != nil || i.Waiting != 1 {
+			t.Errorf("told after what waited was cancelled: %+v %v", i, err)
+		}
+	}, func(*webhook.Webhook) error { return nil })
+	if n != 1 || err != nil || told != 1 {
+		t.Error(n, err, told)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestResendRefused(t *testing.T) {
 	}
 	refused(gone.ID, webhook.ErrConflict, "vehicle was disconnected")
 	kept := f.settle(f.produce(2)[0], webhook.Dead)
-	if _, err := f.RemoveWebhook(ctx, kept.Webhook); err != nil {
+	if _, err := f.RemoveWebhook(ctx, kept.Webhook, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	refused(kept.ID, webhook.ErrConflict, "webhook was removed")

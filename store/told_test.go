@@ -72,7 +72,7 @@ func TestTold(t *testing.T) {
 		t.Error(got)
 	}
 	f.produce(2)
-	if _, err := f.RemoveWebhook(ctx, wid(1)); err != nil {
+	if _, err := f.RemoveWebhook(ctx, wid(1), func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if got := told(); got != "read 2, made 2, changed hook 1 disabled, removed hook 1 disabled, finished 2" {

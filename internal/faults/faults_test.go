@@ -16,7 +16,8 @@ import (
 // Every fault strikes when it is armed, at its own path only, and ends with the test.
 func TestReceiver(t *testing.T) {
 	r := New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") }))
-	tr := &http.Transport{DisableCompression: true}
+	// What a fault sends after its answer must not meet the next request.
+	tr := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
 	get := func(name string, patience time.Duration) string {
 		res, err := (&http.Client{Timeout: patience, Transport: tr}).Post(r.URL(name), "text/plain", strings.NewReader("hello"))
