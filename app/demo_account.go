@@ -112,7 +112,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 		}
 	}
 	if s.DueTimes.Produced+resends != s.Ledger.Produced {
-		wrong("%d firings produced, %d were resent, the ledger has %d", s.DueTimes.Produced, resends, s.Ledger.Produced)
+		wrong("%d due times produced, %d were resent, the ledger has %d", s.DueTimes.Produced, resends, s.Ledger.Produced)
 	}
 	for id := range got {
 		if counted[id] {
@@ -153,7 +153,7 @@ func (s *show) end(sum summary) error {
 	fmt.Fprintf(&b, "\nSummary\n")
 	fmt.Fprintf(&b, "  ledger     %d produced = %d delivered + %d superseded + %d dead + %d expired + %d cancelled + %d waiting\n",
 		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, sum.Waiting)
-	fmt.Fprintf(&b, "  firings    %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced, sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
+	fmt.Fprintf(&b, "  due times  %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced, sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
 	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice, sum.Wrong)
 	fmt.Fprintf(&b, "  reads      %d paths read, %d served by the fleet\n", sum.Reads, sum.ReadsServed)
 	for _, c := range sum.Complaints {

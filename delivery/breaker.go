@@ -82,7 +82,7 @@ func (r Rules) Apply(s State, e Ended, now time.Time) (State, []Effect) {
 	c := change{Rules: r, w: &s.Webhook, b: &s.Webhook.Breaker, d: &s.Delivery, e: e, now: now}
 	c.w.Seq++
 	c.d.Attempts++
-	if c.d.FirstAttemptAt.IsZero() {
+	if c.d.FirstAttemptAt.IsZero() || c.d.FirstAttemptAt.After(now) {
 		c.d.FirstAttemptAt = e.StartedAt
 	}
 	c.d.LastOutcome, c.d.LastAnswer = e.Outcome, answerText(e.Attempt)

@@ -79,6 +79,13 @@ func TestClockGoesBack(t *testing.T) {
 					if got := len(w.receiver.sent()); got != n {
 						t.Errorf("%s, %s back: %d left at once", name, back, got-n)
 					}
+					w.change(func(_ *webhook.Webhook, ds []*webhook.Delivery) {
+						for _, d := range ds {
+							if d.SetAside() && d.FirstAttemptAt.After(time.Now()) {
+								t.Errorf("%s, %s back: first tried in %s", name, back, time.Until(d.FirstAttemptAt))
+							}
+						}
+					})
 					pass(c.within)
 					if w.hook().Ledger.Delivered != 3 {
 						t.Errorf("%s, %s back, away %v: within %s not all arrived: %+v", name, back, away, c.within, w.hook())

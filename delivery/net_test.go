@@ -75,10 +75,10 @@ func TestSilentTLS(t *testing.T) {
 // A receiver that takes the connection and reads nothing of a large payload is held to
 // the same time. It had its connection, so it is unavailable.
 func TestBlockedWrite(t *testing.T) {
-	x := wireSender(t, Settings{Timeout: time.Second})
+	x := wireSender(t, Settings{Timeout: 3 * time.Second})
 	uri := "http://" + faults.Listen(t, func(net.Conn) { <-t.Context().Done() }) + "/"
 	a := x.send(t.Context(), hookAt(uri), uuid.New(), make([]byte, 16<<20))
-	text := "no answer within 1s: the receiver takes too long"
+	text := "no answer within 3s: the receiver takes too long"
 	if a.Outcome != webhook.OutcomeUnavailable || a.Duration > 10*time.Second || !strings.Contains(answerText(a), text) {
 		t.Errorf("%s after %s: %s", a.Outcome, a.Duration, answerText(a))
 	}

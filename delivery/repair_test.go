@@ -95,6 +95,26 @@ func TestClockWentBackOtherwise(t *testing.T) {
 	}
 }
 
+// A delivery that was first tried in what is now the future, and whose retries all fail
+// beside others that arrive, dies; it does not disable its webhook.
+func TestFirstTriedInTheFuture(t *testing.T) {
+	m := newMachine(t)
+	m.attempt(m.delivery(), webhook.OutcomeDelivered)
+	d := m.delivery()
+	m.attempt(d, webhook.OutcomeFailed)
+	d.FirstAttemptAt = m.now.Add(50 * years)
+	for !d.State.Final() && d.Attempts < 10 {
+		m.pass(time.Minute)
+		m.attempt(d, webhook.OutcomeFailed)
+		m.pass(time.Minute)
+		m.attempt(m.delivery(), webhook.OutcomeDelivered)
+	}
+	m.is(d, webhook.Dead)
+	if m.w.Status != webhook.Active {
+		t.Errorf("%s: %s", m.w.Status, m.w.ReasonText)
+	}
+}
+
 // A state of long ago is as good as one of today: its probe and its challenge are due.
 func TestClockWentForward(t *testing.T) {
 	for _, forward := range []time.Duration{time.Hour, 50 * years, 290 * years} {

@@ -243,6 +243,9 @@ func (k *worker) repair(ctx context.Context, now time.Time) error {
 	w, ds, err := k.d.Store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
 		*w, _, _ = k.d.rules.Repair(*w, now)
 		for _, d := range ds {
+			if d.FirstAttemptAt.After(now) {
+				d.FirstAttemptAt = now
+			}
 			if d.RetryAt.After(now) {
 				d.RetryAt = later(d.RetryAt.Add(-back), now)
 			}

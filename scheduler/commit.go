@@ -185,7 +185,7 @@ func (s *Scheduler) logOutcome(v vehicle.Vehicle, out cadence.Outcome, produced 
 	for _, c := range out.Schedules {
 		if c.Collapsed > 0 {
 			s.event(zerolog.WarnLevel, "due.collapsed").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", v.ID).
-				Uint64("n", c.Collapsed).Msg("missed firings collapsed into one")
+				Uint64("n", c.Collapsed).Msg("missed due times collapsed into one")
 		}
 	}
 	for _, d := range produced {

@@ -198,7 +198,7 @@ func newHookMetrics(id uuid.UUID) *hookMetrics {
 	}
 	h.right, h.wrong, h.ours = challenges("right"), challenges("wrong"), challenges("ours")
 	h.took = histogram("plugbeat_delivery_attempt_duration_seconds", "How long an attempt took, until the answer was read or the failure.", attemptBounds)
-	h.late = histogram("plugbeat_delivery_lateness_seconds", "How long after a firing was due its delivery had arrived.", lateBounds)
+	h.late = histogram("plugbeat_delivery_lateness_seconds", "How long after its due time a delivery had arrived.", lateBounds)
 	return h
 }
 
