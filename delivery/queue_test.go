@@ -259,3 +259,21 @@ func TestQueueOldest(t *testing.T) {
 		t.Errorf("the oldest of nothing is %s", got)
 	}
 }
+
+// A delivery that was set aside is told of once more, and one that was finished
+// elsewhere is settled late: neither is in the queue a second time.
+func TestQueueHoldsEachOnce(t *testing.T) {
+	q := newQueue()
+	d := webhook.Delivery{ID: uuid.UUID{1}, Vehicle: uuid.UUID{2}, State: webhook.Waiting, RetryAt: time.Unix(1000, 0)}
+	q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle})
+	q.settle(&d)
+	q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle})
+	if q.waiting != 1 {
+		t.Errorf("%d wait after it was told of twice", q.waiting)
+	}
+	q.remove(d.ID, d.Vehicle)
+	q.settle(&d)
+	if q.waiting != 0 {
+		t.Errorf("%d wait after it was finished", q.waiting)
+	}
+}
