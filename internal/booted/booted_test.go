@@ -421,11 +421,11 @@ func (w *world) journal(t *testing.T) {
 		if failed.Swap(true) {
 			return receiver.Answer{}
 		}
-		return receiver.Answer{Status: http.StatusInternalServerError}
+		return receiver.Answer{Status: http.StatusServiceUnavailable}
 	})
 	w.eventually("a warning", 30*time.Second, func() error {
-		out, err := w.run("journalctl", "--no-pager", "-u", "plugbeat", "-p", "warning..warning", "-o", "cat", "PLUGBEAT_EVENT=webhook.failing")
-		if err == nil && !strings.Contains(out, "webhook.failing: ") {
+		out, err := w.run("journalctl", "--no-pager", "-u", "plugbeat", "-p", "warning..warning", "-o", "cat", "PLUGBEAT_EVENT=webhook.opened")
+		if err == nil && !strings.Contains(out, "webhook.opened: ") {
 			err = errors.New("none")
 		}
 		return err
