@@ -3,9 +3,9 @@ package app
 import (
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/store"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // The demo's account counts a lane of any length: it is read in pages.
@@ -15,10 +15,10 @@ func TestAccountOfALongLane(t *testing.T) {
 	must(t, d.setUp(t.Context()))
 	eventually(t, "deliveries", func() bool { return len(d.receiver.Accepted()) >= 3 })
 	// Somebody tries what there is: a resend is no trouble for the account.
-	var past api.Page[webhook.Delivery]
+	var past adminapi.Page[webhook.Delivery]
 	eventually(t, "an outcome that is booked", func() bool { // which is after it was accepted
 		var err error
-		past, err = d.client.Deliveries(t.Context(), api.DeliveryQuery{State: webhook.Delivered, Limit: 1})
+		past, err = d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{State: webhook.Delivered, Limit: 1})
 		return err == nil && len(past.Items) > 0
 	})
 	again, err := d.client.Resend(t.Context(), past.Items[0].ID)

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/config"
-	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 // operator speaks to the admin listener with a token.
@@ -41,12 +41,12 @@ func (o operator) ask(method, path, body string, header ...string) (status int, 
 // widens what plugbeat sends to.
 func TestAdminListener(t *testing.T) {
 	ctx, d := t.Context(), start(t, configured(t, shortDir(t), simulatorSource))
-	token := func(name string, scope vehicle.Scope) operator {
-		added, err := d.client.AddToken(ctx, api.NewToken{Name: name, Scope: scope})
+	token := func(name string, scope access.Scope) operator {
+		added, err := d.client.AddToken(ctx, adminapi.NewToken{Name: name, Scope: scope})
 		must(t, err)
 		return operator{t, "http://" + d.AdminAddr(), added.Token}
 	}
-	reader, op := token("reader", vehicle.ScopeRead), token("operator", vehicle.ScopeOperate)
+	reader, op := token("reader", access.ScopeRead), token("operator", access.ScopeOperate)
 
 	if status, _, text := reader.ask("POST", "/api/v1/webhooks", `{"name":"home","callback_uri":"https://example.com/"}`); status != 403 || !strings.Contains(text, "--scope operate") {
 		t.Fatalf("%d %s", status, text)
@@ -84,7 +84,7 @@ func TestAdminListener(t *testing.T) {
 		}
 	}
 	yes := true
-	_, err := d.client.ChangeWebhook(ctx, "home", api.WebhookChange{AllowPrivate: &yes})
+	_, err := d.client.ChangeWebhook(ctx, "home", adminapi.WebhookChange{AllowPrivate: &yes})
 	must(t, err)
 	if status, _, text := op.ask("PATCH", "/api/v1/webhooks/home", `{"callback_uri":"http://127.0.0.1:1/"}`); status != 403 || !strings.Contains(text, "socket") {
 		t.Errorf("%d %s", status, text)

@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/alert"
 	"plugbeat/health"
 	"plugbeat/server"
 	"plugbeat/store"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // newAlerts returns the alerter of the config's targets, none of which may be there.
@@ -96,21 +96,21 @@ func (a *App) standing(ctx context.Context) (health.Report, error) {
 }
 
 // Alerts tells how the targets of alerts fare.
-func (u upkeep) Alerts() []api.AlertTarget {
-	var out []api.AlertTarget
+func (u upkeep) Alerts() []adminapi.AlertTarget {
+	var out []adminapi.AlertTarget
 	for _, s := range u.a.alerts.States() {
-		out = append(out, api.AlertTarget{Name: s.Name, Template: string(s.Template), Severity: string(s.Severity), Host: s.Host, Waiting: s.Waiting,
+		out = append(out, adminapi.AlertTarget{Name: s.Name, Template: string(s.Template), Severity: string(s.Severity), Host: s.Host, Waiting: s.Waiting,
 			Sent: s.Sent, Failed: s.Failed, Told: s.Told, Folded: s.Folded, LastSent: s.LastSent, LastError: s.LastError, LastErrorAt: s.LastErrorAt, NextTry: s.NextTry})
 	}
 	return out
 }
 
 // TestAlerts sends a test to one target, or to all for an empty name.
-func (u upkeep) TestAlerts(ctx context.Context, target string) ([]api.AlertTested, error) {
+func (u upkeep) TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error) {
 	results, err := u.a.alerts.Test(ctx, target)
-	out := make([]api.AlertTested, 0, len(results))
+	out := make([]adminapi.AlertTested, 0, len(results))
 	for _, r := range results {
-		t := api.AlertTested{Target: r.Target, Host: r.Host, Arrived: r.Err == nil, Status: r.Status, Duration: r.Duration}
+		t := adminapi.AlertTested{Target: r.Target, Host: r.Host, Arrived: r.Err == nil, Status: r.Status, Duration: r.Duration}
 		if r.Err != nil {
 			t.Error = r.Err.Error()
 		}

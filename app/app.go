@@ -23,19 +23,19 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
 	"plugbeat/egress"
 	"plugbeat/health"
-	"plugbeat/internal/systemd"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server"
 	"plugbeat/store"
+	"plugbeat/systemd"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/payload"
 	"plugbeat/webhook/signing"
 )
@@ -145,7 +145,9 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	return a, nil
 }
 
-func version(o Options) api.Version { return api.Version{Version: o.Version, Go: runtime.Version()} }
+func version(o Options) adminapi.Version {
+	return adminapi.Version{Version: o.Version, Go: runtime.Version()}
+}
 
 // build makes the loops and the servers over the open store.
 func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, loginKey []byte) (err error) {

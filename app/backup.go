@@ -17,11 +17,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/store"
-	"plugbeat/webhook/api"
 )
 
 const (
@@ -43,7 +43,7 @@ type backups struct {
 	log      zerolog.Logger
 
 	mu    sync.Mutex
-	state api.Backups
+	state adminapi.Backups
 }
 
 // newBackups returns nil when the config asks for no backups.
@@ -58,7 +58,7 @@ func newBackups(cfg config.Config, s *store.Store, instance uuid.UUID, log zerol
 	return &backups{
 		folder: cfg.Backup.Folder, keep: cfg.Backup.Keep, schedule: schedule, save: s.Backup, log: log,
 		prefix: "plugbeat-" + hex.EncodeToString(instance[:4]) + "-",
-		state:  api.Backups{Folder: cfg.Backup.Folder, Schedule: cfg.Backup.Schedule, Keep: cfg.Backup.Keep},
+		state:  adminapi.Backups{Folder: cfg.Backup.Folder, Schedule: cfg.Backup.Schedule, Keep: cfg.Backup.Keep},
 	}, nil
 }
 
@@ -78,7 +78,7 @@ func (b *backups) run(ctx context.Context) {
 }
 
 // status is how the backups stand; nil when there are none.
-func (b *backups) status() *api.Backups {
+func (b *backups) status() *adminapi.Backups {
 	if b == nil {
 		return nil
 	}

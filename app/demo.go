@@ -15,11 +15,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
-	"plugbeat/internal/receiver"
+	"plugbeat/receiver"
 	"plugbeat/vehicle/simulator"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // DemoOptions choose a demo.
@@ -74,7 +74,7 @@ type demo struct {
 	receiver  *receiver.Receiver
 	receiving listener
 
-	client *api.Client
+	client *adminapi.Client
 	hook   webhook.Webhook
 	app    *App
 	ended  chan error
@@ -193,7 +193,7 @@ func (d *demo) boot(ctx context.Context) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.app, d.stop, d.ended = a, stop, make(chan error, 1)
 	go func() { d.ended <- a.Run(run) }()
-	d.client = api.Dial(d.cfg.Socket)
+	d.client = adminapi.Dial(d.cfg.Socket)
 	return nil
 }
 
@@ -216,7 +216,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	}
 	d.show.say("demo", "connected", "%d vehicles connected with a refresh token", len(cars.Vehicles))
 	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("plugbeat demo"))
-	added, err := d.client.AddWebhook(ctx, api.NewWebhook{ID: &id, Name: "demo", CallbackURI: d.receiving.url() + "/hook", AllowPrivate: true})
+	added, err := d.client.AddWebhook(ctx, adminapi.NewWebhook{ID: &id, Name: "demo", CallbackURI: d.receiving.url() + "/hook", AllowPrivate: true})
 	if err != nil {
 		return fmt.Errorf("add the webhook: %w", err)
 	}
@@ -227,7 +227,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if _, err := d.client.VerifyWebhook(ctx, "demo"); err != nil {
 		return fmt.Errorf("verify the webhook: %w", err)
 	}
-	if _, err := d.client.Subscribe(ctx, api.Subscribe{Webhook: "demo", All: true}); err != nil {
+	if _, err := d.client.Subscribe(ctx, adminapi.Subscribe{Webhook: "demo", All: true}); err != nil {
 		return fmt.Errorf("subscribe the vehicles: %w", err)
 	}
 	return nil

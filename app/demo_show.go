@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/config"
-	"plugbeat/internal/receiver"
+	"plugbeat/receiver"
 	"plugbeat/vehicle"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // A daemon at work tells each delivery's steps in order and within a second; the stream
@@ -18,7 +18,7 @@ import (
 func TestEventsOfADaemon(t *testing.T) {
 	d := quiet(t)
 	must(t, d.boot(t.Context()))
-	events, err := d.client.Events(t.Context(), api.EventsQuery{})
+	events, err := d.client.Events(t.Context(), adminapi.EventsQuery{})
 	must(t, err)
 	defer events.Close()
 	must(t, d.setUp(t.Context()))

@@ -9,17 +9,17 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // subscribed adds a webhook and puts the vehicle on it, without a receiver.
 func (d *daemon) subscribed(id uuid.UUID) {
 	d.t.Helper()
-	_, err := d.client.AddWebhook(d.t.Context(), api.NewWebhook{Name: "hook", CallbackURI: "https://receiver.example.com/"})
+	_, err := d.client.AddWebhook(d.t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: "https://receiver.example.com/"})
 	must(d.t, err)
-	_, err = d.client.Subscribe(d.t.Context(), api.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{id}})
+	_, err = d.client.Subscribe(d.t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{id}})
 	must(d.t, err)
 }
 

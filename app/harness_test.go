@@ -18,10 +18,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
 	"plugbeat/store"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 // goroutines are those that run now, by their first line without their state.
@@ -116,7 +116,7 @@ func (l *lines) String() string {
 type daemon struct {
 	*App
 	t      *testing.T
-	client *api.Client
+	client *adminapi.Client
 	log    *lines
 	cancel context.CancelFunc
 	ended  chan error
@@ -132,7 +132,7 @@ func start(t *testing.T, cfg config.Config) *daemon {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
 	go func() { d.ended <- d.Run(ctx) }()
-	d.client = api.Dial(cfg.Socket)
+	d.client = adminapi.Dial(cfg.Socket)
 	t.Cleanup(func() {
 		if d.cancel != nil {
 			d.stop()

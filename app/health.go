@@ -10,11 +10,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/alert"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // wellness gathers the facts of health and has them judged. What it asks does not grow with
@@ -69,7 +69,7 @@ func (h *wellness) Health(ctx context.Context) health.Report {
 	return h.watch.Judge(f)
 }
 
-func sourceFacts(s api.Source, now time.Time) health.SourceFacts {
+func sourceFacts(s adminapi.Source, now time.Time) health.SourceFacts {
 	f := health.SourceFacts{Name: s.Name, Configured: s.Configured, Vehicles: s.Vehicles, Reading: s.InFlight, Silent: s.Silent,
 		LastOK: s.LastOK, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt, NotBefore: s.NotBefore, Due: s.Due}
 	if c := s.Cost; c != nil {
@@ -143,7 +143,7 @@ func (l *losses) today(ctx context.Context, s interface {
 	of := lossOf{id, state}
 	was := l.of[of]
 	if was == nil || count < was.count {
-		made, err := s.Deliveries(ctx, webhook.DeliveryFilter{Webhook: id, State: state, Since: now.Add(-lossFor)}, uuid.Nil, api.MaxLimit)
+		made, err := s.Deliveries(ctx, webhook.DeliveryFilter{Webhook: id, State: state, Since: now.Add(-lossFor)}, uuid.Nil, adminapi.MaxLimit)
 		if err != nil {
 			return 0 // it is asked again; the store's own trouble is a condition too
 		}

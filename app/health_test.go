@@ -11,13 +11,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // wrong is what a status says is wrong, a line each.
-func wrong(st api.Status) string {
+func wrong(st adminapi.Status) string {
 	var lines []string
 	for _, c := range st.Conditions {
 		lines = append(lines, c.String())

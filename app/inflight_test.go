@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/internal/receiver"
+	"plugbeat/adminapi"
+	"plugbeat/receiver"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // sound fails the test when the data file is not as it should be.
@@ -92,7 +92,7 @@ func TestExpiredLeavesTheLane(t *testing.T) {
 	d.receiver.Rule(func(receiver.Message) receiver.Answer {
 		return receiver.Answer{Status: http.StatusInternalServerError}
 	})
-	status := func() api.Status {
+	status := func() adminapi.Status {
 		st, err := d.client.Status(t.Context())
 		must(t, err)
 		return st

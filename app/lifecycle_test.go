@@ -18,13 +18,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
-	"plugbeat/internal/receiver"
+	"plugbeat/receiver"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/vehicle/simulator"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/payload"
 	"plugbeat/webhook/signing"
 )
@@ -241,7 +241,7 @@ func TestDrainWithinGrace(t *testing.T) {
 	must(t, d.boot(t.Context()))
 	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
-	added, err := d.client.AddWebhook(t.Context(), api.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
+	added, err := d.client.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
 	must(t, err)
 	d.hook = added.Webhook
 	must(t, d.receiver.Know(d.hook.ID.String(), added.SigningKey))
@@ -258,11 +258,11 @@ func TestDrainWithinGrace(t *testing.T) {
 		}
 		return receiver.Answer{}
 	})
-	_, err = d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{sends.ID}})
+	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{sends.ID}})
 	must(t, err)
 	<-asked // the receiver hangs
 	remove := d.upstream.Inject(reads.ID, simulator.Injection{Delay: 300 * time.Second})
-	_, err = d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{reads.ID}})
+	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{reads.ID}})
 	must(t, err)
 	caller := make(chan error, 1)
 	go func() {

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/store"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 // TestReconnect: an owner takes the access back in the middle of everything. It is told
@@ -17,7 +17,7 @@ import (
 // it is over as soon as that was done.
 func TestReconnect(t *testing.T) {
 	d, cars := hooked(t)
-	_, err := d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
 	must(t, err)
 	newest := func() string {
 		for _, m := range slices.Backward(d.receiver.Messages()) {

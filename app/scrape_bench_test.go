@@ -14,9 +14,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // BenchmarkScrape is GET /metrics with 100 000 subscribed vehicles, without the
@@ -39,7 +39,7 @@ func BenchmarkScrape(b *testing.B) {
 			admin, socket := a.listeners[1].http.Handler, a.listeners[2].http.Handler
 			added := httptest.NewRecorder()
 			socket.ServeHTTP(added, httptest.NewRequest("POST", "/api/v1/tokens", strings.NewReader(`{"name":"p","scope":"read"}`)))
-			var token api.TokenAdded
+			var token adminapi.TokenAdded
 			if err := json.Unmarshal(added.Body.Bytes(), &token); err != nil {
 				b.Fatal(err, added.Body)
 			}

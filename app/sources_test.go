@@ -11,10 +11,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
 	"plugbeat/vehicle"
 	"plugbeat/vehicle/sourcetest"
-	"plugbeat/webhook/api"
 )
 
 // with adds a source that the test opens to a config.
@@ -142,7 +142,7 @@ func TestPushingSource(t *testing.T) {
 			t.Errorf("a source that nobody counts has a cost: %+v", s.Cost)
 		}
 	}
-	costs, err := d.client.Cost(t.Context(), api.NewWebhook{})
+	costs, err := d.client.Cost(t.Context(), adminapi.NewWebhook{})
 	must(t, err)
 	if len(costs.Lines) != 0 {
 		t.Errorf("costs are told: %q", costs.Lines)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
-	"plugbeat/internal/receiver"
-	"plugbeat/webhook/api"
+	"plugbeat/receiver"
 )
 
 // hooked is a quiet demo with a verified webhook and its vehicles, not subscribed.
@@ -20,7 +20,7 @@ func hooked(t *testing.T) (*demo, []uuid.UUID) {
 	must(t, d.boot(t.Context()))
 	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
-	added, err := d.client.AddWebhook(t.Context(), api.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
+	added, err := d.client.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
 	must(t, err)
 	d.hook = added.Webhook
 	must(t, d.receiver.Know(d.hook.ID.String(), added.SigningKey))
@@ -43,13 +43,13 @@ func TestStatusTellsOfStopping(t *testing.T) {
 		<-hang
 		return receiver.Answer{}
 	})
-	_, err := d.client.Subscribe(t.Context(), api.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
 	must(t, err)
 	<-asked
 	halted := make(chan error, 1)
 	client := d.client
 	go func() { halted <- d.halt() }()
-	var st api.Status
+	var st adminapi.Status
 	eventually(t, "a status that says stopping", func() bool {
 		st, err = client.Status(t.Context())
 		return err == nil && st.Stopping

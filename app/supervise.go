@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"plugbeat/health"
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 // Manager is the service manager that started the process.

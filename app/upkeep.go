@@ -8,21 +8,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/delivery"
 	"plugbeat/scheduler"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // upkeep tells the server of the data file and the sources.
 type upkeep struct{ a *App }
 
 // Info describes the data file.
-func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
+func (u upkeep) Info(ctx context.Context) (adminapi.StoreInfo, error) {
 	i, err := u.a.store.Info(ctx)
-	return api.StoreInfo{
+	return adminapi.StoreInfo{
 		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
 		Commits: i.Commits, Operations: i.Operations, FreePages: i.FreePages, Vehicles: i.Vehicles, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
 		State: i.State, DiskFreeBytes: i.FreeBytes, DiskTotalBytes: i.TotalBytes, MinFreeBytes: i.MinFreeBytes,
@@ -30,29 +30,29 @@ func (u upkeep) Info(ctx context.Context) (api.StoreInfo, error) {
 }
 
 // CheckFile looks for what is wrong in a data file that nobody has open.
-func (u upkeep) CheckFile(path string) ([]api.Problem, error) {
+func (u upkeep) CheckFile(path string) ([]adminapi.Problem, error) {
 	ps, err := store.CheckFileContext(u.a.requests.ctx, path)
-	out := make([]api.Problem, len(ps))
+	out := make([]adminapi.Problem, len(ps))
 	for i, p := range ps {
-		out[i] = api.Problem(p)
+		out[i] = adminapi.Problem(p)
 	}
 	return out, err
 }
 
 // Backups tells how the scheduled backups stand.
-func (u upkeep) Backups() *api.Backups { return u.a.backups.status() }
+func (u upkeep) Backups() *adminapi.Backups { return u.a.backups.status() }
 
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
-func (u upkeep) Sources() []api.Source {
+func (u upkeep) Sources() []adminapi.Source {
 	vehicles, spent := u.a.store.VehiclesBySource(), u.a.store.SpentBySource()
-	var out []api.Source
+	var out []adminapi.Source
 	for _, s := range u.a.scheduler.Sources() {
 		due, err := u.a.store.Due(u.a.requests.ctx, s.Name, time.Now(), 1, nil)
 		if err == nil && len(due.Schedules) > 0 {
 			due.Next = due.Schedules[0].Due
 		} // the store's own trouble is told by Info
-		out = append(out, api.Source{
+		out = append(out, adminapi.Source{
 			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
 			LastAnswer: s.LastAnswer, Silent: s.Silent, LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
 			Cost: costOf(s, spent[s.Name], time.Now()),
@@ -60,19 +60,19 @@ func (u upkeep) Sources() []api.Source {
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
 		if _, configured := u.a.cfg.Sources[name]; !configured {
-			out = append(out, api.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.a.opened})
+			out = append(out, adminapi.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.a.opened})
 		}
 	}
 	return out
 }
 
 // costOf is what a source costs; nil where nobody counts.
-func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *api.Cost {
+func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *adminapi.Cost {
 	if !s.Plan.Counts() {
 		return nil
 	}
 	_, until := s.Plan.Span(now)
-	c := &api.Cost{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
+	c := &adminapi.Cost{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
 		BucketLeft: s.BucketLeft, BucketSize: s.BucketSize}
 	if s.BucketRefill > 0 {
 		c.BucketHour = float64(time.Hour) / float64(s.BucketRefill)
@@ -88,7 +88,7 @@ type deliveries struct {
 
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
 // stands, and puts the slots on a new cadence's points.
-func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
+func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	w, err := d.Dispatcher.Change(ctx, id, delivery.Change(c), checks...)
 	if err == nil && c.Cadence != nil {
 		_, err = d.scheduler.Replan(ctx, id)
@@ -97,18 +97,18 @@ func (d deliveries) Change(ctx context.Context, id uuid.UUID, c api.WebhookChang
 }
 
 // Verify sends a challenge. Schedules that waited for it are due at once.
-func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error) {
+func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error) {
 	defer d.scheduler.Kick()
 	w, c, err := d.Dispatcher.Verify(ctx, id)
-	return w, api.Challenge(c), err
+	return w, adminapi.Challenge(c), err
 }
 
 // TryTokens asks every receiver which management token it has.
-func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]api.Challenge, error) {
+func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Challenge, error) {
 	got, err := d.Dispatcher.TryTokens(ctx)
-	all := map[uuid.UUID]api.Challenge{}
+	all := map[uuid.UUID]adminapi.Challenge{}
 	for id, c := range got {
-		all[id] = api.Challenge(c)
+		all[id] = adminapi.Challenge(c)
 	}
 	return all, err
 }
@@ -120,10 +120,10 @@ func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy
 }
 
 // Queues returns the queues as they stand, by webhook.
-func (d deliveries) Queues() map[uuid.UUID]api.Queue {
-	queues := map[uuid.UUID]api.Queue{}
+func (d deliveries) Queues() map[uuid.UUID]adminapi.Queue {
+	queues := map[uuid.UUID]adminapi.Queue{}
 	for _, q := range d.Dispatcher.Queues() {
-		queues[q.Webhook] = api.Queue{InFlight: q.InFlight, Waiting: uint64(q.Waiting), Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused} //nolint:gosec // not negative
+		queues[q.Webhook] = adminapi.Queue{InFlight: q.InFlight, Waiting: uint64(q.Waiting), Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused} //nolint:gosec // not negative
 	}
 	return queues
 }

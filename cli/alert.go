@@ -7,7 +7,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 func (s *shell) alertCommand() *ucli.Command {
@@ -30,7 +30,7 @@ func (s *shell) alertListCommand() *ucli.Command {
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat alert list`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			st, err := a.Status(ctx)
 			if err != nil {
 				return err
@@ -64,7 +64,7 @@ func (s *shell) alertTestCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat alert test
 plugbeat alert test phone`),
-		Action: s.withClient(0, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(0, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			r, err := a.TestAlerts(ctx, c.Args().First())
 			if err != nil {
 				return err

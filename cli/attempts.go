@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // showAttempts prints attempts, oldest first.
@@ -36,11 +36,11 @@ func answer(t webhook.Attempt) string {
 }
 
 // challengeOf returns the receiver's answer to a challenge that failed.
-func challengeOf(err error) *api.Challenge {
-	var e *api.Error
-	if errors.As(err, &e) && e.Code == api.CodeChallengeFailed {
+func challengeOf(err error) *adminapi.Challenge {
+	var e *adminapi.Error
+	if errors.As(err, &e) && e.Code == adminapi.CodeChallengeFailed {
 		if e.Challenge == nil {
-			return &api.Challenge{}
+			return &adminapi.Challenge{}
 		}
 		return e.Challenge
 	}

@@ -8,9 +8,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/config"
-	"plugbeat/webhook/api"
 )
 
 // keyNote is said with every backup.
@@ -52,7 +52,7 @@ func (s *shell) backup(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	a := api.Dial(socket)
+	a := adminapi.Dial(socket)
 	defer a.Close()
 	out := backedUp{File: to, From: socket}
 	if to == "-" {
@@ -64,7 +64,7 @@ func (s *shell) backup(c *ucli.Context) error {
 			return err
 		})
 	}
-	if errors.Is(err, api.ErrNoDaemon) {
+	if errors.Is(err, adminapi.ErrNoDaemon) {
 		if cfgFile, _ := s.configPath(c); cfgFile != "" && c.String("socket") == "" {
 			cfg, cerr := config.Load(cfgFile)
 			if cerr != nil {

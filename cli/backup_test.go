@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/store"
-	"plugbeat/webhook/api"
 )
 
 // kept is a small, sound data file.
@@ -110,7 +110,7 @@ func TestBackupRefuses(t *testing.T) {
 	}{
 		"damaged":     {newDaemon(t).sends(b[:8192]), file, "damaged"},
 		"no backup":   {newDaemon(t).sends([]byte("hello")), file, "damaged"},
-		"no space":    {newDaemon(t).fail("POST", "/backup", 507, refusal(api.CodeNoSpace, "no space left for the data file", "free space")), file, "no space left"},
+		"no space":    {newDaemon(t).fail("POST", "/backup", 507, refusal(adminapi.CodeNoSpace, "no space left for the data file", "free space")), file, "no space left"},
 		"a photo":     {newDaemon(t).sends(b), photo, "photo.jpg exists and is no sound backup"},
 		"a folder":    {newDaemon(t).sends(b), dir, "is a folder: name a file in it"},
 		"no folder":   {newDaemon(t).sends(b), filepath.Join(dir, "none", "x.db"), "no such file or directory"},

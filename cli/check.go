@@ -8,9 +8,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/config"
-	"plugbeat/webhook/api"
 )
 
 // checked is the JSON of check. The API's problems keep their parts; a file that
@@ -56,10 +56,10 @@ func (s *shell) check(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	a := api.Dial(path)
+	a := adminapi.Dial(path)
 	defer a.Close()
 	r, err := a.Check(c.Context)
-	if errors.Is(err, api.ErrNoDaemon) {
+	if errors.Is(err, adminapi.ErrNoDaemon) {
 		if cfgFile, _ := s.configPath(c); cfgFile != "" && c.String("socket") == "" {
 			cfg, err := config.Load(cfgFile)
 			if err != nil {

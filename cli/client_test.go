@@ -12,38 +12,39 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // full is a daemon with two webhooks, two cars and some history.
 func full(t *testing.T) *daemon {
 	d := newDaemon(t)
-	hooks := []api.WebhookView{view(healthyHook()), view(failingHook())}
+	hooks := []adminapi.WebhookView{view(healthyHook()), view(failingHook())}
 	d.on("GET", "/webhooks", items(hooks))
 	d.on("GET", "/webhooks/fleet", hooks[0])
 	d.on("GET", "/webhooks/"+hookID.String(), hooks[0])
 	d.on("GET", "/subscriptions", items(subscriptions()))
-	d.on("GET", "/cost", api.Costs{Lines: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
+	d.on("GET", "/cost", adminapi.Costs{Lines: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
 	d.on("GET", "/vehicles", items(cars()))
 	one := cars()[0]
 	one.Subscriptions = subscriptions()[:1]
 	d.on("GET", "/vehicles/"+carID.String(), one)
 	d.on("GET", "/vehicles/"+otherID.String(), cars()[1])
 	d.on("POST", "/vehicles/"+carID.String()+"/read", cars()[0].Status.Last)
-	d.on("POST", "/vehicles/connect", api.Connected{Vehicles: []vehicle.Vehicle{cars()[0].Vehicle, cars()[1].Vehicle}})
-	d.on("DELETE", "/vehicles/"+carID.String(), api.Cancelled{Cancelled: 1})
-	d.on("POST", "/subscriptions", api.Subscribed{Subscribed: 1, Already: 1, Items: []api.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}, Costs: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
-	d.on("DELETE", "/subscriptions/fleet/"+carID.String(), api.Unsubscribed{Removed: true})
-	d.on("DELETE", "/subscriptions/fleet/"+otherID.String(), api.Unsubscribed{})
+	d.on("POST", "/vehicles/connect", adminapi.Connected{Vehicles: []vehicle.Vehicle{cars()[0].Vehicle, cars()[1].Vehicle}})
+	d.on("DELETE", "/vehicles/"+carID.String(), adminapi.Cancelled{Cancelled: 1})
+	d.on("POST", "/subscriptions", adminapi.Subscribed{Subscribed: 1, Already: 1, Items: []adminapi.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}, Costs: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
+	d.on("DELETE", "/subscriptions/fleet/"+carID.String(), adminapi.Unsubscribed{Removed: true})
+	d.on("DELETE", "/subscriptions/fleet/"+otherID.String(), adminapi.Unsubscribed{})
 	d.on("GET", "/deliveries", items(deliveries()))
 	fleet := view(healthyHook())
-	d.on("GET", "/deliveries/"+waitID.String(), api.DeliveryView{
+	d.on("GET", "/deliveries/"+waitID.String(), adminapi.DeliveryView{
 		Webhook: &fleet, Vehicle: &cars()[0].Vehicle,
 		Delivery: deliveries()[0], Payload: json.RawMessage(`{"version":"2.0","payload":{"vehicles":[{"vehicleId":"x"}]}}`),
-		Attempts: []api.AttemptView{
+		Attempts: []adminapi.AttemptView{
 			{Attempt: webhook.Attempt{N: 1, StartedAt: ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeUnavailable, Error: "no answer within 15s", Cause: "is the receiver slow?"}},
 			{Attempt: webhook.Attempt{N: 2, StartedAt: ago(5 * time.Minute), Duration: 87 * time.Millisecond, Outcome: webhook.OutcomeFailed, Status: 500, Address: "192.0.2.7:443",
 				ContentType: "text/plain", RetryAfter: 2 * time.Minute, Body: []byte("boom\n\x1b[31mred")}, BodyText: "boom\n\x1b[31mred"},
@@ -51,10 +52,10 @@ func full(t *testing.T) *daemon {
 	})
 	again := deliveries()[0]
 	again.ResendOf, again.Attempts, again.RetryAt, again.LastAnswer = &sentID, 0, time.Time{}, ""
-	d.on("POST", "/deliveries/"+sentID.String()+"/resend", api.DeliveryView{Webhook: &fleet, Delivery: again, Attempts: []api.AttemptView{}})
-	d.on("POST", "/webhooks", api.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-	d.on("POST", "/webhooks/fleet/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
-	d.on("POST", "/webhooks/"+hookID.String()+"/verify", api.Verified{Webhook: healthyHook(), Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
+	d.on("POST", "/deliveries/"+sentID.String()+"/resend", adminapi.DeliveryView{Webhook: &fleet, Delivery: again, Attempts: []adminapi.AttemptView{}})
+	d.on("POST", "/webhooks", adminapi.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+	d.on("POST", "/webhooks/fleet/verify", adminapi.Verified{Webhook: healthyHook(), Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
+	d.on("POST", "/webhooks/"+hookID.String()+"/verify", adminapi.Verified{Webhook: healthyHook(), Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
 	d.on("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
 	d.on("POST", "/webhooks/fleet/enable", healthyHook())
 	d.on("POST", "/webhooks/fleet/key", func(body []byte) any {
@@ -62,20 +63,20 @@ func full(t *testing.T) *daemon {
 		two.KeyOverlap = &webhook.KeyOverlap{Since: noon, Until: in(48 * time.Hour)}
 		switch text := string(body); {
 		case strings.Contains(text, "rotate"):
-			return api.KeyChanged{Webhook: two, SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+			return adminapi.KeyChanged{Webhook: two, SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 		case strings.Contains(text, "try"):
-			return api.KeyChanged{Webhook: two, Attempt: &webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}}
+			return adminapi.KeyChanged{Webhook: two, Attempt: &webhook.Attempt{N: 1, StartedAt: noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204}}
 		}
-		return api.KeyChanged{Webhook: healthyHook()}
+		return adminapi.KeyChanged{Webhook: healthyHook()}
 	})
 	recovering := healthyHook()
 	recovering.Recovery = &webhook.Recovery{Policy: "latest", StartedAt: noon}
 	d.on("POST", "/webhooks/"+hookID.String()+"/recover", recovering)
 	plan := webhook.ResendPlan{Match: 412, States: map[webhook.State]int{webhook.Dead: 12, webhook.Delivered: 400}, Erased: 3, Resent: 20, Vehicles: 7, Bytes: 500000}
 	d.mux.HandleFunc("POST /api/v1/deliveries/resend", func(w http.ResponseWriter, r *http.Request) {
-		var asked api.ResendRequest
+		var asked adminapi.ResendRequest
 		_ = json.NewDecoder(r.Body).Decode(&asked)
-		answer := api.Resent{Plan: plan}
+		answer := adminapi.Resent{Plan: plan}
 		if !asked.DryRun {
 			answer.Made = plan.Sent()
 		}
@@ -88,22 +89,22 @@ func full(t *testing.T) *daemon {
 	disabled := healthyHook()
 	disabled.Status, disabled.Reason = webhook.Disabled, webhook.ByOperator
 	d.on("POST", "/webhooks/fleet/disable", disabled)
-	d.on("PATCH", "/webhooks/fleet", api.WebhookChanged{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Warnings: []string{"faster than KIA stands"}})
-	d.on("DELETE", "/webhooks/"+hookID.String(), api.Cancelled{Cancelled: 2})
-	d.on("GET", "/tokens", items([]api.TokenView{
-		{Name: "backend", Kind: api.AccessToken, CreatedAt: ago(3 * time.Hour), LastUsedAt: ago(time.Hour)}, {Name: "grafana", Kind: api.OperatorToken, Scope: vehicle.ScopeRead, CreatedAt: ago(time.Hour)},
-		{Name: "one", Kind: api.AccessToken, Vehicles: []uuid.UUID{carID}, CreatedAt: ago(time.Minute)},
+	d.on("PATCH", "/webhooks/fleet", adminapi.WebhookChanged{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Warnings: []string{"faster than KIA stands"}})
+	d.on("DELETE", "/webhooks/"+hookID.String(), adminapi.Cancelled{Cancelled: 2})
+	d.on("GET", "/tokens", items([]adminapi.TokenView{
+		{Name: "backend", Kind: adminapi.AccessToken, CreatedAt: ago(3 * time.Hour), LastUsedAt: ago(time.Hour)}, {Name: "grafana", Kind: adminapi.OperatorToken, Scope: access.ScopeRead, CreatedAt: ago(time.Hour)},
+		{Name: "one", Kind: adminapi.AccessToken, Vehicles: []uuid.UUID{carID}, CreatedAt: ago(time.Minute)},
 	}))
 	d.on("POST", "/tokens", func(body []byte) any {
 		if strings.Contains(string(body), `"scope"`) {
-			return api.TokenAdded{Name: "grafana", Kind: api.OperatorToken, Scope: vehicle.ScopeRead, Token: "plugbeat_operator_0123456789"}
+			return adminapi.TokenAdded{Name: "grafana", Kind: adminapi.OperatorToken, Scope: access.ScopeRead, Token: "plugbeat_operator_0123456789"}
 		}
-		return api.TokenAdded{Name: "backend", Kind: api.AccessToken, Token: "plugbeat_0123456789"}
+		return adminapi.TokenAdded{Name: "backend", Kind: adminapi.AccessToken, Token: "plugbeat_0123456789"}
 	})
 	d.on("DELETE", "/tokens/backend", nil)
-	d.on("POST", "/check", api.Checked{Problems: []api.Problem{}, Bytes: 3 << 20, Duration: 120 * time.Millisecond})
+	d.on("POST", "/check", adminapi.Checked{Problems: []adminapi.Problem{}, Bytes: 3 << 20, Duration: 120 * time.Millisecond})
 	d.on("GET", "/status", status())
-	d.on("GET", "/version", api.Version{Version: "1.2.3"})
+	d.on("GET", "/version", adminapi.Version{Version: "1.2.3"})
 	return d
 }
 
@@ -113,26 +114,26 @@ func unverifiedHook() webhook.Webhook {
 	return w
 }
 
-func status() api.Status {
-	return api.Status{
-		Version: api.Version{Version: "1.2.3", Go: "go1.26"}, Now: noon, StartedAt: ago(50 * time.Hour), Ready: true,
+func status() adminapi.Status {
+	return adminapi.Status{
+		Version: adminapi.Version{Version: "1.2.3", Go: "go1.26"}, Now: noon, StartedAt: ago(50 * time.Hour), Ready: true,
 		Conditions: []health.Condition{{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: deadID.String(), Name: "old app"}, Since: ago(22 * time.Minute),
 			Text: "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m", Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'"},
 			{Code: health.SourceDown, Severity: health.Info, Subject: health.Subject{Kind: health.Source, ID: "smartcar", Name: "smartcar"}, Since: ago(time.Minute),
 				Text: "source smartcar gave no value: RATE_LIMIT:VEHICLE: slow down (1m ago); it is not asked again for 10m", Remedy: "see which vehicles it concerns", Command: "plugbeat vehicle list"}},
-		Store: api.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
-		Sources: []api.Source{
+		Store: adminapi.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, LiveBytes: 3 << 20, MaxBytes: 1 << 30, Waiting: 8, State: webhook.DiskOK, DiskFreeBytes: 12 << 30, DiskTotalBytes: 40 << 30},
+		Sources: []adminapi.Source{
 			{Name: "simulator", Configured: true, Vehicles: 2, Reads: 124, PathReads: 372, Faults: 1, LastOK: ago(4 * time.Minute), Due: in(29 * time.Minute)},
 			{Name: "smartcar", Configured: true, Vehicles: 1, InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: in(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: ago(time.Minute),
-				Cost: &api.Cost{Metered: true, Budget: 500, Per: "month", Spent: 27, Until: in(240 * time.Hour), BucketLeft: 93, BucketSize: 120, BucketHour: 120,
+				Cost: &adminapi.Cost{Metered: true, Budget: 500, Per: "month", Spent: 27, Until: in(240 * time.Hour), BucketLeft: 93, BucketSize: 120, BucketHour: 120,
 					Lines: []string{"webhook fleet: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"}}},
 		},
-		Webhooks: []api.WebhookStatus{
-			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Queue: api.Queue{Waiting: 1, Oldest: ago(time.Minute)}},
-			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Queue: api.Queue{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute)}},
+		Webhooks: []adminapi.WebhookStatus{
+			{Webhook: healthyHook(), Derived: view(healthyHook()).Derived, Queue: adminapi.Queue{Waiting: 1, Oldest: ago(time.Minute)}},
+			{Webhook: failingHook(), Derived: view(failingHook()).Derived, Queue: adminapi.Queue{InFlight: 1, Waiting: 7, Oldest: ago(22 * time.Minute)}},
 		},
-		Vehicles: api.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
-		FirstVehicles: []api.VehicleGlance{
+		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: in(29 * time.Minute),
+		FirstVehicles: []adminapi.VehicleGlance{
 			{Vehicle: cars()[1].Vehicle, ReadAt: ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
 			{Vehicle: cars()[0].Vehicle, State: vehicle.StatePluggedIn, Since: ago(40 * time.Minute), ReadAt: ago(4 * time.Minute), Subscriptions: 1, NextDue: in(11 * time.Minute)},
 		},
@@ -238,9 +239,9 @@ func TestOutput(t *testing.T) {
 // TestEmpty: a daemon that has nothing yet says what to do first.
 func TestEmpty(t *testing.T) {
 	d := newDaemon(t)
-	d.on("GET", "/webhooks", items([]webhook.Webhook{})).on("GET", "/vehicles", items([]api.VehicleView{})).on("GET", "/deliveries", items([]webhook.Delivery{})).
-		on("GET", "/tokens", items([]api.TokenView{})).on("GET", "/status", api.Status{Ready: true, Now: noon, StartedAt: noon}).
-		on("POST", "/subscriptions", api.Subscribed{})
+	d.on("GET", "/webhooks", items([]webhook.Webhook{})).on("GET", "/vehicles", items([]adminapi.VehicleView{})).on("GET", "/deliveries", items([]webhook.Delivery{})).
+		on("GET", "/tokens", items([]adminapi.TokenView{})).on("GET", "/status", adminapi.Status{Ready: true, Now: noon, StartedAt: noon}).
+		on("POST", "/subscriptions", adminapi.Subscribed{})
 	for typed, want := range map[string]string{
 		"webhook list":                      "no webhooks yet; add one: plugbeat webhook add\n",
 		"vehicle list":                      "no vehicles yet; connect an account: plugbeat vehicle connect --source NAME\n",
@@ -267,13 +268,13 @@ func TestEmpty(t *testing.T) {
 func TestPages(t *testing.T) {
 	d := newDaemon(t)
 	d.mux.HandleFunc("GET /api/v1/vehicles", func(w http.ResponseWriter, r *http.Request) {
-		p := api.Page[api.VehicleView]{Items: cars()[:1], Next: "two"}
+		p := adminapi.Page[adminapi.VehicleView]{Items: cars()[:1], Next: "two"}
 		if r.URL.Query().Get("after") == "two" {
-			p = api.Page[api.VehicleView]{Items: cars()[1:]}
+			p = adminapi.Page[adminapi.VehicleView]{Items: cars()[1:]}
 		}
 		_ = json.NewEncoder(w).Encode(p)
 	})
-	d.on("GET", "/deliveries", api.Page[webhook.Delivery]{Items: deliveries()[:1], Next: "more"})
+	d.on("GET", "/deliveries", adminapi.Page[webhook.Delivery]{Items: deliveries()[:1], Next: "more"})
 	d.on("GET", "/webhooks", items([]webhook.Webhook{}))
 	x := session{socket: d.socket}
 	if r := x.run(t, "vehicle", "list"); !strings.Contains(r.out, carID.String()) || !strings.Contains(r.out, otherID.String()) {

@@ -17,9 +17,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // daemon is a stand-in for a running daemon: it answers on a real unix socket
@@ -114,8 +114,8 @@ func (d *daemon) wasAsked(t *testing.T, want ...string) {
 	d.asked = nil
 }
 
-func refusal(code api.Code, message, hint string) api.Envelope {
-	return api.Envelope{Error: &api.Error{Code: code, Message: message, Hint: hint}}
+func refusal(code adminapi.Code, message, hint string) adminapi.Envelope {
+	return adminapi.Envelope{Error: &adminapi.Error{Code: code, Message: message, Hint: hint}}
 }
 
 // The things a test's daemon knows.
@@ -141,8 +141,8 @@ func healthyHook() webhook.Webhook {
 }
 
 // view is a webhook as the daemon shows it.
-func view(w webhook.Webhook) api.WebhookView {
-	v := api.WebhookView{Webhook: w, Derived: api.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}, EffectiveRecover: "all"}}
+func view(w webhook.Webhook) adminapi.WebhookView {
+	v := adminapi.WebhookView{Webhook: w, Derived: adminapi.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}, EffectiveRecover: "all"}}
 	if w.Cadence.PluggedIn != "" {
 		v.Effective.PluggedIn = w.Cadence.PluggedIn
 	}
@@ -159,9 +159,9 @@ func failingHook() webhook.Webhook {
 	}
 }
 
-func cars() []api.VehicleView {
+func cars() []adminapi.VehicleView {
 	rangeKm := 210.4
-	return []api.VehicleView{
+	return []adminapi.VehicleView{
 		{
 			Vehicle: vehicle.Vehicle{ID: carID, Source: "simulator", Native: "car-1", Make: "TESLA", Model: "Model 3", Year: 2022, Mode: vehicle.ModeSimulated, ConnectedAt: ago(60 * time.Hour)},
 			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: ago(40 * time.Minute), Since: ago(40 * time.Minute), SeenAt: ago(4 * time.Minute), ReadAt: ago(4 * time.Minute), Reads: 122, PathReads: 366,
@@ -183,13 +183,13 @@ func cars() []api.VehicleView {
 	}
 }
 
-func subscriptions() []api.SubscriptionView {
+func subscriptions() []adminapi.SubscriptionView {
 	slot := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
 		return webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: v}, Source: "simulator", Due: in(11 * time.Minute), Anchor: ago(time.Hour), State: st, ProducedAt: ago(4 * time.Minute)}
 	}
 	parked := slot(otherID, vehicle.StateUnknown)
 	parked.Due, parked.ProducedAt = time.Time{}, time.Time{}
-	return []api.SubscriptionView{
+	return []adminapi.SubscriptionView{
 		{Schedule: slot(carID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
 		{Schedule: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}

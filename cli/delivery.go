@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *shell) deliveryCommand() *ucli.Command {
@@ -52,15 +52,15 @@ func stateList() string {
 	return strings.Join(list, ", ")
 }
 
-func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	q, err := s.deliveryQuery(c)
 	if err != nil {
 		return err
 	}
 	want := c.Int("limit")
-	out := api.Page[webhook.Delivery]{Items: []webhook.Delivery{}}
+	out := adminapi.Page[webhook.Delivery]{Items: []webhook.Delivery{}}
 	for len(out.Items) < want {
-		q.Limit = min(want-len(out.Items), api.MaxLimit)
+		q.Limit = min(want-len(out.Items), adminapi.MaxLimit)
 		pg, err := a.Deliveries(ctx, q)
 		if err != nil {
 			return err
@@ -72,9 +72,11 @@ func (s *shell) listDeliveries(ctx context.Context, c *ucli.Context, a *api.Clie
 		}
 		q.Before = pg.Next
 	}
-	hooks := map[uuid.UUID]*api.WebhookView{}
+	hooks := map[uuid.UUID]*adminapi.WebhookView{}
 	if !c.Bool("json") && len(out.Items) > 0 {
-		list, err := collect(func(after string) (api.Page[api.WebhookView], error) { return a.Webhooks(ctx, after, api.MaxLimit) })
+		list, err := collect(func(after string) (adminapi.Page[adminapi.WebhookView], error) {
+			return a.Webhooks(ctx, after, adminapi.MaxLimit)
+		})
 		if err != nil {
 			return err
 		}
@@ -109,8 +111,8 @@ func filtered(c *ucli.Context) bool {
 	return slices.ContainsFunc([]string{"webhook", "vehicle", "state", "since", "until", "before"}, c.IsSet)
 }
 
-func (s *shell) deliveryQuery(c *ucli.Context) (api.DeliveryQuery, error) {
-	q := api.DeliveryQuery{Webhook: c.String("webhook"), State: webhook.State(c.String("state")), Before: c.String("before")}
+func (s *shell) deliveryQuery(c *ucli.Context) (adminapi.DeliveryQuery, error) {
+	q := adminapi.DeliveryQuery{Webhook: c.String("webhook"), State: webhook.State(c.String("state")), Before: c.String("before")}
 	var err error
 	if v := c.String("vehicle"); v != "" {
 		if q.Vehicle, err = vehicleID(v); err != nil {
@@ -132,11 +134,13 @@ func (s *shell) deliveryQuery(c *ucli.Context) (api.DeliveryQuery, error) {
 	return q, nil
 }
 
-func isErased(v api.DeliveryView) bool { return len(v.Payload) == 0 || string(v.Payload) == "null" }
+func isErased(v adminapi.DeliveryView) bool {
+	return len(v.Payload) == 0 || string(v.Payload) == "null"
+}
 
 // deliveryNote is what matters most about a delivery: why it ended, or why it
 // waits and until when. w is nil where the webhook is not known.
-func deliveryNote(p *page, d webhook.Delivery, w *api.WebhookView, behind bool) string {
+func deliveryNote(p *page, d webhook.Delivery, w *adminapi.WebhookView, behind bool) string {
 	switch {
 	case d.State == webhook.Delivered:
 		return ""
@@ -180,7 +184,7 @@ func nextProbe(p *page, w *webhook.Webhook) string {
 
 // whatNext says what a waiting delivery waits for, and what can be done about one
 // that did not arrive; empty where nothing is to come.
-func whatNext(p *page, v api.DeliveryView) string {
+func whatNext(p *page, v adminapi.DeliveryView) string {
 	d, w := v.Delivery, v.Webhook
 	switch {
 	case d.ResentAs != nil:

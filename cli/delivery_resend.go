@@ -9,8 +9,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // resendFilters are the flags that choose which deliveries of a webhook are resent.
@@ -47,7 +47,7 @@ plugbeat delivery resend --webhook fleet --state dead`),
 // finalStates lists the states of finished deliveries.
 func finalStates() string { return strings.TrimPrefix(stateList(), string(webhook.Waiting)+", ") }
 
-func (s *shell) resend(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) resend(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	if c.NArg() == 0 {
 		return s.resendAll(ctx, c, a)
 	}
@@ -72,14 +72,14 @@ func (s *shell) resend(ctx context.Context, c *ucli.Context, a *api.Client) erro
 
 // resendNext is what comes next for a delivery that was just made; it may have
 // arrived already.
-func resendNext(p *page, v api.DeliveryView) string {
+func resendNext(p *page, v adminapi.DeliveryView) string {
 	if v.Delivery.State.Final() {
 		return "nothing: it is " + string(v.Delivery.State)
 	}
 	return whatNext(p, v)
 }
 
-func (s *shell) resendAll(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) resendAll(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	r, err := s.resendRequest(c)
 	if err != nil {
 		return err
@@ -108,8 +108,8 @@ func (s *shell) resendAll(ctx context.Context, c *ucli.Context, a *api.Client) e
 	})
 }
 
-func (s *shell) resendRequest(c *ucli.Context) (r api.ResendRequest, err error) {
-	r = api.ResendRequest{Webhook: c.String("webhook"), State: webhook.State(c.String("state"))}
+func (s *shell) resendRequest(c *ucli.Context) (r adminapi.ResendRequest, err error) {
+	r = adminapi.ResendRequest{Webhook: c.String("webhook"), State: webhook.State(c.String("state"))}
 	if r.Webhook == "" {
 		return r, &usageError{msg: "delivery resend needs a DELIVERY, or --webhook", hint: "see: plugbeat delivery resend --help"}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 
@@ -41,7 +41,7 @@ func (s *shell) deliveryShowCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e
 plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			id, err := deliveryID(c)
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload
 	}
 }
 
-func showDelivery(p *page, v api.DeliveryView) {
+func showDelivery(p *page, v adminapi.DeliveryView) {
 	d := v.Delivery
 	hook, car := d.Webhook.String(), d.Vehicle.String()
 	if v.Webhook != nil {
@@ -112,7 +112,7 @@ func indented(text string) string {
 }
 
 // showAnswer prints what is kept of the answer to an attempt.
-func showAnswer(p *page, t api.AttemptView) {
+func showAnswer(p *page, t adminapi.AttemptView) {
 	if t.ContentType == "" && t.RetryAfter == 0 && len(t.Body) == 0 {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // tailRetry is how long a daemon that is away is left alone between questions.
@@ -41,7 +41,7 @@ func (s *shell) tail(c *ucli.Context) error {
 	if err := wantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	q := api.EventsQuery{Webhook: c.String("webhook")}
+	q := adminapi.EventsQuery{Webhook: c.String("webhook")}
 	var err error
 	if v := c.String("vehicle"); v != "" {
 		if q.Vehicle, err = vehicleID(v); err != nil {
@@ -52,7 +52,7 @@ func (s *shell) tail(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	a := api.Dial(path)
+	a := adminapi.Dial(path)
 	defer a.Close()
 	var cut time.Time // when the stream was cut off; zero before the first
 	for {
@@ -85,12 +85,12 @@ func passes(err error) bool {
 	if errors.Is(err, fs.ErrPermission) {
 		return false
 	}
-	e, ok := errors.AsType[*api.Error](err)
-	return !ok || e.Code == api.CodeUnavailable
+	e, ok := errors.AsType[*adminapi.Error](err)
+	return !ok || e.Code == adminapi.CodeUnavailable
 }
 
 // listSince is the command that lists what a tail did not show.
-func listSince(q api.EventsQuery, since time.Time) string {
+func listSince(q adminapi.EventsQuery, since time.Time) string {
 	text := "plugbeat delivery list --since " + since.UTC().Format(time.RFC3339)
 	if q.Webhook != "" {
 		text += " --webhook " + word(q.Webhook)
@@ -103,7 +103,7 @@ func (s *shell) say(text string) { _, _ = fmt.Fprintf(s.err, "plugbeat: %s\n", t
 
 // tailLines prints a line for each change of a delivery until the stream ends. Its error
 // is one of printing.
-func (s *shell) tailLines(c *ucli.Context, q api.EventsQuery, events *api.Events) error {
+func (s *shell) tailLines(c *ucli.Context, q adminapi.EventsQuery, events *adminapi.Events) error {
 	last := s.now()
 	for {
 		change, missed, err := events.Next()

@@ -12,10 +12,10 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/config"
 	"plugbeat/health"
-	"plugbeat/webhook/api"
 )
 
 // The results of a check.
@@ -74,8 +74,8 @@ type doctor struct {
 	// lost is true when the socket is not known, since the config that names it cannot
 	// be read.
 	lost bool
-	st   *api.Status // nil when no daemon answers
-	away error       // why it does not
+	st   *adminapi.Status // nil when no daemon answers
+	away error            // why it does not
 	// hooks are the webhooks, from the daemon or the data file; asked is false where
 	// neither could be asked.
 	hooks []callback
@@ -207,7 +207,7 @@ func (d *doctor) ask(ctx context.Context) {
 		}
 		d.lost = d.cfg == nil && d.file != "" && d.file != d.s.defaultCfg
 	}
-	a := api.Dial(d.socket)
+	a := adminapi.Dial(d.socket)
 	defer a.Close()
 	st, err := a.Status(ctx)
 	if err == nil {

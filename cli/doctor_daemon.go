@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"plugbeat/internal/systemd"
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
+	"plugbeat/systemd"
 	"plugbeat/words"
 )
 
@@ -32,9 +32,9 @@ func (d *doctor) checkDaemon() {
 			d.warn(checkDaemon, "", "correct the config, or name the socket: --socket PATH", "whether one runs cannot be told: the config would say where its socket is")
 		case errors.Is(d.away, fs.ErrPermission):
 			d.problem(checkDaemon, d.socket, "sudo usermod -aG "+systemd.User+" $USER, then log in again; or run this as root", "this user may not speak to the daemon")
-		case errors.Is(d.away, api.ErrNoAnswer):
+		case errors.Is(d.away, adminapi.ErrNoAnswer):
 			d.problem(checkDaemon, d.socket, "look at its log (journalctl -u plugbeat), or restart it", "it takes calls and does not answer")
-		case errors.Is(d.away, api.ErrNoDaemon):
+		case errors.Is(d.away, adminapi.ErrNoDaemon):
 			start := "plugbeat serve --config FILE"
 			if d.file != "" {
 				start = "plugbeat serve --config " + word(d.file)

@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 
@@ -143,7 +143,7 @@ func (d *doctor) lookAround(ctx context.Context) []target {
 func (d *doctor) checkClock(targets []target) {
 	var seen []health.ClockHost
 	for _, t := range targets {
-		ahead, ok := api.Skew(t.look.Header, t.look.Sent, t.look.Received)
+		ahead, ok := adminapi.Skew(t.look.Header, t.look.Sent, t.look.Received)
 		// A host on this machine has its clock: only when it says something else, as
 		// one behind a tunnel may, does it tell.
 		if ok && (ahead.Abs() > health.ClockWarning || !t.local()) {

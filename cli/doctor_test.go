@@ -17,13 +17,13 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/config"
 	"plugbeat/health"
-	"plugbeat/internal/systemd"
 	"plugbeat/store"
+	"plugbeat/systemd"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // clinic is a folder that init set up, and what doctor finds of its surroundings.
@@ -81,7 +81,7 @@ func (c *clinic) chmod(name string, mode fs.FileMode) {
 }
 
 // runs starts a stand-in for the daemon that gives the status.
-func (c *clinic) runs(st api.Status) {
+func (c *clinic) runs(st adminapi.Status) {
 	c.daemon = newDaemon(c.t).on("GET", "/status", st)
 	c.write("config.yaml", "socket: "+c.daemon.socket+"\nsources: {cars: {type: simulator}}\nkey_file: sealing_key\ndata_dir: data\nhttp: {api: {listen: \"\"}, admin: {listen: \"\"}}\napplication: {management_token_file: management_token}\n")
 	old := noon.Add(-1000 * time.Hour)
@@ -238,14 +238,14 @@ func TestDoctor(t *testing.T) {
 		{"no backup folder", func(c *clinic) { c.replace("config.yaml", "http:", "backup: {folder: /no/such/place}\nhttp:") }, problem(checkBackup, "/no/such/place: no such file or directory", "mount its disk")},
 		{"a backup that failed", func(c *clinic) {
 			st := status()
-			st.Backup = &api.Backups{Folder: c.dir, Failed: "no space", FailedAt: noon.Add(-5 * time.Minute)}
+			st.Backup = &adminapi.Backups{Folder: c.dir, Failed: "no space", FailedAt: noon.Add(-5 * time.Minute)}
 			st.Conditions = health.Judge(health.Facts{Now: noon, Backup: &health.BackupFacts{Folder: c.dir, Failed: "no space", FailedAt: noon.Add(-5 * time.Minute)}}).Conditions
 			c.runs(st)
 			c.replace("config.yaml", "sources:", "backup: {folder: "+c.dir+"}\nsources:")
 		}, problem(checkBackup, "backup.failed: the scheduled backup failed: no space; there is no good one in", "plugbeat backup FILE")},
 		{"a backup", func(c *clinic) {
 			st := status()
-			st.Backup = &api.Backups{Folder: c.dir, Last: noon.Add(-5 * time.Hour), LastBytes: 3 << 20}
+			st.Backup = &adminapi.Backups{Folder: c.dir, Last: noon.Add(-5 * time.Hour), LastBytes: 3 << 20}
 			c.runs(st)
 			c.replace("config.yaml", "sources:", "backup: {folder: "+c.dir+"}\nsources:")
 		}, fine(checkBackup, "the last one is 5h old, 3.0 MiB")},

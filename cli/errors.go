@@ -8,7 +8,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // usageError is a wrong command line: exit code 2, and nothing was done.
@@ -61,7 +61,7 @@ func (s *shell) report(err error, asJSON bool) {
 	var e errorJSON
 	e.Error.Code, e.Error.Message = "failure", err.Error()
 	var u *usageError
-	var a *api.Error
+	var a *adminapi.Error
 	switch {
 	case errors.As(err, &u):
 		e.Error.Code, e.Error.Hint = "usage", u.hint
@@ -72,12 +72,12 @@ func (s *shell) report(err error, asJSON bool) {
 		e.Error.Code, e.Error.Hint = string(a.Code), a.Hint
 		e.Error.Message = strings.Replace(err.Error(), a.Error(), bare.Error(), 1)
 		e.Error.Field, e.Error.Value, e.Error.Allowed = a.Field, a.Value, a.Allowed
-		if a.Code == api.CodeChanged { // the command line looks and acts in one step
+		if a.Code == adminapi.CodeChanged { // the command line looks and acts in one step
 			e.Error.Hint = "nothing was changed; look at it again, and repeat the command if you still want it"
 		}
-	case errors.Is(err, api.ErrNoDaemon):
+	case errors.Is(err, adminapi.ErrNoDaemon):
 		e.Error.Code = "no_daemon"
-	case errors.Is(err, api.ErrNoAnswer):
+	case errors.Is(err, adminapi.ErrNoAnswer):
 		e.Error.Code = "no_answer"
 	}
 	if h, ok := errors.AsType[*hinted](err); ok {

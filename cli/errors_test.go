@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // TestRefused: what the daemon refuses is exit code 1, with its hint on a line of
 // its own, and the same object as JSON.
 func TestRefused(t *testing.T) {
 	d := newDaemon(t)
-	d.fail("GET", "/webhooks/none", http.StatusNotFound, refusal(api.CodeNotFound, "webhook none: not found", "webhooks are listed by plugbeat webhook list"))
+	d.fail("GET", "/webhooks/none", http.StatusNotFound, refusal(adminapi.CodeNotFound, "webhook none: not found", "webhooks are listed by plugbeat webhook list"))
 	x := session{socket: d.socket}
 	r := x.run(t, "webhook", "show", "none")
 	if want := "plugbeat: webhook none: not found\n  webhooks are listed by plugbeat webhook list\n"; r.code != ExitFailure || r.err != want || r.out != "" {
@@ -32,7 +32,7 @@ func TestRefused(t *testing.T) {
 func TestChanged(t *testing.T) {
 	d := newDaemon(t)
 	d.on("GET", "/webhooks/fleet", view(healthyHook()))
-	d.fail("DELETE", "/webhooks/"+hookID.String(), http.StatusPreconditionFailed, refusal(api.CodeChanged, "webhook fleet was changed since you looked", "GET it again"))
+	d.fail("DELETE", "/webhooks/"+hookID.String(), http.StatusPreconditionFailed, refusal(adminapi.CodeChanged, "webhook fleet was changed since you looked", "GET it again"))
 	r := session{socket: d.socket}.run(t, "webhook", "rm", "fleet", "--yes")
 	if want := "plugbeat: webhook fleet was changed since you looked\n  nothing was changed; look at it again, and repeat the command if you still want it\n"; r.code != ExitFailure || r.err != want {
 		t.Errorf("exit %d\n%s\nwant %s", r.code, r.err, want)
@@ -43,8 +43,8 @@ func TestChanged(t *testing.T) {
 // key, which nothing else ever shows, and says what the receiver has to do.
 func TestChallengeFailed(t *testing.T) {
 	d := newDaemon(t)
-	d.on("POST", "/webhooks", api.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_key"})
-	wrong := refusal(api.CodeChallengeFailed, "the callback answered 404", "")
+	d.on("POST", "/webhooks", adminapi.WebhookAdded{Webhook: unverifiedHook(), SigningKey: "whsec_key"})
+	wrong := refusal(adminapi.CodeChallengeFailed, "the callback answered 404", "")
 	d.fail("POST", "/webhooks/"+hookID.String()+"/verify", http.StatusFailedDependency, wrong)
 	d.fail("POST", "/webhooks/fleet/verify", http.StatusFailedDependency, wrong)
 	d.fail("POST", "/webhooks/fleet/enable", http.StatusFailedDependency, wrong)
@@ -53,8 +53,8 @@ func TestChallengeFailed(t *testing.T) {
 	if r.code != ExitFailure || !strings.Contains(r.out, "whsec_key") || !strings.HasPrefix(r.err, "plugbeat: webhook fleet was added but is not verified: the callback answered 404\n") || !strings.Contains(r.err, "then try again: plugbeat webhook verify fleet\n") {
 		t.Errorf("add: exit %d\n%s%s", r.code, r.out, r.err)
 	}
-	down := refusal(api.CodeChallengeFailed, "connection refused", "")
-	down.Error.Challenge = &api.Challenge{Text: "connection refused"}
+	down := refusal(adminapi.CodeChallengeFailed, "connection refused", "")
+	down.Error.Challenge = &adminapi.Challenge{Text: "connection refused"}
 	d.fail("POST", "/webhooks/down/verify", http.StatusFailedDependency, down)
 	if r = x.run(t, "webhook", "verify", "down"); r.err != "plugbeat: connection refused\n  then try again: plugbeat webhook verify down\n" {
 		t.Errorf("verify without an answer: %s", r.err)
@@ -81,7 +81,7 @@ func TestFailedTest(t *testing.T) {
 // an error beside them.
 func TestProblemsFound(t *testing.T) {
 	d := newDaemon(t)
-	d.on("POST", "/check", api.Checked{Problems: []api.Problem{{Bucket: "slot_due", Key: "ab12", Text: "no slot for this row"}}})
+	d.on("POST", "/check", adminapi.Checked{Problems: []adminapi.Problem{{Bucket: "slot_due", Key: "ab12", Text: "no slot for this row"}}})
 	x := session{socket: d.socket}
 	if r := x.run(t, "check"); r.code != ExitFailure || r.err != "" || !strings.Contains(r.out, "1 problem in ") || !strings.Contains(r.out, "\n  slot_due ab12: no slot for this row\n") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)

@@ -10,7 +10,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/config"
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 // uninstalled is the JSON of init --systemd --remove.

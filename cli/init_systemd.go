@@ -13,7 +13,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/config"
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 // initialiseSystem is init --systemd, with --remove or without.

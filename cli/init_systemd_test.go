@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"plugbeat/config"
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 // lab is a machine in a folder: its owners are in a map, its programs are functions.

@@ -20,7 +20,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/config"
-	"plugbeat/internal/receiver"
+	"plugbeat/receiver"
 )
 
 // The bounds of what listen waits for, and of an answer that it passes on.

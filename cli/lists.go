@@ -7,14 +7,14 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 	"plugbeat/words"
 )
 
 // collect walks every page of a list.
-func collect[T any](page func(after string) (api.Page[T], error)) ([]T, error) {
+func collect[T any](page func(after string) (adminapi.Page[T], error)) ([]T, error) {
 	list := []T{}
-	for item, err := range api.All(page) {
+	for item, err := range adminapi.All(page) {
 		if err != nil {
 			return nil, err
 		}
@@ -24,7 +24,7 @@ func collect[T any](page func(after string) (api.Page[T], error)) ([]T, error) {
 }
 
 // items is the JSON of a whole list: one page without a next.
-func items[T any](list []T) api.Page[T] { return api.Page[T]{Items: list} }
+func items[T any](list []T) adminapi.Page[T] { return adminapi.Page[T]{Items: list} }
 
 // vehicleID reads a vehicle's id from the command line.
 func vehicleID(s string) (uuid.UUID, error) {

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 // The standard places of a daemon that systemd runs.

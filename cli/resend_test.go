@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // TestResendRefused: what is resent must be said, and rightly.
@@ -24,12 +24,12 @@ func TestResendRefused(t *testing.T) {
 	d.wasAsked(t)
 
 	// Nothing that matches is no question to ask.
-	d.on("POST", "/deliveries/resend", api.Resent{Plan: webhook.ResendPlan{Resent: 12}})
+	d.on("POST", "/deliveries/resend", adminapi.Resent{Plan: webhook.ResendPlan{Resent: 12}})
 	if r := (session{socket: d.socket}).run(t, "delivery", "resend", "--webhook", "fleet"); r.code != ExitOK || !strings.Contains(r.out, "12, resent before") || !strings.Contains(r.out, "nothing is sent") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.err)
 	}
 	// Off a terminal it has to be confirmed; on one, asked.
-	d = newDaemon(t).on("POST", "/deliveries/resend", api.Resent{Plan: webhook.ResendPlan{Match: 412, Erased: 3}})
+	d = newDaemon(t).on("POST", "/deliveries/resend", adminapi.Resent{Plan: webhook.ResendPlan{Match: 412, Erased: 3}})
 	if r := (session{socket: d.socket}).run(t, "delivery", "resend", "--webhook", "fleet"); r.code != ExitUsage || !strings.Contains(r.err, "--yes") {
 		t.Errorf("exit %d %s", r.code, r.err)
 	}
@@ -44,7 +44,7 @@ func TestUnderWay(t *testing.T) {
 	w.Recovery = &webhook.Recovery{Policy: "latest", Superseded: 128}
 	st := status()
 	st.Webhooks[1].Webhook = w
-	d := newDaemon(t).on("GET", "/status", st).on("GET", "/webhooks/old", view(w)).on("GET", "/subscriptions", items([]api.SubscriptionView{}))
+	d := newDaemon(t).on("GET", "/status", st).on("GET", "/webhooks/old", view(w)).on("GET", "/subscriptions", items([]adminapi.SubscriptionView{}))
 	for _, typed := range []string{"status", "webhook show old"} {
 		r := session{socket: d.socket, width: 300}.run(t, strings.Fields(typed)...)
 		if want := "latest; 128 superseded and 0 cancelled so far"; !strings.Contains(r.out, want) {

@@ -10,9 +10,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/config"
-	"plugbeat/webhook/api"
 )
 
 // stopFirst is said where a daemon is in the way.
@@ -100,7 +100,7 @@ func (s *shell) offline(c *ucli.Context, command string) (config.Config, error) 
 	}
 	// The lock of the data file tells of a daemon too, unless the file was removed
 	// under it.
-	a := api.Dial(cfg.Socket)
+	a := adminapi.Dial(cfg.Socket)
 	defer a.Close()
 	if _, err := a.Version(c.Context); err == nil {
 		return cfg, hint(fmt.Errorf("a daemon works with %s", cfg.DataFile()), stopFirst)

@@ -15,7 +15,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/config"
-	"plugbeat/internal/systemd"
+	"plugbeat/systemd"
 )
 
 func (s *shell) serveCommand() *ucli.Command {

@@ -11,8 +11,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
-	"plugbeat/webhook/api"
 )
 
 // Where a packaged daemon has its config and its socket.
@@ -68,7 +68,7 @@ func (s *shell) socket(c *ucli.Context) (path, from string, err error) {
 }
 
 // withClient wraps the action of a command that speaks to a daemon.
-func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli.Context, a *api.Client) error) ucli.ActionFunc {
+func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error) ucli.ActionFunc {
 	return func(c *ucli.Context) error {
 		if err := wantArgs(c, least, most); err != nil {
 			return err
@@ -77,7 +77,7 @@ func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli
 		if err != nil {
 			return err
 		}
-		a := api.Dial(path)
+		a := adminapi.Dial(path)
 		defer a.Close()
 		return s.explain(do(c.Context, c, a), path, from)
 	}
@@ -86,7 +86,7 @@ func (s *shell) withClient(least, most int, do func(ctx context.Context, c *ucli
 // explain adds to a client's error what the operator can do about it, after what the
 // command itself says of that.
 func (s *shell) explain(err error, path, from string) error {
-	if !errors.Is(err, api.ErrNoDaemon) {
+	if !errors.Is(err, adminapi.ErrNoDaemon) {
 		return err
 	}
 	next := "start it: plugbeat serve --config FILE"
@@ -98,7 +98,7 @@ func (s *shell) explain(err error, path, from string) error {
 	if h, ok := errors.AsType[*hinted](err); ok {
 		next = h.hint + "\n" + next
 	}
-	return hint(fmt.Errorf("%w at %s (from %s)", api.ErrNoDaemon, path, from),
+	return hint(fmt.Errorf("%w at %s (from %s)", adminapi.ErrNoDaemon, path, from),
 		"%s\nor name another daemon's config: --config FILE, or export PLUGBEAT_CONFIG=FILE", next)
 }
 

@@ -5,21 +5,21 @@ import (
 	"strings"
 	"testing"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // What a command says of a daemon that is gone comes before how to start one.
 func TestExplainKeepsTheCommandsHint(t *testing.T) {
 	s := &shell{}
-	err := s.explain(hint(api.ErrNoDaemon, "a connect ends with the daemon"), "/run/x.sock", "config c.yaml")
+	err := s.explain(hint(adminapi.ErrNoDaemon, "a connect ends with the daemon"), "/run/x.sock", "config c.yaml")
 	h, ok := errors.AsType[*hinted](err)
-	if !ok || !errors.Is(err, api.ErrNoDaemon) {
+	if !ok || !errors.Is(err, adminapi.ErrNoDaemon) {
 		t.Fatalf("%v", err)
 	}
 	if !strings.HasPrefix(h.hint, "a connect ends with the daemon\nstart it: plugbeat serve --config c.yaml\n") {
 		t.Errorf("hint %q", h.hint)
 	}
-	h, _ = errors.AsType[*hinted](s.explain(api.ErrNoDaemon, "/run/x.sock", "config c.yaml"))
+	h, _ = errors.AsType[*hinted](s.explain(adminapi.ErrNoDaemon, "/run/x.sock", "config c.yaml"))
 	if !strings.HasPrefix(h.hint, "start it:") {
 		t.Errorf("hint %q", h.hint)
 	}

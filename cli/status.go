@@ -10,10 +10,10 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 
@@ -48,7 +48,7 @@ func (s *shell) status(c *ucli.Context) error {
 	if c.Bool("watch") {
 		return s.watch(c)
 	}
-	return s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+	return s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 		st, err := a.Status(ctx)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (s *shell) status(c *ucli.Context) error {
 	})(c)
 }
 
-func showStatus(p *page, st api.Status) {
+func showStatus(p *page, st adminapi.Status) {
 	state, colour := "ready", green
 	switch {
 	case st.Stopping:
@@ -122,7 +122,7 @@ func (p *page) marked(mark, text string, of style) {
 	}
 }
 
-func showStore(p *page, st api.Status) {
+func showStore(p *page, st adminapi.Status) {
 	d := st.Store
 	disk := cell{string(d.State), green}
 	if d.State != webhook.DiskOK {
@@ -162,7 +162,7 @@ func (p *page) facts(list ...[2]string) {
 }
 
 // backups says how the scheduled backups stand; empty when there are none.
-func backups(p *page, b *api.Backups) string {
+func backups(p *page, b *adminapi.Backups) string {
 	if b == nil {
 		return ""
 	}
@@ -176,7 +176,7 @@ func backups(p *page, b *api.Backups) string {
 	return fmt.Sprintf("%s; next %s; %d in %s", last, p.next(b.Next), b.Kept, clean(b.Folder))
 }
 
-func showSources(p *page, st api.Status) {
+func showSources(p *page, st adminapi.Status) {
 	if len(st.Sources) == 0 {
 		p.line("no sources; add one to the config, then restart")
 		return
@@ -201,7 +201,7 @@ func showSources(p *page, st api.Status) {
 
 // spending says what a source has cost, what its bucket holds, and what its webhooks'
 // cadences cost.
-func spending(p *page, s api.Source) []string {
+func spending(p *page, s adminapi.Source) []string {
 	c := s.Cost
 	if c == nil {
 		return nil
@@ -216,13 +216,13 @@ func spending(p *page, s api.Source) []string {
 	return append([]string{line}, c.Lines...)
 }
 
-func showQueues(p *page, st api.Status) {
+func showQueues(p *page, st adminapi.Status) {
 	if len(st.Webhooks) == 0 {
 		p.line("no webhooks yet; add one: plugbeat webhook add")
 		return
 	}
-	hooks, place := slices.Clone(st.Webhooks), func(h api.WebhookStatus) int { return about(st.Conditions, health.Webhook, h.Webhook.ID.String()) }
-	slices.SortStableFunc(hooks, func(a, b api.WebhookStatus) int { return cmp.Compare(place(a), place(b)) })
+	hooks, place := slices.Clone(st.Webhooks), func(h adminapi.WebhookStatus) int { return about(st.Conditions, health.Webhook, h.Webhook.ID.String()) }
+	slices.SortStableFunc(hooks, func(a, b adminapi.WebhookStatus) int { return cmp.Compare(place(a), place(b)) })
 	var rows []gridRow
 	for _, h := range hooks[:min(len(hooks), shownWebhooks)] {
 		w, queue := h.Webhook, h.Queue
@@ -257,13 +257,13 @@ func showQueues(p *page, st api.Status) {
 	}
 }
 
-func showVehicles(p *page, st api.Status) {
+func showVehicles(p *page, st adminapi.Status) {
 	v := st.Vehicles
 	if v.Total == 0 {
 		p.line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
 		return
 	}
-	id := func(g api.VehicleGlance) string {
+	id := func(g adminapi.VehicleGlance) string {
 		whole := g.Vehicle.ID.String()
 		if p.width == 0 || p.width >= roomForID {
 			return whole // as commands take it

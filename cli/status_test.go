@@ -12,14 +12,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // crowded is a status with long names, much trouble and many vehicles.
-func crowded() api.Status {
+func crowded() adminapi.Status {
 	st := status()
 	st.Stopping, st.Ready = true, false
 	off := failingHook()
@@ -29,15 +29,15 @@ func crowded() api.Status {
 		Text: "webhook " + off.Name + " is disabled (exhausted): " + off.ReasonText, Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable " + word(off.Name)}}, st.Conditions...)
 	held := healthyHook()
 	held.Name = "held"
-	st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: off, Queue: api.Queue{Waiting: 120394, Oldest: ago(40 * 24 * time.Hour)}},
-		api.WebhookStatus{Webhook: held, Queue: api.Queue{Paused: "no resolver answers", NextRetry: ago(time.Minute)}})
+	st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: off, Queue: adminapi.Queue{Waiting: 120394, Oldest: ago(40 * 24 * time.Hour)}},
+		adminapi.WebhookStatus{Webhook: held, Queue: adminapi.Queue{Paused: "no resolver answers", NextRetry: ago(time.Minute)}})
 	for i := range 30 {
 		w := healthyHook()
 		w.Name = fmt.Sprintf("hook %d", i)
-		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w})
+		st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: w})
 	}
-	st.Sources = append(st.Sources, api.Source{Name: "gone", Vehicles: 3, LastFault: "it is not in the config", LastFaultAt: noon}, api.Source{Name: "new", Configured: true})
-	st.FirstVehicles = append(st.FirstVehicles, api.VehicleGlance{
+	st.Sources = append(st.Sources, adminapi.Source{Name: "gone", Vehicles: 3, LastFault: "it is not in the config", LastFaultAt: noon}, adminapi.Source{Name: "new", Configured: true})
+	st.FirstVehicles = append(st.FirstVehicles, adminapi.VehicleGlance{
 		Vehicle: vehicle.Vehicle{ID: uuid.MustParse("11ab27d0-fd9d-4455-823a-ce30af709ffc"), Make: "MERCEDES-BENZ", Model: "EQS 580\x1b 4MATIC SUV Edition One", Year: 2024, Source: "smartcar-europe"},
 		State:   vehicle.StateUnplugged, Since: ago(9*24*time.Hour + time.Hour), ReadAt: ago(33 * time.Hour), Subscriptions: 2, NextDue: ago(90 * time.Minute), Trouble: "UPSTREAM:NO_RESPONSE: \x1b[31mno answer"})
 	return st
@@ -136,7 +136,7 @@ func TestWatchScreen(t *testing.T) {
 	if n := strings.Count(r.out, "\n"); n != 49 || !strings.Contains(r.out, "more lines"+clearLine) {
 		t.Errorf("%d lines on a screen of 50:\n%s", n+1, r.out)
 	}
-	refused := newDaemon(t).fail("GET", "/status", http.StatusNotFound, refusal(api.CodeNotFound, "no route", ""))
+	refused := newDaemon(t).fail("GET", "/status", http.StatusNotFound, refusal(adminapi.CodeNotFound, "no route", ""))
 	r = session{socket: refused.socket, tty: true, rest: end}.run(t, "status", "--watch")
 	if r.code != ExitFailure || r.out != enterScreen+leaveScreen || !strings.Contains(r.err, "no route") {
 		t.Errorf("exit %d %s\n%q", r.code, r.err, r.out)
@@ -167,7 +167,7 @@ func TestWatchWaits(t *testing.T) {
 	r = x.run(t, "status", "--watch", "--json")
 	lines := strings.Split(strings.TrimSpace(r.out), "\n")
 	for _, l := range lines {
-		var st api.Status
+		var st adminapi.Status
 		if err := json.Unmarshal([]byte(l), &st); err != nil || st.Version.Version != "1.2.3" {
 			t.Errorf("%v: %s", err, l)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 )
 
 // What net/http says of a receiver that sends more than it announced is an event,

@@ -7,7 +7,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 func (s *shell) subscribeCommand() *ucli.Command {
@@ -24,7 +24,7 @@ subscribed keeps its schedule. On a webhook that is not verified yet the subscri
 		CustomHelpTemplate: example(`
 plugbeat subscribe fleet 36ab27d0-fd9d-4455-823a-ce30af709ffc
 plugbeat subscribe fleet --all --spread 1h`),
-		Action: s.withClient(1, -1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, -1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			ids, err := vehicleIDs(c.Args().Tail())
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ plugbeat subscribe fleet --all --spread 1h`),
 			if spread < 0 {
 				return &usageError{msg: "--spread " + typed(spread) + ": want a positive duration, such as 30m or 1h"}
 			}
-			req := api.Subscribe{Webhook: c.Args().First(), Vehicles: ids, All: all}
+			req := adminapi.Subscribe{Webhook: c.Args().First(), Vehicles: ids, All: all}
 			if spread > 0 {
 				req.Spread = typed(spread)
 			}
@@ -61,7 +61,7 @@ func typed(d time.Duration) string {
 	return s
 }
 
-func showSubscribed(p *page, done api.Subscribed, name string, spread bool) {
+func showSubscribed(p *page, done adminapi.Subscribed, name string, spread bool) {
 	switch {
 	case done.Subscribed+done.Already == 0:
 		p.line("there are no vehicles to subscribe; see: plugbeat vehicle list")
@@ -107,7 +107,7 @@ func (s *shell) unsubscribeCommand() *ucli.Command {
 		Flags:       clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat unsubscribe fleet 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
-		Action: s.withClient(2, -1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(2, -1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			ids, err := vehicleIDs(c.Args().Tail())
 			if err != nil {
 				return err

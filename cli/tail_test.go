@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // tailed is a daemon whose streams of events are those given, one after the other; each
@@ -27,9 +27,9 @@ func tailed(t *testing.T, streams ...any) *daemon {
 		streams = streams[1:]
 		switch next := next.(type) {
 		case string:
-			w.Header().Set("Content-Type", api.EventStreamType)
+			w.Header().Set("Content-Type", adminapi.EventStreamType)
 			_, _ = w.Write([]byte(next))
-		case api.Envelope:
+		case adminapi.Envelope:
 			w.WriteHeader(next.Error.Status)
 			_ = json.NewEncoder(w).Encode(next)
 		}
@@ -88,10 +88,10 @@ func TestTail(t *testing.T) {
 		}
 		b.WriteString(event(t, "delivery", c))
 	}
-	first.WriteString(event(t, "missed", api.Missed{Missed: 7}))
+	first.WriteString(event(t, "missed", adminapi.Missed{Missed: 7}))
 	second.WriteString(event(t, "webhook", webhook.Change{Kind: webhook.WebhookChange, Action: webhook.Changed, At: noon, Webhook: hookID, Status: webhook.Disabled}))
 	second.WriteString(event(t, "vehicle", webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, At: noon, Vehicle: carID}))
-	busy := refusal(api.CodeUnavailable, "it is stopping", "wait")
+	busy := refusal(adminapi.CodeUnavailable, "it is stopping", "wait")
 	busy.Error.Status = 503
 	d := tailed(t, first.String(), busy, second.String())
 	r := session{socket: d.socket, rest: restless(3)}.run(t, "delivery", "tail", "--webhook", "fleet", "--vehicle", carID.String())
@@ -132,7 +132,7 @@ plugbeat: the tail was cut off; waiting for the daemon
 // TestTailRefused: what waiting does not mend ends the tail at once.
 func TestTailRefused(t *testing.T) {
 	never := func() error { t.Error("it waits"); return errors.New("enough") }
-	unknown := refusal(api.CodeNotFound, "webhook x: not found", "look")
+	unknown := refusal(adminapi.CodeNotFound, "webhook x: not found", "look")
 	unknown.Error.Status = 404
 	d := tailed(t, unknown)
 	if r := (session{socket: d.socket, rest: never}).run(t, "delivery", "tail", "--webhook", "x"); r.code != ExitFailure || !strings.Contains(r.err, "not found") {

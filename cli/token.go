@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
+	"plugbeat/access"
+	"plugbeat/adminapi"
 )
 
 func (s *shell) tokenCommand() *ucli.Command {
@@ -41,7 +41,7 @@ func (s *shell) tokenAddCommand() *ucli.Command {
 plugbeat token add backend --access
 plugbeat token add one-car --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
 plugbeat token add grafana --scope read`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			n, err := newToken(c)
 			if err != nil {
 				return err
@@ -59,37 +59,37 @@ plugbeat token add grafana --scope read`),
 
 // newToken is the token that the flags describe: one kind, and only what that kind
 // can have.
-func newToken(c *ucli.Context) (api.NewToken, error) {
-	name, scope := c.Args().First(), vehicle.Scope(c.String("scope"))
+func newToken(c *ucli.Context) (adminapi.NewToken, error) {
+	name, scope := c.Args().First(), access.Scope(c.String("scope"))
 	command := "plugbeat token add " + word(name)
 	switch {
 	case c.Bool("access") == c.IsSet("scope"):
-		return api.NewToken{}, &usageError{msg: "token add needs the kind of token: --access for an application, or --scope for an operator",
+		return adminapi.NewToken{}, &usageError{msg: "token add needs the kind of token: --access for an application, or --scope for an operator",
 			hint: command + " --access\n" + command + " --scope read"}
-	case c.IsSet("scope") && scope != vehicle.ScopeRead && scope != vehicle.ScopeOperate:
-		return api.NewToken{}, &usageError{msg: fmt.Sprintf("--scope %q: want read or operate", string(scope)), hint: command + " --scope read"}
+	case c.IsSet("scope") && scope != access.ScopeRead && scope != access.ScopeOperate:
+		return adminapi.NewToken{}, &usageError{msg: fmt.Sprintf("--scope %q: want read or operate", string(scope)), hint: command + " --scope read"}
 	case c.IsSet("scope") && c.IsSet("vehicle"):
-		return api.NewToken{}, &usageError{msg: "--vehicle is for access tokens; an operator's token reaches every vehicle", hint: command + " --scope " + string(scope)}
+		return adminapi.NewToken{}, &usageError{msg: "--vehicle is for access tokens; an operator's token reaches every vehicle", hint: command + " --scope " + string(scope)}
 	}
 	ids, err := vehicleIDs(c.StringSlice("vehicle"))
-	return api.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
+	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
 }
 
 // kind says whose a token is and, of an operator's, its scope.
-func kind(k api.TokenKind, scope vehicle.Scope) string {
+func kind(k adminapi.TokenKind, scope access.Scope) string {
 	if scope == "" {
 		return string(k)
 	}
 	return string(k) + ", " + string(scope)
 }
 
-func reaches(k api.TokenKind, ids []uuid.UUID) string {
-	if k == api.OperatorToken {
+func reaches(k adminapi.TokenKind, ids []uuid.UUID) string {
+	if k == adminapi.OperatorToken {
 		return "the admin API"
 	}
 	switch len(ids) {
 	case 0:
-		if k == api.ConsentToken {
+		if k == adminapi.ConsentToken {
 			return "no vehicle any more"
 		}
 		return "every vehicle"
@@ -106,8 +106,10 @@ func (s *shell) tokenListCommand() *ucli.Command {
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat token list`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			list, err := collect(func(after string) (api.Page[api.TokenView], error) { return a.Tokens(ctx, after, api.MaxLimit) })
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			list, err := collect(func(after string) (adminapi.Page[adminapi.TokenView], error) {
+				return a.Tokens(ctx, after, adminapi.MaxLimit)
+			})
 			if err != nil {
 				return err
 			}
@@ -145,7 +147,7 @@ func (s *shell) tokenRemoveCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat token rm backend --yes
 plugbeat token rm 50200dbd-358e-4baf-8343-2a23dadae302 --yes`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			name := c.Args().First()
 			if err := s.sure(c, fmt.Sprintf("revoke token %s; its callers are refused from now on", clean(name))); err != nil {
 				return err

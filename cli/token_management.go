@@ -12,9 +12,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -57,7 +57,7 @@ type managementRotation struct {
 	// Restart is true when the daemon does not know yet what the files say.
 	Restart bool `json:"restart"`
 	// Tokens is what the daemon says; absent where none runs.
-	Tokens *api.ManagementToken `json:"tokens,omitempty"`
+	Tokens *adminapi.ManagementToken `json:"tokens,omitempty"`
 }
 
 func (s *shell) rotateManagement(c *ucli.Context) error {
@@ -109,7 +109,7 @@ func (s *shell) rotateManagement(c *ucli.Context) error {
 			present, next, r.Did = next, nil, "finished"
 		}
 	case c.Bool("cancel"):
-		if names := holders(r.Tokens, api.HasNext); len(names) > 0 && !c.Bool("force") {
+		if names := holders(r.Tokens, adminapi.HasNext); len(names) > 0 && !c.Bool("force") {
 			return hint(fmt.Errorf("these receivers have the next token already: %s; nothing was changed", strings.Join(names, ", ")), "give them the old one again, or finish: plugbeat token rotate-management --finish")
 		}
 		if err := cancelToken(r.NextFile); err != nil {
@@ -135,8 +135,8 @@ func (s *shell) rotateManagement(c *ucli.Context) error {
 }
 
 // askTokens asks the daemon, after it has asked the receivers if try is true.
-func (s *shell) askTokens(c *ucli.Context, try bool) (m *api.ManagementToken, err error) {
-	err = s.withClient(0, 0, func(ctx context.Context, _ *ucli.Context, a *api.Client) error {
+func (s *shell) askTokens(c *ucli.Context, try bool) (m *adminapi.ManagementToken, err error) {
+	err = s.withClient(0, 0, func(ctx context.Context, _ *ucli.Context, a *adminapi.Client) error {
 		ask := a.ManagementToken
 		if try {
 			ask = a.TryManagementToken
@@ -151,7 +151,7 @@ func (s *shell) askTokens(c *ucli.Context, try bool) (m *api.ManagementToken, er
 }
 
 // holders are the names of the active webhooks whose receivers have that token.
-func holders(m *api.ManagementToken, has ...api.TokenHas) (names []string) {
+func holders(m *adminapi.ManagementToken, has ...adminapi.TokenHas) (names []string) {
 	if m == nil {
 		return nil
 	}
@@ -178,7 +178,7 @@ func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
 		if w.Status != webhook.Active {
 			continue
 		}
-		if w.Has != api.HasNext || w.Challenge == nil || w.Challenge.Token != r.Tokens.Next {
+		if w.Has != adminapi.HasNext || w.Challenge == nil || w.Challenge.Token != r.Tokens.Next {
 			late = append(late, clean(w.Name))
 		}
 	}
@@ -305,7 +305,7 @@ func showManagement(p *page, r *managementRotation) {
 		if w.Challenge != nil {
 			said = w.Challenge.Text
 		}
-		rows = append(rows, []string{w.Name, string(w.Status), map[api.TokenHas]string{api.HasPresent: "the old one", api.HasNext: "the next one", api.HasUnknown: "not known"}[w.Has], p.rel(w.At), p.note(said, 60)})
+		rows = append(rows, []string{w.Name, string(w.Status), map[adminapi.TokenHas]string{adminapi.HasPresent: "the old one", adminapi.HasNext: "the next one", adminapi.HasUnknown: "not known"}[w.Has], p.rel(w.At), p.note(said, 60)})
 	}
 	if len(rows) > 0 {
 		p.table([]string{"WEBHOOK", "STATUS", "ITS RECEIVER HAS", "ANSWERED", "NOW"}, rows)
@@ -315,7 +315,7 @@ func showManagement(p *page, r *managementRotation) {
 		return
 	}
 	p.line("")
-	if late := holders(t, api.HasPresent, api.HasUnknown); len(late) > 0 {
+	if late := holders(t, adminapi.HasPresent, adminapi.HasUnknown); len(late) > 0 {
 		p.line("next: give these receivers the token in %s, then --try: %s", clean(r.NextFile), strings.Join(late, ", "))
 		return
 	}

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/config"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -114,18 +114,18 @@ func TestRotateManagement(t *testing.T) {
 	d := newDaemon(t)
 	file, tokens := tokenFiles(t, d.socket, oldToken, "")
 	type step struct {
-		tokens api.ManagementToken
+		tokens adminapi.ManagementToken
 		flags  string
 		code   int
 		says   []string
 		next   bool
 	}
 	print := func(s string) string { return signing.Fingerprint(webhook.Secret(s)) }
-	holder := func(has api.TokenHas, token string) []api.TokenHolder {
-		return []api.TokenHolder{{ID: hookID, Name: "fleet", Status: webhook.Active, Has: has, At: noon, Challenge: &api.Challenge{Status: 200, Text: "answered rightly", Token: token}},
-			{ID: otherID, Name: "off", Status: webhook.Disabled, Has: api.HasUnknown}}
+	holder := func(has adminapi.TokenHas, token string) []adminapi.TokenHolder {
+		return []adminapi.TokenHolder{{ID: hookID, Name: "fleet", Status: webhook.Active, Has: has, At: noon, Challenge: &adminapi.Challenge{Status: 200, Text: "answered rightly", Token: token}},
+			{ID: otherID, Name: "off", Status: webhook.Disabled, Has: adminapi.HasUnknown}}
 	}
-	var now api.ManagementToken
+	var now adminapi.ManagementToken
 	d.on("GET", "/management-token", func([]byte) any { return now }).on("POST", "/management-token/try", func([]byte) any { return now })
 	run := func(s step) {
 		t.Helper()
@@ -148,7 +148,7 @@ func TestRotateManagement(t *testing.T) {
 			t.Error("a token is shown")
 		}
 	}
-	before := api.ManagementToken{Fingerprint: print(oldToken), Webhooks: holder(api.HasPresent, print(oldToken))}
+	before := adminapi.ManagementToken{Fingerprint: print(oldToken), Webhooks: holder(adminapi.HasPresent, print(oldToken))}
 	run(step{before, "--finish", 0, []string{"no rotation"}, false})
 	run(step{before, "", 0, []string{"made the next management token", "token_next", "restart plugbeat"}, true})
 	_, made := tokens()
@@ -159,7 +159,7 @@ func TestRotateManagement(t *testing.T) {
 	run(step{going, "--try", 0, []string{"the old one", "give these receivers the token", "fleet", "callers last used", "the next one never"}, true})
 	run(step{going, "--finish", 1, []string{"did not answer with the next token: fleet", "--finish --force"}, true})
 	moved := going
-	moved.Webhooks = holder(api.HasNext, print(made))
+	moved.Webhooks = holder(adminapi.HasNext, print(made))
 	run(step{moved, "--try", 0, []string{"the next one", "--finish"}, true})
 	run(step{moved, "--cancel", 1, []string{"have the next token already: fleet"}, true})
 	run(step{moved, "--finish", 0, []string{"is the management token now", "restart plugbeat"}, false})
@@ -168,8 +168,8 @@ func TestRotateManagement(t *testing.T) {
 	}
 	run(step{moved, "--finish", 0, []string{"no rotation", "restart plugbeat"}, false})
 
-	run(step{api.ManagementToken{Fingerprint: print(made)}, "", 0, []string{"made the next"}, true})
-	run(step{api.ManagementToken{Fingerprint: print(made)}, "--cancel", 0, []string{"removed the next"}, false})
+	run(step{adminapi.ManagementToken{Fingerprint: print(made)}, "", 0, []string{"made the next"}, true})
+	run(step{adminapi.ManagementToken{Fingerprint: print(made)}, "--cancel", 0, []string{"removed the next"}, false})
 	run(step{before, "--try --finish", 2, []string{"one step each"}, false})
 	run(step{before, "--force", 2, []string{"--force goes with"}, false})
 }

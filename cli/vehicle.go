@@ -8,8 +8,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 func (s *shell) vehicleCommand() *ucli.Command {
@@ -34,8 +34,10 @@ func (s *shell) vehicleListCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat vehicle list
 plugbeat vehicle list --json`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			list, err := collect(func(after string) (api.Page[api.VehicleView], error) { return a.Vehicles(ctx, after, api.MaxLimit) })
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			list, err := collect(func(after string) (adminapi.Page[adminapi.VehicleView], error) {
+				return a.Vehicles(ctx, after, adminapi.MaxLimit)
+			})
 			if err != nil {
 				return err
 			}
@@ -63,7 +65,7 @@ func (s *shell) vehicleShowCommand() *ucli.Command {
 		Flags:     clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat vehicle show 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			id, err := vehicleID(c.Args().First())
 			if err != nil {
 				return err
@@ -77,7 +79,7 @@ plugbeat vehicle show 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 	}
 }
 
-func showVehicle(p *page, v api.VehicleView) {
+func showVehicle(p *page, v adminapi.VehicleView) {
 	st := v.Status
 	p.fields(
 		[2]string{"id", v.Vehicle.ID.String()},
@@ -141,7 +143,7 @@ func (s *shell) vehicleReadCommand() *ucli.Command {
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,battery`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			id, err := vehicleID(c.Args().First())
 			if err != nil {
 				return err
@@ -261,7 +263,7 @@ func (s *shell) vehicleDisconnectCommand() *ucli.Command {
 		Flags:       append([]ucli.Flag{yesFlag()}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat vehicle disconnect 36ab27d0-fd9d-4455-823a-ce30af709ffc --yes`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			id, err := vehicleID(c.Args().First())
 			if err != nil {
 				return err

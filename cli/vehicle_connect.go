@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 // maxToken bounds what is read as a refresh token.
@@ -39,7 +39,7 @@ command line, where others could see it, and is sealed as it is stored.`,
 plugbeat vehicle connect --source smartcar
 plugbeat vehicle connect --source smartcar --refresh-token-stdin < token.txt
 plugbeat vehicle connect --source cars --now`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			source := c.String("source")
 			switch {
 			case source == "":
@@ -61,9 +61,9 @@ plugbeat vehicle connect --source cars --now`),
 }
 
 // connectNow connects without a browser.
-func (s *shell) connectNow(ctx context.Context, c *ucli.Context, a *api.Client, source, token string) error {
+func (s *shell) connectNow(ctx context.Context, c *ucli.Context, a *adminapi.Client, source, token string) error {
 	done, err := a.ConnectVehicles(ctx, source, token)
-	if e, ok := errors.AsType[*api.Error](err); ok && e.Field == "refresh_token" {
+	if e, ok := errors.AsType[*adminapi.Error](err); ok && e.Field == "refresh_token" {
 		if token != "" {
 			return hint(fmt.Errorf("source %s has no accounts and needs no token", source), "plugbeat vehicle connect --source %s --now", word(source))
 		}
@@ -91,7 +91,7 @@ func showConnected(p *page, source string, vs []vehicle.Vehicle) {
 
 // connectInBrowser prints where the owner goes, and waits for what comes of it. A
 // command that is interrupted ends the connect.
-func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *api.Client, source string) error {
+func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *adminapi.Client, source string) error {
 	begun, err := a.BeginConnect(ctx, source)
 	if err != nil {
 		return err
@@ -107,8 +107,8 @@ func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *api.Cl
 		return err
 	}
 	switch v.State {
-	case api.ConnectDone:
-	case api.ConnectExpired:
+	case adminapi.ConnectDone:
+	case adminapi.ConnectExpired:
 		return hint(errors.New("nobody came in time"), "begin again: plugbeat vehicle connect --source %s", word(source))
 	default:
 		return hint(fmt.Errorf("nothing was connected: %s", clean(v.Reason)), "begin again: plugbeat vehicle connect --source %s", word(source))
@@ -122,10 +122,10 @@ func (s *shell) connectInBrowser(ctx context.Context, c *ucli.Context, a *api.Cl
 }
 
 // awaitConnect returns the outcome of a connect.
-func (s *shell) awaitConnect(ctx context.Context, a *api.Client, id uuid.UUID) (api.ConnectView, error) {
+func (s *shell) awaitConnect(ctx context.Context, a *adminapi.Client, id uuid.UUID) (adminapi.ConnectView, error) {
 	for {
-		v, err := a.Connect(ctx, id, api.MaxWait)
-		switch e, ok := errors.AsType[*api.Error](err); {
+		v, err := a.Connect(ctx, id, adminapi.MaxWait)
+		switch e, ok := errors.AsType[*adminapi.Error](err); {
 		case ctx.Err() != nil:
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -133,13 +133,13 @@ func (s *shell) awaitConnect(ctx context.Context, a *api.Client, id uuid.UUID) (
 				return v, errors.Join(ctx.Err(), err)
 			}
 			return v, ctx.Err()
-		case ok && e.Code == api.CodeNotFound:
+		case ok && e.Code == adminapi.CodeNotFound:
 			return v, errors.New("the daemon was started anew meanwhile, and knows nothing of this connect: begin again")
 		case err != nil && !ok:
 			return v, hint(err, "the connect ended with the daemon: begin again once it runs")
 		case err != nil:
 			return v, err
-		case v.State != api.ConnectWaiting:
+		case v.State != adminapi.ConnectWaiting:
 			return v, nil
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 	"plugbeat/words"
 )
 
@@ -37,7 +37,7 @@ const (
 type watching struct {
 	socket string
 	// st is the last status; at is when it came, zero before the first.
-	st api.Status
+	st adminapi.Status
 	at time.Time
 	// gone is since when the daemon does not answer, zero while it does; why says how.
 	gone time.Time
@@ -49,7 +49,7 @@ type watching struct {
 
 // take takes in an answer, or that none came. It returns an error that waiting does
 // not mend.
-func (w *watching) take(st api.Status, err error, now time.Time) error {
+func (w *watching) take(st adminapi.Status, err error, now time.Time) error {
 	switch {
 	case err == nil:
 		if !w.gone.IsZero() {
@@ -60,7 +60,7 @@ func (w *watching) take(st api.Status, err error, now time.Time) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, context.Canceled):
 		return err
 	}
-	if _, ok := errors.AsType[*api.Error](err); ok && w.at.IsZero() {
+	if _, ok := errors.AsType[*adminapi.Error](err); ok && w.at.IsZero() {
 		return err // another version, say
 	}
 	if w.gone.IsZero() {
@@ -80,7 +80,7 @@ func (w *watching) show(p *page) {
 		p.attention(fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last", words.Span(p.now.Sub(w.gone))))
 	case !w.gone.IsZero():
 		why := fmt.Sprint(w.why)
-		if errors.Is(w.why, api.ErrNoDaemon) {
+		if errors.Is(w.why, adminapi.ErrNoDaemon) {
 			why = "none listens at " + w.socket
 		}
 		p.attention(fmt.Sprintf("the daemon has not answered for %s (%s); below is what it said last", words.Span(p.now.Sub(w.gone)), why))
@@ -105,7 +105,7 @@ func (s *shell) watch(c *ucli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a := api.Dial(path)
+	a := adminapi.Dial(path)
 	defer a.Close()
 	asJSON := c.Bool("json")
 	screen := s.outTTY && !asJSON

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *shell) webhookCommand() *ucli.Command {
@@ -38,12 +38,12 @@ func (s *shell) webhookListCommand() *ucli.Command {
 		CustomHelpTemplate: example(`
 plugbeat webhook list
 plugbeat webhook list --json`),
-		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
-			list, err := collect(func(after string) (api.Page[api.WebhookView], error) { return a.Webhooks(ctx, after, 0) })
+		Action: s.withClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			list, err := collect(func(after string) (adminapi.Page[adminapi.WebhookView], error) { return a.Webhooks(ctx, after, 0) })
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(list, func(a, b api.WebhookView) int { return cmp.Compare(a.Name, b.Name) })
+			slices.SortFunc(list, func(a, b adminapi.WebhookView) int { return cmp.Compare(a.Name, b.Name) })
 			return s.print(c, items(list), func(p *page) {
 				if len(list) == 0 {
 					p.line("no webhooks yet; add one: plugbeat webhook add")
@@ -62,8 +62,8 @@ plugbeat webhook list --json`),
 
 // webhookShown is the JSON of webhook show.
 type webhookShown struct {
-	Webhook       api.WebhookView        `json:"webhook"`
-	Subscriptions []api.SubscriptionView `json:"subscriptions"`
+	Webhook       adminapi.WebhookView        `json:"webhook"`
+	Subscriptions []adminapi.SubscriptionView `json:"subscriptions"`
 }
 
 func (s *shell) webhookShowCommand() *ucli.Command {
@@ -74,13 +74,13 @@ func (s *shell) webhookShowCommand() *ucli.Command {
 		Flags:     clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook show fleet`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			w, err := a.Webhook(ctx, c.Args().First())
 			if err != nil {
 				return err
 			}
-			subs, err := collect(func(after string) (api.Page[api.SubscriptionView], error) {
-				return a.Subscriptions(ctx, w.ID.String(), uuid.Nil, after, api.MaxLimit)
+			subs, err := collect(func(after string) (adminapi.Page[adminapi.SubscriptionView], error) {
+				return a.Subscriptions(ctx, w.ID.String(), uuid.Nil, after, adminapi.MaxLimit)
 			})
 			if err != nil {
 				return err
@@ -103,7 +103,7 @@ plugbeat webhook show fleet`),
 }
 
 // showWebhook prints everything known of a webhook.
-func showWebhook(p *page, w *api.WebhookView) {
+func showWebhook(p *page, w *adminapi.WebhookView) {
 	b, l := w.Breaker, w.Ledger
 	p.fields(slices.Concat([][2]string{
 		{"name", w.Name},
@@ -146,7 +146,7 @@ func dueTimes(w *webhook.Webhook) string {
 }
 
 // breaker says how an active webhook's circuit breaker stands.
-func breaker(p *page, w *api.WebhookView) string {
+func breaker(p *page, w *adminapi.WebhookView) string {
 	switch b := &w.Breaker; {
 	case w.Status != webhook.Active:
 		return ""
@@ -190,7 +190,7 @@ func inForce(own, effective string) string {
 	return own
 }
 
-func pluggedIn(w *api.WebhookView) string {
+func pluggedIn(w *adminapi.WebhookView) string {
 	if !w.Type.Kind().FollowsPlug {
 		return ""
 	}
@@ -201,7 +201,7 @@ func pluggedIn(w *api.WebhookView) string {
 }
 
 // cadenceOf is the cadence of a subscription and the state that chose it.
-func cadenceOf(v api.SubscriptionView) string {
+func cadenceOf(v adminapi.SubscriptionView) string {
 	if v.Cadence == "" {
 		return stateName(v.State)
 	}
@@ -220,7 +220,7 @@ func comeBack(w *webhook.Webhook) string {
 }
 
 // due says when a subscription fires next.
-func due(p *page, v api.SubscriptionView) string {
+func due(p *page, v adminapi.SubscriptionView) string {
 	if v.Parked {
 		return "when the webhook is " + map[bool]string{true: "verified", false: "enabled"}[v.WebhookStatus == webhook.Unverified]
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // settingFlags are the flags of a webhook's settings, for add and change.
@@ -48,7 +48,7 @@ plugbeat webhook add --name local --callback http://127.0.0.1:8000/hook --allow-
 	}
 }
 
-func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	n, err := newWebhook(c)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) 
 	if err != nil {
 		return err
 	}
-	var verified *api.Verified
+	var verified *adminapi.Verified
 	var refused error
 	if verify {
 		v, err := a.VerifyWebhook(ctx, added.Webhook.ID.String())
@@ -101,11 +101,11 @@ func (s *shell) addWebhook(ctx context.Context, c *ucli.Context, a *api.Client) 
 	return errors.Join(s.print(c, added, func(p *page) { showAdded(p, added, verified) }), refused)
 }
 
-func newWebhook(c *ucli.Context) (api.NewWebhook, error) {
+func newWebhook(c *ucli.Context) (adminapi.NewWebhook, error) {
 	if err := checkNameFlag(c); err != nil {
-		return api.NewWebhook{}, err
+		return adminapi.NewWebhook{}, err
 	}
-	n := api.NewWebhook{
+	n := adminapi.NewWebhook{
 		Type: webhook.Type(c.String("type")), Name: c.String("name"), CallbackURI: c.String("callback"),
 		Cadence: webhook.Cadence{Every: c.String("every"), Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
 		Signing: webhook.Signing(c.String("signing")), Recover: webhook.Policy(c.String("recover")),
@@ -144,7 +144,7 @@ func checkSigning(v webhook.Signing) error {
 }
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
-func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, a *api.Client, p *prompter, n *api.NewWebhook) (verify bool, err error) {
+func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *prompter, n *adminapi.NewWebhook) (verify bool, err error) {
 	if !c.IsSet("type") {
 		if n.Type, err = askType(p); err != nil {
 			return false, err
@@ -191,7 +191,7 @@ func (s *shell) webhookWizard(ctx context.Context, c *ucli.Context, a *api.Clien
 
 // askCallback asks for a callback unless a flag gave it, until it is one that
 // plugbeat may send to.
-func (s *shell) askCallback(ctx context.Context, c *ucli.Context, p *prompter, n *api.NewWebhook) error {
+func (s *shell) askCallback(ctx context.Context, c *ucli.Context, p *prompter, n *adminapi.NewWebhook) error {
 	asked := n.CallbackURI == ""
 	if !asked {
 		if err := webhook.CheckCallback(n.CallbackURI); err != nil {
@@ -224,14 +224,14 @@ func (s *shell) askCallback(ctx context.Context, c *ucli.Context, p *prompter, n
 	}
 }
 
-func showAdded(p *page, a api.WebhookAdded, v *api.Verified) {
+func showAdded(p *page, a adminapi.WebhookAdded, v *adminapi.Verified) {
 	name := word(a.Webhook.Name)
 	p.fields(
 		[2]string{"webhook", a.Webhook.Name},
 		[2]string{"id", a.Webhook.ID.String()},
 		[2]string{"type", string(a.Webhook.Type)},
 		[2]string{"callback", a.Webhook.CallbackURI},
-		[2]string{"status", api.WebhookView{Webhook: a.Webhook}.Summary()},
+		[2]string{"status", adminapi.WebhookView{Webhook: a.Webhook}.Summary()},
 		[2]string{"signing key", a.SigningKey + "   (shown once; for the webhook-signature header)"},
 	)
 	warn(p, a.Warnings)

@@ -7,8 +7,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *shell) webhookRotateKeyCommand() *ucli.Command {
@@ -39,10 +39,10 @@ plugbeat webhook rotate-key fleet --finish`),
 }
 
 // keyStep reads the one step that the flags ask for.
-func keyStep(c *ucli.Context) (k api.KeyChange, err error) {
-	k = api.KeyChange{Step: api.KeyRotate, Overlap: c.String("overlap"), Force: c.Bool("force")}
+func keyStep(c *ucli.Context) (k adminapi.KeyChange, err error) {
+	k = adminapi.KeyChange{Step: adminapi.KeyRotate, Overlap: c.String("overlap"), Force: c.Bool("force")}
 	n := 0
-	for flag, step := range map[string]api.KeyStep{"try": api.KeyTry, "finish": api.KeyFinish, "cancel": api.KeyCancel} {
+	for flag, step := range map[string]adminapi.KeyStep{"try": adminapi.KeyTry, "finish": adminapi.KeyFinish, "cancel": adminapi.KeyCancel} {
 		if c.Bool(flag) {
 			k.Step = step
 			n++
@@ -51,9 +51,9 @@ func keyStep(c *ucli.Context) (k api.KeyChange, err error) {
 	switch {
 	case n > 1:
 		return k, &usageError{msg: "--try, --finish and --cancel are one step each: give one of them"}
-	case k.Force && k.Step != api.KeyFinish:
+	case k.Force && k.Step != adminapi.KeyFinish:
 		return k, &usageError{msg: "--force goes with --finish"}
-	case k.Overlap != "" && k.Step != api.KeyRotate:
+	case k.Overlap != "" && k.Step != adminapi.KeyRotate:
 		return k, &usageError{msg: "--overlap is for making a new key, not for --" + string(k.Step)}
 	}
 	if d, err := time.ParseDuration(k.Overlap); k.Overlap != "" && (err != nil || d < 0 || d > 720*time.Hour) {
@@ -62,7 +62,7 @@ func keyStep(c *ucli.Context) (k api.KeyChange, err error) {
 	return k, nil
 }
 
-func (s *shell) rotateKey(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) rotateKey(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	k, err := keyStep(c)
 	if err != nil {
 		return err
@@ -74,18 +74,18 @@ func (s *shell) rotateKey(ctx context.Context, c *ucli.Context, a *api.Client) e
 	if err := s.print(c, done, func(p *page) { showKeyStep(p, k.Step, &done) }); err != nil {
 		return err
 	}
-	if t := done.Attempt; k.Step == api.KeyTry && t != nil && t.Outcome != webhook.OutcomeDelivered {
+	if t := done.Attempt; k.Step == adminapi.KeyTry && t != nil && t.Outcome != webhook.OutcomeDelivered {
 		return hint(fmt.Errorf("%s did not accept a test payload signed with the new key alone: %s in %s", done.Webhook.Name, answer(*t), took(t.Duration)),
 			"give the receiver the new key, then: plugbeat webhook rotate-key %s --try", word(done.Webhook.Name))
 	}
 	return nil
 }
 
-func showKeyStep(p *page, step api.KeyStep, d *api.KeyChanged) {
+func showKeyStep(p *page, step adminapi.KeyStep, d *adminapi.KeyChanged) {
 	w := &d.Webhook
 	name, cmd := clean(w.Name), "plugbeat webhook rotate-key "+word(w.Name)
 	switch step {
-	case api.KeyRotate:
+	case adminapi.KeyRotate:
 		overlap := "none: requests are signed with the new key alone from now on"
 		if w.KeyOverlap != nil {
 			overlap = "ends " + p.rel(w.KeyOverlap.Until) + "; until then the old key signs as well"
@@ -100,19 +100,19 @@ func showKeyStep(p *page, step api.KeyStep, d *api.KeyChanged) {
 			p.line("next: give the receiver the new key, then: %s --finish", cmd)
 			p.line("if the new key is lost: %s --cancel", cmd)
 		}
-	case api.KeyTry:
+	case adminapi.KeyTry:
 		if t := d.Attempt; t != nil && t.Outcome == webhook.OutcomeDelivered {
 			p.line("%s accepted a test payload signed with the new key alone: %d in %s", name, t.Status, took(t.Duration))
 			p.line("next: %s --finish", cmd)
 			return
 		}
 		p.line("%s still needs the old key; it signs as well until the overlap ends, %s", name, orDash(overlapEnd(p, w)))
-	case api.KeyFinish:
+	case adminapi.KeyFinish:
 		if t := d.Attempt; t != nil {
 			p.line("%s accepted a test payload signed with the new key alone: %d in %s", name, t.Status, took(t.Duration))
 		}
 		p.line("%s signs with its new key alone", name)
-	case api.KeyCancel:
+	case adminapi.KeyCancel:
 		p.line("%s signs with its old key alone, as before; the new one is gone", name)
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 const recoverFlag = "recover"
@@ -28,7 +28,7 @@ a part of it leave, as webhook recover says.`,
 		CustomHelpTemplate: example(`
 plugbeat webhook enable fleet
 plugbeat webhook enable fleet --recover latest`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			name := c.Args().First()
 			policy, err := policy("--recover", c.String(recoverFlag))
 			if err != nil {
@@ -42,7 +42,7 @@ plugbeat webhook enable fleet --recover latest`),
 				return err
 			}
 			return s.print(c, w, func(p *page) {
-				p.line("%s is %s; %s waiting", clean(w.Name), api.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
+				p.line("%s is %s; %s waiting", clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
 				if w.Recovery != nil {
 					p.line("recovering: %s", recovering(w.Recovery))
 				}
@@ -66,7 +66,7 @@ enable it. A part of what it lets go of can be sent again while its payload is k
 		CustomHelpTemplate: example(`
 plugbeat webhook recover fleet latest
 plugbeat webhook recover fleet none --yes`),
-		Action: s.withClient(1, 2, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 2, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			policy, err := policy("POLICY", c.Args().Get(1))
 			if err != nil {
 				return err

@@ -6,8 +6,8 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *shell) webhookChangeCommand() *ucli.Command {
@@ -26,9 +26,9 @@ plugbeat webhook change fleet --callback https://example.com/new && plugbeat web
 	}
 }
 
-func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Client) error {
+func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 	ref := c.Args().First()
-	var ch api.WebhookChange
+	var ch adminapi.WebhookChange
 	text := func(flag string) *string {
 		if !c.IsSet(flag) {
 			return nil
@@ -60,7 +60,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 	}
 	cadence := c.IsSet("every") || c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
 	_, content := changedContent(c, webhook.Content{})
-	if !cadence && !content && ch == (api.WebhookChange{}) {
+	if !cadence && !content && ch == (adminapi.WebhookChange{}) {
 		return &usageError{msg: "webhook change needs at least one setting to change", hint: "see: plugbeat webhook change --help"}
 	}
 	if ch.CallbackURI != nil {
@@ -104,7 +104,7 @@ func (s *shell) changeWebhook(ctx context.Context, c *ucli.Context, a *api.Clien
 		return err
 	}
 	return s.print(c, changed, func(p *page) {
-		showWebhook(p, &api.WebhookView{Webhook: changed.Webhook, Derived: changed.Derived})
+		showWebhook(p, &adminapi.WebhookView{Webhook: changed.Webhook, Derived: changed.Derived})
 		warn(p, changed.Warnings)
 		costs(p, changed.Costs)
 		if w := changed.Webhook; w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged || w.Status == webhook.Unverified {
@@ -138,7 +138,7 @@ bring a disabled one back, enable it, which sends a challenge too.`,
 		Flags: clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook verify fleet`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			v, err := a.VerifyWebhook(ctx, c.Args().First())
 			if err != nil {
 				if e := challengeOf(err); e != nil {
@@ -152,7 +152,7 @@ plugbeat webhook verify fleet`),
 }
 
 // showVerified says what a right answer led to, which depends on how the webhook was.
-func showVerified(p *page, v api.Verified) {
+func showVerified(p *page, v adminapi.Verified) {
 	w := &v.Webhook
 	name, in := clean(w.Name), took(v.Challenge.Duration)
 	switch {
@@ -178,7 +178,7 @@ func (s *shell) webhookTestCommand() *ucli.Command {
 		Flags:     clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook test fleet`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			t, err := a.TestWebhook(ctx, c.Args().First())
 			if err != nil {
 				return err
@@ -216,13 +216,13 @@ func (s *shell) webhookDisableCommand() *ucli.Command {
 		Flags:       clientFlags(),
 		CustomHelpTemplate: example(`
 plugbeat webhook disable fleet`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			w, err := a.DisableWebhook(ctx, c.Args().First())
 			if err != nil {
 				return err
 			}
 			return s.print(c, w, func(p *page) {
-				p.line("%s is %s; %s waiting", clean(w.Name), api.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
+				p.line("%s is %s; %s waiting", clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(), count(w.Ledger.Waiting(), "delivery"))
 				p.line("to go on: plugbeat webhook enable %s", word(w.Name))
 			})
 		}),
@@ -238,7 +238,7 @@ func (s *shell) webhookRemoveCommand() *ucli.Command {
 		Flags:       append([]ucli.Flag{yesFlag()}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat webhook rm fleet --yes`),
-		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *api.Client) error {
+		Action: s.withClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			w, err := a.Webhook(ctx, c.Args().First())
 			if err != nil {
 				return err

@@ -7,9 +7,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // contentFlags are the flags of what a webhook's type lets be chosen.
@@ -79,7 +79,7 @@ func checkContent(t webhook.Type, c webhook.Content) error {
 }
 
 // needsMore reports whether the type needs a setting that was not given.
-func needsMore(n *api.NewWebhook) bool {
+func needsMore(n *adminapi.NewWebhook) bool {
 	return !n.Type.Kind().FollowsPlug && n.Cadence.Every == ""
 }
 
@@ -94,7 +94,7 @@ func askType(p *prompter) (webhook.Type, error) {
 }
 
 // askContent asks for what the type needs or lets be chosen, but for what flags said.
-func askContent(c *ucli.Context, p *prompter, n *api.NewWebhook) (err error) {
+func askContent(c *ucli.Context, p *prompter, n *adminapi.NewWebhook) (err error) {
 	kind := n.Type.Kind()
 	if !kind.FollowsPlug && n.Cadence.Every == "" {
 		if n.Cadence.Every, err = p.ask("how often (hourly, daily, weekly, monthly, \"2 weeks\", or a cron expression)", "daily", func(string) error { return nil }); err != nil {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func disabledHook(r webhook.Reason) webhook.Webhook {
@@ -36,7 +36,7 @@ func TestVerified(t *testing.T) {
 		{"operator", disabledHook(webhook.ByOperator), true, "fleet answered the challenge rightly in 41ms, but it is still disabled (operator)\nnext: plugbeat webhook enable fleet\n"},
 		{"gone", disabledHook(webhook.Gone), false, "fleet answered the challenge rightly in 41ms, but it is still disabled (gone)\nnext: plugbeat webhook enable fleet\n"},
 	} {
-		d := newDaemon(t).on("POST", "/webhooks/x/verify", api.Verified{Webhook: tc.hook, Subscribed: tc.subscribed, Challenge: api.Challenge{Status: 200, Duration: 41 * time.Millisecond}})
+		d := newDaemon(t).on("POST", "/webhooks/x/verify", adminapi.Verified{Webhook: tc.hook, Subscribed: tc.subscribed, Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond}})
 		if r := (session{socket: d.socket}).run(t, "webhook", "verify", "x"); r.code != ExitOK || r.out != tc.want {
 			t.Errorf("%s: exit %d\n%s%s", tc.name, r.code, r.out, r.err)
 		}
@@ -73,12 +73,12 @@ func TestNextLine(t *testing.T) {
 		{"sifted", wait, sifted, nil, "waits while its webhook's backlog is sifted: none; 0 superseded and 7 cancelled so far, nothing leaves until it is through"},
 	} {
 		w := view(tc.hook)
-		got := whatNext(&page{now: noon}, api.DeliveryView{Delivery: tc.delivery, Webhook: &w, Behind: tc.behind, Payload: []byte("{}")})
+		got := whatNext(&page{now: noon}, adminapi.DeliveryView{Delivery: tc.delivery, Webhook: &w, Behind: tc.behind, Payload: []byte("{}")})
 		if got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
-	if got := whatNext(&page{now: noon}, api.DeliveryView{Delivery: deliveries()[2]}); got != "nothing: its payload is erased" {
+	if got := whatNext(&page{now: noon}, adminapi.DeliveryView{Delivery: deliveries()[2]}); got != "nothing: its payload is erased" {
 		t.Errorf("erased: %q", got)
 	}
 	for want, f := range map[string]func() string{
@@ -118,7 +118,7 @@ func TestNotes(t *testing.T) {
 
 // TestSorted: webhooks are listed by name.
 func TestSorted(t *testing.T) {
-	d := newDaemon(t).on("GET", "/webhooks", items([]api.WebhookView{view(failingHook()), view(healthyHook())}))
+	d := newDaemon(t).on("GET", "/webhooks", items([]adminapi.WebhookView{view(failingHook()), view(healthyHook())}))
 	r := session{socket: d.socket}.run(t, "webhook", "list")
 	if strings.Index(r.out, "fleet") > strings.Index(r.out, "old app") || !strings.Contains(r.out, "failing, 3 of 6 probes spent") {
 		t.Errorf("%s%s", r.out, r.err)
@@ -129,7 +129,7 @@ func TestSorted(t *testing.T) {
 func TestCadenceInForce(t *testing.T) {
 	fast := view(healthyHook())
 	fast.Cadence.Fastest, fast.Effective.Zone = true, "Europe/Berlin"
-	for want, v := range map[string]api.WebhookView{
+	for want, v := range map[string]adminapi.WebhookView{
 		"unplugged         1h (the daemon's default)\nplugged in        15m\n":                                                                                                     view(healthyHook()),
 		"unplugged         1h (the daemon's default)\nplugged in        the make's fastest; 15m where that is not known\nzone              Europe/Berlin (the daemon's default)\n": fast,
 	} {
@@ -143,7 +143,7 @@ func TestCadenceInForce(t *testing.T) {
 
 // TestSimulatorToken: a simulator is not given a token, and says so in its own words.
 func TestSimulatorToken(t *testing.T) {
-	d := newDaemon(t).fail("POST", "/vehicles/connect", http.StatusBadRequest, api.Envelope{Error: &api.Error{Code: api.CodeInvalid, Field: "refresh_token", Message: "refresh_token [secret]", Allowed: "none"}})
+	d := newDaemon(t).fail("POST", "/vehicles/connect", http.StatusBadRequest, adminapi.Envelope{Error: &adminapi.Error{Code: adminapi.CodeInvalid, Field: "refresh_token", Message: "refresh_token [secret]", Allowed: "none"}})
 	r := session{socket: d.socket, stdin: "x\n"}.run(t, strings.Fields("vehicle connect --source cars --refresh-token-stdin")...)
 	if want := "plugbeat: source cars has no accounts and needs no token\n  plugbeat vehicle connect --source cars --now\n"; r.code != ExitFailure || r.err != want {
 		t.Errorf("exit %d\n%s", r.code, r.err)
@@ -153,7 +153,7 @@ func TestSimulatorToken(t *testing.T) {
 // TestSilentDaemon: a daemon that takes a call and does not answer has a code of its own.
 func TestSilentDaemon(t *testing.T) {
 	var errs bytes.Buffer
-	(&shell{err: &errs}).report(fmt.Errorf("the daemon at s %w", api.ErrNoAnswer), true)
+	(&shell{err: &errs}).report(fmt.Errorf("the daemon at s %w", adminapi.ErrNoAnswer), true)
 	if got, want := errs.String(), `{"error":{"code":"no_answer","message":"the daemon at s accepts connections but does not answer"}}`+"\n"; got != want {
 		t.Errorf("%s", got)
 	}

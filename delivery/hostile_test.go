@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 	"plugbeat/webhook"
 )
 

@@ -19,7 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/egress"
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 	"plugbeat/webhook"
 )
 

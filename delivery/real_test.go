@@ -18,8 +18,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"plugbeat/egress"
-	"plugbeat/internal/faults"
 	"plugbeat/store"
+	"plugbeat/test/faults"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )

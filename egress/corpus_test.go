@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 	"plugbeat/webhook"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 )
 
 // FuzzGuard: whatever a callback's host is and whatever its name resolves to, what

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/internal/faults"
+	"plugbeat/test/faults"
 )
 
 // names is a resolver that answers every question with the IPv4 addresses of the name,

@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // adminRoute is one line of the table of /api/v1.
@@ -111,13 +111,13 @@ func checkQuery(r *http.Request, known []string) error {
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return &api.Error{Code: api.CodeInvalid, Message: "the query of the URL is not one: percent-encode what is in it", Field: "query", Allowed: allowed}
+		return &adminapi.Error{Code: adminapi.CodeInvalid, Message: "the query of the URL is not one: percent-encode what is in it", Field: "query", Allowed: allowed}
 	}
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if slices.Contains(known, name) {
 			continue
 		}
-		e := &api.Error{Code: api.CodeInvalid, Message: routeName(r) + " has no query parameter " + quote(name), Field: clip(name), Allowed: allowed}
+		e := &adminapi.Error{Code: adminapi.CodeInvalid, Message: routeName(r) + " has no query parameter " + quote(name), Field: clip(name), Allowed: allowed}
 		if tokenLike(name) {
 			e.Hint = "a token is never read from the URL, which is kept in logs: revoke it, and send the new one in the header Authorization"
 		}
@@ -184,7 +184,7 @@ func (s *Server) adminError(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Status == http.StatusUnauthorized {
 		w.Header()["www-authenticate"] = []string{"Bearer"}
 	}
-	if err := writeJSON(w, e.Status, api.Envelope{Error: e}); err != nil { // strings and numbers only
+	if err := writeJSON(w, e.Status, adminapi.Envelope{Error: e}); err != nil { // strings and numbers only
 		write(w, http.StatusInternalServerError, nil, []byte(`{"error":{"code":"internal","message":"internal error"}}`))
 	}
 }
@@ -270,7 +270,7 @@ func jsonName(t reflect.Type) string {
 
 // findWebhook returns the webhook with the id or name.
 func (s *Server) findWebhook(ctx context.Context, ref string) (webhook.Webhook, error) {
-	unknown := &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("webhook %s: %v", quote(ref), webhook.ErrNotFound), Hint: "`plugbeat webhook list` shows those there are"}
+	unknown := &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("webhook %s: %v", quote(ref), webhook.ErrNotFound), Hint: "`plugbeat webhook list` shows those there are"}
 	if id, ok := parseID(ref); ok {
 		w, err := s.Store.Webhook(ctx, id)
 		if errors.Is(err, webhook.ErrNotFound) {

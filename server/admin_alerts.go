@@ -3,12 +3,12 @@ package server
 import (
 	"net/http"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // testAlerts sends a test alert now. That a target does not take it is in the answer.
 func (s *Server) testAlerts(r *http.Request) (any, error) {
-	var t api.AlertTest
+	var t adminapi.AlertTest
 	if err := decode(r, &t); err != nil {
 		return nil, err
 	}
@@ -17,7 +17,7 @@ func (s *Server) testAlerts(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if len(results) == 0 {
-		return nil, &api.Error{Code: api.CodeNotFound, Message: "the config has no targets of alerts", Hint: "add one: plugbeat config describe alerts"}
+		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "the config has no targets of alerts", Hint: "add one: plugbeat config describe alerts"}
 	}
-	return api.AlertsTested{Results: results}, nil
+	return adminapi.AlertsTested{Results: results}, nil
 }

@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // beginConnect answers POST /api/v1/connects: an owner may come in at the source.
 func (s *Server) beginConnect(r *http.Request) (any, error) {
-	var n api.NewConnect
+	var n adminapi.NewConnect
 	if err := decode(r, &n); err != nil {
 		return nil, err
 	}
@@ -30,23 +30,23 @@ func (s *Server) beginConnect(r *http.Request) (any, error) {
 	}
 	public := s.publicURL()
 	if public == "" {
-		return nil, &api.Error{Code: api.CodeConflict, Message: "nobody can open a page of this daemon: http.api.listen is empty",
+		return nil, &adminapi.Error{Code: adminapi.CodeConflict, Message: "nobody can open a page of this daemon: http.api.listen is empty",
 			Hint: "set it, or connect without a browser: plugbeat vehicle connect --now, or --refresh-token-stdin"}
 	}
 	c, code, err := s.connects.begin(n.Source, doors[i].SignIn, s.Now())
 	if err != nil {
-		return nil, &api.Error{Code: api.CodeConflict, Message: fmt.Sprintf("%d connects are open already", maxConnects), Hint: "end the commands that wait, or try again in an hour"}
+		return nil, &adminapi.Error{Code: adminapi.CodeConflict, Message: fmt.Sprintf("%d connects are open already", maxConnects), Hint: "end the commands that wait, or try again in an hour"}
 	}
 	link := public + "/oauth/connect"
 	if code == "" {
 		link += "?id=" + c.id.String()
 	}
 	s.Log.Info().Str("event", "connect.begun").Stringer("connect", c.id).Str("source", c.source).Msg("an owner may connect vehicles now")
-	return created{api.ConnectBegun{ID: c.id, Source: c.source, URL: link, Code: code, ExpiresAt: c.ends}}, nil
+	return created{adminapi.ConnectBegun{ID: c.id, Source: c.source, URL: link, Code: code, ExpiresAt: c.ends}}, nil
 }
 
 func noConnect(id uuid.UUID) error {
-	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("connect %s: %v", id, webhook.ErrNotFound),
+	return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("connect %s: %v", id, webhook.ErrNotFound),
 		Hint: "a connect does not outlive the daemon, nor two hours: begin another one"}
 }
 
@@ -65,7 +65,7 @@ func (s *Server) showConnect(r *http.Request) (any, error) {
 	if !ok {
 		return nil, noConnect(id)
 	}
-	if v.State != api.ConnectWaiting || wait == 0 {
+	if v.State != adminapi.ConnectWaiting || wait == 0 {
 		return v, nil
 	}
 	timer := time.NewTimer(min(wait, max(v.ExpiresAt.Sub(s.Now()), 0)))
@@ -91,7 +91,7 @@ func (s *Server) endConnect(r *http.Request) (any, error) {
 	if _, _, ok := s.connects.look(id, s.Now()); !ok {
 		return nil, noConnect(id)
 	}
-	s.connects.end(id, api.ConnectFailed, nil, "it was cancelled", false)
+	s.connects.end(id, adminapi.ConnectFailed, nil, "it was cancelled", false)
 	return struct{}{}, nil
 }
 
@@ -100,8 +100,8 @@ func waitOf(v string) (time.Duration, error) {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(v)
-	if err != nil || d < 0 || d > api.MaxWait {
-		return 0, &webhook.Invalid{Field: "wait", Value: clip(v), Allowed: "a duration from 0s to " + api.MaxWait.String()}
+	if err != nil || d < 0 || d > adminapi.MaxWait {
+		return 0, &webhook.Invalid{Field: "wait", Value: clip(v), Allowed: "a duration from 0s to " + adminapi.MaxWait.String()}
 	}
 	return d, nil
 }

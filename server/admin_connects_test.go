@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // A connect is waited for, cancelled, and unknown.
@@ -26,13 +26,13 @@ func TestConnects(t *testing.T) {
 		body, _ := io.ReadAll(res.Body)
 		return res.StatusCode, string(body)
 	}
-	if v := p.outcome(b.ID); v.State != api.ConnectWaiting || v.Source != "sim" {
+	if v := p.outcome(b.ID); v.State != adminapi.ConnectWaiting || v.Source != "sim" {
 		t.Errorf("%+v", v)
 	}
 	if status, body := ask("DELETE", b.ID.String()); status != 200 {
 		t.Error(status, body)
 	}
-	if v := p.outcome(b.ID); v.State != api.ConnectFailed || !strings.Contains(v.Reason, "cancelled") {
+	if v := p.outcome(b.ID); v.State != adminapi.ConnectFailed || !strings.Contains(v.Reason, "cancelled") {
 		t.Errorf("%+v", v)
 	}
 	login := p.get("/oauth/connect", nil).login(t)

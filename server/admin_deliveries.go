@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *Server) deliveries(r *http.Request) (any, error) {
@@ -87,7 +87,7 @@ func (s *Server) deliveryView(ctx context.Context, id uuid.UUID) (any, error) {
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return nil, err
 	}
-	view := api.DeliveryView{Delivery: d, Attempts: make([]api.AttemptView, len(attempts))}
+	view := adminapi.DeliveryView{Delivery: d, Attempts: make([]adminapi.AttemptView, len(attempts))}
 	for i, a := range attempts {
 		view.Attempts[i] = attemptView(a)
 	}
@@ -101,8 +101,8 @@ func (s *Server) deliveryView(ctx context.Context, id uuid.UUID) (any, error) {
 	return view, s.surroundings(ctx, &view)
 }
 
-func attemptView(a webhook.Attempt) api.AttemptView {
-	v := api.AttemptView{Attempt: a}
+func attemptView(a webhook.Attempt) adminapi.AttemptView {
+	v := adminapi.AttemptView{Attempt: a}
 	// A body that was cut may end within a character.
 	if text := strings.ToValidUTF8(string(a.Body), ""); len(a.Body)-len(text) < utf8.UTFMax {
 		v.BodyText = text
@@ -113,7 +113,7 @@ func attemptView(a webhook.Attempt) api.AttemptView {
 // aboutDelivery says what to do about a delivery that there is not.
 func aboutDelivery(id uuid.UUID, err error) error {
 	if errors.Is(err, webhook.ErrNotFound) {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
+		return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func (s *Server) resendDelivery(r *http.Request) (any, error) {
 	}
 	v, err := s.deliveryView(r.Context(), d.ID)
 	if err != nil { // it is made, whether or not all of it could be read
-		v = api.DeliveryView{Delivery: d, Attempts: []api.AttemptView{}}
+		v = adminapi.DeliveryView{Delivery: d, Attempts: []adminapi.AttemptView{}}
 	}
 	return created{v}, nil
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // pingEvery is how often a stream of events says that it is alive. A token that was
@@ -45,12 +45,12 @@ func (e eventStream) send(w http.ResponseWriter, r *http.Request) error {
 	feed := e.s.Feed
 	x := feed.follow(e.wants)
 	if x == nil {
-		return &api.Error{Code: api.CodeUnavailable, Message: "too many streams of events are open already", Hint: "end one of them"}
+		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "too many streams of events are open already", Hint: "end one of them"}
 	}
 	defer feed.leave(x)
 	conn := http.NewResponseController(w)
 	h := w.Header()
-	h["content-type"] = []string{api.EventStreamType}
+	h["content-type"] = []string{adminapi.EventStreamType}
 	h["Content-Type"] = nil
 	h["cache-control"] = []string{"no-store"}
 	h["x-accel-buffering"] = []string{"no"} // or nginx keeps events back
@@ -83,7 +83,7 @@ func (e eventStream) send(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 		}
-		if missed > 0 && pushEvent(w, conn, api.MissedEvent, api.Missed{Missed: missed}) != nil {
+		if missed > 0 && pushEvent(w, conn, adminapi.MissedEvent, adminapi.Missed{Missed: missed}) != nil {
 			return nil
 		}
 	}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func aDelivery(n byte, car uuid.UUID) webhook.Delivery {
@@ -186,8 +186,8 @@ func TestEventsSlowReader(t *testing.T) {
 			got++
 			continue
 		}
-		var m api.Missed
-		if err := json.Unmarshal([]byte(data), &m); err != nil || name != api.MissedEvent || got+m.Missed != count {
+		var m adminapi.Missed
+		if err := json.Unmarshal([]byte(data), &m); err != nil || name != adminapi.MissedEvent || got+m.Missed != count {
 			t.Fatalf("%d came, then %s %s; %d were told", got, name, data, count)
 		}
 		break
@@ -245,19 +245,19 @@ func TestEventsEndWithTheDaemon(t *testing.T) {
 func TestEventsAreBounded(t *testing.T) {
 	s := newServer(t, newWorld())
 	c := overSocket(t, s)
-	var open []*api.Events
+	var open []*adminapi.Events
 	for range maxFollowers {
-		e, err := c.Events(t.Context(), api.EventsQuery{Webhook: "home", Vehicle: carA})
+		e, err := c.Events(t.Context(), adminapi.EventsQuery{Webhook: "home", Vehicle: carA})
 		if err != nil {
 			t.Fatal(err)
 		}
 		open = append(open, e)
 	}
-	_, err := c.Events(t.Context(), api.EventsQuery{})
-	refused(t, err, api.CodeUnavailable, "too many streams")
+	_, err := c.Events(t.Context(), adminapi.EventsQuery{})
+	refused(t, err, adminapi.CodeUnavailable, "too many streams")
 	open[0].Close()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		e, err := c.Events(t.Context(), api.EventsQuery{})
+		e, err := c.Events(t.Context(), adminapi.EventsQuery{})
 		if err == nil {
 			open[0] = e
 			break

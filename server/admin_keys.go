@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -16,20 +16,20 @@ func (s *Server) changeKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var k api.KeyChange
+	var k adminapi.KeyChange
 	if err := decode(r, &k); err != nil {
 		return nil, err
 	}
-	if k.Overlap != "" && k.Step != api.KeyRotate {
+	if k.Overlap != "" && k.Step != adminapi.KeyRotate {
 		return nil, &webhook.Invalid{Field: "overlap", Value: clip(k.Overlap), Allowed: "only with the step rotate"}
 	}
-	if k.Force && k.Step != api.KeyFinish {
+	if k.Force && k.Step != adminapi.KeyFinish {
 		return nil, &webhook.Invalid{Field: "force", Value: "true", Allowed: "only with the step finish"}
 	}
-	name, out := shellWord(w.Name), api.KeyChanged{}
+	name, out := shellWord(w.Name), adminapi.KeyChanged{}
 	switch k.Step {
-	case api.KeyRotate:
-		overlap := api.DefaultKeyOverlap
+	case adminapi.KeyRotate:
+		overlap := adminapi.DefaultKeyOverlap
 		if k.Overlap != "" {
 			if overlap, err = time.ParseDuration(k.Overlap); err != nil {
 				return nil, &webhook.Invalid{Field: "overlap", Value: clip(k.Overlap), Allowed: "0s to 720h"}
@@ -39,16 +39,16 @@ func (s *Server) changeKey(r *http.Request) (any, error) {
 			out.SigningKey = signing.FormatKey(out.Webhook.Key)
 		}
 		err = keyHint(&w, err, "end that overlap first: plugbeat webhook rotate-key "+name+" --finish; or, when the new key was lost, take it back: plugbeat webhook rotate-key "+name+" --cancel")
-	case api.KeyTry:
+	case adminapi.KeyTry:
 		var a webhook.Attempt
 		if out.Webhook, a, err = s.Deliveries.TryKey(r.Context(), w.ID); err == nil {
 			out.Attempt = &a
 		}
 		err = keyHint(&w, err, "see: plugbeat webhook show "+name)
-	case api.KeyFinish:
+	case adminapi.KeyFinish:
 		out.Webhook, out.Attempt, err = s.Deliveries.FinishKey(r.Context(), w.ID, k.Force)
 		err = keyHint(&w, err, "give the receiver the new key and try again, or end the overlap all the same: plugbeat webhook rotate-key "+name+" --finish --force")
-	case api.KeyCancel:
+	case adminapi.KeyCancel:
 		out.Webhook, err = s.Deliveries.CancelKey(r.Context(), w.ID)
 		err = keyHint(&w, err, "see: plugbeat webhook show "+name)
 	default:

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -41,8 +41,8 @@ func (s *Server) tryManagementToken(r *http.Request) (any, error) {
 	return s.managementTokens(r.Context(), answers)
 }
 
-func (s *Server) managementTokens(ctx context.Context, answers map[uuid.UUID]api.Challenge) (m api.ManagementToken, err error) {
-	m.Webhooks = []api.TokenHolder{}
+func (s *Server) managementTokens(ctx context.Context, answers map[uuid.UUID]adminapi.Challenge) (m adminapi.ManagementToken, err error) {
+	m.Webhooks = []adminapi.TokenHolder{}
 	if len(s.ManagementToken) > 0 {
 		m.Fingerprint = signing.Fingerprint(s.ManagementToken)
 		if m.UsedAt, err = s.Store.ManagementTokenUse(ctx, m.Fingerprint); err != nil {
@@ -60,19 +60,19 @@ func (s *Server) managementTokens(ctx context.Context, answers map[uuid.UUID]api
 		return m, err
 	}
 	for _, w := range hooks {
-		h := api.TokenHolder{ID: w.ID, Name: w.Name, Status: w.Status, Has: api.HasUnknown, At: w.TokenSeen.At}
+		h := adminapi.TokenHolder{ID: w.ID, Name: w.Name, Status: w.Status, Has: adminapi.HasUnknown, At: w.TokenSeen.At}
 		switch w.TokenSeen.Fingerprint {
 		case "":
 		case m.Next:
-			h.Has = api.HasNext
+			h.Has = adminapi.HasNext
 		case m.Fingerprint:
-			h.Has = api.HasPresent
+			h.Has = adminapi.HasPresent
 		}
 		if a, ok := answers[w.ID]; ok {
 			h.Challenge = &a
 		}
 		m.Webhooks = append(m.Webhooks, h)
 	}
-	slices.SortFunc(m.Webhooks, func(a, b api.TokenHolder) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Webhooks, func(a, b adminapi.TokenHolder) int { return strings.Compare(a.Name, b.Name) })
 	return m, nil
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -54,23 +54,23 @@ func TestManagementTokenNext(t *testing.T) {
 
 	w.hooks[0].TokenSeen = webhook.TokenSeen{Fingerprint: signing.Fingerprint(webhook.Secret(next)), At: noon}
 	c := overSocket(t, s)
-	m := must[api.ManagementToken](t)(c.ManagementToken(t.Context()))
-	if st := must[api.Status](t)(c.Status(t.Context())); st.ManagementToken == nil || st.ManagementToken.Next != m.Next {
+	m := must[adminapi.ManagementToken](t)(c.ManagementToken(t.Context()))
+	if st := must[adminapi.Status](t)(c.Status(t.Context())); st.ManagementToken == nil || st.ManagementToken.Next != m.Next {
 		t.Errorf("the status does not tell of it: %+v", st.ManagementToken)
 	}
 	if m.Fingerprint != signing.Fingerprint(webhook.Secret(management)) || m.Next != signing.Fingerprint(webhook.Secret(next)) || m.NextUsedAt.IsZero() {
 		t.Errorf("%+v", m)
 	}
 	for _, h := range m.Webhooks {
-		if want := map[bool]api.TokenHas{true: api.HasNext, false: api.HasUnknown}[h.ID == w.hooks[0].ID]; h.Has != want || h.Challenge != nil {
+		if want := map[bool]adminapi.TokenHas{true: adminapi.HasNext, false: adminapi.HasUnknown}[h.ID == w.hooks[0].ID]; h.Has != want || h.Challenge != nil {
 			t.Errorf("%+v, want %s", h, want)
 		}
 	}
 	w.hooks[0].TokenSeen.Fingerprint = m.Fingerprint
-	w.answer = api.Challenge{Status: 200, Duration: time.Second, Text: "answered rightly", Token: m.Fingerprint}
-	m = must[api.ManagementToken](t)(c.TryManagementToken(t.Context()))
+	w.answer = adminapi.Challenge{Status: 200, Duration: time.Second, Text: "answered rightly", Token: m.Fingerprint}
+	m = must[adminapi.ManagementToken](t)(c.TryManagementToken(t.Context()))
 	for _, h := range m.Webhooks {
-		if h.Challenge == nil || h.ID == w.hooks[0].ID && h.Has != api.HasPresent {
+		if h.Challenge == nil || h.ID == w.hooks[0].ID && h.Has != adminapi.HasPresent {
 			t.Errorf("%+v", h)
 		}
 	}

@@ -3,13 +3,13 @@ package server
 import (
 	"net/http"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // resendDeliveries resends a part of a webhook's past, or counts it.
 func (s *Server) resendDeliveries(r *http.Request) (any, error) {
-	var body api.ResendRequest
+	var body adminapi.ResendRequest
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (s *Server) resendDeliveries(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f.Webhook = w.ID
-	var answer api.Resent
+	var answer adminapi.Resent
 	if body.DryRun {
 		answer.Plan, err = s.Deliveries.PlanResend(r.Context(), f)
 	} else {
@@ -35,7 +35,7 @@ func (s *Server) resendDeliveries(r *http.Request) (any, error) {
 }
 
 // resendFilter reads which deliveries are resent, but for the webhook.
-func (s *Server) resendFilter(body *api.ResendRequest) (f webhook.DeliveryFilter, err error) {
+func (s *Server) resendFilter(body *adminapi.ResendRequest) (f webhook.DeliveryFilter, err error) {
 	f.State = body.State
 	if body.Webhook == "" {
 		return f, &webhook.Invalid{Field: "webhook", Allowed: "an id or a name"}

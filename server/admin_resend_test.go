@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func TestAdminResendByFilter(t *testing.T) {
@@ -19,18 +19,18 @@ func TestAdminResendByFilter(t *testing.T) {
 	w.past[1].State = webhook.Dead
 	c := overSocket(t, newServer(t, w))
 
-	dry := must[api.Resent](t)(c.ResendAll(ctx, api.ResendRequest{Webhook: "home", Since: "90m", DryRun: true}))
+	dry := must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{Webhook: "home", Since: "90m", DryRun: true}))
 	if dry.Made != 0 || dry.Plan.Match != 2 || dry.Plan.States[webhook.Dead] != 1 || len(w.past) != 4 {
 		t.Errorf("counted %+v", dry)
 	}
 	car := carA
-	done := must[api.Resent](t)(c.ResendAll(ctx, api.ResendRequest{
+	done := must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{
 		Webhook: hookID.String(), Vehicle: &car, State: webhook.Dead, Since: noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
 	}))
 	if f := w.resent; done.Made != 1 || f != (webhook.DeliveryFilter{Webhook: hookID, Vehicle: carA, State: webhook.Dead, Since: noon.Add(-3 * time.Hour), Until: noon.Add(-time.Second)}) {
 		t.Errorf("made %+v by %+v", done, f)
 	}
-	for want, bad := range map[string]api.ResendRequest{
+	for want, bad := range map[string]adminapi.ResendRequest{
 		"webhook":      {Since: "1h"},
 		"cancelled":    {Webhook: "home", State: "lost"},
 		`since "soon"`: {Webhook: "home", Since: "soon"},
@@ -38,13 +38,13 @@ func TestAdminResendByFilter(t *testing.T) {
 		"webhook list": {Webhook: "nobody"},
 	} {
 		_, err := c.ResendAll(ctx, bad)
-		code := api.CodeInvalid
+		code := adminapi.CodeInvalid
 		if bad.Webhook == "nobody" {
-			code = api.CodeNotFound
+			code = adminapi.CodeNotFound
 		}
 		refused(t, err, code, want)
 	}
 	w.fail = fmt.Errorf("3 of 4 were made: %w", webhook.ErrNoSpace)
-	_, err := c.ResendAll(ctx, api.ResendRequest{Webhook: "home"})
-	refused(t, err, api.CodeNoSpace, "3 of 4 were made", "run it again")
+	_, err := c.ResendAll(ctx, adminapi.ResendRequest{Webhook: "home"})
+	refused(t, err, adminapi.CodeNoSpace, "3 of 4 were made", "run it again")
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *Server) subscriptions(r *http.Request) (any, error) {
@@ -45,11 +45,11 @@ func (s *Server) subscriptions(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	views := make([]api.SubscriptionView, len(slots))
+	views := make([]adminapi.SubscriptionView, len(slots))
 	for i, sl := range slots {
 		views[i] = s.subscriptionView(r.Context(), sl)
 	}
-	return pageOf(views, limit, listSubscriptions, func(v api.SubscriptionView) string { return slotCursor(v.SubscriptionKey) }), nil
+	return pageOf(views, limit, listSubscriptions, func(v adminapi.SubscriptionView) string { return slotCursor(v.SubscriptionKey) }), nil
 }
 
 // webhookQuery returns the id of the webhook in the query, uuid.Nil for none.
@@ -77,7 +77,7 @@ func parseSlotKey(s string) (webhook.SubscriptionKey, bool) {
 // subscribes anything.
 func (s *Server) subscribeMany(r *http.Request) (any, error) {
 	ctx := r.Context()
-	var in api.Subscribe
+	var in adminapi.Subscribe
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := api.Subscribed{Items: make([]api.SubscribedItem, 0, len(cars)), Warnings: s.warnings(&w, cars), Costs: s.subscribeCosts(&w, cars)}
+	out := adminapi.Subscribed{Items: make([]adminapi.SubscribedItem, 0, len(cars)), Warnings: s.warnings(&w, cars), Costs: s.subscribeCosts(&w, cars)}
 	for i, anchor := range anchors(now, spread, len(cars)) {
 		sub, fresh, err := s.Scheduler.Subscribe(ctx, w.ID, cars[i].ID, anchor)
 		if in.All && errors.Is(err, webhook.ErrNotFound) && s.gone(ctx, cars[i].ID) {
@@ -106,7 +106,7 @@ func (s *Server) subscribeMany(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, partly(about(&w, err), out.Subscribed, len(cars))
 		}
-		item := api.SubscribedItem{Subscription: sub, Already: !fresh}
+		item := adminapi.SubscribedItem{Subscription: sub, Already: !fresh}
 		if fresh {
 			item.Anchor = anchor
 			out.Subscribed++
@@ -128,7 +128,7 @@ func partly(err error, done, all int) error {
 }
 
 // carsOf returns the vehicles to subscribe, each once, in the order given.
-func (s *Server) carsOf(ctx context.Context, in api.Subscribe) (cars []vehicle.Vehicle, err error) {
+func (s *Server) carsOf(ctx context.Context, in adminapi.Subscribe) (cars []vehicle.Vehicle, err error) {
 	if in.All {
 		err = s.eachVehicle(ctx, func(v vehicle.Vehicle) error {
 			cars = append(cars, v)
@@ -177,5 +177,5 @@ func (s *Server) unsubscribeOne(r *http.Request) (any, error) {
 	if errors.Is(err, webhook.ErrNotFound) {
 		removed, err = false, nil
 	}
-	return api.Unsubscribed{Removed: removed}, about(&w, err)
+	return adminapi.Unsubscribed{Removed: removed}, about(&w, err)
 }

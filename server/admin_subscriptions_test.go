@@ -9,23 +9,23 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func TestAdminSubscriptions(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	c := overSocket(t, newServer(t, w))
-	sub := must[api.Subscribed](t)
-	got := sub(c.Subscribe(ctx, api.Subscribe{Webhook: "home", All: true, Spread: "1h"}))
+	sub := must[adminapi.Subscribed](t)
+	got := sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true, Spread: "1h"}))
 	if got.Subscribed != 2 || got.Already != 0 || !got.Items[0].Anchor.Equal(noon) || !got.Items[1].Anchor.Equal(noon.Add(30*time.Minute)) {
 		t.Fatalf("%+v", got)
 	}
-	got = sub(c.Subscribe(ctx, api.Subscribe{Webhook: hookID.String(), Vehicles: []uuid.UUID{carB, carB}}))
+	got = sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: hookID.String(), Vehicles: []uuid.UUID{carB, carB}}))
 	if got.Subscribed != 0 || got.Already != 1 || len(got.Items) != 1 || !got.Items[0].Anchor.IsZero() {
 		t.Fatalf("%+v", got)
 	}
-	page := must[api.Page[api.SubscriptionView]](t)
+	page := must[adminapi.Page[adminapi.SubscriptionView]](t)
 	p := page(c.Subscriptions(ctx, "home", uuid.Nil, "", 1))
 	if len(p.Items) != 1 || p.Next == "" || p.Items[0].WebhookName != "home" {
 		t.Fatalf("%+v", p)
@@ -36,15 +36,15 @@ func TestAdminSubscriptions(t *testing.T) {
 	if p = page(c.Subscriptions(ctx, "", carB, "", 0)); len(p.Items) != 1 || p.Items[0].Vehicle != carB {
 		t.Fatalf("%+v", p)
 	}
-	if v := must[api.VehicleView](t)(c.Vehicle(ctx, carA)); len(v.Subscriptions) != 1 {
+	if v := must[adminapi.VehicleView](t)(c.Vehicle(ctx, carA)); len(v.Subscriptions) != 1 {
 		t.Errorf("%+v", v)
 	}
-	gone := must[api.Unsubscribed](t)
+	gone := must[adminapi.Unsubscribed](t)
 	if !gone(c.Unsubscribe(ctx, "home", carB)).Removed || gone(c.Unsubscribe(ctx, "home", carB)).Removed {
 		t.Error("unsubscribing does not say whether there was one")
 	}
 	n := len(w.subs)
-	for name, bad := range map[string]api.Subscribe{
+	for name, bad := range map[string]adminapi.Subscribe{
 		"neither":         {Webhook: "home"},
 		"both":            {Webhook: "home", All: true, Vehicles: []uuid.UUID{carB}},
 		"spread too long": {Webhook: "home", All: true, Spread: "61m"},
@@ -52,17 +52,17 @@ func TestAdminSubscriptions(t *testing.T) {
 		"spread no unit":  {Webhook: "home", All: true, Spread: "30"},
 	} {
 		_, err := c.Subscribe(ctx, bad)
-		if e := refusal(t, err, api.CodeInvalid); e.Allowed == "" {
+		if e := refusal(t, err, adminapi.CodeInvalid); e.Allowed == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := c.Subscribe(ctx, api.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carB, noID}})
-	refused(t, err, api.CodeNotFound, noID.String())
+	_, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carB, noID}})
+	refused(t, err, adminapi.CodeNotFound, noID.String())
 	if len(w.subs) != n {
 		t.Error("a refused call subscribed a vehicle")
 	}
 	w.hooks[0].Status = webhook.Unverified
-	if got := sub(c.Subscribe(ctx, api.Subscribe{Webhook: "home", All: true})); len(got.Warnings) == 0 || !strings.Contains(got.Warnings[0], "plugbeat webhook verify home") {
+	if got := sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true})); len(got.Warnings) == 0 || !strings.Contains(got.Warnings[0], "plugbeat webhook verify home") {
 		t.Errorf("subscribing to an unverified webhook: %+v", got)
 	}
 }
@@ -73,12 +73,12 @@ func TestSubscribeManyFailsInTheMiddle(t *testing.T) {
 		w := newWorld()
 		w.failCar, w.failCarWith = carB, fail
 		c := overSocket(t, newServer(t, w))
-		_, err := c.Subscribe(t.Context(), api.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carA, carB}})
-		e, ok := errors.AsType[*api.Error](err)
+		_, err := c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carA, carB}})
+		e, ok := errors.AsType[*adminapi.Error](err)
 		if !ok || !strings.Contains(e.Hint, "1 of 2 vehicles were subscribed") || strings.Contains(err.Error(), "nothing was changed") || strings.Contains(err.Error(), "secret detail") {
 			t.Errorf("%v", err)
 		}
-		_, err = c.Subscribe(t.Context(), api.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carB}})
+		_, err = c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{carB}})
 		if strings.Contains(err.Error(), "were subscribed before") {
 			t.Errorf("%v", err)
 		}

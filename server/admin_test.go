@@ -11,13 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // overSocket serves the admin API on a unix socket and returns a client of it.
-func overSocket(t *testing.T, s *Server) *api.Client {
+func overSocket(t *testing.T, s *Server) *adminapi.Client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -27,20 +27,20 @@ func overSocket(t *testing.T, s *Server) *api.Client {
 	srv := s.HTTP(described(t, s.Admin()))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
-	c := api.Dial(socket)
+	c := adminapi.Dial(socket)
 	t.Cleanup(func() { c.Close(); _ = srv.Close(); <-done })
 	return c
 }
 
-func refused(t *testing.T, err error, code api.Code, parts ...string) {
+func refused(t *testing.T, err error, code adminapi.Code, parts ...string) {
 	t.Helper()
 	_ = refusal(t, err, code, parts...)
 }
 
 // refusal is refused, for looking closer.
-func refusal(t *testing.T, err error, code api.Code, parts ...string) *api.Error {
+func refusal(t *testing.T, err error, code adminapi.Code, parts ...string) *adminapi.Error {
 	t.Helper()
-	e, ok := errors.AsType[*api.Error](err)
+	e, ok := errors.AsType[*adminapi.Error](err)
 	if !ok || e.Code != code {
 		t.Fatalf("error %v, want %s", err, code)
 	}
@@ -86,7 +86,7 @@ func TestAdminBodies(t *testing.T) {
 	for _, tt := range tests {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("POST", "/api/v1/webhooks", strings.NewReader(tt.body)))
-		var e api.Envelope
+		var e adminapi.Envelope
 		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || rec.Code != 400 || e.Error.Field != tt.field || !strings.Contains(rec.Body.String(), tt.says) {
 			t.Errorf("%s: %d %s", tt.name, rec.Code, rec.Body)
 		}
@@ -101,8 +101,8 @@ func TestAdminBodies(t *testing.T) {
 	for _, target := range []string{"/api/v1/nothing", "/api/v1//webhooks", "/api/v2/webhooks", "/"} {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", target, nil))
-		var e api.Envelope
-		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || rec.Code != 404 || e.Error.Code != api.CodeNotFound {
+		var e adminapi.Envelope
+		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || rec.Code != 404 || e.Error.Code != adminapi.CodeNotFound {
 			t.Errorf("%s: %d %s", target, rec.Code, rec.Body)
 		}
 	}
@@ -112,21 +112,21 @@ func TestAdminBodies(t *testing.T) {
 func TestAdminErrors(t *testing.T) {
 	tests := []struct {
 		err    error
-		code   api.Code
+		code   adminapi.Code
 		status int
 	}{
-		{&webhook.Invalid{Field: "f", Value: "v", Allowed: "a"}, api.CodeInvalid, 400},
-		{fmt.Errorf("x: %w", webhook.ErrNotFound), api.CodeNotFound, 404},
-		{fmt.Errorf("x: %w", webhook.ErrExists), api.CodeExists, 409},
-		{fmt.Errorf("x: %w", webhook.ErrConflict), api.CodeConflict, 409},
-		{fmt.Errorf("x: %w", webhook.ErrChallenge), api.CodeChallengeFailed, 424},
-		{fmt.Errorf("x: %w", webhook.ErrNoSpace), api.CodeNoSpace, 507},
-		{fmt.Errorf("x: %w", webhook.ErrReadOnly), api.CodeReadOnly, 507},
-		{fmt.Errorf("x: %w", context.DeadlineExceeded), api.CodeUnavailable, 503},
-		{fmt.Errorf("x: %w", context.Canceled), api.CodeUnavailable, 503},
-		{&vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502}, api.CodeSource, 502},
-		{fmt.Errorf("connect: %w: %w", &vehicle.Fault{Type: vehicle.TypeServer, Status: 500}, webhook.ErrNoSpace), api.CodeNoSpace, 507},
-		{errors.New("secret detail of the inside"), api.CodeInternal, 500},
+		{&webhook.Invalid{Field: "f", Value: "v", Allowed: "a"}, adminapi.CodeInvalid, 400},
+		{fmt.Errorf("x: %w", webhook.ErrNotFound), adminapi.CodeNotFound, 404},
+		{fmt.Errorf("x: %w", webhook.ErrExists), adminapi.CodeExists, 409},
+		{fmt.Errorf("x: %w", webhook.ErrConflict), adminapi.CodeConflict, 409},
+		{fmt.Errorf("x: %w", webhook.ErrChallenge), adminapi.CodeChallengeFailed, 424},
+		{fmt.Errorf("x: %w", webhook.ErrNoSpace), adminapi.CodeNoSpace, 507},
+		{fmt.Errorf("x: %w", webhook.ErrReadOnly), adminapi.CodeReadOnly, 507},
+		{fmt.Errorf("x: %w", context.DeadlineExceeded), adminapi.CodeUnavailable, 503},
+		{fmt.Errorf("x: %w", context.Canceled), adminapi.CodeUnavailable, 503},
+		{&vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502}, adminapi.CodeSource, 502},
+		{fmt.Errorf("connect: %w: %w", &vehicle.Fault{Type: vehicle.TypeServer, Status: 500}, webhook.ErrNoSpace), adminapi.CodeNoSpace, 507},
+		{errors.New("secret detail of the inside"), adminapi.CodeInternal, 500},
 	}
 	for _, tt := range tests {
 		w := newWorld()
@@ -136,7 +136,7 @@ func TestAdminErrors(t *testing.T) {
 			r = httptest.NewRequest("POST", "/api/v1/vehicles/connect", strings.NewReader(`{"source":"sim"}`))
 		}
 		described(t, newServer(t, w).Admin()).ServeHTTP(rec, r)
-		var e api.Envelope
+		var e adminapi.Envelope
 		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestAdminErrors(t *testing.T) {
 			t.Errorf("%s: %q", resolution, e.Hint)
 		}
 	}
-	seen := map[api.Code]bool{}
+	seen := map[adminapi.Code]bool{}
 	for _, tt := range tests {
 		seen[tt.code] = true
 	}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *Server) tokens(r *http.Request) (any, error) {
@@ -27,40 +27,40 @@ func (s *Server) tokens(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	views := []api.TokenView{}
-	add := func(v api.TokenView) {
+	views := []adminapi.TokenView{}
+	add := func(v adminapi.TokenView) {
 		if v.Name > after {
 			views = append(views, v)
 		}
 	}
 	for _, g := range grants {
-		add(api.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
+		add(adminapi.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
 	}
 	for last := uuid.Nil; ; {
-		cs, err := s.Store.Consents(r.Context(), last, api.MaxLimit)
+		cs, err := s.Store.Consents(r.Context(), last, adminapi.MaxLimit)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range cs {
 			last = c.ID
 			if !c.Ended(s.Now()) {
-				add(api.TokenView{Name: c.ID.String(), Kind: api.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
+				add(adminapi.TokenView{Name: c.ID.String(), Kind: adminapi.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
 			}
 		}
-		if len(cs) < api.MaxLimit {
+		if len(cs) < adminapi.MaxLimit {
 			break
 		}
 	}
-	slices.SortFunc(views, func(a, b api.TokenView) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(views, func(a, b adminapi.TokenView) int { return strings.Compare(a.Name, b.Name) })
 	views = views[:min(len(views), limit+1)]
-	return pageOf(views, limit, listTokens, func(v api.TokenView) string { return v.Name }), nil
+	return pageOf(views, limit, listTokens, func(v adminapi.TokenView) string { return v.Name }), nil
 }
 
-func tokenKind(scope vehicle.Scope) api.TokenKind {
+func tokenKind(scope access.Scope) adminapi.TokenKind {
 	if scope == "" {
-		return api.AccessToken
+		return adminapi.AccessToken
 	}
-	return api.OperatorToken
+	return adminapi.OperatorToken
 }
 
 func notNil(ids []uuid.UUID) []uuid.UUID {
@@ -72,7 +72,7 @@ func notNil(ids []uuid.UUID) []uuid.UUID {
 
 // addToken makes a token. Only its hash is kept.
 func (s *Server) addToken(r *http.Request) (any, error) {
-	var n api.NewToken
+	var n adminapi.NewToken
 	if err := decode(r, &n); err != nil {
 		return nil, err
 	}
@@ -80,12 +80,12 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 		return nil, err
 	}
 	switch {
-	case n.Scope != "" && n.Scope != vehicle.ScopeRead && n.Scope != vehicle.ScopeOperate:
+	case n.Scope != "" && n.Scope != access.ScopeRead && n.Scope != access.ScopeOperate:
 		return nil, &webhook.Invalid{Field: "scope", Value: clip(string(n.Scope)), Allowed: "read or operate for an operator's token, nothing for an access token"}
 	case n.Scope != "" && len(n.Vehicles) > 0:
 		return nil, &webhook.Invalid{Field: "vehicles", Value: fmt.Sprintf("%d ids", len(n.Vehicles)), Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
 	}
-	g := vehicle.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: s.Now().UTC()}
+	g := access.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: s.Now().UTC()}
 	for _, id := range n.Vehicles {
 		if _, err := s.vehicleByID(r.Context(), id); err != nil {
 			return nil, err
@@ -100,7 +100,7 @@ func (s *Server) addToken(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(tokenKind(g.Scope))).Str("scope", string(g.Scope)).Msg("a token was made")
-	return created{api.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}}, nil
+	return created{adminapi.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}}, nil
 }
 
 func (s *Server) removeToken(r *http.Request) (any, error) {
@@ -112,7 +112,7 @@ func (s *Server) removeToken(r *http.Request) (any, error) {
 		err = s.Store.DeleteGrant(r.Context(), name)
 	}
 	if errors.Is(err, webhook.ErrNotFound) {
-		return nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("token %s: %v", quote(name), webhook.ErrNotFound), Hint: "`plugbeat token list` shows those there are"}
+		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("token %s: %v", quote(name), webhook.ErrNotFound), Hint: "`plugbeat token list` shows those there are"}
 	}
 	if err == nil {
 		s.Feed.Nudge()

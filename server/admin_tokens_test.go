@@ -7,14 +7,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 func TestAdminTokens(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	s := newServer(t, w)
 	c := overSocket(t, s)
-	got := must[api.TokenAdded](t)(c.AddToken(ctx, api.NewToken{Name: "app", Vehicles: []uuid.UUID{carB, carB}}))
+	got := must[adminapi.TokenAdded](t)(c.AddToken(ctx, adminapi.NewToken{Name: "app", Vehicles: []uuid.UUID{carB, carB}}))
 	if len(got.Vehicles) != 1 || len(got.Token) < 40 {
 		t.Fatalf("%+v", got)
 	}
@@ -25,21 +25,21 @@ func TestAdminTokens(t *testing.T) {
 	if a := exchange(t, addr, "GET", "/v2.0/vehicles", bearerOf(got.Token), ""); a.status != 200 || !strings.Contains(a.body, carB.String()) || strings.Contains(a.body, carA.String()) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	p := must[api.Page[api.TokenView]](t)(c.Tokens(ctx, "", 2))
+	p := must[adminapi.Page[adminapi.TokenView]](t)(c.Tokens(ctx, "", 2))
 	if len(p.Items) != 2 || p.Next != "tokens:app" {
 		t.Errorf("%+v", p)
 	}
-	if p = must[api.Page[api.TokenView]](t)(c.Tokens(ctx, p.Next, 2)); len(p.Items) != 1 || p.Items[0].Name != "one" || p.Next != "" {
+	if p = must[adminapi.Page[adminapi.TokenView]](t)(c.Tokens(ctx, p.Next, 2)); len(p.Items) != 1 || p.Items[0].Name != "one" || p.Next != "" {
 		t.Errorf("%+v", p)
 	}
-	_, err := c.AddToken(ctx, api.NewToken{Name: "app"})
-	refused(t, err, api.CodeExists)
-	_, err = c.AddToken(ctx, api.NewToken{Name: "b", Vehicles: []uuid.UUID{noID}})
-	refused(t, err, api.CodeNotFound)
+	_, err := c.AddToken(ctx, adminapi.NewToken{Name: "app"})
+	refused(t, err, adminapi.CodeExists)
+	_, err = c.AddToken(ctx, adminapi.NewToken{Name: "b", Vehicles: []uuid.UUID{noID}})
+	refused(t, err, adminapi.CodeNotFound)
 	if err := c.RemoveToken(ctx, "app"); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, c.RemoveToken(ctx, "app"), api.CodeNotFound, "token list")
+	refused(t, c.RemoveToken(ctx, "app"), adminapi.CodeNotFound, "token list")
 	if a := exchange(t, addr, "GET", "/v2.0/vehicles", bearerOf(got.Token), ""); a.status != 401 {
 		t.Errorf("revoked token: %d", a.status)
 	}
@@ -52,10 +52,10 @@ func TestConsentsAreTokens(t *testing.T) {
 	c := overSocket(t, p.s)
 	var names []string
 	for after := ""; ; {
-		page := must[api.Page[api.TokenView]](t)(c.Tokens(t.Context(), after, 1))
+		page := must[adminapi.Page[adminapi.TokenView]](t)(c.Tokens(t.Context(), after, 1))
 		for _, v := range page.Items {
 			names = append(names, v.Name+" "+string(v.Kind))
-			if v.Kind == api.ConsentToken && (len(v.Vehicles) != 1 || !v.LastUsedAt.Equal(noon) || !v.CreatedAt.Equal(noon)) {
+			if v.Kind == adminapi.ConsentToken && (len(v.Vehicles) != 1 || !v.LastUsedAt.Equal(noon) || !v.CreatedAt.Equal(noon)) {
 				t.Errorf("%+v", v)
 			}
 		}
@@ -73,5 +73,5 @@ func TestConsentsAreTokens(t *testing.T) {
 	if p.reads(got.AccessToken, chargeOf(carA)) != 401 || p.refresh(got.RefreshToken).Error != "invalid_grant" {
 		t.Error("a revoked consent goes on")
 	}
-	refused(t, c.RemoveToken(t.Context(), id), api.CodeNotFound, "token list")
+	refused(t, c.RemoveToken(t.Context(), id), adminapi.CodeNotFound, "token list")
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func (s *Server) vehicles(r *http.Request) (any, error) {
@@ -28,13 +28,13 @@ func (s *Server) vehicles(r *http.Request) (any, error) {
 		return nil, err
 	}
 	p := pageOf(vs, limit, listVehicles, func(v vehicle.Vehicle) string { return v.ID.String() })
-	views := api.Page[api.VehicleView]{Items: make([]api.VehicleView, len(p.Items)), Next: p.Next}
+	views := adminapi.Page[adminapi.VehicleView]{Items: make([]adminapi.VehicleView, len(p.Items)), Next: p.Next}
 	for i, v := range p.Items {
 		st, err := s.Store.VehicleStatus(r.Context(), v.ID)
 		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 			return nil, err
 		}
-		views.Items[i] = api.VehicleView{Vehicle: v, Status: st}
+		views.Items[i] = adminapi.VehicleView{Vehicle: v, Status: st}
 	}
 	return views, nil
 }
@@ -51,7 +51,7 @@ func (s *Server) findVehicle(r *http.Request) (vehicle.Vehicle, error) {
 func (s *Server) vehicleByID(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
 	v, err := s.Store.Vehicle(ctx, id)
 	if errors.Is(err, webhook.ErrNotFound) {
-		return v, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("vehicle %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat vehicle list` shows those there are"}
+		return v, &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("vehicle %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat vehicle list` shows those there are"}
 	}
 	return v, err
 }
@@ -65,11 +65,11 @@ func (s *Server) showVehicle(r *http.Request) (any, error) {
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 		return nil, err
 	}
-	slots, err := s.Store.Subscriptions(r.Context(), uuid.Nil, v.ID, webhook.SubscriptionKey{}, api.MaxLimit)
+	slots, err := s.Store.Subscriptions(r.Context(), uuid.Nil, v.ID, webhook.SubscriptionKey{}, adminapi.MaxLimit)
 	if err != nil {
 		return nil, err
 	}
-	view := api.VehicleView{Vehicle: v, Status: st}
+	view := adminapi.VehicleView{Vehicle: v, Status: st}
 	for _, sl := range slots {
 		view.Subscriptions = append(view.Subscriptions, s.subscriptionView(r.Context(), sl))
 	}
@@ -97,7 +97,7 @@ func (s *Server) readVehicle(r *http.Request) (any, error) {
 }
 
 func (s *Server) connectVehicles(r *http.Request) (any, error) {
-	var c api.Connect
+	var c adminapi.Connect
 	if err := decode(r, &c); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Server) connectVehicles(r *http.Request) (any, error) {
 	if vs == nil {
 		vs = []vehicle.Vehicle{}
 	}
-	return api.Connected{Vehicles: vs}, err
+	return adminapi.Connected{Vehicles: vs}, err
 }
 
 func (s *Server) disconnectVehicle(r *http.Request) (any, error) {
@@ -117,5 +117,5 @@ func (s *Server) disconnectVehicle(r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := s.Fleet.Disconnect(r.Context(), v.ID)
-	return api.Cancelled{Cancelled: n}, err
+	return adminapi.Cancelled{Cancelled: n}, err
 }

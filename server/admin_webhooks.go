@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/webhook/signing"
 )
 
@@ -30,15 +30,15 @@ func (s *Server) webhooks(r *http.Request) (any, error) {
 	}
 	slices.SortFunc(all, func(a, b webhook.Webhook) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	all = slices.DeleteFunc(all, func(w webhook.Webhook) bool { return after != uuid.Nil && bytes.Compare(w.ID[:], after[:]) <= 0 })
-	var views []api.WebhookView
+	var views []adminapi.WebhookView
 	for i := range all[:min(len(all), limit+1)] {
 		views = append(views, s.view(&all[i]))
 	}
-	return pageOf(views, limit, listWebhooks, func(w api.WebhookView) string { return w.ID.String() }), nil
+	return pageOf(views, limit, listWebhooks, func(w adminapi.WebhookView) string { return w.ID.String() }), nil
 }
 
 func (s *Server) addWebhook(r *http.Request) (any, error) {
-	var n api.NewWebhook
+	var n adminapi.NewWebhook
 	if err := decode(r, &n); err != nil {
 		return nil, err
 	}
@@ -73,19 +73,19 @@ func (s *Server) addWebhook(r *http.Request) (any, error) {
 	if w, err = s.Deliveries.Add(r.Context(), w); err != nil {
 		return nil, err
 	}
-	return created{tagged{etagOf(&w), api.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings, Costs: costs}}}, nil
+	return created{tagged{etagOf(&w), adminapi.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings, Costs: costs}}}, nil
 }
 
 // privateBySocket refuses to widen, over HTTP, what plugbeat sends requests to: who
 // holds a token must not reach what only the daemon's machine does.
 func privateBySocket(command string) error {
-	return &api.Error{Code: api.CodeForbidden, Message: "allow_private lets plugbeat send to private and loopback addresses, so it is granted over the daemon's socket only",
+	return &adminapi.Error{Code: adminapi.CodeForbidden, Message: "allow_private lets plugbeat send to private and loopback addresses, so it is granted over the daemon's socket only",
 		Field: "allow_private", Hint: "on the daemon's machine: " + command + "; or list the network in delivery.allow of the config"}
 }
 
 // samePlaces is the check of a change over HTTP: it must not grant allow_private,
 // nor point a webhook that has it at another callback.
-func samePlaces(c api.WebhookChange) webhook.Check {
+func samePlaces(c adminapi.WebhookChange) webhook.Check {
 	return func(w *webhook.Webhook) error {
 		private := w.AllowPrivate
 		if c.AllowPrivate != nil {
@@ -121,11 +121,11 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c api.WebhookChange
+	var c adminapi.WebhookChange
 	if err := decode(r, &c); err != nil {
 		return nil, err
 	}
-	if c == (api.WebhookChange{}) {
+	if c == (adminapi.WebhookChange{}) {
 		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, content, signing, allow_private, recover"}
 	}
 	if c.Name != nil {
@@ -160,7 +160,7 @@ func (s *Server) changeWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, about(&w, err)
 	}
-	return tagged{etagOf(&changed), api.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings, Costs: costs}}, nil
+	return tagged{etagOf(&changed), adminapi.WebhookChanged{Webhook: changed, Derived: s.derived(&changed), Warnings: warnings, Costs: costs}}, nil
 }
 
 func (s *Server) removeWebhook(r *http.Request) (any, error) {
@@ -173,7 +173,7 @@ func (s *Server) removeWebhook(r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := s.Deliveries.Remove(r.Context(), w.ID, checks...)
-	return api.Cancelled{Cancelled: n}, about(&w, err)
+	return adminapi.Cancelled{Cancelled: n}, about(&w, err)
 }
 
 func (s *Server) verifyWebhook(r *http.Request) (any, error) {
@@ -187,16 +187,16 @@ func (s *Server) verifyWebhook(r *http.Request) (any, error) {
 	}
 	subs, err := s.Store.Subscriptions(r.Context(), w.ID, uuid.Nil, webhook.SubscriptionKey{}, 1)
 	// It is verified, whether or not this could be read.
-	return api.Verified{Webhook: v, Challenge: answer, Subscribed: err != nil || len(subs) > 0}, nil
+	return adminapi.Verified{Webhook: v, Challenge: answer, Subscribed: err != nil || len(subs) > 0}, nil
 }
 
 // challengeError adds what the receiver answered.
-func challengeError(err error, answer api.Challenge) error {
+func challengeError(err error, answer adminapi.Challenge) error {
 	if !errors.Is(err, webhook.ErrChallenge) {
 		return err
 	}
 	e := apiErrorOf(err)
-	if answer != (api.Challenge{}) {
+	if answer != (adminapi.Challenge{}) {
 		e.Challenge = &answer
 	}
 	e.Hint = `the receiver must answer with 2xx and {"challenge": hex HMAC-SHA256 of payload.challenge, keyed with the management token}`
@@ -228,7 +228,7 @@ func (s *Server) enableWebhook(r *http.Request) (any, error) {
 	case errors.Is(err, webhook.ErrConflict):
 		return nil, &hinted{about(&w, err), "run: plugbeat webhook verify " + shellWord(w.Name)}
 	case err != nil:
-		return nil, challengeError(about(&w, err), api.Challenge{})
+		return nil, challengeError(about(&w, err), adminapi.Challenge{})
 	}
 	return enabled, nil
 }
@@ -247,7 +247,7 @@ func (s *Server) recoverWebhook(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var body api.Recover
+	var body adminapi.Recover
 	if err := decode(r, &body); err != nil {
 		return nil, err
 	}

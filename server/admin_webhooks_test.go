@@ -8,15 +8,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func TestAdminWebhooks(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	c := overSocket(t, newServer(t, w))
-	add := must[api.WebhookAdded](t)
-	got := add(c.AddWebhook(ctx, api.NewWebhook{Name: "a%2Fb ?c", CallbackURI: "https://example.com/x", Cadence: webhook.Cadence{PluggedIn: "1m"}}))
+	add := must[adminapi.WebhookAdded](t)
+	got := add(c.AddWebhook(ctx, adminapi.NewWebhook{Name: "a%2Fb ?c", CallbackURI: "https://example.com/x", Cadence: webhook.Cadence{PluggedIn: "1m"}}))
 	if got.Webhook.Type != webhook.TypeDynamic || got.Webhook.Signing != webhook.SignBoth || got.Webhook.Status != webhook.Unverified {
 		t.Errorf("defaults: %+v", got.Webhook)
 	}
@@ -26,19 +26,19 @@ func TestAdminWebhooks(t *testing.T) {
 	if len(got.Warnings) == 0 {
 		t.Error("a reading a minute of a Tesla and a Kia is not warned of")
 	}
-	shown := must[api.WebhookView](t)(c.Webhook(ctx, "a%2Fb ?c"))
+	shown := must[adminapi.WebhookView](t)(c.Webhook(ctx, "a%2Fb ?c"))
 	if shown.ID != got.Webhook.ID {
 		t.Errorf("found %s by name", shown.ID)
 	}
 	old := uuid.MustParse("20000000-0000-4000-8000-000000000002")
-	if got := add(c.AddWebhook(ctx, api.NewWebhook{ID: &old, Name: "old", CallbackURI: "http://example.com", SigningKey: got.SigningKey})); got.Webhook.ID != old {
+	if got := add(c.AddWebhook(ctx, adminapi.NewWebhook{ID: &old, Name: "old", CallbackURI: "http://example.com", SigningKey: got.SigningKey})); got.Webhook.ID != old {
 		t.Errorf("id %s was not kept", got.Webhook.ID)
 	}
 	name := "renamed"
-	if got := must[api.WebhookChanged](t)(c.ChangeWebhook(ctx, "old", api.WebhookChange{Name: &name})); got.Webhook.Name != name {
+	if got := must[adminapi.WebhookChanged](t)(c.ChangeWebhook(ctx, "old", adminapi.WebhookChange{Name: &name})); got.Webhook.Name != name {
 		t.Errorf("name %s", got.Webhook.Name)
 	}
-	if v := must[api.Verified](t)(c.VerifyWebhook(ctx, name)); v.Challenge.Status != 200 || v.Webhook.Status != webhook.Active {
+	if v := must[adminapi.Verified](t)(c.VerifyWebhook(ctx, name)); v.Challenge.Status != 200 || v.Webhook.Status != webhook.Active {
 		t.Errorf("verified %+v", v)
 	}
 	if a := must[webhook.Attempt](t)(c.TestWebhook(ctx, name)); a.Status != 204 {
@@ -57,21 +57,21 @@ func TestAdminWebhooks(t *testing.T) {
 		t.Errorf("recovering %+v", w)
 	}
 	_, err := c.RecoverWebhook(ctx, name, "24h")
-	refused(t, err, api.CodeInvalid, "all, latest, none", "recovering by time has left", "delivery resend")
+	refused(t, err, adminapi.CodeInvalid, "all, latest, none", "recovering by time has left", "delivery resend")
 	_, err = c.RecoverWebhook(ctx, "nobody", "")
-	refused(t, err, api.CodeNotFound, "webhook list")
-	if n := must[api.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
+	refused(t, err, adminapi.CodeNotFound, "webhook list")
+	if n := must[adminapi.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
 		t.Errorf("removed %+v", n)
 	}
 	_, err = c.Webhook(ctx, name)
-	refused(t, err, api.CodeNotFound, `"renamed"`, "webhook list")
+	refused(t, err, adminapi.CodeNotFound, `"renamed"`, "webhook list")
 	if !errors.Is(err, webhook.ErrNotFound) {
 		t.Error("not found is not webhook.ErrNotFound across the socket")
 	}
 
-	w.wrong, w.answer = true, api.Challenge{Status: 500, Text: "it answered 500"}
+	w.wrong, w.answer = true, adminapi.Challenge{Status: 500, Text: "it answered 500"}
 	_, err = c.VerifyWebhook(ctx, "home")
-	if e := refusal(t, err, api.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
+	if e := refusal(t, err, adminapi.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
 		t.Errorf("challenge %+v", e)
 	}
 	if _, err = c.EnableWebhook(ctx, "home", false, ""); !errors.Is(err, webhook.ErrChallenge) {
@@ -98,53 +98,53 @@ func TestAdminShowsNoKey(t *testing.T) {
 }
 
 func TestAdminRefusesWebhooks(t *testing.T) {
-	ok := api.NewWebhook{Name: "n", CallbackURI: "https://example.com/x"}
+	ok := adminapi.NewWebhook{Name: "n", CallbackURI: "https://example.com/x"}
 	tests := []struct {
 		name  string
-		edit  func(*api.NewWebhook)
-		code  api.Code
+		edit  func(*adminapi.NewWebhook)
+		code  adminapi.Code
 		field string
 		says  string
 	}{
-		{"no name", func(n *api.NewWebhook) { n.Name = "" }, api.CodeInvalid, "name", "empty"},
-		{"name an id", func(n *api.NewWebhook) { n.Name = strings.ReplaceAll(carA.String(), "-", "") }, api.CodeInvalid, "name", "id"},
-		{"name with control characters", func(n *api.NewWebhook) { n.Name = "a\x1b[31m" }, api.CodeInvalid, "name", "print"},
-		{"name with a character lost", func(n *api.NewWebhook) { n.Name = "a\ufffdb" }, api.CodeInvalid, "name", "print"},
-		{"name a path", func(n *api.NewWebhook) { n.Name = ".." }, api.CodeInvalid, "name", "path"},
-		{"name too long", func(n *api.NewWebhook) { n.Name = strings.Repeat("x", 65) }, api.CodeInvalid, "name", "long"},
-		{"taken", func(n *api.NewWebhook) { n.Name = "home" }, api.CodeExists, "", "already exists"},
-		{"type", func(n *api.NewWebhook) { n.Type = "diagnostic" }, api.CodeInvalid, "type", "schedule"},
-		{"schedule without a cadence", func(n *api.NewWebhook) { n.Type = webhook.TypeSchedule }, api.CodeInvalid, "cadence.every", "empty"},
-		{"schedule that follows the plug", func(n *api.NewWebhook) {
+		{"no name", func(n *adminapi.NewWebhook) { n.Name = "" }, adminapi.CodeInvalid, "name", "empty"},
+		{"name an id", func(n *adminapi.NewWebhook) { n.Name = strings.ReplaceAll(carA.String(), "-", "") }, adminapi.CodeInvalid, "name", "id"},
+		{"name with control characters", func(n *adminapi.NewWebhook) { n.Name = "a\x1b[31m" }, adminapi.CodeInvalid, "name", "print"},
+		{"name with a character lost", func(n *adminapi.NewWebhook) { n.Name = "a\ufffdb" }, adminapi.CodeInvalid, "name", "print"},
+		{"name a path", func(n *adminapi.NewWebhook) { n.Name = ".." }, adminapi.CodeInvalid, "name", "path"},
+		{"name too long", func(n *adminapi.NewWebhook) { n.Name = strings.Repeat("x", 65) }, adminapi.CodeInvalid, "name", "long"},
+		{"taken", func(n *adminapi.NewWebhook) { n.Name = "home" }, adminapi.CodeExists, "", "already exists"},
+		{"type", func(n *adminapi.NewWebhook) { n.Type = "diagnostic" }, adminapi.CodeInvalid, "type", "schedule"},
+		{"schedule without a cadence", func(n *adminapi.NewWebhook) { n.Type = webhook.TypeSchedule }, adminapi.CodeInvalid, "cadence.every", "empty"},
+		{"schedule that follows the plug", func(n *adminapi.NewWebhook) {
 			n.Type, n.Cadence = webhook.TypeSchedule, webhook.Cadence{Every: "1h", PluggedIn: "30m"}
-		}, api.CodeInvalid, "cadence.plugged_in", "nothing"},
-		{"dynamic that does not", func(n *api.NewWebhook) { n.Cadence.Every = "1h" }, api.CodeInvalid, "cadence.every", "nothing"},
-		{"paths of dynamic", func(n *api.NewWebhook) { n.Content.Paths = []string{"/charge"} }, api.CodeInvalid, "content.paths", "dynamic"},
-		{"unknown path", func(n *api.NewWebhook) { n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/odometer"} }, api.CodeInvalid, "content.paths", "/battery"},
-		{"path twice", func(n *api.NewWebhook) {
+		}, adminapi.CodeInvalid, "cadence.plugged_in", "nothing"},
+		{"dynamic that does not", func(n *adminapi.NewWebhook) { n.Cadence.Every = "1h" }, adminapi.CodeInvalid, "cadence.every", "nothing"},
+		{"paths of dynamic", func(n *adminapi.NewWebhook) { n.Content.Paths = []string{"/charge"} }, adminapi.CodeInvalid, "content.paths", "dynamic"},
+		{"unknown path", func(n *adminapi.NewWebhook) { n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/odometer"} }, adminapi.CodeInvalid, "content.paths", "/battery"},
+		{"path twice", func(n *adminapi.NewWebhook) {
 			n.Type, n.Content.Paths = webhook.TypeSchedule, []string{"/charge", "/charge"}
-		}, api.CodeInvalid, "content.paths", "once"},
-		{"units", func(n *api.NewWebhook) { n.Content.UnitSystem = "nautical" }, api.CodeInvalid, "content.unit_system", "imperial"},
-		{"events of dynamic", func(n *api.NewWebhook) { n.Content.EventTypes = []webhook.EventType{webhook.ChargingStarted} }, api.CodeInvalid, "content.event_types", "dynamic"},
-		{"unknown event", func(n *api.NewWebhook) {
+		}, adminapi.CodeInvalid, "content.paths", "once"},
+		{"units", func(n *adminapi.NewWebhook) { n.Content.UnitSystem = "nautical" }, adminapi.CodeInvalid, "content.unit_system", "imperial"},
+		{"events of dynamic", func(n *adminapi.NewWebhook) { n.Content.EventTypes = []webhook.EventType{webhook.ChargingStarted} }, adminapi.CodeInvalid, "content.event_types", "dynamic"},
+		{"unknown event", func(n *adminapi.NewWebhook) {
 			n.Type, n.Content.EventTypes = webhook.TypeEventBased, []webhook.EventType{"DOOR_OPENED"}
-		}, api.CodeInvalid, "content.event_types", "CHARGING_STOPPED"},
-		{"event twice", func(n *api.NewWebhook) {
+		}, adminapi.CodeInvalid, "content.event_types", "CHARGING_STOPPED"},
+		{"event twice", func(n *adminapi.NewWebhook) {
 			n.Type, n.Content.EventTypes = webhook.TypeEventBased, []webhook.EventType{webhook.ChargingStarted, webhook.ChargingStarted}
-		}, api.CodeInvalid, "content.event_types", "once"},
-		{"units of events", func(n *api.NewWebhook) { n.Type, n.Content.UnitSystem = webhook.TypeEventBased, "metric" }, api.CodeInvalid, "content.unit_system", "eventBased"},
-		{"event name", func(n *api.NewWebhook) { n.Type, n.Content.EventName = webhook.TypeSchedule, "Scheduled" }, api.CodeInvalid, "content.event_name", "scheduled"},
-		{"relative", func(n *api.NewWebhook) { n.CallbackURI = "/hook" }, api.CodeInvalid, "callback_uri", "http"},
-		{"port", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, api.CodeInvalid, "callback_uri", "port"},
-		{"no URI", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com/%zz" }, api.CodeInvalid, "callback_uri", "not a URI"},
-		{"URI too long", func(n *api.NewWebhook) { n.CallbackURI = "https://example.com/" + strings.Repeat("x", 2000) }, api.CodeInvalid, "callback_uri", "too long"},
-		{"userinfo", func(n *api.NewWebhook) { n.CallbackURI = "https://u:p@example.com" }, api.CodeInvalid, "callback_uri", "userinfo"},
-		{"signing", func(n *api.NewWebhook) { n.Signing = "none" }, api.CodeInvalid, "signing", "both"},
-		{"cadence", func(n *api.NewWebhook) { n.Cadence.Unplugged = "30" }, api.CodeInvalid, "cadence.unplugged", "unit"},
-		{"too fast", func(n *api.NewWebhook) { n.Cadence.PluggedIn = "10s" }, api.CodeInvalid, "cadence.plugged_in", "faster"},
-		{"zone", func(n *api.NewWebhook) { n.Cadence.Zone = "Mars/Base" }, api.CodeInvalid, "cadence.zone", ""},
-		{"key", func(n *api.NewWebhook) { n.SigningKey = "whsec_YQ==" }, api.CodeInvalid, "signing_key", "short"},
-		{"nil id", func(n *api.NewWebhook) { n.ID = &uuid.UUID{} }, api.CodeInvalid, "id", ""},
+		}, adminapi.CodeInvalid, "content.event_types", "once"},
+		{"units of events", func(n *adminapi.NewWebhook) { n.Type, n.Content.UnitSystem = webhook.TypeEventBased, "metric" }, adminapi.CodeInvalid, "content.unit_system", "eventBased"},
+		{"event name", func(n *adminapi.NewWebhook) { n.Type, n.Content.EventName = webhook.TypeSchedule, "Scheduled" }, adminapi.CodeInvalid, "content.event_name", "scheduled"},
+		{"relative", func(n *adminapi.NewWebhook) { n.CallbackURI = "/hook" }, adminapi.CodeInvalid, "callback_uri", "http"},
+		{"port", func(n *adminapi.NewWebhook) { n.CallbackURI = "https://example.com:65536/" }, adminapi.CodeInvalid, "callback_uri", "port"},
+		{"no URI", func(n *adminapi.NewWebhook) { n.CallbackURI = "https://u:p@example.com/%zz" }, adminapi.CodeInvalid, "callback_uri", "not a URI"},
+		{"URI too long", func(n *adminapi.NewWebhook) { n.CallbackURI = "https://example.com/" + strings.Repeat("x", 2000) }, adminapi.CodeInvalid, "callback_uri", "too long"},
+		{"userinfo", func(n *adminapi.NewWebhook) { n.CallbackURI = "https://u:p@example.com" }, adminapi.CodeInvalid, "callback_uri", "userinfo"},
+		{"signing", func(n *adminapi.NewWebhook) { n.Signing = "none" }, adminapi.CodeInvalid, "signing", "both"},
+		{"cadence", func(n *adminapi.NewWebhook) { n.Cadence.Unplugged = "30" }, adminapi.CodeInvalid, "cadence.unplugged", "unit"},
+		{"too fast", func(n *adminapi.NewWebhook) { n.Cadence.PluggedIn = "10s" }, adminapi.CodeInvalid, "cadence.plugged_in", "faster"},
+		{"zone", func(n *adminapi.NewWebhook) { n.Cadence.Zone = "Mars/Base" }, adminapi.CodeInvalid, "cadence.zone", ""},
+		{"key", func(n *adminapi.NewWebhook) { n.SigningKey = "whsec_YQ==" }, adminapi.CodeInvalid, "signing_key", "short"},
+		{"nil id", func(n *adminapi.NewWebhook) { n.ID = &uuid.UUID{} }, adminapi.CodeInvalid, "id", ""},
 	}
 	w := newWorld()
 	c := overSocket(t, newServer(t, w))
@@ -154,7 +154,7 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 			tt.edit(&n)
 			_, err := c.AddWebhook(t.Context(), n)
 			e := refusal(t, err, tt.code, tt.says)
-			if e.Field != tt.field || tt.code == api.CodeInvalid && e.Allowed == "" {
+			if e.Field != tt.field || tt.code == adminapi.CodeInvalid && e.Allowed == "" {
 				t.Errorf("%+v, want field %s and what is allowed", e, tt.field)
 			}
 			if strings.Contains(err.Error(), "u:p@") || strings.Contains(err.Error(), "YQ==") {
@@ -165,15 +165,15 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 	if len(w.hooks) != 1 {
 		t.Errorf("%d webhooks after refusals", len(w.hooks))
 	}
-	_, err := c.ChangeWebhook(t.Context(), "home", api.WebhookChange{})
-	refused(t, err, api.CodeInvalid, "at least one")
-	_, err = c.ChangeWebhook(t.Context(), "home", api.WebhookChange{Content: &webhook.Content{Paths: []string{"/charge"}}})
-	refused(t, err, api.CodeInvalid, "type dynamic")
-	miles := must[api.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", api.WebhookChange{Content: &webhook.Content{UnitSystem: webhook.Imperial}}))
+	_, err := c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{})
+	refused(t, err, adminapi.CodeInvalid, "at least one")
+	_, err = c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{Content: &webhook.Content{Paths: []string{"/charge"}}})
+	refused(t, err, adminapi.CodeInvalid, "type dynamic")
+	miles := must[adminapi.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{Content: &webhook.Content{UnitSystem: webhook.Imperial}}))
 	if miles.Webhook.Content.UnitSystem != webhook.Imperial {
 		t.Errorf("%+v", miles)
 	}
 	bad := "ftp://x"
-	_, err = c.ChangeWebhook(t.Context(), "home", api.WebhookChange{CallbackURI: &bad})
-	refused(t, err, api.CodeInvalid, "callback_uri")
+	_, err = c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{CallbackURI: &bad})
+	refused(t, err, adminapi.CodeInvalid, "callback_uri")
 }

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // A need is what a caller must be allowed to use a route of the admin listener.
@@ -56,10 +56,10 @@ func accessHash(token string) [32]byte { return sha256.Sum256([]byte(token)) }
 func operatorHash(token string) [32]byte { return sha256.Sum256([]byte("operator\n" + token)) }
 
 // grantBy finds the grant with the hash; false when there is none of that kind.
-func (s *Server) grantBy(ctx context.Context, hash [32]byte, operator bool) (vehicle.Grant, bool, error) {
+func (s *Server) grantBy(ctx context.Context, hash [32]byte, operator bool) (access.Grant, bool, error) {
 	g, err := s.Store.GrantByHash(ctx, hash)
 	if errors.Is(err, webhook.ErrNotFound) {
-		return vehicle.Grant{}, false, nil
+		return access.Grant{}, false, nil
 	}
 	same := subtle.ConstantTimeCompare(g.Hash[:], hash[:]) == 1
 	return g, err == nil && same && (g.Scope != "") == operator, err
@@ -100,12 +100,12 @@ func (s *Server) mayUse(r *http.Request, n need) error {
 	s.used(r.Context(), g)
 	if n == bySocket {
 		s.refused(r, "a token is not enough: "+g.Name)
-		return &api.Error{Code: api.CodeForbidden, Message: routeName(r) + " is served on the daemon's socket only, whatever the token",
+		return &adminapi.Error{Code: adminapi.CodeForbidden, Message: routeName(r) + " is served on the daemon's socket only, whatever the token",
 			Hint: "on the daemon's machine use the plugbeat command, or curl --unix-socket"}
 	}
-	if scope := vehicle.Scope(n); !g.Scope.Includes(scope) {
+	if scope := access.Scope(n); !g.Scope.Includes(scope) {
 		s.refused(r, "scope "+string(g.Scope)+" of token "+g.Name)
-		return &api.Error{Code: api.CodeForbidden, Message: fmt.Sprintf("the token %s has the scope %s, and %s needs %s", quote(g.Name), g.Scope, routeName(r), scope),
+		return &adminapi.Error{Code: adminapi.CodeForbidden, Message: fmt.Sprintf("the token %s has the scope %s, and %s needs %s", quote(g.Name), g.Scope, routeName(r), scope),
 			Hint: "make one on the daemon's machine: plugbeat token add NAME --scope " + string(scope)}
 	}
 	return nil
@@ -120,11 +120,11 @@ func routeName(r *http.Request) string {
 }
 
 // operator returns the grant of a request's token when it is an operator's.
-func (s *Server) operator(r *http.Request) (vehicle.Grant, error) {
+func (s *Server) operator(r *http.Request) (access.Grant, error) {
 	const hint = "make one on the daemon's machine: plugbeat token add NAME --scope read|operate"
-	refuse := func(why, message string) (vehicle.Grant, error) {
+	refuse := func(why, message string) (access.Grant, error) {
 		s.refused(r, why)
-		return vehicle.Grant{}, &api.Error{Code: api.CodeUnauthorized, Message: message, Hint: hint}
+		return access.Grant{}, &adminapi.Error{Code: adminapi.CodeUnauthorized, Message: message, Hint: hint}
 	}
 	token, err := bearer(r.Header)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Server) operator(r *http.Request) (vehicle.Grant, error) {
 		return g, err
 	}
 	if _, ok, err := s.grantBy(r.Context(), accessHash(token), false); err != nil {
-		return vehicle.Grant{}, err
+		return access.Grant{}, err
 	} else if ok {
 		return refuse("an application's access token", "this is an application's access token, which is for /v2.0 only; this takes an operator's token")
 	}
@@ -169,7 +169,7 @@ const useEvery = time.Hour
 
 // used notes that a token is in use. That it could not be noted, for lack of space
 // say, is no reason to refuse it.
-func (s *Server) used(ctx context.Context, g vehicle.Grant) {
+func (s *Server) used(ctx context.Context, g access.Grant) {
 	now := s.Now().UTC()
 	if now.Sub(g.LastUsedAt) < useEvery || !s.uses.due(g.Hash, now) {
 		return

@@ -12,9 +12,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 const (
@@ -24,14 +24,14 @@ const (
 
 // operators adds an operator's token of each scope to the world.
 func operators(w *world) *world {
-	for token, scope := range map[string]vehicle.Scope{readToken: vehicle.ScopeRead, operateToken: vehicle.ScopeOperate} {
-		w.grants = append(w.grants, vehicle.Grant{Name: string(scope) + "er", Scope: scope, Hash: operatorHash(token)})
+	for token, scope := range map[string]access.Scope{readToken: access.ScopeRead, operateToken: access.ScopeOperate} {
+		w.grants = append(w.grants, access.Grant{Name: string(scope) + "er", Scope: scope, Hash: operatorHash(token)})
 	}
 	return w
 }
 
 // ask sends a request with a token to a handler.
-func ask(t *testing.T, h http.Handler, token, method, target, body string, header ...[2]string) (*httptest.ResponseRecorder, *api.Error) {
+func ask(t *testing.T, h http.Handler, token, method, target, body string, header ...[2]string) (*httptest.ResponseRecorder, *adminapi.Error) {
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	if token != "" {
@@ -42,14 +42,14 @@ func ask(t *testing.T, h http.Handler, token, method, target, body string, heade
 	}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
-	var e api.Envelope
+	var e adminapi.Envelope
 	if rec.Code >= 400 {
 		if err := json.Unmarshal(rec.Body.Bytes(), &e); err != nil || e.Error == nil {
 			t.Fatalf("%s %s: %d %s", method, target, rec.Code, rec.Body)
 		}
 		return rec, e.Error
 	}
-	return rec, &api.Error{}
+	return rec, &adminapi.Error{}
 }
 
 // example is a path with what stands in its places in the world.
@@ -87,7 +87,7 @@ func TestEveryRouteNeedsItsToken(t *testing.T) {
 			if want == 0 && (rec.Code == 401 || rec.Code == 403) || want != 0 && rec.Code != want || want != 0 && !strings.Contains(e.Error(), tt.says) {
 				t.Errorf("%s with %q: %d %s, want %d with %q", route.pattern, tt.token, rec.Code, e, want, tt.says)
 			}
-			if code := map[int]api.Code{401: api.CodeUnauthorized, 403: api.CodeForbidden}[want]; e.Code != code && want != 0 {
+			if code := map[int]adminapi.Code{401: adminapi.CodeUnauthorized, 403: adminapi.CodeForbidden}[want]; e.Code != code && want != 0 {
 				t.Errorf("%s with %q: code %s", route.pattern, tt.token, e.Code)
 			}
 			if (len(rec.Header()["www-authenticate"]) == 1) != (rec.Code == 401) { //nolint:staticcheck // lower case, on purpose
@@ -119,7 +119,7 @@ func TestAdminHTTPIsOpenOnlyForHealth(t *testing.T) {
 func TestKindsOfTokens(t *testing.T) {
 	w := operators(newWorld())
 	// One that was stored for operators under an application's hash, and the reverse.
-	w.grants = append(w.grants, vehicle.Grant{Name: "x", Scope: vehicle.ScopeOperate, Hash: sha256.Sum256([]byte("x"))}, vehicle.Grant{Name: "y", Hash: operatorHash("y")})
+	w.grants = append(w.grants, access.Grant{Name: "x", Scope: access.ScopeOperate, Hash: sha256.Sum256([]byte("x"))}, access.Grant{Name: "y", Hash: operatorHash("y")})
 	s := newServer(t, w)
 	for _, token := range []string{readToken, operateToken, "x", "y"} {
 		rec := httptest.NewRecorder()
@@ -138,7 +138,7 @@ func TestKindsOfTokens(t *testing.T) {
 			t.Errorf("/api/v1 with %s: %d", token, rec.Code)
 		}
 	}
-	if (vehicle.Grant{Scope: vehicle.ScopeOperate}).Covers(carA) {
+	if (access.Grant{Scope: access.ScopeOperate}).Covers(carA) {
 		t.Error("an operator's grant covers a vehicle of /v2.0")
 	}
 }
@@ -174,8 +174,8 @@ func TestOperatorTokens(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	s := newServer(t, w)
 	c, h := overSocket(t, s), described(t, s.AdminHTTP())
-	got := must[api.TokenAdded](t)(c.AddToken(ctx, api.NewToken{Name: "grafana", Scope: vehicle.ScopeRead}))
-	if got.Kind != api.OperatorToken || got.Scope != vehicle.ScopeRead || !strings.HasPrefix(got.Token, "plugbeat_operator_") || len(got.Token) < 60 {
+	got := must[adminapi.TokenAdded](t)(c.AddToken(ctx, adminapi.NewToken{Name: "grafana", Scope: access.ScopeRead}))
+	if got.Kind != adminapi.OperatorToken || got.Scope != access.ScopeRead || !strings.HasPrefix(got.Token, "plugbeat_operator_") || len(got.Token) < 60 {
 		t.Fatalf("%+v", got)
 	}
 	if text := fmt.Sprintf("%+v", w.grants); strings.Contains(text, got.Token) {
@@ -187,10 +187,10 @@ func TestOperatorTokens(t *testing.T) {
 	if rec, e := ask(t, h, got.Token, "POST", "/api/v1/webhooks/home/test", ""); rec.Code != 403 || e.Hint != "make one on the daemon's machine: plugbeat token add NAME --scope operate" || !strings.Contains(e.Message, `"grafana" has the scope read, and POST /api/v1/webhooks/{webhook}/test needs operate`) {
 		t.Errorf("%d %s", rec.Code, e)
 	}
-	list := must[api.Page[api.TokenView]](t)(c.Tokens(ctx, "", 0))
+	list := must[adminapi.Page[adminapi.TokenView]](t)(c.Tokens(ctx, "", 0))
 	for _, v := range list.Items {
 		operator := v.Name == "grafana"
-		if (v.Kind == api.OperatorToken) != operator || (v.Scope == vehicle.ScopeRead) != operator || v.LastUsedAt.Equal(noon) != operator {
+		if (v.Kind == adminapi.OperatorToken) != operator || (v.Scope == access.ScopeRead) != operator || v.LastUsedAt.Equal(noon) != operator {
 			t.Errorf("listed as %+v", v)
 		}
 	}
@@ -200,12 +200,12 @@ func TestOperatorTokens(t *testing.T) {
 	if rec, _ := ask(t, h, got.Token, "GET", "/api/v1/status", ""); rec.Code != 401 {
 		t.Errorf("a revoked token: %d", rec.Code)
 	}
-	for name, bad := range map[string]api.NewToken{"scope": {Name: "x", Scope: "admin"}, "vehicles": {Name: "x", Scope: vehicle.ScopeRead, Vehicles: list.Items[1].Vehicles}} {
+	for name, bad := range map[string]adminapi.NewToken{"scope": {Name: "x", Scope: "admin"}, "vehicles": {Name: "x", Scope: access.ScopeRead, Vehicles: list.Items[1].Vehicles}} {
 		if name == "vehicles" {
 			bad.Vehicles = append(bad.Vehicles, carA)
 		}
 		_, err := c.AddToken(ctx, bad)
-		if e := refusal(t, err, api.CodeInvalid); e.Field != name || e.Allowed == "" {
+		if e := refusal(t, err, adminapi.CodeInvalid); e.Field != name || e.Allowed == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -8,14 +8,14 @@ import (
 	"strconv"
 	"time"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // backup answers with a copy of the data file that was made and checked on this
 // machine's disk first: a slow caller holds no reader of the daemon's own file.
 func (s *Server) backup(r *http.Request) (_ any, err error) {
 	if !s.sending.TryLock() {
-		return nil, &api.Error{Code: api.CodeUnavailable, Message: "a backup is being sent already", Hint: "wait for it to end"}
+		return nil, &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "a backup is being sent already", Hint: "wait for it to end"}
 	}
 	d := download{name: "plugbeat-" + s.Now().UTC().Format("20060102T150405Z") + ".db", done: s.sending.Unlock}
 	defer func() {
@@ -23,10 +23,10 @@ func (s *Server) backup(r *http.Request) (_ any, err error) {
 			d.done()
 		}
 	}()
-	err = s.checkedCopy(r.Context(), func(file string, problems []api.Problem) (err error) {
+	err = s.checkedCopy(r.Context(), func(file string, problems []adminapi.Problem) (err error) {
 		if n := len(problems); n > 0 {
 			p := problems[0]
-			return &api.Error{Code: api.CodeInternal, Message: fmt.Sprintf("the data file is not sound: %d problems, the first in %s %s: %s", n, p.Bucket, p.Key, p.Text),
+			return &adminapi.Error{Code: adminapi.CodeInternal, Message: fmt.Sprintf("the data file is not sound: %d problems, the first in %s %s: %s", n, p.Bucket, p.Key, p.Text),
 				Hint: "see them all: plugbeat check; then restore the last good backup"}
 		}
 		d.file, err = os.Open(file)

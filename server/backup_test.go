@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func TestBackup(t *testing.T) {
@@ -37,14 +37,14 @@ func TestBackup(t *testing.T) {
 		t.Errorf("it leaves %s", left())
 	}
 	// What is not sound is not sent.
-	w.problems = []api.Problem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
+	w.problems = []adminapi.Problem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
 	got.Reset()
 	_, err = c.Backup(ctx, &got)
-	refused(t, err, api.CodeInternal, "not sound", "lane k: no delivery", "plugbeat check")
+	refused(t, err, adminapi.CodeInternal, "not sound", "lane k: no delivery", "plugbeat check")
 	w.problems = nil
 	w.fail = fmt.Errorf("copy: %w", webhook.ErrNoSpace)
 	_, err = c.Backup(ctx, &got)
-	refused(t, err, api.CodeNoSpace, "no space")
+	refused(t, err, adminapi.CodeNoSpace, "no space")
 	w.fail = nil
 	if got.Len() > 0 || left() != "" {
 		t.Errorf("%d bytes came, %s is left", got.Len(), left())
@@ -56,7 +56,7 @@ func TestBackup(t *testing.T) {
 	}{"sent": &s.sending, "copied": &s.checking} {
 		busy.Lock()
 		_, err = c.Backup(ctx, &got)
-		refused(t, err, api.CodeUnavailable, name, "wait for it")
+		refused(t, err, adminapi.CodeUnavailable, name, "wait for it")
 		busy.Unlock()
 	}
 	if _, err = c.Backup(ctx, &got); err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // checkPrefix begins the names of the folders that copies are made in.
@@ -34,9 +34,9 @@ func (s *Server) clearCheckDir() {
 // checkedCopy copies the data file to this machine's disk and looks for what is
 // wrong in the copy, so that the daemon's own file has no long reader. use gets the
 // copy, which is gone when it returned. One copy is made at a time.
-func (s *Server) checkedCopy(ctx context.Context, use func(file string, problems []api.Problem) error) error {
+func (s *Server) checkedCopy(ctx context.Context, use func(file string, problems []adminapi.Problem) error) error {
 	if !s.checking.TryLock() {
-		return &api.Error{Code: api.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup", Hint: "wait for it to end"}
+		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup", Hint: "wait for it to end"}
 	}
 	defer s.checking.Unlock()
 	s.clearCheckDir()
@@ -65,8 +65,8 @@ func (s *Server) checkedCopy(ctx context.Context, use func(file string, problems
 // check looks for what is wrong in a copy of the data file.
 func (s *Server) check(r *http.Request) (any, error) {
 	began := s.Now()
-	out := api.Checked{Problems: []api.Problem{}}
-	err := s.checkedCopy(r.Context(), func(file string, problems []api.Problem) error {
+	out := adminapi.Checked{Problems: []adminapi.Problem{}}
+	err := s.checkedCopy(r.Context(), func(file string, problems []adminapi.Problem) error {
 		out.Problems = append(out.Problems, problems...)
 		if info, err := os.Stat(file); err == nil {
 			out.Bytes = info.Size()

@@ -5,19 +5,19 @@ import (
 	"path/filepath"
 	"testing"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 func TestAdminCheck(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	s := newServer(t, w)
 	c := overSocket(t, s)
-	got := must[api.Checked](t)(c.Check(ctx))
+	got := must[adminapi.Checked](t)(c.Check(ctx))
 	if got.Problems == nil || len(got.Problems) != 0 || got.Bytes != 6 {
 		t.Errorf("%+v", got)
 	}
-	w.problems = []api.Problem{{Bucket: "lane", Key: "ab", Text: "no record"}}
-	if got = must[api.Checked](t)(c.Check(ctx)); len(got.Problems) != 1 {
+	w.problems = []adminapi.Problem{{Bucket: "lane", Key: "ab", Text: "no record"}}
+	if got = must[adminapi.Checked](t)(c.Check(ctx)); len(got.Problems) != 1 {
 		t.Errorf("%+v", got)
 	}
 	if left, _ := filepath.Glob(s.CheckDir + "/*"); len(left) != 0 {
@@ -29,12 +29,12 @@ func TestAdminCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must[api.Checked](t)(c.Check(ctx))
+	must[adminapi.Checked](t)(c.Check(ctx))
 	if left, _ := filepath.Glob(s.CheckDir + "/*"); len(left) != 1 || filepath.Base(left[0]) != "other" {
 		t.Errorf("left behind: %v", left)
 	}
 	s.checking.Lock()
 	_, err := c.Check(ctx)
 	s.checking.Unlock()
-	refused(t, err, api.CodeUnavailable)
+	refused(t, err, adminapi.CodeUnavailable)
 }

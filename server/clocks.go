@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
-	"plugbeat/webhook/api"
 )
 
 // Clocks remembers what the Date headers of receivers and vendors say of this
@@ -33,7 +33,7 @@ const (
 // Note takes in the header of an answer. A host on this machine has its clock, so it
 // is only heard when it says something else, as one behind a tunnel may.
 func (c *Clocks) Note(host string, h http.Header, sent, received time.Time) {
-	ahead, ok := api.Skew(h, sent, received)
+	ahead, ok := adminapi.Skew(h, sent, received)
 	if !ok || host == "" {
 		return
 	}
@@ -59,10 +59,10 @@ func (c *Clocks) Note(host string, h http.Header, sent, received time.Time) {
 
 // Look returns what is known at now, by host. What was said before this machine's
 // clock was set, or before it slept, tells nothing any more and is forgotten.
-func (c *Clocks) Look(now time.Time) api.Clock {
+func (c *Clocks) Look(now time.Time) adminapi.Clock {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := api.Clock{Hosts: []health.ClockHost{}}
+	out := adminapi.Clock{Hosts: []health.ClockHost{}}
 	for name, h := range c.hosts {
 		if !stands(h, now) {
 			delete(c.hosts, name)

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 
@@ -48,7 +48,7 @@ func (s *Server) cost(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.Costs{Lines: s.costs(&w, cars)}, nil
+	return adminapi.Costs{Lines: s.costs(&w, cars)}, nil
 }
 
 // allVehicles returns every vehicle.
@@ -108,7 +108,7 @@ var pathsInWords = [...]string{"no paths", "one path", "two paths", "three paths
 
 // costLine says what a cadence costs each vehicle of a source and what its budget
 // reaches for. It is pure.
-func costLine(src api.Source, k demand) string {
+func costLine(src adminapi.Source, k demand) string {
 	if k.unplugged == nil || src.Cost == nil {
 		return ""
 	}
@@ -140,7 +140,7 @@ func costLine(src api.Source, k demand) string {
 
 // bucketLine says of cars of a source that they need more calls an hour than it gives
 // the whole application; empty when they do not.
-func bucketLine(src api.Source, k demand, cars int) string {
+func bucketLine(src adminapi.Source, k demand, cars int) string {
 	if k.unplugged == nil || src.Cost == nil || src.Cost.BucketSize == 0 {
 		return ""
 	}
@@ -180,7 +180,7 @@ func (s *Server) subscribeCosts(w *webhook.Webhook, cars []vehicle.Vehicle) []st
 const maxCostLines = 3
 
 // addCosts tells at each source what the cadences of the webhooks that fire cost.
-func (s *Server) addCosts(sources []api.Source, hooks []webhook.Webhook) {
+func (s *Server) addCosts(sources []adminapi.Source, hooks []webhook.Webhook) {
 	for i := range sources {
 		if sources[i].Cost == nil {
 			continue

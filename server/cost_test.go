@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 func kept(t *testing.T, unplugged, pluggedIn string) demand {
@@ -29,33 +29,33 @@ func kept(t *testing.T, unplugged, pluggedIn string) demand {
 func TestCostLine(t *testing.T) {
 	for _, c := range []struct {
 		unplugged, pluggedIn string
-		cost                 api.Cost
+		cost                 adminapi.Cost
 		want                 string
 	}{
-		{"1h", "30m", api.Cost{Metered: true, Per: "month"},
+		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month"},
 			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); without a budget all of them are made: to keep within a plan, set sources.cars.budget"},
-		{"1h", "30m", api.Cost{Metered: true, Per: "month", Budget: 500},
+		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month", Budget: 500},
 			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"},
-		{"1h", "30m", api.Cost{Per: "month", Budget: 3000},
+		{"1h", "30m", adminapi.Cost{Per: "month", Budget: 3000},
 			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); while plugged in points are skipped to keep to the budget of 3 000 calls a month, three paths every 44 min; /charge alone every 1h is 730"},
-		{"6h", "6h", api.Cost{Per: "month", Budget: 500},
+		{"6h", "6h", adminapi.Cost{Per: "month", Budget: 500},
 			"three paths every 6h are 365 calls a month for each vehicle; that is within the budget of 500 calls a month, three paths every 4.4 h"},
-		{"0 7 * * *", "0 7 * * *", api.Cost{Per: "day", Budget: 50},
+		{"0 7 * * *", "0 7 * * *", adminapi.Cost{Per: "day", Budget: 50},
 			"three paths at 0 7 * * * are 3 calls a day for each vehicle; that is within the budget of 50 calls a day, three paths every 86 min"},
-		{"15m", "15m", api.Cost{Per: "month", Budget: 30},
+		{"15m", "15m", adminapi.Cost{Per: "month", Budget: 30},
 			"three paths every 15m are 8 760 calls a month for each vehicle; points are skipped to keep to the budget of 30 calls a month, three paths every 3.0 days; /charge alone every 15m is 2 920"},
 	} {
-		if got := costLine(api.Source{Name: "cars", Cost: &c.cost}, kept(t, c.unplugged, c.pluggedIn)); got != c.want {
+		if got := costLine(adminapi.Source{Name: "cars", Cost: &c.cost}, kept(t, c.unplugged, c.pluggedIn)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
-	if costLine(api.Source{Name: "sim"}, kept(t, "1h", "1h")) != "" {
+	if costLine(adminapi.Source{Name: "sim"}, kept(t, "1h", "1h")) != "" {
 		t.Error("a free source costs nothing")
 	}
 }
 
 func TestBucketLine(t *testing.T) {
-	src := api.Source{Name: "cars", Cost: &api.Cost{BucketSize: 120, BucketHour: 120}}
+	src := adminapi.Source{Name: "cars", Cost: &adminapi.Cost{BucketSize: 120, BucketHour: 120}}
 	k := kept(t, "1h", "30m")
 	if got := bucketLine(src, k, 40); got != "" {
 		t.Errorf("40 hourly vehicles are what fits: %q", got)
@@ -89,8 +89,8 @@ func TestStatusCosts(t *testing.T) {
 	hook := func(name, unplugged string, st webhook.Status) webhook.Webhook {
 		return webhook.Webhook{Type: webhook.TypeDynamic, Name: name, Status: st, Cadence: webhook.Cadence{Unplugged: unplugged, PluggedIn: unplugged}}
 	}
-	shared := &api.Cost{Metered: true, Per: "month", Budget: 500}
-	sources := []api.Source{{Name: "sim"}, {Name: "cars", Cost: shared}}
+	shared := &adminapi.Cost{Metered: true, Per: "month", Budget: 500}
+	sources := []adminapi.Source{{Name: "sim"}, {Name: "cars", Cost: shared}}
 	s.addCosts(sources, []webhook.Webhook{
 		hook("a", "1h", webhook.Active), hook("b", "1h", webhook.Active), hook("c", "2h", webhook.Unverified),
 		hook("d", "3h", webhook.Active), hook("e", "4h", webhook.Active), hook("f", "5h", webhook.Active),
@@ -108,32 +108,32 @@ func TestStatusCosts(t *testing.T) {
 // refused as it would be on adding.
 func TestCostEndpoint(t *testing.T) {
 	w := newWorld()
-	w.sources = append(w.sources, api.Source{Name: "cars", Configured: true, Cost: &api.Cost{Metered: true, Per: "month", Budget: 500}})
+	w.sources = append(w.sources, adminapi.Source{Name: "cars", Configured: true, Cost: &adminapi.Cost{Metered: true, Per: "month", Budget: 500}})
 	s := newServer(t, w)
 	c := overSocket(t, s)
 	for _, k := range []struct {
-		n    api.NewWebhook
+		n    adminapi.NewWebhook
 		want string
 	}{
-		{api.NewWebhook{}, "source cars: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m)"},
-		{api.NewWebhook{Type: webhook.TypeDynamic, Cadence: webhook.Cadence{Unplugged: "2h", PluggedIn: "2h"}}, "source cars: three paths every 2h are 1 095 calls a month for each vehicle; points are skipped"},
-		{api.NewWebhook{Cadence: webhook.Cadence{Unplugged: "0 7 * * *", PluggedIn: "0 7 * * *", Zone: "Europe/Amsterdam"}}, "source cars: three paths at 0 7 * * * are 9"},
-		{api.NewWebhook{Cadence: webhook.Cadence{Fastest: true}}, "source cars: three paths every 1h are 2 190"},
-		{api.NewWebhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/charge"}}},
+		{adminapi.NewWebhook{}, "source cars: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m)"},
+		{adminapi.NewWebhook{Type: webhook.TypeDynamic, Cadence: webhook.Cadence{Unplugged: "2h", PluggedIn: "2h"}}, "source cars: three paths every 2h are 1 095 calls a month for each vehicle; points are skipped"},
+		{adminapi.NewWebhook{Cadence: webhook.Cadence{Unplugged: "0 7 * * *", PluggedIn: "0 7 * * *", Zone: "Europe/Amsterdam"}}, "source cars: three paths at 0 7 * * * are 9"},
+		{adminapi.NewWebhook{Cadence: webhook.Cadence{Fastest: true}}, "source cars: three paths every 1h are 2 190"},
+		{adminapi.NewWebhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/charge"}}},
 			"source cars: one path every 1h are 730 calls a month for each vehicle; points are skipped to keep to the budget of 500 calls a month, one path every 88 min"},
 	} {
-		if got := must[api.Costs](t)(c.Cost(t.Context(), k.n)); len(got.Lines) != 1 || !strings.HasPrefix(got.Lines[0], k.want) {
+		if got := must[adminapi.Costs](t)(c.Cost(t.Context(), k.n)); len(got.Lines) != 1 || !strings.HasPrefix(got.Lines[0], k.want) {
 			t.Errorf("%+v: %q", k.n, got.Lines)
 		}
 	}
-	for field, n := range map[string]api.NewWebhook{
+	for field, n := range map[string]adminapi.NewWebhook{
 		"cadence.unplugged": {Cadence: webhook.Cadence{Unplugged: "1s"}}, "zone": {Cadence: webhook.Cadence{Zone: "Mars"}},
 		"type": {Type: "telegram"}, "content.paths": {Type: webhook.TypeSchedule, Content: webhook.Content{Paths: []string{"/odometer"}}},
 	} {
 		_, err := c.Cost(t.Context(), n)
-		refused(t, err, api.CodeInvalid, field)
+		refused(t, err, adminapi.CodeInvalid, field)
 	}
-	added := must[api.WebhookAdded](t)(c.AddWebhook(t.Context(), api.NewWebhook{Name: "n", Type: webhook.TypeDynamic, CallbackURI: "https://203.0.113.5/hook"}))
+	added := must[adminapi.WebhookAdded](t)(c.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "n", Type: webhook.TypeDynamic, CallbackURI: "https://203.0.113.5/hook"}))
 	if !slices.ContainsFunc(added.Costs, func(l string) bool { return strings.Contains(l, "/charge alone every 1h is 730") }) {
 		t.Errorf("%q", added.Costs)
 	}

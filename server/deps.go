@@ -7,18 +7,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // Store is what the server reads of the data file, and the access tokens, which
 // nobody else changes. Unknown ids are [webhook.ErrNotFound].
 type Store interface {
-	GrantByHash(ctx context.Context, hash [32]byte) (vehicle.Grant, error)
-	Grants(ctx context.Context) ([]vehicle.Grant, error)
-	PutGrant(ctx context.Context, g vehicle.Grant) error
+	GrantByHash(ctx context.Context, hash [32]byte) (access.Grant, error)
+	Grants(ctx context.Context) ([]access.Grant, error)
+	PutGrant(ctx context.Context, g access.Grant) error
 	DeleteGrant(ctx context.Context, name string) error
 	// UseGrant notes when the token with this hash was used.
 	UseGrant(ctx context.Context, hash [32]byte, at time.Time) error
@@ -30,11 +31,11 @@ type Store interface {
 	// ConsentByHash and ChangeConsent find a consent by its code or one of its tokens.
 	// A change that returns an error changes nothing; a consent that it leaves without
 	// code and tokens is gone.
-	PutConsent(ctx context.Context, c vehicle.Consent) error
-	ConsentByHash(ctx context.Context, h vehicle.TokenHash) (vehicle.Consent, error)
-	Consents(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Consent, error)
+	PutConsent(ctx context.Context, c access.Consent) error
+	ConsentByHash(ctx context.Context, h access.TokenHash) (access.Consent, error)
+	Consents(ctx context.Context, after uuid.UUID, limit int) ([]access.Consent, error)
 	DeleteConsent(ctx context.Context, id uuid.UUID) error
-	ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error
+	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
@@ -78,14 +79,14 @@ type Deliveries interface {
 	// where it has none.
 	Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error)
 	// Change changes a webhook unless a check refuses it as it stands then.
-	Change(ctx context.Context, id uuid.UUID, change api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error)
+	Change(ctx context.Context, id uuid.UUID, change adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error)
 	// Verify sends a challenge. A wrong answer is [webhook.ErrChallenge] and the
 	// challenge says what came.
-	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error)
+	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error)
 	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
 	// TryTokens sends every webhook a challenge to learn which management token its
 	// receiver has, and changes nothing else.
-	TryTokens(ctx context.Context) (map[uuid.UUID]api.Challenge, error)
+	TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Challenge, error)
 	// RotateKey gives a webhook a new signing key, beside the old one for the overlap.
 	RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error)
 	// TryKey sends a test payload signed with the new key alone; FinishKey does so too
@@ -109,7 +110,7 @@ type Deliveries interface {
 	ResendAll(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, made int, err error)
 	PlanResend(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error)
 	// Queues returns the queues as they stand, by webhook.
-	Queues() map[uuid.UUID]api.Queue
+	Queues() map[uuid.UUID]adminapi.Queue
 }
 
 // Fleet connects vehicles of the configured sources.
@@ -142,16 +143,16 @@ type Door struct {
 
 // Upkeep tells of the data file and the sources.
 type Upkeep interface {
-	Info(ctx context.Context) (api.StoreInfo, error)
+	Info(ctx context.Context) (adminapi.StoreInfo, error)
 	// CheckFile looks for what is wrong in a data file that nobody has open.
-	CheckFile(path string) ([]api.Problem, error)
-	Sources() []api.Source
+	CheckFile(path string) ([]adminapi.Problem, error)
+	Sources() []adminapi.Source
 	// Backups is nil when none are scheduled.
-	Backups() *api.Backups
+	Backups() *adminapi.Backups
 	// Alerts tells how the targets of alerts fare, by name; TestAlerts sends a test to
 	// one, or to all for an empty name. An unknown one is a [*webhook.Invalid].
-	Alerts() []api.AlertTarget
-	TestAlerts(ctx context.Context, target string) ([]api.AlertTested, error)
+	Alerts() []adminapi.AlertTarget
+	TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error)
 }
 
 // Health says what is wrong now.

@@ -20,7 +20,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // described wraps the admin API's handler for a test: every answer must be one that
@@ -202,7 +202,7 @@ func (f *facts) missing(doc *openapi3.T) []string {
 // TestMain fails when all tests ran and one of the document's answers or
 // parameters was met by none: nothing shows that it exists.
 func TestMain(m *testing.M) {
-	openapi3filter.RegisterBodyDecoder(api.EventStreamType, openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder(adminapi.EventStreamType, openapi3filter.PlainBodyDecoder)
 	code := m.Run()
 	whole := true
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {

@@ -15,7 +15,7 @@ import (
 
 // dialect is how one of Smartcar's SDKs that do not run here speaks: what it sends
 // with every request, and what an answer must have for it to be decoded
-// (docs/api.md). The Node SDK itself runs in internal/sdk.
+// (docs/api.md). The Node SDK itself runs in test/sdk.
 type dialect struct {
 	name    string
 	headers [][2]string

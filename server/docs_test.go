@@ -12,7 +12,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 type recorded map[string]bool
@@ -91,8 +91,8 @@ func TestDocsListEveryCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code := range source().values["api.Code"] {
-		if row := fmt.Sprintf("| `%s` | %d | ", code, statusOf(api.Code(code))); !strings.Contains(string(doc), row) {
+	for _, code := range source().values["adminapi.Code"] {
+		if row := fmt.Sprintf("| `%s` | %d | ", code, statusOf(adminapi.Code(code))); !strings.Contains(string(doc), row) {
 			t.Errorf("docs/api.md lacks the row %q", row)
 		}
 	}

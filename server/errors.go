@@ -8,16 +8,16 @@ import (
 	"net/http"
 	"strings"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // row is one line of the error table: an error that a handler may return, and
 // what it is in both APIs.
 type row struct {
 	is     func(error) bool
-	code   api.Code
+	code   adminapi.Code
 	status int // of the admin API
 	hint   string
 	fault  vehicle.Fault // of /v2.0; an empty description takes the error's text
@@ -35,27 +35,27 @@ func as[T error](err error) bool {
 // table maps every error to its answer, first match first. Its last row matches
 // all: what we did not foresee is ours, and its text stays in the log.
 var table = [...]row{
-	{as[*webhook.Invalid], api.CodeInvalid, http.StatusBadRequest, "",
+	{as[*webhook.Invalid], adminapi.CodeInvalid, http.StatusBadRequest, "",
 		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
-	{is(webhook.ErrNotFound), api.CodeNotFound, http.StatusNotFound, "",
+	{is(webhook.ErrNotFound), adminapi.CodeNotFound, http.StatusNotFound, "",
 		vehicle.Fault{Type: vehicle.TypeNotFound, Code: "PATH", Status: 404}},
-	{is(webhook.ErrExists), api.CodeExists, http.StatusConflict, "choose another name or id",
+	{is(webhook.ErrExists), adminapi.CodeExists, http.StatusConflict, "choose another name or id",
 		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
-	{is(webhook.ErrNoSpace), api.CodeNoSpace, http.StatusInsufficientStorage, "free space on the data file's disk; nothing was changed",
+	{is(webhook.ErrNoSpace), adminapi.CodeNoSpace, http.StatusInsufficientStorage, "free space on the data file's disk; nothing was changed",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is full. Nothing was changed."}},
-	{is(webhook.ErrReadOnly), api.CodeReadOnly, http.StatusInsufficientStorage, "mount the data file's file system for writing; nothing was changed",
+	{is(webhook.ErrReadOnly), adminapi.CodeReadOnly, http.StatusInsufficientStorage, "mount the data file's file system for writing; nothing was changed",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is read-only. Nothing was changed."}},
-	{is(webhook.ErrChallenge), api.CodeChallengeFailed, http.StatusFailedDependency, "",
+	{is(webhook.ErrChallenge), adminapi.CodeChallengeFailed, http.StatusFailedDependency, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
-	{is(webhook.ErrConflict), api.CodeConflict, http.StatusConflict, "",
+	{is(webhook.ErrConflict), adminapi.CodeConflict, http.StatusConflict, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
-	{is(context.DeadlineExceeded), api.CodeUnavailable, http.StatusServiceUnavailable, "try again",
+	{is(context.DeadlineExceeded), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "try again",
 		vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater, Description: "The vehicle did not answer in time."}},
-	{is(context.Canceled), api.CodeUnavailable, http.StatusServiceUnavailable, "the daemon is stopping; try again",
+	{is(context.Canceled), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "the daemon is stopping; try again",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
-	{is(webhook.ErrStopping), api.CodeUnavailable, http.StatusServiceUnavailable, "try again once it runs again",
+	{is(webhook.ErrStopping), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "try again once it runs again",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
-	{func(error) bool { return true }, api.CodeInternal, http.StatusInternalServerError, "",
+	{func(error) bool { return true }, adminapi.CodeInternal, http.StatusInternalServerError, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "An unexpected error occurred."}},
 }
 
@@ -106,13 +106,13 @@ type hinted struct {
 func (h *hinted) Unwrap() error { return h.error }
 
 // apiErrorOf is the error as the admin API's. It copies.
-func apiErrorOf(err error) *api.Error {
+func apiErrorOf(err error) *adminapi.Error {
 	if h, ok := errors.AsType[*hinted](err); ok {
 		e := apiErrorOf(h.error)
 		e.Hint = h.hint
 		return e
 	}
-	if e, ok := errors.AsType[*api.Error](err); ok {
+	if e, ok := errors.AsType[*adminapi.Error](err); ok {
 		c := *e
 		if c.Status == 0 {
 			c.Status = statusOf(c.Code)
@@ -121,32 +121,32 @@ func apiErrorOf(err error) *api.Error {
 	}
 	// A source that could not save its tokens has a fault and our disk's trouble in it.
 	if f, ok := errors.AsType[*vehicle.Fault](err); ok && !errors.Is(err, webhook.ErrUnwritable) {
-		return &api.Error{Code: api.CodeSource, Status: statusOf(api.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
+		return &adminapi.Error{Code: adminapi.CodeSource, Status: statusOf(adminapi.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
 	}
 	r := rowOf(err)
-	e := &api.Error{Code: r.code, Status: r.status, Message: plain(err), Hint: r.hint}
+	e := &adminapi.Error{Code: r.code, Status: r.status, Message: plain(err), Hint: r.hint}
 	if n, ok := errors.AsType[*named](err); ok && n.hint != "" {
 		e.Hint = n.hint
 	}
 	if inv, ok := errors.AsType[*webhook.Invalid](err); ok {
 		e.Field, e.Value, e.Allowed = inv.Field, inv.Value, inv.Allowed
 	}
-	if r.code == api.CodeInternal {
+	if r.code == adminapi.CodeInternal {
 		e.Message, e.Hint = "internal error", "the daemon's log says what happened"
 	}
 	return e
 }
 
 // statusOf is the status of an error that a handler made itself.
-func statusOf(c api.Code) int {
+func statusOf(c adminapi.Code) int {
 	switch c {
-	case api.CodeSource:
+	case adminapi.CodeSource:
 		return http.StatusBadGateway
-	case api.CodeUnauthorized:
+	case adminapi.CodeUnauthorized:
 		return http.StatusUnauthorized
-	case api.CodeForbidden:
+	case adminapi.CodeForbidden:
 		return http.StatusForbidden
-	case api.CodeChanged:
+	case adminapi.CodeChanged:
 		return http.StatusPreconditionFailed
 	}
 	for _, r := range table {

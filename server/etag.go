@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // etagOf names a webhook's settings as they stand: what a change can change, and not
@@ -20,8 +20,8 @@ import (
 func etagOf(w *webhook.Webhook) string {
 	text, _ := json.Marshal(struct { // texts and flags only: cannot fail
 		ID uuid.UUID
-		api.WebhookChange
-	}{w.ID, api.WebhookChange{
+		adminapi.WebhookChange
+	}{w.ID, adminapi.WebhookChange{
 		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Content: &w.Content, Signing: &w.Signing, AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
 	}})
 	sum := sha256.Sum256(text)
@@ -48,7 +48,7 @@ func ifMatch(r *http.Request) ([]webhook.Check, error) {
 		if slices.Contains(tags, now) {
 			return nil
 		}
-		return &api.Error{Code: api.CodeChanged, Message: fmt.Sprintf("webhook %s (%s) was changed since you looked: its ETag is %s now", w.Name, w.ID, now),
+		return &adminapi.Error{Code: adminapi.CodeChanged, Message: fmt.Sprintf("webhook %s (%s) was changed since you looked: its ETag is %s now", w.Name, w.ID, now),
 			Hint: "nothing was changed; GET the webhook again, see whether you still want this, and send it with the new ETag as If-Match"}
 	}}, nil
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // Two operators do not overwrite each other: the second, who saw the webhook before
@@ -22,7 +22,7 @@ func TestIfMatch(t *testing.T) {
 	if first == "" || !strings.Contains(rec.Body.String(), `"etag":"\"`+strings.Trim(first, `"`)) {
 		t.Fatalf("ETag %s of %s", first, rec.Body)
 	}
-	change := func(tag, body string) (int, *api.Error, string) {
+	change := func(tag, body string) (int, *adminapi.Error, string) {
 		rec, e := ask(t, h, operateToken, "PATCH", "/api/v1/webhooks/home", body, [2]string{"If-Match", tag})
 		return rec.Code, e, etag(rec)
 	}
@@ -31,11 +31,11 @@ func TestIfMatch(t *testing.T) {
 		t.Fatalf("%d, ETag %s after %s", status, second, first)
 	}
 	status, e, _ := change(first, `{"cadence":{"plugged_in":"10m"}}`)
-	if status != 412 || e.Code != api.CodeChanged || !strings.Contains(e.Message, second) || !strings.Contains(e.Hint, "GET the webhook again") || w.hooks[0].Cadence.PluggedIn != "" {
+	if status != 412 || e.Code != adminapi.CodeChanged || !strings.Contains(e.Message, second) || !strings.Contains(e.Hint, "GET the webhook again") || w.hooks[0].Cadence.PluggedIn != "" {
 		t.Errorf("%d %s, cadence %+v", status, e, w.hooks[0].Cadence)
 	}
 	rec, e = ask(t, h, operateToken, "DELETE", "/api/v1/webhooks/home", "", [2]string{"If-Match", first})
-	if rec.Code != 412 || e.Code != api.CodeChanged || len(w.hooks) != 1 {
+	if rec.Code != 412 || e.Code != adminapi.CodeChanged || len(w.hooks) != 1 {
 		t.Errorf("%d %s, %d webhooks", rec.Code, e, len(w.hooks))
 	}
 	// Deliveries change a webhook's breaker and counters, not what operators set.
@@ -72,7 +72,7 @@ func TestParseTags(t *testing.T) {
 // Each setting that a change can change is in the ETag, nothing else is.
 func TestETagIsOfTheSettings(t *testing.T) {
 	var base webhook.Webhook
-	for f := range reflect.TypeFor[api.WebhookChange]().Fields() {
+	for f := range reflect.TypeFor[adminapi.WebhookChange]().Fields() {
 		other := base
 		setting := reflect.ValueOf(&other).Elem().FieldByName(f.Name)
 		switch setting.Kind() {

@@ -19,11 +19,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 const (
@@ -44,7 +45,7 @@ var (
 type world struct {
 	tokenUses map[string]time.Time // of management tokens, by fingerprint
 	mu        sync.Mutex
-	grants    []vehicle.Grant
+	grants    []access.Grant
 	used      int // calls of UseGrant
 	cars      []vehicle.Vehicle
 	states    map[uuid.UUID]vehicle.Status
@@ -68,23 +69,23 @@ type world struct {
 	failCar     uuid.UUID
 	failCarWith error
 	// answer is what a challenge finds.
-	answer api.Challenge
+	answer adminapi.Challenge
 	wrong  bool
 
-	consents []vehicle.Consent
+	consents []access.Consent
 	// vendor answers for codes and refresh tokens at the source vendor, nil where there
 	// is none; onlyVendor is 1 where it is the only source.
 	vendor     func(codeOrToken string) ([]vehicle.Vehicle, error)
 	onlyVendor int
 
 	disconnected []uuid.UUID
-	info         api.StoreInfo
-	problems     []api.Problem
-	sources      []api.Source
-	backup       *api.Backups
-	alerts       []api.AlertTarget
+	info         adminapi.StoreInfo
+	problems     []adminapi.Problem
+	sources      []adminapi.Source
+	backup       *adminapi.Backups
+	alerts       []adminapi.AlertTarget
 	copied       []byte // what Copy writes
-	queues       map[uuid.UUID]api.Queue
+	queues       map[uuid.UUID]adminapi.Queue
 	conditions   []health.Condition
 }
 
@@ -94,16 +95,16 @@ func newWorld() *world {
 			{ID: carA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated, Permissions: []string{"read_charge", "read_battery"}},
 			{ID: carB, Source: "sim", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated},
 		},
-		grants: []vehicle.Grant{
+		grants: []access.Grant{
 			{Name: "all", Hash: sha256.Sum256([]byte(allToken))},
 			{Name: "one", Hash: sha256.Sum256([]byte(oneToken)), Vehicles: []uuid.UUID{carA}},
 		},
 		hooks:    []webhook.Webhook{{ID: hookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
-		info:     api.StoreInfo{State: webhook.DiskOK},
+		info:     adminapi.StoreInfo{State: webhook.DiskOK},
 		states:   map[uuid.UUID]vehicle.Status{},
 		payloads: map[uuid.UUID][]byte{},
 		copied:   []byte("a copy"),
-		answer:   api.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
+		answer:   adminapi.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
 	}
 	w.read = func(_ context.Context, _ uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
 		return reading(p), nil
@@ -131,7 +132,7 @@ func newServer(tb testing.TB, w *world) *Server {
 	tb.Helper()
 	s, err := New(Options{Retries: 6, Store: w, Scheduler: w, Deliveries: hooks{w}, Fleet: w, Upkeep: w, Health: w,
 		Policy: cadence.Policy{}, ManagementToken: webhook.Secret(management), ApplicationID: noID,
-		JSON: toJSON, CheckDir: tb.TempDir(), Version: api.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
+		JSON: toJSON, CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return noon }})
 	if err != nil {
 		tb.Fatal(err)
@@ -152,7 +153,7 @@ func missing(kind string, id any) error {
 	return fmt.Errorf("%s %v: %w", kind, id, webhook.ErrNotFound)
 }
 
-func (w *world) GrantByHash(_ context.Context, h [32]byte) (vehicle.Grant, error) {
+func (w *world) GrantByHash(_ context.Context, h [32]byte) (access.Grant, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, g := range w.grants {
@@ -160,13 +161,13 @@ func (w *world) GrantByHash(_ context.Context, h [32]byte) (vehicle.Grant, error
 			return g, nil
 		}
 	}
-	return vehicle.Grant{}, missing("grant", "?")
+	return access.Grant{}, missing("grant", "?")
 }
 
-func (w *world) Grants(context.Context) ([]vehicle.Grant, error) { return slices.Clone(w.grants), nil }
+func (w *world) Grants(context.Context) ([]access.Grant, error) { return slices.Clone(w.grants), nil }
 
-func (w *world) PutGrant(_ context.Context, g vehicle.Grant) error {
-	if slices.ContainsFunc(w.grants, func(o vehicle.Grant) bool { return o.Name == g.Name }) {
+func (w *world) PutGrant(_ context.Context, g access.Grant) error {
+	if slices.ContainsFunc(w.grants, func(o access.Grant) bool { return o.Name == g.Name }) {
 		return fmt.Errorf("token %s: %w", g.Name, webhook.ErrExists)
 	}
 	w.grants = append(w.grants, g)
@@ -189,7 +190,7 @@ func (w *world) DeleteGrant(_ context.Context, name string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(w.grants)
-	w.grants = slices.DeleteFunc(w.grants, func(g vehicle.Grant) bool { return g.Name == name })
+	w.grants = slices.DeleteFunc(w.grants, func(g access.Grant) bool { return g.Name == name })
 	if len(w.grants) == n {
 		return missing("grant", name)
 	}
@@ -384,14 +385,14 @@ func (w *world) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs
 	return vs, w.fail
 }
 
-func (w *world) PutConsent(_ context.Context, c vehicle.Consent) error {
+func (w *world) PutConsent(_ context.Context, c access.Consent) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.consents = append(w.consents, c)
 	return w.fail
 }
 
-func (w *world) ConsentByHash(_ context.Context, h vehicle.TokenHash) (vehicle.Consent, error) {
+func (w *world) ConsentByHash(_ context.Context, h access.TokenHash) (access.Consent, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.consents {
@@ -399,10 +400,10 @@ func (w *world) ConsentByHash(_ context.Context, h vehicle.TokenHash) (vehicle.C
 			return c, nil
 		}
 	}
-	return vehicle.Consent{}, missing("consent", "?")
+	return access.Consent{}, missing("consent", "?")
 }
 
-func (w *world) Consents(_ context.Context, after uuid.UUID, limit int) (cs []vehicle.Consent, _ error) {
+func (w *world) Consents(_ context.Context, after uuid.UUID, limit int) (cs []access.Consent, _ error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.consents {
@@ -410,7 +411,7 @@ func (w *world) Consents(_ context.Context, after uuid.UUID, limit int) (cs []ve
 			cs = append(cs, c)
 		}
 	}
-	slices.SortFunc(cs, func(a, b vehicle.Consent) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(cs, func(a, b access.Consent) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return cs[:min(limit, len(cs))], nil
 }
 
@@ -418,14 +419,14 @@ func (w *world) DeleteConsent(_ context.Context, id uuid.UUID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(w.consents)
-	w.consents = slices.DeleteFunc(w.consents, func(c vehicle.Consent) bool { return c.ID == id })
+	w.consents = slices.DeleteFunc(w.consents, func(c access.Consent) bool { return c.ID == id })
 	if len(w.consents) == n {
 		return missing("consent", id)
 	}
 	return nil
 }
 
-func (w *world) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error {
+func (w *world) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
 	c, err := w.ConsentByHash(ctx, h)
 	if err != nil {
 		return err
@@ -435,7 +436,7 @@ func (w *world) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change f
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.consents = slices.DeleteFunc(w.consents, func(o vehicle.Consent) bool { return o.ID == c.ID })
+	w.consents = slices.DeleteFunc(w.consents, func(o access.Consent) bool { return o.ID == c.ID })
 	if c.Code != nil || len(c.Tokens) > 0 {
 		w.consents = append(w.consents, c)
 	}
@@ -447,24 +448,24 @@ func (w *world) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
 	return 3, w.fail
 }
 
-func (w *world) Info(context.Context) (api.StoreInfo, error) { return w.info, nil }
+func (w *world) Info(context.Context) (adminapi.StoreInfo, error) { return w.info, nil }
 
-func (w *world) CheckFile(path string) ([]api.Problem, error) {
+func (w *world) CheckFile(path string) ([]adminapi.Problem, error) {
 	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, w.copied) {
 		return nil, errors.New("it is not the copy")
 	}
 	return w.problems, nil
 }
 
-func (w *world) Backups() *api.Backups { return w.backup }
-func (w *world) Sources() []api.Source { return w.sources }
+func (w *world) Backups() *adminapi.Backups { return w.backup }
+func (w *world) Sources() []adminapi.Source { return w.sources }
 
-func (w *world) Alerts() []api.AlertTarget { return w.alerts }
+func (w *world) Alerts() []adminapi.AlertTarget { return w.alerts }
 
-func (w *world) TestAlerts(_ context.Context, target string) (out []api.AlertTested, err error) {
+func (w *world) TestAlerts(_ context.Context, target string) (out []adminapi.AlertTested, err error) {
 	for _, t := range w.alerts {
 		if target == "" || target == t.Name {
-			out = append(out, api.AlertTested{Target: t.Name, Host: t.Host, Arrived: t.LastError == "", Status: 200, Error: t.LastError})
+			out = append(out, adminapi.AlertTested{Target: t.Name, Host: t.Host, Arrived: t.LastError == "", Status: 200, Error: t.LastError})
 		}
 	}
 	if target != "" && len(out) == 0 {
@@ -504,7 +505,7 @@ func (h hooks) edit(id uuid.UUID, do func(*webhook.Webhook)) (webhook.Webhook, e
 	return webhook.Webhook{}, missing("webhook", id)
 }
 
-func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
+func (h hooks) Change(_ context.Context, id uuid.UUID, c adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	if err := h.check(id, checks); err != nil {
 		return webhook.Webhook{}, err
 	}
@@ -527,7 +528,7 @@ func (h hooks) Change(_ context.Context, id uuid.UUID, c api.WebhookChange, chec
 	})
 }
 
-func (h hooks) Verify(_ context.Context, id uuid.UUID) (webhook.Webhook, api.Challenge, error) {
+func (h hooks) Verify(_ context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error) {
 	w, err := h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
 	if h.w.wrong {
 		err = fmt.Errorf("webhook %s: %w: it answered 500", w.Name, webhook.ErrChallenge)
@@ -572,8 +573,8 @@ func (h hooks) CancelKey(_ context.Context, id uuid.UUID) (webhook.Webhook, erro
 	return h.edit(id, func(w *webhook.Webhook) { w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil })
 }
 
-func (h hooks) TryTokens(context.Context) (map[uuid.UUID]api.Challenge, error) {
-	all := map[uuid.UUID]api.Challenge{}
+func (h hooks) TryTokens(context.Context) (map[uuid.UUID]adminapi.Challenge, error) {
+	all := map[uuid.UUID]adminapi.Challenge{}
 	for i := range h.w.hooks {
 		all[h.w.hooks[i].ID] = h.w.answer
 	}
@@ -670,7 +671,7 @@ func (h hooks) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, error)
 	return webhook.Delivery{}, missing("delivery", id)
 }
 
-func (h hooks) Queues() map[uuid.UUID]api.Queue { return h.w.queues }
+func (h hooks) Queues() map[uuid.UUID]adminapi.Queue { return h.w.queues }
 
 func (w *world) Health(context.Context) health.Report {
 	return health.Report{Conditions: append([]health.Condition{}, w.conditions...)}

@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // Metrics counts what happens and what nobody else keeps: durations, lateness,
@@ -67,7 +67,7 @@ var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 const otherType = "OTHER"
 
 // NewMetrics returns metrics at nought for the configured sources.
-func NewMetrics(v api.Version, sources []string) *Metrics {
+func NewMetrics(v adminapi.Version, sources []string) *Metrics {
 	histogram := func(name, help string, bounds []float64) prometheus.HistogramOpts {
 		return prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds}
 	}

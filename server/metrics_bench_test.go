@@ -7,16 +7,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // BenchmarkMeters is what counting costs a delivery from its firing to its arrival:
 // a read of three paths, two commits, an attempt. A loop of it must stay far below a
 // commit, which takes a millisecond.
 func BenchmarkMeters(b *testing.B) {
-	m := NewMetrics(api.Version{}, []string{"sim"})
+	m := NewMetrics(adminapi.Version{}, []string{"sim"})
 	for b.Loop() {
 		m.ReadBegan("sim", time.Millisecond)
 		m.ReadEnded("sim", 3, 200*time.Millisecond)
@@ -34,10 +34,10 @@ func BenchmarkScrape(b *testing.B) {
 	for i := range 20 {
 		w.hooks = append(w.hooks, webhook.Webhook{ID: uuid.UUID{15: byte(i + 1)}, Name: "hook", Type: webhook.TypeDynamic, Status: webhook.Active})
 	}
-	w.sources = []api.Source{{Name: "sim", Configured: true}}
+	w.sources = []adminapi.Source{{Name: "sim", Configured: true}}
 	w.states = map[uuid.UUID]vehicle.Status{}
 	s := newServer(b, w)
-	s.Metrics = NewMetrics(api.Version{}, []string{"sim"})
+	s.Metrics = NewMetrics(adminapi.Version{}, []string{"sim"})
 	for b.Loop() {
 		s.metrics(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // family is a metric whose value is read when somebody scrapes.
@@ -190,7 +190,7 @@ func (s *scraped) fleet(c vehicle.Census) {
 	s.put(fleetTroubled, float64(c.NeedsOwner), "needs_owner")
 }
 
-func (s *scraped) source(src api.Source, now time.Time) {
+func (s *scraped) source(src adminapi.Source, now time.Time) {
 	s.put(sourceVehicles, float64(src.Vehicles), src.Name)
 	if !src.Configured {
 		return
@@ -208,7 +208,7 @@ func (s *scraped) source(src api.Source, now time.Time) {
 	}
 }
 
-func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
+func (s *scraped) hook(w *webhook.Webhook, queue adminapi.Queue, now time.Time) {
 	id := w.ID.String()
 	s.put(hookInfo, 1, id, w.Name, string(w.Type))
 	for _, status := range webhook.Statuses {
@@ -234,7 +234,7 @@ func (s *scraped) hook(w *webhook.Webhook, queue api.Queue, now time.Time) {
 	s.put(queueOldest, age(queue.Oldest, now), id)
 }
 
-func (s *scraped) store(i api.StoreInfo) {
+func (s *scraped) store(i adminapi.StoreInfo) {
 	s.put(subscriptions, float64(i.Subscriptions))
 	s.put(storeFile, float64(i.FileBytes))
 	s.put(storeLive, float64(i.LiveBytes))
@@ -247,14 +247,14 @@ func (s *scraped) store(i api.StoreInfo) {
 	}
 }
 
-func (s *scraped) backups(b *api.Backups) {
+func (s *scraped) backups(b *adminapi.Backups) {
 	s.put(backupLast, stamp(b.Last))
 	s.put(backupNext, stamp(b.Next))
 	s.put(backupBytes, float64(b.LastBytes))
 	s.put(backupKept, float64(b.Kept))
 }
 
-func (s *scraped) alerts(t api.AlertTarget) {
+func (s *scraped) alerts(t adminapi.AlertTarget) {
 	s.put(alertMessages, float64(t.Sent), t.Name, "sent")
 	s.put(alertMessages, float64(t.Failed), t.Name, "failed")
 	s.put(alertTold, float64(t.Told), t.Name, "told")

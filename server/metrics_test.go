@@ -15,10 +15,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // narrow is a world in which a scrape may read webhooks, and nothing of which there
@@ -43,7 +43,7 @@ func metered(t *testing.T, w *world) *Server {
 	t.Helper()
 	s := newServer(t, w)
 	s.Store = narrow{w: w}
-	s.Metrics = NewMetrics(api.Version{Version: "v1.2.3", Go: "go1.26"}, []string{"sim"})
+	s.Metrics = NewMetrics(adminapi.Version{Version: "v1.2.3", Go: "go1.26"}, []string{"sim"})
 	return s
 }
 
@@ -92,17 +92,17 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	}
 	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
 	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
-	w.queues = map[uuid.UUID]api.Queue{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), DisabledAt: noon.Add(time.Hour)}}
-	w.sources = []api.Source{
+	w.queues = map[uuid.UUID]adminapi.Queue{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), DisabledAt: noon.Add(time.Hour)}}
+	w.sources = []adminapi.Source{
 		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute),
-			Cost: &api.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
+			Cost: &adminapi.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
 		{Name: "fresh", Configured: true, Due: noon.Add(time.Hour)},
 		{Name: "mute", Configured: true, LastAnswer: noon.Add(-time.Hour)},
 		{Name: "lost", Vehicles: 7},
 	}
-	w.info = api.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
+	w.info = adminapi.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
 		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
-	w.backup = &api.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
+	w.backup = &adminapi.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
 	w.conditions = []health.Condition{
 		{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: hookID.String(), Name: `a "name"`}},
 		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Vehicle, ID: carA.String(), Name: "KIA EV6"}},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -222,10 +223,10 @@ func (s *Server) exchange(ctx context.Context, form url.Values) (tokenAnswer, er
 	}
 	a, pair := newPair()
 	var ended uuid.UUID
-	err := s.Store.ChangeConsent(ctx, codeHash(code), func(c *vehicle.Consent) error {
+	err := s.Store.ChangeConsent(ctx, codeHash(code), func(c *access.Consent) error {
 		ended = uuid.Nil
-		err := c.Exchange(vehicle.Exchange{RedirectURI: redirectOf(form), Verifier: form.Get("code_verifier")}, pair, s.Now().UTC())
-		if errors.Is(err, vehicle.ErrCodeUsed) { // who else has it?
+		err := c.Exchange(access.Exchange{RedirectURI: redirectOf(form), Verifier: form.Get("code_verifier")}, pair, s.Now().UTC())
+		if errors.Is(err, access.ErrCodeUsed) { // who else has it?
 			ended, c.Code, c.Tokens = c.ID, nil, nil
 			return nil
 		}
@@ -252,12 +253,12 @@ func (s *Server) refresh(ctx context.Context, form url.Values) (tokenAnswer, err
 	}
 	a, pair := newPair()
 	hash := refreshHash(token)
-	err := s.Store.ChangeConsent(ctx, hash, func(c *vehicle.Consent) error { return c.Refresh(hash, pair, s.Now().UTC()) })
+	err := s.Store.ChangeConsent(ctx, hash, func(c *access.Consent) error { return c.Refresh(hash, pair, s.Now().UTC()) })
 	if errors.Is(err, webhook.ErrNotFound) && !isOurs(token) {
 		return s.adopt(ctx, token)
 	}
 	if errors.Is(err, webhook.ErrNotFound) {
-		err = vehicle.ErrRefreshSpent
+		err = access.ErrRefreshSpent
 	}
 	if err != nil {
 		return tokenAnswer{}, refusedGrant(err)
@@ -267,7 +268,7 @@ func (s *Server) refresh(ctx context.Context, form url.Values) (tokenAnswer, err
 
 // refusedGrant is the reason of a consent as the caller sees it.
 func refusedGrant(err error) error {
-	for _, reason := range [...]error{vehicle.ErrCodeLate, vehicle.ErrRedirect, vehicle.ErrVerifier, vehicle.ErrRefreshSpent} {
+	for _, reason := range [...]error{access.ErrCodeLate, access.ErrRedirect, access.ErrVerifier, access.ErrRefreshSpent} {
 		if errors.Is(err, reason) {
 			text := reason.Error()
 			return invalidGrant(strings.ToUpper(text[:1]) + text[1:] + ".")
@@ -292,31 +293,31 @@ func isOurs(token string) bool {
 	return ok && id.Version() == 8
 }
 
-func codeHash(code string) vehicle.TokenHash { return sha256.Sum256([]byte("code\n" + code)) }
+func codeHash(code string) access.TokenHash { return sha256.Sum256([]byte("code\n" + code)) }
 
-func refreshHash(token string) vehicle.TokenHash { return sha256.Sum256([]byte("refresh\n" + token)) }
+func refreshHash(token string) access.TokenHash { return sha256.Sum256([]byte("refresh\n" + token)) }
 
-func consentHash(access string) vehicle.TokenHash { return sha256.Sum256([]byte("access\n" + access)) }
+func consentHash(access string) access.TokenHash { return sha256.Sum256([]byte("access\n" + access)) }
 
 // newPair makes an access token and a refresh token, and what is kept of them.
-func newPair() (tokenAnswer, vehicle.Pair) {
-	a := tokenAnswer{AccessToken: newToken8(), TokenType: "Bearer", ExpiresIn: int(vehicle.AccessLife / time.Second), RefreshToken: newToken8()}
-	return a, vehicle.Pair{Access: consentHash(a.AccessToken), Refresh: refreshHash(a.RefreshToken)}
+func newPair() (tokenAnswer, access.Pair) {
+	a := tokenAnswer{AccessToken: newToken8(), TokenType: "Bearer", ExpiresIn: int(access.AccessLife / time.Second), RefreshToken: newToken8()}
+	return a, access.Pair{Access: consentHash(a.AccessToken), Refresh: refreshHash(a.RefreshToken)}
 }
 
 // consented finds what an access token of a consent reaches; false when it is none or
 // has expired.
-func (s *Server) consented(ctx context.Context, token string) (vehicle.Grant, bool, error) {
+func (s *Server) consented(ctx context.Context, token string) (access.Grant, bool, error) {
 	if !isOurs(token) {
-		return vehicle.Grant{}, false, nil
+		return access.Grant{}, false, nil
 	}
 	hash := consentHash(token)
 	c, err := s.Store.ConsentByHash(ctx, hash)
 	if errors.Is(err, webhook.ErrNotFound) {
-		return vehicle.Grant{}, false, nil
+		return access.Grant{}, false, nil
 	}
 	if err != nil {
-		return vehicle.Grant{}, false, err
+		return access.Grant{}, false, err
 	}
 	g, ok := c.Access(hash, s.Now())
 	return g, ok, nil
@@ -332,8 +333,8 @@ func (s *Server) userOf(v vehicle.Vehicle) uuid.UUID {
 }
 
 // newConsent is a consent to the vehicles, which one account has.
-func (s *Server) newConsent(vs []vehicle.Vehicle, scope []string) vehicle.Consent {
-	c := vehicle.Consent{ID: uuid.New(), Scope: slices.Clone(scope), CreatedAt: s.Now().UTC()}
+func (s *Server) newConsent(vs []vehicle.Vehicle, scope []string) access.Consent {
+	c := access.Consent{ID: uuid.New(), Scope: slices.Clone(scope), CreatedAt: s.Now().UTC()}
 	for _, v := range vs {
 		c.Vehicles = append(c.Vehicles, v.ID)
 		c.Source, c.User = v.Source, s.userOf(v)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -35,16 +36,16 @@ type adoptions struct {
 	turn chan struct{}
 
 	mu  sync.Mutex
-	bad map[vehicle.TokenHash]time.Time // until when
+	bad map[access.TokenHash]time.Time // until when
 }
 
-func (a *adoptions) isBad(h vehicle.TokenHash, now time.Time) bool {
+func (a *adoptions) isBad(h access.TokenHash, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return now.Before(a.bad[h])
 }
 
-func (a *adoptions) setBad(h vehicle.TokenHash, now time.Time) {
+func (a *adoptions) setBad(h access.TokenHash, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for old, until := range a.bad {
@@ -53,7 +54,7 @@ func (a *adoptions) setBad(h vehicle.TokenHash, now time.Time) {
 		}
 	}
 	if a.bad == nil {
-		a.bad = map[vehicle.TokenHash]time.Time{}
+		a.bad = map[access.TokenHash]time.Time{}
 	}
 	a.bad[h] = now.Add(badFor)
 }
@@ -73,7 +74,7 @@ func (s *Server) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 	}
 	a, pair := newPair()
 	// Another request may have brought the same token in meanwhile.
-	err := s.Store.ChangeConsent(ctx, hash, func(c *vehicle.Consent) error { return c.Refresh(hash, pair, s.Now().UTC()) })
+	err := s.Store.ChangeConsent(ctx, hash, func(c *access.Consent) error { return c.Refresh(hash, pair, s.Now().UTC()) })
 	if err == nil {
 		return a, nil
 	}
@@ -109,7 +110,7 @@ func (s *Server) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 }
 
 // adopted keeps the consent that comes with the vendor's refresh token.
-func (s *Server) adopted(ctx context.Context, source string, hash vehicle.TokenHash, pair vehicle.Pair, vs []vehicle.Vehicle) error {
+func (s *Server) adopted(ctx context.Context, source string, hash access.TokenHash, pair access.Pair, vs []vehicle.Vehicle) error {
 	c := s.newConsent(vs, nil)
 	if len(vs) == 0 {
 		c.Source, c.User = source, uuid.New()

@@ -15,8 +15,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 // authorizeParameters are those of /oauth/authorize that plugbeat reads, none of them
@@ -254,17 +255,17 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 // connected ends a login whose vehicles are connected: the application gets a code.
 func (s *Server) connected(ctx context.Context, w http.ResponseWriter, r *http.Request, l login, vs []vehicle.Vehicle) error {
 	if l.App == nil {
-		s.connects.end(l.Connect, api.ConnectDone, vs, "", false)
+		s.connects.end(l.Connect, adminapi.ConnectDone, vs, "", false)
 		return s.notice(w, http.StatusOK, "Connected", "You may close this page.", vs)
 	}
 	code := newToken8()
 	c := s.newConsent(vs, l.App.Scope)
-	c.Code = &vehicle.AuthCode{Hash: codeHash(code), ExpiresAt: c.CreatedAt.Add(vehicle.CodeLife), RedirectURI: l.App.RedirectURI, RedirectGiven: l.App.RedirectGiven, Challenge: l.App.Challenge}
+	c.Code = &access.AuthCode{Hash: codeHash(code), ExpiresAt: c.CreatedAt.Add(access.CodeLife), RedirectURI: l.App.RedirectURI, RedirectGiven: l.App.RedirectGiven, Challenge: l.App.Challenge}
 	if err := s.Store.PutConsent(context.WithoutCancel(ctx), c); err != nil {
 		s.connects.back(l.Connect)
 		return err
 	}
-	s.connects.end(l.Connect, api.ConnectDone, vs, "", true)
+	s.connects.end(l.Connect, adminapi.ConnectDone, vs, "", true)
 	s.Log.Info().Str("event", "oauth.consented").Stringer("consent", c.ID).Str("source", c.Source).Int("vehicles", len(vs)).Msg("an owner allowed the application to reach vehicles")
 	s.redirect(w, r, l.App.back(url.Values{"code": {code}}))
 	return nil
@@ -272,7 +273,7 @@ func (s *Server) connected(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // failed ends a login without vehicles.
 func (s *Server) failed(l login, code, description string, more url.Values) error {
-	s.connects.end(l.Connect, api.ConnectFailed, nil, strings.TrimSpace(code+": "+description), l.App != nil)
+	s.connects.end(l.Connect, adminapi.ConnectFailed, nil, strings.TrimSpace(code+": "+description), l.App != nil)
 	s.Log.Info().Str("event", "oauth.not_consented").Str("source", l.Source).Str("error", code).Msg("a login ended without vehicles")
 	if l.App == nil {
 		return refusePage("Nothing was connected: %s %s", code, description)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
-	"plugbeat/webhook/api"
 )
 
 const (
@@ -51,7 +51,7 @@ type connect struct {
 	ends      time.Time
 	finishing bool
 	over      chan struct{} // closed with the outcome
-	state     api.ConnectState
+	state     adminapi.ConnectState
 	vehicles  []vehicle.Vehicle
 	reason    string
 	app       bool
@@ -72,7 +72,7 @@ func (cs *connects) begin(source string, signIn bool, now time.Time) (c *connect
 	if len(cs.all) >= maxConnects {
 		return nil, "", errConnectsFull
 	}
-	c = &connect{id: uuid.New(), source: source, signIn: signIn, ends: now.Add(connectLife).UTC(), over: make(chan struct{}), state: api.ConnectWaiting}
+	c = &connect{id: uuid.New(), source: source, signIn: signIn, ends: now.Add(connectLife).UTC(), over: make(chan struct{}), state: adminapi.ConnectWaiting}
 	if !signIn {
 		code = newCode()
 		c.code = hashOfCode(code)
@@ -133,7 +133,7 @@ func (cs *connects) claim(typed, browser string, now time.Time) (uuid.UUID, stri
 }
 
 func (c *connect) open(now time.Time) bool {
-	return c.state == api.ConnectWaiting && !c.finishing && now.Before(c.ends)
+	return c.state == adminapi.ConnectWaiting && !c.finishing && now.Before(c.ends)
 }
 
 // source returns the source of an open connect whose owner signs in at a vendor.
@@ -169,11 +169,11 @@ func (cs *connects) back(id uuid.UUID) {
 }
 
 // end gives a connect its outcome; one that has one keeps it.
-func (cs *connects) end(id uuid.UUID, state api.ConnectState, vs []vehicle.Vehicle, reason string, app bool) {
+func (cs *connects) end(id uuid.UUID, state adminapi.ConnectState, vs []vehicle.Vehicle, reason string, app bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.all[id]
-	if c == nil || c.state != api.ConnectWaiting {
+	if c == nil || c.state != adminapi.ConnectWaiting {
 		return
 	}
 	c.state, c.vehicles, c.reason, c.app, c.finishing = state, vs, reason, app, false
@@ -181,17 +181,17 @@ func (cs *connects) end(id uuid.UUID, state api.ConnectState, vs []vehicle.Vehic
 }
 
 // look returns how a connect stands and what is closed when it changes.
-func (cs *connects) look(id uuid.UUID, now time.Time) (api.ConnectView, <-chan struct{}, bool) {
+func (cs *connects) look(id uuid.UUID, now time.Time) (adminapi.ConnectView, <-chan struct{}, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.all[id]
 	if c == nil {
-		return api.ConnectView{}, nil, false
+		return adminapi.ConnectView{}, nil, false
 	}
-	v := api.ConnectView{ID: c.id, Source: c.source, State: c.state, Vehicles: []vehicle.Vehicle{}, Reason: c.reason, Application: c.app, ExpiresAt: c.ends}
+	v := adminapi.ConnectView{ID: c.id, Source: c.source, State: c.state, Vehicles: []vehicle.Vehicle{}, Reason: c.reason, Application: c.app, ExpiresAt: c.ends}
 	v.Vehicles = append(v.Vehicles, c.vehicles...)
-	if v.State == api.ConnectWaiting && !c.finishing && !now.Before(c.ends) {
-		v.State = api.ConnectExpired
+	if v.State == adminapi.ConnectWaiting && !c.finishing && !now.Before(c.ends) {
+		v.State = adminapi.ConnectExpired
 	}
 	return v, c.over, true
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -34,9 +34,9 @@ func FuzzOAuth(f *testing.F) {
 		s := newServer(t, w)
 		s.Application = Application{ClientID: clientID, Secret: webhook.Secret(clientSecret), RedirectURIs: []string{redirectURI}}
 		s.PublicURL = func() string { return "https://cars.example.com" }
-		w.consents = []vehicle.Consent{{ID: uuid.New(), Vehicles: []uuid.UUID{carA},
-			Code:   &vehicle.AuthCode{Hash: codeHash(code), ExpiresAt: noon.Add(time.Minute), RedirectURI: redirectURI, RedirectGiven: true},
-			Tokens: []vehicle.ConsentToken{{Hash: refreshHash(refresh), Kind: vehicle.RefreshKind, ExpiresAt: noon.Add(time.Hour)}},
+		w.consents = []access.Consent{{ID: uuid.New(), Vehicles: []uuid.UUID{carA},
+			Code:   &access.AuthCode{Hash: codeHash(code), ExpiresAt: noon.Add(time.Minute), RedirectURI: redirectURI, RedirectGiven: true},
+			Tokens: []access.ConsentToken{{Hash: refreshHash(refresh), Kind: access.RefreshKind, ExpiresAt: noon.Add(time.Hour)}},
 		}}
 		h := s.Public()
 		rec := httptest.NewRecorder()

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 const (
@@ -122,28 +122,28 @@ func (s arrived) login(t *testing.T) string {
 }
 
 // begin begins a connect as the command does.
-func (p *portal) begin(source string) api.ConnectBegun {
+func (p *portal) begin(source string) adminapi.ConnectBegun {
 	p.t.Helper()
 	res, err := http.Post(p.socket.URL+"/api/v1/connects", "application/json", strings.NewReader(`{"source":"`+source+`"}`))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var b api.ConnectBegun
+	var b adminapi.ConnectBegun
 	if err := json.NewDecoder(res.Body).Decode(&b); err != nil || res.StatusCode != 201 {
 		p.t.Fatal(res.StatusCode, err)
 	}
 	return b
 }
 
-func (p *portal) outcome(id fmt.Stringer) api.ConnectView {
+func (p *portal) outcome(id fmt.Stringer) adminapi.ConnectView {
 	p.t.Helper()
 	res, err := http.Get(p.socket.URL + "/api/v1/connects/" + id.String() + "?wait=10ms")
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var v api.ConnectView
+	var v adminapi.ConnectView
 	if err := json.NewDecoder(res.Body).Decode(&v); err != nil || res.StatusCode != 200 {
 		p.t.Fatal(res.StatusCode, err)
 	}
@@ -151,7 +151,7 @@ func (p *portal) outcome(id fmt.Stringer) api.ConnectView {
 }
 
 // consentPage walks to the page that lists the vehicles.
-func (p *portal) consentPage(q url.Values) (arrived, api.ConnectBegun) {
+func (p *portal) consentPage(q url.Values) (arrived, adminapi.ConnectBegun) {
 	p.t.Helper()
 	first := p.get("/oauth/authorize", q)
 	if strings.Contains(first.body, carA.String()) || strings.Contains(first.body, "Model 3") {
@@ -240,7 +240,7 @@ func TestConsentToTokens(t *testing.T) {
 	if q := back.location.Query(); back.status != 303 || back.location.Host != "app.example.com" || q.Get("keep") != "1" || q.Get("state") != "s t&1" || q.Has("error") {
 		t.Fatalf("%d %v", back.status, back.location)
 	}
-	if v := p.outcome(begun.ID); v.State != api.ConnectDone || !v.Application || len(v.Vehicles) != 1 || v.Vehicles[0].ID != carA {
+	if v := p.outcome(begun.ID); v.State != adminapi.ConnectDone || !v.Application || len(v.Vehicles) != 1 || v.Vehicles[0].ID != carA {
 		t.Errorf("%+v", v)
 	}
 	got := p.exchange(back.location.Query().Get("code"))
@@ -429,7 +429,7 @@ func TestDenied(t *testing.T) {
 	if q := back.location.Query(); q.Get("error") != "access_denied" || q.Get("state") != "s t&1" || q.Has("code") || len(p.w.consents) != 0 {
 		t.Errorf("%v", back.location)
 	}
-	if v := p.outcome(begun.ID); v.State != api.ConnectFailed || !strings.Contains(v.Reason, "access_denied") {
+	if v := p.outcome(begun.ID); v.State != adminapi.ConnectFailed || !strings.Contains(v.Reason, "access_denied") {
 		t.Errorf("%+v", v)
 	}
 	if again := p.post("/oauth/consent", url.Values{"login": {login}, "vehicle": {carA.String()}, "answer": {"allow"}}); again.status != 400 || len(p.w.consents) != 0 {
@@ -497,7 +497,7 @@ func TestOneTimeCode(t *testing.T) {
 	if status := try(b.Code); status != 403 {
 		t.Errorf("half an hour later: %d", status)
 	}
-	if v := p.outcome(b.ID); v.State != api.ConnectExpired {
+	if v := p.outcome(b.ID); v.State != adminapi.ConnectExpired {
 		t.Errorf("%+v", v)
 	}
 	statuses := map[int]int{}
@@ -533,7 +533,7 @@ func TestConnectPage(t *testing.T) {
 	if done.status != 200 || !strings.Contains(done.body, "EV6") {
 		t.Errorf("%d %s", done.status, done.body)
 	}
-	if v := p.outcome(b.ID); v.State != api.ConnectDone || v.Application || len(v.Vehicles) != 2 || len(p.w.consents) != 0 {
+	if v := p.outcome(b.ID); v.State != adminapi.ConnectDone || v.Application || len(v.Vehicles) != 2 || len(p.w.consents) != 0 {
 		t.Errorf("%+v", v)
 	}
 	p.s.PublicURL = func() string { return "" }
@@ -595,7 +595,7 @@ func TestVendorSignIn(t *testing.T) {
 	}
 	away = p.get(u.Path, u.Query())
 	done := p.get("/oauth/callback", url.Values{"code": {"vendor-code"}, "state": {away.location.Query().Get("state")}})
-	if v := p.outcome(b.ID); done.status != 200 || v.State != api.ConnectDone || len(v.Vehicles) != 1 || v.Application {
+	if v := p.outcome(b.ID); done.status != 200 || v.State != adminapi.ConnectDone || len(v.Vehicles) != 1 || v.Application {
 		t.Errorf("%d %+v", done.status, v)
 	}
 	if again := p.get(u.Path, u.Query()); again.status != 400 {

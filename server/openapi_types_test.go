@@ -20,18 +20,18 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // bodies are the types of what the admin API takes and answers. A new one goes in
 // here; the types of their fields follow by themselves.
 var bodies = []any{
-	api.AlertTest{}, api.AlertsTested{}, api.Cancelled{}, api.Checked{}, api.Connect{}, api.ConnectBegun{}, api.ConnectView{}, api.Connected{}, api.Costs{}, api.NewConnect{}, api.DeliveryView{}, api.Envelope{}, api.KeyChange{}, api.KeyChanged{}, api.ManagementToken{}, api.NewToken{}, api.NewWebhook{}, api.Recover{}, api.ResendRequest{}, api.Resent{}, api.Missed{}, webhook.Change{},
-	api.Page[api.SubscriptionView]{}, api.Page[api.TokenView]{}, api.Page[api.VehicleView]{}, api.Page[api.WebhookView]{}, api.Page[webhook.Delivery]{},
-	api.Status{}, api.Subscribe{}, api.Subscribed{}, api.TokenAdded{}, api.Unsubscribed{}, api.Verified{}, api.Version{},
-	api.WebhookAdded{}, api.WebhookChange{}, api.WebhookChanged{}, api.WebhookView{}, vehicle.Snapshot{}, webhook.Attempt{}, webhook.Webhook{},
+	adminapi.AlertTest{}, adminapi.AlertsTested{}, adminapi.Cancelled{}, adminapi.Checked{}, adminapi.Connect{}, adminapi.ConnectBegun{}, adminapi.ConnectView{}, adminapi.Connected{}, adminapi.Costs{}, adminapi.NewConnect{}, adminapi.DeliveryView{}, adminapi.Envelope{}, adminapi.KeyChange{}, adminapi.KeyChanged{}, adminapi.ManagementToken{}, adminapi.NewToken{}, adminapi.NewWebhook{}, adminapi.Recover{}, adminapi.ResendRequest{}, adminapi.Resent{}, adminapi.Missed{}, webhook.Change{},
+	adminapi.Page[adminapi.SubscriptionView]{}, adminapi.Page[adminapi.TokenView]{}, adminapi.Page[adminapi.VehicleView]{}, adminapi.Page[adminapi.WebhookView]{}, adminapi.Page[webhook.Delivery]{},
+	adminapi.Status{}, adminapi.Subscribe{}, adminapi.Subscribed{}, adminapi.TokenAdded{}, adminapi.Unsubscribed{}, adminapi.Verified{}, adminapi.Version{},
+	adminapi.WebhookAdded{}, adminapi.WebhookChange{}, adminapi.WebhookChanged{}, adminapi.WebhookView{}, vehicle.Snapshot{}, webhook.Attempt{}, webhook.Webhook{},
 }
 
 // schemaNames are the names in the document of types whose own name another has.
@@ -320,13 +320,13 @@ func valuesOf(t reflect.Type) []string {
 
 // spoken is what the sources of the bodies' packages say that reflection does not.
 type spoken struct {
-	comments map[string]string   // of types and fields, "api.Status.Ready"
+	comments map[string]string   // of types and fields, "adminapi.Status.Ready"
 	values   map[string][]string // of string types with constants, "webhook.State"
 }
 
 var source = sync.OnceValue(func() spoken {
 	s := spoken{map[string]string{}, map[string][]string{}}
-	for _, dir := range []string{"../vehicle", "../webhook", "../health", "../webhook/api"} {
+	for _, dir := range []string{"../vehicle", "../webhook", "../health", "../adminapi"} {
 		names, _ := filepath.Glob(dir + "/*.go")
 		for _, name := range names {
 			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)

@@ -8,19 +8,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // limitOf reads the page size.
 func limitOf(r *http.Request) (int, error) {
 	v := r.URL.Query().Get("limit")
 	if v == "" {
-		return api.DefaultLimit, nil
+		return adminapi.DefaultLimit, nil
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > api.MaxLimit {
-		return 0, &webhook.Invalid{Field: "limit", Value: clip(v), Allowed: "a whole number from 1 to " + strconv.Itoa(api.MaxLimit)}
+	if err != nil || n < 1 || n > adminapi.MaxLimit {
+		return 0, &webhook.Invalid{Field: "limit", Value: clip(v), Allowed: "a whole number from 1 to " + strconv.Itoa(adminapi.MaxLimit)}
 	}
 	return n, nil
 }
@@ -86,8 +86,8 @@ func momentOf(field, v string, now time.Time) (time.Time, error) {
 
 // pageOf makes a page of at most limit items out of up to limit+1, so that the
 // last page is known without asking again.
-func pageOf[T any](items []T, limit int, l list, place func(T) string) api.Page[T] {
-	p := api.Page[T]{Items: items}
+func pageOf[T any](items []T, limit int, l list, place func(T) string) adminapi.Page[T] {
+	p := adminapi.Page[T]{Items: items}
 	if p.Items == nil {
 		p.Items = []T{}
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"plugbeat/webhook/api"
+	"plugbeat/adminapi"
 )
 
 // Over HTTP, whatever the token, no webhook comes to reach an address that only the
@@ -38,15 +38,15 @@ func TestAllowPrivateIsForTheSocket(t *testing.T) {
 		if rec.Code != tt.status {
 			t.Errorf("%s: %d %s, want %d", tt.name, rec.Code, e, tt.status)
 		}
-		if tt.status == 403 && (e.Code != api.CodeForbidden || !strings.Contains(e.Hint, "--allow-private") || w.hooks[0].CallbackURI != before.CallbackURI || w.hooks[0].AllowPrivate != before.AllowPrivate) {
+		if tt.status == 403 && (e.Code != adminapi.CodeForbidden || !strings.Contains(e.Hint, "--allow-private") || w.hooks[0].CallbackURI != before.CallbackURI || w.hooks[0].AllowPrivate != before.AllowPrivate) {
 			t.Errorf("%s: %s, and now %+v", tt.name, e, w.hooks[0])
 		}
 	}
 	w.hooks = newWorld().hooks
-	if got := must[api.WebhookAdded](t)(c.AddWebhook(t.Context(), api.NewWebhook{Name: "p", CallbackURI: "http://127.0.0.1/", AllowPrivate: true})); !got.Webhook.AllowPrivate {
+	if got := must[adminapi.WebhookAdded](t)(c.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "p", CallbackURI: "http://127.0.0.1/", AllowPrivate: true})); !got.Webhook.AllowPrivate {
 		t.Errorf("added over the socket: %+v", got.Webhook)
 	}
-	for _, ch := range []api.WebhookChange{{AllowPrivate: &yes}, {CallbackURI: &other}, {AllowPrivate: &no}} {
-		must[api.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", ch))
+	for _, ch := range []adminapi.WebhookChange{{AllowPrivate: &yes}, {CallbackURI: &other}, {AllowPrivate: &no}} {
+		must[adminapi.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", ch))
 	}
 }

@@ -22,9 +22,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // Options are what a server is made of. Store, Scheduler, Deliveries, Fleet,
@@ -74,7 +74,7 @@ type Options struct {
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir string
-	Version  api.Version
+	Version  adminapi.Version
 	// StartedAt is shown in the status.
 	StartedAt time.Time
 	Log       zerolog.Logger
@@ -207,5 +207,5 @@ func (s *Server) AdminHTTP() http.Handler {
 }
 
 func noAdminRoute(r *http.Request) (any, error) {
-	return nil, &api.Error{Code: api.CodeNotFound, Message: "no route " + r.Method + " " + clip(r.URL.Path), Hint: "docs/api.md lists the routes"}
+	return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "no route " + r.Method + " " + clip(r.URL.Path), Hint: "docs/api.md lists the routes"}
 }

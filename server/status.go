@@ -11,10 +11,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // status shows the whole daemon at a glance. What it costs does not grow with the
@@ -23,10 +23,10 @@ import (
 func (s *Server) status(r *http.Request) (any, error) {
 	ctx := r.Context()
 	now := s.Now()
-	st := api.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), Stopping: s.Stopping(),
-		Sources: s.Upkeep.Sources(), Webhooks: []api.WebhookStatus{}, Clock: s.Clocks.Look(now)}
+	st := adminapi.Status{Version: s.Version, Now: now.UTC(), StartedAt: s.StartedAt.UTC(), Stopping: s.Stopping(),
+		Sources: s.Upkeep.Sources(), Webhooks: []adminapi.WebhookStatus{}, Clock: s.Clocks.Look(now)}
 	if st.Sources == nil {
-		st.Sources = []api.Source{}
+		st.Sources = []adminapi.Source{}
 	}
 	var err error
 	if st.Store, err = s.Upkeep.Info(ctx); err != nil {
@@ -59,9 +59,9 @@ func (s *Server) status(r *http.Request) (any, error) {
 		if !ok {
 			queue.Waiting = w.Ledger.Waiting()
 		}
-		st.Webhooks = append(st.Webhooks, api.WebhookStatus{Webhook: w, Derived: s.derived(&w), Queue: queue})
+		st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: w, Derived: s.derived(&w), Queue: queue})
 	}
-	census, troubled := s.Store.Census(api.MaxGlances)
+	census, troubled := s.Store.Census(adminapi.MaxGlances)
 	st.Vehicles = summary(census)
 	if st.FirstVehicles, err = s.glances(ctx, troubled, st.Sources); err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ func (s *Server) status(r *http.Request) (any, error) {
 }
 
 // summary is a census in the API's words.
-func summary(c vehicle.Census) api.VehicleSummary {
-	return api.VehicleSummary{Total: c.Total, PluggedIn: c.States[vehicle.StatePluggedIn], Unplugged: c.States[vehicle.StateUnplugged],
+func summary(c vehicle.Census) adminapi.VehicleSummary {
+	return adminapi.VehicleSummary{Total: c.Total, PluggedIn: c.States[vehicle.StatePluggedIn], Unplugged: c.States[vehicle.StateUnplugged],
 		Unknown: c.States[vehicle.StateUnknown], Restricted: c.NeedsOwner, Unread: c.Unread}
 }
 
@@ -87,12 +87,12 @@ func earliest(ts ...time.Time) (first time.Time) {
 
 // glances returns the vehicles that a person wants to see: those in trouble, the ones
 // that are due next, then any.
-func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []api.Source) ([]api.VehicleGlance, error) {
+func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []adminapi.Source) ([]adminapi.VehicleGlance, error) {
 	order := slices.Clone(troubled)
-	if len(order) < api.MaxGlances {
+	if len(order) < adminapi.MaxGlances {
 		var soonest []webhook.ScheduleView
 		for _, src := range sources {
-			page, err := s.Store.Due(ctx, src.Name, s.Now().AddDate(100, 0, 0), api.MaxGlances, nil)
+			page, err := s.Store.Due(ctx, src.Name, s.Now().AddDate(100, 0, 0), adminapi.MaxGlances, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -104,7 +104,7 @@ func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []ap
 		for _, sl := range soonest {
 			order = append(order, sl.Vehicle)
 		}
-		any, err := s.Store.Vehicles(ctx, uuid.Nil, api.MaxGlances)
+		any, err := s.Store.Vehicles(ctx, uuid.Nil, adminapi.MaxGlances)
 		if err != nil {
 			return nil, err
 		}
@@ -112,10 +112,10 @@ func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []ap
 			order = append(order, v.ID)
 		}
 	}
-	shown := make([]api.VehicleGlance, 0, api.MaxGlances)
+	shown := make([]adminapi.VehicleGlance, 0, adminapi.MaxGlances)
 	seen := map[uuid.UUID]bool{}
 	for _, id := range order {
-		if seen[id] || len(shown) == api.MaxGlances {
+		if seen[id] || len(shown) == adminapi.MaxGlances {
 			continue
 		}
 		seen[id] = true
@@ -134,7 +134,7 @@ func (s *Server) glances(ctx context.Context, troubled []uuid.UUID, sources []ap
 // maxWebhooks bounds the subscriptions of one vehicle that a glance looks at.
 const maxWebhooks = 50
 
-func (s *Server) glance(ctx context.Context, id uuid.UUID) (g api.VehicleGlance, err error) {
+func (s *Server) glance(ctx context.Context, id uuid.UUID) (g adminapi.VehicleGlance, err error) {
 	if g.Vehicle, err = s.Store.Vehicle(ctx, id); err != nil {
 		return g, err
 	}

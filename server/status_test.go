@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/health"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 	"plugbeat/words"
 )
 
@@ -22,14 +22,14 @@ import (
 func TestConditions(t *testing.T) {
 	w := newWorld()
 	c := overSocket(t, newServer(t, w))
-	if st := must[api.Status](t)(c.Status(t.Context())); !st.Ready || st.Conditions == nil || len(st.Conditions) != 0 {
+	if st := must[adminapi.Status](t)(c.Status(t.Context())); !st.Ready || st.Conditions == nil || len(st.Conditions) != 0 {
 		t.Errorf("%+v", st)
 	}
 	w.conditions = []health.Condition{
 		{Code: health.StoreNoSpace, Severity: health.Error, Subject: health.Subject{Kind: health.Store}, Since: noon, Text: "no room", Remedy: "make room", Unready: true},
 		{Code: health.WebhookUnverified, Severity: health.Info, Subject: health.Subject{Kind: health.Webhook, ID: hookID.String(), Name: "home"}, Since: noon, Text: "x", Remedy: "verify it", Command: "plugbeat webhook verify home"},
 	}
-	if st := must[api.Status](t)(c.Status(t.Context())); st.Ready || !slices.Equal(st.Conditions, w.conditions) {
+	if st := must[adminapi.Status](t)(c.Status(t.Context())); st.Ready || !slices.Equal(st.Conditions, w.conditions) {
 		t.Errorf("%+v", st)
 	}
 }
@@ -40,7 +40,7 @@ func TestGlances(t *testing.T) {
 	w := newWorld()
 	id := func(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", n)) }
 	w.cars, w.subs = nil, nil
-	w.sources = []api.Source{{Name: "sim"}, {Name: "other"}}
+	w.sources = []adminapi.Source{{Name: "sim"}, {Name: "other"}}
 	for n := range 30 {
 		v := vehicle.Vehicle{ID: id(n), Source: "sim"}
 		if n%2 == 1 {
@@ -56,7 +56,7 @@ func TestGlances(t *testing.T) {
 	w.states[id(29)] = vehicle.Status{Restricted: true}
 	shown := func() string {
 		text := ""
-		st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
+		st := must[adminapi.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 		for _, g := range st.FirstVehicles {
 			text += fmt.Sprintf("%d:%d:%s:%t:%s ", g.Vehicle.ID[15], g.Subscriptions, words.Span(g.NextDue.Sub(noon)), g.NeedsOwner, g.Trouble)
 		}
@@ -80,7 +80,7 @@ func TestGlances(t *testing.T) {
 func TestStatusCost(t *testing.T) {
 	cost := func(n int) map[string]int {
 		w := newWorld()
-		w.cars, w.sources = nil, []api.Source{{Name: "sim"}}
+		w.cars, w.sources = nil, []adminapi.Source{{Name: "sim"}}
 		for i := range n {
 			v := vehicle.Vehicle{ID: uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1)), Source: "sim"}
 			w.cars = append(w.cars, v)
@@ -92,7 +92,7 @@ func TestStatusCost(t *testing.T) {
 		s := newServer(t, w)
 		counted := &counting{Store: w, calls: map[string]int{}}
 		s.Store = counted
-		must[api.Status](t)(overSocket(t, s).Status(t.Context()))
+		must[adminapi.Status](t)(overSocket(t, s).Status(t.Context()))
 		return counted.calls
 	}
 	few, many := cost(40), cost(4000)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/payload"
@@ -35,7 +36,7 @@ type call struct {
 	// units is payload.Metric or payload.Imperial.
 	units string
 	// grant is what the access token reaches, set by [Server.access].
-	grant vehicle.Grant
+	grant access.Grant
 	// car is the vehicle of the path, set by [Server.car].
 	car vehicle.Vehicle
 }
@@ -176,7 +177,7 @@ func (s *Server) carOf(next v2Handler) v2Handler {
 	})
 }
 
-func (s *Server) covered(ctx context.Context, g vehicle.Grant, id uuid.UUID) (vehicle.Vehicle, error) {
+func (s *Server) covered(ctx context.Context, g access.Grant, id uuid.UUID) (vehicle.Vehicle, error) {
 	refused := notPermitted("Your application is not connected to this vehicle.")
 	if !g.Covers(id) {
 		return vehicle.Vehicle{}, refused
@@ -203,25 +204,25 @@ func bearer(h http.Header) (string, error) {
 }
 
 // grantOf looks an access token up by its hash, the only form in which it is kept.
-func (s *Server) grantOf(ctx context.Context, token string) (vehicle.Grant, error) {
+func (s *Server) grantOf(ctx context.Context, token string) (access.Grant, error) {
 	if g, ok, err := s.consented(ctx, token); err != nil || ok {
 		return g, err
 	}
 	g, ok, err := s.grantBy(ctx, accessHash(token), false)
 	if err != nil {
-		return vehicle.Grant{}, err
+		return access.Grant{}, err
 	}
 	if ok {
 		s.used(ctx, g)
 		return g, nil
 	}
 	if s.isManagementToken(token) {
-		return vehicle.Grant{}, unauthorized("This is the application management token; this endpoint takes an access token.")
+		return access.Grant{}, unauthorized("This is the application management token; this endpoint takes an access token.")
 	}
 	if _, ok, err := s.grantBy(ctx, operatorHash(token), true); err != nil || ok {
-		return vehicle.Grant{}, cmp.Or[error](err, unauthorized("This is an operator's token; this endpoint takes an access token."))
+		return access.Grant{}, cmp.Or[error](err, unauthorized("This is an operator's token; this endpoint takes an access token."))
 	}
-	return vehicle.Grant{}, unauthorized("The access token is not valid.")
+	return access.Grant{}, unauthorized("The access token is not valid.")
 }
 
 // isManagementToken compares in constant time, whatever the lengths, with the

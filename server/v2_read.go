@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/payload"
@@ -32,7 +33,7 @@ func (s *Server) listVehicles(ctx context.Context, c *call) (reply, error) {
 }
 
 // reached lists the vehicles that the grant reaches and that exist, in a fixed order.
-func (s *Server) reached(ctx context.Context, g vehicle.Grant) ([]uuid.UUID, error) {
+func (s *Server) reached(ctx context.Context, g access.Grant) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
 	if g.All() {
 		err := s.eachVehicle(ctx, func(v vehicle.Vehicle) error {

@@ -7,18 +7,18 @@ import (
 	"fmt"
 	"strings"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // view is a webhook as the admin API shows it.
-func (s *Server) view(w *webhook.Webhook) api.WebhookView {
-	return api.WebhookView{Webhook: *w, Derived: s.derived(w)}
+func (s *Server) view(w *webhook.Webhook) adminapi.WebhookView {
+	return adminapi.WebhookView{Webhook: *w, Derived: s.derived(w)}
 }
 
-func (s *Server) derived(w *webhook.Webhook) api.Derived {
-	d := api.Derived{Retries: s.Retries, Effective: w.Cadence, EffectiveRecover: cmp.Or(w.Recover, s.Recover, webhook.RecoverAll), ETag: etagOf(w)}
+func (s *Server) derived(w *webhook.Webhook) adminapi.Derived {
+	d := adminapi.Derived{Retries: s.Retries, Effective: w.Cadence, EffectiveRecover: cmp.Or(w.Recover, s.Recover, webhook.RecoverAll), ETag: etagOf(w)}
 	if d.Effective.Zone == "" {
 		d.Effective.Zone = s.Policy.Default.Zone
 	}
@@ -29,8 +29,8 @@ func (s *Server) derived(w *webhook.Webhook) api.Derived {
 }
 
 // subscriptionView is a slot as the admin API shows it.
-func (s *Server) subscriptionView(ctx context.Context, sl webhook.ScheduleView) api.SubscriptionView {
-	v := api.SubscriptionView{Schedule: sl.Schedule, Parked: sl.Due.IsZero()}
+func (s *Server) subscriptionView(ctx context.Context, sl webhook.ScheduleView) adminapi.SubscriptionView {
+	v := adminapi.SubscriptionView{Schedule: sl.Schedule, Parked: sl.Due.IsZero()}
 	if sl.Webhook == nil {
 		return v
 	}
@@ -56,7 +56,7 @@ func (s *Server) subscriptionView(ctx context.Context, sl webhook.ScheduleView) 
 
 // surroundings adds to a delivery what it belongs to and what it waits behind.
 // What is gone stays absent.
-func (s *Server) surroundings(ctx context.Context, view *api.DeliveryView) error {
+func (s *Server) surroundings(ctx context.Context, view *adminapi.DeliveryView) error {
 	d := &view.Delivery
 	w, err := s.Store.Webhook(ctx, d.Webhook)
 	if err == nil {

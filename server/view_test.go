@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
-	"plugbeat/webhook/api"
 )
 
 // Force skips the challenge, and never the first proof that a callback is the
@@ -27,7 +27,7 @@ func TestEnableByForceNeedsAProof(t *testing.T) {
 		h.ID, h.Name, h.Type, h.Signing = hookID, "home", webhook.TypeDynamic, webhook.SignBoth
 		w.hooks[0] = h
 		_, err := c.EnableWebhook(ctx, "home", true, "")
-		refused(t, err, api.CodeConflict, "webhook home ("+hookID.String()+")", "never verified", "plugbeat webhook verify home")
+		refused(t, err, adminapi.CodeConflict, "webhook home ("+hookID.String()+")", "never verified", "plugbeat webhook verify home")
 		if w.hooks[0].Status != h.Status {
 			t.Errorf("%s %s became %s", h.Status, h.Reason, w.hooks[0].Status)
 		}
@@ -46,17 +46,17 @@ func TestErrorsNameWebhooks(t *testing.T) {
 	w.hooks[0].Status, w.hooks[0].Reason = webhook.Disabled, webhook.Gone
 	w.fail = fmt.Errorf("webhook %s: %w: it is disabled and gets only challenges", hookID, webhook.ErrConflict)
 	_, err := c.TestWebhook(ctx, "home")
-	e := refusal(t, err, api.CodeConflict)
+	e := refusal(t, err, adminapi.CodeConflict)
 	if want := "webhook home (" + hookID.String() + "): it is disabled and gets only challenges"; e.Message != want || e.Hint != "run: plugbeat webhook enable home" {
 		t.Errorf("%q, hint %q", e.Message, e.Hint)
 	}
 	w.fail = nil
 	w.wrong = true
 	_, err = c.EnableWebhook(ctx, "home", false, "")
-	refused(t, err, api.CodeChallengeFailed, "webhook home ("+hookID.String()+")")
+	refused(t, err, adminapi.CodeChallengeFailed, "webhook home ("+hookID.String()+")")
 	w.fail, w.wrong = errors.New("secret detail of the inside"), false
 	_, err = c.TestWebhook(ctx, "home")
-	if refused(t, err, api.CodeInternal); strings.Contains(err.Error(), "secret detail") {
+	if refused(t, err, adminapi.CodeInternal); strings.Contains(err.Error(), "secret detail") {
 		t.Errorf("%v", err)
 	}
 }
@@ -76,21 +76,21 @@ func TestOneSummary(t *testing.T) {
 		*h = webhook.Webhook{ID: hookID, Name: "home", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active}
 		edit()
 		w.subs = []webhook.ScheduleView{{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: hookID, Vehicle: carA}}, Webhook: h}}
-		list := must[api.Page[api.WebhookView]](t)(c.Webhooks(ctx, "", 0))
-		one := must[api.WebhookView](t)(c.Webhook(ctx, "home"))
-		st := must[api.Status](t)(c.Status(ctx))
-		subs := must[api.Page[api.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil, "", 0))
-		car := must[api.VehicleView](t)(c.Vehicle(ctx, carA))
+		list := must[adminapi.Page[adminapi.WebhookView]](t)(c.Webhooks(ctx, "", 0))
+		one := must[adminapi.WebhookView](t)(c.Webhook(ctx, "home"))
+		st := must[adminapi.Status](t)(c.Status(ctx))
+		subs := must[adminapi.Page[adminapi.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil, "", 0))
+		car := must[adminapi.VehicleView](t)(c.Vehicle(ctx, carA))
 		for where, got := range map[string]string{
 			"list": list.Items[0].Summary(), "show": one.Summary(), "subscriptions": subs.Items[0].WebhookSummary, "vehicle": car.Subscriptions[0].WebhookSummary,
-			"status": api.WebhookView{Webhook: st.Webhooks[0].Webhook, Derived: st.Webhooks[0].Derived}.Summary(),
+			"status": adminapi.WebhookView{Webhook: st.Webhooks[0].Webhook, Derived: st.Webhooks[0].Derived}.Summary(),
 		} {
 			if got != want {
 				t.Errorf("%s says %q, want %q", where, got, want)
 			}
 		}
 	}
-	if got := (api.WebhookView{Webhook: webhook.Webhook{Status: webhook.Active, Breaker: webhook.Breaker{OpenSince: noon, Step: 2}}}).Summary(); got != "failing, 2 probes spent" {
+	if got := (adminapi.WebhookView{Webhook: webhook.Webhook{Status: webhook.Active, Breaker: webhook.Breaker{OpenSince: noon, Step: 2}}}).Summary(); got != "failing, 2 probes spent" {
 		t.Errorf("without the number of retries: %q", got)
 	}
 }
@@ -102,7 +102,7 @@ func TestEffectiveCadence(t *testing.T) {
 	s.Policy.Default = webhook.Cadence{Unplugged: "2h", Zone: "Europe/Berlin"}
 	c := overSocket(t, s)
 	w.hooks[0].Cadence.PluggedIn = "15m"
-	if got, want := must[api.WebhookView](t)(c.Webhook(ctx, "home")).Effective, (webhook.Cadence{Unplugged: "2h", PluggedIn: "15m", Zone: "Europe/Berlin"}); got != want {
+	if got, want := must[adminapi.WebhookView](t)(c.Webhook(ctx, "home")).Effective, (webhook.Cadence{Unplugged: "2h", PluggedIn: "15m", Zone: "Europe/Berlin"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	slot := func(st vehicle.State) webhook.ScheduleView {
@@ -124,11 +124,11 @@ func TestEffectiveCadence(t *testing.T) {
 func TestNextReading(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	c := overSocket(t, newServer(t, w))
-	if st := must[api.Status](t)(c.Status(ctx)); !st.NextReading.IsZero() {
+	if st := must[adminapi.Status](t)(c.Status(ctx)); !st.NextReading.IsZero() {
 		t.Errorf("without subscriptions: %v", st.NextReading)
 	}
-	w.sources = []api.Source{{Name: "a"}, {Name: "b", Due: noon.Add(2 * time.Hour)}, {Name: "c", Due: noon.Add(time.Hour)}}
-	if st := must[api.Status](t)(c.Status(ctx)); !st.NextReading.Equal(noon.Add(time.Hour)) {
+	w.sources = []adminapi.Source{{Name: "a"}, {Name: "b", Due: noon.Add(2 * time.Hour)}, {Name: "c", Due: noon.Add(time.Hour)}}
+	if st := must[adminapi.Status](t)(c.Status(ctx)); !st.NextReading.Equal(noon.Add(time.Hour)) {
 		t.Errorf("%v, want %v", st.NextReading, noon.Add(time.Hour))
 	}
 }
@@ -145,7 +145,7 @@ func TestDeliverySurroundings(t *testing.T) {
 		{ID: id(5), Webhook: noID, Vehicle: noID, State: webhook.Cancelled},
 	}
 	c := overSocket(t, newServer(t, w))
-	show := func(i byte) api.DeliveryView { return must[api.DeliveryView](t)(c.Delivery(ctx, id(i))) }
+	show := func(i byte) adminapi.DeliveryView { return must[adminapi.DeliveryView](t)(c.Delivery(ctx, id(i))) }
 	first, second, gone := show(3), show(4), show(5)
 	if first.Behind != nil || first.Webhook.Name != "home" || first.Vehicle.Model != "Model 3" {
 		t.Errorf("%+v", first)
@@ -162,7 +162,7 @@ func TestDeliverySurroundings(t *testing.T) {
 func TestStatusOrder(t *testing.T) {
 	w := newWorld()
 	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "a first one", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active})
-	st := must[api.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
+	st := must[adminapi.Status](t)(overSocket(t, newServer(t, w)).Status(t.Context()))
 	if st.Webhooks[0].Webhook.Name != "a first one" {
 		t.Errorf("%+v", st.Webhooks)
 	}
@@ -172,13 +172,13 @@ func TestStatusOrder(t *testing.T) {
 func TestVerifiedTellsOfSubscriptions(t *testing.T) {
 	ctx, w := t.Context(), newWorld()
 	c := overSocket(t, newServer(t, w))
-	if v := must[api.Verified](t)(c.VerifyWebhook(ctx, "home")); v.Subscribed {
+	if v := must[adminapi.Verified](t)(c.VerifyWebhook(ctx, "home")); v.Subscribed {
 		t.Error("subscribed, and nothing is")
 	}
-	if _, err := c.Subscribe(ctx, api.Subscribe{Webhook: "home", All: true}); err != nil {
+	if _, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true}); err != nil {
 		t.Fatal(err)
 	}
-	if v := must[api.Verified](t)(c.VerifyWebhook(ctx, "home")); !v.Subscribed {
+	if v := must[adminapi.Verified](t)(c.VerifyWebhook(ctx, "home")); !v.Subscribed {
 		t.Error("nothing subscribed, and two are")
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -199,7 +199,7 @@ func (c *checker) grants() {
 
 func (c *checker) grantsByHash() {
 	c.walk(bucketGrantsByHash, func(k, v []byte) {
-		var g vehicle.Grant
+		var g access.Grant
 		g, err := c.grant(v)
 		if err != nil || !bytes.Equal(g.Hash[:], k) {
 			c.bad(bucketGrantsByHash, string(v), "there is no such token")
@@ -234,7 +234,7 @@ func (c *checker) consentsByHash() {
 	}
 	c.walk(bucketConsentsByHash, func(k, v []byte) {
 		rec, err := c.consent(v)
-		if err != nil || !slices.ContainsFunc(rec.Hashes(), func(h vehicle.TokenHash) bool { return bytes.Equal(h[:], k) }) {
+		if err != nil || !slices.ContainsFunc(rec.Hashes(), func(h access.TokenHash) bool { return bytes.Equal(h[:], k) }) {
 			c.bad(bucketConsentsByHash, printID(v), "there is no such token")
 		}
 	})

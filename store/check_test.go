@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -21,7 +22,7 @@ func populated(t *testing.T) *fixture {
 	f := open(t)
 	f.fleet(1, 2)
 	must(t, f.PutSecret(ctx, "source/smartcar/ACCOUNT", []byte("token")))
-	must(t, f.PutGrant(ctx, vehicle.Grant{Name: "home", Hash: [32]byte{9}}))
+	must(t, f.PutGrant(ctx, access.Grant{Name: "home", Hash: [32]byte{9}}))
 	d := f.produce(1)[0]
 	f.settle(d, webhook.Waiting)
 	f.settle(d, webhook.Waiting)
@@ -116,7 +117,7 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"finished at another time":      {bucketFinished, doneKey(7, done), nil},
 		"secret in the clear":           {bucketSecrets, []byte("x"), []byte("token")},
 		"secret of another place":       {bucketSecrets, []byte("x"), f.sealer.seal(bucketSecrets, []byte("y"), []byte("token"))},
-		"grant without hash":            {bucketGrants, []byte("x"), record(grantRecord{Grant: vehicle.Grant{Name: "x"}})},
+		"grant without hash":            {bucketGrants, []byte("x"), record(grantRecord{Grant: access.Grant{Name: "x"}})},
 		"hash of no grant":              {bucketGrantsByHash, bytes.Repeat([]byte{3}, 32), []byte("x")},
 		"key that is too short":         {bucketWaiting, []byte("x"), nil},
 	} {

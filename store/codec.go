@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -58,11 +59,11 @@ const (
 
 // grantRecord is a grant with its hash, which the grant's own JSON leaves out.
 type grantRecord struct {
-	vehicle.Grant
+	access.Grant
 	Hash string `json:"sha256"` // hex
 }
 
-func (r grantRecord) grant() (vehicle.Grant, error) {
+func (r grantRecord) grant() (access.Grant, error) {
 	g := r.Grant
 	n, err := hex.Decode(g.Hash[:], []byte(r.Hash))
 	if err != nil || n != len(g.Hash) || len(r.Hash) != 2*len(g.Hash) {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -73,8 +74,8 @@ func full() map[string]any {
 			N: 3, StartedAt: at, Duration: 42 * time.Millisecond, Outcome: webhook.OutcomeRefused, Status: 413, Error: "reset", Cause: "raise the limit",
 			Address: "192.0.2.1:443", RetryAfter: time.Minute, ContentType: "text/plain", Body: []byte("too large"),
 		},
-		"grant_operator": &grantRecord{Grant: vehicle.Grant{Name: "grafana", Scope: vehicle.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
-		"grant":          &grantRecord{Grant: vehicle.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},
+		"grant_operator": &grantRecord{Grant: access.Grant{Name: "grafana", Scope: access.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
+		"grant":          &grantRecord{Grant: access.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -18,7 +18,7 @@ import (
 
 // PutConsent adds a consent. An id that is taken, or a code or token that another
 // consent has, is webhook.ErrExists.
-func (s *Store) PutConsent(ctx context.Context, c vehicle.Consent) error {
+func (s *Store) PutConsent(ctx context.Context, c access.Consent) error {
 	return s.update(ctx, func(t *writeTx) error {
 		for _, name := range [...]string{bucketConsents, bucketConsentsByHash} {
 			if t.bucket(name) == nil {
@@ -35,7 +35,7 @@ func (s *Store) PutConsent(ctx context.Context, c vehicle.Consent) error {
 }
 
 // putConsent writes a consent and its index rows; before are the hashes that have rows.
-func (t *writeTx) putConsent(before []vehicle.TokenHash, c vehicle.Consent) error {
+func (t *writeTx) putConsent(before []access.TokenHash, c access.Consent) error {
 	after := c.Hashes()
 	for _, h := range after {
 		if !slices.Contains(before, h) && t.has(bucketConsentsByHash, h[:]) {
@@ -59,7 +59,7 @@ func (t *writeTx) putConsent(before []vehicle.TokenHash, c vehicle.Consent) erro
 	return t.putRecord(bucketConsents, c.ID[:], c)
 }
 
-func (r reader) consent(id []byte) (c vehicle.Consent, err error) {
+func (r reader) consent(id []byte) (c access.Consent, err error) {
 	var b []byte
 	if r.bucket(bucketConsents) != nil {
 		b = r.get(bucketConsents, id)
@@ -80,7 +80,7 @@ func printID(id []byte) string {
 	return "of this token"
 }
 
-func (r reader) consentByHash(h vehicle.TokenHash) (vehicle.Consent, error) {
+func (r reader) consentByHash(h access.TokenHash) (access.Consent, error) {
 	var id []byte
 	if r.bucket(bucketConsentsByHash) != nil {
 		id = r.get(bucketConsentsByHash, h[:])
@@ -90,7 +90,7 @@ func (r reader) consentByHash(h vehicle.TokenHash) (vehicle.Consent, error) {
 
 // ConsentByHash returns the consent that has the code or token with this hash, or an
 // error wrapping webhook.ErrNotFound.
-func (s *Store) ConsentByHash(ctx context.Context, h vehicle.TokenHash) (c vehicle.Consent, err error) {
+func (s *Store) ConsentByHash(ctx context.Context, h access.TokenHash) (c access.Consent, err error) {
 	err = s.view(ctx, func(r reader) error {
 		c, err = r.consentByHash(h)
 		return err
@@ -101,7 +101,7 @@ func (s *Store) ConsentByHash(ctx context.Context, h vehicle.TokenHash) (c vehic
 // ChangeConsent changes the consent that has the code or token with this hash, in one
 // transaction with looking at it. When change returns an error nothing is changed; a
 // consent without code and tokens is removed.
-func (s *Store) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change func(*vehicle.Consent) error) error {
+func (s *Store) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
 	return s.update(ctx, func(t *writeTx) error {
 		c, err := t.consentByHash(h)
 		if err != nil {
@@ -118,7 +118,7 @@ func (s *Store) ChangeConsent(ctx context.Context, h vehicle.TokenHash, change f
 	})
 }
 
-func (t *writeTx) deleteConsent(id uuid.UUID, hashes []vehicle.TokenHash) error {
+func (t *writeTx) deleteConsent(id uuid.UUID, hashes []access.TokenHash) error {
 	for _, h := range hashes {
 		if err := t.delete(bucketConsentsByHash, h[:]); err != nil {
 			return err
@@ -140,7 +140,7 @@ func (s *Store) DeleteConsent(ctx context.Context, id uuid.UUID) error {
 }
 
 // Consents lists consents by id, those after the given one, at most limit.
-func (s *Store) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []vehicle.Consent, err error) {
+func (s *Store) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
 	err = s.view(ctx, func(r reader) error {
 		if r.bucket(bucketConsents) == nil {
 			return nil

@@ -8,16 +8,16 @@ import (
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
-func hash(n byte) vehicle.TokenHash { return vehicle.TokenHash{n} }
+func hash(n byte) access.TokenHash { return access.TokenHash{n} }
 
-func newConsent(n int, cars ...uuid.UUID) vehicle.Consent {
-	return vehicle.Consent{
+func newConsent(n int, cars ...uuid.UUID) access.Consent {
+	return access.Consent{
 		ID: id(0xdd, n), User: id(0xee, n), Source: "sim", Vehicles: cars, Scope: []string{"read_charge"}, CreatedAt: t0,
-		Code: &vehicle.AuthCode{Hash: hash(byte(10 * n)), ExpiresAt: t0.Add(vehicle.CodeLife), RedirectURI: "https://app.example.com/"},
+		Code: &access.AuthCode{Hash: hash(byte(10 * n)), ExpiresAt: t0.Add(access.CodeLife), RedirectURI: "https://app.example.com/"},
 	}
 }
 
@@ -25,7 +25,7 @@ func newConsent(n int, cars ...uuid.UUID) vehicle.Consent {
 func TestConsents(t *testing.T) {
 	f := open(t)
 	f.fleet(0, 2)
-	for _, h := range []vehicle.TokenHash{hash(1), {}} {
+	for _, h := range []access.TokenHash{hash(1), {}} {
 		if _, err := f.ConsentByHash(ctx, h); !errors.Is(err, webhook.ErrNotFound) {
 			t.Fatal(err)
 		}
@@ -37,17 +37,17 @@ func TestConsents(t *testing.T) {
 	must(t, f.PutConsent(ctx, newConsent(2, vid(2))))
 	taken := newConsent(3)
 	taken.Code.Hash = hash(10)
-	for _, c := range []vehicle.Consent{newConsent(1), taken} {
+	for _, c := range []access.Consent{newConsent(1), taken} {
 		if err := f.PutConsent(ctx, c); !errors.Is(err, webhook.ErrExists) {
 			t.Error(err)
 		}
 	}
 	f.sound()
-	exchange := func(c *vehicle.Consent) error {
-		return c.Exchange(vehicle.Exchange{}, vehicle.Pair{Access: hash(11), Refresh: hash(12)}, f.now)
+	exchange := func(c *access.Consent) error {
+		return c.Exchange(access.Exchange{}, access.Pair{Access: hash(11), Refresh: hash(12)}, f.now)
 	}
 	must(t, f.ChangeConsent(ctx, hash(10), exchange))
-	if err := f.ChangeConsent(ctx, hash(10), exchange); !errors.Is(err, vehicle.ErrCodeUsed) {
+	if err := f.ChangeConsent(ctx, hash(10), exchange); !errors.Is(err, access.ErrCodeUsed) {
 		t.Error(err)
 	}
 	f.reopen()
@@ -57,12 +57,12 @@ func TestConsents(t *testing.T) {
 			t.Errorf("by %d: %+v %v", h, c, err)
 		}
 	}
-	must(t, f.ChangeConsent(ctx, hash(10), func(c *vehicle.Consent) error { c.Tokens = c.Tokens[:1]; return nil }))
+	must(t, f.ChangeConsent(ctx, hash(10), func(c *access.Consent) error { c.Tokens = c.Tokens[:1]; return nil }))
 	if _, err := f.ConsentByHash(ctx, hash(12)); !errors.Is(err, webhook.ErrNotFound) {
 		t.Error("it is found by a token that it let go of", err)
 	}
 	f.sound()
-	must(t, f.ChangeConsent(ctx, hash(11), func(c *vehicle.Consent) error { c.Code, c.Tokens = nil, nil; return nil }))
+	must(t, f.ChangeConsent(ctx, hash(11), func(c *access.Consent) error { c.Code, c.Tokens = nil, nil; return nil }))
 	if cs, err := f.Consents(ctx, uuid.Nil, 10); err != nil || len(cs) != 1 || cs[0].ID != id(0xdd, 2) {
 		t.Error(cs, err)
 	}
@@ -79,7 +79,7 @@ func TestRemovedVehicleLeavesConsents(t *testing.T) {
 	f := open(t)
 	f.fleet(0, 2)
 	c := newConsent(1, vid(1))
-	must(t, c.Exchange(vehicle.Exchange{}, vehicle.Pair{Access: hash(11), Refresh: hash(12)}, t0))
+	must(t, c.Exchange(access.Exchange{}, access.Pair{Access: hash(11), Refresh: hash(12)}, t0))
 	must(t, f.PutConsent(ctx, c))
 	must(t, f.PutConsent(ctx, newConsent(2, vid(1), vid(2))))
 	_, err := f.RemoveVehicle(ctx, vid(1))
@@ -100,7 +100,7 @@ func TestSweepsEndedConsents(t *testing.T) {
 	f := open(t)
 	must(t, f.PutConsent(ctx, newConsent(1)))
 	used := newConsent(2)
-	must(t, used.Exchange(vehicle.Exchange{}, vehicle.Pair{Access: hash(21), Refresh: hash(22)}, t0))
+	must(t, used.Exchange(access.Exchange{}, access.Pair{Access: hash(21), Refresh: hash(22)}, t0))
 	must(t, f.PutConsent(ctx, used))
 	count := func(after time.Duration) int {
 		_, err := f.Sweep(ctx, t0.Add(after), 0, 0)
@@ -113,7 +113,7 @@ func TestSweepsEndedConsents(t *testing.T) {
 	for _, tt := range []struct {
 		after time.Duration
 		want  int
-	}{{vehicle.CodeLife - 1, 2}, {vehicle.CodeLife, 1}, {vehicle.RefreshLife - 1, 1}, {vehicle.RefreshLife, 0}} {
+	}{{access.CodeLife - 1, 2}, {access.CodeLife, 1}, {access.RefreshLife - 1, 1}, {access.RefreshLife, 0}} {
 		if n := count(tt.after); n != tt.want {
 			t.Errorf("after %v there are %d, want %d", tt.after, n, tt.want)
 		}

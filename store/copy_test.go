@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -206,7 +206,7 @@ func TestLatest(t *testing.T) {
 		})
 		must(t, err)
 	})
-	step("a token", func() { must(t, f.PutGrant(ctx, vehicle.Grant{Name: "home", Hash: [32]byte{1}})) })
+	step("a token", func() { must(t, f.PutGrant(ctx, access.Grant{Name: "home", Hash: [32]byte{1}})) })
 }
 
 func TestRoomFor(t *testing.T) {

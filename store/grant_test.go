@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 )
 
 // The use of a token moves forward only, is kept with all else of its grant, and a
 // token that was revoked does not come back by it.
 func TestUseGrant(t *testing.T) {
 	f := open(t)
-	g := vehicle.Grant{Name: "grafana", Hash: [32]byte{5}, Scope: vehicle.ScopeRead, CreatedAt: t0}
+	g := access.Grant{Name: "grafana", Hash: [32]byte{5}, Scope: access.ScopeRead, CreatedAt: t0}
 	must(t, f.PutGrant(ctx, g))
 	for _, at := range []time.Time{t0.Add(time.Hour), t0} {
 		must(t, f.UseGrant(ctx, g.Hash, at))

@@ -14,7 +14,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -60,7 +60,7 @@ func TestRestoreOlder(t *testing.T) {
 	must(t, s.PutSecret(ctx, "source/smartcar/A", []byte("first")))
 	must(t, s.PutSecret(ctx, "source/smartcar/B", []byte("first")))
 	must(t, s.PutVehicle(ctx, newVehicle(9)))
-	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "app", Hash: [32]byte{1}}))
+	must(t, s.PutGrant(ctx, access.Grant{Name: "app", Hash: [32]byte{1}}))
 	must(t, s.AddWebhook(ctx, newWebhook(8)))
 	monday := s.backup("monday.db")
 	s.now = s.now.Add(24 * time.Hour)
@@ -71,12 +71,12 @@ func TestRestoreOlder(t *testing.T) {
 	must(t, s.PutVehicle(ctx, newVehicle(3)))
 	_, _, err := s.Subscribe(ctx, key(2, 3), dueAt(s.now))
 	must(t, err)
-	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "home", Hash: [32]byte{9}}))
+	must(t, s.PutGrant(ctx, access.Grant{Name: "home", Hash: [32]byte{9}}))
 	must(t, s.PutSecret(ctx, "source/smartcar/A", []byte("second")))
 	_, err = s.RemoveVehicle(ctx, vid(9))
 	must(t, err)
 	must(t, s.DeleteGrant(ctx, "app"))
-	must(t, s.PutGrant(ctx, vehicle.Grant{Name: "app", Hash: [32]byte{2}}))
+	must(t, s.PutGrant(ctx, access.Grant{Name: "app", Hash: [32]byte{2}}))
 	_, err = s.UpdateWebhook(ctx, wid(8), func(w *webhook.Webhook) error { w.Key = webhook.Secret("another signing key 0123456789"); return nil })
 	must(t, err)
 	tuesday := s.backup("tuesday.db")

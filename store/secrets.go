@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
+	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -106,7 +106,7 @@ func (s *Store) SecretNames(ctx context.Context, prefix string) (names []string,
 
 // PutGrant adds a grant. A name that is taken, or a token that another grant
 // has, is webhook.ErrExists.
-func (s *Store) PutGrant(ctx context.Context, g vehicle.Grant) error {
+func (s *Store) PutGrant(ctx context.Context, g access.Grant) error {
 	if err := checkName("token name", g.Name); err != nil {
 		return err
 	}
@@ -125,10 +125,10 @@ func (s *Store) PutGrant(ctx context.Context, g vehicle.Grant) error {
 	})
 }
 
-func (r reader) grant(name []byte) (vehicle.Grant, error) {
+func (r reader) grant(name []byte) (access.Grant, error) {
 	b := r.get(bucketGrants, name)
 	if b == nil {
-		return vehicle.Grant{}, named("token", string(name), webhook.ErrNotFound)
+		return access.Grant{}, named("token", string(name), webhook.ErrNotFound)
 	}
 	var rec grantRecord
 	if err := decode(b, &rec); err != nil {
@@ -139,7 +139,7 @@ func (r reader) grant(name []byte) (vehicle.Grant, error) {
 
 // GrantByHash returns the grant of the token with this SHA-256, or an error
 // wrapping webhook.ErrNotFound.
-func (s *Store) GrantByHash(ctx context.Context, hash [32]byte) (g vehicle.Grant, err error) {
+func (s *Store) GrantByHash(ctx context.Context, hash [32]byte) (g access.Grant, err error) {
 	err = s.view(ctx, func(r reader) error {
 		name := r.get(bucketGrantsByHash, hash[:])
 		if name == nil {
@@ -169,12 +169,12 @@ func (s *Store) UseGrant(ctx context.Context, hash [32]byte, at time.Time) error
 }
 
 // putGrant writes a grant's record; its index row is there already.
-func (t *writeTx) putGrant(g vehicle.Grant) error {
+func (t *writeTx) putGrant(g access.Grant) error {
 	return t.putRecord(bucketGrants, []byte(g.Name), grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])})
 }
 
 // Grants lists all grants by name.
-func (s *Store) Grants(ctx context.Context) (gs []vehicle.Grant, err error) {
+func (s *Store) Grants(ctx context.Context) (gs []access.Grant, err error) {
 	err = s.view(ctx, func(r reader) error {
 		for k := range r.rows(bucketGrants, nil, nil) {
 			g, err := r.grant(k)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -20,7 +21,7 @@ func TestPersist(t *testing.T) {
 	f := open(t)
 	f.fleet(2, 2)
 	must(t, f.PutSecret(ctx, "source/smartcar/ACCOUNT", []byte("refresh token")))
-	grant := vehicle.Grant{Name: "home", Hash: [32]byte{1}, Vehicles: []uuid.UUID{vid(1)}}
+	grant := access.Grant{Name: "home", Hash: [32]byte{1}, Vehicles: []uuid.UUID{vid(1)}}
 	must(t, f.PutGrant(ctx, grant))
 	produced := f.produce(1)
 	if len(produced) != 2 || produced[0].ID.Version() != 7 || produced[0].MessageID != produced[0].ID {
@@ -38,7 +39,7 @@ func TestPersist(t *testing.T) {
 		Attempts  []webhook.Attempt
 		Payload   []byte
 		Secret    []byte
-		Grants    []vehicle.Grant
+		Grants    []access.Grant
 		Due       webhook.DuePage
 	}
 	read := func() (a all) {
@@ -132,10 +133,10 @@ func TestSecretsAndGrants(t *testing.T) {
 	must(t, f.DeleteSecret(ctx, "b/1"))
 
 	must(t, f.PutVehicle(ctx, newVehicle(1)))
-	must(t, f.PutGrant(ctx, vehicle.Grant{Name: "one", Hash: [32]byte{1}, Vehicles: []uuid.UUID{vid(1)}}))
-	must(t, f.PutGrant(ctx, vehicle.Grant{Name: "two", Hash: [32]byte{2}, Vehicles: []uuid.UUID{vid(1), vid(2)}}))
-	must(t, f.PutGrant(ctx, vehicle.Grant{Name: "all", Hash: [32]byte{3}}))
-	for _, g := range []vehicle.Grant{{Name: "one", Hash: [32]byte{4}}, {Name: "four", Hash: [32]byte{1}}} {
+	must(t, f.PutGrant(ctx, access.Grant{Name: "one", Hash: [32]byte{1}, Vehicles: []uuid.UUID{vid(1)}}))
+	must(t, f.PutGrant(ctx, access.Grant{Name: "two", Hash: [32]byte{2}, Vehicles: []uuid.UUID{vid(1), vid(2)}}))
+	must(t, f.PutGrant(ctx, access.Grant{Name: "all", Hash: [32]byte{3}}))
+	for _, g := range []access.Grant{{Name: "one", Hash: [32]byte{4}}, {Name: "four", Hash: [32]byte{1}}} {
 		if err := f.PutGrant(ctx, g); !errors.Is(err, webhook.ErrExists) {
 			t.Fatal(err)
 		}

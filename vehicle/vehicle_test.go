@@ -308,18 +308,6 @@ func TestStored(t *testing.T) {
 	}
 }
 
-func TestGrant(t *testing.T) {
-	a, b := uuid.New(), uuid.New()
-	every, one := vehicle.Grant{}, vehicle.Grant{Vehicles: []uuid.UUID{a}}
-	if !every.Covers(a) || !every.Covers(b) || !one.Covers(a) || one.Covers(b) {
-		t.Error("a grant covers the cars it lists, or all when it lists none")
-	}
-	kept, err := json.Marshal(vehicle.Grant{Name: "n", Hash: [32]byte{1, 2, 3}})
-	if err != nil || string(kept) != `{"name":"n","created_at":"0001-01-01T00:00:00Z"}` {
-		t.Errorf("%s, %v: the hash is not shown", kept, err)
-	}
-}
-
 func TestRef(t *testing.T) {
 	v := vehicle.Vehicle{ID: uuid.New(), Native: "n", Connection: "c", Make: "KIA"}
 	if got := v.Ref(); got != (vehicle.Ref{ID: v.ID, Native: "n", Connection: "c", Make: "KIA"}) {

@@ -1,0 +1,117 @@
+package adminapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/webhook"
+)
+
+// silence is how long a stream of events may say nothing: three of the daemon's pings.
+const silence = 45 * time.Second
+
+// maxEvent bounds one line of a stream, in bytes.
+const maxEvent = 1 << 20
+
+// EventsQuery chooses events; zero fields choose all.
+type EventsQuery struct {
+	Webhook string // id or name
+	Vehicle uuid.UUID
+}
+
+// Events is an open stream. It is not safe for concurrent use.
+type Events struct {
+	c       *Client
+	body    io.ReadCloser
+	lines   *bufio.Scanner
+	patient *time.Timer
+	cancel  context.CancelCauseFunc
+	ended   func(error) error // says why the stream ended with the error
+}
+
+// Events opens the stream of what changes from now on; the caller closes it.
+func (c *Client) Events(ctx context.Context, q EventsQuery) (*Events, error) {
+	v := url.Values{}
+	if q.Webhook != "" {
+		v.Set("webhook", q.Webhook)
+	}
+	if q.Vehicle != uuid.Nil {
+		v.Set("vehicle", q.Vehicle.String())
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	patient := time.AfterFunc(c.wait, func() { cancel(ErrNoAnswer) })
+	e := &Events{c: c, cancel: cancel, patient: patient, body: http.NoBody, ended: func(err error) error { return c.unreachable(ctx, err) }}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://plugbeat"+c.path("events")+"?"+v.Encode(), nil)
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	res, err := c.http.Do(req) //nolint:bodyclose // Events.Close closes it
+	if err != nil {
+		err = e.ended(err)
+		e.Close()
+		return nil, err
+	}
+	e.body = res.Body
+	if res.StatusCode != http.StatusOK {
+		b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+		if err != nil {
+			err = e.ended(err)
+		} else {
+			err = c.refused(res.StatusCode, b)
+		}
+		e.Close()
+		return nil, err
+	}
+	patient.Reset(silence)
+	e.lines = bufio.NewScanner(res.Body)
+	e.lines.Buffer(nil, maxEvent)
+	return e, nil
+}
+
+// Next waits for the next change, or for word that some were missed, whose number it
+// returns then. Its error is how the stream ended.
+func (e *Events) Next() (change webhook.Change, missed int, err error) {
+	var name string
+	for e.lines.Scan() {
+		e.patient.Reset(silence)
+		field, value, _ := strings.Cut(e.lines.Text(), ": ")
+		switch {
+		case field == "event":
+			name = value
+		case field != "data":
+		case name == MissedEvent:
+			var m Missed
+			if err := json.Unmarshal([]byte(value), &m); err != nil {
+				return change, 0, e.c.stranger("an event that is none: " + err.Error())
+			}
+			return change, m.Missed, nil
+		default:
+			if err := json.Unmarshal([]byte(value), &change); err != nil {
+				return change, 0, e.c.stranger("an event that is none: " + err.Error())
+			}
+			return change, 0, nil
+		}
+	}
+	err = e.lines.Err()
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return change, 0, e.ended(err)
+}
+
+// Close ends the stream.
+func (e *Events) Close() {
+	e.patient.Stop()
+	e.cancel(nil)
+	_ = e.body.Close()
+}
