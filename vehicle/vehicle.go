@@ -24,7 +24,7 @@
 //   - [Closer]: it has to finish something at a stop;
 //   - [Endpoints], of its settings: it makes requests, whose far ends doctor looks at.
 //
-// Package vehicle/sourcetest tests a source, and docs/dev/sources.md is a walk through
+// Package vehicle/sourcetest tests a source, and docs/dev/adding-a-source.md is a walk through
 // all of it.
 package vehicle
 

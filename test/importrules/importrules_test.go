@@ -1,5 +1,5 @@
 // Package importrules holds the test of who may import whom. The table below is
-// the one in docs/architecture.md; a package that is not in it fails the test, so
+// the one in docs/dev/architecture.md; a package that is not in it fails the test, so
 // a new package states its place first.
 package importrules
 
@@ -77,12 +77,12 @@ func TestImportRules(t *testing.T) {
 			rules, ok = allowed[path.Dir(name)+"/*"]
 		}
 		if !ok {
-			t.Errorf("package %s has no import rule: add it here and to docs/architecture.md", p.ImportPath)
+			t.Errorf("package %s has no import rule: add it here and to docs/dev/architecture.md", p.ImportPath)
 			continue
 		}
 		for _, imp := range p.Imports {
 			if bad(name, rules, imp) {
-				t.Errorf("%s imports %s, which docs/architecture.md does not allow", p.ImportPath, imp)
+				t.Errorf("%s imports %s, which docs/dev/architecture.md does not allow", p.ImportPath, imp)
 			}
 		}
 	}

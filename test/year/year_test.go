@@ -1,7 +1,7 @@
 // Package year holds a year of ten vehicles in fake time: the real store, the real
 // scheduler and the real delivery loop between sources that fail and receivers
 // that go out, held against a model that knows nothing but the story. It prints
-// what it simulated; docs/proofs.md says what that proves.
+// what it simulated; docs/dev/proofs.md says what that proves.
 package year
 
 import (

@@ -5,8 +5,8 @@
 //
 //	go run ./tools/bench                                 every figure, about ten minutes
 //	go run ./tools/bench -quick                          that it runs at all, about 20 s
-//	go run ./tools/bench -write docs/performance.md      every figure, into that page
-//	go run ./tools/bench -compare docs/performance.md    every figure, its ratios held against that page's
+//	go run ./tools/bench -write docs/dev/performance.md      every figure, into that page
+//	go run ./tools/bench -compare docs/dev/performance.md    every figure, its ratios held against that page's
 //	go run ./tools/bench -only throughput -profile DIR   one figure, with CPU profiles of the daemon
 //
 // What is measured is the built binary in a process of its own, under the config

@@ -124,7 +124,7 @@ func (t *table) markdown() string {
 
 // The marks between which a page holds a table.
 const (
-	markBegin = "<!-- figures: go run ./tools/bench -write docs/performance.md -->"
+	markBegin = "<!-- figures: go run ./tools/bench -write docs/dev/performance.md -->"
 	markEnd   = "<!-- end of figures -->"
 )
 

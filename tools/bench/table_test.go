@@ -68,9 +68,9 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// docs/performance.md has the marks, so that the command finds its place.
+// docs/dev/performance.md has the marks, so that the command finds its place.
 func TestPage(t *testing.T) {
-	b, err := os.ReadFile("../../docs/performance.md")
+	b, err := os.ReadFile("../../docs/dev/performance.md")
 	if err != nil {
 		t.Fatal(err)
 	}
