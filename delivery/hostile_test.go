@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/test/faults"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -38,6 +39,7 @@ var answersErrors = []string{faults.SwitchProtocol, faults.SlowError}
 // and a receiver that is well notices nothing. One that becomes well gets all that
 // waits, with its next delivery at the latest.
 func TestHostileReceivers(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	log.SetOutput(io.Discard) // net/http tells of answers that nobody asked for
 	defer log.SetOutput(os.Stderr)
@@ -186,6 +188,7 @@ func (r *real) recorded(name string, ds []webhook.Delivery) {
 // hundred addresses, or whose name server fails, lies or is silent: each is recorded as
 // what it was, and gets all its deliveries once its name resolves.
 func TestHostileNames(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	r := newReal(t)
 	_, port, err := net.SplitHostPort(r.faults.Addr())

@@ -20,6 +20,7 @@ import (
 
 	"plugbeat/egress"
 	"plugbeat/test/faults"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -75,6 +76,7 @@ func TestSilentTLS(t *testing.T) {
 // A receiver that takes the connection and reads nothing of a large payload is held to
 // the same time. It had its connection, so it is unavailable.
 func TestBlockedWrite(t *testing.T) {
+	long.Test(t)
 	x := wireSender(t, Settings{Timeout: 3 * time.Second})
 	uri := "http://" + faults.Listen(t, func(net.Conn) { <-t.Context().Done() }) + "/"
 	a := x.send(t.Context(), hookAt(uri), uuid.New(), make([]byte, 16<<20))

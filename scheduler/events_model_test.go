@@ -20,9 +20,11 @@ import (
 // source answered, in order, says what has to be told: nothing twice, nothing missed,
 // nothing made up. It knows none of the scheduler's rules.
 func TestEventsModel(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			inWorld(t, func(w *world) { eventsModel(w, rand.New(rand.NewPCG(seed, 5)), rand.New(rand.NewPCG(seed, 6))) })
+			inWorld(t, func(w *world) {
+				eventsModel(w, rand.New(rand.NewPCG(uint64(seed), 5)), rand.New(rand.NewPCG(uint64(seed), 6)))
+			})
 		})
 	}
 }

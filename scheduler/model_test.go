@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -224,12 +225,10 @@ func (c *carModel) run(end, down, up time.Duration) {
 	}
 }
 
+var seeds = flag.Int("seeds", 1, "how many stories the models follow")
+
 func TestAgainstModel(t *testing.T) {
-	seeds := 2
-	if testing.Short() {
-		seeds = 1
-	}
-	for seed := range seeds {
+	for seed := range *seeds {
 		inWorld(t, func(w *world) { againstModel(w, uint64(seed)) })
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
 	"plugbeat/test/faults"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -95,7 +96,7 @@ func (in *inbox) text() string {
 func set(t *testing.T, alerts string) *daemon.Daemon {
 	t.Helper()
 	return daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`).Replace(config)
+		config = daemon.Ports(config)
 		return config + `delivery:
   retries: [500ms, 500ms, 1s]
   challenge_after: 1500ms
@@ -135,14 +136,7 @@ func receiverOf(t *testing.T, d *daemon.Daemon) *site {
 	s := &site{t: t, r: receiver.New(d.ManagementToken())}
 	s.start()
 	t.Cleanup(s.stop)
-	hook, err := d.Client().AddWebhook(t.Context(), adminapi.NewWebhook{Name: "home", CallbackURI: "http://" + s.address + "/hook", AllowPrivate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-		t.Fatal(err)
-	}
-	d.Must("webhook", "verify", "home")
+	d.Webhook(s.r, adminapi.NewWebhook{Name: "home", CallbackURI: "http://" + s.address + "/hook"})
 	return s
 }
 
@@ -168,15 +162,6 @@ func asAPI(err error, into **adminapi.Error) bool {
 	e, ok := err.(*adminapi.Error) //nolint:errorlint // the client returns it as it is
 	*into = e
 	return ok
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 60 s it is not so that %s", what)
-		}
-	}
 }
 
 func ledger(t *testing.T, d *daemon.Daemon) webhook.Webhook {
@@ -207,25 +192,25 @@ func TestExhaustionToHealing(t *testing.T) {
 	}
 	s := receiverOf(t, d)
 	step("subscribe", "home", "--all")
-	eventually(t, "the first three are delivered", func() bool { return ledger(t, d).Ledger.Delivered == 3 })
+	daemon.Eventually(t, "the first three are delivered", func() bool { return ledger(t, d).Ledger.Delivered == 3 })
 
 	t.Log("--- the receiver is stopped")
 	s.stop()
 	again(t, d)
-	eventually(t, "six are made", func() bool { return ledger(t, d).Ledger.Produced == 6 })
-	eventually(t, "the alert of the disabling arrives", func() bool { return in.told("webhook.disabled") })
+	daemon.Eventually(t, "six are made", func() bool { return ledger(t, d).Ledger.Produced == 6 })
+	daemon.Eventually(t, "the alert of the disabling arrives", func() bool { return in.told("webhook.disabled") })
 	t.Logf("--- the target of alerts was told:\n%s", in.text())
 	step("status")
 	again(t, d)
-	eventually(t, "a disabled webhook's cars are still read", func() bool { return ledger(t, d).Ledger.Produced == 9 })
+	daemon.Eventually(t, "a disabled webhook's cars are still read", func() bool { return ledger(t, d).Ledger.Produced == 9 })
 	if w := ledger(t, d); w.Status != webhook.Disabled || w.Reason != webhook.Exhausted || w.Ledger.Waiting() != 6 {
 		t.Fatalf("%+v", w)
 	}
 
 	t.Log("--- the receiver returns")
 	s.start()
-	eventually(t, "the alert of the healing arrives", func() bool { return in.told("webhook.disabled over") })
-	eventually(t, "nothing waits", func() bool { return ledger(t, d).Ledger.Delivered == 9 })
+	daemon.Eventually(t, "the alert of the healing arrives", func() bool { return in.told("webhook.disabled over") })
+	daemon.Eventually(t, "nothing waits", func() bool { return ledger(t, d).Ledger.Delivered == 9 })
 	t.Logf("--- the target of alerts was told:\n%s", in.text())
 	step("delivery", "list", "--webhook", "home")
 	step("webhook", "show", "home")
@@ -266,6 +251,7 @@ func TestExhaustionToHealing(t *testing.T) {
 // A daemon that is killed after a webhook was disabled and before anybody was told
 // tells it after the start, once.
 func TestKilledBeforeItTold(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	in := newInbox(t)
 	in.gate = make(chan struct{})
@@ -274,7 +260,7 @@ func TestKilledBeforeItTold(t *testing.T) {
 	s := receiverOf(t, d)
 	s.stop()
 	d.Must("subscribe", "home", "--all")
-	eventually(t, "it is disabled", func() bool { return ledger(t, d).Status == webhook.Disabled })
+	daemon.Eventually(t, "it is disabled", func() bool { return ledger(t, d).Status == webhook.Disabled })
 	d.Kill()
 	if in.told("webhook.disabled") {
 		t.Fatal("it was told before the kill, so this shows nothing")
@@ -283,8 +269,8 @@ func TestKilledBeforeItTold(t *testing.T) {
 	in.gate = nil
 	in.mu.Unlock()
 	d.Start()
-	eventually(t, "it is told", func() bool { return in.told("webhook.disabled") })
-	eventually(t, "that is kept", func() bool {
+	daemon.Eventually(t, "it is told", func() bool { return in.told("webhook.disabled") })
+	daemon.Eventually(t, "that is kept", func() bool {
 		st, err := d.Client().Status(t.Context())
 		return err == nil && len(st.Alerts) == 1 && st.Alerts[0].Sent == 1 && st.Alerts[0].Waiting == 0
 	})
@@ -293,7 +279,7 @@ func TestKilledBeforeItTold(t *testing.T) {
 	}
 	d.Start()
 	s.start() // the next thing that is told
-	eventually(t, "the healing is told", func() bool { return in.told("webhook.disabled over") })
+	daemon.Eventually(t, "the healing is told", func() bool { return in.told("webhook.disabled over") })
 	if got := in.text(); strings.Count(got, "webhook.disabled error") != 1 {
 		t.Errorf("told again after a restart:\n%s", got)
 	}
@@ -302,6 +288,7 @@ func TestKilledBeforeItTold(t *testing.T) {
 // A target that takes requests and never answers holds up neither the other target,
 // nor deliveries, nor a stop.
 func TestHangingTarget(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	in, hangs := newInbox(t), newInbox(t)
 	hangs.gate = make(chan struct{})
@@ -310,15 +297,15 @@ func TestHangingTarget(t *testing.T) {
 	s := receiverOf(t, d)
 	s.stop()
 	d.Must("subscribe", "home", "--all")
-	eventually(t, "the other target is told", func() bool { return in.told("webhook.disabled") })
+	daemon.Eventually(t, "the other target is told", func() bool { return in.told("webhook.disabled") })
 	s.start()
-	eventually(t, "everything is delivered", func() bool { return ledger(t, d).Ledger.Delivered == 3 })
-	eventually(t, "the other target is told that it is well", func() bool { return in.told("webhook.disabled over") })
+	daemon.Eventually(t, "everything is delivered", func() bool { return ledger(t, d).Ledger.Delivered == 3 })
+	daemon.Eventually(t, "the other target is told that it is well", func() bool { return in.told("webhook.disabled over") })
 	out, errs, code := d.Run("alert", "test", "hangs")
 	if code != 1 || !strings.Contains(out, "did not take it: it did not answer within 10s") {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
-	eventually(t, "status says so", func() bool { return strings.Contains(d.Must("status"), "alerts to hangs do not arrive") })
+	daemon.Eventually(t, "status says so", func() bool { return strings.Contains(d.Must("status"), "alerts to hangs do not arrive") })
 	began := time.Now()
 	if err := d.Stop(); err != nil || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
@@ -328,6 +315,7 @@ func TestHangingTarget(t *testing.T) {
 
 // Whatever a target does, a test of it ends within the time, and only a 2xx counts.
 func TestEveryFault(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	f := faults.New(t, http.NotFoundHandler())
 	var alerts strings.Builder

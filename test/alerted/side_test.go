@@ -8,6 +8,7 @@ import (
 
 	"plugbeat/health"
 	"plugbeat/receiver"
+	"plugbeat/test/daemon"
 )
 
 // One condition is told in the same words by status, by doctor and in an alert. With -v this
@@ -20,7 +21,7 @@ func TestSideBySide(t *testing.T) {
 	s := receiverOf(t, d)
 	s.r.Rule(func(receiver.Message) receiver.Answer { return receiver.Answer{Status: http.StatusGone} })
 	d.Must("subscribe", "home", "--all")
-	eventually(t, "the alert of the disabling arrives", func() bool { return in.told("webhook.disabled") })
+	daemon.Eventually(t, "the alert of the disabling arrives", func() bool { return in.told("webhook.disabled") })
 	st, err := d.Client().Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ const stranger = "00000000-0000-4000-8000-000000000001" // an id that nothing ha
 // folder is a daemon's folder whose listeners are off or on ports of their own.
 func folder(t *testing.T) *daemon.Daemon {
 	return daemon.New(t, func(config string) string {
-		return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`).Replace(config)
+		return daemon.Ports(config)
 	})
 }
 

@@ -200,20 +200,11 @@ func TestUpstreamHTML(t *testing.T) {
 	if _, err := c.ConnectVehicles(ctx, "vendor", refresh); err != nil {
 		t.Fatal(err)
 	}
-	hook, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL, AllowPrivate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.VerifyWebhook(ctx, "home"); err != nil {
-		t.Fatal(err)
-	}
+	hook := d.Webhook(r, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL})
 	if _, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a payload arrives", func() bool { return len(r.Accepted()) == 1 })
+	daemon.Eventually(t, "a payload arrives", func() bool { return len(r.Accepted()) == 1 })
 	for _, m := range r.Messages() {
 		if m.Event == "dynamic" && (len(m.Errors) != 3 || !strings.Contains(m.Errors[0], "UPSTREAM:INVALID_DATA") || !bytes.Contains(m.Body, []byte("HTML instead of JSON")) || bytes.Contains(m.Body, []byte("It works"))) {
 			t.Errorf("the payload says %q: %s", m.Errors, m.Body)

@@ -18,6 +18,7 @@ import (
 	"plugbeat/health"
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -25,10 +26,11 @@ import (
 // it cannot write, and once there is space again everything that was due or
 // waited arrives.
 func TestFullDisk(t *testing.T) {
+	long.Test(t)
 	d := daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`,
+		config = daemon.Ports(config,
 			"hour: 1h", "hour: 100ms", // a plug moves every second or so
-			"plugged_in: 30m", "plugged_in: 30m\n  gap: 8s\n  freshness: 1ms").Replace(config)
+			"plugged_in: 30m", "plugged_in: 30m\n  gap: 8s\n  freshness: 1ms")
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	ballast := filepath.Join(smallDisk(t, d), "ballast")
@@ -39,26 +41,17 @@ func TestFullDisk(t *testing.T) {
 	d.Start()
 	ctx := context.Background()
 	c := d.Client()
-	hook, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL, AllowPrivate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.VerifyWebhook(ctx, "home"); err != nil {
-		t.Fatal(err)
-	}
+	d.Webhook(r, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL})
 	// The receiver is out while the disk fills, so that deliveries wait.
 	r.Rule(func(receiver.Message) receiver.Answer { return receiver.Answer{Status: 500} })
 	subscribed, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first deliveries wait", func() bool { return status(t, c).Store.Waiting == 3 })
+	daemon.Eventually(t, "the first deliveries wait", func() bool { return status(t, c).Store.Waiting == 3 })
 
 	// A plug that moves within the gap makes its slots due at the gap's end.
-	eventually(t, "a plug moves", func() bool {
+	daemon.Eventually(t, "a plug moves", func() bool {
 		moved := false
 		for _, s := range subscribed.Items {
 			if _, err := c.ReadVehicle(ctx, s.Vehicle, 0b111); err != nil {
@@ -80,7 +73,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	// A commit that was too large leaves room for a smaller one, so this takes some tries.
 	typed, tries := "", 0
-	eventually(t, "a command is refused", func() bool {
+	daemon.Eventually(t, "a command is refused", func() bool {
 		_, _ = use()
 		tries++
 		typed = fmt.Sprintf("typed%d", tries)
@@ -92,7 +85,7 @@ func TestFullDisk(t *testing.T) {
 	})
 
 	r.Rule(nil)
-	eventually(t, "a slot is overdue", func() bool {
+	daemon.Eventually(t, "a slot is overdue", func() bool {
 		_, _ = use()
 		for _, s := range slots(t, c) {
 			if s.Due.Before(time.Now().Add(-time.Second)) {
@@ -102,12 +95,12 @@ func TestFullDisk(t *testing.T) {
 		return false
 	})
 	var full adminapi.Status
-	eventually(t, "the status says so", func() bool {
+	daemon.Eventually(t, "the status says so", func() bool {
 		_, _ = use()
 		full = status(t, c)
 		return full.Store.State == webhook.DiskFull && len(full.Conditions) > 0 && full.Conditions[0].Code == health.StoreNoSpace && strings.Contains(full.Conditions[0].Text, d.DataFile())
 	})
-	eventually(t, "plugbeat status says so", func() bool {
+	daemon.Eventually(t, "plugbeat status says so", func() bool {
 		_, _ = use()
 		text := d.Must("status")
 		return strings.Contains(text, "DISK FULL") && strings.Contains(text, "the disk is full")
@@ -120,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 	waited := full.Store.Waiting
 
 	empty(t, ballast)
-	eventually(t, "what waited and what was due arrives", func() bool {
+	daemon.Eventually(t, "what waited and what was due arrives", func() bool {
 		st := status(t, c)
 		overdue := false
 		for _, s := range slots(t, c) {
@@ -180,7 +173,7 @@ func TestStartOnFullDisk(t *testing.T) {
 	d.Kill()
 
 	d.Start()
-	eventually(t, "plugbeat status says so", func() bool {
+	daemon.Eventually(t, "plugbeat status says so", func() bool {
 		name, _ := use()
 		return name != "" && strings.Contains(d.Must("status"), "DISK FULL")
 	})
@@ -290,13 +283,4 @@ func slots(t *testing.T, c *adminapi.Client) []adminapi.SubscriptionView {
 		t.Fatal(err)
 	}
 	return p.Items
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 90 s it is not so that %s", what)
-		}
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
 	"plugbeat/test/faults"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -56,8 +57,9 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is well: that one is served as ever, nothing of the others is lost, the log has an
 // event in every line and no secret, and the data file is sound.
 func TestHostileReceivers(t *testing.T) {
+	long.Test(t)
 	d := daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`, "vehicles: 3", "vehicles: 2").Replace(config)
+		config = daemon.Ports(config, "vehicles: 3", "vehicles: 2")
 		return config + "log: {level: debug}\ndelivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n  timeout: 3s\n  challenge_after: 500ms\n"
 	})
 	well := &echo{Receiver: receiver.New(d.ManagementToken())}
@@ -66,16 +68,7 @@ func TestHostileReceivers(t *testing.T) {
 	c, ctx := d.Client(), context.Background()
 	names := append(slices.Sorted(maps.Keys(faults.All())), "echo", "well")
 	for _, name := range names {
-		hook, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: name, CallbackURI: r.URL(name), AllowPrivate: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := well.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.VerifyWebhook(ctx, name); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		d.Webhook(well, adminapi.NewWebhook{Name: name, CallbackURI: r.URL(name)})
 		r.Arm(name)
 	}
 	well.be(true)
@@ -91,8 +84,8 @@ func TestHostileReceivers(t *testing.T) {
 		}
 		return w
 	}
-	eventually(t, "the one that is well gets its deliveries", func() bool { return hook("well").Ledger.Delivered >= 2 })
-	eventually(t, "every fault strikes", func() bool {
+	daemon.Eventually(t, "the one that is well gets its deliveries", func() bool { return hook("well").Ledger.Delivered >= 2 })
+	daemon.Eventually(t, "every fault strikes", func() bool {
 		return !slices.ContainsFunc(names, func(name string) bool {
 			w := hook(name)
 			return w.Ledger.Delivered == 0 && w.Breaker.Step == 0 && w.Status == webhook.Active
@@ -103,7 +96,7 @@ func TestHostileReceivers(t *testing.T) {
 	}
 	well.be(false)
 	for _, name := range names {
-		eventually(t, "all of "+name+" arrives", func() bool { l := hook(name).Ledger; return l.Produced >= 2 && l.Delivered == l.Produced })
+		daemon.Eventually(t, "all of "+name+" arrives", func() bool { l := hook(name).Ledger; return l.Produced >= 2 && l.Delivered == l.Produced })
 	}
 	shown := d.Log()
 	for _, name := range names {

@@ -59,7 +59,7 @@ func TestClockAnHourOff(t *testing.T) {
 	added(t, d, r, url)
 	d.Must("subscribe", "home", "--all")
 	var line string
-	eventually(t, "the status has a word on the clock", func() bool {
+	daemon.Eventually(t, "the status has a word on the clock", func() bool {
 		line = wrong(t, d, "this machine's clock is 1h behind that of 127.0.0.1:")
 		return line != ""
 	})
@@ -99,7 +99,7 @@ func TestNoNetworkAtStart(t *testing.T) {
 	d.Start()
 	d.Must("subscribe", "home", "--all")
 	var line string
-	eventually(t, "the status has a word on the network", func() bool {
+	daemon.Eventually(t, "the status has a word on the network", func() bool {
 		line = wrong(t, d, "webhook home waits because of this machine's own trouble: ")
 		return line != ""
 	})
@@ -129,7 +129,7 @@ func TestNoNetworkAtStart(t *testing.T) {
 
 	d.Under = nil
 	d.Start()
-	eventually(t, "the deliveries of three cars have come", func() bool { return len(r.Accepted()) == 3 })
+	daemon.Eventually(t, "the deliveries of three cars have come", func() bool { return len(r.Accepted()) == 3 })
 }
 
 // TestNoIPv6: a listener at an address that this machine does not have stops the start,

@@ -17,6 +17,7 @@ import (
 	"plugbeat/health"
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -71,36 +72,28 @@ func traced(pid int) bool {
 // TestReadOnlyDisk: a data file that takes no writes pauses the daemon, by name, and
 // nothing is lost or sent again when it takes them again.
 func TestReadOnlyDisk(t *testing.T) {
+	long.Test(t)
 	for name, call := range map[string]string{
 		"writing": "pwrite64:error=EROFS",  // before anything of a commit is in the file
 		"syncing": "fdatasync:error=EROFS", // its pages are, and what makes them count is not
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := daemon.New(t, func(config string) string {
-				return strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
+				return daemon.Ports(config)
 			})
 			r := receiver.New(d.ManagementToken())
 			server := httptest.NewServer(r)
 			defer server.Close()
 			d.Start()
 			ctx, c := context.Background(), d.Client()
-			hook, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL, AllowPrivate: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.VerifyWebhook(ctx, "home"); err != nil {
-				t.Fatal(err)
-			}
+			d.Webhook(r, adminapi.NewWebhook{Name: "home", CallbackURI: server.URL})
 			// Two payloads are under way, and their outcomes cannot be kept.
 			release := make(chan struct{})
 			r.Rule(func(m receiver.Message) receiver.Answer { <-release; return receiver.Answer{} })
 			if _, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "two requests are under way", func() bool { return r.Open() == 2 })
+			daemon.Eventually(t, "two requests are under way", func() bool { return r.Open() == 2 })
 
 			end := injected(t, d, call)
 			passable := func() {
@@ -110,7 +103,7 @@ func TestReadOnlyDisk(t *testing.T) {
 				}
 			}
 			close(release)
-			eventually(t, "the outcomes have arrived", func() bool { return len(r.Accepted()) == 2 })
+			daemon.Eventually(t, "the outcomes have arrived", func() bool { return len(r.Accepted()) == 2 })
 			_, errs, code := d.Run("webhook", "add", "--name", "refused", "--callback", "https://receiver.example/hook")
 			passable()
 			if code != 1 {
@@ -132,7 +125,7 @@ func TestReadOnlyDisk(t *testing.T) {
 			}
 			end()
 
-			eventually(t, "everything is kept", func() bool {
+			daemon.Eventually(t, "everything is kept", func() bool {
 				passable()
 				st := status(t, c)
 				return st.Store.State == webhook.DiskOK && st.Ready && ledger(st).Delivered == 3

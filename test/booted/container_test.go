@@ -18,12 +18,13 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"plugbeat/test/daemon"
 )
 
 var (
@@ -41,7 +42,7 @@ type container struct {
 
 	nspawn  *exec.Cmd
 	exited  chan struct{}
-	console lockedBuffer
+	console daemon.Buffer
 	leader  int // the process id of its init
 }
 
@@ -142,7 +143,7 @@ func (c *container) booted(old int) {
 	c.eventually("a container that runs", time.Minute, func() error {
 		select {
 		case <-c.exited:
-			c.t.Fatalf("systemd-nspawn ended:\n%s", c.console.tail(4000))
+			c.t.Fatalf("systemd-nspawn ended:\n%s", c.console.Tail(4000))
 		default:
 		}
 		pid := child(c.nspawn.Process.Pid)
@@ -188,7 +189,7 @@ func (c *container) stop() {
 	if c.outer.Failed() {
 		c.outer.Logf("the service:\n%s", c.text("systemctl", "status", "--no-pager", "--lines=0", "plugbeat.service"))
 		c.outer.Logf("its journal ends:\n%s", tail(c.text("journalctl", "--no-pager", "-u", "plugbeat", "-n", "60"), 8000))
-		c.outer.Logf("the console ends:\n%s", c.console.tail(2000))
+		c.outer.Logf("the console ends:\n%s", c.console.Tail(2000))
 	}
 	_ = c.nspawn.Process.Signal(syscall.SIGTERM)
 	select {
@@ -224,7 +225,7 @@ func (c *container) reboot() {
 	select {
 	case <-c.exited:
 		if code := c.nspawn.ProcessState.ExitCode(); code != forceRestart {
-			c.t.Fatalf("systemd-nspawn ended with %d:\n%s", code, c.console.tail(4000))
+			c.t.Fatalf("systemd-nspawn ended with %d:\n%s", code, c.console.Tail(4000))
 		}
 		c.start()
 	default:
@@ -365,20 +366,3 @@ func (c *container) eventually(what string, most time.Duration, ready func() err
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) tail(n int) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return tail(l.b.String(), n)
-}

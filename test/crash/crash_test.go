@@ -32,7 +32,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 20, "how often the daemon is killed with requests in flight")
+	kills = flag.Int("kills", 2, "how often the daemon is killed with requests in flight; twice as often the command that rotates a token is")
 	seed  = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
 )
 
@@ -53,8 +53,9 @@ func TestKill(t *testing.T) {
 	random := rand.New(rand.NewPCG(*seed, 1))
 
 	d := daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
-		return replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
+		config = daemon.Ports(config)
+		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
+		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	r := receiver.New(d.ManagementToken())
 	delays := rand.New(rand.NewPCG(*seed, 2))
@@ -148,16 +149,7 @@ func setUp(t *testing.T, d *daemon.Daemon, r *receiver.Receiver, url string) (ho
 	c := d.Client()
 	for i := range webhooks {
 		name := fmt.Sprintf("hook-%d", i)
-		a, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: name, CallbackURI: url + "/" + name, AllowPrivate: true, Cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Know(a.Webhook.ID.String(), a.SigningKey); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.VerifyWebhook(ctx, name); err != nil {
-			t.Fatal(err)
-		}
+		a := d.Webhook(r, adminapi.NewWebhook{Name: name, CallbackURI: url + "/" + name, Cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}})
 		spread := "1m"
 		if i%2 == 0 {
 			spread = "" // a burst at the start, and another each minute

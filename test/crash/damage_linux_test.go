@@ -19,7 +19,7 @@ import (
 	"plugbeat/test/daemon"
 )
 
-var damages = flag.Int("damages", defaultPoints/10, "how many times a data file is damaged and given to the daemon")
+var damages = flag.Int("damages", 2, "how many times a data file is damaged and given to the daemon")
 
 // exitDamaged is how serve ends where starting it again is of no use; the unit does not.
 const exitDamaged = 65

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -61,7 +60,7 @@ func newHarness(t *testing.T, binary string, seed uint64, every string) *harness
 	t.Helper()
 	h := &harness{t: t, binary: binary, random: rand.New(rand.NewPCG(seed, 1))}
 	h.d = daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`).Replace(config)
+		config = daemon.Ports(config)
 		config = replace(t, config, "plugged_in: 30m", "plugged_in: 30m\n  gap: 1s\n  freshness: 100ms")
 		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", fleet))
 		return config + "delivery:\n  retries: [200ms, 300ms, 500ms, 1s, 1s, 1s]\n  recover_rate: 1000\n"
@@ -88,19 +87,9 @@ func newHarness(t *testing.T, binary string, seed uint64, every string) *harness
 	t.Cleanup(h.kill)
 
 	h.d.Start()
-	ctx, c := context.Background(), h.d.Client()
 	for i := range receivers {
 		name := fmt.Sprintf("hook-%d", i)
-		a, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: name, CallbackURI: server.URL + "/" + name, AllowPrivate: true, Cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := h.r.Know(a.Webhook.ID.String(), a.SigningKey); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.VerifyWebhook(ctx, name); err != nil {
-			t.Fatal(err)
-		}
+		a := h.d.Webhook(h.r, adminapi.NewWebhook{Name: name, CallbackURI: server.URL + "/" + name, Cadence: webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"}})
 		h.hooks = append(h.hooks, a.Webhook.ID)
 	}
 	if err := h.d.Stop(); err != nil {
@@ -108,7 +97,7 @@ func newHarness(t *testing.T, binary string, seed uint64, every string) *harness
 	}
 	h.start()
 	// The stepped daemon takes a faster cadence than a config may ask for.
-	c = h.d.Client()
+	ctx, c := context.Background(), h.d.Client()
 	fast := webhook.Cadence{Unplugged: every, PluggedIn: every}
 	for i := range receivers {
 		name := fmt.Sprintf("hook-%d", i)

@@ -13,7 +13,7 @@ import (
 	"plugbeat/test/crash/stop"
 )
 
-var points = flag.Int("points", defaultPoints, "at how many points the stepped daemon is stopped with work in flight")
+var points = flag.Int("points", 20, "at how many points the stepped daemon is stopped with work in flight")
 
 // perFolder is how many points one data file goes through before another is begun, as
 // looking at it takes the longer the more it holds.

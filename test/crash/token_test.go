@@ -34,7 +34,7 @@ func TestKilledTokenRotation(t *testing.T) {
 		t.Fatalf("a next token of %d letters beside one of %d", whole, len(read(present)))
 	}
 	done := map[bool]int{}
-	for n := range 40 {
+	for n := range 2 * *kills {
 		args := []string{"token", "rotate-management"}
 		was, coming := read(present), read(next)
 		if coming != "" {
@@ -70,5 +70,5 @@ func TestKilledTokenRotation(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Errorf("there are %v", files)
 	}
-	t.Logf("40 kills: %d steps were made, %d were not", done[true], done[false])
+	t.Logf("%d kills: %d steps were made, %d were not", 2**kills, done[true], done[false])
 }

@@ -37,7 +37,7 @@ type Daemon struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed once cmd has ended, and ended is set
 	ended  *error        // how it ended
-	log    *lockedBuffer
+	log    *Buffer
 }
 
 var build struct {
@@ -77,7 +77,7 @@ func New(t testing.TB, edit func(config string) string) *Daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	d := &Daemon{t: t, binary: Binary(t), Dir: dir, log: &lockedBuffer{}}
+	d := &Daemon{t: t, binary: Binary(t), Dir: dir, log: &Buffer{}}
 	d.Must("init", "--dir", dir)
 	if edit != nil {
 		text, err := os.ReadFile(d.Config())
@@ -91,7 +91,7 @@ func New(t testing.TB, edit func(config string) string) *Daemon {
 	t.Cleanup(func() {
 		d.Kill()
 		if t.Failed() {
-			t.Logf("the daemon's log ends:\n%s", d.log.tail(4000))
+			t.Logf("the daemon's log ends:\n%s", d.log.Tail(4000))
 		}
 	})
 	return d
@@ -104,7 +104,7 @@ func (d *Daemon) Config() string { return filepath.Join(d.Dir, "config.yaml") }
 func (d *Daemon) DataFile() string { return filepath.Join(d.Dir, "data", "plugbeat.db") }
 
 // Log is all that the daemon's processes wrote so far.
-func (d *Daemon) Log() string { return d.log.tail(1 << 30) }
+func (d *Daemon) Log() string { return d.log.Tail(1 << 30) }
 
 // Client speaks to the daemon's socket.
 func (d *Daemon) Client() *adminapi.Client {
@@ -123,13 +123,13 @@ func (d *Daemon) Start() {
 		if _, err := client.Version(context.Background()); err == nil {
 			return
 		} else if time.Now().After(deadline) {
-			d.t.Fatalf("the daemon does not answer: %v\n%s", err, d.log.tail(4000))
+			d.t.Fatalf("the daemon does not answer: %v\n%s", err, d.log.Tail(4000))
 		}
 		select {
 		case <-d.exited:
 			err := *d.ended
 			d.cmd = nil
-			d.t.Fatalf("serve ended: %v\n%s", err, d.log.tail(4000))
+			d.t.Fatalf("serve ended: %v\n%s", err, d.log.Tail(4000))
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -166,7 +166,7 @@ func (d *Daemon) Serve() (output string, code int) {
 	if d.cmd != nil {
 		d.t.Fatal("a daemon runs already; another one needs a Beside")
 	}
-	var out lockedBuffer
+	var out Buffer
 	d.launch(&out)
 	defer func() { d.cmd = nil }()
 	cmd := d.cmd
@@ -175,15 +175,15 @@ func (d *Daemon) Serve() (output string, code int) {
 	case <-time.After(30 * time.Second):
 		_ = cmd.Process.Kill()
 		<-d.exited
-		d.t.Fatalf("serve was expected to end and goes on:\n%s", out.tail(4000))
+		d.t.Fatalf("serve was expected to end and goes on:\n%s", out.Tail(4000))
 	}
-	return out.tail(1 << 30), cmd.ProcessState.ExitCode()
+	return out.Tail(1 << 30), cmd.ProcessState.ExitCode()
 }
 
 // Beside is a second operator in the same folder: the same config and data file,
 // with processes of its own.
 func (d *Daemon) Beside() *Daemon {
-	b := &Daemon{t: d.t, binary: d.binary, Dir: d.Dir, Env: d.Env, Under: d.Under, log: &lockedBuffer{}}
+	b := &Daemon{t: d.t, binary: d.binary, Dir: d.Dir, Env: d.Env, Under: d.Under, log: &Buffer{}}
 	d.t.Cleanup(b.Kill)
 	return b
 }
@@ -253,24 +253,6 @@ func (d *Daemon) ManagementToken() string {
 		d.t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) tail(n int) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.b.Bytes()
-	return string(b[max(0, len(b)-n):])
 }
 
 // PID is the running process's id.

@@ -102,8 +102,9 @@ func TestDNS(t *testing.T) {
 		}
 		return Reply{RCode: 3}
 	})
+	within := 2 * time.Second
 	look := func(name string) ([]string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
 		as, err := d.Resolver().LookupHost(ctx, name)
 		slices.Sort(as)
@@ -120,6 +121,7 @@ func TestDNS(t *testing.T) {
 	if as, err := look("many.test"); err != nil || len(as) != 300 {
 		t.Error(len(as), err)
 	}
+	within = 200 * time.Millisecond
 	for _, bad := range []string{"none.test", "fails.test", "raw.test", "silent.test"} {
 		if as, err := look(bad); err == nil {
 			t.Error(bad, as)

@@ -31,7 +31,7 @@ func newRotating(t *testing.T) *rotating {
 	t.Helper()
 	x := &rotating{t: t}
 	x.d = daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`, "vehicles: 3", "vehicles: 1").Replace(config)
+		config = daemon.Ports(config, "vehicles: 3", "vehicles: 1")
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	x.now.Store(receiver.New(x.d.ManagementToken()))
@@ -50,7 +50,7 @@ func newRotating(t *testing.T) *rotating {
 	if _, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "hook", All: true}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first delivery is noted", func() bool {
+	daemon.Eventually(t, "the first delivery is noted", func() bool {
 		p, err := c.Deliveries(ctx, adminapi.DeliveryQuery{Webhook: "hook", State: webhook.Delivered})
 		if err == nil && len(p.Items) > 0 {
 			x.one = p.Items[0]
@@ -84,7 +84,7 @@ func (x *rotating) delivers() bool {
 		x.t.Fatal(err)
 	}
 	var first *receiver.Message
-	eventually(x.t, "an attempt arrives", func() bool {
+	daemon.Eventually(x.t, "an attempt arrives", func() bool {
 		for _, m := range r.Messages()[had:] {
 			if m.Event != "verify" && first == nil {
 				first = &m
@@ -105,7 +105,7 @@ func (x *rotating) want(taken bool, when string) {
 // drained waits until everything is delivered.
 func (x *rotating) drained(when string) {
 	x.t.Helper()
-	eventually(x.t, when+" all is delivered", func() bool {
+	daemon.Eventually(x.t, when+" all is delivered", func() bool {
 		w, err := x.d.Client().Webhook(x.t.Context(), "hook")
 		return err == nil && w.Ledger.Waiting() == 0 && w.Ledger.Delivered == w.Ledger.Produced
 	})

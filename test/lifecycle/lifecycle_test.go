@@ -23,6 +23,7 @@ import (
 	"plugbeat/receiver"
 	"plugbeat/store"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 )
 
 const (
@@ -34,7 +35,7 @@ const (
 func fleet(t *testing.T, rule func(receiver.Message) receiver.Answer) (*daemon.Daemon, *receiver.Receiver) {
 	t.Helper()
 	d := daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", `""`, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars)).Replace(config)
+		config = daemon.Ports(config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	r := receiver.New(d.ManagementToken())
@@ -42,19 +43,9 @@ func fleet(t *testing.T, rule func(receiver.Message) receiver.Answer) (*daemon.D
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	d.Start()
-	ctx, c := context.Background(), d.Client()
 	for i := range webhooks {
 		name := fmt.Sprintf("hook-%d", i)
-		a, err := c.AddWebhook(ctx, adminapi.NewWebhook{Name: name, CallbackURI: server.URL + "/" + name, AllowPrivate: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Know(a.Webhook.ID.String(), a.SigningKey); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.VerifyWebhook(ctx, name); err != nil {
-			t.Fatal(err)
-		}
+		d.Webhook(r, adminapi.NewWebhook{Name: name, CallbackURI: server.URL + "/" + name})
 	}
 	return d, r
 }
@@ -72,15 +63,6 @@ func subscribe(t *testing.T, d *daemon.Daemon) {
 	for i := range webhooks {
 		if _, err := d.Client().Subscribe(context.Background(), adminapi.Subscribe{Webhook: fmt.Sprintf("hook-%d", i), All: true}); err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 90 s it is not so that %s", what)
 		}
 	}
 }
@@ -111,6 +93,7 @@ func sound(t *testing.T, file string) store.Summary {
 // kill -9: what waited in it arrives, what had left since arrives at most once more,
 // under the same id and with the same body.
 func TestBackupAndRestoreUnderLoad(t *testing.T) {
+	long.Test(t)
 	var mu sync.Mutex
 	delays := rand.New(rand.NewPCG(1, 2))
 	d, r := fleet(t, func(receiver.Message) receiver.Answer {
@@ -119,7 +102,7 @@ func TestBackupAndRestoreUnderLoad(t *testing.T) {
 		return receiver.Answer{Delay: time.Duration(delays.IntN(150)) * time.Millisecond}
 	})
 	subscribe(t, d)
-	eventually(t, "deliveries arrive", func() bool { return len(r.Accepted()) > 10 })
+	daemon.Eventually(t, "deliveries arrive", func() bool { return len(r.Accepted()) > 10 })
 	dir := t.TempDir()
 	first := filepath.Join(dir, "first.db")
 	var sums []store.Summary
@@ -150,12 +133,12 @@ func TestBackupAndRestoreUnderLoad(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "a daemon works with "+d.DataFile()) || !strings.Contains(errs, "stop the daemon") {
 		t.Errorf("restore under a daemon: exit code %d, %s", code, errs)
 	}
-	eventually(t, "some of what waited then has arrived", func() bool {
+	daemon.Eventually(t, "some of what waited then has arrived", func() bool {
 		return int(sums[0].Waiting) > 100+int(status(t, d).Store.Waiting) || status(t, d).Store.Waiting == 0
 	})
 
 	d.Kill()
-	eventually(t, "the receiver rests", func() bool { return r.Open() == 0 })
+	daemon.Eventually(t, "the receiver rests", func() bool { return r.Open() == 0 })
 	before := r.Accepted()
 	_, errs, code = d.Run("restore", first)
 	if code != 1 || !strings.Contains(errs, "is older than the data file") || !strings.Contains(errs, "--discard-newer") || !strings.Contains(errs, "sent again: ") {
@@ -170,7 +153,7 @@ func TestBackupAndRestoreUnderLoad(t *testing.T) {
 	sound(t, kept[1])
 
 	d.Start()
-	eventually(t, "what waits has arrived", func() bool { return status(t, d).Store.Waiting == 0 })
+	daemon.Eventually(t, "what waits has arrived", func() bool { return status(t, d).Store.Waiting == 0 })
 	twice := 0
 	for id, n := range r.Accepted() {
 		if n > 2 {
@@ -225,9 +208,10 @@ func number(t *testing.T, text, pattern string) int {
 // A caller that stops reading its backup keeps nobody waiting: the daemon works, its
 // data file does not grow for it, and nothing lies around.
 func TestStalledBackup(t *testing.T) {
+	long.Test(t)
 	d, _ := fleet(t, refusing)
 	subscribe(t, d)
-	eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
+	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
 	cmd := exec.Command(daemon.Binary(t), "backup", "-")
 	cmd.Env = append(os.Environ(), "PLUGBEAT_CONFIG="+d.Config())
 	pipe, err := cmd.StdoutPipe()
@@ -252,7 +236,7 @@ func TestStalledBackup(t *testing.T) {
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	eventually(t, "the next backup is made", func() bool {
+	daemon.Eventually(t, "the next backup is made", func() bool {
 		_, _, code := d.Run("backup", filepath.Join(t.TempDir(), "x.db"))
 		return code == 0
 	})
@@ -260,9 +244,10 @@ func TestStalledBackup(t *testing.T) {
 
 // A backlog that was let go of is given back to the disk.
 func TestCompact(t *testing.T) {
+	long.Test(t)
 	d, _ := fleet(t, refusing)
 	subscribe(t, d)
-	eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
+	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
 	for i := range webhooks - 1 {
 		d.Must("webhook", "rm", fmt.Sprintf("hook-%d", i), "--yes")
 	}

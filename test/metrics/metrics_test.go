@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"plugbeat/access"
 	"plugbeat/adminapi"
@@ -125,21 +123,11 @@ type site struct {
 	token   string // that opens it
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
-}
-
 // open starts a daemon whose three cars are on a webhook that answers. A second source
 // has no cars, and counts calls.
 func open(t *testing.T) *site {
 	t.Helper()
-	s := &site{address: freeAddress(t)}
+	s := &site{address: daemon.FreeAddress(t)}
 	secret := filepath.Join(t.TempDir(), "client_secret")
 	if err := os.WriteFile(secret, []byte("not-a-real-secret-0123456789\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -156,7 +144,7 @@ func open(t *testing.T) *site {
 	}
 	s.token = token.Token
 	id := s.webhook(t, "home", nil)
-	eventually(t, "three deliveries arrive", func() bool {
+	daemon.Eventually(t, "three deliveries arrive", func() bool {
 		return strings.Contains(s.scrape(t), `plugbeat_delivery_finished_total{state="delivered",webhook="`+id+`"} 3`)
 	})
 	return s
@@ -170,30 +158,12 @@ func (s *site) webhook(t *testing.T, name string, rule func(receiver.Message) re
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	ctx := context.Background()
-	hook, err := s.client.AddWebhook(ctx, adminapi.NewWebhook{Name: name, CallbackURI: server.URL, AllowPrivate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Know(hook.Webhook.ID.String(), hook.SigningKey); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.client.VerifyWebhook(ctx, name); err != nil {
-		t.Fatal(err)
-	}
+	hook := s.Webhook(r, adminapi.NewWebhook{Name: name, CallbackURI: server.URL})
 	r.Rule(rule)
 	if _, err := s.client.Subscribe(ctx, adminapi.Subscribe{Webhook: name, All: true}); err != nil {
 		t.Fatal(err)
 	}
 	return hook.Webhook.ID.String()
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come: %s", what)
-		}
-	}
 }
 
 func (s *site) scrape(t *testing.T) string {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"plugbeat/receiver"
+	"plugbeat/test/daemon"
 )
 
 // watcher is a Prometheus that scrapes a daemon.
@@ -58,7 +59,7 @@ func watch(t *testing.T, s *site) *watcher {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{t: t, address: freeAddress(t)}
+	w := &watcher{t: t, address: daemon.FreeAddress(t)}
 	cmd := tool(t, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+w.address, "--log.level=error")
 	out := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -80,8 +81,8 @@ func watch(t *testing.T, s *site) *watcher {
 func TestPrometheus(t *testing.T) {
 	s := open(t)
 	w := watch(t, s)
-	eventually(t, "it answers", func() bool { return reachable(w.address) })
-	eventually(t, "four scrapes", func() bool { return w.count(`count_over_time(up{job="plugbeat"}[1m]) >= 4 and up == 1`) == 1 })
+	daemon.Eventually(t, "it answers", func() bool { return reachable(w.address) })
+	daemon.Eventually(t, "four scrapes", func() bool { return w.count(`count_over_time(up{job="plugbeat"}[1m]) >= 4 and up == 1`) == 1 })
 
 	for _, p := range panels(t) {
 		for _, q := range p.Targets {
@@ -108,7 +109,7 @@ func TestPrometheus(t *testing.T) {
 		Labels, Annotations map[string]string
 	}
 	var fired alert
-	eventually(t, "an alert of the webhook whose receiver says 410", func() bool {
+	daemon.Eventually(t, "an alert of the webhook whose receiver says 410", func() bool {
 		var data struct{ Alerts []alert }
 		w.ask("alerts", nil, &data)
 		for _, a := range data.Alerts {

@@ -15,12 +15,15 @@ import (
 	"time"
 
 	"plugbeat/adminapi"
+	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 )
 
 // An owner goes through the pages in a real browser, with wrong and right codes, and
 // allows or denies; the browser finds no fault with the pages' policy, asks for
 // nothing outside them, and shows them in no frame.
 func TestConsentInABrowser(t *testing.T) {
+	long.Test(t)
 	node := needNode(t)
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -29,7 +32,7 @@ func TestConsentInABrowser(t *testing.T) {
 	mux := http.NewServeMux()
 	app := httptest.NewServer(mux)
 	defer app.Close()
-	api8765 := freeAddress(t)
+	api8765 := daemon.FreeAddress(t)
 	authorize := "http://" + api8765 + "/oauth/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {appID}, "redirect_uri": {app.URL + "/exchange"}, "state": {"s"}, "scope": {"read_charge read_location"},
 	}.Encode()

@@ -130,7 +130,7 @@ func body(t *testing.T) func(*http.Response, error) string {
 // who refuses, and Ctrl-C ends it.
 func TestVehicleConnect(t *testing.T) {
 	vendor, origin := upstream(t)
-	api := freeAddress(t)
+	api := daemon.FreeAddress(t)
 	d := served(t, vendorConfig(api, origin))
 	w := wait(t, d, "smartcar")
 	page := body(t)(browser(t).Get(w.url))
@@ -177,7 +177,7 @@ func TestVehicleConnect(t *testing.T) {
 var hidden = regexp.MustCompile(`name="login" value="([^"]+)"`)
 
 func TestVehicleConnectByCode(t *testing.T) {
-	api := freeAddress(t)
+	api := daemon.FreeAddress(t)
 	d := served(t, func(config string) string {
 		return strings.NewReplacer("127.0.0.1:8765", api, "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
 	})
@@ -209,7 +209,7 @@ func TestVehicleConnectByCode(t *testing.T) {
 // for one outlives kill -9, and so does what a refresh gives.
 func TestApplicationMovesHere(t *testing.T) {
 	vendor, origin := upstream(t)
-	api := freeAddress(t)
+	api := daemon.FreeAddress(t)
 	d := served(t, vendorConfig(api, origin))
 	type pair struct {
 		Access  string `json:"access_token"`

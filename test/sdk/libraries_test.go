@@ -23,6 +23,7 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 	"plugbeat/webhook"
 )
 
@@ -102,9 +103,10 @@ func (f *fishing) settled(t *testing.T, a *adminapi.Client, delivered uint64) {
 // and npm's, verify a thousand requests of the running binary: first attempts,
 // retries, resends, and both keys of a rotation; after it the old key's do not.
 func TestStandardWebhooksLibraries(t *testing.T) {
+	long.Test(t)
 	node := needNode(t)
 	d := daemon.New(t, func(config string) string {
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0", "vehicles: 3", fmt.Sprintf("vehicles: %d", fleet)).Replace(config)
+		config = daemon.Ports(config, "vehicles: 3", fmt.Sprintf("vehicles: %d", fleet))
 		return config + "\ndelivery:\n  retries: [1s, 1s, 1s]\n  in_flight: 32\n  recover_rate: 10000\n"
 	})
 	d.Start()

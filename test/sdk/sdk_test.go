@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -68,14 +67,9 @@ func needNode(t *testing.T) string {
 	if err != nil {
 		t.Skip("skipped: node is not installed, so neither Smartcar's SDK nor Standard Webhooks' library can run")
 	}
-	_, lacking := os.Stat("node_modules/playwright-core")
-	if _, err := os.Stat("node_modules/smartcar-10"); err != nil || lacking != nil {
-		npm, err := exec.LookPath("npm")
-		if err != nil {
-			t.Skip("skipped: npm is not installed, so the packages cannot be fetched")
-		}
-		if out, err := exec.Command(npm, "ci", "--silent").CombinedOutput(); err != nil {
-			t.Skipf("skipped: npm ci could not fetch the packages: %v\n%s", err, out)
+	for _, name := range []string{"smartcar-10", "playwright-core"} {
+		if _, err := os.Stat("node_modules/" + name); err != nil {
+			t.Skip("skipped: Node's packages are not here; npm ci in test/sdk fetches them")
 		}
 	}
 	return node
@@ -109,7 +103,7 @@ func script(t *testing.T, node string, args ...string) (in io.WriteCloser, out *
 }
 
 func drive(t *testing.T, node, line string) {
-	api := freeAddress(t)
+	api := daemon.FreeAddress(t)
 	d := daemon.New(t, func(config string) string {
 		return strings.NewReplacer("127.0.0.1:8765", api, "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
 	})
@@ -256,15 +250,4 @@ func hear(t *testing.T, lines *bufio.Reader) (s said) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	return s
-}
-
-// freeAddress returns a loopback address nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }

@@ -88,7 +88,7 @@ func TestSmartcarSDKWholeSequence(t *testing.T) {
 
 func sequence(t *testing.T, node, line string) {
 	vendor, origin := upstream(t)
-	api := freeAddress(t)
+	api := daemon.FreeAddress(t)
 	d := daemon.New(t, vendorConfig(api, origin))
 	for name, text := range map[string]string{"app_secret": appSecret, "vendor_secret": "simulator-secret"} {
 		if err := os.WriteFile(filepath.Join(d.Dir, name), []byte(text+"\n"), 0o600); err != nil {

@@ -17,6 +17,7 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -26,10 +27,11 @@ import (
 // verify every payload, a resent event keeps its id, and the data file is sound. With
 // -v it prints what arrived.
 func TestTypesOnOneCallback(t *testing.T) {
+	long.Test(t)
 	node := needNode(t)
 	d := daemon.New(t, func(config string) string {
 		// A car's day passes in 48 s, and every look at it is a reading.
-		config = strings.NewReplacer("127.0.0.1:8765", "127.0.0.1:0", "127.0.0.1:8766", "127.0.0.1:0", "cadence:\n", "cadence:\n  gap: 1ms\n  freshness: 1ms\n").Replace(config)
+		config = daemon.Ports(config, "cadence:\n", "cadence:\n  gap: 1ms\n  freshness: 1ms\n")
 		return regexp.MustCompile(`(?m)^( *)hour: .*$`).ReplaceAllString(config, "${1}hour: 2s")
 	})
 	d.Start()

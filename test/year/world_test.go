@@ -10,7 +10,6 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,7 +47,7 @@ type world struct {
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	halt       context.CancelFunc
-	running    sync.WaitGroup
+	loops      sync.WaitGroup
 	callers    sync.WaitGroup
 
 	ids   []uuid.UUID // of the hooks
@@ -59,11 +58,12 @@ type world struct {
 
 	mu       sync.Mutex
 	asks     map[uuid.UUID][]ask
-	requests [][]request // by webhook, as they left
-	commits  [][]commit  // by webhook
+	commits  map[uuid.UUID][]readCommit
+	told     map[uuid.UUID]charge // by delivery, known at the end
+	lines    []*line              // by webhook
+	running  bool
 	reading  map[uuid.UUID]bool
-	flying   map[string]bool // webhook and vehicle with a request under way
-	moody    time.Duration   // when a source last failed at a due time's first try
+	moody    time.Duration // when a source last failed at a due time's first try
 	seen     []map[string]bool
 	poisoned map[string]bool
 	cut      map[string]bool // messages whose request the daemon ended itself
@@ -79,9 +79,6 @@ type events struct {
 	mu    sync.Mutex
 	count map[string]int
 	wrong []string
-	t0    time.Time
-	// transitions are those of circuit breakers, in their order.
-	transitions []transition
 }
 
 func (e *events) Write(b []byte) (int, error) {
@@ -90,14 +87,6 @@ func (e *events) Write(b []byte) (int, error) {
 	_, name, _ := strings.Cut(string(b), `"event":"`)
 	name, _, _ = strings.Cut(name, `"`)
 	e.count[name]++
-	switch name {
-	case "webhook.opened", "webhook.probe_failed", "webhook.probe_owed", "webhook.closed", "webhook.disabled", "webhook.healed":
-		if !strings.Contains(string(b), `"reason":"operator"`) {
-			_, id, _ := strings.Cut(string(b), `"webhook":"`)
-			id, _, _ = strings.Cut(id, `"`)
-			e.transitions = append(e.transitions, transition{time.Since(e.t0), uuid.MustParse(id), name})
-		}
-	}
 	if strings.Contains(string(b), `"level":"error"`) && !loud[name] {
 		e.wrong = append(e.wrong, strings.TrimSpace(string(b)))
 	}
@@ -107,12 +96,16 @@ func (e *events) Write(b []byte) (int, error) {
 func newWorld(t *testing.T, s *story) *world {
 	w := &world{
 		story: s, t: t, t0: time.Now(), path: filepath.Join(dir(t), "plugbeat.db"),
-		index: map[uuid.UUID]int{}, receiver: receiver.New(token), asks: map[uuid.UUID][]ask{},
-		reading: map[uuid.UUID]bool{}, flying: map[string]bool{}, poisoned: map[string]bool{}, cut: map[string]bool{}, log: events{count: map[string]int{}, t0: time.Now()}, requests: make([][]request, len(s.hooks)), commits: make([][]commit, len(s.hooks)),
+		index: map[uuid.UUID]int{}, receiver: receiver.New(token), log: events{count: map[string]int{}},
+		asks: map[uuid.UUID][]ask{}, commits: map[uuid.UUID][]readCommit{}, reading: map[uuid.UUID]bool{},
+		poisoned: map[string]bool{}, cut: map[string]bool{},
 	}
 	w.receiver.Rule(w.rule)
-	for range s.hooks {
+	for i, h := range s.hooks {
 		w.seen = append(w.seen, map[string]bool{})
+		w.lines = append(w.lines, newLine(h.name))
+		w.ids = append(w.ids, w.id(i))
+		w.index[w.id(i)] = i
 	}
 	w.poisons = make([]int, len(s.hooks))
 	return w
@@ -151,13 +144,19 @@ func (w *world) up() {
 		set.Drain = w.downs[w.session].drain()
 	}
 	w.session++
+	w.mu.Lock()
+	w.running = true
+	for _, l := range w.lines {
+		l.up = time.Now()
+	}
+	w.mu.Unlock()
 	w.dispatcher, err = delivery.New(delivery.Options{
 		Store: watched{w.store, w}, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	w.must(err)
 	w.scheduler, err = scheduler.New(scheduler.Options{
-		Store: w.store, Policy: policy, Settings: scheduler.Defaults(), Log: log, Produced: w.dispatcher.Produced,
+		Store: watched{w.store, w}, Policy: policy, Settings: scheduler.Defaults(), Log: log, Produced: w.produced,
 		// Quick reads take no time, so two places never make one wait.
 		Sources: map[string]scheduler.SourceConfig{"quick": {Source: w, MaxReads: 2}, "slow": {Source: w, MaxReads: len(w.fleet)}},
 	})
@@ -166,9 +165,9 @@ func (w *world) up() {
 	w.must(err)
 	ctx, halt := context.WithCancel(w.t.Context())
 	w.halt = halt
-	w.running.Go(func() { w.noError(w.dispatcher.Run(ctx)) })
-	w.running.Go(func() { w.noError(w.scheduler.Run(ctx)) })
-	w.running.Go(func() {
+	w.loops.Go(func() { w.noError(w.dispatcher.Run(ctx)) })
+	w.loops.Go(func() { w.noError(w.scheduler.Run(ctx)) })
+	w.loops.Go(func() {
 		scheduler.Every(ctx, daily, func(ctx context.Context) {
 			// Records outlive the test, which looks at every one of them.
 			_, err := w.store.Sweep(ctx, time.Now(), 7*24*time.Hour, 10000*time.Hour)
@@ -187,8 +186,11 @@ func (w *world) noError(err error) {
 // rest stops the loops; down closes the data file as well.
 func (w *world) rest() {
 	w.callers.Wait()
+	w.mu.Lock()
+	w.running = false
+	w.mu.Unlock()
 	w.halt()
-	w.running.Wait()
+	w.loops.Wait()
 }
 
 func (w *world) down() {
@@ -210,10 +212,9 @@ func (w *world) live() {
 	}
 	for i, h := range w.hooks {
 		key := signing.NewKey()
-		x, err := w.dispatcher.Add(ctx, webhook.Webhook{ID: w.id(i), Name: h.name, CallbackURI: "http://127.0.0.1:9/" + h.name, Cadence: h.cadence, AllowPrivate: true, Key: key})
+		x, err := w.dispatcher.Add(ctx, webhook.Webhook{ID: w.ids[i], Name: h.name, CallbackURI: "http://127.0.0.1:9/" + h.name, Cadence: h.cadence, AllowPrivate: true, Key: key})
 		w.must(err)
-		w.ids = append(w.ids, x.ID)
-		w.index[x.ID] = i
+		w.lines[i].as = x
 		w.must(w.receiver.Know(x.ID.String(), signing.FormatKey(key)))
 		if i != late {
 			_, _, err = w.dispatcher.Verify(ctx, x.ID)
@@ -284,6 +285,11 @@ func (w *world) do(ctx context.Context, o op) {
 		var gone []webhook.Delivery
 		gone, err = w.store.RemoveVehicle(ctx, o.vehicle.id)
 		w.scheduler.Forget(o.vehicle.id)
+		w.mu.Lock()
+		for _, d := range gone {
+			w.lines[w.index[d.Webhook]].drop(d.ID)
+		}
+		w.mu.Unlock()
 		w.dispatcher.Forget(gone)
 	case verify:
 		_, _, err = w.dispatcher.Verify(ctx, w.ids[o.hook])
@@ -319,7 +325,7 @@ func (w *world) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 	if before := w.asks[c.id]; a.kinds[0] == upstream && len(before) > 0 && at-before[len(before)-1].at > time.Minute {
 		w.moody = at + a.takes
 	}
-	w.asks[c.id] = append(w.asks[c.id], ask{at, [3]bool{paths.Has(0), paths.Has(1), paths.Has(2)}})
+	w.asks[c.id] = append(w.asks[c.id], ask{a, at, [3]bool{paths.Has(0), paths.Has(1), paths.Has(2)}})
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
@@ -344,10 +350,8 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	id, _ := uuid.Parse(in.Header.Get("webhook-id")) // a challenge has one as well, of no delivery
-	w.mu.Lock()
 	h := w.hookAt(r.URL.Path)
-	w.requests[h] = append(w.requests[h], request{w.since(), id})
-	w.mu.Unlock()
+	defer w.leaves(h, id)()
 	if how, bad := w.hooks[h].outage(w.since()); bad && how == refused {
 		return nil, &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}
 	}
@@ -364,71 +368,4 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return answer, err
-}
-
-func (w *world) hookAt(path string) int {
-	return slices.IndexFunc(w.hooks, func(h hook) bool { return path == "/"+h.name })
-}
-
-// rule is what the receivers do with what arrives.
-func (w *world) rule(m receiver.Message) receiver.Answer {
-	i, at := w.index[uuid.MustParse(m.Webhook)], w.since()
-	h := &w.hooks[i]
-	how, bad := h.outage(at)
-	if m.Event != "verify" {
-		if h.parkedAt(at) {
-			w.t.Errorf("after %s: a delivery to %s, which is disabled or unverified", at, h.name)
-		}
-		if w.poison(h, i, m.ID, at) {
-			return receiver.Answer{Status: http.StatusRequestEntityTooLarge}
-		}
-	}
-	switch {
-	case !bad:
-		return receiver.Answer{}
-	case how == broken:
-		return receiver.Answer{Status: http.StatusInternalServerError}
-	case how == throttled:
-		return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}}
-	case how == slow:
-		return receiver.Answer{Delay: 20 * time.Second}
-	case how == erratic:
-		vehicle, _ := uuid.Parse(m.Vehicle) // a challenge has none
-		ends, takes := fares(at, vehicle)
-		switch ends {
-		case silent:
-			return receiver.Answer{Delay: 20 * time.Second}
-		case failure:
-			return receiver.Answer{Status: http.StatusInternalServerError, Delay: takes}
-		case busy:
-			return receiver.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}, Delay: takes}
-		}
-		return receiver.Answer{Delay: takes}
-	}
-	return receiver.Answer{Delay: 12 * time.Second}
-}
-
-func (h *hook) parkedAt(t time.Duration) bool {
-	for _, p := range h.parked {
-		// What was under way may still arrive.
-		if p.from+15*time.Second < t && t < p.to {
-			return true
-		}
-	}
-	return false
-}
-
-// poison reports whether the receiver can never take this payload.
-func (w *world) poison(h *hook, i int, id string, at time.Duration) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.poisoned[id] {
-		return true
-	}
-	if n := w.poisons[i]; n < len(h.poison) && at >= h.poison[n] && !w.seen[i][id] {
-		w.poisons[i]++
-		w.poisoned[id] = true
-	}
-	w.seen[i][id] = true
-	return w.poisoned[id]
 }
