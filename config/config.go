@@ -93,7 +93,7 @@ type Source struct {
 type Cadence struct {
 	Unplugged     string          `yaml:"unplugged" takes:"a duration, 1m to 8760h, or words such as daily or 2 weeks, counted from the moment of subscribing or of the last change of the plug; or a cron expression of five fields in quotes, in calendar time, never twice within a minute" doc:"While a vehicle is unplugged, or its plug has been unknown for unknown_after."`
 	PluggedIn     string          `yaml:"plugged_in" takes:"as unplugged" doc:"While a vehicle is plugged in."`
-	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. Durations have none."`
+	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. A time that the clock change of spring skips comes at the first moment after the gap; a time that autumn brings twice comes once. An expression for every hour goes by real hours."`
 	FirstDelivery bool            `yaml:"first_delivery" doc:"Whether the first delivery is made at once on subscribing. With false it is made one cadence later."`
 	Gap           time.Duration   `yaml:"gap" max:"1h" doc:"The least time between two deliveries of one subscription. A change of the plug within it is delivered at its end, so that a loose plug does not flood the receiver."`
 	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"For this long one reading of a vehicle serves all its subscriptions, so that two webhooks do not cost two reads."`
