@@ -53,8 +53,8 @@ func (b *bench) exhausted(ctx context.Context, t *table) error {
 	if err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("%d cars' states after %v, past a retry schedule a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
-	t.add("", "to every car's state", seconds(waited+drained), "", fmt.Sprintf("at 50 a second %v of it", time.Duration(n)*time.Second/50))
+	t.add(fmt.Sprintf("%d vehicles' states after %v, past a retry schedule a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
+	t.add("", "to every vehicle's state", seconds(waited+drained), "", fmt.Sprintf("at 50 a second %v of it", time.Duration(n)*time.Second/50))
 	return nil
 }
 

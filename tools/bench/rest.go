@@ -151,9 +151,9 @@ func (b *bench) start(ctx context.Context, t *table) error {
 			due = d
 		}
 	}
-	what := fmt.Sprintf("%d slots and %d waiting deliveries on %d webhooks; the file is in the page cache", n, n, webhooks)
+	what := fmt.Sprintf("%d subscriptions and %d waiting deliveries on %d webhooks; the file is in the page cache", n, n, webhooks)
 	t.add("start", "process start to the first send", millis(median(waited)), "", what)
-	t.add("", "to the first send of a slot that came due meanwhile", millis(due), "", "read, composed and committed after the start")
+	t.add("", "to the first send for a subscription that came due meanwhile", millis(due), "", "read, composed and committed after the start")
 	return nil
 }
 
