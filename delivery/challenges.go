@@ -66,12 +66,24 @@ func (r Rules) challengeAfter(b *webhook.Breaker, open bool, now time.Time) time
 	return last.Add(first)
 }
 
-// Challenged takes the answer to a challenge that was due. A right one owes a probe.
-func (r Rules) Challenged(w webhook.Webhook, right bool, now time.Time) (webhook.Webhook, []Effect) {
+// Answer is a receiver's answer to a challenge that left at a time.
+type Answer struct {
+	At         time.Time
+	Right      bool
+	RetryAfter time.Duration
+}
+
+// Challenged takes the answer to a challenge that was due. A right one owes a probe,
+// unless the breaker opened after the challenge had left.
+func (r Rules) Challenged(w webhook.Webhook, a Answer, now time.Time) (webhook.Webhook, []Effect) {
 	w.Seq++
 	b := &w.Breaker
+	waiting := exhausted(&w) || w.Status == webhook.Active && b.Open()
+	if waiting {
+		r.askedFor(b, a.RetryAfter, now)
+	}
 	var effects []Effect
-	if right && b.Owed == "" && !now.Before(b.NotBefore) && (exhausted(&w) || w.Status == webhook.Active && b.Open()) {
+	if a.Right && waiting && b.Owed == "" && !now.Before(b.NotBefore) && !a.At.Before(b.OpenSince) {
 		b.Owed = webhook.OwedToChallenge
 		effects = []Effect{{Name: effectProbeOwed, Webhook: w.ID, Step: b.Step, Text: "the receiver answered a challenge"}}
 	}

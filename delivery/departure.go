@@ -48,18 +48,18 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 	case !b.NextProbe.IsZero() && !now.Before(b.NextProbe):
 		p = stepProbe
 	case b.Owed != "":
-		p = owedProbe
+		p = freeProbe
 	default:
 		return it, noProbe, false
 	}
 	if w.Recovery != nil || exhausted(w) && r.policy(w) != webhook.RecoverAll {
 		it, ok = q.newest()
-	} else {
-		it, ok = q.probe(b.Tried)
 	}
-	if !ok && (p == owedProbe || !now.Before(r.idle(b))) {
-		it, ok = q.probeAside(b.Tried)
-		p = owedProbe
+	if !ok {
+		it, ok = q.probe(b.Tried, p == freeProbe || !now.Before(r.idle(b)))
+	}
+	if !it.RetryAt.IsZero() {
+		p = freeProbe
 	}
 	return it, p, ok
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,97 +12,54 @@ import (
 	"plugbeat/webhook"
 )
 
-// siftPage is how many deliveries of a backlog are read at once, and finished in
-// one transaction at most.
+// siftPage is how many deliveries of a backlog are read at once.
 const siftPage = 128
 
-// sifter goes through a webhook's backlog for one recovery, a page at a time. What
-// it knows is lost with the process, and found again by going through anew.
+// sifter goes through a webhook's backlog for one recovery, oldest first and a page at a
+// time. What it knows is lost with the process, and found again by going through anew.
 type sifter struct {
 	began time.Time // of the recovery
-	// newest is known once the whole backlog was seen; then after starts over.
+	// newest is each vehicle's newest. The policy latest goes through the backlog twice:
+	// until known it collects newest, and then it supersedes the others.
 	newest webhook.Newest
 	known  bool
-	after  uuid.UUID
+	after  uuid.UUID // the last delivery that was gone through
 }
 
 // sift does the next step of the recovery that is under way. It reports whether one
 // is: then nothing leaves, and the worker is to look again after wait. A recovery
-// begins once the breaker is closed.
+// begins once the breaker is closed and nothing is in flight.
 func (k *worker) sift(pick context.Context, now time.Time) (wait time.Duration, on bool, err error) {
 	k.mu.Lock()
-	w, x := k.w, k.sifting
-	if w.Recovery == nil || w.Breaker.Open() || exhausted(&w) {
-		k.sifting = nil
-		k.mu.Unlock()
-		return 0, false, nil
-	}
-	k.looked = now
-	switch {
-	case k.hold.After(now):
-		wait = k.hold.Sub(now)
-	case k.unwritten > 0 || len(k.q.flying) > 0:
-		wait = maxSleep // what is in flight lands first, and wakes the worker
-	default:
-		if x == nil || !x.began.Equal(w.Recovery.StartedAt) {
-			x = &sifter{began: w.Recovery.StartedAt, newest: webhook.Newest{}, known: w.Recovery.Policy != webhook.RecoverLatest}
-			k.sifting = x
-		}
-		k.mu.Unlock()
-		return 0, true, k.siftPage(pick, x, w)
+	w, x, held, flying := k.w, k.sifting, k.hold.Sub(now), len(k.q.flying)
+	if x == nil || w.Recovery == nil || !x.began.Equal(w.Recovery.StartedAt) {
+		x = nil
 	}
 	k.mu.Unlock()
-	return wait, true, nil
+	switch {
+	case w.Recovery == nil || w.Breaker.Open() || exhausted(&w):
+		return 0, false, nil
+	case held > 0:
+		return held, true, nil
+	case flying > 0:
+		return maxSleep, true, nil // its landing wakes the worker
+	case x == nil:
+		x = &sifter{began: w.Recovery.StartedAt, newest: webhook.Newest{}, known: w.Recovery.Policy != webhook.RecoverLatest}
+		if err := k.arrived(pick, x, w.Recovery.Arrived); err != nil {
+			return 0, true, err
+		}
+	}
+	k.with(func() { k.sifting = x })
+	return 0, true, k.siftPage(pick, x, &w)
 }
 
-// siftPage looks at the next page of the backlog and finishes what does not leave.
-func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) error {
-	page, err := k.d.Store.Backlog(pick, k.id, x.after, siftPage)
-	if err != nil {
-		return fmt.Errorf("read the backlog: %w", err)
-	}
-	last := len(page) < siftPage
-	if !last {
-		x.after = page[len(page)-1].ID
-		last = older(w.Recovery.Upto, x.after)
-	}
-	if !x.known {
-		if err := k.arrived(pick, x, w.Recovery); err != nil {
-			return err
-		}
-		for i := range page {
-			if !older(w.Recovery.Upto, page[i].ID) {
-				x.newest.Add(&page[i])
-			}
-		}
-		if x.known = last; last {
-			x.after = uuid.Nil
-		}
+// arrived has the delivery whose success closed the breaker count as its vehicle's newest,
+// although it waits no more.
+func (k *worker) arrived(ctx context.Context, x *sifter, id uuid.UUID) error {
+	if id == uuid.Nil {
 		return nil
 	}
-	rec := *w.Recovery
-	var ids []uuid.UUID
-	for _, d := range page {
-		if err := rec.Sift(w.Type, x.newest, &d, stamp()); err != nil {
-			return err
-		}
-		if d.State.Final() {
-			ids = append(ids, d.ID)
-		}
-	}
-	if len(ids) == 0 && !last {
-		return nil
-	}
-	return k.siftCommit(pick, x, ids, last)
-}
-
-// arrived takes the delivery whose success closed the breaker into account: it waits no
-// more, and it may be its vehicle's newest.
-func (k *worker) arrived(ctx context.Context, x *sifter, r *webhook.Recovery) error {
-	if r.Arrived == uuid.Nil {
-		return nil
-	}
-	d, _, err := k.d.Store.Outgoing(ctx, r.Arrived)
+	d, _, err := k.d.Store.Outgoing(ctx, id)
 	switch {
 	case errors.Is(err, webhook.ErrNotFound):
 		return nil
@@ -114,6 +72,35 @@ func (k *worker) arrived(ctx context.Context, x *sifter, r *webhook.Recovery) er
 
 // errOvertaken ends a step of a recovery that another has taken the place of.
 var errOvertaken = errors.New("another recovery began")
+
+// siftPage reads the next page of the backlog and finishes what does not leave.
+func (k *worker) siftPage(pick context.Context, x *sifter, w *webhook.Webhook) error {
+	page, err := k.d.Store.Backlog(pick, k.id, x.after, siftPage)
+	if err != nil {
+		return fmt.Errorf("read the backlog: %w", err)
+	}
+	last := len(page) < siftPage || older(w.Recovery.Upto, page[siftPage-1].ID)
+	page = slices.DeleteFunc(page, func(d webhook.Delivery) bool { return older(w.Recovery.Upto, d.ID) })
+	var ids []uuid.UUID
+	for i := range page {
+		d := &page[i]
+		x.after = d.ID
+		if !x.known {
+			x.newest.Add(d)
+		} else if err := w.Recovery.Sift(w.Type, x.newest, d, stamp()); err != nil {
+			return err
+		} else if d.State.Final() {
+			ids = append(ids, d.ID)
+		}
+	}
+	switch {
+	case x.known && (last || len(ids) > 0):
+		return k.siftCommit(pick, x, ids, last)
+	case last && !x.known:
+		x.known, x.after = true, uuid.Nil
+	}
+	return nil
+}
 
 func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, last bool) error {
 	var done webhook.Recovery
@@ -138,21 +125,23 @@ func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, la
 		return nil // looked at anew, or removed
 	case errors.Is(err, webhook.ErrUnwritable):
 		k.ownFault(err.Error())
-		x.after = uuid.Nil // this page again, among all
+		k.with(func() { k.sifting = nil }) // from the beginning
 		return nil
 	case err != nil:
 		return err
 	}
-	k.mu.Lock()
-	for i := range finished {
-		k.q.settle(&finished[i])
-	}
-	k.adopt(w)
-	left := k.q.waiting
-	k.mu.Unlock()
+	left := 0
+	k.with(func() {
+		for i := range finished {
+			k.q.settle(&finished[i])
+		}
+		k.adopt(w)
+		left = k.q.waiting
+	})
 	if last && done.Superseded+done.Cancelled > 0 {
 		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
-			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).Msg("the backlog is sifted; what is left of it leaves")
+			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).
+			Msg("the backlog is sifted; what is left of it leaves")
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func TestRetryAfterHeader(t *testing.T) {
 			t.Errorf("%q: %s, want %s", h, got, want)
 		}
 	}
-	s := DefaultSettings().Schedule
+	s := defaultSettings().Schedule
 	for _, long := range []string{"31536000000", "99999999999999999999999", "Tue, 01 Jan 3030 12:00:00 GMT"} { // a thousand years and more
 		if got := s.wait([16]byte{1}, 0, retryAfter(long, now)); got != s.longest() {
 			t.Errorf("%q: waits %s, want the longest wait", long, got)

@@ -153,8 +153,8 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 		return webhook.Webhook{}, err
 	}
 	d.mu.Lock()
-	if d.begin != nil && d.workers[w.ID] == nil {
-		d.begin(w)
+	if d.begin != nil {
+		d.begin(w.ID)
 	}
 	d.mu.Unlock()
 	d.Log.Info().Str("event", "webhook.added").Stringer("webhook", w.ID).Str("name", w.Name).Msg("webhook added, not yet verified")
