@@ -144,7 +144,7 @@ func (k *worker) ownFault(text string) {
 func (k *worker) challenge(work context.Context, w webhook.Webhook) {
 	defer k.with(func() { k.challenging = false })
 	at := stamp()
-	c := k.d.challenge(work, k.send, &w)
+	c := k.d.challenge(work, &w)
 	switch c.outcome {
 	case webhook.OutcomeInterrupted:
 		return

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // This file is the circuit breaker, and challenges.go its challenges. Both are pure:
@@ -152,7 +153,7 @@ func (u *ruling) delivered() {
 		}
 		u.tell(Effect{Name: effectHealed, Text: "the receiver takes deliveries again"})
 	case wasOpen && u.w.Status == webhook.Active:
-		u.tell(Effect{Name: effectClosed, Text: "it was open for " + span(u.now.Sub(b.OpenSince))})
+		u.tell(Effect{Name: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
 	default:
 		return
 	}

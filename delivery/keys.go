@@ -28,7 +28,8 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
 		at := stamp()
 		if w.TwoKeys(at) {
-			return fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, w.KeyOverlap.Until.Format(time.RFC3339))
+			until := w.KeyOverlap.Until.Format(time.RFC3339)
+			return fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, until)
 		}
 		w.OldKey, w.KeyOverlap = nil, nil
 		if overlap > 0 {
@@ -49,21 +50,18 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 // [webhook.ErrConflict].
 func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
 	w, err := d.Store.Webhook(ctx, id)
-	if err != nil {
-		return w, webhook.Attempt{}, err
-	}
 	switch {
+	case err != nil:
+		return w, webhook.Attempt{}, err
 	case !w.TwoKeys(time.Now()):
 		return w, webhook.Attempt{}, oneKey(id)
-	case w.Status != webhook.Active:
-		return w, webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges, so its receiver cannot be asked whether it has the new key", id, webhook.ErrConflict, w.Status)
 	}
-	later := w
-	later.OldKey, later.KeyOverlap = nil, nil
-	send, release := d.sender(id)
-	defer release()
-	a := send.send(ctx, &later, uuid.New(), d.Bodies.Test(&w))
-	a.N = 1
+	alone := w
+	alone.OldKey, alone.KeyOverlap = nil, nil
+	a, err := d.test(ctx, &alone)
+	if err != nil {
+		return w, a, fmt.Errorf("%w; until then its receiver cannot be asked whether it has the new key", err)
+	}
 	d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
 		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
 	return w, a, nil
@@ -86,7 +84,8 @@ func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (w
 			return tried, nil, err
 		}
 		if w, asked = tried, &a; a.Outcome != webhook.OutcomeDelivered {
-			return w, asked, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays", id, webhook.ErrConflict, answerText(a))
+			return w, asked, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays",
+				id, webhook.ErrConflict, answerText(a))
 		}
 	}
 	key, ended := w.Key, false

@@ -42,6 +42,16 @@ func (c *ChallengeResult) seen(w *webhook.Webhook, at time.Time) {
 	}
 }
 
+// verifies notes a right answer of the callback asked, which must be the webhook's still.
+func (c *ChallengeResult) verifies(w *webhook.Webhook, asked string, at time.Time) error {
+	if w.CallbackURI != asked {
+		return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", w.ID, webhook.ErrConflict)
+	}
+	w.VerifiedAt = at
+	c.seen(w, at)
+	return nil
+}
+
 // checked is a challenge with its verdict; err is nil for the right answer.
 type checked struct {
 	ChallengeResult
@@ -50,8 +60,10 @@ type checked struct {
 }
 
 // challenge sends a challenge and checks the answer.
-func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
+func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
+	send, release := d.sender(w.ID)
+	defer release()
 	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
 	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
 		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
@@ -235,46 +247,43 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 // changes nothing: [Dispatcher.Enable] brings one back. Any other answer is an error
 // that wraps [webhook.ErrChallenge].
 func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
-	w, c, err := d.challenged(ctx, id)
+	asked, err := d.Store.Webhook(ctx, id)
 	if err != nil {
-		return w, c, err
+		return asked, ChallengeResult{}, err
 	}
-	uri := w.CallbackURI
+	c, err := d.challenged(ctx, &asked)
+	if err != nil {
+		return asked, c, err
+	}
 	var effects []Effect
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
-		if w.CallbackURI != uri {
-			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
-		}
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
 		at := stamp()
-		w.VerifiedAt, effects = at, nil
-		c.seen(w, at)
+		if err := c.verifies(w, asked.CallbackURI, at); err != nil {
+			return err
+		}
+		effects = nil
 		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
 			*w = d.rules.Activate(*w, "", at)
 			effects = []Effect{{Name: effectVerified, Webhook: id}}
 		}
 		return nil
 	})
-	if err != nil {
-		return w, c, err
+	if err == nil {
+		d.report(effects)
 	}
-	d.report(effects)
-	return w, c, nil
+	return w, c, err
 }
 
-// challenged sends a challenge that somebody asked for.
-func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
-	w, err := d.Store.Webhook(ctx, id)
-	if err != nil {
-		return w, ChallengeResult{}, err
-	}
-	send, release := d.sender(id)
-	defer release()
-	c := d.challenge(ctx, send, &w)
+// challenged sends a challenge that somebody asked for. Any answer but the right one is an
+// error.
+func (d *Dispatcher) challenged(ctx context.Context, w *webhook.Webhook) (ChallengeResult, error) {
+	c := d.challenge(ctx, w)
 	if c.err != nil {
-		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", id).Str("text", c.Text).Msg("the receiver did not answer the challenge rightly")
-		return w, c.ChallengeResult, fmt.Errorf("webhook %s: %w", id, c.err)
+		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
+			Msg("the receiver did not answer the challenge rightly")
+		return c.ChallengeResult, fmt.Errorf("webhook %s: %w", w.ID, c.err)
 	}
-	return w, c.ChallengeResult, nil
+	return c.ChallengeResult, nil
 }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
@@ -284,16 +293,19 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	if err != nil {
 		return webhook.Attempt{}, err
 	}
+	return d.test(ctx, &w)
+}
+
+// test sends a test payload with the settings and keys of w.
+func (d *Dispatcher) test(ctx context.Context, w *webhook.Webhook) (webhook.Attempt, error) {
 	if w.Status != webhook.Active {
-		how := "verify it first"
-		if w.Status == webhook.Disabled {
-			how = "enable it first"
-		}
-		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s", id, webhook.ErrConflict, w.Status, how)
+		how := map[webhook.Status]string{webhook.Disabled: "enable it first"}[w.Status]
+		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s",
+			w.ID, webhook.ErrConflict, w.Status, cmp.Or(how, "verify it first"))
 	}
-	send, release := d.sender(id)
+	send, release := d.sender(w.ID)
 	defer release()
-	a := send.send(ctx, &w, uuid.New(), d.Bodies.Test(&w))
+	a := send.send(ctx, w, uuid.New(), d.Bodies.Test(w))
 	a.N = 1
 	return a, nil
 }
@@ -306,49 +318,43 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 // answered one rightly is a [webhook.ErrConflict]. A webhook that is well stays as it
 // is, except that a policy given is applied to what waits.
 func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
-	if _, err := policy.Begin(stamp()); err != nil {
+	if err := webhook.CheckPolicy(policy); err != nil {
 		return webhook.Webhook{}, err
 	}
-	var c ChallengeResult
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
-	w, err := d.Store.Webhook(ctx, id)
-	switch {
-	case err != nil:
-		return w, err
-	case well(&w) && policy != "":
-		return d.Recover(ctx, id, policy)
-	case well(&w):
-		return w, nil
-	case !force:
-		if w, c, err = d.challenged(ctx, id); err != nil {
-			return w, err
+	asked, err := d.Store.Webhook(ctx, id)
+	if err != nil || well(&asked) && policy == "" {
+		return asked, err
+	}
+	var c ChallengeResult
+	if !force && !well(&asked) {
+		if c, err = d.challenged(ctx, &asked); err != nil {
+			return asked, err
 		}
 	}
-	uri := w.CallbackURI
-	changed := false
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
-		if changed = !well(w); !changed {
-			if policy != "" { // a probe of before arrived meanwhile
-				w.Recovery, _ = policy.Begin(stamp())
-			}
-			return nil
-		}
-		if !force && w.CallbackURI != uri {
-			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
-		}
-		if force && w.VerifiedAt.IsZero() {
-			return fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
-		}
+	var effects []Effect
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) (err error) {
 		at := stamp()
-		*w = d.rules.Activate(*w, policy, at)
-		if !force {
-			w.VerifiedAt = at
-			c.seen(w, at)
+		effects = nil
+		switch {
+		case well(w) && policy != "":
+			w.Recovery, err = policy.Begin(at)
+			return err
+		case well(w): // a probe of before arrived meanwhile
+			return nil
+		case !force:
+			err = c.verifies(w, asked.CallbackURI, at)
+		case w.VerifiedAt.IsZero():
+			err = fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
-		return nil
+		if err == nil {
+			*w = d.rules.Activate(*w, policy, at)
+			effects = []Effect{{Name: effectEnabled, Webhook: id}}
+		}
+		return err
 	})
-	if err == nil && changed {
-		d.report([]Effect{{Name: effectEnabled, Webhook: id}})
+	if err == nil {
+		d.report(effects)
 	}
 	return w, err
 }
