@@ -152,25 +152,18 @@ func (k *worker) challenge(work context.Context, w webhook.Webhook) {
 		k.ownFault(c.Text)
 		return
 	}
-	var effects []Effect
-	var after webhook.Webhook
-	err := k.commit(work, func(ctx context.Context) (err error) {
-		now := stamp()
-		after, err = k.d.Store.UpdateWebhook(ctx, k.id, func(x *webhook.Webhook) error {
+	err := k.commit(work, func(ctx context.Context) error {
+		_, err := k.d.update(ctx, k.id, func(x *webhook.Webhook) (effects []Effect, _ error) {
 			if x.CallbackURI == w.CallbackURI { // an answer of another receiver says nothing of this one
+				now := stamp()
 				c.seen(x, now)
 				*x, effects = k.d.rules.Challenged(*x, Answer{At: at, Right: c.err == nil, RetryAfter: c.RetryAfter}, now)
 			}
-			return nil
+			return effects, nil
 		})
 		return err
 	})
-	switch {
-	case err == nil:
-		k.take(after)
-		k.d.report(effects)
-	case errors.Is(err, webhook.ErrNotFound), work.Err() != nil:
-	default:
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) && work.Err() == nil {
 		k.fatal(err)
 	}
 }

@@ -157,7 +157,7 @@ func (u *ruling) delivered() {
 	default:
 		return
 	}
-	*b = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess}
+	*b = rested(*b)
 	if rec := u.w.Recovery; rec != nil {
 		// What was made after the probe left is no backlog: none cancels what is older.
 		begun := *rec
@@ -297,26 +297,28 @@ func (u *ruling) exhaust(why string, n int) {
 	u.disable(webhook.Exhausted, fmt.Sprintf(why, n)+"; last answer: "+u.d.LastAnswer)
 }
 
-// disable takes the webhook out of service. What waits goes on waiting.
 func (u *ruling) disable(reason webhook.Reason, text string) {
-	step := u.b.Step
-	disable(u.w, reason, text, u.now)
-	u.tell(Effect{Name: effectDisabled, Reason: reason, Text: text, Step: step})
+	u.effects = append(u.effects, disable(u.w, reason, text, u.now)...)
 }
 
-// disable sets a webhook's status. A breaker that is exhausted keeps what its
-// challenges go on by.
-func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Time) {
-	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, reason, text, now
+// disable takes a webhook out of service; what waits goes on waiting. A breaker that is
+// exhausted keeps what its challenges go on by.
+func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Time) []Effect {
 	b := w.Breaker
-	w.Breaker = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
-	if reason == webhook.Exhausted {
+	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, reason, text, now
+	w.Breaker = rested(b)
+	switch {
+	case reason == webhook.Exhausted:
 		w.Breaker.NotBefore, w.Breaker.Tried, w.Breaker.FailedAnswers = b.NotBefore, b.Tried, b.FailedAnswers
-		return
-	}
-	if b.Open() {
+	case b.Open():
 		w.Recovery = nil // its probe did not arrive; coming back begins another
 	}
+	return []Effect{{Name: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
+}
+
+// rested is a closed breaker that remembers how it last went.
+func rested(b webhook.Breaker) webhook.Breaker {
+	return webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
 }
 
 // Activate makes a webhook active that was disabled, failing or not verified. One
@@ -326,8 +328,7 @@ func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Ti
 func (r Rules) Activate(w webhook.Webhook, policy webhook.Policy, now time.Time) webhook.Webhook {
 	fresh := w.Status == webhook.Unverified && w.Ledger.Waiting() == 0
 	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Active, "", "", now
-	b := w.Breaker
-	w.Breaker = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
+	w.Breaker = rested(w.Breaker)
 	if fresh {
 		return w
 	}

@@ -69,11 +69,12 @@ func (r Rules) idle(b *webhook.Breaker) time.Time {
 	return b.NextProbe.Add(challengeEvery * r.ChallengeAfter)
 }
 
-// nextDeparture is when something more may leave because of the time alone; zero for
-// never. A time that has passed is not in it: what is due then waits for something
-// else, and is woken by that.
-func (r Rules) nextDeparture(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
-	for _, t := range []time.Time{w.Breaker.NextProbe, r.idle(&w.Breaker), w.Breaker.NotBefore, q.nextRetry(now)} {
+// nextWake is when something more is due because of the time alone; zero for never. A time
+// that has passed is not in it: what is due then waits for something else, and is woken by
+// that.
+func (r Rules) nextWake(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
+	b := &w.Breaker
+	for _, t := range []time.Time{b.NextProbe, r.idle(b), b.NotBefore, b.NextChallenge, q.nextRetry(now)} {
 		if t.After(now) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}

@@ -25,18 +25,18 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 		return webhook.Webhook{}, &webhook.Invalid{Field: "overlap", Value: overlap.String(), Allowed: "0s to 720h"}
 	}
 	key := signing.NewKey()
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
 		if w.TwoKeys(at) {
 			until := w.KeyOverlap.Until.Format(time.RFC3339)
-			return fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, until)
+			return nil, fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, until)
 		}
 		w.OldKey, w.KeyOverlap = nil, nil
 		if overlap > 0 {
 			w.OldKey, w.KeyOverlap = w.Key, &webhook.KeyOverlap{Since: at, Until: at.Add(overlap)}
 		}
 		w.Key = key
-		return nil
+		return nil, nil
 	})
 	if err == nil {
 		d.noteKey(id, "rotated", w.KeyOverlap)
@@ -89,15 +89,15 @@ func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (w
 		}
 	}
 	key, ended := w.Key, false
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err = d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		if ended = w.KeyOverlap != nil; !ended {
-			return nil
+			return nil, nil
 		}
 		if !bytes.Equal(w.Key, key) {
-			return fmt.Errorf("webhook %s: %w: its key was rotated meanwhile", id, webhook.ErrConflict)
+			return nil, fmt.Errorf("webhook %s: %w: its key was rotated meanwhile", id, webhook.ErrConflict)
 		}
 		w.OldKey, w.KeyOverlap = nil, nil
-		return nil
+		return nil, nil
 	})
 	if err == nil && ended {
 		d.noteKey(id, "finished", nil)
@@ -108,12 +108,12 @@ func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (w
 // CancelKey takes a rotation back while two keys overlap: the old one stays and the
 // new one signs no more. Afterwards it is a [webhook.ErrConflict].
 func (d *Dispatcher) CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		if !w.TwoKeys(stamp()) {
-			return oneKey(id)
+			return nil, oneKey(id)
 		}
 		w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil
-		return nil
+		return nil, nil
 	})
 	if err == nil {
 		d.noteKey(id, "cancelled", nil)

@@ -159,7 +159,7 @@ func TestAnyCourse(t *testing.T) {
 					m.w, _ = m.Repair(m.w, m.now)
 				}
 			},
-			"next": func() { m.now = later(m.now, m.nextDeparture(&m.w, m.q, m.now)) },
+			"next": func() { m.now = later(m.now, m.nextWake(&m.w, m.q, m.now)) },
 			"challenge": func() {
 				if at := m.w.Breaker.NextChallenge; !at.IsZero() {
 					m.now = later(m.now, at)

@@ -176,7 +176,7 @@ func TestStateFromTheFuture(t *testing.T) {
 			if _, p, ok := m.departure(&m.w, q, 8, m.now.Add(24*time.Hour)); ok && p == noProbe {
 				t.Error("more than a probe leaves")
 			}
-			m.nextDeparture(&m.w, q, m.now)
+			m.nextWake(&m.w, q, m.now)
 			m.DisabledAt(&m.w)
 			m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: true}, m.now)
 			m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: false}, m.now)

@@ -32,11 +32,11 @@ func (d *Dispatcher) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResu
 			c := d.challenge(ctx, &w)
 			var err error
 			if c.err == nil {
-				_, err = d.update(ctx, w.ID, func(x *webhook.Webhook) error {
+				_, err = d.update(ctx, w.ID, func(x *webhook.Webhook) ([]Effect, error) {
 					if x.CallbackURI == w.CallbackURI {
 						c.seen(x, stamp())
 					}
-					return nil
+					return nil, nil
 				})
 			}
 			mu.Lock()

@@ -99,14 +99,13 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	return s, s.close
 }
 
-// update changes a webhook and tells its worker.
-func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
-	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
-		if err := change(w); err != nil {
-			return err
-		}
+// update changes a webhook, tells its worker, and reports what the change comes to.
+func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) ([]Effect, error)) (webhook.Webhook, error) {
+	var effects []Effect
+	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) (err error) {
 		w.Seq++
-		return nil
+		effects, err = change(w)
+		return err
 	})
 	if err != nil {
 		return w, err
@@ -114,6 +113,7 @@ func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webh
 	if k := d.worker(id); k != nil {
 		k.take(w)
 	}
+	d.report(effects)
 	return w, nil
 }
 
@@ -136,12 +136,7 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 // id and the key are made unless given. Bad input is a *[webhook.Invalid]; a
 // taken id or name wraps [webhook.ErrExists]. The cadence is the caller's to check.
 func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error) {
-	if w.Type == "" {
-		w.Type = webhook.TypeDynamic
-	}
-	if w.Signing == "" {
-		w.Signing = webhook.SignBoth
-	}
+	w.Type, w.Signing = cmp.Or(w.Type, webhook.TypeDynamic), cmp.Or(w.Signing, webhook.SignBoth)
 	if w.ID == uuid.Nil {
 		w.ID = uuid.New()
 	}
@@ -200,12 +195,10 @@ func checkSettings(w *webhook.Webhook) error {
 // operator disabled stays so. The cadence is the caller's to check. What a check
 // refuses, as it stands in the transaction, is not changed.
 func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks ...webhook.Check) (webhook.Webhook, error) {
-	var effects []Effect
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		effects = nil
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		for _, check := range checks {
 			if err := check(w); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
@@ -216,30 +209,23 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		set(&w.Signing, c.Signing)
 		set(&w.AllowPrivate, c.AllowPrivate)
 		set(&w.Recover, c.Recover)
-		if err := checkSettings(w); err != nil {
-			return err
+		err := checkSettings(w)
+		if err == nil && (moved || c.AllowPrivate != nil) {
+			err = d.checkCallback(w.CallbackURI, w.AllowPrivate)
 		}
-		if moved || c.AllowPrivate != nil {
-			if err := d.checkCallback(w.CallbackURI, w.AllowPrivate); err != nil {
-				return err
-			}
-		}
-		if !moved {
-			return nil
+		if err != nil || !moved {
+			return nil, err
 		}
 		w.VerifiedAt, w.TokenSeen = time.Time{}, webhook.TokenSeen{}
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
-			disable(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
-			effects = []Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
+			return disable(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp()), nil
 		}
-		return nil
+		return nil, nil
 	})
-	if err != nil {
-		return w, err
+	if err == nil {
+		d.Log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
 	}
-	d.Log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
-	d.report(effects)
-	return w, nil
+	return w, err
 }
 
 // Verify sends a challenge. The right answer makes a webhook active that is
@@ -255,22 +241,17 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 	if err != nil {
 		return asked, c, err
 	}
-	var effects []Effect
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
 		if err := c.verifies(w, asked.CallbackURI, at); err != nil {
-			return err
+			return nil, err
 		}
-		effects = nil
 		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
 			*w = d.rules.Activate(*w, "", at)
-			effects = []Effect{{Name: effectVerified, Webhook: id}}
+			return []Effect{{Name: effectVerified, Webhook: id}}, nil
 		}
-		return nil
+		return nil, nil
 	})
-	if err == nil {
-		d.report(effects)
-	}
 	return w, c, err
 }
 
@@ -332,44 +313,33 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 			return asked, err
 		}
 	}
-	var effects []Effect
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) (err error) {
+	return d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
 		at := stamp()
-		effects = nil
 		switch {
 		case well(w) && policy != "":
 			w.Recovery, err = policy.Begin(at)
-			return err
+			return nil, err
 		case well(w): // a probe of before arrived meanwhile
-			return nil
+			return nil, nil
 		case !force:
 			err = c.verifies(w, asked.CallbackURI, at)
 		case w.VerifiedAt.IsZero():
 			err = fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
-		if err == nil {
-			*w = d.rules.Activate(*w, policy, at)
-			effects = []Effect{{Name: effectEnabled, Webhook: id}}
+		if err != nil {
+			return nil, err
 		}
-		return err
+		*w = d.rules.Activate(*w, policy, at)
+		return []Effect{{Name: effectEnabled, Webhook: id}}, nil
 	})
-	if err == nil {
-		d.report(effects)
-	}
-	return w, err
 }
 
 // Disable takes a webhook out of service until it is enabled. What waits keeps
 // waiting, and nothing new is produced for it.
 func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		disable(w, webhook.ByOperator, "disabled by the operator", stamp())
-		return nil
+	return d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
+		return disable(w, webhook.ByOperator, "disabled by the operator", stamp()), nil
 	})
-	if err == nil {
-		d.report([]Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}})
-	}
-	return w, err
 }
 
 // Remove removes a webhook with its subscriptions, cancels what waits and cuts

@@ -50,7 +50,6 @@ type worker struct {
 	backlog     uuid.UUID
 	pace        time.Time
 	challenging bool
-	sifting     *sifter // how far the recovery that is under way has come
 	err         error
 }
 
@@ -169,7 +168,7 @@ func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if sleep, on, err := k.sift(pick, now); on {
+	if sleep, on, err := k.recoverBacklog(pick, now); on {
 		return sleep, err
 	}
 	k.mu.Lock()
@@ -186,8 +185,8 @@ func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 		sooner(k.hold)
 	default:
 		sooner(k.dispatch(work, now))
-		sooner(k.challengeWhenDue(work, now))
-		sooner(k.d.rules.nextDeparture(&k.w, k.q, now))
+		k.challengeWhenDue(work, now)
+		sooner(k.d.rules.nextWake(&k.w, k.q, now))
 	}
 	return max(until.Sub(now), 0), nil
 }
@@ -221,19 +220,14 @@ func paced(pace, now time.Time, rate int) time.Time {
 	return pace.Add(time.Second / time.Duration(rate))
 }
 
-// challengeWhenDue starts the challenge that is due. It returns when the next is.
-func (k *worker) challengeWhenDue(work context.Context, now time.Time) time.Time {
-	due := k.w.Breaker.NextChallenge
-	if due.IsZero() || k.challenging {
-		return time.Time{}
-	}
-	if due.After(now) {
-		return due
+// challengeWhenDue starts the challenge that is due.
+func (k *worker) challengeWhenDue(work context.Context, now time.Time) {
+	if due := k.w.Breaker.NextChallenge; due.IsZero() || due.After(now) || k.challenging {
+		return
 	}
 	k.challenging = true
 	w := k.w
 	k.requests.Go(func() { k.challenge(work, w) })
-	return time.Time{}
 }
 
 // repair commits what a clock that went back makes of stored times, now by the wall clock.
