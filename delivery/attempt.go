@@ -10,39 +10,45 @@ import (
 
 // attempt sends one delivery and commits what came of it.
 func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) {
+	landed := k.exchange(work, w, it, p)
+	k.with(func() {
+		k.q.land(it)
+		landed()
+	})
+}
+
+// exchange reads a delivery, sends it and settles the outcome. It returns what its landing
+// does to the queue, beside that the delivery waits on.
+func (k *worker) exchange(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) (landed func()) {
+	waitsOn := func() {}
+	drop := func() { k.q.remove(it.Delivery, it.Vehicle) }
 	d, body, err := k.d.Store.Outgoing(work, it.Delivery)
 	switch {
 	case work.Err() != nil:
-		k.landed(it, nil)
-		return
+		return waitsOn
 	case errors.Is(err, webhook.ErrNotFound), err == nil && d.State.Final():
-		k.landed(it, func() { k.q.remove(it.Delivery, it.Vehicle) })
-		return
+		return drop
 	case err != nil:
 		k.fatal(err)
-		k.landed(it, nil)
-		return
+		return waitsOn
 	case body == nil:
 		k.d.Log.Error().Str("event", "attempt").Stringer("webhook", k.id).Stringer("vehicle", it.Vehicle).Stringer("delivery", it.Delivery).
-			Str("outcome", string(webhook.OutcomeOurs)).Str("text", "its payload is not in the data file; run plugbeat check").Msg("a delivery that waits cannot be sent")
-		k.landed(it, func() { k.q.remove(it.Delivery, it.Vehicle) })
-		return
-	}
-	if !k.mayLeave(&w, p) {
-		k.landed(it, nil)
-		return
+			Str("outcome", string(webhook.OutcomeOurs)).Str("text", "its payload is not in the data file; run plugbeat check").
+			Msg("a delivery that waits cannot be sent")
+		return drop
+	case !k.mayLeave(&w, p):
+		return waitsOn
 	}
 	a := k.send.send(work, &w, d.MessageID, body)
 	k.d.Meter.AttemptEnded(k.id, a.Outcome, a.Duration)
 	switch a.Outcome {
 	case webhook.OutcomeInterrupted:
-		k.landed(it, nil)
+		return waitsOn
 	case webhook.OutcomeOurs:
 		k.ownFault(answerText(a))
-		k.landed(it, nil)
-	default:
-		k.settle(work, it, Ended{Attempt: a, Probe: p, OpenSince: w.Breaker.OpenSince, Callback: w.CallbackURI})
+		return waitsOn
 	}
+	return k.settle(work, it, Ended{Attempt: a, Probe: p, Callback: w.CallbackURI})
 }
 
 // mayLeave reports whether what was picked for w may leave yet: the webhook was not
@@ -57,35 +63,28 @@ func (k *worker) mayLeave(w *webhook.Webhook, p Probe) bool {
 		w.Breaker.OpenSince.Equal(was.Breaker.OpenSince) && (p != noProbe || w.Recovery == nil)
 }
 
-// settle commits an outcome, waiting for space on a full disk.
-func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
+// settle commits an outcome and returns what that does to the queue. A delivery that was
+// finished elsewhere while it was in flight leaves the queue.
+func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) (landed func()) {
 	var effects []Effect
 	var w webhook.Webhook
 	var d webhook.Delivery
 	err := k.commit(work, func(ctx context.Context) (err error) {
 		now := stamp()
 		w, d, err = k.d.Store.Settle(ctx, k.id, it.Delivery, e.Attempt, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
-			var s State
-			s, effects = k.d.rules.Apply(State{w, d}, e, now)
-			return s.Webhook, s.Delivery, nil
+			w, d, effects = k.d.rules.Apply(w, d, e, now)
+			return w, d, nil
 		})
 		return err
 	})
-	finished := errors.Is(err, webhook.ErrNotFound) || errors.Is(err, webhook.ErrConflict) // elsewhere, while it was in flight
-	if err != nil && !finished && work.Err() == nil {
-		k.fatal(err) // before it is queued again, for it was sent
-	}
-	k.landed(it, func() {
-		switch {
-		case err == nil:
-			k.q.settle(&d)
-			k.adopt(w)
-		case finished:
-			k.q.remove(it.Delivery, it.Vehicle)
+	switch {
+	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, webhook.ErrConflict):
+		return func() { k.q.remove(it.Delivery, it.Vehicle) }
+	case err != nil:
+		if work.Err() == nil {
+			k.fatal(err) // before it is queued again, for it was sent
 		}
-	})
-	if err != nil {
-		return
+		return func() {}
 	}
 	if d.State == webhook.Delivered && d.ResendOf == nil { // a resend has no due time of its own
 		k.d.Meter.Delivered(k.id, max(0, d.FinishedAt.Sub(d.Due)))
@@ -93,6 +92,10 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) {
 	e.N = d.Attempts
 	k.d.reportAttempt(&d, e)
 	k.d.report(effects)
+	return func() {
+		k.q.settle(&d)
+		k.adopt(w)
+	}
 }
 
 // commit runs a write until it succeeds or fails for another reason than a disk that
@@ -104,60 +107,44 @@ func (k *worker) commit(work context.Context, write func(context.Context) error)
 	if !errors.Is(err, webhook.ErrUnwritable) {
 		return err
 	}
-	k.mu.Lock()
-	k.unwritten++
-	k.paused = err.Error()
-	k.mu.Unlock()
-	for errors.Is(err, webhook.ErrUnwritable) {
-		timer := time.NewTimer(k.d.rules.ownFaultWait())
+	wait := k.d.rules.ownFaultWait()
+	for ; errors.Is(err, webhook.ErrUnwritable); err = write(ctx) {
+		k.pause(err.Error(), 2*wait)
 		select {
 		case <-work.Done():
-			timer.Stop()
 			return err
-		case <-timer.C:
+		case <-time.After(wait):
 		}
-		err = write(ctx)
 	}
-	k.mu.Lock()
-	k.unwritten--
-	k.mu.Unlock()
+	k.pause("", 0)
 	return err
 }
 
-// landed ends an attempt in the queue.
-func (k *worker) landed(it webhook.Queued, then func()) {
-	k.mu.Lock()
-	k.q.land(it)
-	if then != nil {
-		then()
-	}
-	k.mu.Unlock()
-	k.nudge()
+// pause has nothing leave for a while, and says why.
+func (k *worker) pause(text string, wait time.Duration) {
+	k.with(func() { k.hold, k.paused = time.Now().Add(wait), text })
 }
 
-// ownFault holds the queue for a while: what failed says nothing of the receiver.
+// ownFault pauses the queue after a fault of our own, which says nothing of the receiver.
+// Several that were in flight meet one fault.
 func (k *worker) ownFault(text string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := time.Now()
-	if k.hold.After(now) {
-		return // several were in flight: one fault
+	now, wait, first := time.Now(), k.d.rules.ownFaultWait(), false
+	k.with(func() {
+		if first = !k.hold.After(now); first {
+			k.hold, k.paused = now.Add(wait), text
+		}
+	})
+	if first {
+		k.d.Log.Warn().Str("event", "attempt").Stringer("webhook", k.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
+			Dur("wait", wait).Msg("a fault of our own; no attempt is spent")
 	}
-	wait := k.d.rules.ownFaultWait()
-	k.hold, k.paused = now.Add(wait), text
-	k.d.Log.Warn().Str("event", "attempt").Stringer("webhook", k.id).Str("outcome", string(webhook.OutcomeOurs)).Str("text", text).
-		Dur("wait", wait).Msg("a fault of our own; no attempt is spent")
 }
 
 // challenge sends the challenge that is due and commits the answer.
 func (k *worker) challenge(work context.Context, w webhook.Webhook) {
-	defer func() {
-		k.mu.Lock()
-		k.challenging = false
-		k.mu.Unlock()
-		k.nudge()
-	}()
-	c := k.d.challenge(work, k.send, &w)
+	defer k.with(func() { k.challenging = false })
+	at := stamp()
+	c := k.d.challenge(work, &w)
 	switch c.outcome {
 	case webhook.OutcomeInterrupted:
 		return
@@ -165,27 +152,18 @@ func (k *worker) challenge(work context.Context, w webhook.Webhook) {
 		k.ownFault(c.Text)
 		return
 	}
-	var effects []Effect
-	var after webhook.Webhook
-	err := k.commit(work, func(ctx context.Context) (err error) {
-		now := stamp()
-		after, err = k.d.Store.UpdateWebhook(ctx, k.id, func(x *webhook.Webhook) error {
-			// An answer of another receiver, or of before a later opening, owes no probe.
-			same := x.CallbackURI == w.CallbackURI
-			if same {
+	err := k.commit(work, func(ctx context.Context) error {
+		_, err := k.d.update(ctx, k.id, func(x *webhook.Webhook) (effects []Effect, _ error) {
+			if x.CallbackURI == w.CallbackURI { // an answer of another receiver says nothing of this one
+				now := stamp()
 				c.seen(x, now)
+				*x, effects = k.d.rules.Challenged(*x, Answer{At: at, Right: c.err == nil, RetryAfter: c.RetryAfter}, now)
 			}
-			*x, effects = k.d.rules.Challenged(*x, c.err == nil && same && x.Breaker.OpenSince.Equal(w.Breaker.OpenSince), now)
-			return nil
+			return effects, nil
 		})
 		return err
 	})
-	switch {
-	case err == nil:
-		k.take(after)
-		k.d.report(effects)
-	case errors.Is(err, webhook.ErrNotFound), work.Err() != nil:
-	default:
+	if err != nil && !errors.Is(err, webhook.ErrNotFound) && work.Err() == nil {
 		k.fatal(err)
 	}
 }

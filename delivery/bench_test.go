@@ -36,7 +36,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkDeparture is one delivery's way through the queue, from leaving to finished,
 // of a closed and of an open breaker with a hundred thousand waiting.
 func BenchmarkDeparture(b *testing.B) {
-	s := DefaultSettings()
+	s := defaultSettings()
 	r := Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover}
 	for _, vehicles := range []int{1, 500, 100_000} {
 		items := backlog(100_000, vehicles)

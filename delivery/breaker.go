@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // This file is the circuit breaker, and challenges.go its challenges. Both are pure:
@@ -37,26 +38,19 @@ type Probe uint8
 // The kinds of attempts.
 const (
 	noProbe   Probe = iota
-	stepProbe       // the retry schedule's: its failure spends a step
-	owedProbe       // owed to a challenge or the operator: it spends none
+	stepProbe       // its failure spends a step of the retry schedule
+	freeProbe       // its failure spends none
 )
 
 // String names the kind for logs.
-func (p Probe) String() string { return [...]string{"delivery", "probe", "owed probe"}[p] }
+func (p Probe) String() string { return [...]string{"delivery", "probe", "free probe"}[p] }
 
-// State is what an attempt bears on: the webhook with its breaker, and the delivery.
-type State struct {
-	Webhook  webhook.Webhook
-	Delivery webhook.Delivery
-}
-
-// Ended is an attempt with its outcome, which counts. OpenSince is the breaker's and
-// Callback the webhook's at the moment it left.
+// Ended is an attempt with its outcome, which counts. Callback is the webhook's at the
+// moment the attempt left.
 type Ended struct {
 	webhook.Attempt
-	Probe     Probe
-	OpenSince time.Time
-	Callback  string
+	Probe    Probe
+	Callback string
 }
 
 // Effect is something the breaker did that an operator should see, told once it is
@@ -78,39 +72,39 @@ type Effect struct {
 }
 
 // Apply takes an attempt's outcome to the breaker of its webhook and to its delivery.
-func (r Rules) Apply(s State, e Ended, now time.Time) (State, []Effect) {
-	c := change{Rules: r, w: &s.Webhook, b: &s.Webhook.Breaker, d: &s.Delivery, e: e, now: now}
-	c.w.Seq++
-	c.d.Attempts++
-	if c.d.FirstAttemptAt.IsZero() || c.d.FirstAttemptAt.After(now) {
-		c.d.FirstAttemptAt = e.StartedAt
+func (r Rules) Apply(w webhook.Webhook, d webhook.Delivery, e Ended, now time.Time) (webhook.Webhook, webhook.Delivery, []Effect) {
+	u := ruling{Rules: r, w: &w, b: &w.Breaker, d: &d, e: e, now: now}
+	w.Seq++
+	d.Attempts++
+	if d.FirstAttemptAt.IsZero() || d.FirstAttemptAt.After(now) {
+		d.FirstAttemptAt = e.StartedAt
 	}
-	c.d.LastOutcome, c.d.LastAnswer = e.Outcome, answerText(e.Attempt)
+	d.LastOutcome, d.LastAnswer = e.Outcome, answerText(e.Attempt)
 	switch {
-	case e.Callback != c.w.CallbackURI:
+	case e.Callback != w.CallbackURI:
 		// What a callback of before says bears on this delivery alone.
 		if e.Outcome == webhook.OutcomeDelivered {
-			c.finish(webhook.Delivered, "")
+			u.finish(webhook.Delivered, "")
 		}
-		return s, c.effects
+		return w, d, u.effects
 	case e.Outcome == webhook.OutcomeDelivered:
-		c.delivered()
+		u.delivered()
 	case e.Outcome == webhook.OutcomeGone:
-		c.b.LastAnswer = c.d.LastAnswer
-		if c.w.Status == webhook.Active || exhausted(c.w) {
-			c.disable(webhook.Gone, c.d.LastAnswer)
+		w.Breaker.LastAnswer = d.LastAnswer
+		if w.Status == webhook.Active || exhausted(&w) {
+			u.disable(webhook.Gone, d.LastAnswer)
 		}
 	default:
-		c.b.LastAnswer = c.d.LastAnswer
-		c.failed()
+		w.Breaker.LastAnswer = d.LastAnswer
+		u.failed()
 	}
-	c.b.LastAttempt = now
-	c.planChallenge(c.w, now)
-	return s, c.effects
+	w.Breaker.LastAttempt = now
+	r.planChallenge(&w, now)
+	return w, d, u.effects
 }
 
-// change is one call of Apply under way. It works on Apply's own copies.
-type change struct {
+// ruling is one call of Apply under way. It works on Apply's own copies.
+type ruling struct {
 	Rules
 	w       *webhook.Webhook
 	b       *webhook.Breaker
@@ -120,9 +114,15 @@ type change struct {
 	effects []Effect
 }
 
-func (c *change) tell(e Effect) {
-	e.Webhook = c.w.ID
-	c.effects = append(c.effects, e)
+func (u *ruling) tell(e Effect) {
+	e.Webhook = u.w.ID
+	u.effects = append(u.effects, e)
+}
+
+// tellOf tells an effect that is about the delivery.
+func (u *ruling) tellOf(e Effect) {
+	e.Delivery, e.Vehicle = u.d.ID, u.d.Vehicle
+	u.tell(e)
 }
 
 func exhausted(w *webhook.Webhook) bool {
@@ -131,117 +131,116 @@ func exhausted(w *webhook.Webhook) bool {
 
 // finish brings the delivery to a final state. A delivery that is settled waits, so
 // Delivery.Apply cannot refuse that.
-func (c *change) finish(to webhook.State, text string) {
-	_ = c.d.Apply(to, c.now, text)
+func (u *ruling) finish(to webhook.State, text string) {
+	_ = u.d.Apply(to, u.now, text)
 	name := effectDelivered
 	if to == webhook.Dead {
 		name = effectDead
 	}
-	c.tell(Effect{Name: name, Delivery: c.d.ID, Vehicle: c.d.Vehicle, Text: text})
+	u.tellOf(Effect{Name: name, Text: text})
 }
 
-func (c *change) delivered() {
-	c.finish(webhook.Delivered, "")
-	b := c.b
-	b.LastSuccess, b.LastAnswer, b.FailuresInRow, b.FailedAnswers = c.now, "", 0, 0
+func (u *ruling) delivered() {
+	u.finish(webhook.Delivered, "")
+	b := u.b
+	b.LastSuccess, b.LastAnswer, b.FailuresInRow, b.FailedAnswers = u.now, "", 0, 0
 	wasOpen := b.Open()
 	switch {
-	case exhausted(c.w):
-		c.w.Status, c.w.Reason, c.w.ReasonText, c.w.StatusSince = webhook.Active, "", "", c.now
-		if c.w.Recovery == nil {
-			c.w.Recovery, _ = c.policy(c.w).Begin(c.now) // checked when it was set
+	case exhausted(u.w):
+		u.w.Status, u.w.Reason, u.w.ReasonText, u.w.StatusSince = webhook.Active, "", "", u.now
+		if u.w.Recovery == nil {
+			u.w.Recovery, _ = u.policy(u.w).Begin(u.now) // checked when it was set
 		}
-		c.tell(Effect{Name: effectHealed, Text: "the receiver takes deliveries again"})
-	case wasOpen && c.w.Status == webhook.Active:
-		c.tell(Effect{Name: effectClosed, Text: "it was open for " + span(c.now.Sub(b.OpenSince))})
+		u.tell(Effect{Name: effectHealed, Text: "the receiver takes deliveries again"})
+	case wasOpen && u.w.Status == webhook.Active:
+		u.tell(Effect{Name: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
 	default:
 		return
 	}
-	*b = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess}
-	if rec := c.w.Recovery; rec != nil {
+	*b = rested(*b)
+	if rec := u.w.Recovery; rec != nil {
 		// What was made after the probe left is no backlog: none cancels what is older.
 		begun := *rec
-		begun.Upto, begun.Arrived = uuid.Nil, c.d.ID
+		begun.Upto, begun.Arrived = uuid.Nil, u.d.ID
 		if begun.Policy == webhook.RecoverNone {
-			begun.Upto = c.d.ID
+			begun.Upto = u.d.ID
 		}
-		c.w.Recovery = &begun
+		u.w.Recovery = &begun
 	}
 }
 
 // policy is the recovery in force: the webhook's own, else the default.
 func (r Rules) policy(w *webhook.Webhook) webhook.Policy { return cmp.Or(w.Recover, r.Recover) }
 
-func (c *change) failed() {
+func (u *ruling) failed() {
 	switch {
-	case c.w.Status == webhook.Active && c.b.Open():
-		c.failedOpen()
-	case c.w.Status == webhook.Active:
-		c.failedClosed()
-	case exhausted(c.w):
-		c.note()
-		if c.e.Probe == owedProbe {
-			c.b.Owed = ""
-			c.b.FailedAnswers++
-			c.tell(Effect{Name: effectProbeFailed, Delivery: c.d.ID, Vehicle: c.d.Vehicle, Text: c.d.LastAnswer, Step: len(c.Schedule)})
+	case u.w.Status == webhook.Active && u.b.Open():
+		u.failedOpen()
+	case u.w.Status == webhook.Active:
+		u.failedClosed()
+	case exhausted(u.w):
+		u.note()
+		if u.e.Probe == freeProbe {
+			u.b.Owed = ""
+			u.b.FailedAnswers++
+			u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: len(u.Schedule)})
 		}
 	}
 }
 
 // failedClosed sets the delivery aside or opens the breaker.
-func (c *change) failedClosed() {
-	answered := c.e.Outcome == webhook.OutcomeRefused || c.e.Outcome == webhook.OutcomeFailed
-	first := c.d.Attempts == 1
+func (u *ruling) failedClosed() {
+	answered := u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
+	first := u.d.Attempts == 1
 	if answered && first {
-		c.b.FailuresInRow++
+		u.b.FailuresInRow++
 	}
-	aside := answered || !first || c.succeededSince(c.e.StartedAt)
+	aside := answered || !first || u.succeededSince(u.e.StartedAt)
 	if aside {
-		c.setAside()
+		u.setAside()
 	}
-	if c.w.Status == webhook.Active && (!aside || c.b.FailuresInRow >= maxFailuresInRow) {
-		c.open()
+	if u.w.Status == webhook.Active && (!aside || u.b.FailuresInRow >= maxFailuresInRow) {
+		u.open()
 	}
 }
 
 // succeededSince reports whether anything of the webhook was delivered since a time. A
 // success in the future was booked before the clock went back and proves nothing.
-func (c *change) succeededSince(t time.Time) bool {
-	return c.b.LastSuccess.After(t) && !c.b.LastSuccess.After(c.now)
+func (u *ruling) succeededSince(t time.Time) bool {
+	return u.b.LastSuccess.After(t) && !u.b.LastSuccess.After(u.now)
 }
 
 // setAside has the delivery retried on its own schedule. The end of that schedule
 // speaks against the delivery, or against the receiver where nothing else arrived.
-func (c *change) setAside() {
-	if c.d.SetAside() {
-		c.d.Retries++
+func (u *ruling) setAside() {
+	if u.d.SetAside() {
+		u.d.Retries++
 	}
-	last := len(c.Schedule)
+	last := len(u.Schedule)
 	switch {
-	case c.d.Retries < last:
-		c.d.RetryAt = c.now.Add(c.Schedule.wait(c.w.ID, c.d.Retries, c.e.RetryAfter))
-	case c.e.Outcome == webhook.OutcomeRefused || c.succeededSince(c.d.FirstAttemptAt):
-		c.finish(webhook.Dead, fmt.Sprintf("its %s retry failed; last answer: %s", ordinal(last), c.d.LastAnswer))
+	case u.d.Retries < last:
+		u.d.RetryAt = u.now.Add(u.Schedule.wait(u.w.ID, u.d.Retries, u.e.RetryAfter))
+	case u.e.Outcome == webhook.OutcomeRefused || u.succeededSince(u.d.FirstAttemptAt):
+		u.finish(webhook.Dead, fmt.Sprintf("all %d retries failed; last answer: %s", last, u.d.LastAnswer))
 	default:
-		c.d.RetryAt = c.now
-		c.disable(webhook.Exhausted, fmt.Sprintf("a delivery failed %d times and nothing else arrived; last answer: %s", last+1, c.d.LastAnswer))
+		u.d.RetryAt = u.now
+		u.exhaust("a delivery failed %d times and nothing else arrived", last+1)
 	}
 }
 
-func (c *change) open() {
-	b := c.b
-	b.OpenSince, b.Step, b.Owed, b.FailuresInRow, b.Tried = c.now, 0, "", 0, nil
-	b.NextProbe = c.now.Add(c.Schedule.wait(c.w.ID, 0, c.e.RetryAfter))
-	c.note()
-	c.tell(Effect{Name: effectOpened, Delivery: c.d.ID, Vehicle: c.d.Vehicle, Text: c.d.LastAnswer, Next: b.NextProbe, DisabledAt: c.DisabledAt(c.w)})
+func (u *ruling) open() {
+	b := u.b
+	b.OpenSince, b.Step, b.Owed, b.FailuresInRow, b.Tried = u.now, 0, "", 0, nil
+	b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, 0, u.e.RetryAfter))
+	u.note()
+	u.tellOf(Effect{Name: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
-// note keeps which vehicle was tried when, and how long the receiver asked to be left
-// alone.
-func (c *change) note() {
-	t := webhook.Tried{Vehicle: c.d.Vehicle, Delivery: c.d.ID, At: c.now, Reached: c.e.Outcome != webhook.OutcomeUnreachable}
-	kept := make([]webhook.Tried, 0, len(c.b.Tried)+1)
-	for _, o := range c.b.Tried {
+// note keeps which vehicle was tried when, and the receiver's Retry-After.
+func (u *ruling) note() {
+	t := webhook.Tried{Vehicle: u.d.Vehicle, Delivery: u.d.ID, At: u.now, Reached: u.e.Outcome != webhook.OutcomeUnreachable}
+	kept := make([]webhook.Tried, 0, len(u.b.Tried)+1)
+	for _, o := range u.b.Tried {
 		switch {
 		case o.Vehicle != t.Vehicle:
 			kept = append(kept, o)
@@ -249,70 +248,77 @@ func (c *change) note() {
 			t.Delivery = o.Delivery
 		}
 	}
-	c.b.Tried = append(kept, t)
-	if c.e.RetryAfter > 0 {
-		c.b.NotBefore = later(c.b.NotBefore, c.now.Add(min(c.e.RetryAfter, c.Schedule.longest())))
+	u.b.Tried = append(kept, t)
+	u.askedFor(u.b, u.e.RetryAfter, u.now)
+}
+
+// askedFor keeps how long the receiver asked to be left alone, as far as it is believed.
+func (r Rules) askedFor(b *webhook.Breaker, wait time.Duration, now time.Time) {
+	if wait > 0 {
+		b.NotBefore = later(b.NotBefore, now.Add(min(wait, r.Schedule.longest())))
+	}
+	if !b.NextProbe.IsZero() {
+		b.NextProbe = later(b.NextProbe, b.NotBefore)
 	}
 }
 
 // failedOpen spends a step if the attempt was this opening's probe. Any other attempt
-// was in flight when the breaker opened.
-func (c *change) failedOpen() {
-	b := c.b
-	c.note()
-	probe := c.e.Probe
-	if !c.e.OpenSince.Equal(b.OpenSince) {
-		probe = noProbe
-	}
-	switch probe {
-	case noProbe:
-		if !b.NextProbe.IsZero() {
-			b.NextProbe = later(b.NextProbe, b.NotBefore)
-		}
+// was in flight when the breaker opened, or is of an opening before.
+func (u *ruling) failedOpen() {
+	b := u.b
+	u.note()
+	switch {
+	case u.e.Probe == noProbe || u.e.StartedAt.Before(b.OpenSince):
 		return
-	case stepProbe:
+	case u.e.Probe == stepProbe:
 		b.Step++
 		b.NextProbe = time.Time{}
-	case owedProbe:
+	default:
 		if b.Owed == webhook.OwedToChallenge {
 			b.FailedAnswers++
 		}
-		if b.NextProbe.Before(c.now) && !b.NextProbe.IsZero() {
-			b.NextProbe = c.now // the step waits on, from now
+		if !b.NextProbe.IsZero() {
+			b.NextProbe = later(b.NextProbe, u.now) // the step waits on, from now
 		}
 	}
 	b.Owed = ""
-	if b.Step >= len(c.Schedule) {
-		c.disable(webhook.Exhausted, fmt.Sprintf("no success through the first attempt and %d probes; last answer: %s", b.Step, c.d.LastAnswer))
+	if b.Step >= len(u.Schedule) {
+		u.exhaust("no success through the first attempt and %d probes", b.Step)
 		return
 	}
 	if b.NextProbe.IsZero() {
-		b.NextProbe = c.now.Add(c.Schedule.wait(c.w.ID, b.Step, c.e.RetryAfter))
+		b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, b.Step, u.e.RetryAfter))
 	}
 	b.NextProbe = later(b.NextProbe, b.NotBefore)
-	c.tell(Effect{Name: effectProbeFailed, Delivery: c.d.ID, Vehicle: c.d.Vehicle, Text: c.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: c.DisabledAt(c.w)})
+	u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
-// disable takes the webhook out of service. What waits goes on waiting.
-func (c *change) disable(reason webhook.Reason, text string) {
-	step := c.b.Step
-	disable(c.w, reason, text, c.now)
-	c.tell(Effect{Name: effectDisabled, Reason: reason, Text: text, Step: step})
+func (u *ruling) exhaust(why string, n int) {
+	u.disable(webhook.Exhausted, fmt.Sprintf(why, n)+"; last answer: "+u.d.LastAnswer)
 }
 
-// disable sets a webhook's status. A breaker that is exhausted keeps what its
-// challenges go on by.
-func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Time) {
-	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, reason, text, now
+func (u *ruling) disable(reason webhook.Reason, text string) {
+	u.effects = append(u.effects, disable(u.w, reason, text, u.now)...)
+}
+
+// disable takes a webhook out of service; what waits goes on waiting. A breaker that is
+// exhausted keeps what its challenges go on by.
+func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Time) []Effect {
 	b := w.Breaker
-	w.Breaker = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
-	if reason == webhook.Exhausted {
+	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Disabled, reason, text, now
+	w.Breaker = rested(b)
+	switch {
+	case reason == webhook.Exhausted:
 		w.Breaker.NotBefore, w.Breaker.Tried, w.Breaker.FailedAnswers = b.NotBefore, b.Tried, b.FailedAnswers
-		return
-	}
-	if b.Open() {
+	case b.Open():
 		w.Recovery = nil // its probe did not arrive; coming back begins another
 	}
+	return []Effect{{Name: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
+}
+
+// rested is a closed breaker that remembers how it last went.
+func rested(b webhook.Breaker) webhook.Breaker {
+	return webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
 }
 
 // Activate makes a webhook active that was disabled, failing or not verified. One
@@ -322,8 +328,7 @@ func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Ti
 func (r Rules) Activate(w webhook.Webhook, policy webhook.Policy, now time.Time) webhook.Webhook {
 	fresh := w.Status == webhook.Unverified && w.Ledger.Waiting() == 0
 	w.Status, w.Reason, w.ReasonText, w.StatusSince = webhook.Active, "", "", now
-	b := w.Breaker
-	w.Breaker = webhook.Breaker{LastAttempt: b.LastAttempt, LastSuccess: b.LastSuccess, LastAnswer: b.LastAnswer}
+	w.Breaker = rested(w.Breaker)
 	if fresh {
 		return w
 	}
@@ -348,12 +353,10 @@ func (r Rules) DisabledAt(w *webhook.Webhook) time.Time {
 
 // Repair pulls times of the breaker that lie further ahead than they can have meant
 // back to that: the clock went back since they were stored, or the settings changed.
-// Back is by how much the clock went back, as far as the last attempt shows it.
-func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhook, back time.Duration, changed bool) {
+func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhook, changed bool) {
 	b := &w.Breaker
-	back = max(b.LastAttempt.Sub(now), 0)
 	pull := func(t *time.Time, latest time.Time) {
-		if t.After(latest) {
+		if t.After(latest.Add(clockSlack)) {
 			*t, changed = latest, true
 		}
 	}
@@ -362,11 +365,9 @@ func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhoo
 	pull(&b.LastSuccess, now)
 	pull(&b.NotBefore, now.Add(r.Schedule.longest()))
 	pull(&b.NextProbe, later(now.Add(r.Schedule.wait(w.ID, b.Step, 0)), b.NotBefore))
-	if slices.ContainsFunc(b.Tried, func(t webhook.Tried) bool { return t.At.After(now) }) {
-		b.Tried, changed = slices.Clone(b.Tried), true
-		for i := range b.Tried {
-			b.Tried[i].At = now
-		}
+	b.Tried = slices.Clone(b.Tried)
+	for i := range b.Tried {
+		pull(&b.Tried[i].At, now)
 	}
 	if !b.NextChallenge.IsZero() {
 		planned := w
@@ -376,7 +377,22 @@ func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhoo
 	if changed {
 		w.Seq++
 	}
-	return w, back, changed
+	return w, changed
+}
+
+// repairDelivery is Repair for a delivery that is set aside. Its retry is no further away
+// than its wait, or than the longest wait where the receiver may have asked for that.
+func (r Rules) repairDelivery(d *webhook.Delivery, now time.Time) {
+	asked := time.Duration(0)
+	if d.LastOutcome == webhook.OutcomeUnavailable {
+		asked = r.Schedule.longest()
+	}
+	if latest := now.Add(r.Schedule.wait(d.Webhook, d.Retries, asked)); d.RetryAt.After(latest) {
+		d.RetryAt = latest
+	}
+	if d.FirstAttemptAt.After(now) {
+		d.FirstAttemptAt = now
+	}
 }
 
 func later(a, b time.Time) time.Time {

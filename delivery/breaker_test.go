@@ -23,7 +23,7 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
-	s := DefaultSettings()
+	s := defaultSettings()
 	return &machine{
 		T: t, Rules: Rules{Schedule: s.Schedule, ChallengeAfter: s.ChallengeAfter, Recover: s.Recover}, now: epoch,
 		w: webhook.Webhook{ID: uuid.UUID{1}, Type: webhook.TypeDynamic, CallbackURI: "http://receiver.test/", Status: webhook.Active},
@@ -40,10 +40,10 @@ func (m *machine) delivery() *webhook.Delivery {
 
 // leaves is an attempt that begins now, of the kind that may leave.
 func (m *machine) leaves() Ended {
-	e := Ended{Attempt: webhook.Attempt{StartedAt: m.now}, OpenSince: m.w.Breaker.OpenSince, Callback: m.w.CallbackURI}
+	e := Ended{Attempt: webhook.Attempt{StartedAt: m.now}, Callback: m.w.CallbackURI}
 	switch b := m.w.Breaker; {
 	case b.Owed != "":
-		e.Probe = owedProbe
+		e.Probe = freeProbe
 	case b.Open():
 		e.Probe = stepProbe
 	}
@@ -54,13 +54,14 @@ func (m *machine) leaves() Ended {
 func (m *machine) ends(d *webhook.Delivery, e Ended, o webhook.Outcome) []Effect {
 	m.Helper()
 	e.Outcome, e.Error = o, string(o)
-	was := State{m.w, *d}
-	text := fmt.Sprintf("%+v", was)
-	s, effects := m.Apply(was, e, m.now)
-	if again, _ := m.Apply(was, e, m.now); !reflect.DeepEqual(s, again) || fmt.Sprintf("%+v", was) != text {
-		m.Errorf("the same outcome led to %+v and to %+v, and changed %s to %+v", s, again, text, was)
+	was, of := m.w, *d
+	text := fmt.Sprintf("%+v %+v", was, of)
+	w, after, effects := m.Apply(was, of, e, m.now)
+	w2, after2, _ := m.Apply(was, of, e, m.now)
+	if !reflect.DeepEqual(w, w2) || !reflect.DeepEqual(after, after2) || fmt.Sprintf("%+v %+v", was, of) != text {
+		m.Errorf("the same outcome led to %+v %+v and to %+v %+v, and changed %s to %+v %+v", w, after, w2, after2, text, was, of)
 	}
-	m.w, *d = s.Webhook, s.Delivery
+	m.w, *d = w, after
 	return effects
 }
 
@@ -407,10 +408,7 @@ func TestWaitAskedFor(t *testing.T) {
 // The waits are 10 s × 5ⁿ and up to 20 % but at most 10 minutes more: other ones for
 // each webhook, and for one webhook the same each time.
 func TestWaits(t *testing.T) {
-	s, err := Preset("default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := defaultSettings().Schedule
 	for step, want := range []time.Duration{10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second} {
 		least, most := 2*want, time.Duration(0)
 		for n := range 200 {

@@ -6,13 +6,11 @@ import (
 	"plugbeat/webhook"
 )
 
-// Challenges come at these multiples of Rules.ChallengeAfter after the last attempt,
-// and every challengeEvery of it after the last of them. While the webhook is exhausted
-// the first of them is left out: its receiver was just asked. Once right answers were
-// followed by probes that failed, the first comes after challengeAgain of it, which
-// doubles up to challengeMost.
-var challengeTimes = [...]time.Duration{1, 2, 4}
-
+// Challenges come Rules.ChallengeAfter after the last attempt, then after twice and four
+// times that, and then every challengeEvery of it. While the webhook is exhausted the first
+// of them is left out: its receiver was just asked. Once right answers were followed by
+// probes that failed, the first comes after challengeAgain of it, which doubles with each up
+// to challengeMost.
 const (
 	challengeEvery = 4
 	challengeAgain = 2
@@ -36,42 +34,48 @@ func (r Rules) planChallenge(w *webhook.Webhook, now time.Time) {
 	b.NextChallenge = at
 }
 
-// challengeAfter returns the first time of the breaker's challenges that is yet to
-// come.
+// challengeAfter returns the first time of the breaker's challenges that is yet to come.
 func (r Rules) challengeAfter(b *webhook.Breaker, open bool, now time.Time) time.Time {
 	last := b.LastAttempt
 	if last.IsZero() || last.After(now) {
 		last = now
 	}
 	passed := now.Sub(last)
-	every := challengeEvery * r.ChallengeAfter
-	var first time.Duration
-	if b.FailedAnswers > 0 {
-		first = r.ChallengeAfter * time.Duration(min(challengeAgain<<min(b.FailedAnswers-1, 16), challengeMost))
-		every = max(every, first)
-	} else {
-		times := challengeTimes[:]
-		if !open {
-			times = times[1:]
-		}
-		for _, n := range times {
-			if first = n * r.ChallengeAfter; first > passed {
-				break
-			}
-		}
+	wait, every := r.ChallengeAfter, challengeEvery*r.ChallengeAfter
+	switch {
+	case b.FailedAnswers > 0:
+		wait *= time.Duration(min(challengeAgain<<min(b.FailedAnswers-1, 16), challengeMost))
+		every = max(every, wait)
+	case !open:
+		wait *= 2
 	}
-	if first <= passed {
-		first += (passed-first)/every*every + every
+	for b.FailedAnswers <= 0 && wait <= passed && wait < every {
+		wait *= 2
 	}
-	return last.Add(first)
+	if wait <= passed {
+		wait += (passed-wait)/every*every + every
+	}
+	return last.Add(wait)
 }
 
-// Challenged takes the answer to a challenge that was due. A right one owes a probe.
-func (r Rules) Challenged(w webhook.Webhook, right bool, now time.Time) (webhook.Webhook, []Effect) {
+// Answer is a receiver's answer to a challenge that left at a time.
+type Answer struct {
+	At         time.Time
+	Right      bool
+	RetryAfter time.Duration
+}
+
+// Challenged takes the answer to a challenge that was due. A right one owes a probe,
+// unless the breaker opened after the challenge had left.
+func (r Rules) Challenged(w webhook.Webhook, a Answer, now time.Time) (webhook.Webhook, []Effect) {
 	w.Seq++
 	b := &w.Breaker
+	waiting := exhausted(&w) || w.Status == webhook.Active && b.Open()
+	if waiting {
+		r.askedFor(b, a.RetryAfter, now)
+	}
 	var effects []Effect
-	if right && b.Owed == "" && !now.Before(b.NotBefore) && (exhausted(&w) || w.Status == webhook.Active && b.Open()) {
+	if a.Right && waiting && b.Owed == "" && !now.Before(b.NotBefore) && !a.At.Before(b.OpenSince) {
 		b.Owed = webhook.OwedToChallenge
 		effects = []Effect{{Name: effectProbeOwed, Webhook: w.ID, Step: b.Step, Text: "the receiver answered a challenge"}}
 	}

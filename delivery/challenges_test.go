@@ -19,7 +19,7 @@ func (m *machine) challenges(span time.Duration, right bool) (after []time.Durat
 	for at := m.w.Breaker.NextChallenge; !at.IsZero() && at.Sub(from) <= span && m.w.Breaker.Owed == ""; at = m.w.Breaker.NextChallenge {
 		m.now = at
 		after = append(after, at.Sub(m.w.Breaker.LastAttempt))
-		m.w, _ = m.Challenged(m.w, right, m.now)
+		m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: right}, m.now)
 		if m.w.Breaker.NextChallenge.Equal(at) {
 			m.Fatal("the same challenge again")
 		}
@@ -129,7 +129,7 @@ func TestChallengesAfterRetryAfter(t *testing.T) {
 	if b := m.w.Breaker; !b.NotBefore.Equal(until) || !b.NextChallenge.Equal(until) {
 		t.Errorf("%+v", b)
 	}
-	early, effects := m.Challenged(m.w, true, until.Add(-time.Second))
+	early, effects := m.Challenged(m.w, Answer{At: m.now, Right: true}, until.Add(-time.Second))
 	if early.Breaker.Owed != "" || effects != nil {
 		t.Errorf("a probe is owed before %s: %+v", until, early.Breaker)
 	}
@@ -143,7 +143,7 @@ func TestChallengesAfterRetryAfter(t *testing.T) {
 	if _, _, ok := m.departure(&m.w, q, 8, m.now.Add(time.Hour-time.Second)); ok {
 		t.Error("the probe leaves before the receiver's time")
 	}
-	if _, p, ok := m.departure(&m.w, q, 8, m.now.Add(time.Hour)); !ok || p != owedProbe {
+	if _, p, ok := m.departure(&m.w, q, 8, m.now.Add(time.Hour)); !ok || p != freeProbe {
 		t.Errorf("%s %v", p, ok)
 	}
 }
@@ -158,7 +158,7 @@ func TestAnswersThatOweNothing(t *testing.T) {
 		m.w.Status, m.w.Reason = status.Status, status.Reason
 		was := m.w
 		was.Seq++
-		if w, effects := m.Challenged(m.w, true, m.now); effects != nil || !reflect.DeepEqual(w, was) {
+		if w, effects := m.Challenged(m.w, Answer{At: m.now, Right: true}, m.now); effects != nil || !reflect.DeepEqual(w, was) {
 			t.Errorf("%s: %+v %+v", name, w, effects)
 		}
 	}
@@ -192,6 +192,7 @@ func TestActivate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, d := arrange(t)
 			before := m.leaves()
+			m.pass(time.Millisecond)
 			m.w = m.Activate(m.w, "", m.now)
 			b := m.w.Breaker
 			if m.w.Status != webhook.Active || m.w.Reason != "" || m.w.ReasonText != "" || b.Owed != webhook.OwedToOperator || b.Step != 0 || b.FailedAnswers != 0 ||
@@ -200,7 +201,7 @@ func TestActivate(t *testing.T) {
 			}
 			q := newQueue()
 			q.add(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle})
-			if _, p, ok := m.departure(&m.w, q, 8, m.now); !ok || p != owedProbe {
+			if _, p, ok := m.departure(&m.w, q, 8, m.now); !ok || p != freeProbe {
 				t.Errorf("%s %v", p, ok)
 			}
 			// What was in flight before fails and spends nothing, the probe fails and

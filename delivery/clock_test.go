@@ -138,9 +138,9 @@ func TestClockGoesBackDuringAProbe(t *testing.T) {
 // setBackHook is setBack of the webhook alone, whose deliveries are in flight.
 func (w *world) setBackHook(by time.Duration) {
 	w.t.Helper()
-	_, err := w.update(w.t.Context(), w.id, func(h *webhook.Webhook) error {
+	_, err := w.update(w.t.Context(), w.id, func(h *webhook.Webhook) ([]Effect, error) {
 		shift(&h.Breaker, by)
-		return nil
+		return nil, nil
 	})
 	w.must(err)
 }

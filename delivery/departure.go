@@ -48,18 +48,18 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 	case !b.NextProbe.IsZero() && !now.Before(b.NextProbe):
 		p = stepProbe
 	case b.Owed != "":
-		p = owedProbe
+		p = freeProbe
 	default:
 		return it, noProbe, false
 	}
 	if w.Recovery != nil || exhausted(w) && r.policy(w) != webhook.RecoverAll {
 		it, ok = q.newest()
-	} else {
-		it, ok = q.probe(b.Tried)
 	}
-	if !ok && (p == owedProbe || !now.Before(r.idle(b))) {
-		it, ok = q.probeAside(b.Tried)
-		p = owedProbe
+	if !ok {
+		it, ok = q.probe(b.Tried, p == freeProbe || !now.Before(r.idle(b)))
+	}
+	if !it.RetryAt.IsZero() {
+		p = freeProbe
 	}
 	return it, p, ok
 }
@@ -69,11 +69,12 @@ func (r Rules) idle(b *webhook.Breaker) time.Time {
 	return b.NextProbe.Add(challengeEvery * r.ChallengeAfter)
 }
 
-// nextDeparture is when something more may leave because of the time alone; zero for
-// never. A time that has passed is not in it: what is due then waits for something
-// else, and is woken by that.
-func (r Rules) nextDeparture(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
-	for _, t := range []time.Time{w.Breaker.NextProbe, r.idle(&w.Breaker), w.Breaker.NotBefore, q.nextRetry(now)} {
+// nextWake is when something more is due because of the time alone; zero for never. A time
+// that has passed is not in it: what is due then waits for something else, and is woken by
+// that.
+func (r Rules) nextWake(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
+	b := &w.Breaker
+	for _, t := range []time.Time{b.NextProbe, r.idle(b), b.NotBefore, b.NextChallenge, q.nextRetry(now)} {
 		if t.After(now) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}

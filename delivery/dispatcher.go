@@ -103,7 +103,7 @@ type Dispatcher struct {
 	mu      sync.Mutex
 	workers map[uuid.UUID]*worker
 	// begin starts a worker; nil unless Run is running.
-	begin func(webhook.Webhook)
+	begin func(id uuid.UUID)
 }
 
 // New returns a Dispatcher that sends once it runs.
@@ -111,6 +111,8 @@ func New(o Options) (*Dispatcher, error) {
 	switch {
 	case o.Store == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
 		return nil, errors.New("delivery: store and bodies are needed")
+	case len(o.Settings.Schedule) == 0 || o.Settings.RecoverRate == 0:
+		return nil, errors.New("delivery: settings are needed")
 	case len(o.ManagementToken) == 0:
 		return nil, errors.New("delivery: the management token is empty")
 	}
@@ -120,7 +122,6 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
-	o.Settings = o.Settings.complete()
 	return &Dispatcher{
 		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},
 		workers: map[uuid.UUID]*worker{},
@@ -137,13 +138,19 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	var running sync.WaitGroup
-	begin := func(w webhook.Webhook) {
-		k := newWorker(d, w)
-		d.workers[w.ID] = k
+	begin := func(id uuid.UUID) {
+		k := newWorker(d, id)
+		d.workers[id] = k
 		running.Go(func() {
 			defer close(k.done)
-			if err := k.run(pick, work); err != nil {
-				stop(fmt.Errorf("deliver to webhook %s: %w", w.ID, err))
+			err := k.run(pick, work)
+			d.mu.Lock()
+			if d.workers[id] == k {
+				delete(d.workers, id)
+			}
+			d.mu.Unlock()
+			if err != nil && pick.Err() == nil && !errors.Is(err, webhook.ErrNotFound) { // removed before it was read
+				stop(fmt.Errorf("deliver to webhook %s: %w", id, err))
 			}
 		})
 	}
@@ -160,16 +167,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	late := time.AfterFunc(d.Settings.Drain, func() { cut(errInterrupted) })
 	defer late.Stop()
 	running.Wait()
-	d.mu.Lock()
-	d.workers = map[uuid.UUID]*worker{}
-	d.mu.Unlock()
 	if err := context.Cause(pick); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-func (d *Dispatcher) start(ctx context.Context, begin func(webhook.Webhook)) error {
+func (d *Dispatcher) start(ctx context.Context, begin func(id uuid.UUID)) error {
 	// Held while reading, so that a webhook added meanwhile is neither missed
 	// nor started twice.
 	d.mu.Lock()
@@ -182,7 +186,7 @@ func (d *Dispatcher) start(ctx context.Context, begin func(webhook.Webhook)) err
 		return fmt.Errorf("load webhooks: %w", err)
 	}
 	for _, w := range ws {
-		begin(w)
+		begin(w.ID)
 	}
 	d.begin = begin
 	return nil

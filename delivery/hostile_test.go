@@ -65,7 +65,7 @@ func TestHostileReceivers(t *testing.T) {
 		"plain": strings.Replace(r.faults.URL("well"), "http:", "https:", 1),
 	} {
 		hooks[name] = r.hook(name, r.faults.URL(name))
-		if _, err := r.update(t.Context(), hooks[name], func(w *webhook.Webhook) error { w.CallbackURI = uri; return nil }); err != nil {
+		if _, err := r.update(t.Context(), hooks[name], func(w *webhook.Webhook) ([]Effect, error) { w.CallbackURI = uri; return nil, nil }); err != nil {
 			t.Fatal(err)
 		}
 		names = append(names, name)

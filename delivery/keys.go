@@ -25,17 +25,18 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 		return webhook.Webhook{}, &webhook.Invalid{Field: "overlap", Value: overlap.String(), Allowed: "0s to 720h"}
 	}
 	key := signing.NewKey()
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
 		if w.TwoKeys(at) {
-			return fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, w.KeyOverlap.Until.Format(time.RFC3339))
+			until := w.KeyOverlap.Until.Format(time.RFC3339)
+			return nil, fmt.Errorf("webhook %s: %w: it signs with two keys already, until %s", id, webhook.ErrConflict, until)
 		}
 		w.OldKey, w.KeyOverlap = nil, nil
 		if overlap > 0 {
 			w.OldKey, w.KeyOverlap = w.Key, &webhook.KeyOverlap{Since: at, Until: at.Add(overlap)}
 		}
 		w.Key = key
-		return nil
+		return nil, nil
 	})
 	if err == nil {
 		d.noteKey(id, "rotated", w.KeyOverlap)
@@ -49,21 +50,18 @@ func (d *Dispatcher) RotateKey(ctx context.Context, id uuid.UUID, overlap time.D
 // [webhook.ErrConflict].
 func (d *Dispatcher) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Attempt, error) {
 	w, err := d.Store.Webhook(ctx, id)
-	if err != nil {
-		return w, webhook.Attempt{}, err
-	}
 	switch {
+	case err != nil:
+		return w, webhook.Attempt{}, err
 	case !w.TwoKeys(time.Now()):
 		return w, webhook.Attempt{}, oneKey(id)
-	case w.Status != webhook.Active:
-		return w, webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges, so its receiver cannot be asked whether it has the new key", id, webhook.ErrConflict, w.Status)
 	}
-	later := w
-	later.OldKey, later.KeyOverlap = nil, nil
-	send, release := d.sender(id)
-	defer release()
-	a := send.send(ctx, &later, uuid.New(), d.Bodies.Test(&w))
-	a.N = 1
+	alone := w
+	alone.OldKey, alone.KeyOverlap = nil, nil
+	a, err := d.test(ctx, &alone)
+	if err != nil {
+		return w, a, fmt.Errorf("%w; until then its receiver cannot be asked whether it has the new key", err)
+	}
 	d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
 		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
 	return w, a, nil
@@ -86,19 +84,20 @@ func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (w
 			return tried, nil, err
 		}
 		if w, asked = tried, &a; a.Outcome != webhook.OutcomeDelivered {
-			return w, asked, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays", id, webhook.ErrConflict, answerText(a))
+			return w, asked, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays",
+				id, webhook.ErrConflict, answerText(a))
 		}
 	}
 	key, ended := w.Key, false
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err = d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		if ended = w.KeyOverlap != nil; !ended {
-			return nil
+			return nil, nil
 		}
 		if !bytes.Equal(w.Key, key) {
-			return fmt.Errorf("webhook %s: %w: its key was rotated meanwhile", id, webhook.ErrConflict)
+			return nil, fmt.Errorf("webhook %s: %w: its key was rotated meanwhile", id, webhook.ErrConflict)
 		}
 		w.OldKey, w.KeyOverlap = nil, nil
-		return nil
+		return nil, nil
 	})
 	if err == nil && ended {
 		d.noteKey(id, "finished", nil)
@@ -109,12 +108,12 @@ func (d *Dispatcher) FinishKey(ctx context.Context, id uuid.UUID, force bool) (w
 // CancelKey takes a rotation back while two keys overlap: the old one stays and the
 // new one signs no more. Afterwards it is a [webhook.ErrConflict].
 func (d *Dispatcher) CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		if !w.TwoKeys(stamp()) {
-			return oneKey(id)
+			return nil, oneKey(id)
 		}
 		w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil
-		return nil
+		return nil, nil
 	})
 	if err == nil {
 		d.noteKey(id, "cancelled", nil)

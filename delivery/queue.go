@@ -16,21 +16,23 @@ import (
 // vehicle has at most one delivery in flight. It is not safe for concurrent use.
 type queue struct {
 	vehicles map[uuid.UUID]*line
-	// ready and retries hold the vehicles that have nothing in flight: by the oldest
-	// of their deliveries, and by the soonest of their retries.
-	ready, retries lineHeap
-	flying         map[uuid.UUID]*flight
-	waiting        int
-	last           uuid.UUID // the newest id ever added
+	// idle holds the vehicles that have nothing in flight, in the order in which they
+	// may leave.
+	idle lines
+	// aside holds what is set aside and not in flight.
+	aside   map[uuid.UUID]*webhook.Queued
+	flying  map[uuid.UUID]*flight
+	waiting int
+	last    uuid.UUID // the newest id ever added
 }
 
 // line is what waits of one vehicle.
 type line struct {
 	vehicle uuid.UUID
-	ids     []uuid.UUID      // not set aside, oldest first
-	aside   []webhook.Queued // soonest retry first
-	flying  *flight          // nil unless something is in flight
-	at      [2]int           // places in ready and retries, -1 for none
+	ids     []uuid.UUID       // not set aside, oldest first
+	aside   []*webhook.Queued // soonest retry first
+	flying  *flight           // nil unless something is in flight
+	place   int               // in idle; nowhere unless the line is there
 }
 
 // flight is an attempt under way.
@@ -41,49 +43,45 @@ type flight struct {
 	gone bool
 }
 
-// lineHeap is a heap of vehicles; index says which of their places is its own.
-type lineHeap struct {
-	index int
-	lines []*line
-	less  func(a, b *line) bool
-}
+// lines is a heap of vehicles: by their oldest deliveries, and behind those the ones that
+// have only retries, by the soonest of them.
+type lines []*line
 
-func (h *lineHeap) Len() int           { return len(h.lines) }
-func (h *lineHeap) Less(i, j int) bool { return h.less(h.lines[i], h.lines[j]) }
-func (h *lineHeap) Swap(i, j int) {
-	h.lines[i], h.lines[j] = h.lines[j], h.lines[i]
-	h.lines[i].at[h.index], h.lines[j].at[h.index] = i, j
-}
-func (h *lineHeap) Push(x any) {
-	l, _ := x.(*line)
-	l.at[h.index] = len(h.lines)
-	h.lines = append(h.lines, l)
-}
-func (h *lineHeap) Pop() any {
-	l := h.lines[len(h.lines)-1]
-	h.lines[len(h.lines)-1] = nil
-	h.lines = h.lines[:len(h.lines)-1]
-	l.at[h.index] = -1
-	return l
-}
+const nowhere = -1
 
-// place puts a line where it belongs in the heap, or takes it out.
-func (h *lineHeap) place(l *line, in bool) {
-	switch at := l.at[h.index]; {
-	case in && at < 0:
-		heap.Push(h, l)
-	case in:
-		heap.Fix(h, at)
-	case at >= 0:
-		heap.Remove(h, at)
+func (h lines) Len() int { return len(h) }
+func (h lines) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	switch {
+	case len(a.ids) > 0 && len(b.ids) > 0:
+		return older(a.ids[0], b.ids[0])
+	case len(a.ids)+len(b.ids) > 0:
+		return len(a.ids) > 0
 	}
+	return byRetry(a.aside[0], b.aside[0]) < 0
+}
+func (h lines) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+func (h *lines) Push(x any) {
+	l, _ := x.(*line)
+	l.place = len(*h)
+	*h = append(*h, l)
+}
+func (h *lines) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	*h = slices.Delete(*h, last, last+1)
+	l.place = nowhere
+	return l
 }
 
 func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
 func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
-func byRetry(a, b webhook.Queued) int {
+func byRetry(a, b *webhook.Queued) int {
 	if c := a.RetryAt.Compare(b.RetryAt); c != 0 {
 		return c
 	}
@@ -91,65 +89,68 @@ func byRetry(a, b webhook.Queued) int {
 }
 
 func newQueue() *queue {
-	return &queue{
-		vehicles: map[uuid.UUID]*line{}, flying: map[uuid.UUID]*flight{},
-		ready:   lineHeap{index: 0, less: func(a, b *line) bool { return older(a.ids[0], b.ids[0]) }},
-		retries: lineHeap{index: 1, less: func(a, b *line) bool { return byRetry(a.aside[0], b.aside[0]) < 0 }},
-	}
+	return &queue{vehicles: map[uuid.UUID]*line{}, aside: map[uuid.UUID]*webhook.Queued{}, flying: map[uuid.UUID]*flight{}}
 }
 
 // fix puts a vehicle where it belongs after a change of its line.
 func (q *queue) fix(l *line) {
-	q.ready.place(l, l.flying == nil && len(l.ids) > 0)
-	q.retries.place(l, l.flying == nil && len(l.aside) > 0)
-	if l.flying == nil && len(l.ids)+len(l.aside) == 0 {
+	waits := len(l.ids)+len(l.aside) > 0
+	switch idle := waits && l.flying == nil; {
+	case idle && l.place == nowhere:
+		heap.Push(&q.idle, l)
+	case idle:
+		heap.Fix(&q.idle, l.place)
+	case l.place != nowhere:
+		heap.Remove(&q.idle, l.place)
+	}
+	if !waits && l.flying == nil {
 		delete(q.vehicles, l.vehicle)
 	}
 }
 
 // insert puts a delivery into its vehicle's line; false if it is there already.
-func (l *line) insert(it webhook.Queued) bool {
-	if slices.ContainsFunc(l.aside, func(o webhook.Queued) bool { return o.Delivery == it.Delivery }) {
-		return false
-	}
-	if !it.RetryAt.IsZero() {
-		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
-		l.aside = slices.Insert(l.aside, at, it)
-		return true
-	}
+func (q *queue) insert(l *line, it webhook.Queued) bool {
 	at, known := slices.BinarySearchFunc(l.ids, it.Delivery, byID)
-	if !known {
+	switch {
+	case known || q.aside[it.Delivery] != nil:
+		return false
+	case it.RetryAt.IsZero():
 		l.ids = slices.Insert(l.ids, at, it.Delivery)
+	default:
+		q.aside[it.Delivery] = &it
+		at, _ := slices.BinarySearchFunc(l.aside, &it, byRetry)
+		l.aside = slices.Insert(l.aside, at, &it)
 	}
-	return !known
+	return true
 }
 
 // take takes a delivery out of its vehicle's line; false if it is not there.
-func (l *line) take(id uuid.UUID) bool {
-	if at, ok := slices.BinarySearchFunc(l.ids, id, byID); ok {
-		l.ids = slices.Delete(l.ids, at, at+1)
+func (q *queue) take(l *line, id uuid.UUID) bool {
+	if it := q.aside[id]; it != nil {
+		delete(q.aside, id)
+		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
+		l.aside = slices.Delete(l.aside, at, at+1)
 		return true
 	}
-	at := slices.IndexFunc(l.aside, func(it webhook.Queued) bool { return it.Delivery == id })
-	if at < 0 {
-		return false
+	at, known := slices.BinarySearchFunc(l.ids, id, byID)
+	if known {
+		l.ids = slices.Delete(l.ids, at, at+1)
 	}
-	l.aside = slices.Delete(l.aside, at, at+1)
-	return true
+	return known
 }
 
 // add takes what waits, in any order; what is known already changes nothing.
 func (q *queue) add(items ...webhook.Queued) {
 	for _, it := range items {
-		if f := q.flying[it.Delivery]; f != nil {
+		if q.flying[it.Delivery] != nil {
 			continue
 		}
 		l := q.vehicles[it.Vehicle]
 		if l == nil {
-			l = &line{vehicle: it.Vehicle, at: [2]int{-1, -1}}
+			l = &line{vehicle: it.Vehicle, place: nowhere}
 			q.vehicles[it.Vehicle] = l
 		}
-		if l.insert(it) {
+		if q.insert(l, it) {
 			q.waiting++
 		}
 		q.fix(l)
@@ -170,7 +171,7 @@ func (q *queue) remove(delivery, vehicle uuid.UUID) {
 		q.waiting--
 		return
 	}
-	if l.take(delivery) {
+	if q.take(l, delivery) {
 		q.waiting--
 		q.fix(l)
 	}
@@ -179,7 +180,7 @@ func (q *queue) remove(delivery, vehicle uuid.UUID) {
 // start marks a delivery as in flight.
 func (q *queue) start(it webhook.Queued, p Probe) {
 	l := q.vehicles[it.Vehicle]
-	l.take(it.Delivery)
+	q.take(l, it.Delivery)
 	l.flying = &flight{Queued: it, probe: p}
 	q.flying[it.Delivery] = l.flying
 	q.fix(l)
@@ -195,7 +196,7 @@ func (q *queue) land(it webhook.Queued) {
 	l := q.vehicles[it.Vehicle]
 	l.flying = nil
 	if !f.gone {
-		l.insert(f.Queued)
+		q.insert(l, f.Queued)
 	}
 	q.fix(l)
 }
@@ -213,97 +214,89 @@ func (q *queue) settle(d *webhook.Delivery) {
 // next returns what may leave beside at most window in flight: the oldest delivery of
 // a vehicle that has none in flight. Retries come after all that was not set aside,
 // and take at most half of the window, so that they hold nobody back.
-func (q *queue) next(window int, now time.Time) (webhook.Queued, bool) {
-	if len(q.flying) >= window {
-		return webhook.Queued{}, false
+func (q *queue) next(window int, now time.Time) (it webhook.Queued, ok bool) {
+	if len(q.flying) >= window || len(q.idle) == 0 {
+		return it, false
 	}
-	if len(q.ready.lines) > 0 {
-		l := q.ready.lines[0]
+	l := q.idle[0]
+	if len(l.ids) > 0 {
 		return webhook.Queued{Delivery: l.ids[0], Vehicle: l.vehicle}, true
 	}
-	under := 0
+	retries := 0
 	for _, f := range q.flying {
 		if !f.RetryAt.IsZero() {
-			under++
+			retries++
 		}
 	}
-	if len(q.retries.lines) == 0 || under >= max(window/2, 1) {
-		return webhook.Queued{}, false
-	}
-	it := q.retries.lines[0].aside[0]
-	return it, !it.RetryAt.After(now)
+	it = *l.aside[0]
+	return it, retries < max(window/2, 1) && !it.RetryAt.After(now)
 }
 
-// probeAside returns what an open breaker's probe sends where everything was set aside:
-// of the vehicle whose last attempt is longest ago the delivery after the one tried, so
-// that each has its turn.
-func (q *queue) probeAside(tried []webhook.Tried) (it webhook.Queued, found bool) {
-	bestRank := 0
-	for _, l := range q.vehicles {
-		if l.flying != nil || len(l.aside) == 0 {
-			continue
-		}
-		r := slices.IndexFunc(tried, func(t webhook.Tried) bool { return t.Vehicle == l.vehicle })
-		if found && (r > bestRank || r == bestRank && !older(l.aside[0].Delivery, it.Delivery)) {
-			continue
-		}
-		it, bestRank, found = l.aside[0], r, true
-		if r >= 0 {
-			last := slices.IndexFunc(l.aside, func(o webhook.Queued) bool { return o.Delivery == tried[r].Delivery })
-			it = l.aside[(last+1)%len(l.aside)]
-		}
-	}
-	return it, found
-}
-
-// nextRetry is when the next delivery that was set aside is retried; zero for none.
-// One whose time has come waits for something in flight instead.
+// nextRetry is when the next delivery that was set aside is retried; zero for none, and
+// while anything else may leave. One whose time has come waits for something in flight.
 func (q *queue) nextRetry(now time.Time) time.Time {
-	if len(q.retries.lines) == 0 {
+	if len(q.idle) == 0 || len(q.idle[0].ids) > 0 || !q.idle[0].aside[0].RetryAt.After(now) {
 		return time.Time{}
 	}
-	if at := q.retries.lines[0].aside[0].RetryAt; at.After(now) {
-		return at
-	}
-	return time.Time{}
+	return q.idle[0].aside[0].RetryAt
 }
 
-// probe returns what an open breaker's probe sends: of the vehicle whose last attempt
-// is longest ago its oldest delivery, or where that attempt reached the receiver its
-// oldest one that was not tried yet.
-func (q *queue) probe(tried []webhook.Tried) (webhook.Queued, bool) {
-	var best *line
-	rank := func(l *line) int {
-		return slices.IndexFunc(tried, func(t webhook.Tried) bool { return t.Vehicle == l.vehicle })
-	}
-	bestRank := 0
-	for _, l := range q.vehicles {
-		if l.flying != nil || len(l.ids) == 0 {
+// probe returns what an open breaker's probe sends. It is of the vehicle whose last
+// attempt is longest ago: its oldest delivery, or where that attempt reached the receiver
+// its oldest one that was not tried yet. What was set aside is a probe only where aside
+// allows it and nothing else waits.
+func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) {
+	var (
+		best     []uuid.UUID // of one vehicle, oldest first
+		vehicle  uuid.UUID
+		bestRank int
+		last     webhook.Tried
+	)
+	aside = aside && len(q.idle) > 0 && len(q.idle[0].ids) == 0
+	for _, l := range q.idle {
+		ids := l.ids
+		if aside {
+			ids = l.asideIDs()
+		}
+		if len(ids) == 0 {
 			continue
 		}
-		if r := rank(l); best == nil || r < bestRank || r == bestRank && older(l.ids[0], best.ids[0]) {
-			best, bestRank = l, r
+		rank := slices.IndexFunc(tried, func(t webhook.Tried) bool { return t.Vehicle == l.vehicle })
+		if best == nil || rank < bestRank || rank == bestRank && older(ids[0], best[0]) {
+			best, bestRank, vehicle = ids, rank, l.vehicle
 		}
 	}
 	if best == nil {
 		return webhook.Queued{}, false
 	}
-	it := webhook.Queued{Delivery: best.ids[0], Vehicle: best.vehicle}
-	if bestRank >= 0 && tried[bestRank].Reached {
-		if at, known := slices.BinarySearchFunc(best.ids, tried[bestRank].Delivery, byID); !known && at < len(best.ids) {
-			it.Delivery = best.ids[at]
-		} else if known && at+1 < len(best.ids) {
-			it.Delivery = best.ids[at+1]
-		}
+	if bestRank >= 0 {
+		last = tried[bestRank]
 	}
-	return it, true
+	id := best[0]
+	if next := slices.IndexFunc(best, func(id uuid.UUID) bool { return older(last.Delivery, id) }); last.Reached && next > 0 {
+		id = best[next]
+	}
+	if it := q.aside[id]; it != nil {
+		return *it, true
+	}
+	return webhook.Queued{Delivery: id, Vehicle: vehicle}, true
+}
+
+// asideIDs lists what is set aside of a vehicle, oldest first.
+func (l *line) asideIDs() []uuid.UUID {
+	ids := make([]uuid.UUID, 0, len(l.aside))
+	for _, it := range l.aside {
+		ids = append(ids, it.Delivery)
+	}
+	slices.SortFunc(ids, byID)
+	return ids
 }
 
 // newest returns the newest delivery whose vehicle has none in flight and that was not
 // set aside.
 func (q *queue) newest() (it webhook.Queued, found bool) {
-	for _, l := range q.vehicles {
-		if l.flying != nil || len(l.ids) == 0 {
+	for _, l := range q.idle {
+		if len(l.ids) == 0 {
 			continue
 		}
 		if id := l.ids[len(l.ids)-1]; !found || older(it.Delivery, id) {
@@ -323,17 +316,6 @@ func (q *queue) probing() bool {
 	return false
 }
 
-// setAside lists what is set aside and not in flight.
-func (q *queue) setAside() (items []webhook.Queued) {
-	for _, l := range q.retries.lines {
-		items = append(items, l.aside...)
-	}
-	for _, f := range q.flying {
-		items = append(items, q.vehicles[f.Vehicle].aside...)
-	}
-	return items
-}
-
 // oldest is the oldest delivery that waits, wherever it stands.
 func (q *queue) oldest() (first uuid.UUID, found bool) {
 	look := func(id uuid.UUID) {
@@ -341,17 +323,17 @@ func (q *queue) oldest() (first uuid.UUID, found bool) {
 			first, found = id, true
 		}
 	}
-	if len(q.ready.lines) > 0 {
-		look(q.ready.lines[0].ids[0])
+	for id := range q.aside {
+		look(id)
 	}
-	for _, f := range q.flying {
-		look(f.Delivery)
+	if len(q.idle) > 0 && len(q.idle[0].ids) > 0 {
+		look(q.idle[0].ids[0])
+	}
+	for id, f := range q.flying {
+		look(id)
 		if l := q.vehicles[f.Vehicle]; len(l.ids) > 0 {
 			look(l.ids[0])
 		}
-	}
-	for _, it := range q.setAside() {
-		look(it.Delivery)
 	}
 	return first, found
 }

@@ -97,7 +97,7 @@ func TestQueueRemove(t *testing.T) {
 	sameItems(t, "then", q.leave(8, epoch), a2)
 	q.remove(a2.Delivery, a2.Vehicle)
 	q.land(a2)
-	if _, ok := q.oldest(); ok || q.waiting != 0 || len(q.vehicles)+len(q.flying)+len(q.ready.lines)+len(q.retries.lines) != 0 {
+	if _, ok := q.oldest(); ok || q.waiting != 0 || len(q.vehicles)+len(q.flying)+len(q.aside)+len(q.idle) != 0 {
 		t.Errorf("%+v", q)
 	}
 }
@@ -107,10 +107,10 @@ func TestQueueRemove(t *testing.T) {
 func TestQueueAside(t *testing.T) {
 	a1, b2, c3, a4 := aside(1, 1, time.Minute), aside(2, 2, 30*time.Second), aside(3, 3, time.Hour), waits(4, 1)
 	q := queueOf(a1, b2, c3, a4)
+	sameItems(t, "at once", q.leave(8, epoch), a4)
 	if at := q.nextRetry(epoch); !at.Equal(b2.RetryAt) {
 		t.Errorf("the next retry is at %s", at)
 	}
-	sameItems(t, "at once", q.leave(8, epoch), a4)
 	sameItems(t, "before its time", q.leave(8, b2.RetryAt.Add(-1)))
 	q.remove(a4.Delivery, a4.Vehicle)
 	q.land(a4)
@@ -200,17 +200,17 @@ func TestQueueProbe(t *testing.T) {
 		{"a lone vehicle, its newest gone: its oldest", queueOf(a1), []webhook.Tried{tried(a3, true)}, a1},
 		{"what was set aside is none", queueOf(aside(1, 1, 0), b2), []webhook.Tried{tried(b2, true)}, b2},
 	} {
-		if got, ok := c.q.probe(c.tried); !ok || got != c.want {
+		if got, ok := c.q.probe(c.tried, false); !ok || got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	q := queueOf(aside(1, 1, 0), aside(2, 2, 0))
-	if it, ok := q.probe(nil); ok {
+	if it, ok := q.probe(nil, false); ok {
 		t.Errorf("%v was set aside", it)
 	}
 	q = queueOf(a1, b2)
 	q.start(a1, stepProbe)
-	if it, ok := q.probe([]webhook.Tried{tried(b2, true)}); !ok || it != b2 || !q.probing() {
+	if it, ok := q.probe([]webhook.Tried{tried(b2, true)}, false); !ok || it != b2 || !q.probing() {
 		t.Errorf("beside one in flight: %v %v", it, ok)
 	}
 }
@@ -224,12 +224,12 @@ func TestQueueNewest(t *testing.T) {
 		if !ok || it != want {
 			t.Errorf("%v, want %v", it, want)
 		}
-		q.start(it, owedProbe)
+		q.start(it, freeProbe)
 	}
 	if it, ok := q.newest(); ok {
 		t.Errorf("%v", it)
 	}
-	if it := q.setAside(); len(it) != 1 || it[0] != aside(9, 3, 0) {
+	if it, ok := q.probe(nil, true); !ok || it != aside(9, 3, 0) {
 		t.Errorf("%v is set aside", it)
 	}
 }

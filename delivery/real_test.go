@@ -67,7 +67,7 @@ func newReal(t *testing.T) *real {
 		Store: r.store, ManagementToken: testToken, Log: zerolog.New(r.log),
 		Settings: Settings{
 			Schedule: slices.Repeat(Schedule{500 * time.Millisecond}, 20), Timeout: patience, ChallengeAfter: 200 * time.Millisecond,
-		},
+		}.complete(),
 		Guard: guardOf(t, egress.Options{Allow: []string{"loopback"}, Resolver: names.Resolver(), Interfaces: connected}),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },

@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,148 +14,141 @@ import (
 	"plugbeat/webhook"
 )
 
-// siftPage is how many deliveries of a backlog are read at once, and finished in
-// one transaction at most.
+// siftPage is how many deliveries of a backlog are read at once, and finished in one
+// transaction at most.
 const siftPage = 128
 
-// sifter goes through a webhook's backlog for one recovery, a page at a time. What
-// it knows is lost with the process, and found again by going through anew.
-type sifter struct {
-	began time.Time // of the recovery
-	// newest is known once the whole backlog was seen; then after starts over.
-	newest webhook.Newest
-	known  bool
-	after  uuid.UUID
-}
-
-// sift does the next step of the recovery that is under way. It reports whether one
-// is: then nothing leaves, and the worker is to look again after wait. A recovery
-// begins once the breaker is closed.
-func (k *worker) sift(pick context.Context, now time.Time) (wait time.Duration, on bool, err error) {
-	k.mu.Lock()
-	w, x := k.w, k.sifting
-	if w.Recovery == nil || w.Breaker.Open() || exhausted(&w) {
-		k.sifting = nil
-		k.mu.Unlock()
-		return 0, false, nil
-	}
-	k.looked = now
-	switch {
-	case k.hold.After(now):
-		wait = k.hold.Sub(now)
-	case k.unwritten > 0 || len(k.q.flying) > 0:
-		wait = maxSleep // what is in flight lands first, and wakes the worker
-	default:
-		if x == nil || !x.began.Equal(w.Recovery.StartedAt) {
-			x = &sifter{began: w.Recovery.StartedAt, newest: webhook.Newest{}, known: w.Recovery.Policy != webhook.RecoverLatest}
-			k.sifting = x
-		}
-		k.mu.Unlock()
-		return 0, true, k.siftPage(pick, x, w)
-	}
-	k.mu.Unlock()
-	return wait, true, nil
-}
-
-// siftPage looks at the next page of the backlog and finishes what does not leave.
-func (k *worker) siftPage(pick context.Context, x *sifter, w webhook.Webhook) error {
-	page, err := k.d.Store.Backlog(pick, k.id, x.after, siftPage)
-	if err != nil {
-		return fmt.Errorf("read the backlog: %w", err)
-	}
-	last := len(page) < siftPage
-	if !last {
-		x.after = page[len(page)-1].ID
-		last = older(w.Recovery.Upto, x.after)
-	}
-	if !x.known {
-		if err := k.arrived(pick, x, w.Recovery); err != nil {
-			return err
-		}
-		for i := range page {
-			if !older(w.Recovery.Upto, page[i].ID) {
-				x.newest.Add(&page[i])
-			}
-		}
-		if x.known = last; last {
-			x.after = uuid.Nil
-		}
-		return nil
-	}
-	rec := *w.Recovery
-	var ids []uuid.UUID
-	for _, d := range page {
-		if err := rec.Sift(w.Type, x.newest, &d, stamp()); err != nil {
-			return err
-		}
-		if d.State.Final() {
-			ids = append(ids, d.ID)
-		}
-	}
-	if len(ids) == 0 && !last {
-		return nil
-	}
-	return k.siftCommit(pick, x, ids, last)
-}
-
-// arrived takes the delivery whose success closed the breaker into account: it waits no
-// more, and it may be its vehicle's newest.
-func (k *worker) arrived(ctx context.Context, x *sifter, r *webhook.Recovery) error {
-	if r.Arrived == uuid.Nil {
-		return nil
-	}
-	d, _, err := k.d.Store.Outgoing(ctx, r.Arrived)
-	switch {
-	case errors.Is(err, webhook.ErrNotFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read what arrived: %w", err)
-	}
-	x.newest.Add(&d)
-	return nil
-}
-
-// errOvertaken ends a step of a recovery that another has taken the place of.
+// errOvertaken ends a recovery that another has taken the place of.
 var errOvertaken = errors.New("another recovery began")
 
-func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, last bool) error {
+// recoverBacklog takes the recovery that is under way to its end, if one is: then it returns
+// true. A recovery begins once the breaker is closed and nothing is in flight; until it
+// has ended nothing leaves. wait is how long to sleep before it may begin. One that is
+// interrupted begins anew, for what it finished waits no more.
+func (k *worker) recoverBacklog(pick context.Context, now time.Time) (wait time.Duration, on bool, err error) {
+	k.mu.Lock()
+	w, held, flying := k.w, k.hold.Sub(now), len(k.q.flying)
+	k.mu.Unlock()
+	switch {
+	case w.Recovery == nil || w.Breaker.Open() || exhausted(&w):
+		return 0, false, nil
+	case held > 0:
+		return held, true, nil
+	case flying > 0:
+		return maxSleep, true, nil // its landing wakes the worker
+	}
+	err = k.sift(pick, &w)
+	switch {
+	case errors.Is(err, errOvertaken), errors.Is(err, webhook.ErrNotFound):
+		return 0, true, nil // looked at anew, or removed
+	case errors.Is(err, webhook.ErrUnwritable):
+		k.ownFault(err.Error())
+		return 0, true, nil
+	}
+	return 0, true, err
+}
+
+// sift goes through the backlog and finishes what does not leave, a page at a time. The
+// policy latest goes through it twice, since a vehicle's newest may be on the last page.
+func (k *worker) sift(ctx context.Context, w *webhook.Webhook) error {
+	newest := webhook.Newest{}
+	if w.Recovery.Policy == webhook.RecoverLatest {
+		// What closed the breaker waits no more, and may be its vehicle's newest.
+		arrived, _, err := k.d.Store.Outgoing(ctx, w.Recovery.Arrived)
+		switch {
+		case err == nil:
+			newest.Add(&arrived)
+		case !errors.Is(err, webhook.ErrNotFound):
+			return fmt.Errorf("read what arrived: %w", err)
+		}
+		for page, err := range k.backlogOf(ctx, w.Recovery) {
+			if err != nil {
+				return err
+			}
+			for i := range page {
+				newest.Add(&page[i])
+			}
+		}
+	}
+	for page, err := range k.backlogOf(ctx, w.Recovery) {
+		if err != nil {
+			return err
+		}
+		sifted := *w.Recovery
+		page = slices.DeleteFunc(page, func(d webhook.Delivery) bool {
+			return sifted.Sift(w.Type, newest, &d, stamp()) != nil || !d.State.Final()
+		})
+		if len(page) > 0 {
+			if err := k.siftCommit(ctx, w.Recovery.StartedAt, newest, page); err != nil {
+				return err
+			}
+		}
+	}
+	return k.siftCommit(ctx, w.Recovery.StartedAt, newest, nil)
+}
+
+// backlogOf reads the pages of the backlog that a recovery is about, oldest first.
+func (k *worker) backlogOf(ctx context.Context, r *webhook.Recovery) iter.Seq2[[]webhook.Delivery, error] {
+	return func(yield func([]webhook.Delivery, error) bool) {
+		after := uuid.Nil
+		for more := true; more; {
+			page, err := k.d.Store.Backlog(ctx, k.id, after, siftPage)
+			if err != nil {
+				yield(nil, fmt.Errorf("read the backlog: %w", err))
+				return
+			}
+			if more = len(page) == siftPage; more {
+				after = page[siftPage-1].ID
+				more = older(after, r.Upto)
+			}
+			page = slices.DeleteFunc(page, func(d webhook.Delivery) bool { return older(r.Upto, d.ID) })
+			if !yield(page, nil) {
+				return
+			}
+			k.with(func() { k.looked = time.Now() })
+		}
+	}
+}
+
+// siftCommit finishes those of a page that do not leave. With no page it ends the
+// recovery, which began at a time.
+func (k *worker) siftCommit(ctx context.Context, began time.Time, newest webhook.Newest, page []webhook.Delivery) error {
+	var ids []uuid.UUID
+	for i := range page {
+		ids = append(ids, page[i].ID)
+	}
 	var done webhook.Recovery
-	w, finished, err := k.d.Store.Finish(context.WithoutCancel(pick), k.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
-		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(x.began) {
+	w, finished, err := k.d.Store.Finish(context.WithoutCancel(ctx), k.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(began) {
 			return errOvertaken
 		}
 		now := stamp()
 		for _, d := range ds {
-			if err := w.Recovery.Sift(w.Type, x.newest, d, now); err != nil {
+			if err := w.Recovery.Sift(w.Type, newest, d, now); err != nil {
 				return err
 			}
 		}
 		w.Seq++
-		if done = *w.Recovery; last {
+		if done = *w.Recovery; page == nil {
 			w.Recovery = nil
 		}
 		return nil
 	})
-	switch {
-	case errors.Is(err, errOvertaken), errors.Is(err, webhook.ErrNotFound):
-		return nil // looked at anew, or removed
-	case errors.Is(err, webhook.ErrUnwritable):
-		k.ownFault(err.Error())
-		x.after = uuid.Nil // this page again, among all
-		return nil
-	case err != nil:
+	if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	for i := range finished {
-		k.q.settle(&finished[i])
-	}
-	k.adopt(w)
-	left := k.q.waiting
-	k.mu.Unlock()
-	if last && done.Superseded+done.Cancelled > 0 {
+	left := 0
+	k.with(func() {
+		for i := range finished {
+			k.q.settle(&finished[i])
+		}
+		k.adopt(w)
+		left = k.q.waiting
+	})
+	if page == nil && done.Superseded+done.Cancelled > 0 {
 		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
-			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).Msg("the backlog is sifted; what is left of it leaves")
+			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).
+			Msg("the backlog is sifted; what is left of it leaves")
 	}
 	return nil
 }
@@ -162,11 +158,8 @@ func (k *worker) siftCommit(pick context.Context, x *sifter, ids []uuid.UUID, la
 // itself, also over a restart; until it is through nothing leaves. A policy that there
 // is not is a [*webhook.Invalid].
 func (d *Dispatcher) Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error) {
-	return d.update(ctx, id, func(w *webhook.Webhook) (err error) {
-		if policy == "" {
-			policy = d.rules.policy(w)
-		}
-		w.Recovery, err = policy.Begin(stamp())
-		return err
+	return d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
+		w.Recovery, err = cmp.Or(policy, d.rules.policy(w)).Begin(stamp())
+		return nil, err
 	})
 }

@@ -41,10 +41,10 @@ func TestClockWentBack(t *testing.T) {
 			was := m.w
 			m.w.Breaker.LastSuccess = m.now.Add(-time.Minute)
 			shift(&m.w.Breaker, back)
-			w, by, changed := m.Repair(m.w, m.now)
+			w, changed := m.Repair(m.w, m.now)
 			b := w.Breaker
-			if !changed || by != back || w.Seq != was.Seq+1 || b.OpenSince.After(m.now) || !b.LastAttempt.Equal(m.now) || !b.LastSuccess.Equal(m.now) || b.Step != step {
-				t.Errorf("%s back at step %d: %s, %+v", back, step, by, b)
+			if !changed || w.Seq != was.Seq+1 || b.OpenSince.After(m.now) || !b.LastAttempt.Equal(m.now) || !b.LastSuccess.Equal(m.now) || b.Step != step {
+				t.Errorf("%s back at step %d: %+v", back, step, b)
 			}
 			if next := b.NextProbe.Sub(m.now); next != m.wait(step) {
 				t.Errorf("%s back at step %d: the probe comes in %s", back, step, next)
@@ -55,7 +55,7 @@ func TestClockWentBack(t *testing.T) {
 			if len(b.Tried) != 1 || b.Tried[0].At.After(m.now) || !m.w.Breaker.Tried[0].At.After(m.now) {
 				t.Errorf("%+v of %+v", b.Tried, m.w.Breaker.Tried)
 			}
-			if again, by, changed := m.Repair(w, m.now); changed || by != 0 || !reflect.DeepEqual(again, w) {
+			if again, changed := m.Repair(w, m.now); changed || !reflect.DeepEqual(again, w) {
 				t.Errorf("repaired twice: %+v", again)
 			}
 		}
@@ -69,18 +69,18 @@ func TestClockWentBackOtherwise(t *testing.T) {
 	e := m.leaves()
 	e.RetryAfter = 2 * time.Hour
 	m.ends(m.delivery(), e, webhook.OutcomeUnavailable)
-	if w, _, changed := m.Repair(m.w, m.now); changed || !w.Breaker.NextProbe.Equal(m.now.Add(2*time.Hour)) {
+	if w, changed := m.Repair(m.w, m.now); changed || !w.Breaker.NextProbe.Equal(m.now.Add(2*time.Hour)) {
 		t.Errorf("a wait that the receiver asked for was cut: %+v", w.Breaker)
 	}
 	shift(&m.w.Breaker, years)
-	if w, _, _ := m.Repair(m.w, m.now); w.Breaker.NotBefore.Sub(m.now) != m.Schedule.longest() || w.Breaker.NextProbe.After(w.Breaker.NotBefore) {
+	if w, _ := m.Repair(m.w, m.now); w.Breaker.NotBefore.Sub(m.now) != m.Schedule.longest() || w.Breaker.NextProbe.After(w.Breaker.NotBefore) {
 		t.Errorf("%+v", w.Breaker)
 	}
 
 	m, _ = exhaustedMachine(t)
 	m.w.Breaker.FailedAnswers = 3
 	shift(&m.w.Breaker, 50*years)
-	if w, _, _ := m.Repair(m.w, m.now); w.Breaker.NextChallenge.Sub(m.now) != 2*time.Hour || w.Breaker.FailedAnswers != 3 {
+	if w, _ := m.Repair(m.w, m.now); w.Breaker.NextChallenge.Sub(m.now) != 2*time.Hour || w.Breaker.FailedAnswers != 3 {
 		t.Errorf("%+v", w.Breaker)
 	}
 
@@ -90,8 +90,8 @@ func TestClockWentBackOtherwise(t *testing.T) {
 	want.Seq++
 	shift(&m.w.Breaker, 50*years)
 	m.w.Breaker.Tried = nil
-	if w, by, changed := m.Repair(m.w, m.now); !changed || by != 50*years || !reflect.DeepEqual(w, want) {
-		t.Errorf("%s: %+v, want %+v", by, w, want)
+	if w, changed := m.Repair(m.w, m.now); !changed || !reflect.DeepEqual(w, want) {
+		t.Errorf("%+v, want %+v", w, want)
 	}
 }
 
@@ -124,10 +124,10 @@ func TestClockWentForward(t *testing.T) {
 			m.attempt(d, webhook.OutcomeUnavailable)
 		}
 		m.pass(forward)
-		if _, _, changed := m.Repair(m.w, m.now); changed {
+		if _, changed := m.Repair(m.w, m.now); changed {
 			t.Errorf("%s forward: repaired", forward)
 		}
-		m.w, _ = m.Challenged(m.w, false, m.now)
+		m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: false}, m.now)
 		if next := m.w.Breaker.NextChallenge; !next.IsZero() && (!next.After(m.now) || next.Sub(m.now) > time.Hour) {
 			t.Errorf("%s forward: the next challenge comes in %s", forward, next.Sub(m.now))
 		}
@@ -164,8 +164,8 @@ func TestStateFromTheFuture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, d := opened(t)
 			spoil(&m.w)
-			m.w, _, _ = m.Repair(m.w, m.now)
-			if _, _, changed := m.Repair(m.w, m.now); changed {
+			m.w, _ = m.Repair(m.w, m.now)
+			if _, changed := m.Repair(m.w, m.now); changed {
 				t.Error("repaired twice")
 			}
 			q := newQueue()
@@ -176,12 +176,12 @@ func TestStateFromTheFuture(t *testing.T) {
 			if _, p, ok := m.departure(&m.w, q, 8, m.now.Add(24*time.Hour)); ok && p == noProbe {
 				t.Error("more than a probe leaves")
 			}
-			m.nextDeparture(&m.w, q, m.now)
+			m.nextWake(&m.w, q, m.now)
 			m.DisabledAt(&m.w)
-			m.w, _ = m.Challenged(m.w, true, m.now)
-			m.w, _ = m.Challenged(m.w, false, m.now)
+			m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: true}, m.now)
+			m.w, _ = m.Challenged(m.w, Answer{At: m.now, Right: false}, m.now)
 			known := m.w.Status == webhook.Active || exhausted(&m.w)
-			m.ends(d, Ended{Attempt: webhook.Attempt{StartedAt: m.now}, Probe: stepProbe, OpenSince: m.w.Breaker.OpenSince, Callback: m.w.CallbackURI}, webhook.OutcomeFailed)
+			m.ends(d, Ended{Attempt: webhook.Attempt{StartedAt: m.now}, Probe: stepProbe, Callback: m.w.CallbackURI}, webhook.OutcomeFailed)
 			if b := m.w.Breaker; known && b.Open() && b.NextProbe.Sub(m.now) > 9*time.Hour {
 				t.Errorf("%+v", b)
 			}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/google/uuid"
 
@@ -39,32 +40,37 @@ func (d *Dispatcher) ResendAll(ctx context.Context, f webhook.DeliveryFilter) (p
 	if err != nil || plan.Sent() == 0 {
 		return plan, 0, err
 	}
-	defer func() {
-		d.Log.Info().Str("event", "webhook.resent").Stringer("webhook", f.Webhook).Int("made", made).Int("of", plan.Sent()).Msg("a part of the past is sent again")
-	}()
+	for page, err := range d.past(ctx, f, upto) {
+		var ds []webhook.Delivery
+		if err == nil {
+			ds, err = d.resendPage(ctx, page)
+		}
+		if err != nil {
+			return plan, made, fmt.Errorf("%d of %d were made: %w", made, plan.Sent(), err)
+		}
+		made += len(ds)
+	}
+	d.Log.Info().Str("event", "webhook.resent").Stringer("webhook", f.Webhook).Int("made", made).Int("of", plan.Sent()).
+		Msg("a part of the past is sent again")
+	return plan, made, nil
+}
+
+// resendPage resends what of a page may be resent, in one commit.
+func (d *Dispatcher) resendPage(ctx context.Context, page []webhook.Past) ([]webhook.Delivery, error) {
 	var ids []uuid.UUID
-	resendable := func(p *webhook.Past) {
-		if p.Kept && !p.Resent() {
+	for i := range page {
+		if p := &page[i]; p.Kept && !p.Resent() {
 			ids = append(ids, p.ID)
 		}
 	}
-	err = d.past(ctx, f, upto, resendable, func() error {
-		if len(ids) == 0 {
-			return nil
-		}
-		ds, err := d.Store.ResendAll(ctx, ids)
-		if err != nil {
-			return err
-		}
-		ids = ids[:0]
-		made += len(ds)
-		d.Produced(ds)
-		return nil
-	})
-	if err != nil {
-		return plan, made, fmt.Errorf("%d of %d were made: %w", made, plan.Sent(), err)
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return plan, made, nil
+	ds, err := d.Store.ResendAll(ctx, ids)
+	if err == nil {
+		d.Produced(ds)
+	}
+	return ds, err
 }
 
 // PlanResend counts what [Dispatcher.ResendAll] would make.
@@ -78,44 +84,46 @@ func (d *Dispatcher) PlanResend(ctx context.Context, f webhook.DeliveryFilter) (
 func (d *Dispatcher) planResend(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, upto uuid.UUID, err error) {
 	plan.States = map[webhook.State]int{}
 	if f.State == webhook.Waiting {
-		return plan, upto, &webhook.Invalid{Field: "state", Value: string(f.State), Allowed: "delivered, superseded, dead, expired or cancelled", Why: "what waits leaves by itself"}
+		return plan, upto, &webhook.Invalid{
+			Field: "state", Value: string(f.State), Allowed: "delivered, superseded, dead, expired or cancelled", Why: "what waits leaves by itself",
+		}
 	}
 	vehicles := map[uuid.UUID]bool{}
-	err = d.past(ctx, f, uuid.Max, func(p *webhook.Past) {
-		upto = p.ID
-		switch {
-		case p.ResentAs != nil:
-			plan.Resent++
-		case p.Resent():
-		default:
-			plan.Match++
-			plan.States[p.State]++
-			if !p.Kept {
-				plan.Erased++
-				return
-			}
-			plan.Bytes += int64(p.Bytes)
-			vehicles[p.Vehicle] = true
+	for page, err := range d.past(ctx, f, uuid.Max) {
+		if err != nil {
+			return plan, upto, err
 		}
-	}, func() error { return nil })
+		for _, p := range page {
+			upto = p.ID
+			switch {
+			case p.ResentAs != nil:
+				plan.Resent++
+			case p.Resent():
+			case !p.Kept:
+				plan.Match++
+				plan.States[p.State]++
+				plan.Erased++
+			default:
+				plan.Match++
+				plan.States[p.State]++
+				plan.Bytes += int64(p.Bytes)
+				vehicles[p.Vehicle] = true
+			}
+		}
+	}
 	plan.Vehicles = len(vehicles)
-	return plan, upto, err
+	return plan, upto, nil
 }
 
-// past hands the finished deliveries of a filter up to one of them to each, oldest
-// first, and calls after behind every page.
-func (d *Dispatcher) past(ctx context.Context, f webhook.DeliveryFilter, upto uuid.UUID, each func(*webhook.Past), after func() error) error {
-	for from := uuid.Nil; ; {
-		page, err := d.Store.Past(ctx, f, from, upto, resendSlice)
-		if err != nil {
-			return err
+// past reads the finished deliveries of a filter up to one of them, oldest first, in pages.
+func (d *Dispatcher) past(ctx context.Context, f webhook.DeliveryFilter, upto uuid.UUID) iter.Seq2[[]webhook.Past, error] {
+	return func(yield func([]webhook.Past, error) bool) {
+		for from, end := uuid.Nil, false; !end; {
+			page, err := d.Store.Past(ctx, f, from, upto, resendSlice)
+			if !yield(page.Items, err) || err != nil {
+				return
+			}
+			from, end = page.Next, page.End
 		}
-		for i := range page.Items {
-			each(&page.Items[i])
-		}
-		if err := after(); err != nil || page.End {
-			return err
-		}
-		from = page.Next
 	}
 }

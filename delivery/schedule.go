@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"plugbeat/webhook"
 )
 
 // Schedule is the waits before each retry, 1 to 20 of them. A step is a place in it,
@@ -21,25 +19,6 @@ const (
 	jitterShare = 0.2
 	jitterMost  = 10 * time.Minute
 )
-
-// Preset returns the schedule of that name: "default" is 10 s × 5ⁿ (10 h 51 min in
-// all), "smartcar" 25 s × 2ⁿ (26 min). Both have six waits.
-func Preset(name string) (Schedule, error) {
-	first, factor := time.Duration(0), time.Duration(0)
-	switch name {
-	case "default", "":
-		first, factor = 10*time.Second, 5
-	case "smartcar":
-		first, factor = 25*time.Second, 2
-	default:
-		return nil, &webhook.Invalid{Field: "delivery.retries", Value: name, Allowed: "default or smartcar"}
-	}
-	s := make(Schedule, 6)
-	for i := range s {
-		s[i], first = first, first*factor
-	}
-	return s, nil
-}
 
 // wait returns how long the webhook waits at a step. Its jitter is a hash of both, so
 // it is the same each time it is asked for. What the receiver asked for lengthens the
@@ -57,3 +36,6 @@ func (s Schedule) wait(webhookID uuid.UUID, step int, asked time.Duration) time.
 
 // longest is the longest wait without jitter, which caps what a receiver may ask for.
 func (s Schedule) longest() time.Duration { return slices.Max(s) }
+
+// furthest is more than any wait, with its jitter.
+func (s Schedule) furthest() time.Duration { return s.longest() + jitterMost }

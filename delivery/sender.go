@@ -59,9 +59,6 @@ type sender struct {
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
-	// spelt are the spellings of the tokens and of the webhook's keys, which are keys.
-	keys  [2]webhook.Secret
-	spelt secrets
 	// fault is when the network last failed these requests; zero once one was
 	// answered.
 	fault time.Time
@@ -80,18 +77,6 @@ func (x *sender) roundTripper(w *webhook.Webhook) http.RoundTripper {
 		x.client, x.callback, x.allowPrivate = newTransport(&x.d.Settings, x.d.Guard, w.AllowPrivate), w.CallbackURI, w.AllowPrivate
 	}
 	return x.client
-}
-
-// spellings returns those of the tokens and keys that sign what is sent to the webhook,
-// its old key included as long as that is kept.
-func (x *sender) spellings(w *webhook.Webhook) secrets {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.spelt == nil || !bytes.Equal(x.keys[0], w.Key) || !bytes.Equal(x.keys[1], w.OldKey) {
-		x.keys = [2]webhook.Secret{bytes.Clone(w.Key), bytes.Clone(w.OldKey)}
-		x.spelt = spellings(x.d.ManagementToken, x.d.ManagementTokenNext, w.Key, w.OldKey)
-	}
-	return x.spelt
 }
 
 func newTransport(s *Settings, guard *egress.Guard, allowPrivate bool) *http.Transport {
@@ -142,7 +127,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 		}
 		return a, nil
 	}
-	hide := func(text string) string { return clean(string(r.secrets.hide([]byte(text)))) }
+	hide := func(text string) string { return clean(r.secrets.hide(text)) }
 	var v Verdict
 	if err != nil {
 		v = ClassifyError(err, r.way.reached())
@@ -251,7 +236,7 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 	if err != nil {
 		return r, err
 	}
-	r.secrets = x.spellings(w).and(req.Header)
+	r.secrets = spellings(req.Header, x.d.ManagementToken, x.d.ManagementTokenNext, w.Key, w.OldKey)
 	if x.d.Around != nil {
 		connections = x.d.Around(connections)
 	}

@@ -25,36 +25,28 @@ func (d *Dispatcher) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResu
 	var errs []error
 	results, places := map[uuid.UUID]ChallengeResult{}, make(chan struct{}, triesAtOnce)
 	var work sync.WaitGroup
-	for i := range hooks {
+	for _, w := range hooks {
 		places <- struct{}{}
 		work.Go(func() {
 			defer func() { <-places }()
-			c, err := d.tryToken(ctx, &hooks[i])
+			c := d.challenge(ctx, &w)
+			var err error
+			if c.err == nil {
+				_, err = d.update(ctx, w.ID, func(x *webhook.Webhook) ([]Effect, error) {
+					if x.CallbackURI == w.CallbackURI {
+						c.seen(x, stamp())
+					}
+					return nil, nil
+				})
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			results[hooks[i].ID] = c
-			if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			results[w.ID] = c.ChallengeResult
+			if !errors.Is(err, webhook.ErrNotFound) {
 				errs = append(errs, err)
 			}
 		})
 	}
 	work.Wait()
 	return results, errors.Join(errs...)
-}
-
-func (d *Dispatcher) tryToken(ctx context.Context, w *webhook.Webhook) (ChallengeResult, error) {
-	send, release := d.sender(w.ID)
-	defer release()
-	c := d.challenge(ctx, send, w)
-	if c.err != nil {
-		return c.ChallengeResult, nil // the result says so
-	}
-	uri := w.CallbackURI
-	_, err := d.update(ctx, w.ID, func(w *webhook.Webhook) error {
-		if w.CallbackURI == uri {
-			c.seen(w, stamp())
-		}
-		return nil
-	})
-	return c.ChallengeResult, err
 }

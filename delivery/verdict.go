@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,10 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"plugbeat/egress"
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // Verdict is what an answer, or the lack of one, means.
@@ -74,7 +73,7 @@ func ClassifyStatus(status int, location string, bytes int) Verdict {
 	case http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		v.Outcome = webhook.OutcomeRefused
 	case http.StatusRequestEntityTooLarge:
-		v.Outcome, v.Cause = webhook.OutcomeRefused, "our payload was "+thousands(bytes)+" bytes; raise the receiver's limit"
+		v.Outcome, v.Cause = webhook.OutcomeRefused, "our payload was "+strconv.Itoa(bytes)+" bytes; raise the receiver's limit"
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		v.Outcome = webhook.OutcomeUnavailable
 	}
@@ -102,7 +101,7 @@ type errTimeout struct {
 	connected bool
 }
 
-func (e errTimeout) Error() string   { return "no answer within " + span(e.after) }
+func (e errTimeout) Error() string   { return "no answer within " + words.Span(e.after) }
 func (errTimeout) Timeout() bool     { return true }
 func (errTimeout) Temporary() bool   { return true }
 func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
@@ -237,58 +236,11 @@ func answerText(a webhook.Attempt) string {
 	return head + ": " + a.Cause
 }
 
-// printable replaces what is not fit for one line of a log or a terminal.
-func printable(r rune) rune {
-	if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-		return '?'
-	}
-	return r
-}
-
 // clean makes text from outside fit for one line of a log or a terminal.
 func clean(s string) string {
-	s = strings.Map(printable, s)
+	s = words.Line(s)
 	if r := []rune(s); len(r) > 300 {
 		s = string(r[:300]) + "..."
 	}
 	return s
-}
-
-// thousands writes a number with spaces between groups of three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + " " + s[i:]
-	}
-	return s
-}
-
-func ordinal(n int) string {
-	suffix := "th"
-	if n%100 < 11 || n%100 > 13 {
-		switch n % 10 {
-		case 1:
-			suffix = "st"
-		case 2:
-			suffix = "nd"
-		case 3:
-			suffix = "rd"
-		}
-	}
-	return strconv.Itoa(n) + suffix
-}
-
-// span writes a duration for a person: "15s", "4m10s", "10h51m".
-func span(d time.Duration) string {
-	switch {
-	case d >= time.Hour:
-		d = d.Round(time.Minute)
-		if d%time.Hour == 0 {
-			return fmt.Sprintf("%dh", d/time.Hour)
-		}
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Second:
-		return d.Round(time.Second).String()
-	}
-	return d.Round(time.Millisecond).String()
 }

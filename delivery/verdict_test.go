@@ -34,8 +34,8 @@ func TestClassifyStatus(t *testing.T) {
 	}
 	const final = "redirects are never followed; set the callback URI to the final address"
 	for text, v := range map[string]Verdict{
-		"413: our payload was 1 204 bytes; raise the receiver's limit": ClassifyStatus(413, "", 1204),
-		"302: it leads to https://other.test/x, and " + final:          ClassifyStatus(302, "https://other.test/x", 1),
+		"413: our payload was 1204 bytes; raise the receiver's limit": ClassifyStatus(413, "", 1204),
+		"302: it leads to https://other.test/x, and " + final:         ClassifyStatus(302, "https://other.test/x", 1),
 		"304: " + final: ClassifyStatus(304, "", 1),
 	} {
 		status, _ := strconv.Atoi(text[:3])
@@ -95,7 +95,7 @@ func TestRetryAfterHeader(t *testing.T) {
 			t.Errorf("%q: %s, want %s", h, got, want)
 		}
 	}
-	s := DefaultSettings().Schedule
+	s := defaultSettings().Schedule
 	for _, long := range []string{"31536000000", "99999999999999999999999", "Tue, 01 Jan 3030 12:00:00 GMT"} { // a thousand years and more
 		if got := s.wait([16]byte{1}, 0, retryAfter(long, now)); got != s.longest() {
 			t.Errorf("%q: waits %s, want the longest wait", long, got)

@@ -42,6 +42,16 @@ func (c *ChallengeResult) seen(w *webhook.Webhook, at time.Time) {
 	}
 }
 
+// verifies notes a right answer of the callback asked, which must be the webhook's still.
+func (c *ChallengeResult) verifies(w *webhook.Webhook, asked string, at time.Time) error {
+	if w.CallbackURI != asked {
+		return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", w.ID, webhook.ErrConflict)
+	}
+	w.VerifiedAt = at
+	c.seen(w, at)
+	return nil
+}
+
 // checked is a challenge with its verdict; err is nil for the right answer.
 type checked struct {
 	ChallengeResult
@@ -50,8 +60,10 @@ type checked struct {
 }
 
 // challenge sends a challenge and checks the answer.
-func (d *Dispatcher) challenge(ctx context.Context, send *sender, w *webhook.Webhook) checked {
+func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
+	send, release := d.sender(w.ID)
+	defer release()
 	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
 	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
 		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
@@ -87,14 +99,13 @@ func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
 	return s, s.close
 }
 
-// update changes a webhook and tells its worker.
-func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
-	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) error {
-		if err := change(w); err != nil {
-			return err
-		}
+// update changes a webhook, tells its worker, and reports what the change comes to.
+func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) ([]Effect, error)) (webhook.Webhook, error) {
+	var effects []Effect
+	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) (err error) {
 		w.Seq++
-		return nil
+		effects, err = change(w)
+		return err
 	})
 	if err != nil {
 		return w, err
@@ -102,6 +113,7 @@ func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webh
 	if k := d.worker(id); k != nil {
 		k.take(w)
 	}
+	d.report(effects)
 	return w, nil
 }
 
@@ -124,12 +136,7 @@ func (d *Dispatcher) checkCallback(uri string, allowPrivate bool) error {
 // id and the key are made unless given. Bad input is a *[webhook.Invalid]; a
 // taken id or name wraps [webhook.ErrExists]. The cadence is the caller's to check.
 func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, error) {
-	if w.Type == "" {
-		w.Type = webhook.TypeDynamic
-	}
-	if w.Signing == "" {
-		w.Signing = webhook.SignBoth
-	}
+	w.Type, w.Signing = cmp.Or(w.Type, webhook.TypeDynamic), cmp.Or(w.Signing, webhook.SignBoth)
 	if w.ID == uuid.Nil {
 		w.ID = uuid.New()
 	}
@@ -153,8 +160,8 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 		return webhook.Webhook{}, err
 	}
 	d.mu.Lock()
-	if d.begin != nil && d.workers[w.ID] == nil {
-		d.begin(w)
+	if d.begin != nil {
+		d.begin(w.ID)
 	}
 	d.mu.Unlock()
 	d.Log.Info().Str("event", "webhook.added").Stringer("webhook", w.ID).Str("name", w.Name).Msg("webhook added, not yet verified")
@@ -188,12 +195,10 @@ func checkSettings(w *webhook.Webhook) error {
 // operator disabled stays so. The cadence is the caller's to check. What a check
 // refuses, as it stands in the transaction, is not changed.
 func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks ...webhook.Check) (webhook.Webhook, error) {
-	var effects []Effect
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		effects = nil
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		for _, check := range checks {
 			if err := check(w); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
@@ -204,30 +209,23 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 		set(&w.Signing, c.Signing)
 		set(&w.AllowPrivate, c.AllowPrivate)
 		set(&w.Recover, c.Recover)
-		if err := checkSettings(w); err != nil {
-			return err
+		err := checkSettings(w)
+		if err == nil && (moved || c.AllowPrivate != nil) {
+			err = d.checkCallback(w.CallbackURI, w.AllowPrivate)
 		}
-		if moved || c.AllowPrivate != nil {
-			if err := d.checkCallback(w.CallbackURI, w.AllowPrivate); err != nil {
-				return err
-			}
-		}
-		if !moved {
-			return nil
+		if err != nil || !moved {
+			return nil, err
 		}
 		w.VerifiedAt, w.TokenSeen = time.Time{}, webhook.TokenSeen{}
 		if w.Status == webhook.Active || w.Status == webhook.Disabled && w.Reason != webhook.ByOperator {
-			disable(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp())
-			effects = []Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}}
+			return disable(w, webhook.CallbackChanged, "the callback URI was changed; verify the new receiver", stamp()), nil
 		}
-		return nil
+		return nil, nil
 	})
-	if err != nil {
-		return w, err
+	if err == nil {
+		d.Log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
 	}
-	d.Log.Info().Str("event", "webhook.changed").Stringer("webhook", id).Msg("webhook changed")
-	d.report(effects)
-	return w, nil
+	return w, err
 }
 
 // Verify sends a challenge. The right answer makes a webhook active that is
@@ -235,46 +233,38 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 // changes nothing: [Dispatcher.Enable] brings one back. Any other answer is an error
 // that wraps [webhook.ErrChallenge].
 func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
-	w, c, err := d.challenged(ctx, id)
+	asked, err := d.Store.Webhook(ctx, id)
 	if err != nil {
-		return w, c, err
+		return asked, ChallengeResult{}, err
 	}
-	uri := w.CallbackURI
-	var effects []Effect
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
-		if w.CallbackURI != uri {
-			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
-		}
+	c, err := d.challenged(ctx, &asked)
+	if err != nil {
+		return asked, c, err
+	}
+	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
-		w.VerifiedAt, effects = at, nil
-		c.seen(w, at)
+		if err := c.verifies(w, asked.CallbackURI, at); err != nil {
+			return nil, err
+		}
 		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
 			*w = d.rules.Activate(*w, "", at)
-			effects = []Effect{{Name: effectVerified, Webhook: id}}
+			return []Effect{{Name: effectVerified, Webhook: id}}, nil
 		}
-		return nil
+		return nil, nil
 	})
-	if err != nil {
-		return w, c, err
-	}
-	d.report(effects)
-	return w, c, nil
+	return w, c, err
 }
 
-// challenged sends a challenge that somebody asked for.
-func (d *Dispatcher) challenged(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
-	w, err := d.Store.Webhook(ctx, id)
-	if err != nil {
-		return w, ChallengeResult{}, err
-	}
-	send, release := d.sender(id)
-	defer release()
-	c := d.challenge(ctx, send, &w)
+// challenged sends a challenge that somebody asked for. Any answer but the right one is an
+// error.
+func (d *Dispatcher) challenged(ctx context.Context, w *webhook.Webhook) (ChallengeResult, error) {
+	c := d.challenge(ctx, w)
 	if c.err != nil {
-		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", id).Str("text", c.Text).Msg("the receiver did not answer the challenge rightly")
-		return w, c.ChallengeResult, fmt.Errorf("webhook %s: %w", id, c.err)
+		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
+			Msg("the receiver did not answer the challenge rightly")
+		return c.ChallengeResult, fmt.Errorf("webhook %s: %w", w.ID, c.err)
 	}
-	return w, c.ChallengeResult, nil
+	return c.ChallengeResult, nil
 }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
@@ -284,16 +274,19 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 	if err != nil {
 		return webhook.Attempt{}, err
 	}
+	return d.test(ctx, &w)
+}
+
+// test sends a test payload with the settings and keys of w.
+func (d *Dispatcher) test(ctx context.Context, w *webhook.Webhook) (webhook.Attempt, error) {
 	if w.Status != webhook.Active {
-		how := "verify it first"
-		if w.Status == webhook.Disabled {
-			how = "enable it first"
-		}
-		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s", id, webhook.ErrConflict, w.Status, how)
+		how := map[webhook.Status]string{webhook.Disabled: "enable it first"}[w.Status]
+		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s",
+			w.ID, webhook.ErrConflict, w.Status, cmp.Or(how, "verify it first"))
 	}
-	send, release := d.sender(id)
+	send, release := d.sender(w.ID)
 	defer release()
-	a := send.send(ctx, &w, uuid.New(), d.Bodies.Test(&w))
+	a := send.send(ctx, w, uuid.New(), d.Bodies.Test(w))
 	a.N = 1
 	return a, nil
 }
@@ -306,64 +299,47 @@ func (d *Dispatcher) Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, e
 // answered one rightly is a [webhook.ErrConflict]. A webhook that is well stays as it
 // is, except that a policy given is applied to what waits.
 func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
-	if _, err := policy.Begin(stamp()); err != nil {
+	if err := webhook.CheckPolicy(policy); err != nil {
 		return webhook.Webhook{}, err
 	}
-	var c ChallengeResult
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
-	w, err := d.Store.Webhook(ctx, id)
-	switch {
-	case err != nil:
-		return w, err
-	case well(&w) && policy != "":
-		return d.Recover(ctx, id, policy)
-	case well(&w):
-		return w, nil
-	case !force:
-		if w, c, err = d.challenged(ctx, id); err != nil {
-			return w, err
+	asked, err := d.Store.Webhook(ctx, id)
+	if err != nil || well(&asked) && policy == "" {
+		return asked, err
+	}
+	var c ChallengeResult
+	if !force && !well(&asked) {
+		if c, err = d.challenged(ctx, &asked); err != nil {
+			return asked, err
 		}
 	}
-	uri := w.CallbackURI
-	changed := false
-	w, err = d.update(ctx, id, func(w *webhook.Webhook) error {
-		if changed = !well(w); !changed {
-			if policy != "" { // a probe of before arrived meanwhile
-				w.Recovery, _ = policy.Begin(stamp())
-			}
-			return nil
-		}
-		if !force && w.CallbackURI != uri {
-			return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", id, webhook.ErrConflict)
-		}
-		if force && w.VerifiedAt.IsZero() {
-			return fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
-		}
+	return d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
 		at := stamp()
-		*w = d.rules.Activate(*w, policy, at)
-		if !force {
-			w.VerifiedAt = at
-			c.seen(w, at)
+		switch {
+		case well(w) && policy != "":
+			w.Recovery, err = policy.Begin(at)
+			return nil, err
+		case well(w): // a probe of before arrived meanwhile
+			return nil, nil
+		case !force:
+			err = c.verifies(w, asked.CallbackURI, at)
+		case w.VerifiedAt.IsZero():
+			err = fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}
-		return nil
+		if err != nil {
+			return nil, err
+		}
+		*w = d.rules.Activate(*w, policy, at)
+		return []Effect{{Name: effectEnabled, Webhook: id}}, nil
 	})
-	if err == nil && changed {
-		d.report([]Effect{{Name: effectEnabled, Webhook: id}})
-	}
-	return w, err
 }
 
 // Disable takes a webhook out of service until it is enabled. What waits keeps
 // waiting, and nothing new is produced for it.
 func (d *Dispatcher) Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
-	w, err := d.update(ctx, id, func(w *webhook.Webhook) error {
-		disable(w, webhook.ByOperator, "disabled by the operator", stamp())
-		return nil
+	return d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
+		return disable(w, webhook.ByOperator, "disabled by the operator", stamp()), nil
 	})
-	if err == nil {
-		d.report([]Effect{{Name: effectDisabled, Webhook: id, Reason: w.Reason, Text: w.ReasonText}})
-	}
-	return w, err
 }
 
 // Remove removes a webhook with its subscriptions, cancels what waits and cuts

@@ -175,12 +175,6 @@ func TestChangeAndDisable(t *testing.T) {
 	})
 }
 
-func TestPresetRefused(t *testing.T) {
-	if _, err := Preset("hourly"); !errors.As(err, new(*webhook.Invalid)) {
-		t.Error(err)
-	}
-}
-
 // Forty webhooks with much waiting at receivers that hang: what runs is bounded, and
 // the one that is well is not delayed.
 func TestManyWorkers(t *testing.T) {

@@ -305,8 +305,9 @@ func TestChallengeOnTheWire(t *testing.T) {
 		_, _ = fmt.Fprint(w, answer(string(c)))
 	}))
 	defer srv.Close()
-	d, err := New(Options{Store: openStore(t, filepath.Join(t.TempDir(), "plugbeat.db"), zerolog.Nop()), ManagementToken: testToken, Bodies: Bodies{
-		Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }}})
+	d, err := New(Options{
+		Settings: defaultSettings(), Store: openStore(t, filepath.Join(t.TempDir(), "plugbeat.db"), zerolog.Nop()), ManagementToken: testToken, Bodies: Bodies{
+			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,8 @@ const (
 	// maxCatchUp is how much of the pace a timer that fired late makes up for. Time
 	// lost to a slow receiver is not made up for.
 	maxCatchUp = 20 * time.Millisecond
+	// clockSlack is how far the clock may go back unnoticed. Every wait is far longer.
+	clockSlack = time.Second
 )
 
 // worker sends what waits at one webhook. One goroutine decides what leaves; each
@@ -30,48 +34,40 @@ type worker struct {
 	send *sender
 	kick chan struct{}
 	// gone ends the worker and its requests; done is closed once it has ended.
-	gone     chan struct{}
-	once     sync.Once
-	done     chan struct{}
-	requests sync.WaitGroup
+	gone, done chan struct{}
+	requests   sync.WaitGroup
 
 	mu     sync.Mutex
 	w      webhook.Webhook // the newest copy known
 	q      *queue
-	looked time.Time // when dispatch last ran
-	// Nothing leaves before hold; paused says why. Unwritten counts the commits that
-	// wait for a disk that takes nothing.
-	hold      time.Time
-	paused    string
-	unwritten int
+	looked time.Time // when look last ran
+	clock  time.Time // the latest that the wall clock is known to have shown
+	// Nothing leaves before hold; paused says why.
+	hold   time.Time
+	paused string
 	// Deliveries up to backlog leave no faster than the recovery rate: the next at
 	// pace.
 	backlog     uuid.UUID
 	pace        time.Time
 	challenging bool
-	// sifting is how far the recovery that is under way has come.
-	sifting *sifter
-	err     error
+	err         error
 }
 
-func newWorker(d *Dispatcher, w webhook.Webhook) *worker {
+func newWorker(d *Dispatcher, id uuid.UUID) *worker {
 	return &worker{
-		d: d, id: w.ID, w: w, q: newQueue(), looked: time.Now(), send: &sender{d: d},
+		d: d, id: id, q: newQueue(), looked: time.Now(), send: &sender{d: d},
 		kick: make(chan struct{}, 1), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
 // run works until pick ends or the webhook is removed, then waits for its requests;
-// work ends those.
+// work ends those. An error ends them too, for their outcomes cannot be committed.
 func (k *worker) run(pick, work context.Context) error {
 	work, cut := context.WithCancelCause(work)
 	defer cut(nil)
 	defer k.send.close()
 	defer k.requests.Wait()
 	if err := k.load(pick); err != nil {
-		if pick.Err() != nil {
-			return nil //nolint:nilerr // stopped before it began
-		}
 		return err
 	}
 	timer := time.NewTimer(0)
@@ -79,6 +75,7 @@ func (k *worker) run(pick, work context.Context) error {
 	for {
 		sleep, err := k.look(pick, work)
 		if err != nil && pick.Err() == nil {
+			cut(errInterrupted)
 			return err
 		}
 		timer.Reset(sleep)
@@ -94,9 +91,13 @@ func (k *worker) run(pick, work context.Context) error {
 	}
 }
 
-// load reads the queue from the file. What waits at the start is a backlog, and a
-// probe that is due may be one that the last stop interrupted.
+// load reads the webhook and its queue from the file. What waits at the start is a
+// backlog, and a probe that is due may be one that the last stop interrupted.
 func (k *worker) load(ctx context.Context) error {
+	w, err := k.d.Store.Webhook(ctx, k.id)
+	if err != nil {
+		return err
+	}
 	after := uuid.Nil
 	for more := true; more; {
 		items, err := k.d.Store.Queue(ctx, k.id, after, queuePage)
@@ -106,20 +107,28 @@ func (k *worker) load(ctx context.Context) error {
 		if more = len(items) == queuePage; more {
 			after = items[len(items)-1].Delivery
 		}
-		k.mu.Lock()
-		k.q.add(items...)
-		k.mu.Unlock()
+		k.with(func() {
+			k.q.add(items...)
+			for _, it := range items {
+				k.clock = later(k.clock, it.RetryAt.Add(-k.d.rules.Schedule.furthest()))
+			}
+		})
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.backlog = k.q.last
-	if k.w.Breaker.Open() || k.w.Breaker.Owed != "" {
-		k.hold = time.Now().Add(k.d.rules.ownFaultWait())
-	}
+	k.with(func() {
+		k.adopt(w)
+		k.backlog = k.q.last
+		if k.w.Breaker.Open() || k.w.Breaker.Owed != "" {
+			k.hold = time.Now().Add(k.d.rules.ownFaultWait())
+		}
+	})
 	return nil
 }
 
-func (k *worker) nudge() {
+// with changes what the worker holds, and has it look.
+func (k *worker) with(change func()) {
+	k.mu.Lock()
+	change()
+	k.mu.Unlock()
 	select {
 	case k.kick <- struct{}{}:
 	default:
@@ -127,42 +136,43 @@ func (k *worker) nudge() {
 }
 
 // produced takes deliveries that were committed.
-func (k *worker) produced(items ...webhook.Queued) {
-	k.mu.Lock()
-	k.q.add(items...)
-	k.mu.Unlock()
-	k.nudge()
-}
+func (k *worker) produced(items ...webhook.Queued) { k.with(func() { k.q.add(items...) }) }
 
 // forget drops a delivery that was finished elsewhere.
 func (k *worker) forget(delivery, vehicle uuid.UUID) {
-	k.mu.Lock()
-	k.q.remove(delivery, vehicle)
-	k.mu.Unlock()
-	k.nudge()
+	k.with(func() { k.q.remove(delivery, vehicle) })
 }
+
+// take takes a newer copy of the webhook.
+func (k *worker) take(w webhook.Webhook) { k.with(func() { k.adopt(w) }) }
+
+// fatal ends Run: the store cannot be worked with.
+func (k *worker) fatal(err error) { k.with(func() { k.err = errors.Join(k.err, err) }) }
 
 // remove ends the worker and cuts its requests off.
 func (k *worker) remove() {
-	k.once.Do(func() { close(k.gone) })
+	close(k.gone)
 	<-k.done
 }
 
 // look does what is due and returns how long to sleep.
 func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 	now := time.Now()
-	if err := k.repair(pick, now); err != nil {
+	k.mu.Lock()
+	k.looked = now
+	err := k.err
+	k.mu.Unlock()
+	if err == nil {
+		err = k.repair(pick, now.UTC().Round(0))
+	}
+	if err != nil {
 		return 0, err
 	}
-	if sleep, on, err := k.sift(pick, now); on {
+	if sleep, on, err := k.recoverBacklog(pick, now); on {
 		return sleep, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.looked = now
-	if k.err != nil {
-		return 0, k.err
-	}
 	until := now.Add(maxSleep)
 	sooner := func(t time.Time) {
 		if !t.IsZero() && t.Before(until) {
@@ -170,13 +180,13 @@ func (k *worker) look(pick, work context.Context) (time.Duration, error) {
 		}
 	}
 	switch {
-	case k.unwritten > 0 || pick.Err() != nil:
+	case pick.Err() != nil:
 	case k.hold.After(now):
 		sooner(k.hold)
 	default:
 		sooner(k.dispatch(work, now))
-		sooner(k.challengeWhenDue(work, now))
-		sooner(k.d.rules.nextDeparture(&k.w, k.q, now))
+		k.challengeWhenDue(work, now)
+		sooner(k.d.rules.nextWake(&k.w, k.q, now))
 	}
 	return max(until.Sub(now), 0), nil
 }
@@ -210,45 +220,33 @@ func paced(pace, now time.Time, rate int) time.Time {
 	return pace.Add(time.Second / time.Duration(rate))
 }
 
-// challengeWhenDue starts the challenge that is due. It returns when the next is.
-func (k *worker) challengeWhenDue(work context.Context, now time.Time) time.Time {
-	due := k.w.Breaker.NextChallenge
-	if due.IsZero() || k.challenging {
-		return time.Time{}
-	}
-	if due.After(now) {
-		return due
+// challengeWhenDue starts the challenge that is due.
+func (k *worker) challengeWhenDue(work context.Context, now time.Time) {
+	if due := k.w.Breaker.NextChallenge; due.IsZero() || due.After(now) || k.challenging {
+		return
 	}
 	k.challenging = true
 	w := k.w
 	k.requests.Go(func() { k.challenge(work, w) })
-	return time.Time{}
 }
 
-// repair commits what a clock that went back makes of stored times.
+// repair commits what a clock that went back makes of stored times, now by the wall clock.
 func (k *worker) repair(ctx context.Context, now time.Time) error {
 	k.mu.Lock()
-	_, back, changed := k.d.rules.Repair(k.w, now)
-	ready := changed && k.unwritten == 0 && !k.hold.After(now)
-	var aside []uuid.UUID
-	if ready {
-		for _, it := range k.q.setAside() {
-			aside = append(aside, it.Delivery)
-		}
+	_, changed := k.d.rules.Repair(k.w, now)
+	changed = (changed || k.clock.After(now.Add(clockSlack))) && !k.hold.After(time.Now())
+	if !changed {
+		k.clock = later(k.clock, now)
 	}
+	aside := slices.Collect(maps.Keys(k.q.aside))
 	k.mu.Unlock()
-	if !ready {
+	if !changed {
 		return nil
 	}
 	w, ds, err := k.d.Store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
-		*w, _, _ = k.d.rules.Repair(*w, now)
+		*w, _ = k.d.rules.Repair(*w, now)
 		for _, d := range ds {
-			if d.FirstAttemptAt.After(now) {
-				d.FirstAttemptAt = now
-			}
-			if d.RetryAt.After(now) {
-				d.RetryAt = later(d.RetryAt.Add(-back), now)
-			}
+			k.d.rules.repairDelivery(d, now)
 		}
 		return nil
 	})
@@ -261,25 +259,18 @@ func (k *worker) repair(ctx context.Context, now time.Time) error {
 	case err != nil:
 		return err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for i := range ds {
-		k.q.settle(&ds[i])
-	}
-	k.adopt(w)
+	k.with(func() {
+		k.clock = now
+		for i := range ds {
+			k.q.settle(&ds[i])
+		}
+		k.adopt(w)
+	})
 	return nil
 }
 
-// take takes a newer copy of the webhook.
-func (k *worker) take(w webhook.Webhook) {
-	k.mu.Lock()
-	k.adopt(w)
-	k.mu.Unlock()
-	k.nudge()
-}
-
-// adopt is take for who holds the lock. When a breaker has closed, what waits is a
-// backlog.
+// adopt takes a newer copy of the webhook; the caller holds the lock. When a breaker has
+// closed, what waits is a backlog.
 func (k *worker) adopt(w webhook.Webhook) {
 	old := k.w
 	if w.Seq < old.Seq {
@@ -292,14 +283,6 @@ func (k *worker) adopt(w webhook.Webhook) {
 	}
 }
 
-// fatal ends Run: the store cannot be worked with.
-func (k *worker) fatal(err error) {
-	k.mu.Lock()
-	k.err = errors.Join(k.err, err)
-	k.mu.Unlock()
-	k.nudge()
-}
-
 func (k *worker) alive(now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -310,7 +293,7 @@ func (k *worker) status(now time.Time) QueueStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := QueueStatus{Webhook: k.id, InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
-	if k.hold.After(now) || k.unwritten > 0 {
+	if k.hold.After(now) {
 		s.Paused = k.paused
 	}
 	if id, ok := k.q.oldest(); ok {

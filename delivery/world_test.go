@@ -301,7 +301,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.open()
 	o := Options{
-		Store: &failing{w.store, w.faults}, Settings: w.settings, ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+		Store: &failing{w.store, w.faults}, Settings: w.settings.complete(), ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return testBody },

@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 )
 
 // Options is what a Guard is made of. The zero Options allow public addresses alone.
@@ -149,7 +148,7 @@ func never(p netip.Prefix) error {
 		}
 	}
 	for _, f := range forms {
-		whole = whole || !f.open && f.prefix.Bits() <= p.Bits() && f.prefix.Contains(p.Addr())
+		whole = whole || f.name != nat64 && f.prefix.Bits() <= p.Bits() && f.prefix.Contains(p.Addr())
 	}
 	if !whole {
 		return nil
@@ -184,29 +183,19 @@ func (g *Guard) SetOwn(listeners []netip.AddrPort) {
 func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &DeniedError{Address: printable(address), Class: "unreadable"}
+		return &DeniedError{Address: strconv.Quote(address), Class: "unreadable"}
 	}
-	c, text, _ := judge(ap.Addr(), nil)
-	if c.never() {
-		return &DeniedError{Address: address, Class: text}
-	}
-	if c == classPublic || g.listens(ap.Port()) {
-		nets, err := g.interfaces()
-		if err != nil && g.listens(ap.Port()) {
-			return &DeniedError{Address: address,
-				Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + printable(err.Error())}
-		}
-		var at netip.Addr
-		c, text, at = judge(ap.Addr(), nets)
-		switch {
-		case g.isOwn(netip.AddrPortFrom(at, ap.Port()), nets):
-			return &DeniedError{Address: address, Class: "plugbeat's own listener"}
-		case c.never():
-			return &DeniedError{Address: address, Class: text}
-		}
-	}
+	nets, unread := g.interfaces()
+	c, text, at := judge(ap.Addr(), nets)
 	ip := ap.Addr().Unmap()
 	switch {
+	case g.isOwn(netip.AddrPortFrom(at, ap.Port()), nets):
+		return &DeniedError{Address: address, Class: "plugbeat's own listener"}
+	case c.never():
+		return &DeniedError{Address: address, Class: text}
+	case unread != nil && g.listens(ap.Port()):
+		return &DeniedError{Address: address,
+			Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + strconv.Quote(unread.Error())}
 	case c == classPublic, allowPrivate:
 		return nil
 	case g.private && (c == classPrivate || c == classNear), g.loopback && (c == classLoopback || c == classOwn):
@@ -218,19 +207,6 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	}
 	return &DeniedError{Address: address, Class: text,
 		Setting: "add the webhook with --allow-private, or list " + address + " in delivery.allow"}
-}
-
-// printable makes text from outside fit for one line of a log or a terminal.
-func printable(s string) string {
-	if r := []rune(s); len(r) > 300 {
-		s = string(r[:300]) + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func (g *Guard) listens(port uint16) bool {

@@ -61,7 +61,7 @@ func NeedsConsent(ip netip.Addr) string {
 	if c == classPublic || c.never() {
 		return ""
 	}
-	return c.String()
+	return string(c)
 }
 
 // Public reports whether an address is public by the table alone, so that an answer

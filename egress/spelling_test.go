@@ -51,7 +51,12 @@ func spellings4(a netip.Addr) []spelling {
 	for _, c := range []byte(wide) {
 		fmt.Fprintf(&percentWide, "%%%02X", c)
 	}
-	in := func(form string) string { return "the " + form + " form of " + dotted }
+	in := func(form string) string {
+		if form == "NAT64" {
+			return "the NAT64 form of " + dotted
+		}
+		return "the " + form + " form of an IPv4 address"
+	}
 	label := strings.ReplaceAll(dotted, ".", "-")
 	v6 := func(s string) netip.Addr { return netip.MustParseAddr(s) }
 	// As resolvers that call inet_aton would read them.

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"scheduler/cadence": {"vehicle", "webhook", "github.com/robfig/cron/v3"},
 	"scheduler":         {"vehicle", "webhook", "webhook/payload", "scheduler/cadence", "golang.org/x/time", "golang.org/x/sync"},
 	"egress":            {},
-	"delivery":          {"egress", "webhook", "webhook/signing"},
+	"delivery":          {"egress", "webhook", "webhook/signing", "words"},
 	"store":             {"access", "vehicle", "webhook", "go.etcd.io/bbolt", "golang.org/x/sys"},
 	"config":            {"health", "vehicle", "vehicle/all", "webhook", "scheduler/cadence", "go.yaml.in/yaml/v4"},
 	"server":            {"access", "adminapi", "health", "vehicle", "webhook", "webhook/payload", "webhook/signing", "words", "scheduler/cadence", "github.com/prometheus/client_golang"},

@@ -17,8 +17,7 @@ import (
 // namesAKind are the files outside vehicle/ whose comparison with a kind's name is about
 // something else.
 var namesAKind = []string{
-	"config/values.go",     // a retry schedule has that name
-	"delivery/schedule.go", // the same
+	"config/values.go", // a retry schedule has that name
 }
 
 // TestSourcesAreBehindTheSeam holds that only the registry knows the kinds of sources:
