@@ -30,7 +30,7 @@ const maxProblems = 1000
 // well. It decodes and unseals every record, walks every index both ways, and
 // holds every ledger against its queue. One read transaction is open meanwhile:
 // where that matters, check a copy with [CheckFile].
-func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
+func (s *Maintenance) Check(ctx context.Context) (problems []Problem, err error) {
 	err = s.view(ctx, func(r reader) error {
 		problems, err = check(ctx, r)
 		return err

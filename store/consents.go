@@ -18,7 +18,7 @@ import (
 
 // PutConsent adds a consent. An id that is taken, or a code or token that another
 // consent has, is webhook.ErrExists.
-func (s *Store) PutConsent(ctx context.Context, c access.Consent) error {
+func (s *Access) PutConsent(ctx context.Context, c access.Consent) error {
 	return s.update(ctx, func(t *writeTx) error {
 		for _, name := range [...]string{bucketConsents, bucketConsentsByHash} {
 			if t.bucket(name) == nil {
@@ -90,7 +90,7 @@ func (r reader) consentByHash(h access.TokenHash) (access.Consent, error) {
 
 // ConsentByHash returns the consent that has the code or token with this hash, or an
 // error wrapping webhook.ErrNotFound.
-func (s *Store) ConsentByHash(ctx context.Context, h access.TokenHash) (c access.Consent, err error) {
+func (s *Access) ConsentByHash(ctx context.Context, h access.TokenHash) (c access.Consent, err error) {
 	err = s.view(ctx, func(r reader) error {
 		c, err = r.consentByHash(h)
 		return err
@@ -101,7 +101,7 @@ func (s *Store) ConsentByHash(ctx context.Context, h access.TokenHash) (c access
 // ChangeConsent changes the consent that has the code or token with this hash, in one
 // transaction with looking at it. When change returns an error nothing is changed; a
 // consent without code and tokens is removed.
-func (s *Store) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
+func (s *Access) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
 	return s.update(ctx, func(t *writeTx) error {
 		c, err := t.consentByHash(h)
 		if err != nil {
@@ -129,7 +129,7 @@ func (t *writeTx) deleteConsent(id uuid.UUID, hashes []access.TokenHash) error {
 
 // DeleteConsent ends a consent with all its tokens; an unknown id is
 // webhook.ErrNotFound.
-func (s *Store) DeleteConsent(ctx context.Context, id uuid.UUID) error {
+func (s *Access) DeleteConsent(ctx context.Context, id uuid.UUID) error {
 	return s.update(ctx, func(t *writeTx) error {
 		c, err := t.consent(id[:])
 		if err != nil {
@@ -140,7 +140,7 @@ func (s *Store) DeleteConsent(ctx context.Context, id uuid.UUID) error {
 }
 
 // Consents lists consents by id, those after the given one, at most limit.
-func (s *Store) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
+func (s *Access) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
 	err = s.view(ctx, func(r reader) error {
 		if r.bucket(bucketConsents) == nil {
 			return nil
@@ -164,7 +164,7 @@ func (s *Store) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []
 }
 
 // sweepConsents removes the consents that have ended.
-func (s *Store) sweepConsents(ctx context.Context, now time.Time) error {
+func (s *Access) sweepConsents(ctx context.Context, now time.Time) error {
 	for after := uuid.Nil; ; {
 		cs, err := s.Consents(ctx, after, sliceRows)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 // path is never half a copy. It is for local files only: a read transaction is
 // open meanwhile, and the data file grows while one is. It ends early with ctx,
 // and does not begin where there is no room for it ([webhook.ErrNoSpace]).
-func (s *Store) Copy(ctx context.Context, path string) error {
+func (s *Maintenance) Copy(ctx context.Context, path string) error {
 	if err := s.copy(ctx, path, nil); err != nil {
 		return fmt.Errorf("copy data file to %s: %w", path, diskError(err))
 	}
@@ -28,7 +28,7 @@ func (s *Store) Copy(ctx context.Context, path string) error {
 // Backup is Copy that checks the copy before it gets its name, as [CheckFile]
 // does, and returns what is in it. A copy that is not sound is not kept; the error
 // wraps ErrDamaged.
-func (s *Store) Backup(ctx context.Context, path string) (sum Summary, err error) {
+func (s *Maintenance) Backup(ctx context.Context, path string) (sum Summary, err error) {
 	err = s.copy(ctx, path, func(temp string) (err error) {
 		sum, err = verify(ctx, temp, path, thisLayout(), nil)
 		return err
@@ -39,7 +39,7 @@ func (s *Store) Backup(ctx context.Context, path string) (sum Summary, err error
 	return sum, nil
 }
 
-func (s *Store) copy(ctx context.Context, path string, verify func(temp string) error) error {
+func (s *Maintenance) copy(ctx context.Context, path string, verify func(temp string) error) error {
 	if same, err := filepath.Abs(path); err != nil {
 		return err
 	} else if own, err := filepath.Abs(s.path); err != nil {

@@ -13,7 +13,7 @@ import (
 // Queue lists what waits on a webhook in the order of creation, the deliveries
 // greater than after, at most limit; a limit of 0 or less means 100. A webhook
 // that is unknown has an empty queue.
-func (s *Store) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
+func (s *Deliveries) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
 	limit = pageLimit(limit)
 	var items []webhook.Queued
 	err := s.view(ctx, func(r reader) error {
@@ -40,7 +40,7 @@ func (s *Store) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int
 }
 
 // Backlog lists what waits on a webhook as Queue does, with all that is stored of it.
-func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	err := s.view(ctx, func(r reader) error {
@@ -69,7 +69,7 @@ func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit i
 
 // Outgoing returns a delivery with its payload, nil where none is kept. An unknown
 // delivery is webhook.ErrNotFound.
-func (s *Store) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
+func (s *Deliveries) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
 	err = s.view(ctx, func(r reader) error {
 		rec, err := r.delivery(id)
 		d, payload = rec.Delivery, bytes.Clone(r.get(bucketPayloads, id[:]))
@@ -79,7 +79,7 @@ func (s *Store) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery,
 }
 
 // Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.
-func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
+func (s *Deliveries) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
 	err = s.view(ctx, func(r reader) error {
 		rec, err := r.delivery(id)
 		d = rec.Delivery
@@ -90,7 +90,7 @@ func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery,
 
 // Payload returns a delivery's bytes, or an error wrapping webhook.ErrNotFound
 // that says whether the delivery is unknown or its payload was erased.
-func (s *Store) Payload(ctx context.Context, id uuid.UUID) (p []byte, err error) {
+func (s *Deliveries) Payload(ctx context.Context, id uuid.UUID) (p []byte, err error) {
 	err = s.view(ctx, func(r reader) error {
 		if b := r.get(bucketPayloads, id[:]); b != nil {
 			p = bytes.Clone(b)
@@ -107,7 +107,7 @@ func (s *Store) Payload(ctx context.Context, id uuid.UUID) (p []byte, err error)
 
 // Attempts lists a delivery's attempts from the first; none when its vehicle was
 // removed. An unknown delivery is webhook.ErrNotFound.
-func (s *Store) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attempt, err error) {
+func (s *Deliveries) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attempt, err error) {
 	err = s.view(ctx, func(r reader) error {
 		if !r.has(bucketDeliveries, id[:]) {
 			return noDelivery(id)
@@ -127,7 +127,7 @@ func (s *Store) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attemp
 // Deliveries lists the deliveries that the filter selects, newest first, those
 // less than before (uuid.Nil for the newest), at most limit; a limit of 0 or less
 // means 100. Since is inclusive and Until exclusive, both about CreatedAt.
-func (s *Store) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *Deliveries) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	var state []byte // as it stands in a record of that state

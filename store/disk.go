@@ -27,7 +27,7 @@ type Disk struct {
 }
 
 // Disk returns what is left, at the cost of a few system calls and of no walk.
-func (s *Store) Disk(ctx context.Context) (d Disk, err error) {
+func (s *Maintenance) Disk(ctx context.Context) (d Disk, err error) {
 	if d.LiveBytes, err = s.liveBytes(ctx); err != nil {
 		return Disk{}, err
 	}

@@ -7,6 +7,22 @@ import (
 	"runtime/debug"
 )
 
+// The errors of Open and of a store that can no longer be used. Errors about
+// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists, ErrNoSpace
+// or ErrReadOnly.
+var (
+	// ErrInUse means that another process holds the data file.
+	ErrInUse = errors.New("in use by another process")
+	// ErrDamaged means that the data file cannot be what a store wrote.
+	ErrDamaged = errors.New("damaged")
+	// ErrNewer means that a later version of plugbeat wrote the data file.
+	ErrNewer = errors.New("written by a newer version")
+	// ErrKey means that the data file was sealed with another key.
+	ErrKey = errors.New("sealed with another key")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the data file is closed")
+)
+
 // The kinds of a fileError that nobody outside asks for.
 var (
 	errForeign = errors.New("not plugbeat's")

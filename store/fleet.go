@@ -13,7 +13,7 @@ import (
 // PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its slots
 // follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
-func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
+func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 	if v.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: v.ID.String(), Allowed: "any other UUID"}
 	}
@@ -95,7 +95,7 @@ func (t *writeTx) moveSlots(id uuid.UUID, source string) error {
 }
 
 // Vehicle returns a vehicle, or an error wrapping webhook.ErrNotFound.
-func (s *Store) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, err error) {
+func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, err error) {
 	err = s.view(ctx, func(r reader) error {
 		v, err = r.vehicle(id)
 		return err
@@ -105,7 +105,7 @@ func (s *Store) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, e
 
 // Vehicles lists vehicles by id, those greater than after, at most limit; a limit
 // of 0 or less means 100.
-func (s *Store) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
+func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
 	limit = pageLimit(limit)
 	var vs []vehicle.Vehicle
 	for more := true; more && len(vs) < limit; {
@@ -139,7 +139,7 @@ func (s *Store) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]veh
 
 // VehicleStatus returns what is known of a vehicle from its readings; the zero
 // Status before the first. An unknown vehicle is webhook.ErrNotFound.
-func (s *Store) VehicleStatus(ctx context.Context, id uuid.UUID) (st vehicle.Status, err error) {
+func (s *Vehicles) VehicleStatus(ctx context.Context, id uuid.UUID) (st vehicle.Status, err error) {
 	err = s.view(ctx, func(r reader) error {
 		if _, err := r.vehicle(id); err != nil {
 			return err

@@ -42,7 +42,7 @@ type Info struct {
 
 // Info returns the store's numbers. It reads the webhooks and otherwise what is
 // counted in memory, so it costs the same however many vehicles there are.
-func (s *Store) Info(ctx context.Context) (Info, error) {
+func (s *Maintenance) Info(ctx context.Context) (Info, error) {
 	i := Info{
 		Path: s.path, MaxBytes: s.maxSize, Schema: int(s.layout.version), Instance: s.instance, CreatedAt: s.created,
 		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
@@ -85,7 +85,7 @@ func (s *Store) Info(ctx context.Context) (Info, error) {
 }
 
 // liveBytes is the size of the pages in use.
-func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
+func (s *Maintenance) liveBytes(ctx context.Context) (n int64, err error) {
 	err = s.view(ctx, func(r reader) error {
 		stats := s.db.Stats()
 		page := int64(s.db.Info().PageSize)

@@ -85,20 +85,21 @@ func Open(o Options) (*Store, error) {
 	case info.IsDir():
 		return nil, fmt.Errorf("open data file: %s is a directory", o.Path)
 	}
-	s := &Store{
+	c := &core{
 		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, told: o.Committed, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree, commitTx: o.commit, around: o.Around, layout: o.layout,
 		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
 	}
-	s.refused.Store(webhook.DiskOK)
-	if s.db, s.file, err = openNewest(o, sl); err != nil {
+	c.refused.Store(webhook.DiskOK)
+	if c.db, c.file, err = openNewest(o, sl); err != nil {
 		return nil, err
 	}
-	if err := s.adopt(); err != nil {
-		_ = s.db.Close()
+	if err := c.adopt(); err != nil {
+		_ = c.db.Close()
 		return nil, err
 	}
-	go s.write()
-	if err := s.endRemovals(context.Background()); err != nil {
+	go c.write()
+	s := newStore(c)
+	if err := s.Maintenance.removals.end(context.Background()); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open data file %s: end an interrupted removal: %w", o.Path, err)
 	}
@@ -235,7 +236,7 @@ func cutOff(path string, err error) error {
 
 // adopt checks that the file is a store of this version, whole as far as its
 // small buckets tell, and sealed with this key.
-func (s *Store) adopt() (err error) {
+func (s *core) adopt() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = damaged(s.path, p)

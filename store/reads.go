@@ -17,7 +17,7 @@ import (
 // store sets a slot's source, and parks it when its webhook does not fire; a
 // draft for such a webhook is webhook.ErrConflict. An unknown vehicle is
 // webhook.ErrNotFound.
-func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
+func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		produced = nil
 		view, err := t.vehicleView(vehicleID)

@@ -4,12 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/google/uuid"
 
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
+
+// removals removes webhooks and vehicles, one at a time.
+type removals struct {
+	*core
+	sync.Mutex // held through a removal
+}
 
 // sliceRows is how many rows one operation of a removal or sweep changes.
 const sliceRows = 128
@@ -21,13 +28,13 @@ const sliceRows = 128
 // Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
 // check refuses, as it stands in the first transaction, is not removed. gone is called
 // once, after that transaction.
-func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *Webhooks) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeWebhook(ctx, id, gone, checks...)
+	return s.removals.webhook(ctx, id, gone, checks...)
 }
 
-func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.hook(id)
 		if err != nil {
@@ -103,13 +110,13 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), ch
 // from the first, and from then on the end of ctx does not stop it. When an error
 // does, calling it again, the next Sweep or the next Open goes on. An unknown
 // vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
-func (s *Store) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *Vehicles) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeVehicle(ctx, id)
+	return s.removals.vehicle(ctx, id)
 }
 
-func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		rec, err := t.vehicleRecord(id)
 		if err != nil {
@@ -150,17 +157,17 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 	}
 	// From here on nothing new is produced for the vehicle.
 	ctx = context.WithoutCancel(ctx)
-	if cancelled, err = s.cancelVehicle(ctx, id); err != nil {
+	if cancelled, err = s.cancel(ctx, id); err != nil {
 		return cancelled, err
 	}
-	if err := s.eraseVehicle(ctx, id); err != nil {
+	if err := s.erase(ctx, id); err != nil {
 		return cancelled, err
 	}
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
 }
 
 // cancelVehicle cancels what waits for a vehicle and erases it.
-func (s *Store) cancelVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *removals) cancel(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	err = s.slices(ctx, bucketWaiting, func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }, func(t *writeTx, k []byte) error {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
@@ -180,7 +187,7 @@ func (s *Store) cancelVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 
 // eraseVehicle erases the payloads and attempts of a vehicle's finished
 // deliveries.
-func (s *Store) eraseVehicle(ctx context.Context, id uuid.UUID) error {
+func (s *removals) erase(ctx context.Context, id uuid.UUID) error {
 	return s.slices(ctx, bucketDeliveries, func(_, b []byte) bool { return mentions(b, id) }, func(t *writeTx, k []byte) error {
 		rec, err := t.delivery(uuid.UUID(k))
 		if err != nil {
@@ -199,7 +206,7 @@ func (s *Store) eraseVehicle(ctx context.Context, id uuid.UUID) error {
 // slices walks a bucket in bounded reads and hands the rows that match to change,
 // in bounded operations. A row that went away meanwhile is passed over. done, if
 // any, runs for each row after its change is committed.
-func (s *Store) slices(ctx context.Context, bucket string, match func(k, v []byte) bool, change func(t *writeTx, k []byte) error, done func(k []byte) error) error {
+func (s *core) slices(ctx context.Context, bucket string, match func(k, v []byte) bool, change func(t *writeTx, k []byte) error, done func(k []byte) error) error {
 	var after []byte
 	for more := true; more; {
 		var found [][]byte
@@ -256,11 +263,11 @@ func (s *Store) slices(ctx context.Context, bucket string, match func(k, v []byt
 	return nil
 }
 
-// endRemovals goes on with removals that the end of the process or a full disk
+// end goes on with removals that the end of the process or a full disk
 // interrupted.
-func (s *Store) endRemovals(ctx context.Context) error {
-	s.removals.Lock()
-	defer s.removals.Unlock()
+func (s *removals) end(ctx context.Context) error {
+	s.Lock()
+	defer s.Unlock()
 	var hooks, vehicles []uuid.UUID
 	err := s.view(ctx, func(r reader) error {
 		var err error
@@ -274,12 +281,12 @@ func (s *Store) endRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, id := range hooks {
-		if _, err := s.removeWebhook(ctx, id, func() {}); err != nil {
+		if _, err := s.webhook(ctx, id, func() {}); err != nil {
 			return err
 		}
 	}
 	for _, id := range vehicles {
-		if _, err := s.removeVehicle(ctx, id); err != nil {
+		if _, err := s.vehicle(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // two are linked both ways, and the ledger counts the new one as produced. A
 // delivery that waits, whose payload was erased, or whose webhook or vehicle was
 // removed is webhook.ErrConflict; an unknown one webhook.ErrNotFound.
-func (s *Store) Resend(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
+func (s *Deliveries) Resend(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		rec, err := t.delivery(id)
 		if err != nil {
@@ -89,7 +89,7 @@ func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
 // Past lists finished deliveries that the filter selects, oldest first, those
 // greater than after and not greater than upto, at most limit. A bounded number is
 // looked at, so that a page may be empty before the end.
-func (s *Store) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (page webhook.PastPage, err error) {
+func (s *Deliveries) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (page webhook.PastPage, err error) {
 	limit = pageLimit(limit)
 	err = s.view(ctx, func(r reader) error {
 		page = webhook.PastPage{Next: after}
@@ -136,7 +136,7 @@ func less(a, b uuid.UUID) bool { return string(a[:]) < string(b[:]) }
 
 // ResendAll resends, in one commit and in the order of ids, those of the deliveries that
 // can be resent and were not resent before. It returns what it made.
-func (s *Store) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook.Delivery, err error) {
+func (s *Deliveries) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		made = nil
 		for _, id := range ids {

@@ -18,7 +18,7 @@ import (
 // source, and parks it when the webhook does not fire. A subscription that exists
 // stays as it is, with created false. An unknown webhook or vehicle is
 // webhook.ErrNotFound.
-func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
+func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		sub, created = webhook.Subscription{}, false
 		h, err := t.liveHook(key.Webhook)
@@ -78,7 +78,7 @@ func dueOf(h *hook, s webhook.Schedule) (time.Time, error) {
 
 // Unsubscribe takes a vehicle off a webhook, with its slot. What was produced
 // stays. removed is false when there was no subscription.
-func (s *Store) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
+func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		removed = t.has(bucketSubscriptions, slotKey(key))
 		if !removed {
@@ -92,7 +92,7 @@ func (s *Store) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (r
 // Subscriptions lists slots with their webhooks: of one webhook, of one vehicle,
 // of both, or all (uuid.Nil selects any). They come by webhook and vehicle, those
 // greater than after, at most limit; a limit of 0 or less means 100.
-func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
+func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
 	limit = pageLimit(limit)
 	var views []webhook.ScheduleView
 	for more := true; more && len(views) < limit; {
@@ -169,7 +169,7 @@ func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webho
 // limit, with their webhooks, whose keys stay sealed and empty. The slots of a webhook
 // that is being removed are not among them. skip runs within a read transaction: it must
 // be quick and must not call the store.
-func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
+func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
 		return page, err
 	}
@@ -217,7 +217,7 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 // asked for every slot that is not parked and answers with the new time, or false
 // to leave it. It works in slices, each one transaction, and returns how many
 // slots changed. due may run more than once for a slot and changes nothing.
-func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+func (s *Schedules) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
 	var after []byte
 	for {
 		var last []byte

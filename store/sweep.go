@@ -38,15 +38,15 @@ type sweepMark struct {
 // that can give no token any more. It works
 // in slices, each one transaction; with an error the
 // result tells what was done until then.
-func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
+func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
 	// What keeps a removal from its end does not keep the rest from theirs.
-	defer func(unended error) { err = errors.Join(err, unended) }(s.endRemovals(ctx))
-	if err := s.endOverlaps(ctx, now); err != nil {
+	defer func(unended error) { err = errors.Join(err, unended) }(s.removals.end(ctx))
+	if err := s.webhooks.endOverlaps(ctx, now); err != nil {
 		return res, err
 	}
-	if err := s.sweepConsents(ctx, now); err != nil {
+	if err := s.access.sweepConsents(ctx, now); err != nil {
 		return res, err
 	}
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
@@ -75,7 +75,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.
-func (s *Store) endOverlaps(ctx context.Context, now time.Time) error {
+func (s *Webhooks) endOverlaps(ctx context.Context, now time.Time) error {
 	over := func(w *webhook.Webhook) bool { return w.KeyOverlap != nil && !now.Before(w.KeyOverlap.Until) }
 	ws, err := s.Webhooks(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Store) endOverlaps(ctx context.Context, now time.Time) error {
 
 // finishedBefore copies a slice of the finished index: rows greater than after
 // and not later than until (zero means any time).
-func (s *Store) finishedBefore(ctx context.Context, after []byte, until time.Time) (keys [][]byte, err error) {
+func (s *Maintenance) finishedBefore(ctx context.Context, after []byte, until time.Time) (keys [][]byte, err error) {
 	if !until.IsZero() && until.UnixMilli() < 1 {
 		return nil, nil
 	}
@@ -122,7 +122,7 @@ func (s *Store) finishedBefore(ctx context.Context, after []byte, until time.Tim
 	return keys, err
 }
 
-func (s *Store) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
+func (s *Maintenance) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
 	for {
 		keys, err := s.finishedBefore(ctx, nil, until)
 		if err != nil || len(keys) == 0 {
@@ -135,7 +135,7 @@ func (s *Store) sweepRecords(ctx context.Context, until time.Time, res *SweepRes
 }
 
 // removeFinished removes finished deliveries whole, by their keys in finished.
-func (s *Store) removeFinished(ctx context.Context, keys [][]byte, res *SweepResult) error {
+func (s *Maintenance) removeFinished(ctx context.Context, keys [][]byte, res *SweepResult) error {
 	n := 0
 	err := s.update(ctx, func(t *writeTx) error {
 		n = 0
@@ -162,7 +162,7 @@ func (s *Store) removeFinished(ctx context.Context, keys [][]byte, res *SweepRes
 	return err
 }
 
-func (s *Store) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
+func (s *Maintenance) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
 	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
 		s.swept.payloads = nil // the clock went back, or more is kept now: walk again
 	}
@@ -205,7 +205,7 @@ func (s *Store) sweepPayloads(ctx context.Context, until time.Time, res *SweepRe
 
 // dropFinished removes a slice of the oldest finished deliveries; more is false
 // when there was none.
-func (s *Store) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
+func (s *Maintenance) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
 	keys, err := s.finishedBefore(ctx, nil, time.Time{})
 	if err != nil || len(keys) == 0 {
 		return false, err
@@ -215,7 +215,7 @@ func (s *Store) dropFinished(ctx context.Context, res *SweepResult) (more bool, 
 
 // expireWaiting expires a slice of the oldest waiting deliveries; more is false
 // when there was none.
-func (s *Store) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
+func (s *Maintenance) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
 	var expired []webhook.Delivery
 	err = s.update(ctx, func(t *writeTx) error {
 		expired = nil

@@ -186,7 +186,7 @@ type writeTx struct {
 	change  tally            // of the numbers of records
 }
 
-func (s *Store) begin(tx *bolt.Tx) *writeTx {
+func (s *core) begin(tx *bolt.Tx) *writeTx {
 	return &writeTx{reader: reader{tx: tx, sealer: s.sealer, memos: &s.memos}, now: s.now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
 }
 

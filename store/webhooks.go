@@ -12,7 +12,7 @@ import (
 
 // AddWebhook adds a webhook. Its ledger and firings begin at zero, its CreatedAt
 // is now unless given. A taken id or name is webhook.ErrExists.
-func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 	if w.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: w.ID.String(), Allowed: "any other UUID"}
 	}
@@ -57,7 +57,7 @@ func (t *writeTx) nameFree(name string, id uuid.UUID) error {
 
 // Webhook returns a webhook with its key, or an error wrapping
 // webhook.ErrNotFound.
-func (s *Store) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, err error) {
+func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, err error) {
 	err = s.view(ctx, func(r reader) error {
 		rec, err := r.webhookRecord(id)
 		if err == nil && rec.Removing {
@@ -70,7 +70,7 @@ func (s *Store) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, e
 }
 
 // Webhooks lists all webhooks with their keys, by id.
-func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
+func (s *Webhooks) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
 	err = s.view(ctx, func(r reader) error {
 		for k, b := range r.rows(bucketWebhooks, nil, nil) {
 			rec, err := r.decodeWebhook(uuid.UUID(k), b)
@@ -92,7 +92,7 @@ func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) 
 // Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
 // the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
 // the same transaction.
-func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
+func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.liveHook(id)
 		if err != nil {

@@ -29,7 +29,7 @@ type operation struct {
 // checks first and writes after. It may run more than once, so it sets every
 // result of the caller from scratch. Once queued it is not taken back when ctx
 // ends: the caller always learns what became of it.
-func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
+func (s *core) update(ctx context.Context, run func(*writeTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
 
 // write is the writer: it commits groups of operations until the store is closed
 // and the queue is empty.
-func (s *Store) write() {
+func (s *core) write() {
 	defer close(s.stopped)
 	debug.SetPanicOnFault(true)
 	group := make([]*operation, 0, maxGroup)
@@ -87,7 +87,7 @@ const (
 )
 
 // commit runs a group until each of its operations has its answer.
-func (s *Store) commit(group []*operation) {
+func (s *core) commit(group []*operation) {
 	for len(group) > 0 {
 		if err := s.broken(); err != nil {
 			answer(group, err)
@@ -128,7 +128,7 @@ func answer(group []*operation, err error) {
 
 // try runs a group in one transaction and commits it. With poisoned, i is the
 // operation to leave out and err its answer.
-func (s *Store) try(group []*operation) (res result, i int, err error) {
+func (s *core) try(group []*operation) (res result, i int, err error) {
 	tx, err := s.db.Begin(true)
 	if err != nil {
 		return ruined, 0, fmt.Errorf("write data file %s: %w", s.path, err)
@@ -180,7 +180,7 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 }
 
 // last commits the transaction of a group.
-func (s *Store) last(tx *bolt.Tx, group []*operation) error {
+func (s *core) last(tx *bolt.Tx, group []*operation) error {
 	if s.around == nil {
 		return s.commitTx(tx)
 	}
@@ -201,7 +201,7 @@ func method(run func(*writeTx) error) string {
 
 // reached reports whether the transaction that failed to commit is what a reader
 // now finds, so that it may or may not survive.
-func (s *Store) reached(id int) bool {
+func (s *core) reached(id int) bool {
 	tx, err := s.db.Begin(false)
 	if err != nil {
 		return true
@@ -211,7 +211,7 @@ func (s *Store) reached(id int) bool {
 }
 
 // refuse keeps what the disk made of the last commit, and tells when that changed.
-func (s *Store) refuse(now webhook.DiskState, err error) {
+func (s *core) refuse(now webhook.DiskState, err error) {
 	was := s.refused.Swap(now)
 	if was == now {
 		return

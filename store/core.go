@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
+)
+
+// core is the open file with its one writer and its readers, which all parts of a
+// store share.
+type core struct {
+	path     string
+	db       *bolt.DB
+	file     *os.File // the db's own
+	sealer   *sealer
+	log      zerolog.Logger
+	meter    Meter
+	told     func([]webhook.Change)
+	now      func() time.Time
+	maxSize  int64
+	minFree  int64
+	commitTx func(*bolt.Tx) error
+	around   func(methods []string, commit func() error) error
+	layout   layout
+	instance uuid.UUID
+	created  time.Time
+
+	sending sync.RWMutex // held for reading while an operation is queued
+	closed  bool         // under sending
+	ops     chan *operation
+	stopped chan struct{} // closed when the writer has returned
+
+	fatal  atomic.Pointer[error]
+	fatalC chan error
+	// refused is why the disk refused the last commit, DiskOK when it did not.
+	refused atomic.Value // webhook.DiskState
+
+	commits    atomic.Uint64
+	operations atomic.Uint64
+	largest    atomic.Int64
+
+	counts counts
+	memos  memos
+}
+
+// fail makes the store unusable; the first reason stands.
+func (s *core) fail(err error) error {
+	if s.fatal.CompareAndSwap(nil, &err) {
+		s.fatalC <- err
+	}
+	return s.broken()
+}
+
+// broken returns the reason the store is unusable, or nil.
+func (s *core) broken() error {
+	if p := s.fatal.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// view runs read in a read transaction that ends when it returns. read must copy
+// what it keeps, be bounded, and touch nothing that may wait.
+func (s *core) view(ctx context.Context, read func(reader) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.broken(); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(s.path, p)
+		}
+	}()
+	// A damaged page may lead outside the mapped file; then the fault is an error
+	// and not the end of the process.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	tx, err := s.db.Begin(false)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("read data file %s: %w", s.path, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
+}
+
+// defaultLimit is the size of a page when a caller's limit is not positive.
+const defaultLimit = 100
+
+// pageRows is how many rows one read transaction looks at.
+const pageRows = 512
+
+func pageLimit(limit int) int {
+	if limit <= 0 {
+		return defaultLimit
+	}
+	return limit
+}
