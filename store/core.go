@@ -32,7 +32,7 @@ type core struct {
 	maxSize  int64
 	minFree  int64
 	commitTx func(*bolt.Tx) error
-	around   func(methods []string, commit func() error) error
+	around   func(steps []Step, commit func() error) error
 	layout   layout
 	instance uuid.UUID
 	created  time.Time

@@ -23,10 +23,10 @@ func TestCompleteReadRefusals(t *testing.T) {
 	draft := &webhook.Draft{Payload: []byte("{}")}
 	for name, decide := range map[string]webhook.Decide{
 		"an error": func(webhook.VehicleView) (webhook.Decision, error) { return webhook.Decision{}, no },
-		"another's slot": func(webhook.VehicleView) (webhook.Decision, error) {
+		"another's schedule": func(webhook.VehicleView) (webhook.Decision, error) {
 			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: webhook.Schedule{SubscriptionKey: key(1, 2), Due: t0}}}}, nil
 		},
-		"a slot twice": func(v webhook.VehicleView) (webhook.Decision, error) {
+		"a schedule twice": func(v webhook.VehicleView) (webhook.Decision, error) {
 			c := webhook.ScheduleChange{Schedule: v.Schedules[0].Schedule}
 			return webhook.Decision{Schedules: []webhook.ScheduleChange{c, c}}, nil
 		},
@@ -163,7 +163,7 @@ func TestSettle(t *testing.T) {
 	if queue, err = f.Queue(ctx, wid(1), ds[0].ID, 1); err != nil || len(queue) != 1 || queue[0].Delivery != ds[2].ID {
 		t.Fatal(queue, err)
 	}
-	// 410 parks the slots in the transaction of the attempt.
+	// 410 parks the schedules in the transaction of the attempt.
 	_, _, err = f.Settle(ctx, wid(1), ds[2].ID, a, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 		d.Attempts++
 		w.Status, w.Reason = webhook.Disabled, webhook.Gone

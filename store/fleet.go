@@ -10,7 +10,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its slots
+// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its schedules
 // follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
 func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
@@ -42,7 +42,7 @@ func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 			return err
 		}
 		if moved {
-			if err := t.moveSlots(v.ID, v.Source); err != nil {
+			if err := t.moveSchedules(v.ID, v.Source); err != nil {
 				return err
 			}
 			if err := t.forgetSpent(v.ID, was); err != nil {
@@ -74,20 +74,20 @@ func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
 	return t.put(bucketVehicleState, id[:], b)
 }
 
-// moveSlots moves a vehicle's slots to another source's part of the due queue.
-func (t *writeTx) moveSlots(id uuid.UUID, source string) error {
+// moveSchedules moves a vehicle's schedules to another source's part of the due queue.
+func (t *writeTx) moveSchedules(id uuid.UUID, source string) error {
 	keys, err := t.subscriptionsOf(id)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		old, err := t.slot(key)
+		old, err := t.schedule(key)
 		if err != nil {
 			return err
 		}
-		slot := old
-		slot.Source = source
-		if err := t.putSlot(&old, slot); err != nil {
+		schedule := old
+		schedule.Source = source
+		if err := t.putSchedule(&old, schedule); err != nil {
 			return err
 		}
 	}

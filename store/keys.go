@@ -59,10 +59,10 @@ func parsePair(k []byte) (a, b uuid.UUID, err error) {
 	return uuid.UUID(k[:idLen]), uuid.UUID(k[idLen:]), nil
 }
 
-// slotKey is webhook · vehicle, the key of subscriptions and slots.
-func slotKey(k webhook.SubscriptionKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
+// subscriptionKey is webhook · vehicle, the key of subscriptions and schedules.
+func subscriptionKey(k webhook.SubscriptionKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
 
-func parseSlotKey(k []byte) (webhook.SubscriptionKey, error) {
+func parseSubscriptionKey(k []byte) (webhook.SubscriptionKey, error) {
 	w, v, err := parsePair(k)
 	return webhook.SubscriptionKey{Webhook: w, Vehicle: v}, err
 }
@@ -121,7 +121,7 @@ func parseDue(k []byte) (source string, ms uint64, sk webhook.SubscriptionKey, e
 	if ms == 0 || ms > maxMillis {
 		return "", 0, sk, fmt.Errorf("time %d is out of range", ms)
 	}
-	sk, err = parseSlotKey(k[sourceLen+timeLen:])
+	sk, err = parseSubscriptionKey(k[sourceLen+timeLen:])
 	return source, ms, sk, err
 }
 

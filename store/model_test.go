@@ -27,8 +27,8 @@ type model struct {
 	now   time.Time
 	hooks map[uuid.UUID]*modelHook
 	cars  map[uuid.UUID]uint64 // vehicle to its reads
-	slots map[webhook.SubscriptionKey]time.Time
-	first map[webhook.SubscriptionKey]time.Time // of slots that never fired: where subscribing put them
+	due   map[webhook.SubscriptionKey]time.Time
+	first map[webhook.SubscriptionKey]time.Time // of schedules that never fired: where subscribing put them
 	items map[uuid.UUID]*modelDelivery
 	names map[string]string
 	// told is what the store told of each delivery's changes.
@@ -68,7 +68,7 @@ func TestModel(t *testing.T) {
 		runs++
 		m := &model{
 			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, cars: map[uuid.UUID]uint64{},
-			slots: map[webhook.SubscriptionKey]time.Time{}, first: map[webhook.SubscriptionKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{}, told: map[uuid.UUID][]modelStep{},
+			due: map[webhook.SubscriptionKey]time.Time{}, first: map[webhook.SubscriptionKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{}, told: map[uuid.UUID][]modelStep{},
 		}
 		m.f = &fixture{t: t, now: t0}
 		m.f.o = Options{Path: filepath.Join(m.dir, "plugbeat.db"), Key: testKey, Log: zerolog.Nop(), Now: func() time.Time { return m.now }, Committed: m.hear}
@@ -107,7 +107,7 @@ func (m *model) start() {
 	m.f.fleet(2, 2)
 	for n := 1; n <= 2; n++ {
 		m.hooks[wid(n)], m.cars[vid(n)] = &modelHook{fires: true}, 0
-		m.slots[key(n, 1)], m.slots[key(n, 2)] = m.now, m.now
+		m.due[key(n, 1)], m.due[key(n, 2)] = m.now, m.now
 		m.first[key(n, 1)], m.first[key(n, 2)] = m.now, m.now
 	}
 }
@@ -160,7 +160,7 @@ func (m *model) removeVehicle(rt *rapid.T) {
 		rt.Fatalf("%d cancelled, want %d", len(cancelled), n)
 	}
 	delete(m.cars, v)
-	maps.DeleteFunc(m.slots, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
+	maps.DeleteFunc(m.due, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
 	maps.DeleteFunc(m.first, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
 }
 
@@ -192,14 +192,14 @@ func (m *model) setFires(id uuid.UUID, w webhook.Webhook) {
 		return
 	}
 	h.fires = w.Fires()
-	for k := range m.slots {
+	for k := range m.due {
 		if k.Webhook != id {
 			continue
 		}
-		if m.slots[k] = (time.Time{}); h.fires {
-			m.slots[k] = m.now
+		if m.due[k] = (time.Time{}); h.fires {
+			m.due[k] = m.now
 			if at, never := m.first[k]; at.After(m.now) {
-				m.slots[k] = at
+				m.due[k] = at
 			} else if never {
 				m.first[k] = m.now
 			}
@@ -242,7 +242,7 @@ func (m *model) removeWebhook(rt *rapid.T) {
 	}
 	delete(m.hooks, id)
 	gone := func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Webhook == id }
-	maps.DeleteFunc(m.slots, gone)
+	maps.DeleteFunc(m.due, gone)
 	maps.DeleteFunc(m.first, gone)
 }
 
@@ -255,12 +255,12 @@ func (m *model) subscribe(rt *rapid.T) {
 	if err != nil {
 		return
 	}
-	if _, had := m.slots[k]; had == created {
+	if _, had := m.due[k]; had == created {
 		rt.Fatalf("created %t, had %t", created, had)
 	} else if !had {
 		m.first[k] = at
-		if m.slots[k] = (time.Time{}); m.hooks[k.Webhook].fires {
-			m.slots[k] = at
+		if m.due[k] = (time.Time{}); m.hooks[k.Webhook].fires {
+			m.due[k] = at
 		}
 	}
 }
@@ -269,10 +269,10 @@ func (m *model) unsubscribe(rt *rapid.T) {
 	k := webhook.SubscriptionKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
 	removed, err := m.f.Unsubscribe(ctx, k)
 	expect(rt, err, nil)
-	if _, had := m.slots[k]; had != removed {
+	if _, had := m.due[k]; had != removed {
 		rt.Fatalf("removed %t, had %t", removed, had)
 	}
-	delete(m.slots, k)
+	delete(m.due, k)
 	delete(m.first, k)
 }
 
@@ -299,10 +299,10 @@ func (m *model) read(rt *rapid.T) {
 	}
 	m.cars[v]++
 	want := 0
-	for k := range m.slots {
+	for k := range m.due {
 		if k.Vehicle == v && m.hooks[k.Webhook].fires {
 			want++
-			m.slots[k] = m.now.Add(time.Hour)
+			m.due[k] = m.now.Add(time.Hour)
 			delete(m.first, k)
 			m.hooks[k.Webhook].ledger.Count(webhook.Waiting)
 		}
@@ -547,8 +547,8 @@ func (m *model) check(rt *rapid.T) {
 			rt.Fatalf("%d reads, want %d (%v)", st.Reads, reads, err)
 		}
 	}
-	if i, err := m.f.Info(ctx); err != nil || i.Webhooks != len(m.hooks) || i.Vehicles != len(m.cars) || i.Subscriptions != len(m.slots) {
-		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.cars), len(m.slots), err)
+	if i, err := m.f.Info(ctx); err != nil || i.Webhooks != len(m.hooks) || i.Vehicles != len(m.cars) || i.Subscriptions != len(m.due) {
+		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.cars), len(m.due), err)
 	}
 	bySource := map[string]int{}
 	var census vehicle.Census
@@ -596,14 +596,14 @@ func (m *model) check(rt *rapid.T) {
 func (m *model) checkSlots(rt *rapid.T) {
 	views, err := m.f.Subscriptions(ctx, uuid.Nil, uuid.Nil, webhook.SubscriptionKey{}, 0)
 	expect(rt, err, nil)
-	if len(views) != len(m.slots) {
-		rt.Fatalf("%d slots, want %d", len(views), len(m.slots))
+	if len(views) != len(m.due) {
+		rt.Fatalf("%d schedules, want %d", len(views), len(m.due))
 	}
 	due := 0
 	for _, v := range views {
-		want, ok := m.slots[v.SubscriptionKey]
+		want, ok := m.due[v.SubscriptionKey]
 		if !ok || !v.Due.Equal(want) {
-			rt.Fatalf("slot due %v, want %v", v.Due, want)
+			rt.Fatalf("schedule due %v, want %v", v.Due, want)
 		}
 		if !want.IsZero() {
 			due++
@@ -618,7 +618,7 @@ func (m *model) checkSlots(rt *rapid.T) {
 		}
 	}
 	if due != 0 {
-		rt.Fatalf("%d slots are not in the due queue", due)
+		rt.Fatalf("%d schedules are not in the due queue", due)
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 			}
 			subs := t.keys(bucketSubscriptions, id[:], sliceRows)
 			for _, k := range subs {
-				key, err := parseSlotKey(k)
+				key, err := parseSubscriptionKey(k)
 				if err != nil {
 					return err
 				}

@@ -14,8 +14,8 @@ import (
 // as they stand in the committing transaction and returns them as they shall stand;
 // it counts the attempt in Attempts, changes the state through Delivery.Apply, and
 // may run more than once. It cannot change ids, creation times, sizes, the ledger or
-// the firings. The attempt, the delivery, the webhook, queue, ledger and, where the
-// webhook begins or ceases to fire, its slots are committed together.
+// the counts of due times. The attempt, the delivery, the webhook, queue, ledger and, where the
+// webhook begins or ceases to fire, its schedules are committed together.
 //
 // A delivery that is finished is webhook.ErrConflict, an unknown webhook or
 // delivery webhook.ErrNotFound; with these, and with an error of settle, nothing
@@ -23,7 +23,7 @@ import (
 func (s *Deliveries) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
 ) (w webhook.Webhook, d webhook.Delivery, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+	err = s.updateAs(ctx, StepOutcome, func(t *writeTx) error {
 		h, err := t.liveHook(webhookID)
 		if err != nil {
 			return err

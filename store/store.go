@@ -37,15 +37,25 @@ type Options struct {
 	LockTimeout time.Duration
 	// Now stamps ids and created-at times; nil means time.Now.
 	Now func() time.Time
-	// Around is called instead of each commit, with the names of the methods whose
-	// changes it makes last, and calls commit once; nil means that commit is all. The
-	// crash harness stops the process there.
-	Around func(methods []string, commit func() error) error
+	// Around is called instead of each commit, with the step of each change that it
+	// makes last, and calls commit once; nil means that commit is all. The crash harness
+	// stops the process there.
+	Around func(steps []Step, commit func() error) error
 
 	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
 	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
 	layout  layout               // for tests; the zero one means thisLayout
 }
+
+// Step is the kind of a change, for [Options.Around].
+type Step string
+
+// The steps of a delivery that commit, and all other changes.
+const (
+	StepRead    Step = "read"    // a reading, with the deliveries made of it
+	StepOutcome Step = "outcome" // the outcome of an attempt
+	StepChange  Step = "change"
+)
 
 // The defaults of Options.
 const (

@@ -12,9 +12,9 @@ import (
 	"plugbeat/webhook"
 )
 
-// Subscribe puts a vehicle on a webhook. plan gives the slot, from the webhook,
+// Subscribe puts a vehicle on a webhook. plan gives the schedule, from the webhook,
 // the vehicle and its status as they stand in the committing transaction; it may
-// run more than once and changes nothing. The store sets the slot's key and
+// run more than once and changes nothing. The store sets the schedule's key and
 // source, and parks it when the webhook does not fire. A subscription that exists
 // stays as it is, with created false. An unknown webhook or vehicle is
 // webhook.ErrNotFound.
@@ -29,7 +29,7 @@ func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, 
 		if err != nil {
 			return err
 		}
-		if b := t.get(bucketSubscriptions, slotKey(key)); b != nil {
+		if b := t.get(bucketSubscriptions, subscriptionKey(key)); b != nil {
 			return decode(b, &sub)
 		}
 		st, err := t.status(key.Vehicle)
@@ -37,26 +37,26 @@ func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, 
 			return err
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		slot, err := plan(&w, v, st)
+		schedule, err := plan(&w, v, st)
 		if err != nil {
 			return err
 		}
-		slot.SubscriptionKey, slot.Source = key, v.Source
-		if slot.Due, err = dueOf(h, slot); err != nil {
+		schedule.SubscriptionKey, schedule.Source = key, v.Source
+		if schedule.Due, err = dueOf(h, schedule); err != nil {
 			return err
 		}
-		if _, err := encodeSlot(slot); err != nil {
+		if _, err := encodeSchedule(schedule); err != nil {
 			return err
 		}
 		sub, created = webhook.Subscription{SubscriptionKey: key, CreatedAt: t.now}, true
-		if err := t.putRecord(bucketSubscriptions, slotKey(key), sub); err != nil {
+		if err := t.putRecord(bucketSubscriptions, subscriptionKey(key), sub); err != nil {
 			return err
 		}
 		if err := t.put(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook), []byte{}); err != nil {
 			return err
 		}
 		t.change.subscriptions++
-		return t.putSlot(nil, slot)
+		return t.putSchedule(nil, schedule)
 	})
 	if err != nil {
 		return webhook.Subscription{}, false, err
@@ -64,23 +64,23 @@ func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, 
 	return sub, created, nil
 }
 
-// dueOf is the due time a slot of the webhook may have: none while the webhook
+// dueOf is the due time a schedule of the webhook may have: none while the webhook
 // does not fire, else any.
 func dueOf(h *hook, s webhook.Schedule) (time.Time, error) {
 	if !h.rec.Fires() {
 		return time.Time{}, nil
 	}
 	if s.Due.IsZero() {
-		return time.Time{}, fmt.Errorf("slot %s/%s: %w: its webhook fires and it has no due time", s.Webhook, s.Vehicle, webhook.ErrConflict)
+		return time.Time{}, fmt.Errorf("schedule %s/%s: %w: its webhook fires and it has no due time", s.Webhook, s.Vehicle, webhook.ErrConflict)
 	}
 	return s.Due, nil
 }
 
-// Unsubscribe takes a vehicle off a webhook, with its slot. What was produced
+// Unsubscribe takes a vehicle off a webhook, with its schedule. What was produced
 // stays. removed is false when there was no subscription.
 func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
-		removed = t.has(bucketSubscriptions, slotKey(key))
+		removed = t.has(bucketSubscriptions, subscriptionKey(key))
 		if !removed {
 			return nil
 		}
@@ -89,7 +89,7 @@ func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey
 	return removed && err == nil, err
 }
 
-// Subscriptions lists slots with their webhooks: of one webhook, of one vehicle,
+// Subscriptions lists schedules with their webhooks: of one webhook, of one vehicle,
 // of both, or all (uuid.Nil selects any). They come by webhook and vehicle, those
 // greater than after, at most limit; a limit of 0 or less means 100.
 func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
@@ -100,7 +100,7 @@ func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid
 		err := s.view(ctx, func(r reader) error {
 			hooks := make(map[uuid.UUID]*webhook.Webhook)
 			seen := 0
-			bucket, prefix, from := bucketSubscriptions, []byte(nil), slotKey(after)
+			bucket, prefix, from := bucketSubscriptions, []byte(nil), subscriptionKey(after)
 			switch {
 			case vehicleID != uuid.Nil:
 				bucket, prefix, from = bucketSubsByVehicle, vehicleID[:], pairKey(vehicleID, after.Webhook)
@@ -108,14 +108,14 @@ func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid
 				prefix = webhookID[:]
 			}
 			for k := range r.rows(bucket, prefix, from) {
-				key, err := parseSlotKey(k)
+				key, err := parseSubscriptionKey(k)
 				if bucket == bucketSubsByVehicle {
 					key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 				}
 				if err != nil {
 					return err
 				}
-				if bytes.Compare(slotKey(key), slotKey(after)) <= 0 {
+				if bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
 					continue
 				}
 				if seen++; seen > pageRows || len(views) == limit {
@@ -126,7 +126,7 @@ func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid
 				if webhookID != uuid.Nil && key.Webhook != webhookID {
 					continue
 				}
-				view, err := r.slotView(key, hooks)
+				view, err := r.scheduleView(key, hooks)
 				if err != nil {
 					return err
 				}
@@ -143,10 +143,10 @@ func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid
 	return views, nil
 }
 
-// slotView reads a slot with its webhook, decoding each webhook once. The webhook
+// scheduleView reads a schedule with its webhook, decoding each webhook once. The webhook
 // is nil when it is being removed.
-func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.ScheduleView, error) {
-	slot, err := r.slot(key)
+func (r reader) scheduleView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.ScheduleView, error) {
+	schedule, err := r.schedule(key)
 	if err != nil {
 		return webhook.ScheduleView{}, err
 	}
@@ -161,12 +161,12 @@ func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webho
 		}
 		hooks[key.Webhook] = w
 	}
-	return webhook.ScheduleView{Schedule: slot, Webhook: w}, nil
+	return webhook.ScheduleView{Schedule: schedule, Webhook: w}, nil
 }
 
-// Due looks at the head of a source's due queue: the slots due at now or before,
+// Due looks at the head of a source's due queue: the schedules due at now or before,
 // oldest first, without those that skip (which may be nil) leaves out, at most
-// limit, with their webhooks, whose keys stay sealed and empty. The slots of a webhook
+// limit, with their webhooks, whose keys stay sealed and empty. The schedules of a webhook
 // that is being removed are not among them. skip runs within a read transaction: it must
 // be quick and must not call the store.
 func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
@@ -182,7 +182,7 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 	err = s.view(ctx, func(r reader) error {
 		r.sealer = nil // no key is needed, and this is done at every turn of the loop
 		hooks := make(map[uuid.UUID]*webhook.Webhook)
-		for k := range r.rows(bucketSlotDue, prefix[:], nil) {
+		for k := range r.rows(bucketDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
 			if err != nil {
 				return damaged(s.path, err)
@@ -197,12 +197,12 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 			if len(page.Schedules) == limit {
 				return nil
 			}
-			slot, err := r.slotView(key, hooks)
+			schedule, err := r.scheduleView(key, hooks)
 			if err != nil {
 				return err
 			}
-			if slot.Webhook != nil {
-				page.Schedules = append(page.Schedules, slot)
+			if schedule.Webhook != nil {
+				page.Schedules = append(page.Schedules, schedule)
 			}
 		}
 		return nil
@@ -213,11 +213,11 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 	return page, nil
 }
 
-// RebaseSlots gives slots another due time, as after the clock went back. due is
-// asked for every slot that is not parked and answers with the new time, or false
+// RebaseSchedules gives schedules another due time, as after the clock went back. due is
+// asked for every schedule that is not parked and answers with the new time, or false
 // to leave it. It works in slices, each one transaction, and returns how many
-// slots changed. due may run more than once for a slot and changes nothing.
-func (s *Schedules) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+// schedules changed. due may run more than once for a schedule and changes nothing.
+func (s *Schedules) RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
 	var after []byte
 	for {
 		var last []byte
@@ -225,7 +225,7 @@ func (s *Schedules) RebaseSlots(ctx context.Context, due func(webhook.ScheduleVi
 		err := s.update(ctx, func(t *writeTx) error {
 			n, last = 0, nil
 			var keys [][]byte
-			for k := range t.rows(bucketSlots, nil, after) {
+			for k := range t.rows(bucketSchedules, nil, after) {
 				if bytes.Equal(k, after) {
 					continue
 				}
@@ -234,7 +234,7 @@ func (s *Schedules) RebaseSlots(ctx context.Context, due func(webhook.ScheduleVi
 				}
 			}
 			for _, k := range keys {
-				key, err := parseSlotKey(k)
+				key, err := parseSubscriptionKey(k)
 				if err != nil {
 					return err
 				}
@@ -263,7 +263,7 @@ func (s *Schedules) RebaseSlots(ctx context.Context, due func(webhook.ScheduleVi
 }
 
 func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
-	old, err := t.slot(key)
+	old, err := t.schedule(key)
 	if err != nil || old.Due.IsZero() {
 		return false, err
 	}
@@ -276,7 +276,7 @@ func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleV
 		return false, err
 	}
 	w := cloneWebhook(h.rec.Webhook)
-	slot := old
+	schedule := old
 	at, ok := due(webhook.ScheduleView{Schedule: old, Webhook: &w}, v)
 	if !ok || at.IsZero() {
 		return false, nil
@@ -284,6 +284,6 @@ func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleV
 	if ms, err := millis(at); err != nil || timeOf(ms).Equal(old.Due) {
 		return false, err
 	}
-	slot.Due = at
-	return true, t.putSlot(&old, slot)
+	schedule.Due = at
+	return true, t.putSchedule(&old, schedule)
 }

@@ -23,8 +23,8 @@ const (
 	bucketVehicleState  = "vehicle_state"
 	bucketSubscriptions = "subscriptions"
 	bucketSubsByVehicle = "subs_by_vehicle"
-	bucketSlots         = "slots"
-	bucketSlotDue       = "slot_due"
+	bucketSchedules     = "slots"
+	bucketDue           = "slot_due"
 	bucketDeliveries    = "deliveries"
 	bucketAttempts      = "attempts"
 	bucketPayloads      = "payloads"
@@ -40,7 +40,7 @@ const (
 
 var bucketNames = []string{
 	bucketMeta, bucketWebhooks, bucketVehicles, bucketVehicleState, bucketSubscriptions, bucketSubsByVehicle,
-	bucketSlots, bucketSlotDue, bucketDeliveries, bucketAttempts, bucketPayloads, bucketWaiting, bucketFinished,
+	bucketSchedules, bucketDue, bucketDeliveries, bucketAttempts, bucketPayloads, bucketWaiting, bucketFinished,
 	bucketSecrets, bucketGrants, bucketGrantsByHash,
 }
 
@@ -148,12 +148,12 @@ func (r reader) status(id uuid.UUID) (st vehicle.Status, err error) {
 	return st, nil
 }
 
-func (r reader) slot(key webhook.SubscriptionKey) (webhook.Schedule, error) {
-	b := r.get(bucketSlots, slotKey(key))
+func (r reader) schedule(key webhook.SubscriptionKey) (webhook.Schedule, error) {
+	b := r.get(bucketSchedules, subscriptionKey(key))
 	if b == nil {
-		return webhook.Schedule{}, named("slot", fmt.Sprintf("%s/%s", key.Webhook, key.Vehicle), webhook.ErrNotFound)
+		return webhook.Schedule{}, named("schedule", fmt.Sprintf("%s/%s", key.Webhook, key.Vehicle), webhook.ErrNotFound)
 	}
-	return decodeSlot(key, b)
+	return decodeSchedule(key, b)
 }
 
 func (r reader) delivery(id uuid.UUID) (rec deliveryRecord, err error) {
@@ -328,39 +328,39 @@ func cloneWebhook(w webhook.Webhook) webhook.Webhook {
 	return w
 }
 
-// putSlot writes a slot and moves its row in the due queue. before is the slot as
+// putSchedule writes a schedule and moves its row in the due queue. before is the schedule as
 // it stands, nil for a new one.
-func (t *writeTx) putSlot(before *webhook.Schedule, s webhook.Schedule) error {
-	value, err := encodeSlot(s)
+func (t *writeTx) putSchedule(before *webhook.Schedule, s webhook.Schedule) error {
+	value, err := encodeSchedule(s)
 	if err != nil {
 		return err
 	}
 	was, is := []byte(nil), []byte(nil)
 	if before != nil {
-		if was, err = slotDueKey(*before); err != nil {
+		if was, err = dueRow(*before); err != nil {
 			return err
 		}
 	}
-	if is, err = slotDueKey(s); err != nil {
+	if is, err = dueRow(s); err != nil {
 		return err
 	}
 	if !bytes.Equal(was, is) {
 		if was != nil {
-			if err := t.delete(bucketSlotDue, was); err != nil {
+			if err := t.delete(bucketDue, was); err != nil {
 				return err
 			}
 		}
 		if is != nil {
-			if err := t.put(bucketSlotDue, is, []byte{}); err != nil {
+			if err := t.put(bucketDue, is, []byte{}); err != nil {
 				return err
 			}
 		}
 	}
-	return t.put(bucketSlots, slotKey(s.SubscriptionKey), value)
+	return t.put(bucketSchedules, subscriptionKey(s.SubscriptionKey), value)
 }
 
-// slotDueKey is the slot's row in the due queue, nil while it is parked.
-func slotDueKey(s webhook.Schedule) ([]byte, error) {
+// dueRow is the schedule's row in the due queue, nil while it is parked.
+func dueRow(s webhook.Schedule) ([]byte, error) {
 	ms, err := millis(s.Due)
 	if err != nil || ms == 0 {
 		return nil, err
@@ -368,23 +368,23 @@ func slotDueKey(s webhook.Schedule) ([]byte, error) {
 	return dueKey(s.Source, ms, s.SubscriptionKey), nil
 }
 
-// deleteSubscription removes a subscription with its slot and index rows.
+// deleteSubscription removes a subscription with its schedule and index rows.
 func (t *writeTx) deleteSubscription(key webhook.SubscriptionKey) error {
-	k := slotKey(key)
-	slot, err := t.slot(key)
+	k := subscriptionKey(key)
+	schedule, err := t.schedule(key)
 	if err != nil {
 		return err
 	}
-	due, err := slotDueKey(slot)
+	due, err := dueRow(schedule)
 	if err != nil {
 		return err
 	}
 	if due != nil {
-		if err := t.delete(bucketSlotDue, due); err != nil {
+		if err := t.delete(bucketDue, due); err != nil {
 			return err
 		}
 	}
-	if err := t.delete(bucketSlots, k); err != nil {
+	if err := t.delete(bucketSchedules, k); err != nil {
 		return err
 	}
 	if err := t.delete(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook)); err != nil {

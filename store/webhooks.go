@@ -10,7 +10,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// AddWebhook adds a webhook. Its ledger and firings begin at zero, its CreatedAt
+// AddWebhook adds a webhook. Its ledger and its counts of due times begin at zero, its CreatedAt
 // is now unless given. A taken id or name is webhook.ErrExists.
 func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 	if w.ID == uuid.Nil {
@@ -90,7 +90,7 @@ func (s *Webhooks) Webhooks(ctx context.Context) (ws []webhook.Webhook, err erro
 // transaction and keeps the result, unless change returns an error, which is
 // passed on. change may run more than once. It cannot change ID, CreatedAt,
 // Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
-// the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
+// the webhook begins or ceases to fire, its schedules are unparked, due now, or parked in
 // the same transaction.
 func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
@@ -151,33 +151,33 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 	return nil
 }
 
-// park takes all slots of a webhook that does not fire out of the due queue, or
+// park takes all schedules of a webhook that does not fire out of the due queue, or
 // makes those of one that does due now. A first delivery that was put ahead on
 // subscribing (a spread) stays where it was put.
 func (t *writeTx) park(w *webhook.Webhook) error {
-	for _, k := range t.keys(bucketSlots, w.ID[:], 0) {
-		key, err := parseSlotKey(k)
+	for _, k := range t.keys(bucketSchedules, w.ID[:], 0) {
+		key, err := parseSubscriptionKey(k)
 		if err != nil {
 			return err
 		}
-		old, err := t.slot(key)
+		old, err := t.schedule(key)
 		if err != nil {
 			return err
 		}
-		slot := old
+		schedule := old
 		if !w.Fires() {
-			slot.Due = timeOf(0)
+			schedule.Due = timeOf(0)
 		} else {
-			slot.Due, slot.Cause = t.now, webhook.CauseFirst
+			schedule.Due, schedule.Cause = t.now, webhook.CauseFirst
 			switch {
-			case !slot.ProducedAt.IsZero():
-			case slot.Anchor.After(t.now):
-				slot.Due = slot.Anchor
+			case !schedule.ProducedAt.IsZero():
+			case schedule.Anchor.After(t.now):
+				schedule.Due = schedule.Anchor
 			default:
-				slot.Anchor = t.now
+				schedule.Anchor = t.now
 			}
 		}
-		if err := t.putSlot(&old, slot); err != nil {
+		if err := t.putSchedule(&old, schedule); err != nil {
 			return err
 		}
 	}

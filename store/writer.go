@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"reflect"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,6 +18,7 @@ const maxGroup = 256
 
 // operation is a caller's change, waiting for the commit that makes it last.
 type operation struct {
+	step Step
 	run  func(*writeTx) error
 	err  error
 	done chan error
@@ -30,13 +29,18 @@ type operation struct {
 // result of the caller from scratch. Once queued it is not taken back when ctx
 // ends: the caller always learns what became of it.
 func (s *core) update(ctx context.Context, run func(*writeTx) error) error {
+	return s.updateAs(ctx, StepChange, run)
+}
+
+// updateAs is update for a change that is a step of its own.
+func (s *core) updateAs(ctx context.Context, step Step, run func(*writeTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := s.broken(); err != nil {
 		return err
 	}
-	o := &operation{run: run, done: make(chan error, 1)}
+	o := &operation{step: step, run: run, done: make(chan error, 1)}
 	s.sending.RLock()
 	if s.closed {
 		s.sending.RUnlock()
@@ -184,19 +188,11 @@ func (s *core) last(tx *bolt.Tx, group []*operation) error {
 	if s.around == nil {
 		return s.commitTx(tx)
 	}
-	var methods []string
-	for _, o := range group {
-		methods = append(methods, method(o.run))
+	steps := make([]Step, len(group))
+	for i, o := range group {
+		steps[i] = o.step
 	}
-	return s.around(methods, func() error { return s.commitTx(tx) })
-}
-
-// method is the name of the Store's method that an operation was written in.
-func method(run func(*writeTx) error) string {
-	name := runtime.FuncForPC(reflect.ValueOf(run).Pointer()).Name() // plugbeat/store.(*Store).Settle.func1
-	name = name[strings.LastIndex(name, ")")+1:]
-	name, _, _ = strings.Cut(strings.TrimPrefix(name, "."), ".")
-	return name
+	return s.around(steps, func() error { return s.commitTx(tx) })
 }
 
 // reached reports whether the transaction that failed to commit is what a reader
