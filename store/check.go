@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,11 +85,11 @@ type checker struct {
 
 func check(ctx context.Context, r reader) ([]Problem, error) {
 	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
-	for _, walk := range []func(){
-		c.meta, c.webhooks, c.vehicles, c.vehicleState, c.subscriptions, c.subsByVehicle, c.schedules, c.due,
-		c.deliveries, c.attempts, c.payloads, c.queues, c.finished, c.secrets, c.grants, c.grantsByHash, c.consents, c.consentsByHash,
+	for _, walk := range []func(*checker){
+		checkMeta, checkWebhooks, checkVehicles, checkVehicleState, checkSubscriptions, checkSubsByVehicle, checkSchedules, checkDue,
+		checkDeliveries, checkAttempts, checkPayloads, checkQueues, checkFinished, checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash,
 	} {
-		walk()
+		walk(c)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -144,7 +145,7 @@ func subscriptionName(k webhook.SubscriptionKey) string {
 	return k.Webhook.String() + "/" + k.Vehicle.String()
 }
 
-func (c *checker) meta() {
+func checkMeta(c *checker) {
 	c.walk(bucketMeta, func(k, v []byte) {
 		want := map[string]int{string(metaSchema): 4, string(metaInstance): idLen, string(metaCreated): timeLen, string(metaLastID): idLen, string(metaCanary): sealedMin + len(canaryText)}
 		if n, known := want[string(k)]; !known {
@@ -161,20 +162,15 @@ func (c *checker) meta() {
 	if k, _ := c.bucket(bucketDeliveries).Cursor().Last(); bytes.Compare(k, c.get(bucketMeta, metaLastID)) > 0 {
 		c.bad(bucketMeta, string(metaLastID), "a delivery has a greater id, %x", k)
 	}
-	// Schema 1 kept the bucket changes, which nothing reads any more.
-	known := map[string]bool{"changes": true, bucketConsents: true, bucketConsentsByHash: true}
-	for _, name := range bucketNames {
-		known[name] = true
-	}
 	_ = c.tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
-		if !known[string(name)] {
+		if !slices.Contains(bucketNames, string(name)) {
 			c.bad(string(name), "", "the bucket is not known")
 		}
 		return nil
 	})
 }
 
-func (c *checker) webhooks() {
+func checkWebhooks(c *checker) {
 	names := make(map[string]uuid.UUID)
 	c.ids(bucketWebhooks, func(id uuid.UUID, key string, v []byte) {
 		rec, err := c.decodeWebhook(id, v)
@@ -204,7 +200,7 @@ func (c *checker) webhooks() {
 	})
 }
 
-func (c *checker) vehicles() {
+func checkVehicles(c *checker) {
 	c.ids(bucketVehicles, func(id uuid.UUID, key string, v []byte) {
 		var rec vehicleRecord
 		if err := decode(v, &rec); err != nil {
@@ -217,7 +213,7 @@ func (c *checker) vehicles() {
 	})
 }
 
-func (c *checker) vehicleState() {
+func checkVehicleState(c *checker) {
 	c.ids(bucketVehicleState, func(id uuid.UUID, key string, v []byte) {
 		var st vehicle.Status
 		if err := decode(v, &st); err != nil {
@@ -229,7 +225,7 @@ func (c *checker) vehicleState() {
 	})
 }
 
-func (c *checker) subscriptions() {
+func checkSubscriptions(c *checker) {
 	c.pairs(bucketSubscriptions, func(key webhook.SubscriptionKey, name string, v []byte) {
 		var sub webhook.Subscription
 		if err := decode(v, &sub); err != nil {
@@ -252,7 +248,7 @@ func (c *checker) subscriptions() {
 	})
 }
 
-func (c *checker) subsByVehicle() {
+func checkSubsByVehicle(c *checker) {
 	c.pairs(bucketSubsByVehicle, func(key webhook.SubscriptionKey, name string, _ []byte) {
 		if !c.has(bucketSubscriptions, subscriptionKey(key)) {
 			c.bad(bucketSubsByVehicle, name, "there is no such subscription")
@@ -260,7 +256,7 @@ func (c *checker) subsByVehicle() {
 	})
 }
 
-func (c *checker) schedules() {
+func checkSchedules(c *checker) {
 	c.pairs(bucketSchedules, func(key webhook.SubscriptionKey, name string, v []byte) {
 		if !c.has(bucketSubscriptions, subscriptionKey(key)) {
 			c.bad(bucketSchedules, name, "there is no such subscription")
@@ -284,7 +280,7 @@ func (c *checker) schedules() {
 	})
 }
 
-func (c *checker) due() {
+func checkDue(c *checker) {
 	c.walk(bucketDue, func(k, _ []byte) {
 		source, ms, key, err := parseDue(k)
 		if err != nil {

@@ -23,6 +23,7 @@ func populated(t *testing.T) *fixture {
 	f.fleet(1, 2)
 	must(t, f.PutSecret(ctx, "source/smartcar/ACCOUNT", []byte("token")))
 	must(t, f.PutGrant(ctx, access.Grant{Name: "home", Hash: [32]byte{9}}))
+	must(t, f.PutConsent(ctx, newConsent(1, vid(1))))
 	d := f.produce(1)[0]
 	f.settle(d, webhook.Waiting)
 	f.settle(d, webhook.Waiting)
@@ -35,7 +36,7 @@ func populated(t *testing.T) *fixture {
 func TestCheckNamesEachLoss(t *testing.T) {
 	// Where losing a row shows as a problem of another bucket.
 	shows := map[string]string{
-		bucketWebhooks: bucketSubscriptions, bucketVehicles: bucketSubscriptions, bucketSubscriptions: bucketSchedules, bucketDeliveries: bucketPayloads, bucketGrants: bucketGrantsByHash,
+		bucketWebhooks: bucketSubscriptions, bucketVehicles: bucketSubscriptions, bucketSubscriptions: bucketSchedules, bucketDeliveries: bucketPayloads, bucketGrants: bucketGrantsByHash, bucketConsents: bucketConsentsByHash,
 	}
 	free := map[string]bool{bucketVehicleState: true, bucketSecrets: true} // nothing refers to these
 	f := populated(t)

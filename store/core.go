@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,41 +72,22 @@ func (s *core) broken() error {
 
 // view runs read in a read transaction that ends when it returns. read must copy
 // what it keeps, be bounded, and touch nothing that may wait.
-func (s *core) view(ctx context.Context, read func(reader) error) (err error) {
+func (s *core) view(ctx context.Context, read func(reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := s.broken(); err != nil {
 		return err
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(s.path, p)
+	return guarded(s.path, func() error {
+		tx, err := s.db.Begin(false)
+		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+			return ErrClosed
 		}
-	}()
-	// A damaged page may lead outside the mapped file; then the fault is an error
-	// and not the end of the process.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	tx, err := s.db.Begin(false)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	if err != nil {
-		return fmt.Errorf("read data file %s: %w", s.path, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
-}
-
-// defaultLimit is the size of a page when a caller's limit is not positive.
-const defaultLimit = 100
-
-// pageRows is how many rows one read transaction looks at.
-const pageRows = 512
-
-func pageLimit(limit int) int {
-	if limit <= 0 {
-		return defaultLimit
-	}
-	return limit
+		if err != nil {
+			return fmt.Errorf("read data file %s: %w", s.path, err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
+	})
 }

@@ -17,11 +17,7 @@ func (s *Deliveries) Queue(ctx context.Context, webhookID, after uuid.UUID, limi
 	limit = pageLimit(limit)
 	var items []webhook.Queued
 	err := s.view(ctx, func(r reader) error {
-		from := pairKey(webhookID, after)
-		for k, v := range r.rows(bucketWaiting, webhookID[:], from) {
-			if bytes.Equal(k, from) {
-				continue
-			}
+		for k, v := range r.rows(bucketWaiting, webhookID[:], following(pairKey(webhookID, after))) {
 			if len(items) == limit {
 				break
 			}
@@ -44,11 +40,7 @@ func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, li
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	err := s.view(ctx, func(r reader) error {
-		from := pairKey(webhookID, after)
-		for k := range r.rows(bucketWaiting, webhookID[:], from) {
-			if bytes.Equal(k, from) {
-				continue
-			}
+		for k := range r.rows(bucketWaiting, webhookID[:], following(pairKey(webhookID, after))) {
 			if len(ds) == limit {
 				break
 			}

@@ -22,7 +22,8 @@ type Disk struct {
 	// MinFreeBytes is what should be free: Options.MinFree, or a tenth of the file
 	// system where that is less.
 	MinFreeBytes int64
-	// LiveBytes is what of the data file is in use.
+	// LiveBytes is what of the data file is in use. [Maintenance.Sweep] holds it against
+	// Options.MaxSize.
 	LiveBytes int64
 }
 

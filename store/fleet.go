@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/google/uuid"
@@ -42,10 +41,10 @@ func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 			return err
 		}
 		if moved {
-			if err := t.moveSchedules(v.ID, v.Source); err != nil {
+			if err := moveSchedules(t, v.ID, v.Source); err != nil {
 				return err
 			}
-			if err := t.forgetSpent(v.ID, was); err != nil {
+			if err := forgetSpent(t, v.ID, was); err != nil {
 				return err
 			}
 		}
@@ -60,7 +59,7 @@ func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 }
 
 // forgetSpent sets what a vehicle has spent to nought: it was another source's.
-func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
+func forgetSpent(t *writeTx, id uuid.UUID, source string) error {
 	st, err := t.status(id)
 	if err != nil || st.Spent == (vehicle.Spending{}) {
 		return err
@@ -75,7 +74,7 @@ func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
 }
 
 // moveSchedules moves a vehicle's schedules to another source's part of the due queue.
-func (t *writeTx) moveSchedules(id uuid.UUID, source string) error {
+func moveSchedules(t *writeTx, id uuid.UUID, source string) error {
 	keys, err := t.subscriptionsOf(id)
 	if err != nil {
 		return err
@@ -108,31 +107,18 @@ func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle
 func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
 	limit = pageLimit(limit)
 	var vs []vehicle.Vehicle
-	for more := true; more && len(vs) < limit; {
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			seen := 0
-			for k, b := range r.rows(bucketVehicles, nil, after[:]) {
-				if bytes.Equal(k, after[:]) {
-					continue
-				}
-				if seen++; seen > pageRows || len(vs) == limit {
-					more = true
-					break
-				}
-				var rec vehicleRecord
-				if err := decode(b, &rec); err != nil {
-					return named("vehicle", uuid.UUID(k), err)
-				}
-				if after = rec.ID; !rec.Removing {
-					vs = append(vs, rec.Vehicle)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	err := s.walk(ctx, bucketVehicles, nil, after[:], func(_ reader, k, b []byte) (bool, error) {
+		var rec vehicleRecord
+		if err := decode(b, &rec); err != nil {
+			return false, named("vehicle", uuid.UUID(k), err)
 		}
+		if !rec.Removing {
+			vs = append(vs, rec.Vehicle)
+		}
+		return len(vs) < limit, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return vs, nil
 }

@@ -58,7 +58,7 @@ func (s *Access) PutGrant(ctx context.Context, g access.Grant) error {
 		if g.CreatedAt.IsZero() {
 			g.CreatedAt = t.now
 		}
-		if err := t.putGrant(g); err != nil {
+		if err := putGrant(t, g); err != nil {
 			return err
 		}
 		return t.put(bucketGrantsByHash, g.Hash[:], []byte(g.Name))
@@ -104,12 +104,12 @@ func (s *Access) UseGrant(ctx context.Context, hash [32]byte, at time.Time) erro
 			return err
 		}
 		g.LastUsedAt = at
-		return t.putGrant(g)
+		return putGrant(t, g)
 	})
 }
 
 // putGrant writes a grant's record; its index row is there already.
-func (t *writeTx) putGrant(g access.Grant) error {
+func putGrant(t *writeTx, g access.Grant) error {
 	return t.putRecord(bucketGrants, []byte(g.Name), grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])})
 }
 
@@ -130,10 +130,10 @@ func (s *Access) Grants(ctx context.Context) (gs []access.Grant, err error) {
 
 // DeleteGrant revokes a grant; an unknown name is webhook.ErrNotFound.
 func (s *Access) DeleteGrant(ctx context.Context, name string) error {
-	return s.update(ctx, func(t *writeTx) error { return t.deleteGrant([]byte(name)) })
+	return s.update(ctx, func(t *writeTx) error { return deleteGrant(t, []byte(name)) })
 }
 
-func (t *writeTx) deleteGrant(name []byte) error {
+func deleteGrant(t *writeTx, name []byte) error {
 	g, err := t.grant(name)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (t *writeTx) deleteGrant(name []byte) error {
 
 // ungrant takes a vehicle out of every grant. A grant that covers nothing else
 // is deleted, because one without vehicles covers all.
-func (t *writeTx) ungrant(id uuid.UUID) error {
+func ungrant(t *writeTx, id uuid.UUID) error {
 	for _, name := range t.keys(bucketGrants, nil, 0) {
 		g, err := t.grant(name)
 		if err != nil {
@@ -158,12 +158,12 @@ func (t *writeTx) ungrant(id uuid.UUID) error {
 		}
 		g.Vehicles = slices.DeleteFunc(g.Vehicles, func(v uuid.UUID) bool { return v == id })
 		if len(g.Vehicles) == 0 {
-			if err := t.deleteGrant(name); err != nil {
+			if err := deleteGrant(t, name); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := t.putGrant(g); err != nil {
+		if err := putGrant(t, g); err != nil {
 			return err
 		}
 	}

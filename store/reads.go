@@ -20,7 +20,7 @@ import (
 func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
 	err = s.updateAs(ctx, StepRead, func(t *writeTx) error {
 		produced = nil
-		view, err := t.vehicleView(vehicleID)
+		view, err := viewVehicle(t, vehicleID)
 		if err != nil {
 			return err
 		}
@@ -28,7 +28,7 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 		if err != nil {
 			return err
 		}
-		plans, err := t.planRead(view, decision)
+		plans, err := planRead(t, view, decision)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 		}
 		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
 		for _, p := range plans {
-			d, err := t.fire(p)
+			d, err := produce(t, p)
 			if err != nil {
 				return err
 			}
@@ -59,8 +59,8 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 	return produced, nil
 }
 
-// vehicleView is all that a read of the vehicle is decided on.
-func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error) {
+// viewVehicle is all that a read of the vehicle is decided on.
+func viewVehicle(t *writeTx, id uuid.UUID) (view webhook.VehicleView, err error) {
 	if view.Vehicle, err = t.vehicle(id); err != nil {
 		return view, err
 	}
@@ -97,7 +97,7 @@ type planned struct {
 }
 
 // planRead checks a decision against the view it was made on.
-func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) ([]planned, error) {
+func planRead(t *writeTx, view webhook.VehicleView, decision webhook.Decision) ([]planned, error) {
 	standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
 	for _, v := range view.Schedules {
 		standing[v.SubscriptionKey] = v.Schedule
@@ -129,8 +129,8 @@ func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) 
 	return plans, nil
 }
 
-// fire writes a schedule's change and, where it has a draft, produces the delivery.
-func (t *writeTx) fire(p planned) (*webhook.Delivery, error) {
+// produce writes a schedule's change and, where it has a draft, produces the delivery.
+func produce(t *writeTx, p planned) (*webhook.Delivery, error) {
 	if err := t.putSchedule(&p.before, p.change.Schedule); err != nil {
 		return nil, err
 	}

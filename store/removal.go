@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/google/uuid"
@@ -17,9 +16,6 @@ type removals struct {
 	*core
 	sync.Mutex // held through a removal
 }
-
-// sliceRows is how many rows one operation of a removal or sweep changes.
-const sliceRows = 128
 
 // RemoveWebhook removes a webhook with its subscriptions and cancels what waits
 // on it. The records of its deliveries stay until retention takes them. It works
@@ -147,10 +143,10 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 		if err := t.delete(bucketVehicleState, id[:]); err != nil {
 			return err
 		}
-		if err := t.ungrant(id); err != nil {
+		if err := ungrant(t, id); err != nil {
 			return err
 		}
-		return t.unconsent(id)
+		return unconsent(t, id)
 	})
 	if err != nil {
 		return nil, err
@@ -166,101 +162,33 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
 }
 
-// cancelVehicle cancels what waits for a vehicle and erases it.
-func (s *removals) cancel(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
-	err = s.slices(ctx, bucketWaiting, func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }, func(t *writeTx, k []byte) error {
+// cancel cancels what waits for a vehicle and erases it.
+func (s *removals) cancel(ctx context.Context, id uuid.UUID) ([]webhook.Delivery, error) {
+	of := func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }
+	return inSlices(ctx, s.core, bucketWaiting, of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
-			return err
+			return d, false, err
 		}
-		_, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
-		return err
-	}, func(k []byte) error {
-		return s.view(ctx, func(r reader) error {
-			rec, err := r.delivery(uuid.UUID(k[idLen:]))
-			cancelled = append(cancelled, rec.Delivery)
-			return err
-		})
+		d, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
+		return d, true, err
 	})
-	return cancelled, err
 }
 
-// eraseVehicle erases the payloads and attempts of a vehicle's finished
-// deliveries.
+// erase erases the payloads and attempts of a vehicle's finished deliveries.
 func (s *removals) erase(ctx context.Context, id uuid.UUID) error {
-	return s.slices(ctx, bucketDeliveries, func(_, b []byte) bool { return mentions(b, id) }, func(t *writeTx, k []byte) error {
+	of := func(_, b []byte) bool { return mentions(b, id) }
+	_, err := inSlices(ctx, s.core, bucketDeliveries, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k))
-		if err != nil {
-			return err
-		}
-		if rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
-			return nil
+		if err != nil || rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
+			return none, false, err
 		}
 		if err := t.erase(&rec, erasedAll); err != nil {
-			return err
+			return none, false, err
 		}
-		return t.putRecord(bucketDeliveries, k, rec)
-	}, nil)
-}
-
-// slices walks a bucket in bounded reads and hands the rows that match to change,
-// in bounded operations. A row that went away meanwhile is passed over. done, if
-// any, runs for each row after its change is committed.
-func (s *core) slices(ctx context.Context, bucket string, match func(k, v []byte) bool, change func(t *writeTx, k []byte) error, done func(k []byte) error) error {
-	var after []byte
-	for more := true; more; {
-		var found [][]byte
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			seen := 0
-			for k, v := range r.rows(bucket, nil, after) {
-				if bytes.Equal(k, after) {
-					continue
-				}
-				if seen++; seen > 16*pageRows || len(found) == sliceRows {
-					more = true
-					break
-				}
-				if match(k, v) {
-					found = append(found, bytes.Clone(k))
-				}
-				after = append(after[:0], k...)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			continue
-		}
-		var changed [][]byte
-		err = s.update(ctx, func(t *writeTx) error {
-			changed = nil
-			for _, k := range found {
-				if !t.has(bucket, k) {
-					continue
-				}
-				if err := change(t, k); err != nil {
-					return err
-				}
-				changed = append(changed, k)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, k := range changed {
-			if done == nil {
-				break
-			}
-			if err := done(k); err != nil && !errors.Is(err, webhook.ErrNotFound) {
-				return err
-			}
-		}
-	}
-	return nil
+		return none, true, t.putRecord(bucketDeliveries, k, rec)
+	})
+	return err
 }
 
 // end goes on with removals that the end of the process or a full disk

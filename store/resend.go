@@ -26,7 +26,7 @@ func (s *Deliveries) Resend(ctx context.Context, id uuid.UUID) (d webhook.Delive
 		if err := t.resendable(rec); err != nil {
 			return fmt.Errorf("delivery %s: %w: %w", id, webhook.ErrConflict, err)
 		}
-		d, err = t.resend(rec)
+		d, err = resend(t, rec)
 		return err
 	})
 	if err != nil {
@@ -61,7 +61,7 @@ func (r reader) resendable(rec deliveryRecord) error {
 }
 
 // resend makes the new delivery of one that is resendable.
-func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
+func resend(t *writeTx, old deliveryRecord) (webhook.Delivery, error) {
 	h, err := t.hook(old.Webhook)
 	if err != nil {
 		return webhook.Delivery{}, err
@@ -103,11 +103,8 @@ func (s *Deliveries) Past(ctx context.Context, f webhook.DeliveryFilter, after, 
 			}
 		}
 		seen := 0
-		for k, b := range r.rows(bucketDeliveries, nil, from[:]) {
+		for k, b := range r.rows(bucketDeliveries, nil, following(from[:])) {
 			id := uuid.UUID(k)
-			if id == after {
-				continue
-			}
 			if less(upto, id) {
 				break
 			}
@@ -150,7 +147,7 @@ func (s *Deliveries) ResendAll(ctx context.Context, ids []uuid.UUID) (made []web
 			if rec.Resent() || t.resendable(rec) != nil {
 				continue
 			}
-			d, err := t.resend(rec)
+			d, err := resend(t, rec)
 			if err != nil {
 				return err
 			}

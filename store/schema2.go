@@ -195,6 +195,11 @@ func toSchema2(db *bolt.DB) (notes []note, err error) {
 		if err := tx.DeleteBucket([]byte(bucketLane1)); err != nil {
 			return err
 		}
+		for _, name := range []string{bucketConsents, bucketConsentsByHash} {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
 		if tx.Bucket([]byte(bucketChanges1)) == nil {
 			return nil // no delivery was made yet, or none since that bucket came
 		}

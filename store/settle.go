@@ -28,7 +28,7 @@ func (s *Deliveries) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID
 		if err != nil {
 			return err
 		}
-		rec, err := t.settling(h, deliveryID)
+		rec, err := settling(t, h, deliveryID)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *Deliveries) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid
 		if err != nil {
 			return err
 		}
-		records, err := t.waiting(webhookID, ids)
+		records, err := stillWaiting(t, webhookID, ids)
 		if err != nil {
 			return err
 		}
@@ -105,8 +105,8 @@ func (s *Deliveries) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid
 	return out, ds, nil
 }
 
-// waiting reads those of the deliveries that still wait on the webhook.
-func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
+// stillWaiting reads those of the deliveries that still wait on the webhook.
+func stillWaiting(t *writeTx, webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
 	for _, id := range ids {
 		if !t.has(bucketWaiting, pairKey(webhookID, id)) {
 			continue
@@ -121,7 +121,7 @@ func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliv
 }
 
 // settling reads the delivery to settle.
-func (t *writeTx) settling(h *hook, id uuid.UUID) (deliveryRecord, error) {
+func settling(t *writeTx, h *hook, id uuid.UUID) (deliveryRecord, error) {
 	rec, err := t.delivery(id)
 	switch {
 	case err != nil:

@@ -94,51 +94,31 @@ func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey
 // greater than after, at most limit; a limit of 0 or less means 100.
 func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
 	limit = pageLimit(limit)
+	bucket, prefix, from := bucketSubscriptions, []byte(nil), subscriptionKey(after)
+	switch {
+	case vehicleID != uuid.Nil:
+		bucket, prefix, from = bucketSubsByVehicle, vehicleID[:], nil // of one vehicle there are few
+	case webhookID != uuid.Nil:
+		prefix = webhookID[:]
+	}
 	var views []webhook.ScheduleView
-	for more := true; more && len(views) < limit; {
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			hooks := make(map[uuid.UUID]*webhook.Webhook)
-			seen := 0
-			bucket, prefix, from := bucketSubscriptions, []byte(nil), subscriptionKey(after)
-			switch {
-			case vehicleID != uuid.Nil:
-				bucket, prefix, from = bucketSubsByVehicle, vehicleID[:], pairKey(vehicleID, after.Webhook)
-			case webhookID != uuid.Nil:
-				prefix = webhookID[:]
-			}
-			for k := range r.rows(bucket, prefix, from) {
-				key, err := parseSubscriptionKey(k)
-				if bucket == bucketSubsByVehicle {
-					key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
-				}
-				if err != nil {
-					return err
-				}
-				if bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
-					continue
-				}
-				if seen++; seen > pageRows || len(views) == limit {
-					more = true
-					break
-				}
-				after = key
-				if webhookID != uuid.Nil && key.Webhook != webhookID {
-					continue
-				}
-				view, err := r.scheduleView(key, hooks)
-				if err != nil {
-					return err
-				}
-				if view.Webhook != nil {
-					views = append(views, view)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	hooks := make(map[uuid.UUID]*webhook.Webhook)
+	err := s.walk(ctx, bucket, prefix, from, func(r reader, k, _ []byte) (bool, error) {
+		key, err := parseSubscriptionKey(k)
+		if bucket == bucketSubsByVehicle {
+			key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 		}
+		if err != nil || webhookID != uuid.Nil && key.Webhook != webhookID || bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
+			return true, err
+		}
+		view, err := r.scheduleView(key, hooks)
+		if err == nil && view.Webhook != nil {
+			views = append(views, view)
+		}
+		return len(views) < limit, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return views, nil
 }
@@ -215,54 +195,22 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 
 // RebaseSchedules gives schedules another due time, as after the clock went back. due is
 // asked for every schedule that is not parked and answers with the new time, or false
-// to leave it. It works in slices, each one transaction, and returns how many
-// schedules changed. due may run more than once for a schedule and changes nothing.
+// to leave it. RebaseSchedules works in slices, each one transaction, and returns how
+// many schedules changed. due may run more than once for a schedule and changes nothing.
 func (s *Schedules) RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
-	var after []byte
-	for {
-		var last []byte
-		n := 0
-		err := s.update(ctx, func(t *writeTx) error {
-			n, last = 0, nil
-			var keys [][]byte
-			for k := range t.rows(bucketSchedules, nil, after) {
-				if bytes.Equal(k, after) {
-					continue
-				}
-				if keys = append(keys, bytes.Clone(k)); len(keys) == sliceRows {
-					break
-				}
-			}
-			for _, k := range keys {
-				key, err := parseSubscriptionKey(k)
-				if err != nil {
-					return err
-				}
-				moved, err := t.rebase(key, due)
-				if err != nil {
-					return err
-				}
-				if moved {
-					n++
-				}
-			}
-			if len(keys) == sliceRows {
-				last = keys[len(keys)-1]
-			}
-			return nil
-		})
+	all := func(_, _ []byte) bool { return true }
+	moved, err := inSlices(ctx, s.core, bucketSchedules, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
+		key, err := parseSubscriptionKey(k)
 		if err != nil {
-			return changed, err
+			return none, false, err
 		}
-		changed += n
-		if last == nil {
-			return changed, nil
-		}
-		after = last
-	}
+		moved, err = rebase(t, key, due)
+		return none, moved, err
+	})
+	return len(moved), err
 }
 
-func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
+func rebase(t *writeTx, key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
 	old, err := t.schedule(key)
 	if err != nil || old.Due.IsZero() {
 		return false, err

@@ -105,7 +105,7 @@ func (s *Maintenance) finishedBefore(ctx context.Context, after []byte, until ti
 		return nil, nil
 	}
 	err = s.view(ctx, func(r reader) error {
-		for k := range r.rows(bucketFinished, nil, after) {
+		for k := range r.rows(bucketFinished, nil, following(after)) {
 			ms, _, err := parseDone(k)
 			if err != nil {
 				return damaged(s.path, err)
@@ -113,9 +113,7 @@ func (s *Maintenance) finishedBefore(ctx context.Context, after []byte, until ti
 			if !until.IsZero() && int64(ms) > until.UnixMilli() || len(keys) == sliceRows {
 				break
 			}
-			if !bytes.Equal(k, after) {
-				keys = append(keys, bytes.Clone(k))
-			}
+			keys = append(keys, bytes.Clone(k))
 		}
 		return nil
 	})
@@ -219,7 +217,7 @@ func (s *Maintenance) expireWaiting(ctx context.Context, res *SweepResult) (more
 	var expired []webhook.Delivery
 	err = s.update(ctx, func(t *writeTx) error {
 		expired = nil
-		for _, id := range t.oldestWaiting(sliceRows) {
+		for _, id := range oldestWaiting(t, sliceRows) {
 			rec, err := t.delivery(id)
 			if err != nil {
 				return err
@@ -240,7 +238,7 @@ func (s *Maintenance) expireWaiting(ctx context.Context, res *SweepResult) (more
 }
 
 // oldestWaiting merges the heads of all queues into the n oldest deliveries.
-func (t *writeTx) oldestWaiting(n int) []uuid.UUID {
+func oldestWaiting(t *writeTx, n int) []uuid.UUID {
 	var heads [][]byte // delivery ids, each queue's first n
 	c := t.bucket(bucketWaiting).Cursor()
 	k, _ := c.First()

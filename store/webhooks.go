@@ -25,7 +25,7 @@ func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 		if t.has(bucketWebhooks, w.ID[:]) {
 			return named("webhook", w.ID, webhook.ErrExists)
 		}
-		if err := t.nameFree(w.Name, w.ID); err != nil {
+		if err := nameFree(t, w.Name, w.ID); err != nil {
 			return err
 		}
 		h := &hook{rec: webhookRecord{Webhook: w}}
@@ -42,7 +42,7 @@ func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 }
 
 // nameFree returns webhook.ErrExists when another webhook has the name.
-func (t *writeTx) nameFree(name string, id uuid.UUID) error {
+func nameFree(t *writeTx, name string, id uuid.UUID) error {
 	for _, k := range t.keys(bucketWebhooks, nil, 0) {
 		h, err := t.hook(uuid.UUID(k))
 		if err != nil {
@@ -72,16 +72,11 @@ func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook
 // Webhooks lists all webhooks with their keys, by id.
 func (s *Webhooks) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
 	err = s.view(ctx, func(r reader) error {
-		for k, b := range r.rows(bucketWebhooks, nil, nil) {
-			rec, err := r.decodeWebhook(uuid.UUID(k), b)
-			if err != nil {
-				return err
-			}
+		return r.eachWebhook(func(rec webhookRecord) {
 			if !rec.Removing {
 				ws = append(ws, rec.Webhook)
 			}
-		}
-		return nil
+		})
 	})
 	return ws, err
 }
@@ -122,7 +117,7 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 		if err := checkName("name", w.Name); err != nil {
 			return err
 		}
-		if err := t.nameFree(w.Name, w.ID); err != nil {
+		if err := nameFree(t, w.Name, w.ID); err != nil {
 			return err
 		}
 	}
@@ -146,7 +141,7 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 		t.tellWebhook(h, webhook.Changed)
 	}
 	if w.Fires() != fired {
-		return t.park(&h.rec.Webhook)
+		return park(t, &h.rec.Webhook)
 	}
 	return nil
 }
@@ -154,7 +149,7 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 // park takes all schedules of a webhook that does not fire out of the due queue, or
 // makes those of one that does due now. A first delivery that was put ahead on
 // subscribing (a spread) stays where it was put.
-func (t *writeTx) park(w *webhook.Webhook) error {
+func park(t *writeTx, w *webhook.Webhook) error {
 	for _, k := range t.keys(bucketSchedules, w.ID[:], 0) {
 		key, err := parseSubscriptionKey(k)
 		if err != nil {
