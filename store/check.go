@@ -49,7 +49,7 @@ func CheckFile(path string) (problems []Problem, err error) {
 
 // CheckFileContext is CheckFile that ends early with ctx.
 func CheckFileContext(ctx context.Context, path string) (problems []Problem, err error) {
-	err = readFile(path, schemaVersion, func(tx *bolt.Tx) error {
+	err = readFile(path, schemaVersion, defaultLockTimeout, func(tx *bolt.Tx) error {
 		problems, err = checkTx(ctx, tx, nil)
 		return err
 	})

@@ -183,10 +183,3 @@ func decodeSchedule(key webhook.SubscriptionKey, b []byte) (s webhook.Schedule, 
 	s.Source, err = parseSource(b[27:])
 	return s, err
 }
-
-// named wraps one of webhook's errors with the kind and id of the thing.
-func named(kind string, id any, err error) error { return fmt.Errorf("%s %v: %w", kind, id, err) }
-
-func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNotFound) }
-func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
-func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }

@@ -20,21 +20,22 @@ import (
 // core is the open file with its one writer and its readers, which all parts of a
 // store share.
 type core struct {
-	path     string
-	db       *bolt.DB
-	file     *os.File // the db's own
-	sealer   *sealer
-	log      zerolog.Logger
-	meter    Meter
-	told     func([]webhook.Change)
-	now      func() time.Time
-	maxSize  int64
-	minFree  int64
-	commitTx func(*bolt.Tx) error
-	around   func(steps []Step, commit func() error) error
-	layout   layout
-	instance uuid.UUID
-	created  time.Time
+	path        string
+	db          *bolt.DB
+	file        *os.File // the db's own
+	sealer      *sealer
+	log         zerolog.Logger
+	meter       Meter
+	told        func([]webhook.Change)
+	now         func() time.Time
+	maxSize     int64
+	minFree     int64
+	commitTx    func(*bolt.Tx) error
+	around      func(steps []Step, commit func() error) error
+	layout      layout
+	flushFolder func(dir string) error
+	instance    uuid.UUID
+	created     time.Time
 
 	sending sync.RWMutex // held for reading while an operation is queued
 	closed  bool         // under sending

@@ -3,8 +3,16 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/google/uuid"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
 )
 
 // The errors of Open and of a store that can no longer be used. Errors about
@@ -23,11 +31,28 @@ var (
 	ErrClosed = errors.New("the data file is closed")
 )
 
-// The kinds of a fileError that nobody outside asks for.
+// The errors of [Restore] that a flag gets past.
 var (
+	// ErrOther means that the backup is of another instance than the data file.
+	ErrOther = errors.New("of another instance")
+	// ErrOlder means that the data file has entries that the backup does not.
+	ErrOlder = errors.New("older than the data file")
+)
+
+// The kinds of an error that nobody outside asks for.
+var (
+	// errSeal means that a sealed value does not open: another key, or changed bytes.
+	errSeal    = errors.New("sealed value does not open with this key")
 	errForeign = errors.New("not plugbeat's")
 	errOlder   = errors.New("of an older schema")
 )
+
+// named wraps one of webhook's errors with the kind and id of the thing.
+func named(kind string, id any, err error) error { return fmt.Errorf("%s %v: %w", kind, id, err) }
+
+func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNotFound) }
+func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
+func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }
 
 // fileError says what is wrong with a data file and what to do.
 type fileError struct {
@@ -46,6 +71,11 @@ func damaged(path string, why any) error {
 		why = "a page in it leads outside the file or to no page"
 	}
 	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup, stopped: plugbeat restore BACKUP"}
+}
+
+// notRegular is the error for a folder, a pipe or a device where a data file should be.
+func notRegular(path string) error {
+	return &fileError{path, errForeign, "is not a regular file", "name another"}
 }
 
 // unreadable is what is wrong with a record that no store wrote so.
@@ -110,6 +140,17 @@ func asBackup(err error, name, mend string) error {
 	return &backupError{"backup " + name + " " + e.is + "; " + mend, e.kind}
 }
 
+// uncheckable names the folder of a backup that the system would not have opened there;
+// other errors pass as they are.
+func uncheckable(err error, name string) error {
+	r, ok := errors.AsType[*refusedError](err)
+	if !ok || !errors.As(r.err, new(syscall.Errno)) {
+		return err
+	}
+	return &backupError{fmt.Sprintf("backup %s is not kept, because it cannot be checked in its folder: %v; name a folder on a disk whose file system "+
+		"has locks and memory mapping: network shares and some FUSE file systems have not", name, r.err), r.err}
+}
+
 type backupError struct {
 	text string
 	kind error
@@ -117,3 +158,64 @@ type backupError struct {
 
 func (e *backupError) Error() string { return e.text }
 func (e *backupError) Unwrap() error { return e.kind }
+
+// refusedError is what the system has against making or opening a data file.
+type refusedError struct {
+	doing string // "open data file PATH"
+	err   error
+}
+
+func (e *refusedError) Error() string {
+	text := e.doing + ": " + diskError(e.err).Error()
+	switch {
+	case errors.Is(e.err, fs.ErrPermission):
+		return text + "; folder and file must belong to the user plugbeat runs as"
+	case refusal(e.err) == webhook.DiskFull:
+		return text + "; make room, or choose another data_dir"
+	case refusal(e.err) == webhook.DiskReadOnly:
+		return text + "; mount it for writing, or choose another data_dir"
+	case errors.As(e.err, new(syscall.Errno)):
+		return text + "; data_dir must be on a local disk, whose file system has locks and memory mapping: network shares and some FUSE file systems have not"
+	}
+	return text
+}
+
+func (e *refusedError) Unwrap() error { return diskError(e.err) }
+
+// refusal tells which state of the disk made a write fail; webhook.DiskOK for
+// errors that are not the disk's. The texts are looked at because bbolt keeps
+// only those of some of its causes.
+func refusal(err error) webhook.DiskState {
+	of := func(ns ...syscall.Errno) bool {
+		for _, n := range ns {
+			if errors.Is(err, n) || strings.HasSuffix(err.Error(), n.Error()) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case err == nil:
+		return webhook.DiskOK
+	case errors.Is(err, webhook.ErrNoSpace), errors.Is(err, bolterrors.ErrMaxSizeReached), of(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
+		return webhook.DiskFull
+	case errors.Is(err, webhook.ErrReadOnly), of(syscall.EROFS):
+		return webhook.DiskReadOnly
+	}
+	return webhook.DiskOK
+}
+
+// diskError wraps webhook.ErrNoSpace or webhook.ErrReadOnly around an error of that
+// kind; others pass as they are.
+func diskError(err error) error {
+	if errors.Is(err, webhook.ErrUnwritable) {
+		return err
+	}
+	switch refusal(err) {
+	case webhook.DiskFull:
+		return fmt.Errorf("%w (%w)", webhook.ErrNoSpace, err)
+	case webhook.DiskReadOnly:
+		return fmt.Errorf("%w (%w)", webhook.ErrReadOnly, err)
+	}
+	return err
+}

@@ -45,6 +45,8 @@ type Options struct {
 	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
 	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
 	layout  layout               // for tests; the zero one means thisLayout
+	// flushFolder flushes a folder, for tests; nil means [flushFolder].
+	flushFolder func(dir string) error
 }
 
 // Step is the kind of a change, for [Options.Around].
