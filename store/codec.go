@@ -111,10 +111,10 @@ func queuedValue(d webhook.Delivery) ([]byte, error) {
 // parseQueued reads a row of bucket waiting.
 func parseQueued(k, v []byte) (q webhook.Queued, err error) {
 	if _, q.Delivery, err = parsePair(k); err != nil {
-		return q, fmt.Errorf("%s: %w", bucketWaiting, err)
+		return q, err
 	}
 	if len(v) != idLen && len(v) != idLen+timeLen {
-		return q, fmt.Errorf("%s: the row of delivery %s has %d bytes", bucketWaiting, q.Delivery, len(v))
+		return q, badRow("%s: the row of delivery %s has %d bytes", bucketWaiting, q.Delivery, len(v))
 	}
 	q.Vehicle = uuid.UUID(v[:idLen])
 	if len(v) > idLen {

@@ -55,9 +55,7 @@ func compact(ctx context.Context, path string, flushFolder func(dir string) erro
 			if err := checkFile(path, tx, schemaVersion); err != nil {
 				return err
 			}
-			stats := h.db.Stats()
-			live := tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(h.db.Info().PageSize)
-			if err := roomFor(filepath.Dir(path), live, 0); err != nil {
+			if err := roomFor(filepath.Dir(path), liveBytes(h.db, tx), 0); err != nil {
 				return err
 			}
 			if temp, err = tempBeside(path, nextPattern, func(*os.File) error { return nil }); err != nil {

@@ -71,12 +71,8 @@ func (r reader) consentByHash(h access.TokenHash) (access.Consent, error) {
 
 // ConsentByHash returns the consent that has the code or token with this hash, or an
 // error wrapping webhook.ErrNotFound.
-func (s *Access) ConsentByHash(ctx context.Context, h access.TokenHash) (c access.Consent, err error) {
-	err = s.view(ctx, func(r reader) error {
-		c, err = r.consentByHash(h)
-		return err
-	})
-	return c, err
+func (s *Access) ConsentByHash(ctx context.Context, h access.TokenHash) (access.Consent, error) {
+	return viewed(ctx, s.core, func(r reader) (access.Consent, error) { return r.consentByHash(h) })
 }
 
 // ChangeConsent changes the consent that has the code or token with this hash, in one
@@ -138,11 +134,11 @@ func (s *Access) Consents(ctx context.Context, after uuid.UUID, limit int) (cs [
 
 // sweepConsents removes the consents that have ended.
 func (s *Access) sweepConsents(ctx context.Context, now time.Time) error {
-	ended := func(_, v []byte) bool {
+	ended := func(_, v []byte) (take, more bool) {
 		var c access.Consent
-		return decode(v, &c) != nil || c.Ended(now)
+		return decode(v, &c) != nil || c.Ended(now), true
 	}
-	_, err := inSlices(ctx, s.core, bucketConsents, ended, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+	_, err := inSlices(ctx, s.core, bucketConsents, nil, ended, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		c, err := t.consent(k)
 		if err != nil || !c.Ended(now) {
 			return none, false, err

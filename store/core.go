@@ -71,6 +71,19 @@ func (s *core) broken() error {
 	return nil
 }
 
+// viewed returns what read makes of a view; the zero T with an error.
+func viewed[T any](ctx context.Context, s *core, read func(reader) (T, error)) (T, error) {
+	var made, none T
+	err := s.view(ctx, func(r reader) (err error) {
+		made, err = read(r)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return made, nil
+}
+
 // view runs read in a read transaction that ends when it returns. read must copy
 // what it keeps, be bounded, and touch nothing that may wait.
 func (s *core) view(ctx context.Context, read func(reader) error) error {

@@ -94,12 +94,8 @@ func moveSchedules(t *writeTx, id uuid.UUID, source string) error {
 }
 
 // Vehicle returns a vehicle, or an error wrapping webhook.ErrNotFound.
-func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, err error) {
-	err = s.view(ctx, func(r reader) error {
-		v, err = r.vehicle(id)
-		return err
-	})
-	return v, err
+func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	return viewed(ctx, s.core, func(r reader) (vehicle.Vehicle, error) { return r.vehicle(id) })
 }
 
 // Vehicles lists vehicles by id, those greater than after, at most limit; a limit
@@ -125,13 +121,11 @@ func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]
 
 // VehicleStatus returns what is known of a vehicle from its readings; the zero
 // Status before the first. An unknown vehicle is webhook.ErrNotFound.
-func (s *Vehicles) VehicleStatus(ctx context.Context, id uuid.UUID) (st vehicle.Status, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Vehicles) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
+	return viewed(ctx, s.core, func(r reader) (vehicle.Status, error) {
 		if _, err := r.vehicle(id); err != nil {
-			return err
+			return vehicle.Status{}, err
 		}
-		st, err = r.status(id)
-		return err
+		return r.status(id)
 	})
-	return st, err
 }

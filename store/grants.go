@@ -79,16 +79,14 @@ func (r reader) grant(name []byte) (access.Grant, error) {
 
 // GrantByHash returns the grant of the token with this SHA-256, or an error
 // wrapping webhook.ErrNotFound.
-func (s *Access) GrantByHash(ctx context.Context, hash [32]byte) (g access.Grant, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Access) GrantByHash(ctx context.Context, hash [32]byte) (access.Grant, error) {
+	return viewed(ctx, s.core, func(r reader) (access.Grant, error) {
 		name := r.get(bucketGrantsByHash, hash[:])
 		if name == nil {
-			return named("token", "of this hash", webhook.ErrNotFound)
+			return access.Grant{}, named("token", "of this hash", webhook.ErrNotFound)
 		}
-		g, err = r.grant(name)
-		return err
+		return r.grant(name)
 	})
-	return g, err
 }
 
 // UseGrant notes that the token with this SHA-256 was used. A token that is not
@@ -114,18 +112,17 @@ func putGrant(t *writeTx, g access.Grant) error {
 }
 
 // Grants lists all grants by name.
-func (s *Access) Grants(ctx context.Context) (gs []access.Grant, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Access) Grants(ctx context.Context) ([]access.Grant, error) {
+	return viewed(ctx, s.core, func(r reader) (gs []access.Grant, err error) {
 		for k := range r.rows(bucketGrants, nil, nil) {
 			g, err := r.grant(k)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			gs = append(gs, g)
 		}
-		return nil
+		return gs, nil
 	})
-	return gs, err
 }
 
 // DeleteGrant revokes a grant; an unknown name is webhook.ErrNotFound.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	bolt "go.etcd.io/bbolt"
 )
 
 // Info describes the data file and what is in it.
@@ -71,12 +72,12 @@ func (s *Maintenance) Info(ctx context.Context) (Info, error) {
 }
 
 // liveBytes is the size of the pages in use.
-func (s *Maintenance) liveBytes(ctx context.Context) (n int64, err error) {
-	err = s.view(ctx, func(r reader) error {
-		stats := s.db.Stats()
-		page := int64(s.db.Info().PageSize)
-		n = r.tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*page
-		return nil
-	})
-	return n, err
+func (s *Maintenance) liveBytes(ctx context.Context) (int64, error) {
+	return viewed(ctx, s.core, func(r reader) (int64, error) { return liveBytes(s.db, r.tx), nil })
+}
+
+// liveBytes is the size of the pages in use, of what the transaction sees.
+func liveBytes(db *bolt.DB, tx *bolt.Tx) int64 {
+	stats := db.Stats()
+	return tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(db.Info().PageSize)
 }

@@ -57,45 +57,32 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 	}
 	gone()
 	ctx = context.WithoutCancel(ctx)
-	for {
-		n, left := 0, false
-		err := s.update(ctx, func(t *writeTx) error {
-			n, left = 0, true
-			for _, k := range t.keys(bucketWaiting, id[:], sliceRows) {
-				rec, err := t.delivery(uuid.UUID(k[idLen:]))
-				if err != nil {
-					return err
-				}
-				if _, err := t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing); err != nil {
-					return err
-				}
-				n++
-			}
-			subs := t.keys(bucketSubscriptions, id[:], sliceRows)
-			for _, k := range subs {
-				key, err := parseSubscriptionKey(k)
-				if err != nil {
-					return err
-				}
-				if err := t.deleteSubscription(key); err != nil {
-					return err
-				}
-			}
-			if n == sliceRows || len(subs) == sliceRows {
-				return nil
-			}
-			left = false
-			delete(t.hooks, id)
-			return t.delete(bucketWebhooks, id[:])
-		})
+	// From here on nothing new is produced for the webhook.
+	of := func(k, _ []byte) (take, more bool) { in := bytes.HasPrefix(k, id[:]); return in, in }
+	finished, err := inSlices(ctx, s.core, bucketWaiting, id[:], of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
+		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
-			return cancelled, err
+			return d, false, err
 		}
-		cancelled += n
-		if !left {
-			return cancelled, nil
-		}
+		d, err = t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing)
+		return d, true, err
+	})
+	if err != nil {
+		return len(finished), err
 	}
+	_, err = inSlices(ctx, s.core, bucketSubscriptions, id[:], of, func(t *writeTx, k []byte) (key webhook.SubscriptionKey, changed bool, err error) {
+		if key, err = parseSubscriptionKey(k); err != nil {
+			return key, false, err
+		}
+		return key, true, t.deleteSubscription(key)
+	})
+	if err != nil {
+		return len(finished), err
+	}
+	return len(finished), s.update(ctx, func(t *writeTx) error {
+		delete(t.hooks, id)
+		return t.delete(bucketWebhooks, id[:])
+	})
 }
 
 // RemoveVehicle removes a vehicle with its subscriptions, status and readings,
@@ -164,8 +151,8 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 
 // cancel cancels what waits for a vehicle and erases it.
 func (s *removals) cancel(ctx context.Context, id uuid.UUID) ([]webhook.Delivery, error) {
-	of := func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }
-	return inSlices(ctx, s.core, bucketWaiting, of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
+	of := func(_, v []byte) (take, more bool) { return bytes.HasPrefix(v, id[:]), true }
+	return inSlices(ctx, s.core, bucketWaiting, nil, of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
 			return d, false, err
@@ -177,8 +164,8 @@ func (s *removals) cancel(ctx context.Context, id uuid.UUID) ([]webhook.Delivery
 
 // erase erases the payloads and attempts of a vehicle's finished deliveries.
 func (s *removals) erase(ctx context.Context, id uuid.UUID) error {
-	of := func(_, b []byte) bool { return mentions(b, id) }
-	_, err := inSlices(ctx, s.core, bucketDeliveries, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+	of := func(_, b []byte) (take, more bool) { return mentions(b, id), true }
+	_, err := inSlices(ctx, s.core, bucketDeliveries, nil, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k))
 		if err != nil || rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
 			return none, false, err

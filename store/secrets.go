@@ -31,18 +31,18 @@ func (s *Secrets) PutSecret(ctx context.Context, name string, b []byte) error {
 }
 
 // Secret returns a secret, or an error wrapping webhook.ErrNotFound.
-func (s *Secrets) Secret(ctx context.Context, name string) (b []byte, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Secrets) Secret(ctx context.Context, name string) ([]byte, error) {
+	return viewed(ctx, s.core, func(r reader) ([]byte, error) {
 		sealed := r.get(bucketSecrets, []byte(name))
 		if sealed == nil {
-			return named("secret", name, webhook.ErrNotFound)
+			return nil, named("secret", name, webhook.ErrNotFound)
 		}
-		if b, err = s.sealer.open(bucketSecrets, []byte(name), sealed); err != nil {
-			return named("secret", name, err)
+		b, err := s.sealer.open(bucketSecrets, []byte(name), sealed)
+		if err != nil {
+			return nil, named("secret", name, err)
 		}
-		return nil
+		return b, nil
 	})
-	return b, err
 }
 
 // DeleteSecret removes a secret; an unknown name is webhook.ErrNotFound.
@@ -56,12 +56,11 @@ func (s *Secrets) DeleteSecret(ctx context.Context, name string) error {
 }
 
 // SecretNames lists the names that begin with prefix, sorted.
-func (s *Secrets) SecretNames(ctx context.Context, prefix string) (names []string, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Secrets) SecretNames(ctx context.Context, prefix string) ([]string, error) {
+	return viewed(ctx, s.core, func(r reader) (names []string, err error) {
 		for k := range r.rows(bucketSecrets, []byte(prefix), nil) {
 			names = append(names, string(k))
 		}
-		return nil
+		return names, nil
 	})
-	return names, err
 }

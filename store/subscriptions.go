@@ -79,14 +79,12 @@ func dueOf(h *hook, s webhook.Schedule) (time.Time, error) {
 // Unsubscribe takes a vehicle off a webhook, with its schedule. What was produced
 // stays. removed is false when there was no subscription.
 func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
-		removed = t.has(bucketSubscriptions, subscriptionKey(key))
-		if !removed {
-			return nil
+	return updated(ctx, s.core, func(t *writeTx) (bool, error) {
+		if !t.has(bucketSubscriptions, subscriptionKey(key)) {
+			return false, nil
 		}
-		return t.deleteSubscription(key)
+		return true, t.deleteSubscription(key)
 	})
-	return removed && err == nil, err
 }
 
 // Subscriptions lists schedules with their webhooks: of one webhook, of one vehicle,
@@ -165,7 +163,7 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 		for k := range r.rows(bucketDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
 			if err != nil {
-				return damaged(s.path, err)
+				return err
 			}
 			if ms > until {
 				page.Next = timeOf(ms)
@@ -198,8 +196,8 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 // to leave it. RebaseSchedules works in slices, each one transaction, and returns how
 // many schedules changed. due may run more than once for a schedule and changes nothing.
 func (s *Schedules) RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
-	all := func(_, _ []byte) bool { return true }
-	moved, err := inSlices(ctx, s.core, bucketSchedules, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
+	all := func(_, _ []byte) (take, more bool) { return true, true }
+	moved, err := inSlices(ctx, s.core, bucketSchedules, nil, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
 		key, err := parseSubscriptionKey(k)
 		if err != nil {
 			return none, false, err

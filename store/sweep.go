@@ -98,143 +98,99 @@ func (s *Webhooks) endOverlaps(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// finishedBefore copies a slice of the finished index: rows greater than after
-// and not later than until (zero means any time).
-func (s *Maintenance) finishedBefore(ctx context.Context, after []byte, until time.Time) (keys [][]byte, err error) {
-	if !until.IsZero() && until.UnixMilli() < 1 {
-		return nil, nil
+// finishedUntil selects the rows of bucket finished whose time is not after until.
+func finishedUntil(until time.Time) selector {
+	return func(k, _ []byte) (take, more bool) {
+		ms, _, err := parseDone(k)
+		in := err != nil || int64(ms) <= until.UnixMilli()
+		return in, in
 	}
-	err = s.view(ctx, func(r reader) error {
-		for k := range r.rows(bucketFinished, nil, following(after)) {
-			ms, _, err := parseDone(k)
-			if err != nil {
-				return damaged(s.path, err)
-			}
-			if !until.IsZero() && int64(ms) > until.UnixMilli() || len(keys) == sliceRows {
-				break
-			}
-			keys = append(keys, bytes.Clone(k))
-		}
-		return nil
-	})
-	return keys, err
 }
 
 func (s *Maintenance) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
-	for {
-		keys, err := s.finishedBefore(ctx, nil, until)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		if err := s.removeFinished(ctx, keys, res); err != nil {
-			return err
-		}
-	}
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(until), removeFinished)
+	res.Records += len(removed)
+	return err
 }
 
-// removeFinished removes finished deliveries whole, by their keys in finished.
-func (s *Maintenance) removeFinished(ctx context.Context, keys [][]byte, res *SweepResult) error {
-	n := 0
-	err := s.update(ctx, func(t *writeTx) error {
-		n = 0
-		for _, k := range keys {
-			if !t.has(bucketFinished, k) {
-				continue
-			}
-			id := k[timeLen:]
-			if err := t.deletePrefix(bucketAttempts, id); err != nil {
-				return err
-			}
-			for bucket, key := range map[string][]byte{bucketPayloads: id, bucketDeliveries: id, bucketFinished: k} {
-				if err := t.delete(bucket, key); err != nil {
-					return err
-				}
-			}
-			n++
-		}
-		return nil
-	})
-	if err == nil {
-		res.Records += n
+// removeFinished removes a finished delivery whole, by its key in finished.
+func removeFinished(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error) {
+	if _, id, err = parseDone(k); err != nil {
+		return id, false, err
 	}
-	return err
+	if err := t.deletePrefix(bucketAttempts, id[:]); err != nil {
+		return id, false, err
+	}
+	for bucket, key := range map[string][]byte{bucketPayloads: id[:], bucketDeliveries: id[:], bucketFinished: k} {
+		if err := t.delete(bucket, key); err != nil {
+			return id, false, err
+		}
+	}
+	return id, true, nil
 }
 
 func (s *Maintenance) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
 	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
 		s.swept.payloads = nil // the clock went back, or more is kept now: walk again
 	}
-	for {
-		keys, err := s.finishedBefore(ctx, s.swept.payloads, until)
-		if err != nil || len(keys) == 0 {
-			return err
+	last, selects := bytes.Clone(s.swept.payloads), finishedUntil(until)
+	erased, err := inSlices(ctx, s.core, bucketFinished, s.swept.payloads, func(k, v []byte) (take, more bool) {
+		if take, more = selects(k, v); take {
+			last = append(last[:0], k...)
 		}
-		n := 0
-		err = s.update(ctx, func(t *writeTx) error {
-			n = 0
-			for _, k := range keys {
-				if !t.has(bucketFinished, k) {
-					continue
-				}
-				rec, err := t.delivery(uuid.UUID(k[timeLen:]))
-				if err != nil {
-					return err
-				}
-				if rec.Erased != erasedNothing {
-					continue
-				}
-				if err := t.erase(&rec, erasedPayload); err != nil {
-					return err
-				}
-				if err := t.putRecord(bucketDeliveries, rec.ID[:], rec); err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		res.Payloads += n
-		s.swept.payloads = keys[len(keys)-1]
+		return take, more
+	}, erasePayload)
+	res.Payloads += len(erased)
+	if err == nil {
+		s.swept.payloads = last
 	}
+	return err
+}
+
+// erasePayload erases the payload of a finished delivery, by its key in finished.
+func erasePayload(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error) {
+	if _, id, err = parseDone(k); err != nil {
+		return id, false, err
+	}
+	rec, err := t.delivery(id)
+	if err != nil || rec.Erased != erasedNothing {
+		return id, false, err
+	}
+	if err := t.erase(&rec, erasedPayload); err != nil {
+		return id, false, err
+	}
+	return id, true, t.putRecord(bucketDeliveries, id[:], rec)
 }
 
 // dropFinished removes a slice of the oldest finished deliveries; more is false
 // when there was none.
 func (s *Maintenance) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
-	keys, err := s.finishedBefore(ctx, nil, time.Time{})
-	if err != nil || len(keys) == 0 {
-		return false, err
-	}
-	return true, s.removeFinished(ctx, keys, res)
+	n := 0
+	slice := func(_, _ []byte) (take, more bool) { n++; return true, n < sliceRows }
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, slice, removeFinished)
+	res.Records += len(removed)
+	return n > 0, err
 }
 
 // expireWaiting expires a slice of the oldest waiting deliveries; more is false
 // when there was none.
 func (s *Maintenance) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
-	var expired []webhook.Delivery
-	err = s.update(ctx, func(t *writeTx) error {
-		expired = nil
+	expired, err := updated(ctx, s.core, func(t *writeTx) (expired []webhook.Delivery, err error) {
 		for _, id := range oldestWaiting(t, sliceRows) {
 			rec, err := t.delivery(id)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			d, err := t.finish(rec, webhook.Expired, "the data file reached its largest size", erasedPayload)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			expired = append(expired, d)
 		}
-		return nil
+		return expired, nil
 	})
-	if err != nil {
-		return false, err
-	}
 	res.Expired = append(res.Expired, expired...)
-	return len(expired) > 0, nil
+	return len(expired) > 0, err
 }
 
 // oldestWaiting merges the heads of all queues into the n oldest deliveries.

@@ -49,22 +49,26 @@ func (s *core) walk(ctx context.Context, bucket string, prefix, after []byte, ro
 	return nil
 }
 
-// inSlices hands the rows of a bucket that match to change, in operations of at most
-// sliceRows rows, and returns what change made of those that it changed. A row that went
-// away meanwhile is passed over. After an error it returns what was committed before.
-func inSlices[T any](ctx context.Context, s *core, bucket string, match func(k, v []byte) bool,
+// selector chooses rows: take this one, and look at more.
+type selector func(k, v []byte) (take, more bool)
+
+// inSlices hands the rows of a bucket after the key that are selected to change, in
+// operations of at most sliceRows rows, and returns what change made of those that it
+// changed. A row that went away meanwhile is passed over. After an error it returns what
+// was committed before.
+func inSlices[T any](ctx context.Context, s *core, bucket string, after []byte, selects selector,
 	change func(t *writeTx, k []byte) (made T, changed bool, err error),
 ) (all []T, err error) {
-	var after []byte
 	for full := true; full; {
 		var found [][]byte
 		full = false
 		err := s.walk(ctx, bucket, nil, after, func(_ reader, k, v []byte) (bool, error) {
-			if match(k, v) {
+			take, more := selects(k, v)
+			if take {
 				found = append(found, bytes.Clone(k))
 			}
-			full = len(found) == sliceRows
-			return !full, nil
+			full = more && len(found) == sliceRows
+			return more && !full, nil
 		})
 		if err != nil {
 			return all, err

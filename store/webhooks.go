@@ -57,28 +57,26 @@ func nameFree(t *writeTx, name string, id uuid.UUID) error {
 
 // Webhook returns a webhook with its key, or an error wrapping
 // webhook.ErrNotFound.
-func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	return viewed(ctx, s.core, func(r reader) (webhook.Webhook, error) {
 		rec, err := r.webhookRecord(id)
 		if err == nil && rec.Removing {
 			err = noWebhook(id)
 		}
-		w = rec.Webhook
-		return err
+		return rec.Webhook, err
 	})
-	return w, err
 }
 
 // Webhooks lists all webhooks with their keys, by id.
-func (s *Webhooks) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
-	err = s.view(ctx, func(r reader) error {
-		return r.eachWebhook(func(rec webhookRecord) {
+func (s *Webhooks) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
+	return viewed(ctx, s.core, func(r reader) (ws []webhook.Webhook, err error) {
+		err = r.eachWebhook(func(rec webhookRecord) {
 			if !rec.Removing {
 				ws = append(ws, rec.Webhook)
 			}
 		})
+		return ws, err
 	})
-	return ws, err
 }
 
 // UpdateWebhook runs change on the webhook as it stands in the committing
@@ -87,26 +85,19 @@ func (s *Webhooks) Webhooks(ctx context.Context) (ws []webhook.Webhook, err erro
 // Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
 // the webhook begins or ceases to fire, its schedules are unparked, due now, or parked in
 // the same transaction.
-func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+	return updated(ctx, s.core, func(t *writeTx) (webhook.Webhook, error) {
 		h, err := t.liveHook(id)
 		if err != nil {
-			return err
+			return webhook.Webhook{}, err
 		}
 		w := cloneWebhook(h.rec.Webhook)
 		if err := change(&w); err != nil {
-			return err
+			return w, err
 		}
-		if err := t.setWebhook(h, w); err != nil {
-			return err
-		}
-		out = cloneWebhook(h.rec.Webhook)
-		return nil
+		err = t.setWebhook(h, w)
+		return cloneWebhook(h.rec.Webhook), err
 	})
-	if err != nil {
-		return webhook.Webhook{}, err
-	}
-	return out, nil
 }
 
 // setWebhook makes w the group's webhook, except for what only the store changes.

@@ -24,6 +24,20 @@ type operation struct {
 	done chan error
 }
 
+// updated returns what run made when it was committed; the zero T with an error. As
+// [core.update] may do it more than once, run keeps nothing but what it returns.
+func updated[T any](ctx context.Context, s *core, run func(*writeTx) (T, error)) (T, error) {
+	var made, none T
+	err := s.update(ctx, func(t *writeTx) (err error) {
+		made, err = run(t)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return made, nil
+}
+
 // update hands run to the writer and waits until it is committed or refused. run
 // checks first and writes after. It may run more than once, so it sets every
 // result of the caller from scratch. Once queued it is not taken back when ctx
