@@ -80,9 +80,9 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 	for k := range delivered {
 		done = uuid.UUID([]byte(k)[timeLen:])
 	}
-	lane, err := f.Queue(ctx, w, uuid.Nil, 1)
+	queue, err := f.Queue(ctx, w, uuid.Nil, 1)
 	must(t, err)
-	waits := lane[0].Delivery
+	waits := queue[0].Delivery
 	for name, row := range map[string]struct {
 		bucket     string
 		key, value []byte
@@ -109,10 +109,10 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 		"attempt with another number":    {bucketAttempts, attemptKey(waits, 1), record(webhook.Attempt{N: 2})},
 		"payload of no delivery":         {bucketPayloads, nobody[:], []byte("{}")},
 		"payload of another length":      {bucketPayloads, waits[:], []byte("{")},
-		"lane row without delivery":      {bucketWaiting, pairKey(w, nobody), v[:]},
-		"lane row of what is delivered":  {bucketWaiting, pairKey(w, done), v[:]},
-		"lane row of another vehicle":    {bucketWaiting, pairKey(w, waits), nobody[:]},
-		"lane row of no webhook":         {bucketWaiting, pairKey(nobody, waits), v[:]},
+		"queue row without delivery":     {bucketWaiting, pairKey(w, nobody), v[:]},
+		"queue row of what is delivered": {bucketWaiting, pairKey(w, done), v[:]},
+		"queue row of another vehicle":   {bucketWaiting, pairKey(w, waits), nobody[:]},
+		"queue row of no webhook":        {bucketWaiting, pairKey(nobody, waits), v[:]},
 		"finished without delivery":      {bucketFinished, doneKey(7, nobody), nil},
 		"finished that waits":            {bucketFinished, doneKey(7, waits), nil},
 		"finished at another time":       {bucketFinished, doneKey(7, done), nil},

@@ -415,8 +415,8 @@ func TestRetention(t *testing.T) {
 	if want := (webhook.Ledger{Produced: n, Delivered: 45, Dead: 44}); f.ledger(1) != want {
 		t.Fatal(f.ledger(1))
 	}
-	if lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999); err != nil || len(lane) != n-89 {
-		t.Fatal("what waits never expires by age", len(lane), err)
+	if queue, err := f.Queue(ctx, wid(1), uuid.Nil, 999); err != nil || len(queue) != n-89 {
+		t.Fatal("what waits never expires by age", len(queue), err)
 	}
 }
 
@@ -437,9 +437,9 @@ func TestMaxSize(t *testing.T) {
 	for i := range 400 {
 		read(i%2 + 1)
 	}
-	lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999)
+	queue, err := f.Queue(ctx, wid(1), uuid.Nil, 999)
 	must(t, err)
-	for _, item := range lane[100:150] {
+	for _, item := range queue[100:150] {
 		f.settle(webhook.Delivery{ID: item.Delivery, Webhook: wid(1)}, webhook.Delivered)
 	}
 	res, err := f.Sweep(ctx, f.now, time.Hour, time.Hour)
