@@ -31,10 +31,10 @@ func (s *Maintenance) Copy(ctx context.Context, path string) error {
 func (s *Maintenance) Backup(ctx context.Context, path string) (sum Summary, err error) {
 	warning, err := s.copy(ctx, path, func(temp string) error {
 		sum, err = verify(ctx, temp, path, thisLayout(), nil)
-		return asBackup(uncheckable(err, path), path, "it is not kept, and what it was made of has the same: run plugbeat check")
+		return uncheckable(asBackup(err, path, "it is not kept, and what it was made of has the same: run plugbeat check"), path)
 	})
 	if err != nil {
-		return Summary{}, fmt.Errorf("back up data file %s: %w", s.path, diskError(err))
+		return Summary{}, fmt.Errorf("back up data file %s: %w", s.options.Path, diskError(err))
 	}
 	sum.Warning = warning
 	return sum, nil
@@ -43,20 +43,20 @@ func (s *Maintenance) Backup(ctx context.Context, path string) (sum Summary, err
 func (s *Maintenance) copy(ctx context.Context, path string, verify func(temp string) error) (warning string, err error) {
 	if same, err := filepath.Abs(path); err != nil {
 		return "", err
-	} else if own, err := filepath.Abs(s.path); err != nil {
+	} else if own, err := filepath.Abs(s.options.Path); err != nil {
 		return "", err
 	} else if same == own {
 		return "", errors.New("it is the data file itself")
 	}
 	keep := int64(0)
-	if sameFileSystem(filepath.Dir(path), filepath.Dir(s.path)) {
+	if sameFileSystem(filepath.Dir(path), filepath.Dir(s.options.Path)) {
 		d, err := s.Disk(ctx)
 		if err != nil {
 			return "", err
 		}
 		keep = d.MinFreeBytes // the data file must go on growing
 	}
-	return saveAs(path, s.flushFolder, func(f *os.File) error {
+	return saveAs(path, s.options.flushFolder, func(f *os.File) error {
 		return s.view(ctx, func(r reader) error { return writeCopy(ctx, r.tx, f, path, keep) })
 	}, verify)
 }
@@ -93,9 +93,9 @@ func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (Sum
 func saveCopy(ctx context.Context, path string, flushFolder func(dir string) error, fill func(io.Writer) error) (sum Summary, err error) {
 	warning, err := saveAs(path, flushFolder, func(f *os.File) error { return fill(f) }, func(temp string) error {
 		sum, err = verify(ctx, temp, path, thisLayout(), nil)
-		return asBackup(uncheckable(err, path), path, "it is not kept: try again")
+		return uncheckable(asBackup(err, path, "it is not kept: try again"), path)
 	})
-	if _, ok := errors.AsType[*backupError](err); ok {
+	if _, ok := errors.AsType[*fileError](err); ok {
 		return Summary{}, err
 	}
 	if err != nil {

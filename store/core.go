@@ -10,32 +10,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"plugbeat/webhook"
 )
 
 // core is the open file with its one writer and its readers, which all parts of a
 // store share.
 type core struct {
-	path        string
-	db          *bolt.DB
-	file        *os.File // the db's own
-	sealer      *sealer
-	log         zerolog.Logger
-	meter       Meter
-	told        func([]webhook.Change)
-	now         func() time.Time
-	maxSize     int64
-	minFree     int64
-	commitTx    func(*bolt.Tx) error
-	around      func(steps []Step, commit func() error) error
-	layout      layout
-	flushFolder func(dir string) error
-	instance    uuid.UUID
-	created     time.Time
+	options  Options // without a zero value that means a default
+	db       *bolt.DB
+	file     *os.File // the db's own
+	sealer   *sealer
+	instance uuid.UUID
+	created  time.Time
 
 	sending sync.RWMutex // held for reading while an operation is queued
 	closed  bool         // under sending
@@ -93,15 +80,15 @@ func (s *core) view(ctx context.Context, read func(reader) error) error {
 	if err := s.broken(); err != nil {
 		return err
 	}
-	return guarded(s.path, func() error {
+	return guarded(s.options.Path, func() error {
 		tx, err := s.db.Begin(false)
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
 		}
 		if err != nil {
-			return fmt.Errorf("read data file %s: %w", s.path, err)
+			return fmt.Errorf("read data file %s: %w", s.options.Path, err)
 		}
 		defer func() { _ = tx.Rollback() }()
-		return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
+		return readable(s.options.Path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
 	})
 }

@@ -452,7 +452,7 @@ func TestMaxSize(t *testing.T) {
 			t.Fatal("not the oldest first", i, d)
 		}
 	}
-	if live, err := f.liveBytes(ctx); err != nil || live > f.maxSize {
+	if live, err := f.liveBytes(ctx); err != nil || live > f.options.MaxSize {
 		t.Fatal(live, err)
 	}
 	f.sound()

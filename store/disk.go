@@ -27,8 +27,8 @@ func (s *Maintenance) Disk(ctx context.Context) (d Disk, err error) {
 		return Disk{}, err
 	}
 	var readOnly bool
-	d.FreeBytes, d.TotalBytes, readOnly = fileSystem(filepath.Dir(s.path))
-	d.MinFreeBytes = min(s.minFree, d.TotalBytes/10)
+	d.FreeBytes, d.TotalBytes, readOnly = fileSystem(filepath.Dir(s.options.Path))
+	d.MinFreeBytes = min(s.options.MinFree, d.TotalBytes/10)
 	d.State = s.refused.Load().(webhook.DiskState)
 	if readOnly {
 		d.State = webhook.DiskReadOnly

@@ -54,28 +54,43 @@ func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNot
 func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
 func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }
 
-// fileError says what is wrong with a data file and what to do.
+// fileError says what is wrong with a data file, or a backup of one, and what to do.
 type fileError struct {
-	path string
-	kind error  // ErrDamaged, ErrNewer, ErrInUse, ErrKey, errForeign or errOlder
-	is   string // "is damaged: ..."
-	mend string
+	path   string
+	kind   error  // ErrDamaged, ErrNewer, ErrInUse, ErrKey, errForeign, errOlder or the system's
+	is     string // "is damaged: ..."
+	mend   string
+	backup bool
+	cause  error // of damage, where it is an error; else nil
 }
 
-func (e *fileError) Error() string { return "data file " + e.path + " " + e.is + "; " + e.mend }
-func (e *fileError) Unwrap() error { return e.kind }
+func (e *fileError) Error() string {
+	if e.backup {
+		return "backup " + e.path + " " + e.is + "; " + e.mend
+	}
+	return "data file " + e.path + " " + e.is + "; " + e.mend
+}
+
+func (e *fileError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
 
 // damaged is the error for a file that cannot be read as what a store wrote.
 func damaged(path string, why any) error {
 	if _, crash := why.(runtime.Error); crash {
 		why = "a page in it leads outside the file or to no page"
 	}
-	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup, stopped: plugbeat restore BACKUP"}
+	cause, _ := why.(error)
+	return &fileError{path: path, kind: ErrDamaged, is: fmt.Sprintf("is %v: %v", ErrDamaged, why),
+		mend: "restore it from a backup, stopped: plugbeat restore BACKUP", cause: cause}
 }
 
 // notRegular is the error for a folder, a pipe or a device where a data file should be.
 func notRegular(path string) error {
-	return &fileError{path, errForeign, "is not a regular file", "name another"}
+	return &fileError{path: path, kind: errForeign, is: "is not a regular file", mend: "name another"}
 }
 
 // unreadable is what is wrong with a record that no store wrote so.
@@ -83,19 +98,11 @@ type unreadable struct{ error }
 
 func (u *unreadable) Unwrap() error { return u.error }
 
-// recordError is the damage of a file together with the record it was found in.
-type recordError struct {
-	error
-	record error
-}
-
-func (e *recordError) Unwrap() []error { return []error{e.error, e.record} }
-
 // readable is err, or says that the file is damaged where that is what it comes to: an
 // operator who is told of a record must hear which file, and what to do.
 func readable(path string, err error) error {
 	if _, ok := errors.AsType[*unreadable](err); ok && !errors.Is(err, ErrDamaged) {
-		return &recordError{damaged(path, err), err}
+		return damaged(path, err)
 	}
 	return err
 }
@@ -129,15 +136,17 @@ func asBackup(err error, name, mend string) error {
 	if !ok {
 		return err
 	}
+	b := *e
+	b.backup, b.path, b.mend = true, name, mend
 	switch {
 	case errors.Is(e, ErrKey):
-		mend = "put the key that belongs to it into key_file first"
+		b.mend = "put the key that belongs to it into key_file first"
 	case errors.Is(e, ErrNewer):
-		mend = "use the newer plugbeat"
+		b.mend = "use the newer plugbeat"
 	case errors.Is(e, ErrInUse):
-		mend = "it is a data file at work: take a backup of it"
+		b.mend = "it is a data file at work: take a backup of it"
 	}
-	return &backupError{"backup " + name + " " + e.is + "; " + mend, e.kind}
+	return &b
 }
 
 // uncheckable names the folder of a backup that the system would not have opened there;
@@ -147,17 +156,9 @@ func uncheckable(err error, name string) error {
 	if !ok || !errors.As(r.err, new(syscall.Errno)) {
 		return err
 	}
-	return &backupError{fmt.Sprintf("backup %s is not kept, because it cannot be checked in its folder: %v; name a folder on a disk whose file system "+
-		"has locks and memory mapping: network shares and some FUSE file systems have not", name, r.err), r.err}
+	return &fileError{path: name, backup: true, kind: r.err, is: fmt.Sprintf("is not kept, because it cannot be checked in its folder: %v", r.err),
+		mend: "name a folder on a disk whose file system has locks and memory mapping: network shares and some FUSE file systems have not"}
 }
-
-type backupError struct {
-	text string
-	kind error
-}
-
-func (e *backupError) Error() string { return e.text }
-func (e *backupError) Unwrap() error { return e.kind }
 
 // refusedError is what the system has against making or opening a data file.
 type refusedError struct {

@@ -42,7 +42,7 @@ func TestWarnsOfFolderAfterRename(t *testing.T) {
 	}
 	f := open(t, func(o *Options) { o.flushFolder = broken })
 	f.fleet(1, 1)
-	dir := filepath.Dir(f.path)
+	dir := filepath.Dir(f.o.Path)
 
 	backup := filepath.Join(dir, "backup.db")
 	sum, err := f.Backup(ctx, backup)
@@ -58,13 +58,13 @@ func TestWarnsOfFolderAfterRename(t *testing.T) {
 	}
 	must(t, f.PutSecret(ctx, "later", []byte("than the backup")))
 	must(t, f.Close())
-	c, err := compact(ctx, f.path, broken)
-	warned("compact", c.Warning, f.path, err)
+	c, err := compact(ctx, f.o.Path, broken)
+	warned("compact", c.Warning, f.o.Path, err)
 	if c.After >= c.Before {
 		t.Errorf("compact: %+v", c)
 	}
 
-	for what, path := range map[string]string{"restore over a file": f.path, "restore": filepath.Join(dir, "other", "plugbeat.db")} {
+	for what, path := range map[string]string{"restore over a file": f.o.Path, "restore": filepath.Join(dir, "other", "plugbeat.db")} {
 		from, err := os.Open(backup)
 		must(t, err)
 		res, err := Restore(ctx, RestoreOptions{Path: path, From: from, Name: "backup", Key: testKey, DiscardNewer: true, flushFolder: broken})

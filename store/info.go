@@ -37,7 +37,7 @@ type Info struct {
 // counted in memory, so it costs the same however many vehicles there are.
 func (s *Maintenance) Info(ctx context.Context) (Info, error) {
 	i := Info{
-		Path: s.path, MaxBytes: s.maxSize, Schema: int(s.layout.version), Instance: s.instance, CreatedAt: s.created,
+		Path: s.options.Path, MaxBytes: s.options.MaxSize, Schema: int(s.options.layout.version), Instance: s.instance, CreatedAt: s.created,
 		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
 		Readers: s.db.Stats().OpenTxN,
 	}

@@ -54,11 +54,7 @@ func Open(o Options) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open data file: %w", err)
 	}
-	c := &core{
-		path: o.Path, sealer: sl, log: o.Log, meter: o.Meter, told: o.Committed, now: o.Now, maxSize: o.MaxSize, minFree: o.MinFree,
-		commitTx: o.commit, around: o.Around, layout: o.layout, flushFolder: o.flushFolder,
-		ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1),
-	}
+	c := &core{options: o, sealer: sl, ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1)}
 	c.refused.Store(webhook.DiskOK)
 	if c.db, c.file, err = openNewest(o, sl); err != nil {
 		return nil, err
@@ -73,7 +69,7 @@ func Open(o Options) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("open data file %s: end an interrupted removal: %w", o.Path, err)
 	}
-	s.log.Info().Str("event", "store.opened").Str("path", s.path).Stringer("instance", s.instance).Uint32("schema", s.layout.version).Msg("data file opened")
+	s.options.Log.Info().Str("event", "store.opened").Str("path", s.options.Path).Stringer("instance", s.instance).Uint32("schema", s.options.layout.version).Msg("data file opened")
 	return s, nil
 }
 
@@ -114,12 +110,12 @@ func openNewest(o Options, sl *sealer) (*bolt.DB, *os.File, error) {
 // adopt checks that the file is a store of this version, whole as far as its
 // small buckets tell, and sealed with this key.
 func (s *core) adopt() error {
-	return guarded(s.path, func() error {
+	return guarded(s.options.Path, func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
-			if err := checkFile(s.path, tx, s.layout.version); err != nil {
+			if err := checkFile(s.options.Path, tx, s.options.layout.version); err != nil {
 				return err
 			}
-			if err := checkKey(s.path, tx, s.sealer); err != nil {
+			if err := checkKey(s.options.Path, tx, s.sealer); err != nil {
 				return err
 			}
 			meta := tx.Bucket([]byte(bucketMeta))
@@ -127,7 +123,7 @@ func (s *core) adopt() error {
 			s.created = timeOf(binary.BigEndian.Uint64(meta.Get(metaCreated)))
 			touch(tx)
 			if err := s.counts.begin(tx); err != nil {
-				return damaged(s.path, err)
+				return damaged(s.options.Path, err)
 			}
 			return nil
 		})

@@ -153,7 +153,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("close data file %s: %w", s.path, err)
+		return fmt.Errorf("close data file %s: %w", s.options.Path, err)
 	}
 	return nil
 }

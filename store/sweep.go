@@ -61,7 +61,7 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 			if err != nil {
 				return res, err
 			}
-			if live <= s.maxSize {
+			if live <= s.options.MaxSize {
 				return res, nil
 			}
 			if more, err := shrink(ctx, &res); err != nil {

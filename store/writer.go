@@ -67,7 +67,7 @@ func (s *core) updateAs(ctx context.Context, step Step, run func(*writeTx) error
 		s.sending.RUnlock()
 		return ctx.Err()
 	}
-	return readable(s.path, <-o.done)
+	return readable(s.options.Path, <-o.done)
 }
 
 // write is the writer: it commits groups of operations until the store is closed
@@ -149,13 +149,13 @@ func answer(group []*operation, err error) {
 func (s *core) try(group []*operation) (res result, i int, err error) {
 	tx, err := s.db.Begin(true)
 	if err != nil {
-		return ruined, 0, fmt.Errorf("write data file %s: %w", s.path, err)
+		return ruined, 0, fmt.Errorf("write data file %s: %w", s.options.Path, err)
 	}
 	defer func() {
 		// Only the store's own code or bbolt can panic here: operations are
 		// guarded one by one.
 		if p := recover(); p != nil {
-			res, err = ruined, damaged(s.path, p)
+			res, err = ruined, damaged(s.options.Path, p)
 		}
 		_ = tx.Rollback() // after a commit it does nothing
 	}()
@@ -177,19 +177,19 @@ func (s *core) try(group []*operation) (res result, i int, err error) {
 	id := tx.ID()
 	began := time.Now()
 	err = s.last(tx, group)
-	s.meter.Committed(len(group), time.Since(began), err)
+	s.options.Meter.Committed(len(group), time.Since(began), err)
 	if err != nil {
 		why := refusal(err)
 		if why == webhook.DiskOK || s.reached(id) {
-			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)
+			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.options.Path, err)
 		}
 		s.refuse(why, err)
 		return declined, 0, diskError(err)
 	}
 	s.refuse(webhook.DiskOK, nil)
 	s.counts.add(t.change)
-	if s.told != nil && len(t.changes) > 0 {
-		s.told(t.changes)
+	if s.options.Committed != nil && len(t.changes) > 0 {
+		s.options.Committed(t.changes)
 	}
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
@@ -199,14 +199,14 @@ func (s *core) try(group []*operation) (res result, i int, err error) {
 
 // last commits the transaction of a group.
 func (s *core) last(tx *bolt.Tx, group []*operation) error {
-	if s.around == nil {
-		return s.commitTx(tx)
+	if s.options.Around == nil {
+		return s.options.commit(tx)
 	}
 	steps := make([]Step, len(group))
 	for i, o := range group {
 		steps[i] = o.step
 	}
-	return s.around(steps, func() error { return s.commitTx(tx) })
+	return s.options.Around(steps, func() error { return s.options.commit(tx) })
 }
 
 // reached reports whether the transaction that failed to commit is what a reader
@@ -228,11 +228,11 @@ func (s *core) refuse(now webhook.DiskState, err error) {
 	}
 	switch now {
 	case webhook.DiskFull:
-		s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
+		s.options.Log.Error().Str("event", "store.no_space").Str("path", s.options.Path).Err(err).Msg("no space left for the data file; changes are refused until there is")
 	case webhook.DiskReadOnly:
-		s.log.Error().Str("event", "store.read_only").Str("path", s.path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
+		s.options.Log.Error().Str("event", "store.read_only").Str("path", s.options.Path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
 	default:
-		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Any("was", was).Msg("the data file can be written again")
+		s.options.Log.Info().Str("event", "store.space_back").Str("path", s.options.Path).Any("was", was).Msg("the data file can be written again")
 	}
 }
 
