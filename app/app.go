@@ -50,7 +50,7 @@ type Options struct {
 	Manager Manager
 	// AroundCommit and AroundRequest are where the crash harness stops the process:
 	// store.Options.Around and delivery.Options.Around. Both are nil in plugbeat.
-	AroundCommit  func(methods []string, commit func() error) error
+	AroundCommit  func(steps []store.Step, commit func() error) error
 	AroundRequest func(http.RoundTripper) http.RoundTripper
 }
 

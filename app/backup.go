@@ -143,7 +143,12 @@ func (b *backups) make(ctx context.Context, now time.Time) {
 	b.state.Last, b.state.LastFile, b.state.LastBytes = at, path, sum.Bytes
 	b.state.Failed, b.state.FailedAt = "", time.Time{}
 	b.state.Next = backupDue(b.schedule, at, time.Time{})
-	b.log.Info().Str("event", "backup.made").Str("path", path).Int64("bytes", sum.Bytes).Dur("duration", time.Since(began)).Msg("a backup was made and checked")
+	b.log.Info().Str("event", "backup.made").Str("path", path).Int64("bytes", sum.Bytes).Dur("duration", time.Since(began)).
+		Func(func(e *zerolog.Event) {
+			if sum.Warning != "" {
+				e.Str("warning", sum.Warning)
+			}
+		}).Msg("a backup was made and checked")
 	b.state.Kept, err = b.prune()
 	if err != nil {
 		b.state.Failed, b.state.FailedAt = err.Error(), now.UTC()

@@ -111,5 +111,8 @@ func (s *shell) showBackup(c *ucli.Context, b backedUp, of string) error {
 		p.line("%s, %s, %s, %s waiting; newest entry %s", count(b.Webhooks, "webhook"), count(b.Vehicles, "vehicle"),
 			count(b.Subscriptions, "subscription"), count(b.Waiting, "delivery"), p.rel(b.Latest))
 		p.line("%s", keyNote)
+		if b.Warning != "" {
+			p.line("warning: %s", clean(b.Warning))
+		}
 	})
 }

@@ -56,5 +56,8 @@ func (s *shell) compact(c *ucli.Context) error {
 			return
 		}
 		p.line("%s: %s, was %s: %s gained", clean(out.DataFile), size(out.After), size(out.Before), size(out.Before-out.After))
+		if out.Warning != "" {
+			p.line("warning: %s", clean(out.Warning))
+		}
 	})
 }

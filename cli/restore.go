@@ -190,6 +190,9 @@ func showRestored(p *page, r restored) {
 	p.line("%s was put in the place of %s", file, clean(r.DataFile))
 	p.line("it holds %s, %s, %s, %s waiting; newest entry %s", count(b.Webhooks, "webhook"), count(b.Vehicles, "vehicle"),
 		count(b.Subscriptions, "subscription"), count(b.Waiting, "delivery"), p.rel(b.Latest))
+	if r.Warning != "" {
+		p.line("warning: %s", clean(r.Warning))
+	}
 	if r.Unreadable != "" {
 		p.line("what was there could not be read: %s", clean(r.Unreadable))
 	}

@@ -174,7 +174,7 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	return made, nil
 }
 
-func (m *memory) RebaseSlots(_ context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
+func (m *memory) RebaseSchedules(_ context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, s := range m.slots {

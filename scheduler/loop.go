@@ -72,7 +72,7 @@ func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wa
 // false when the disk refused it and it has to be done again.
 func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
-	_, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	_, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		replanned := false
 		if start {
 			v.Due, replanned = s.rules.Replan(v, c, now)

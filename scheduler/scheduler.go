@@ -51,9 +51,9 @@ type Store interface {
 	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 	// CompleteRead runs decide in one transaction and commits what it decided.
 	CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error)
-	// RebaseSlots offers every slot that is not parked and moves those for which
+	// RebaseSchedules offers every slot that is not parked and moves those for which
 	// due returns true.
-	RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (int, error)
+	RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (int, error)
 }
 
 // SourceConfig is a source and how many reads it stands at a time.
@@ -261,7 +261,7 @@ func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.U
 // anchor stays. Without it the new cadence counts from the next firing.
 func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	n, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		if webhookID != uuid.Nil && v.SubscriptionKey.Webhook != webhookID {
 			return time.Time{}, false
 		}
@@ -278,7 +278,7 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 // how many moved. The grid stays; a webhook whose times nothing moves keeps them.
 func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSlots(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	n, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		return now, v.Due.After(now) && v.Webhook.Type.Kind().FollowsPlug && healed(c)
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,7 +31,7 @@ const maxProblems = 1000
 // well. It decodes and unseals every record, walks every index both ways, and
 // holds every ledger against its queue. One read transaction is open meanwhile:
 // where that matters, check a copy with [CheckFile].
-func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
+func (s *Maintenance) Check(ctx context.Context) (problems []Problem, err error) {
 	err = s.view(ctx, func(r reader) error {
 		problems, err = check(ctx, r)
 		return err
@@ -48,7 +49,7 @@ func CheckFile(path string) (problems []Problem, err error) {
 
 // CheckFileContext is CheckFile that ends early with ctx.
 func CheckFileContext(ctx context.Context, path string) (problems []Problem, err error) {
-	err = readFile(path, schemaVersion, func(tx *bolt.Tx) error {
+	err = readFile(path, schemaVersion, defaultLockTimeout, func(tx *bolt.Tx) error {
 		problems, err = checkTx(ctx, tx, nil)
 		return err
 	})
@@ -84,11 +85,11 @@ type checker struct {
 
 func check(ctx context.Context, r reader) ([]Problem, error) {
 	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
-	for _, walk := range []func(){
-		c.meta, c.webhooks, c.vehicles, c.vehicleState, c.subscriptions, c.subsByVehicle, c.slots, c.slotDue,
-		c.deliveries, c.attempts, c.payloads, c.queues, c.finished, c.secrets, c.grants, c.grantsByHash, c.consents, c.consentsByHash,
+	for _, walk := range []func(*checker){
+		checkMeta, checkWebhooks, checkVehicles, checkVehicleState, checkSubscriptions, checkSubsByVehicle, checkSchedules, checkDue,
+		checkDeliveries, checkAttempts, checkPayloads, checkQueues, checkFinished, checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash,
 	} {
-		walk()
+		walk(c)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -128,7 +129,7 @@ func (c *checker) ids(bucket string, row func(id uuid.UUID, key string, v []byte
 // pairs is walk for buckets whose key is webhook · vehicle, or the reverse.
 func (c *checker) pairs(bucket string, row func(key webhook.SubscriptionKey, name string, v []byte)) {
 	c.walk(bucket, func(k, v []byte) {
-		key, err := parseSlotKey(k)
+		key, err := parseSubscriptionKey(k)
 		if err != nil {
 			c.bad(bucket, fmt.Sprintf("%x", k), "%v", err)
 			return
@@ -136,13 +137,15 @@ func (c *checker) pairs(bucket string, row func(key webhook.SubscriptionKey, nam
 		if bucket == bucketSubsByVehicle {
 			key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 		}
-		row(key, slotName(key), v)
+		row(key, subscriptionName(key), v)
 	})
 }
 
-func slotName(k webhook.SubscriptionKey) string { return k.Webhook.String() + "/" + k.Vehicle.String() }
+func subscriptionName(k webhook.SubscriptionKey) string {
+	return k.Webhook.String() + "/" + k.Vehicle.String()
+}
 
-func (c *checker) meta() {
+func checkMeta(c *checker) {
 	c.walk(bucketMeta, func(k, v []byte) {
 		want := map[string]int{string(metaSchema): 4, string(metaInstance): idLen, string(metaCreated): timeLen, string(metaLastID): idLen, string(metaCanary): sealedMin + len(canaryText)}
 		if n, known := want[string(k)]; !known {
@@ -159,20 +162,15 @@ func (c *checker) meta() {
 	if k, _ := c.bucket(bucketDeliveries).Cursor().Last(); bytes.Compare(k, c.get(bucketMeta, metaLastID)) > 0 {
 		c.bad(bucketMeta, string(metaLastID), "a delivery has a greater id, %x", k)
 	}
-	// Schema 1 kept the bucket changes, which nothing reads any more.
-	known := map[string]bool{"changes": true, bucketConsents: true, bucketConsentsByHash: true}
-	for _, name := range bucketNames {
-		known[name] = true
-	}
 	_ = c.tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
-		if !known[string(name)] {
+		if !slices.Contains(bucketNames, string(name)) {
 			c.bad(string(name), "", "the bucket is not known")
 		}
 		return nil
 	})
 }
 
-func (c *checker) webhooks() {
+func checkWebhooks(c *checker) {
 	names := make(map[string]uuid.UUID)
 	c.ids(bucketWebhooks, func(id uuid.UUID, key string, v []byte) {
 		rec, err := c.decodeWebhook(id, v)
@@ -202,7 +200,7 @@ func (c *checker) webhooks() {
 	})
 }
 
-func (c *checker) vehicles() {
+func checkVehicles(c *checker) {
 	c.ids(bucketVehicles, func(id uuid.UUID, key string, v []byte) {
 		var rec vehicleRecord
 		if err := decode(v, &rec); err != nil {
@@ -215,7 +213,7 @@ func (c *checker) vehicles() {
 	})
 }
 
-func (c *checker) vehicleState() {
+func checkVehicleState(c *checker) {
 	c.ids(bucketVehicleState, func(id uuid.UUID, key string, v []byte) {
 		var st vehicle.Status
 		if err := decode(v, &st); err != nil {
@@ -227,13 +225,13 @@ func (c *checker) vehicleState() {
 	})
 }
 
-func (c *checker) subscriptions() {
+func checkSubscriptions(c *checker) {
 	c.pairs(bucketSubscriptions, func(key webhook.SubscriptionKey, name string, v []byte) {
 		var sub webhook.Subscription
 		if err := decode(v, &sub); err != nil {
 			c.bad(bucketSubscriptions, name, "%v", err)
 		} else if sub.SubscriptionKey != key {
-			c.bad(bucketSubscriptions, name, "its record says %s", slotName(sub.SubscriptionKey))
+			c.bad(bucketSubscriptions, name, "its record says %s", subscriptionName(sub.SubscriptionKey))
 		}
 		if !c.has(bucketWebhooks, key.Webhook[:]) {
 			c.bad(bucketSubscriptions, name, "there is no such webhook")
@@ -241,8 +239,8 @@ func (c *checker) subscriptions() {
 		if !c.has(bucketVehicles, key.Vehicle[:]) {
 			c.bad(bucketSubscriptions, name, "there is no such vehicle")
 		}
-		if !c.has(bucketSlots, slotKey(key)) {
-			c.bad(bucketSlots, name, "the row is missing, its subscription is there")
+		if !c.has(bucketSchedules, subscriptionKey(key)) {
+			c.bad(bucketSchedules, name, "the row is missing, its subscription is there")
 		}
 		if !c.has(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook)) {
 			c.bad(bucketSubsByVehicle, name, "the row is missing, its subscription is there")
@@ -250,52 +248,52 @@ func (c *checker) subscriptions() {
 	})
 }
 
-func (c *checker) subsByVehicle() {
+func checkSubsByVehicle(c *checker) {
 	c.pairs(bucketSubsByVehicle, func(key webhook.SubscriptionKey, name string, _ []byte) {
-		if !c.has(bucketSubscriptions, slotKey(key)) {
+		if !c.has(bucketSubscriptions, subscriptionKey(key)) {
 			c.bad(bucketSubsByVehicle, name, "there is no such subscription")
 		}
 	})
 }
 
-func (c *checker) slots() {
-	c.pairs(bucketSlots, func(key webhook.SubscriptionKey, name string, v []byte) {
-		if !c.has(bucketSubscriptions, slotKey(key)) {
-			c.bad(bucketSlots, name, "there is no such subscription")
+func checkSchedules(c *checker) {
+	c.pairs(bucketSchedules, func(key webhook.SubscriptionKey, name string, v []byte) {
+		if !c.has(bucketSubscriptions, subscriptionKey(key)) {
+			c.bad(bucketSchedules, name, "there is no such subscription")
 		}
-		slot, err := decodeSlot(key, v)
+		schedule, err := decodeSchedule(key, v)
 		if err != nil {
-			c.bad(bucketSlots, name, "%v", err)
+			c.bad(bucketSchedules, name, "%v", err)
 			return
 		}
-		if v, err := c.vehicleRecord(key.Vehicle); err == nil && v.Source != slot.Source {
-			c.bad(bucketSlots, name, "its source is %s, its vehicle's %s", slot.Source, v.Source)
+		if v, err := c.vehicleRecord(key.Vehicle); err == nil && v.Source != schedule.Source {
+			c.bad(bucketSchedules, name, "its source is %s, its vehicle's %s", schedule.Source, v.Source)
 		}
-		if w, ok := c.hooks[key.Webhook]; ok && w.Fires() == slot.Due.IsZero() {
-			c.bad(bucketSlots, name, "parked is %t and its webhook's firing is %t", slot.Due.IsZero(), w.Fires())
+		if w, ok := c.hooks[key.Webhook]; ok && w.Fires() == schedule.Due.IsZero() {
+			c.bad(bucketSchedules, name, "parked is %t and that its webhook fires is %t", schedule.Due.IsZero(), w.Fires())
 		}
-		if due, err := slotDueKey(slot); err != nil {
-			c.bad(bucketSlots, name, "%v", err)
-		} else if due != nil && !c.has(bucketSlotDue, due) {
-			c.bad(bucketSlotDue, name, "the row is missing, its slot is due at %s", slot.Due.Format(time.RFC3339Nano))
+		if due, err := dueRow(schedule); err != nil {
+			c.bad(bucketSchedules, name, "%v", err)
+		} else if due != nil && !c.has(bucketDue, due) {
+			c.bad(bucketDue, name, "the row is missing, its schedule is due at %s", schedule.Due.Format(time.RFC3339Nano))
 		}
 	})
 }
 
-func (c *checker) slotDue() {
-	c.walk(bucketSlotDue, func(k, _ []byte) {
+func checkDue(c *checker) {
+	c.walk(bucketDue, func(k, _ []byte) {
 		source, ms, key, err := parseDue(k)
 		if err != nil {
-			c.bad(bucketSlotDue, fmt.Sprintf("%x", k), "%v", err)
+			c.bad(bucketDue, fmt.Sprintf("%x", k), "%v", err)
 			return
 		}
-		name := slotName(key)
-		slot, err := c.slot(key)
+		name := subscriptionName(key)
+		schedule, err := c.schedule(key)
 		switch {
 		case err != nil:
-			c.bad(bucketSlotDue, name, "there is no such slot")
-		case !slot.Due.Equal(timeOf(ms)) || slot.Source != source:
-			c.bad(bucketSlotDue, name, "it says %s at %s and its slot %s at %s", source, timeOf(ms), slot.Source, slot.Due)
+			c.bad(bucketDue, name, "there is no such schedule")
+		case !schedule.Due.Equal(timeOf(ms)) || schedule.Source != source:
+			c.bad(bucketDue, name, "it says %s at %s and its schedule %s at %s", source, timeOf(ms), schedule.Source, schedule.Due)
 		}
 	})
 }

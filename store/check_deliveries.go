@@ -11,7 +11,7 @@ import (
 	"plugbeat/webhook"
 )
 
-func (c *checker) deliveries() {
+func checkDeliveries(c *checker) {
 	c.ids(bucketDeliveries, func(id uuid.UUID, key string, v []byte) {
 		var rec deliveryRecord
 		if err := decode(v, &rec); err != nil {
@@ -81,7 +81,7 @@ func (c *checker) finishedDelivery(rec deliveryRecord, key string) {
 	}
 }
 
-func (c *checker) attempts() {
+func checkAttempts(c *checker) {
 	c.walk(bucketAttempts, func(k, v []byte) {
 		id, n, err := parseAttempt(k)
 		if err != nil {
@@ -107,7 +107,7 @@ func (c *checker) attempts() {
 	})
 }
 
-func (c *checker) payloads() {
+func checkPayloads(c *checker) {
 	c.ids(bucketPayloads, func(id uuid.UUID, key string, _ []byte) {
 		if !c.has(bucketDeliveries, id[:]) {
 			c.bad(bucketPayloads, key, "there is no such delivery")
@@ -115,8 +115,8 @@ func (c *checker) payloads() {
 	})
 }
 
-// queues holds each row against its delivery, and each ledger against its rows.
-func (c *checker) queues() {
+// checkQueues holds each row against its delivery, and each ledger against its rows.
+func checkQueues(c *checker) {
 	waiting := make(map[uuid.UUID]uint64)
 	c.walk(bucketWaiting, func(k, v []byte) {
 		w, id, err := parsePair(k)
@@ -149,7 +149,7 @@ func (c *checker) queues() {
 	}
 }
 
-func (c *checker) finished() {
+func checkFinished(c *checker) {
 	c.walk(bucketFinished, func(k, _ []byte) {
 		ms, id, err := parseDone(k)
 		if err != nil {
@@ -169,7 +169,7 @@ func (c *checker) finished() {
 	})
 }
 
-func (c *checker) secrets() {
+func checkSecrets(c *checker) {
 	c.walk(bucketSecrets, func(k, v []byte) {
 		if len(v) < sealedMin {
 			c.bad(bucketSecrets, string(k), "it is not sealed")
@@ -181,7 +181,7 @@ func (c *checker) secrets() {
 	})
 }
 
-func (c *checker) grants() {
+func checkGrants(c *checker) {
 	c.walk(bucketGrants, func(k, _ []byte) {
 		g, err := c.grant(k)
 		if err != nil {
@@ -197,7 +197,7 @@ func (c *checker) grants() {
 	})
 }
 
-func (c *checker) grantsByHash() {
+func checkGrantsByHash(c *checker) {
 	c.walk(bucketGrantsByHash, func(k, v []byte) {
 		var g access.Grant
 		g, err := c.grant(v)
@@ -207,10 +207,7 @@ func (c *checker) grantsByHash() {
 	})
 }
 
-func (c *checker) consents() {
-	if c.bucket(bucketConsents) == nil {
-		return
-	}
+func checkConsents(c *checker) {
 	c.ids(bucketConsents, func(id uuid.UUID, key string, _ []byte) {
 		rec, err := c.consent(id[:])
 		switch {
@@ -221,17 +218,14 @@ func (c *checker) consents() {
 			c.bad(bucketConsents, key, "its record says %s", rec.ID)
 		}
 		for _, h := range rec.Hashes() {
-			if c.bucket(bucketConsentsByHash) == nil || !bytes.Equal(c.get(bucketConsentsByHash, h[:]), id[:]) {
+			if !bytes.Equal(c.get(bucketConsentsByHash, h[:]), id[:]) {
 				c.bad(bucketConsentsByHash, key, "the row of one of its tokens is missing")
 			}
 		}
 	})
 }
 
-func (c *checker) consentsByHash() {
-	if c.bucket(bucketConsentsByHash) == nil {
-		return
-	}
+func checkConsentsByHash(c *checker) {
 	c.walk(bucketConsentsByHash, func(k, v []byte) {
 		rec, err := c.consent(v)
 		if err != nil || !slices.ContainsFunc(rec.Hashes(), func(h access.TokenHash) bool { return bytes.Equal(h[:], k) }) {

@@ -23,6 +23,7 @@ func populated(t *testing.T) *fixture {
 	f.fleet(1, 2)
 	must(t, f.PutSecret(ctx, "source/smartcar/ACCOUNT", []byte("token")))
 	must(t, f.PutGrant(ctx, access.Grant{Name: "home", Hash: [32]byte{9}}))
+	must(t, f.PutConsent(ctx, newConsent(1, vid(1))))
 	d := f.produce(1)[0]
 	f.settle(d, webhook.Waiting)
 	f.settle(d, webhook.Waiting)
@@ -35,7 +36,7 @@ func populated(t *testing.T) *fixture {
 func TestCheckNamesEachLoss(t *testing.T) {
 	// Where losing a row shows as a problem of another bucket.
 	shows := map[string]string{
-		bucketWebhooks: bucketSubscriptions, bucketVehicles: bucketSubscriptions, bucketSubscriptions: bucketSlots, bucketDeliveries: bucketPayloads, bucketGrants: bucketGrantsByHash,
+		bucketWebhooks: bucketSubscriptions, bucketVehicles: bucketSubscriptions, bucketSubscriptions: bucketSchedules, bucketDeliveries: bucketPayloads, bucketGrants: bucketGrantsByHash, bucketConsents: bucketConsentsByHash,
 	}
 	free := map[string]bool{bucketVehicleState: true, bucketSecrets: true} // nothing refers to these
 	f := populated(t)
@@ -66,7 +67,7 @@ func TestCheckNamesEachLoss(t *testing.T) {
 func TestCheckNamesEachOrphan(t *testing.T) {
 	f := populated(t)
 	nobody, w, v := id(0xee, 1), wid(1), vid(1)
-	slot, err := encodeSlot(webhook.Schedule{Source: "sim", Due: t0})
+	schedule, err := encodeSchedule(webhook.Schedule{Source: "sim", Due: t0})
 	must(t, err)
 	record := func(r any) []byte {
 		b, err := encode(r)
@@ -79,47 +80,47 @@ func TestCheckNamesEachOrphan(t *testing.T) {
 	for k := range delivered {
 		done = uuid.UUID([]byte(k)[timeLen:])
 	}
-	lane, err := f.Queue(ctx, w, uuid.Nil, 1)
+	queue, err := f.Queue(ctx, w, uuid.Nil, 1)
 	must(t, err)
-	waits := lane[0].Delivery
+	waits := queue[0].Delivery
 	for name, row := range map[string]struct {
 		bucket     string
 		key, value []byte
 	}{
-		"meta":                          {bucketMeta, []byte("other"), []byte("x")},
-		"webhook that is not JSON":      {bucketWebhooks, nobody[:], []byte("{")},
-		"webhook without a sealed key":  {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody}})},
-		"old key without an overlap":    {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n"}, SealedKey: sealedFor(nobody[:]), SealedOldKey: sealedFor(oldKeyName(nobody))})},
-		"overlap without an old key":    {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n", KeyOverlap: &webhook.KeyOverlap{}}, SealedKey: sealedFor(nobody[:])})},
-		"vehicle under another id":      {bucketVehicles, nobody[:], record(vehicleRecord{Vehicle: newVehicle(1)})},
-		"status of no vehicle":          {bucketVehicleState, nobody[:], record(vehicle.Status{})},
-		"subscription without slot":     {bucketSubscriptions, pairKey(w, nobody), record(webhook.Subscription{SubscriptionKey: webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}})},
-		"subscription of a vehicle":     {bucketSubsByVehicle, pairKey(v, nobody), nil},
-		"slot without subscription":     {bucketSlots, pairKey(w, nobody), slot},
-		"slot of an unknown version":    {bucketSlots, pairKey(w, v), append([]byte{99}, slot[1:]...)},
-		"slot of another source":        {bucketSlots, pairKey(w, v), bytes.ReplaceAll(slot, []byte("sim"), []byte("mis"))},
-		"due without slot":              {bucketSlotDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}), nil},
-		"due twice":                     {bucketSlotDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
-		"due at a source that is none":  {bucketSlotDue, dueKey("SIM", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
-		"delivery that is not JSON":     {bucketDeliveries, nobody[:], []byte("[]")},
-		"delivery in an unknown state":  {bucketDeliveries, waits[:], record(deliveryRecord{Delivery: webhook.Delivery{ID: waits, State: "lost", Webhook: w, Vehicle: v}})},
-		"attempt of no delivery":        {bucketAttempts, attemptKey(nobody, 1), record(webhook.Attempt{N: 1})},
-		"attempt too many":              {bucketAttempts, attemptKey(waits, 3), record(webhook.Attempt{N: 3})},
-		"attempt with another number":   {bucketAttempts, attemptKey(waits, 1), record(webhook.Attempt{N: 2})},
-		"payload of no delivery":        {bucketPayloads, nobody[:], []byte("{}")},
-		"payload of another length":     {bucketPayloads, waits[:], []byte("{")},
-		"lane row without delivery":     {bucketWaiting, pairKey(w, nobody), v[:]},
-		"lane row of what is delivered": {bucketWaiting, pairKey(w, done), v[:]},
-		"lane row of another vehicle":   {bucketWaiting, pairKey(w, waits), nobody[:]},
-		"lane row of no webhook":        {bucketWaiting, pairKey(nobody, waits), v[:]},
-		"finished without delivery":     {bucketFinished, doneKey(7, nobody), nil},
-		"finished that waits":           {bucketFinished, doneKey(7, waits), nil},
-		"finished at another time":      {bucketFinished, doneKey(7, done), nil},
-		"secret in the clear":           {bucketSecrets, []byte("x"), []byte("token")},
-		"secret of another place":       {bucketSecrets, []byte("x"), f.sealer.seal(bucketSecrets, []byte("y"), []byte("token"))},
-		"grant without hash":            {bucketGrants, []byte("x"), record(grantRecord{Grant: access.Grant{Name: "x"}})},
-		"hash of no grant":              {bucketGrantsByHash, bytes.Repeat([]byte{3}, 32), []byte("x")},
-		"key that is too short":         {bucketWaiting, []byte("x"), nil},
+		"meta":                           {bucketMeta, []byte("other"), []byte("x")},
+		"webhook that is not JSON":       {bucketWebhooks, nobody[:], []byte("{")},
+		"webhook without a sealed key":   {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody}})},
+		"old key without an overlap":     {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n"}, SealedKey: sealedFor(nobody[:]), SealedOldKey: sealedFor(oldKeyName(nobody))})},
+		"overlap without an old key":     {bucketWebhooks, nobody[:], record(webhookRecord{Webhook: webhook.Webhook{ID: nobody, Name: "n", KeyOverlap: &webhook.KeyOverlap{}}, SealedKey: sealedFor(nobody[:])})},
+		"vehicle under another id":       {bucketVehicles, nobody[:], record(vehicleRecord{Vehicle: newVehicle(1)})},
+		"status of no vehicle":           {bucketVehicleState, nobody[:], record(vehicle.Status{})},
+		"subscription without schedule":  {bucketSubscriptions, pairKey(w, nobody), record(webhook.Subscription{SubscriptionKey: webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}})},
+		"subscription of a vehicle":      {bucketSubsByVehicle, pairKey(v, nobody), nil},
+		"schedule without subscription":  {bucketSchedules, pairKey(w, nobody), schedule},
+		"schedule of an unknown version": {bucketSchedules, pairKey(w, v), append([]byte{99}, schedule[1:]...)},
+		"schedule of another source":     {bucketSchedules, pairKey(w, v), bytes.ReplaceAll(schedule, []byte("sim"), []byte("mis"))},
+		"due without schedule":           {bucketDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: nobody}), nil},
+		"due twice":                      {bucketDue, dueKey("sim", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
+		"due at a source that is none":   {bucketDue, dueKey("SIM", 5, webhook.SubscriptionKey{Webhook: w, Vehicle: v}), nil},
+		"delivery that is not JSON":      {bucketDeliveries, nobody[:], []byte("[]")},
+		"delivery in an unknown state":   {bucketDeliveries, waits[:], record(deliveryRecord{Delivery: webhook.Delivery{ID: waits, State: "lost", Webhook: w, Vehicle: v}})},
+		"attempt of no delivery":         {bucketAttempts, attemptKey(nobody, 1), record(webhook.Attempt{N: 1})},
+		"attempt too many":               {bucketAttempts, attemptKey(waits, 3), record(webhook.Attempt{N: 3})},
+		"attempt with another number":    {bucketAttempts, attemptKey(waits, 1), record(webhook.Attempt{N: 2})},
+		"payload of no delivery":         {bucketPayloads, nobody[:], []byte("{}")},
+		"payload of another length":      {bucketPayloads, waits[:], []byte("{")},
+		"queue row without delivery":     {bucketWaiting, pairKey(w, nobody), v[:]},
+		"queue row of what is delivered": {bucketWaiting, pairKey(w, done), v[:]},
+		"queue row of another vehicle":   {bucketWaiting, pairKey(w, waits), nobody[:]},
+		"queue row of no webhook":        {bucketWaiting, pairKey(nobody, waits), v[:]},
+		"finished without delivery":      {bucketFinished, doneKey(7, nobody), nil},
+		"finished that waits":            {bucketFinished, doneKey(7, waits), nil},
+		"finished at another time":       {bucketFinished, doneKey(7, done), nil},
+		"secret in the clear":            {bucketSecrets, []byte("x"), []byte("token")},
+		"secret of another place":        {bucketSecrets, []byte("x"), f.sealer.seal(bucketSecrets, []byte("y"), []byte("token"))},
+		"grant without hash":             {bucketGrants, []byte("x"), record(grantRecord{Grant: access.Grant{Name: "x"}})},
+		"hash of no grant":               {bucketGrantsByHash, bytes.Repeat([]byte{3}, 32), []byte("x")},
+		"key that is too short":          {bucketWaiting, []byte("x"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old, had := copyRows(t, f, row.bucket)[string(row.key)]
@@ -152,7 +153,7 @@ func TestCheckHoldsLedgersAndParking(t *testing.T) {
 	change(func(r *webhookRecord) { r.Ledger.Delivered++ })
 	wantProblem(t, f, bucketWebhooks)
 	change(func(r *webhookRecord) { r.Ledger.Delivered--; r.Status = webhook.Unverified })
-	wantProblem(t, f, bucketSlots)
+	wantProblem(t, f, bucketSchedules)
 	change(func(r *webhookRecord) { r.Status = webhook.Active })
 	f.sound()
 }

@@ -111,10 +111,10 @@ func queuedValue(d webhook.Delivery) ([]byte, error) {
 // parseQueued reads a row of bucket waiting.
 func parseQueued(k, v []byte) (q webhook.Queued, err error) {
 	if _, q.Delivery, err = parsePair(k); err != nil {
-		return q, fmt.Errorf("%s: %w", bucketWaiting, err)
+		return q, err
 	}
 	if len(v) != idLen && len(v) != idLen+timeLen {
-		return q, fmt.Errorf("%s: the row of delivery %s has %d bytes", bucketWaiting, q.Delivery, len(v))
+		return q, badRow("%s: the row of delivery %s has %d bytes", bucketWaiting, q.Delivery, len(v))
 	}
 	q.Vehicle = uuid.UUID(v[:idLen])
 	if len(v) > idLen {
@@ -123,10 +123,10 @@ func parseQueued(k, v []byte) (q webhook.Queued, err error) {
 	return q, nil
 }
 
-// slotVersion is the first byte of a slot's value.
-const slotVersion = 1
+// scheduleVersion is the first byte of a schedule's value.
+const scheduleVersion = 1
 
-// slotLen is the length of a slot's value:
+// scheduleLen is the length of a schedule's value:
 //
 //	0  version
 //	1  due, unix ms, 0 while parked
@@ -135,22 +135,22 @@ const slotVersion = 1
 //	25 state
 //	26 cause
 //	27 source, zero padded to 16
-const slotLen = 1 + 3*timeLen + 2 + sourceLen
+const scheduleLen = 1 + 3*timeLen + 2 + sourceLen
 
-func encodeSlot(s webhook.Schedule) ([]byte, error) {
-	b := append(make([]byte, 0, slotLen), slotVersion)
+func encodeSchedule(s webhook.Schedule) ([]byte, error) {
+	b := append(make([]byte, 0, scheduleLen), scheduleVersion)
 	for _, t := range [...]struct {
 		field string
 		at    time.Time
 	}{{"due", s.Due}, {"anchor", s.Anchor}, {"produced_at", s.ProducedAt}} {
 		ms, err := millis(t.at)
 		if err != nil {
-			return nil, fmt.Errorf("slot %s: %w", t.field, err)
+			return nil, fmt.Errorf("schedule %s: %w", t.field, err)
 		}
 		b = binary.BigEndian.AppendUint64(b, ms)
 	}
 	if s.State > vehicle.StatePluggedIn || s.Cause > webhook.CauseChange {
-		return nil, fmt.Errorf("slot: no state %d or cause %d", s.State, s.Cause)
+		return nil, fmt.Errorf("schedule: no state %d or cause %d", s.State, s.Cause)
 	}
 	if err := checkSource(s.Source); err != nil {
 		return nil, err
@@ -159,34 +159,27 @@ func encodeSlot(s webhook.Schedule) ([]byte, error) {
 	return append(append(b, byte(s.State), byte(s.Cause)), p[:]...), nil
 }
 
-func decodeSlot(key webhook.SubscriptionKey, b []byte) (s webhook.Schedule, err error) {
+func decodeSchedule(key webhook.SubscriptionKey, b []byte) (s webhook.Schedule, err error) {
 	defer func() {
 		if err != nil {
 			err = &unreadable{err}
 		}
 	}()
 	s = webhook.Schedule{SubscriptionKey: key}
-	if len(b) != slotLen || b[0] != slotVersion {
-		return s, fmt.Errorf("slot: %d bytes %x..., want %d bytes of version %d", len(b), b[:min(len(b), 1)], slotLen, slotVersion)
+	if len(b) != scheduleLen || b[0] != scheduleVersion {
+		return s, fmt.Errorf("schedule: %d bytes %x..., want %d bytes of version %d", len(b), b[:min(len(b), 1)], scheduleLen, scheduleVersion)
 	}
 	for i, t := range []*time.Time{&s.Due, &s.Anchor, &s.ProducedAt} {
 		ms := binary.BigEndian.Uint64(b[1+i*timeLen:])
 		if ms > maxMillis {
-			return s, fmt.Errorf("slot: time %d is out of range", ms)
+			return s, fmt.Errorf("schedule: time %d is out of range", ms)
 		}
 		*t = timeOf(ms)
 	}
 	s.State, s.Cause = vehicle.State(b[25]), webhook.Cause(b[26])
 	if s.State > vehicle.StatePluggedIn || s.Cause > webhook.CauseChange {
-		return s, fmt.Errorf("slot: no state %d or cause %d", s.State, s.Cause)
+		return s, fmt.Errorf("schedule: no state %d or cause %d", s.State, s.Cause)
 	}
 	s.Source, err = parseSource(b[27:])
 	return s, err
 }
-
-// named wraps one of webhook's errors with the kind and id of the thing.
-func named(kind string, id any, err error) error { return fmt.Errorf("%s %v: %w", kind, id, err) }
-
-func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNotFound) }
-func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
-func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }

@@ -105,10 +105,10 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
-	b, err := encodeSlot(fullSlot())
+	b, err := encodeSchedule(fullSlot())
 	must(t, err)
 	golden(t, "slot.hex", []byte(hex.EncodeToString(b)+"\n"))
-	s, err := decodeSlot(key(1, 1), b)
+	s, err := decodeSchedule(key(1, 1), b)
 	if err != nil || s != fullSlot() {
 		t.Fatal(s, err)
 	}
@@ -153,7 +153,7 @@ func TestEncodeRefuses(t *testing.T) {
 		func(s *webhook.Schedule) { s.State = 3 }, func(s *webhook.Schedule) { s.Cause = 3 }, func(s *webhook.Schedule) { s.Due = time.Unix(-1, 0) },
 	} {
 		s := fullSlot()
-		if change(&s); second(encodeSlot(s)) == nil {
+		if change(&s); second(encodeSchedule(s)) == nil {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -219,14 +219,14 @@ func FuzzKeys(f *testing.F) {
 }
 
 func FuzzSlot(f *testing.F) {
-	b, _ := encodeSlot(fullSlot())
+	b, _ := encodeSchedule(fullSlot())
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := decodeSlot(key(1, 1), b)
+		s, err := decodeSchedule(key(1, 1), b)
 		if err != nil {
 			return
 		}
-		back, err := encodeSlot(s)
+		back, err := encodeSchedule(s)
 		if err != nil || !bytes.Equal(back, b) {
 			t.Fatalf("%x came back as %x (%v)", b, back, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -15,6 +14,9 @@ import (
 type Compaction struct {
 	Before int64 `json:"before"`
 	After  int64 `json:"after"`
+	// Warning says that the new file is in its place and may be lost in a power cut;
+	// empty for no such trouble.
+	Warning string `json:"warning,omitempty"`
 }
 
 // compactPiece is how many bytes of rows one transaction of a compaction writes.
@@ -24,7 +26,11 @@ const compactPiece = 16 << 20
 // new file is made beside it, held against it row by row, checked as [CheckFile]
 // does, and only then takes its place; where it is not smaller nothing is done. It
 // needs no key. A daemon at work is ErrInUse.
-func Compact(ctx context.Context, path string) (c Compaction, err error) {
+func Compact(ctx context.Context, path string) (Compaction, error) {
+	return compact(ctx, path, flushFolder)
+}
+
+func compact(ctx context.Context, path string, flushFolder func(dir string) error) (c Compaction, err error) {
 	path = resolved(path)
 	h, err := hold(path)
 	if err != nil {
@@ -37,7 +43,10 @@ func Compact(ctx context.Context, path string) (c Compaction, err error) {
 	if h.why != nil {
 		return c, h.why
 	}
-	c = Compaction{h.info.Size(), h.info.Size()}
+	c.Before, c.After = h.info.Size(), h.info.Size()
+	failed := func(err error) (Compaction, error) {
+		return c, fmt.Errorf("compact data file %s: %w; it is as it was", path, diskError(err))
+	}
 	clearTemps(path)
 	temp := ""
 	defer func() { _ = os.Remove(temp) }() // once it has its name there is none
@@ -46,12 +55,10 @@ func Compact(ctx context.Context, path string) (c Compaction, err error) {
 			if err := checkFile(path, tx, schemaVersion); err != nil {
 				return err
 			}
-			stats := h.db.Stats()
-			live := tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(h.db.Info().PageSize)
-			if err := roomFor(filepath.Dir(path), live, 0); err != nil {
+			if err := roomFor(filepath.Dir(path), liveBytes(h.db, tx), 0); err != nil {
 				return err
 			}
-			if temp, err = tempBeside(path, func(*os.File) error { return nil }); err != nil {
+			if temp, err = tempBeside(path, nextPattern, func(*os.File) error { return nil }); err != nil {
 				return err
 			}
 			return h.rewrite(ctx, tx, temp)
@@ -61,17 +68,17 @@ func Compact(ctx context.Context, path string) (c Compaction, err error) {
 		_, err = verify(ctx, temp, path, thisLayout(), nil)
 	}
 	if err != nil {
-		return c, fmt.Errorf("compact data file %s: %w; it is as it was", path, diskError(err))
+		return failed(err)
 	}
 	info, err := os.Stat(temp)
 	if err != nil {
-		return c, fmt.Errorf("compact data file %s: %w; it is as it was", path, err)
+		return failed(err)
 	}
 	if info.Size() >= c.Before {
 		return c, nil
 	}
-	if _, err := replaceFile(temp, path, h.info, "", time.Time{}); err != nil {
-		return c, fmt.Errorf("compact data file %s: %w; it is as it was", path, diskError(err))
+	if _, c.Warning, err = (replacement{temp: temp, path: path, info: h.info, flushFolder: flushFolder}).do(); err != nil {
+		return failed(err)
 	}
 	c.After = info.Size()
 	return c, nil

@@ -19,7 +19,7 @@ import (
 func rowsOf(t *testing.T, path string) string {
 	t.Helper()
 	var b strings.Builder
-	must(t, readFile(path, schemaVersion, func(tx *bolt.Tx) error {
+	must(t, readFile(path, schemaVersion, defaultLockTimeout, func(tx *bolt.Tx) error {
 		return tx.ForEach(func(name []byte, bucket *bolt.Bucket) error {
 			return bucket.ForEach(func(k, v []byte) error { fmt.Fprintf(&b, "%s %x %x\n", name, k, v); return nil })
 		})
@@ -115,8 +115,8 @@ func TestSameRows(t *testing.T) {
 		"nothing":         func(*bolt.Tx) error { return nil },
 	} {
 		changed := edit(t, path, change)
-		must(t, readFile(path, 0, func(a *bolt.Tx) error {
-			return readFile(changed, 0, func(b *bolt.Tx) error {
+		must(t, readFile(path, 0, defaultLockTimeout, func(a *bolt.Tx) error {
+			return readFile(changed, 0, defaultLockTimeout, func(b *bolt.Tx) error {
 				for _, pair := range [][2]*bolt.Tx{{a, b}, {b, a}} {
 					if same, err := sameRows(ctx, pair[0], pair[1]); err != nil || same != (name == "nothing") {
 						t.Errorf("%s: same %v, %v", name, same, err)

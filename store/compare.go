@@ -52,10 +52,8 @@ func lossOf(here, backup reader) (l Loss, err error) {
 	// Records of deliveries go with their age, and ids only grow: what is missing
 	// and younger than the backup's youngest was made after it.
 	last := backup.get(bucketMeta, metaLastID)
-	for k := range here.rows(bucketDeliveries, nil, last) {
-		if !bytes.Equal(k, last) {
-			l.Deliveries++
-		}
+	for range here.rows(bucketDeliveries, nil, following(last)) {
+		l.Deliveries++
 	}
 	for k := range here.rows(bucketWaiting, nil, nil) {
 		if bytes.Compare(k[idLen:], last) > 0 {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -12,30 +11,19 @@ import (
 	"plugbeat/webhook"
 )
 
-// The buckets of consents came after schema 1 and need no other, as with changes: a
-// version that does not know them leaves them alone, and where they are missing they
-// are made by the first consent.
-
 // PutConsent adds a consent. An id that is taken, or a code or token that another
 // consent has, is webhook.ErrExists.
-func (s *Store) PutConsent(ctx context.Context, c access.Consent) error {
+func (s *Access) PutConsent(ctx context.Context, c access.Consent) error {
 	return s.update(ctx, func(t *writeTx) error {
-		for _, name := range [...]string{bucketConsents, bucketConsentsByHash} {
-			if t.bucket(name) == nil {
-				if _, err := t.tx.CreateBucket([]byte(name)); err != nil {
-					return err
-				}
-			}
-		}
 		if t.has(bucketConsents, c.ID[:]) {
 			return named("consent", c.ID, webhook.ErrExists)
 		}
-		return t.putConsent(nil, c)
+		return putConsent(t, nil, c)
 	})
 }
 
 // putConsent writes a consent and its index rows; before are the hashes that have rows.
-func (t *writeTx) putConsent(before []access.TokenHash, c access.Consent) error {
+func putConsent(t *writeTx, before []access.TokenHash, c access.Consent) error {
 	after := c.Hashes()
 	for _, h := range after {
 		if !slices.Contains(before, h) && t.has(bucketConsentsByHash, h[:]) {
@@ -60,10 +48,7 @@ func (t *writeTx) putConsent(before []access.TokenHash, c access.Consent) error 
 }
 
 func (r reader) consent(id []byte) (c access.Consent, err error) {
-	var b []byte
-	if r.bucket(bucketConsents) != nil {
-		b = r.get(bucketConsents, id)
-	}
+	b := r.get(bucketConsents, id)
 	if b == nil {
 		return c, named("consent", printID(id), webhook.ErrNotFound)
 	}
@@ -81,27 +66,19 @@ func printID(id []byte) string {
 }
 
 func (r reader) consentByHash(h access.TokenHash) (access.Consent, error) {
-	var id []byte
-	if r.bucket(bucketConsentsByHash) != nil {
-		id = r.get(bucketConsentsByHash, h[:])
-	}
-	return r.consent(id)
+	return r.consent(r.get(bucketConsentsByHash, h[:]))
 }
 
 // ConsentByHash returns the consent that has the code or token with this hash, or an
 // error wrapping webhook.ErrNotFound.
-func (s *Store) ConsentByHash(ctx context.Context, h access.TokenHash) (c access.Consent, err error) {
-	err = s.view(ctx, func(r reader) error {
-		c, err = r.consentByHash(h)
-		return err
-	})
-	return c, err
+func (s *Access) ConsentByHash(ctx context.Context, h access.TokenHash) (access.Consent, error) {
+	return viewed(ctx, s.core, func(r reader) (access.Consent, error) { return r.consentByHash(h) })
 }
 
 // ChangeConsent changes the consent that has the code or token with this hash, in one
 // transaction with looking at it. When change returns an error nothing is changed; a
 // consent without code and tokens is removed.
-func (s *Store) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
+func (s *Access) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
 	return s.update(ctx, func(t *writeTx) error {
 		c, err := t.consentByHash(h)
 		if err != nil {
@@ -112,13 +89,13 @@ func (s *Store) ChangeConsent(ctx context.Context, h access.TokenHash, change fu
 			return err
 		}
 		if c.Code == nil && len(c.Tokens) == 0 {
-			return t.deleteConsent(c.ID, before)
+			return deleteConsent(t, c.ID, before)
 		}
-		return t.putConsent(before, c)
+		return putConsent(t, before, c)
 	})
 }
 
-func (t *writeTx) deleteConsent(id uuid.UUID, hashes []access.TokenHash) error {
+func deleteConsent(t *writeTx, id uuid.UUID, hashes []access.TokenHash) error {
 	for _, h := range hashes {
 		if err := t.delete(bucketConsentsByHash, h[:]); err != nil {
 			return err
@@ -129,74 +106,50 @@ func (t *writeTx) deleteConsent(id uuid.UUID, hashes []access.TokenHash) error {
 
 // DeleteConsent ends a consent with all its tokens; an unknown id is
 // webhook.ErrNotFound.
-func (s *Store) DeleteConsent(ctx context.Context, id uuid.UUID) error {
+func (s *Access) DeleteConsent(ctx context.Context, id uuid.UUID) error {
 	return s.update(ctx, func(t *writeTx) error {
 		c, err := t.consent(id[:])
 		if err != nil {
 			return err
 		}
-		return t.deleteConsent(id, c.Hashes())
+		return deleteConsent(t, id, c.Hashes())
 	})
 }
 
 // Consents lists consents by id, those after the given one, at most limit.
-func (s *Store) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
-	err = s.view(ctx, func(r reader) error {
-		if r.bucket(bucketConsents) == nil {
-			return nil
+func (s *Access) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
+	err = s.walk(ctx, bucketConsents, nil, after[:], func(r reader, k, _ []byte) (bool, error) {
+		if len(cs) == limit {
+			return false, nil
 		}
-		for k := range r.rows(bucketConsents, nil, after[:]) {
-			if slices.Equal(k, after[:]) {
-				continue
-			}
-			if len(cs) == limit {
-				return nil
-			}
-			c, err := r.consent(k)
-			if err != nil {
-				return err
-			}
-			cs = append(cs, c)
-		}
-		return nil
+		c, err := r.consent(k)
+		cs = append(cs, c)
+		return true, err
 	})
-	return cs, err
+	if err != nil {
+		return nil, err
+	}
+	return cs, nil
 }
 
 // sweepConsents removes the consents that have ended.
-func (s *Store) sweepConsents(ctx context.Context, now time.Time) error {
-	for after := uuid.Nil; ; {
-		cs, err := s.Consents(ctx, after, sliceRows)
-		if err != nil {
-			return err
-		}
-		for _, c := range cs {
-			after = c.ID
-			if !c.Ended(now) {
-				continue
-			}
-			err := s.update(ctx, func(t *writeTx) error {
-				c, err := t.consent(c.ID[:])
-				if err != nil || !c.Ended(now) {
-					return err
-				}
-				return t.deleteConsent(c.ID, c.Hashes())
-			})
-			if err != nil && !errors.Is(err, webhook.ErrNotFound) {
-				return err
-			}
-		}
-		if len(cs) < sliceRows {
-			return nil
-		}
+func (s *Access) sweepConsents(ctx context.Context, now time.Time) error {
+	ended := func(_, v []byte) (take, more bool) {
+		var c access.Consent
+		return decode(v, &c) != nil || c.Ended(now), true
 	}
+	_, err := inSlices(ctx, s.core, bucketConsents, nil, ended, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+		c, err := t.consent(k)
+		if err != nil || !c.Ended(now) {
+			return none, false, err
+		}
+		return none, true, deleteConsent(t, c.ID, c.Hashes())
+	})
+	return err
 }
 
 // unconsent takes a vehicle out of every consent.
-func (t *writeTx) unconsent(id uuid.UUID) error {
-	if t.bucket(bucketConsents) == nil {
-		return nil
-	}
+func unconsent(t *writeTx, id uuid.UUID) error {
 	for _, key := range t.keys(bucketConsents, nil, 0) {
 		c, err := t.consent(key)
 		if err != nil {

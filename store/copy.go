@@ -18,8 +18,8 @@ import (
 // path is never half a copy. It is for local files only: a read transaction is
 // open meanwhile, and the data file grows while one is. It ends early with ctx,
 // and does not begin where there is no room for it ([webhook.ErrNoSpace]).
-func (s *Store) Copy(ctx context.Context, path string) error {
-	if err := s.copy(ctx, path, nil); err != nil {
+func (s *Maintenance) Copy(ctx context.Context, path string) error {
+	if _, err := s.copy(ctx, path, func(string) error { return nil }); err != nil {
 		return fmt.Errorf("copy data file to %s: %w", path, diskError(err))
 	}
 	return nil
@@ -28,53 +28,44 @@ func (s *Store) Copy(ctx context.Context, path string) error {
 // Backup is Copy that checks the copy before it gets its name, as [CheckFile]
 // does, and returns what is in it. A copy that is not sound is not kept; the error
 // wraps ErrDamaged.
-func (s *Store) Backup(ctx context.Context, path string) (sum Summary, err error) {
-	err = s.copy(ctx, path, func(temp string) (err error) {
+func (s *Maintenance) Backup(ctx context.Context, path string) (sum Summary, err error) {
+	warning, err := s.copy(ctx, path, func(temp string) error {
 		sum, err = verify(ctx, temp, path, thisLayout(), nil)
-		return err
+		return uncheckable(asBackup(err, path, "it is not kept, and what it was made of has the same: run plugbeat check"), path)
 	})
 	if err != nil {
-		return Summary{}, fmt.Errorf("back up data file %s: %w", s.path, diskError(asBackup(err, path, "it is not kept, and what it was made of has the same: run plugbeat check")))
+		return Summary{}, fmt.Errorf("back up data file %s: %w", s.options.Path, diskError(err))
 	}
+	sum.Warning = warning
 	return sum, nil
 }
 
-func (s *Store) copy(ctx context.Context, path string, verify func(temp string) error) error {
+func (s *Maintenance) copy(ctx context.Context, path string, verify func(temp string) error) (warning string, err error) {
 	if same, err := filepath.Abs(path); err != nil {
-		return err
-	} else if own, err := filepath.Abs(s.path); err != nil {
-		return err
+		return "", err
+	} else if own, err := filepath.Abs(s.options.Path); err != nil {
+		return "", err
 	} else if same == own {
-		return errors.New("it is the data file itself")
+		return "", errors.New("it is the data file itself")
 	}
 	keep := int64(0)
-	if sameFileSystem(filepath.Dir(path), filepath.Dir(s.path)) {
+	if sameFileSystem(filepath.Dir(path), filepath.Dir(s.options.Path)) {
 		d, err := s.Disk(ctx)
 		if err != nil {
-			return err
+			return "", err
 		}
 		keep = d.MinFreeBytes // the data file must go on growing
 	}
-	return saveAs(path, func(f *os.File) error {
-		return s.view(ctx, func(r reader) error {
-			if err := roomFor(filepath.Dir(path), r.tx.Size(), keep); err != nil {
-				return err
-			}
-			return writeTo(ctx, r.tx, f)
-		})
+	return saveAs(path, s.options.flushFolder, func(f *os.File) error {
+		return s.view(ctx, func(r reader) error { return writeCopy(ctx, r.tx, f, path, keep) })
 	}, verify)
 }
 
 // CopyFile is Backup for a data file that no process has open, or another backup.
 // It needs no key.
 func CopyFile(ctx context.Context, from, path string) (sum Summary, err error) {
-	err = readFile(from, 0, func(tx *bolt.Tx) error {
-		sum, err = SaveCopy(ctx, path, func(w io.Writer) error {
-			if err := roomFor(filepath.Dir(path), tx.Size(), 0); err != nil {
-				return err
-			}
-			return writeTo(ctx, tx, w)
-		})
+	err = readFile(from, anySchema, defaultLockTimeout, func(tx *bolt.Tx) error {
+		sum, err = SaveCopy(ctx, path, func(w io.Writer) error { return writeCopy(ctx, tx, w, path, 0) })
 		return err
 	})
 	return sum, err
@@ -83,7 +74,7 @@ func CopyFile(ctx context.Context, from, path string) (sum Summary, err error) {
 // WriteFile writes the data file from, which no process has open, to w, once it is
 // found sound.
 func WriteFile(ctx context.Context, from string, w io.Writer) (sum Summary, err error) {
-	err = readFile(from, 0, func(tx *bolt.Tx) error {
+	err = readFile(from, anySchema, defaultLockTimeout, func(tx *bolt.Tx) error {
 		if sum, err = verify(ctx, from, from, thisLayout(), nil); err != nil {
 			return err
 		}
@@ -95,41 +86,50 @@ func WriteFile(ctx context.Context, from string, w io.Writer) (sum Summary, err 
 // SaveCopy takes a backup from fill, which writes it, and gives it its name once it
 // is whole on disk and found sound; until then, and after an error, there is what
 // there was. It needs no key.
-func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (sum Summary, err error) {
-	err = saveAs(path, func(f *os.File) error { return fill(f) }, func(temp string) error {
+func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (Summary, error) {
+	return saveCopy(ctx, path, flushFolder, fill)
+}
+
+func saveCopy(ctx context.Context, path string, flushFolder func(dir string) error, fill func(io.Writer) error) (sum Summary, err error) {
+	warning, err := saveAs(path, flushFolder, func(f *os.File) error { return fill(f) }, func(temp string) error {
 		sum, err = verify(ctx, temp, path, thisLayout(), nil)
-		return err
+		return uncheckable(asBackup(err, path, "it is not kept: try again"), path)
 	})
+	if _, ok := errors.AsType[*fileError](err); ok {
+		return Summary{}, err
+	}
 	if err != nil {
-		if _, ok := errors.AsType[*fileError](err); ok {
-			return Summary{}, asBackup(err, path, "it is not kept: try again")
-		}
 		return Summary{}, fmt.Errorf("write backup %s: %w", path, err)
 	}
+	sum.Warning = warning
 	return sum, nil
 }
 
-// saveAs makes a file under a temporary name beside path, mode 0600, flushes it,
-// has it verified and gives it its name. Nothing is left of it after an error.
-func saveAs(path string, fill func(*os.File) error, verify func(temp string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), newPattern(path))
+// saveAs makes a file under a temporary name beside path, mode 0600, flushes it, has it
+// verified and gives it its name. Nothing is left of it after an error. A warning means
+// that the file is there and its folder could not be flushed.
+func saveAs(path string, flushFolder func(dir string) error, fill func(*os.File) error, verify func(temp string) error) (warning string, err error) {
+	temp, err := tempBeside(path, newPattern, fill)
 	if err != nil {
-		return err
+		return "", err
 	}
-	temp := f.Name()
 	defer func() { _ = os.Remove(temp) }()
-	if err = errors.Join(fill(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if verify != nil {
-		if err := verify(temp); err != nil {
-			return err
-		}
+	if err := verify(temp); err != nil {
+		return "", err
 	}
 	if err := os.Rename(temp, path); err != nil {
+		return "", err
+	}
+	return unflushed(flushFolder, path), nil
+}
+
+// writeCopy is writeTo of a file that is to lie at path, where keep bytes are to stay
+// free. It does not begin where there is no room.
+func writeCopy(ctx context.Context, tx *bolt.Tx, w io.Writer, path string, keep int64) error {
+	if err := roomFor(filepath.Dir(path), tx.Size(), keep); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return writeTo(ctx, tx, w)
 }
 
 // roomFor is an error wrapping webhook.ErrNoSpace when the directory's file system

@@ -112,7 +112,7 @@ func TestSaveCopyRefuses(t *testing.T) {
 	}
 }
 
-// unsound is a data file in which a delivery has lost its place in the lane.
+// unsound is a data file in which a delivery has lost its place in the queue.
 func unsound(t *testing.T) []byte {
 	t.Helper()
 	f := open(t)

@@ -13,63 +13,43 @@ import (
 // Queue lists what waits on a webhook in the order of creation, the deliveries
 // greater than after, at most limit; a limit of 0 or less means 100. A webhook
 // that is unknown has an empty queue.
-func (s *Store) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
-	limit = pageLimit(limit)
-	var items []webhook.Queued
-	err := s.view(ctx, func(r reader) error {
-		from := pairKey(webhookID, after)
-		for k, v := range r.rows(bucketWaiting, webhookID[:], from) {
-			if bytes.Equal(k, from) {
-				continue
-			}
-			if len(items) == limit {
-				break
-			}
-			item, err := parseQueued(k, v)
-			if err != nil {
-				return damaged(s.path, err)
-			}
-			items = append(items, item)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return items, nil
+func (s *Deliveries) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
+	return queue(ctx, s.core, webhookID, after, limit, func(_ reader, q webhook.Queued) (webhook.Queued, error) { return q, nil })
 }
 
 // Backlog lists what waits on a webhook as Queue does, with all that is stored of it.
-func (s *Store) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
+	return queue(ctx, s.core, webhookID, after, limit, func(r reader, q webhook.Queued) (webhook.Delivery, error) {
+		rec, err := r.delivery(q.Delivery)
+		return rec.Delivery, err
+	})
+}
+
+// queue lists what of makes of each row of a webhook's queue.
+func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limit int, of func(reader, webhook.Queued) (T, error)) ([]T, error) {
 	limit = pageLimit(limit)
-	var ds []webhook.Delivery
-	err := s.view(ctx, func(r reader) error {
-		from := pairKey(webhookID, after)
-		for k := range r.rows(bucketWaiting, webhookID[:], from) {
-			if bytes.Equal(k, from) {
-				continue
-			}
-			if len(ds) == limit {
+	return viewed(ctx, s, func(r reader) (items []T, err error) {
+		for k, v := range r.rows(bucketWaiting, webhookID[:], following(pairKey(webhookID, after))) {
+			if len(items) == limit {
 				break
 			}
-			_, id, err := parsePair(k)
+			q, err := parseQueued(k, v)
 			if err != nil {
-				return damaged(s.path, err)
+				return nil, err
 			}
-			rec, err := r.delivery(id)
+			item, err := of(r, q)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			ds = append(ds, rec.Delivery)
+			items = append(items, item)
 		}
-		return nil
+		return items, nil
 	})
-	return ds, err
 }
 
 // Outgoing returns a delivery with its payload, nil where none is kept. An unknown
 // delivery is webhook.ErrNotFound.
-func (s *Store) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
+func (s *Deliveries) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
 	err = s.view(ctx, func(r reader) error {
 		rec, err := r.delivery(id)
 		d, payload = rec.Delivery, bytes.Clone(r.get(bucketPayloads, id[:]))
@@ -79,55 +59,50 @@ func (s *Store) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery,
 }
 
 // Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.
-func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Deliveries) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	return viewed(ctx, s.core, func(r reader) (webhook.Delivery, error) {
 		rec, err := r.delivery(id)
-		d = rec.Delivery
-		return err
+		return rec.Delivery, err
 	})
-	return d, err
 }
 
 // Payload returns a delivery's bytes, or an error wrapping webhook.ErrNotFound
 // that says whether the delivery is unknown or its payload was erased.
-func (s *Store) Payload(ctx context.Context, id uuid.UUID) (p []byte, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Deliveries) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) {
+	return viewed(ctx, s.core, func(r reader) ([]byte, error) {
 		if b := r.get(bucketPayloads, id[:]); b != nil {
-			p = bytes.Clone(b)
-			return nil
+			return bytes.Clone(b), nil
 		}
 		rec, err := r.delivery(id)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return fmt.Errorf("payload of delivery %s (%s): %w: it is no longer kept", id, rec.State, webhook.ErrNotFound)
+		return nil, fmt.Errorf("payload of delivery %s (%s): %w: it is no longer kept", id, rec.State, webhook.ErrNotFound)
 	})
-	return p, err
 }
 
 // Attempts lists a delivery's attempts from the first; none when its vehicle was
 // removed. An unknown delivery is webhook.ErrNotFound.
-func (s *Store) Attempts(ctx context.Context, id uuid.UUID) (as []webhook.Attempt, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Deliveries) Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error) {
+	return viewed(ctx, s.core, func(r reader) (as []webhook.Attempt, err error) {
 		if !r.has(bucketDeliveries, id[:]) {
-			return noDelivery(id)
+			return nil, noDelivery(id)
 		}
 		for _, b := range r.rows(bucketAttempts, id[:], nil) {
 			var a webhook.Attempt
 			if err := decode(b, &a); err != nil {
-				return named("attempt of delivery", id, err)
+				return nil, named("attempt of delivery", id, err)
 			}
 			as = append(as, a)
 		}
-		return nil
+		return as, nil
 	})
-	return as, err
 }
 
 // Deliveries lists the deliveries that the filter selects, newest first, those
 // less than before (uuid.Nil for the newest), at most limit; a limit of 0 or less
 // means 100. Since is inclusive and Until exclusive, both about CreatedAt.
-func (s *Store) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *Deliveries) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	var state []byte // as it stands in a record of that state

@@ -23,10 +23,10 @@ func TestCompleteReadRefusals(t *testing.T) {
 	draft := &webhook.Draft{Payload: []byte("{}")}
 	for name, decide := range map[string]webhook.Decide{
 		"an error": func(webhook.VehicleView) (webhook.Decision, error) { return webhook.Decision{}, no },
-		"another's slot": func(webhook.VehicleView) (webhook.Decision, error) {
+		"another's schedule": func(webhook.VehicleView) (webhook.Decision, error) {
 			return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: webhook.Schedule{SubscriptionKey: key(1, 2), Due: t0}}}}, nil
 		},
-		"a slot twice": func(v webhook.VehicleView) (webhook.Decision, error) {
+		"a schedule twice": func(v webhook.VehicleView) (webhook.Decision, error) {
 			c := webhook.ScheduleChange{Schedule: v.Schedules[0].Schedule}
 			return webhook.Decision{Schedules: []webhook.ScheduleChange{c, c}}, nil
 		},
@@ -163,7 +163,7 @@ func TestSettle(t *testing.T) {
 	if queue, err = f.Queue(ctx, wid(1), ds[0].ID, 1); err != nil || len(queue) != 1 || queue[0].Delivery != ds[2].ID {
 		t.Fatal(queue, err)
 	}
-	// 410 parks the slots in the transaction of the attempt.
+	// 410 parks the schedules in the transaction of the attempt.
 	_, _, err = f.Settle(ctx, wid(1), ds[2].ID, a, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 		d.Attempts++
 		w.Status, w.Reason = webhook.Disabled, webhook.Gone
@@ -415,8 +415,8 @@ func TestRetention(t *testing.T) {
 	if want := (webhook.Ledger{Produced: n, Delivered: 45, Dead: 44}); f.ledger(1) != want {
 		t.Fatal(f.ledger(1))
 	}
-	if lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999); err != nil || len(lane) != n-89 {
-		t.Fatal("what waits never expires by age", len(lane), err)
+	if queue, err := f.Queue(ctx, wid(1), uuid.Nil, 999); err != nil || len(queue) != n-89 {
+		t.Fatal("what waits never expires by age", len(queue), err)
 	}
 }
 
@@ -437,9 +437,9 @@ func TestMaxSize(t *testing.T) {
 	for i := range 400 {
 		read(i%2 + 1)
 	}
-	lane, err := f.Queue(ctx, wid(1), uuid.Nil, 999)
+	queue, err := f.Queue(ctx, wid(1), uuid.Nil, 999)
 	must(t, err)
-	for _, item := range lane[100:150] {
+	for _, item := range queue[100:150] {
 		f.settle(webhook.Delivery{ID: item.Delivery, Webhook: wid(1)}, webhook.Delivered)
 	}
 	res, err := f.Sweep(ctx, f.now, time.Hour, time.Hour)
@@ -452,7 +452,7 @@ func TestMaxSize(t *testing.T) {
 			t.Fatal("not the oldest first", i, d)
 		}
 	}
-	if live, err := f.liveBytes(ctx); err != nil || live > f.maxSize {
+	if live, err := f.liveBytes(ctx); err != nil || live > f.options.MaxSize {
 		t.Fatal(live, err)
 	}
 	f.sound()

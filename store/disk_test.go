@@ -113,7 +113,7 @@ func TestDiskState(t *testing.T) {
 func TestMinFree(t *testing.T) {
 	for _, minFree := range []int64{0, 1, 1 << 60} {
 		f := open(t, func(o *Options) { o.MinFree = minFree })
-		_, total, _ := fileSystem(filepath.Dir(f.path))
+		_, total, _ := fileSystem(filepath.Dir(f.o.Path))
 		if total == 0 {
 			t.Skip("skipped: this platform does not tell what is free")
 		}

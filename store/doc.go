@@ -38,7 +38,7 @@
 //	consents         consent                            JSON: what an owner allowed the application, its tokens as hashes
 //	consents_by_hash sha256                             consent, for its code and each of its tokens
 //
-// A parked slot (its webhook does not fire) has no due time and no slot_due row.
+// A parked schedule (its webhook does not fire) has no due time and no slot_due row.
 // Delivery ids are made by the writer and only grow, so a queue is in commit order.
 //
 // # Writing

@@ -3,33 +3,94 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/google/uuid"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"plugbeat/webhook"
 )
 
-// The kinds of a fileError that nobody outside asks for.
+// The errors of Open and of a store that can no longer be used. Errors about
+// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists, ErrNoSpace
+// or ErrReadOnly.
 var (
+	// ErrInUse means that another process holds the data file.
+	ErrInUse = errors.New("in use by another process")
+	// ErrDamaged means that the data file cannot be what a store wrote.
+	ErrDamaged = errors.New("damaged")
+	// ErrNewer means that a later version of plugbeat wrote the data file.
+	ErrNewer = errors.New("written by a newer version")
+	// ErrKey means that the data file was sealed with another key.
+	ErrKey = errors.New("sealed with another key")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the data file is closed")
+)
+
+// The errors of [Restore] that a flag gets past.
+var (
+	// ErrOther means that the backup is of another instance than the data file.
+	ErrOther = errors.New("of another instance")
+	// ErrOlder means that the data file has entries that the backup does not.
+	ErrOlder = errors.New("older than the data file")
+)
+
+// The kinds of an error that nobody outside asks for.
+var (
+	// errSeal means that a sealed value does not open: another key, or changed bytes.
+	errSeal    = errors.New("sealed value does not open with this key")
 	errForeign = errors.New("not plugbeat's")
 	errOlder   = errors.New("of an older schema")
 )
 
-// fileError says what is wrong with a data file and what to do.
+// named wraps one of webhook's errors with the kind and id of the thing.
+func named(kind string, id any, err error) error { return fmt.Errorf("%s %v: %w", kind, id, err) }
+
+func noWebhook(id uuid.UUID) error  { return named("webhook", id, webhook.ErrNotFound) }
+func noVehicle(id uuid.UUID) error  { return named("vehicle", id, webhook.ErrNotFound) }
+func noDelivery(id uuid.UUID) error { return named("delivery", id, webhook.ErrNotFound) }
+
+// fileError says what is wrong with a data file, or a backup of one, and what to do.
 type fileError struct {
-	path string
-	kind error  // ErrDamaged, ErrNewer, ErrInUse, ErrKey, errForeign or errOlder
-	is   string // "is damaged: ..."
-	mend string
+	path   string
+	kind   error  // ErrDamaged, ErrNewer, ErrInUse, ErrKey, errForeign, errOlder or the system's
+	is     string // "is damaged: ..."
+	mend   string
+	backup bool
+	cause  error // of damage, where it is an error; else nil
 }
 
-func (e *fileError) Error() string { return "data file " + e.path + " " + e.is + "; " + e.mend }
-func (e *fileError) Unwrap() error { return e.kind }
+func (e *fileError) Error() string {
+	if e.backup {
+		return "backup " + e.path + " " + e.is + "; " + e.mend
+	}
+	return "data file " + e.path + " " + e.is + "; " + e.mend
+}
+
+func (e *fileError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
 
 // damaged is the error for a file that cannot be read as what a store wrote.
 func damaged(path string, why any) error {
 	if _, crash := why.(runtime.Error); crash {
 		why = "a page in it leads outside the file or to no page"
 	}
-	return &fileError{path, ErrDamaged, fmt.Sprintf("is %v: %v", ErrDamaged, why), "restore it from a backup, stopped: plugbeat restore BACKUP"}
+	cause, _ := why.(error)
+	return &fileError{path: path, kind: ErrDamaged, is: fmt.Sprintf("is %v: %v", ErrDamaged, why),
+		mend: "restore it from a backup, stopped: plugbeat restore BACKUP", cause: cause}
+}
+
+// notRegular is the error for a folder, a pipe or a device where a data file should be.
+func notRegular(path string) error {
+	return &fileError{path: path, kind: errForeign, is: "is not a regular file", mend: "name another"}
 }
 
 // unreadable is what is wrong with a record that no store wrote so.
@@ -37,19 +98,11 @@ type unreadable struct{ error }
 
 func (u *unreadable) Unwrap() error { return u.error }
 
-// recordError is the damage of a file together with the record it was found in.
-type recordError struct {
-	error
-	record error
-}
-
-func (e *recordError) Unwrap() []error { return []error{e.error, e.record} }
-
 // readable is err, or says that the file is damaged where that is what it comes to: an
 // operator who is told of a record must hear which file, and what to do.
 func readable(path string, err error) error {
 	if _, ok := errors.AsType[*unreadable](err); ok && !errors.Is(err, ErrDamaged) {
-		return &recordError{damaged(path, err), err}
+		return damaged(path, err)
 	}
 	return err
 }
@@ -83,21 +136,87 @@ func asBackup(err error, name, mend string) error {
 	if !ok {
 		return err
 	}
+	b := *e
+	b.backup, b.path, b.mend = true, name, mend
 	switch {
 	case errors.Is(e, ErrKey):
-		mend = "put the key that belongs to it into key_file first"
+		b.mend = "put the key that belongs to it into key_file first"
 	case errors.Is(e, ErrNewer):
-		mend = "use the newer plugbeat"
+		b.mend = "use the newer plugbeat"
 	case errors.Is(e, ErrInUse):
-		mend = "it is a data file at work: take a backup of it"
+		b.mend = "it is a data file at work: take a backup of it"
 	}
-	return &backupError{"backup " + name + " " + e.is + "; " + mend, e.kind}
+	return &b
 }
 
-type backupError struct {
-	text string
-	kind error
+// uncheckable names the folder of a backup that the system would not have opened there;
+// other errors pass as they are.
+func uncheckable(err error, name string) error {
+	r, ok := errors.AsType[*refusedError](err)
+	if !ok || !errors.As(r.err, new(syscall.Errno)) {
+		return err
+	}
+	return &fileError{path: name, backup: true, kind: r.err, is: fmt.Sprintf("is not kept, because it cannot be checked in its folder: %v", r.err),
+		mend: "name a folder on a disk whose file system has locks and memory mapping: network shares and some FUSE file systems have not"}
 }
 
-func (e *backupError) Error() string { return e.text }
-func (e *backupError) Unwrap() error { return e.kind }
+// refusedError is what the system has against making or opening a data file.
+type refusedError struct {
+	doing string // "open data file PATH"
+	err   error
+}
+
+func (e *refusedError) Error() string {
+	text := e.doing + ": " + diskError(e.err).Error()
+	switch {
+	case errors.Is(e.err, fs.ErrPermission):
+		return text + "; folder and file must belong to the user plugbeat runs as"
+	case refusal(e.err) == webhook.DiskFull:
+		return text + "; make room, or choose another data_dir"
+	case refusal(e.err) == webhook.DiskReadOnly:
+		return text + "; mount it for writing, or choose another data_dir"
+	case errors.As(e.err, new(syscall.Errno)):
+		return text + "; data_dir must be on a local disk, whose file system has locks and memory mapping: network shares and some FUSE file systems have not"
+	}
+	return text
+}
+
+func (e *refusedError) Unwrap() error { return diskError(e.err) }
+
+// refusal tells which state of the disk made a write fail; webhook.DiskOK for
+// errors that are not the disk's. The texts are looked at because bbolt keeps
+// only those of some of its causes.
+func refusal(err error) webhook.DiskState {
+	of := func(ns ...syscall.Errno) bool {
+		for _, n := range ns {
+			if errors.Is(err, n) || strings.HasSuffix(err.Error(), n.Error()) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case err == nil:
+		return webhook.DiskOK
+	case errors.Is(err, webhook.ErrNoSpace), errors.Is(err, bolterrors.ErrMaxSizeReached), of(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
+		return webhook.DiskFull
+	case errors.Is(err, webhook.ErrReadOnly), of(syscall.EROFS):
+		return webhook.DiskReadOnly
+	}
+	return webhook.DiskOK
+}
+
+// diskError wraps webhook.ErrNoSpace or webhook.ErrReadOnly around an error of that
+// kind; others pass as they are.
+func diskError(err error) error {
+	if errors.Is(err, webhook.ErrUnwritable) {
+		return err
+	}
+	switch refusal(err) {
+	case webhook.DiskFull:
+		return fmt.Errorf("%w (%w)", webhook.ErrNoSpace, err)
+	case webhook.DiskReadOnly:
+		return fmt.Errorf("%w (%w)", webhook.ErrReadOnly, err)
+	}
+	return err
+}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/google/uuid"
@@ -10,10 +9,10 @@ import (
 	"plugbeat/webhook"
 )
 
-// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its slots
+// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its schedules
 // follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
-func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
+func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 	if v.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: v.ID.String(), Allowed: "any other UUID"}
 	}
@@ -42,10 +41,10 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 			return err
 		}
 		if moved {
-			if err := t.moveSlots(v.ID, v.Source); err != nil {
+			if err := moveSchedules(t, v.ID, v.Source); err != nil {
 				return err
 			}
-			if err := t.forgetSpent(v.ID, was); err != nil {
+			if err := forgetSpent(t, v.ID, was); err != nil {
 				return err
 			}
 		}
@@ -60,7 +59,7 @@ func (s *Store) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 }
 
 // forgetSpent sets what a vehicle has spent to nought: it was another source's.
-func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
+func forgetSpent(t *writeTx, id uuid.UUID, source string) error {
 	st, err := t.status(id)
 	if err != nil || st.Spent == (vehicle.Spending{}) {
 		return err
@@ -74,20 +73,20 @@ func (t *writeTx) forgetSpent(id uuid.UUID, source string) error {
 	return t.put(bucketVehicleState, id[:], b)
 }
 
-// moveSlots moves a vehicle's slots to another source's part of the due queue.
-func (t *writeTx) moveSlots(id uuid.UUID, source string) error {
+// moveSchedules moves a vehicle's schedules to another source's part of the due queue.
+func moveSchedules(t *writeTx, id uuid.UUID, source string) error {
 	keys, err := t.subscriptionsOf(id)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		old, err := t.slot(key)
+		old, err := t.schedule(key)
 		if err != nil {
 			return err
 		}
-		slot := old
-		slot.Source = source
-		if err := t.putSlot(&old, slot); err != nil {
+		schedule := old
+		schedule.Source = source
+		if err := t.putSchedule(&old, schedule); err != nil {
 			return err
 		}
 	}
@@ -95,57 +94,38 @@ func (t *writeTx) moveSlots(id uuid.UUID, source string) error {
 }
 
 // Vehicle returns a vehicle, or an error wrapping webhook.ErrNotFound.
-func (s *Store) Vehicle(ctx context.Context, id uuid.UUID) (v vehicle.Vehicle, err error) {
-	err = s.view(ctx, func(r reader) error {
-		v, err = r.vehicle(id)
-		return err
-	})
-	return v, err
+func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	return viewed(ctx, s.core, func(r reader) (vehicle.Vehicle, error) { return r.vehicle(id) })
 }
 
 // Vehicles lists vehicles by id, those greater than after, at most limit; a limit
 // of 0 or less means 100.
-func (s *Store) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
+func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
 	limit = pageLimit(limit)
 	var vs []vehicle.Vehicle
-	for more := true; more && len(vs) < limit; {
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			seen := 0
-			for k, b := range r.rows(bucketVehicles, nil, after[:]) {
-				if bytes.Equal(k, after[:]) {
-					continue
-				}
-				if seen++; seen > pageRows || len(vs) == limit {
-					more = true
-					break
-				}
-				var rec vehicleRecord
-				if err := decode(b, &rec); err != nil {
-					return named("vehicle", uuid.UUID(k), err)
-				}
-				if after = rec.ID; !rec.Removing {
-					vs = append(vs, rec.Vehicle)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	err := s.walk(ctx, bucketVehicles, nil, after[:], func(_ reader, k, b []byte) (bool, error) {
+		var rec vehicleRecord
+		if err := decode(b, &rec); err != nil {
+			return false, named("vehicle", uuid.UUID(k), err)
 		}
+		if !rec.Removing {
+			vs = append(vs, rec.Vehicle)
+		}
+		return len(vs) < limit, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return vs, nil
 }
 
 // VehicleStatus returns what is known of a vehicle from its readings; the zero
 // Status before the first. An unknown vehicle is webhook.ErrNotFound.
-func (s *Store) VehicleStatus(ctx context.Context, id uuid.UUID) (st vehicle.Status, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Vehicles) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
+	return viewed(ctx, s.core, func(r reader) (vehicle.Status, error) {
 		if _, err := r.vehicle(id); err != nil {
-			return err
+			return vehicle.Status{}, err
 		}
-		st, err = r.status(id)
-		return err
+		return r.status(id)
 	})
-	return st, err
 }

@@ -132,7 +132,7 @@ func (f *fixture) fleet(ws, vs int) {
 	}
 }
 
-// fireAll is a decision that fires every slot that may fire and puts it an hour on.
+// fireAll is a decision that fires every schedule that may fire and puts it an hour on.
 func fireAll(now time.Time) webhook.Decide {
 	return func(view webhook.VehicleView) (webhook.Decision, error) {
 		d := webhook.Decision{Status: view.Status}
@@ -141,9 +141,9 @@ func fireAll(now time.Time) webhook.Decide {
 			if !s.Webhook.Fires() {
 				continue
 			}
-			slot := s.Schedule
-			slot.Due, slot.ProducedAt, slot.Cause = now.Add(time.Hour), now, webhook.CauseDue
-			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: slot, Draft: &webhook.Draft{
+			schedule := s.Schedule
+			schedule.Due, schedule.ProducedAt, schedule.Cause = now.Add(time.Hour), now, webhook.CauseDue
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: schedule, Draft: &webhook.Draft{
 				EventName: "dynamic", Payload: []byte(`{"reads":` + fmt.Sprint(d.Status.Reads) + `}`), Due: s.Due, Cause: s.Cause,
 			}})
 		}

@@ -6,67 +6,54 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"plugbeat/webhook"
+	bolt "go.etcd.io/bbolt"
 )
 
 // Info describes the data file and what is in it.
 type Info struct {
-	Path string `json:"path"`
-	// FileBytes is the size on disk, which never shrinks by itself; LiveBytes is
-	// what of it is in use, and is held against Options.MaxSize.
-	FileBytes int64     `json:"file_bytes"`
-	LiveBytes int64     `json:"live_bytes"`
-	MaxBytes  int64     `json:"max_bytes"`
-	FreePages int       `json:"free_pages"`
-	Schema    int       `json:"schema"`
-	Instance  uuid.UUID `json:"instance"`
-	CreatedAt time.Time `json:"created_at"`
+	Path string
+	Disk
+	// FileBytes is the size on disk, which never shrinks by itself.
+	FileBytes int64
+	MaxBytes  int64
+	FreePages int
+	Schema    int
+	Instance  uuid.UUID
+	CreatedAt time.Time
 	// Commits and Operations count since the file was opened; their quotient is
 	// the mean size of a group. LargestGroup is at most 256.
-	Commits      uint64 `json:"commits"`
-	Operations   uint64 `json:"operations"`
-	LargestGroup int    `json:"largest_group"`
-	// These four are as in [Disk].
-	State        webhook.DiskState `json:"state"`
-	FreeBytes    int64             `json:"disk_free_bytes"`
-	TotalBytes   int64             `json:"disk_total_bytes"`
-	MinFreeBytes int64             `json:"min_free_bytes"`
+	Commits      uint64
+	Operations   uint64
+	LargestGroup int
 	// Readers is how many read transactions are open, this one not counted.
-	Readers       int    `json:"readers"`
-	Webhooks      int    `json:"webhooks"`
-	Vehicles      int    `json:"vehicles"`
-	Subscriptions int    `json:"subscriptions"`
-	Waiting       uint64 `json:"waiting"`
+	Readers       int
+	Webhooks      int
+	Vehicles      int
+	Subscriptions int
+	Waiting       uint64
 }
 
 // Info returns the store's numbers. It reads the webhooks and otherwise what is
 // counted in memory, so it costs the same however many vehicles there are.
-func (s *Store) Info(ctx context.Context) (Info, error) {
+func (s *Maintenance) Info(ctx context.Context) (Info, error) {
 	i := Info{
-		Path: s.path, MaxBytes: s.maxSize, Schema: int(s.layout.version), Instance: s.instance, CreatedAt: s.created,
+		Path: s.options.Path, MaxBytes: s.options.MaxSize, Schema: int(s.options.layout.version), Instance: s.instance, CreatedAt: s.created,
 		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
 		Readers: s.db.Stats().OpenTxN,
 	}
-	disk, err := s.Disk(ctx)
-	if err != nil {
+	var err error
+	if i.Disk, err = s.Disk(ctx); err != nil {
 		return Info{}, err
 	}
-	i.State, i.FreeBytes, i.TotalBytes, i.MinFreeBytes, i.LiveBytes = disk.State, disk.FreeBytes, disk.TotalBytes, disk.MinFreeBytes, disk.LiveBytes
 	err = s.view(ctx, func(r reader) error {
 		stats := s.db.Stats()
 		i.FreePages = stats.FreePageN + stats.PendingPageN
-		for k, b := range r.rows(bucketWebhooks, nil, nil) {
-			rec, err := r.decodeWebhook(uuid.UUID(k), b)
-			if err != nil {
-				return err
-			}
+		return r.eachWebhook(func(rec webhookRecord) {
 			if !rec.Removing {
 				i.Webhooks++
 			}
 			i.Waiting += rec.Ledger.Waiting()
-		}
-		return nil
+		})
 	})
 	if err != nil {
 		return Info{}, err
@@ -85,12 +72,12 @@ func (s *Store) Info(ctx context.Context) (Info, error) {
 }
 
 // liveBytes is the size of the pages in use.
-func (s *Store) liveBytes(ctx context.Context) (n int64, err error) {
-	err = s.view(ctx, func(r reader) error {
-		stats := s.db.Stats()
-		page := int64(s.db.Info().PageSize)
-		n = r.tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*page
-		return nil
-	})
-	return n, err
+func (s *Maintenance) liveBytes(ctx context.Context) (int64, error) {
+	return viewed(ctx, s.core, func(r reader) (int64, error) { return liveBytes(s.db, r.tx), nil })
+}
+
+// liveBytes is the size of the pages in use, of what the transaction sees.
+func liveBytes(db *bolt.DB, tx *bolt.Tx) int64 {
+	stats := db.Stats()
+	return tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(db.Info().PageSize)
 }

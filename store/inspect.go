@@ -1,7 +1,6 @@
 package store
 
 import (
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,38 +28,22 @@ func Inspect(path string, key []byte) (in Inspection, err error) {
 	if err != nil {
 		return in, err
 	}
-	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: inspectTimeout})
-	if err != nil {
-		return in, err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			in, err = Inspection{}, damaged(path, p)
-		}
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err = db.View(func(tx *bolt.Tx) error {
-		if err := checkFile(path, tx, schemaVersion); err != nil {
-			return err
-		}
+	err = readFile(path, schemaVersion, inspectTimeout, func(tx *bolt.Tx) error {
 		if err := checkKey(path, tx, sl); err != nil {
 			return err
 		}
-		meta := tx.Bucket([]byte(bucketMeta))
-		in.Schema, in.Instance = schemaVersion, uuid.UUID(meta.Get(metaInstance))
-		for k, b := range (reader{tx: tx, sealer: sl}).rows(bucketWebhooks, nil, nil) {
-			rec, err := reader{tx: tx, sealer: sl}.decodeWebhook(uuid.UUID(k), b)
-			if err != nil {
-				return err
-			}
-			if rec.Key = nil; !rec.Removing {
+		r := reader{tx: tx, sealer: sl}
+		in.Schema, in.Instance = schemaVersion, uuid.UUID(r.get(bucketMeta, metaInstance))
+		err := r.eachWebhook(func(rec webhookRecord) {
+			if rec.Key, rec.OldKey = nil, nil; !rec.Removing {
 				in.Webhooks = append(in.Webhooks, rec.Webhook)
 			}
+		})
+		if err != nil {
+			return err
 		}
-		return touch(tx)
+		touch(tx)
+		return nil
 	})
 	if err != nil {
 		return Inspection{}, err

@@ -46,6 +46,9 @@ func timeOf(ms uint64) time.Time {
 	return time.UnixMilli(int64(ms)).UTC()
 }
 
+// badRow is what is wrong with a row that no store wrote so.
+func badRow(format string, args ...any) error { return &unreadable{fmt.Errorf(format, args...)} }
+
 // pairKey is a · b.
 func pairKey(a, b uuid.UUID) []byte {
 	k := make([]byte, 0, pairLen)
@@ -54,15 +57,15 @@ func pairKey(a, b uuid.UUID) []byte {
 
 func parsePair(k []byte) (a, b uuid.UUID, err error) {
 	if len(k) != pairLen {
-		return a, b, fmt.Errorf("key of %d bytes, want %d", len(k), pairLen)
+		return a, b, badRow("key of %d bytes, want %d", len(k), pairLen)
 	}
 	return uuid.UUID(k[:idLen]), uuid.UUID(k[idLen:]), nil
 }
 
-// slotKey is webhook · vehicle, the key of subscriptions and slots.
-func slotKey(k webhook.SubscriptionKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
+// subscriptionKey is webhook · vehicle, the key of subscriptions and schedules.
+func subscriptionKey(k webhook.SubscriptionKey) []byte { return pairKey(k.Webhook, k.Vehicle) }
 
-func parseSlotKey(k []byte) (webhook.SubscriptionKey, error) {
+func parseSubscriptionKey(k []byte) (webhook.SubscriptionKey, error) {
 	w, v, err := parsePair(k)
 	return webhook.SubscriptionKey{Webhook: w, Vehicle: v}, err
 }
@@ -93,11 +96,14 @@ func parseSource(p []byte) (string, error) {
 	}
 	for _, c := range p[n:] {
 		if c != 0 {
-			return "", fmt.Errorf("source %q is not padded with zeros", p)
+			return "", badRow("source %q is not padded with zeros", p)
 		}
 	}
 	s := string(p[:n])
-	return s, checkSource(s)
+	if err := checkSource(s); err != nil {
+		return s, &unreadable{err}
+	}
+	return s, nil
 }
 
 // dueKey is source · time · webhook · vehicle.
@@ -112,16 +118,16 @@ func dueKey(source string, ms uint64, sk webhook.SubscriptionKey) []byte {
 
 func parseDue(k []byte) (source string, ms uint64, sk webhook.SubscriptionKey, err error) {
 	if len(k) != dueLen {
-		return "", 0, sk, fmt.Errorf("key of %d bytes, want %d", len(k), dueLen)
+		return "", 0, sk, badRow("key of %d bytes, want %d", len(k), dueLen)
 	}
 	if source, err = parseSource(k[:sourceLen]); err != nil {
 		return "", 0, sk, err
 	}
 	ms = binary.BigEndian.Uint64(k[sourceLen:])
 	if ms == 0 || ms > maxMillis {
-		return "", 0, sk, fmt.Errorf("time %d is out of range", ms)
+		return "", 0, sk, badRow("time %d is out of range", ms)
 	}
-	sk, err = parseSlotKey(k[sourceLen+timeLen:])
+	sk, err = parseSubscriptionKey(k[sourceLen+timeLen:])
 	return source, ms, sk, err
 }
 
@@ -133,11 +139,11 @@ func doneKey(ms uint64, id uuid.UUID) []byte {
 
 func parseDone(k []byte) (ms uint64, id uuid.UUID, err error) {
 	if len(k) != doneLen {
-		return 0, id, fmt.Errorf("key of %d bytes, want %d", len(k), doneLen)
+		return 0, id, badRow("key of %d bytes, want %d", len(k), doneLen)
 	}
 	ms = binary.BigEndian.Uint64(k)
 	if ms == 0 || ms > maxMillis {
-		return 0, id, fmt.Errorf("time %d is out of range", ms)
+		return 0, id, badRow("time %d is out of range", ms)
 	}
 	return ms, uuid.UUID(k[timeLen:]), nil
 }
@@ -150,7 +156,7 @@ func attemptKey(id uuid.UUID, n int) []byte {
 
 func parseAttempt(k []byte) (id uuid.UUID, n int, err error) {
 	if len(k) != tryLen {
-		return id, 0, fmt.Errorf("key of %d bytes, want %d", len(k), tryLen)
+		return id, 0, badRow("key of %d bytes, want %d", len(k), tryLen)
 	}
 	return uuid.UUID(k[:idLen]), int(binary.BigEndian.Uint32(k[idLen:])), nil
 }
@@ -158,7 +164,7 @@ func parseAttempt(k []byte) (id uuid.UUID, n int, err error) {
 // parseID reads a key that is one id.
 func parseID(k []byte) (uuid.UUID, error) {
 	if len(k) != idLen {
-		return uuid.Nil, fmt.Errorf("key of %d bytes, want %d", len(k), idLen)
+		return uuid.Nil, badRow("key of %d bytes, want %d", len(k), idLen)
 	}
 	return uuid.UUID(k), nil
 }

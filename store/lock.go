@@ -33,7 +33,7 @@ func hold(path string) (*held, error) {
 		return nil, fmt.Errorf("data file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("data file: %s is not a file", path)
+		return nil, notRegular(path)
 	}
 	h := &held{path: path, info: info}
 	h.db, _, err = openFile(path, bolt.Options{Timeout: defaultLockTimeout})
@@ -49,7 +49,7 @@ func hold(path string) (*held, error) {
 	}
 	if err := lock(h.file); err != nil {
 		_ = h.file.Close()
-		return nil, &fileError{path, ErrInUse, fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), "stop it first"}
+		return nil, &fileError{path: path, kind: ErrInUse, is: fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), mend: "stop it first"}
 	}
 	return h, nil
 }
@@ -69,26 +69,16 @@ func (h *held) free() error {
 // read runs read on what the open file holds, in the layout: a file of an older
 // schema is read in a copy that is brought up to date. Damage is an error.
 func (h *held) read(ctx context.Context, l layout, read func(*bolt.Tx) error) error {
-	temp := ""
 	err := guarded(h.path, func() error {
 		return h.db.View(func(tx *bolt.Tx) error {
-			err := checkFile(h.path, tx, l.version)
-			if errors.Is(err, errOlder) {
-				temp, err = tempBeside(h.path, func(f *os.File) error { return writeTo(ctx, tx, f) })
-				return err
-			}
-			if err != nil {
+			if err := checkFile(h.path, tx, l.version); err != nil {
 				return err
 			}
 			return read(tx)
 		})
 	})
-	if err != nil || temp == "" {
-		return err
+	if errors.Is(err, errOlder) {
+		return l.readCopy(ctx, h.path, read)
 	}
-	defer func() { _ = os.Remove(temp) }()
-	if _, _, err := l.bring(temp); err != nil {
-		return renamed(err, h.path)
-	}
-	return readFile(temp, l.version, read)
+	return err
 }

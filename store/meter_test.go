@@ -24,16 +24,16 @@ func (t *tape) Committed(n int, took time.Duration, err error) {
 func TestMeter(t *testing.T) {
 	f := open(t)
 	m := &tape{}
-	f.meter = m
+	f.options.Meter = m
 	refuse := func(tx *bolt.Tx) error { return errors.Join(syscall.ENOSPC, tx.Rollback()) }
 	f.group(putName("a"), func(*writeTx) error { return errors.New("no") }, putName("b"))
 	must(t, f.update(ctx, func(*writeTx) error { return nil }))
-	take := f.commitTx
-	f.commitTx = refuse
+	take := f.options.commit
+	f.options.commit = refuse
 	if err := f.update(ctx, putName("c")); err == nil {
 		t.Fatal("committed")
 	}
-	f.commitTx = take
+	f.options.commit = take
 	must(t, f.update(ctx, putName("c")))
 	must(t, f.Close())
 	if len(m.operations) != 3 || m.operations[0] != 3 || m.errs[0] != nil || m.errs[1] == nil || m.errs[2] != nil || m.took <= 0 {

@@ -91,6 +91,30 @@ func (l layout) bring(path string) (from uint32, notes []note, err error) {
 	return from, notes, nil
 }
 
+// read runs read on a data file that no process has open, in the layout: a file of an
+// older schema is read in a copy that is brought up to date.
+func (l layout) read(ctx context.Context, path string, read func(*bolt.Tx) error) error {
+	err := readFile(path, l.version, defaultLockTimeout, read)
+	if errors.Is(err, errOlder) {
+		return l.readCopy(ctx, path, read)
+	}
+	return err
+}
+
+// readCopy runs read on a copy of the file at path, brought to the layout. Nobody writes
+// the file meanwhile.
+func (l layout) readCopy(ctx context.Context, path string, read func(*bolt.Tx) error) error {
+	temp, err := tempBeside(path, nextPattern, func(f *os.File) error { return copyInto(whileContext{ctx, f}, path) })
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp) }()
+	if _, _, err = l.bring(temp); err == nil {
+		err = readFile(temp, l.version, defaultLockTimeout, read)
+	}
+	return renamed(err, path)
+}
+
 // upgrade brings the data file to this layout if it is older: a copy is brought
 // there, checked and put in its place, and the older file stays beside it under a
 // name that tells its schema. So whatever happens there is the older file or the
@@ -112,7 +136,7 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 			if err := roomFor(filepath.Dir(o.Path), tx.Size(), 0); err != nil {
 				return fmt.Errorf("copy it for schema %d: %w", o.layout.version, err)
 			}
-			temp, err = tempBeside(o.Path, func(f *os.File) error { _, err := tx.WriteTo(f); return err })
+			temp, err = tempBeside(o.Path, nextPattern, func(f *os.File) error { _, err := tx.WriteTo(f); return err })
 			return err
 		})
 	})
@@ -131,7 +155,9 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 	if err != nil {
 		return failed(err)
 	}
-	kept, err := replaceFile(temp, o.Path, info, fmt.Sprintf("schema%d", from), o.Now())
+	kept, warning, err := replacement{
+		temp: temp, path: o.Path, info: info, keep: fmt.Sprintf("schema%d", from), now: o.Now(), flushFolder: o.flushFolder,
+	}.do()
 	if err != nil {
 		return failed(err)
 	}
@@ -141,6 +167,9 @@ func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 				if s.to > from {
 					e.Str(fmt.Sprintf("schema%d", s.to), s.what)
 				}
+			}
+			if warning != "" {
+				e.Str("warning", warning)
 			}
 		}).Msg("the data file has a newer schema now; the older file is kept")
 	for _, n := range notes {

@@ -10,17 +10,17 @@ import (
 )
 
 // CompleteRead takes the result of a read. decide gets the vehicle, its status
-// and its slots as they stand in the committing transaction and says what shall
-// stand; it may run more than once and changes nothing. Its status, its slots and
-// their deliveries, with payload, queue row, ledger and firings, are committed
+// and its schedules as they stand in the committing transaction and says what shall
+// stand; it may run more than once and changes nothing. Its status, its schedules and
+// their deliveries, with payload, queue row, ledger and counts of due times, are committed
 // together, and the deliveries are returned in the order of the decision. The
-// store sets a slot's source, and parks it when its webhook does not fire; a
+// store sets a schedule's source, and parks it when its webhook does not fire; a
 // draft for such a webhook is webhook.ErrConflict. An unknown vehicle is
 // webhook.ErrNotFound.
-func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
+	err = s.updateAs(ctx, StepRead, func(t *writeTx) error {
 		produced = nil
-		view, err := t.vehicleView(vehicleID)
+		view, err := viewVehicle(t, vehicleID)
 		if err != nil {
 			return err
 		}
@@ -28,7 +28,7 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 		if err != nil {
 			return err
 		}
-		plans, err := t.planRead(view, decision)
+		plans, err := planRead(t, view, decision)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 		}
 		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
 		for _, p := range plans {
-			d, err := t.fire(p)
+			d, err := produce(t, p)
 			if err != nil {
 				return err
 			}
@@ -59,8 +59,8 @@ func (s *Store) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide we
 	return produced, nil
 }
 
-// vehicleView is all that a read of the vehicle is decided on.
-func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error) {
+// viewVehicle is all that a read of the vehicle is decided on.
+func viewVehicle(t *writeTx, id uuid.UUID) (view webhook.VehicleView, err error) {
 	if view.Vehicle, err = t.vehicle(id); err != nil {
 		return view, err
 	}
@@ -72,7 +72,7 @@ func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error
 		return view, err
 	}
 	for _, key := range keys {
-		slot, err := t.slot(key)
+		schedule, err := t.schedule(key)
 		if err != nil {
 			return view, err
 		}
@@ -84,30 +84,30 @@ func (t *writeTx) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error
 			continue
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: slot, Webhook: &w})
+		view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: schedule, Webhook: &w})
 	}
 	return view, nil
 }
 
-// firing is a slot's change that was checked and can be written.
-type firing struct {
+// planned is a schedule's change that was checked and can be written.
+type planned struct {
 	hook   *hook
 	before webhook.Schedule
 	change webhook.ScheduleChange
 }
 
 // planRead checks a decision against the view it was made on.
-func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) ([]firing, error) {
+func planRead(t *writeTx, view webhook.VehicleView, decision webhook.Decision) ([]planned, error) {
 	standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
 	for _, v := range view.Schedules {
 		standing[v.SubscriptionKey] = v.Schedule
 	}
-	plans := make([]firing, 0, len(decision.Schedules))
+	plans := make([]planned, 0, len(decision.Schedules))
 	for _, c := range decision.Schedules {
 		name := fmt.Sprintf("%s/%s", c.Schedule.Webhook, c.Schedule.Vehicle)
 		before, ok := standing[c.Schedule.SubscriptionKey]
 		if !ok {
-			return nil, fmt.Errorf("slot %s: %w: the decision has it twice or it is not the vehicle's", name, webhook.ErrConflict)
+			return nil, fmt.Errorf("schedule %s: %w: the decision has it twice or it is not the vehicle's", name, webhook.ErrConflict)
 		}
 		delete(standing, c.Schedule.SubscriptionKey)
 		h, err := t.liveHook(c.Schedule.Webhook)
@@ -115,23 +115,23 @@ func (t *writeTx) planRead(view webhook.VehicleView, decision webhook.Decision) 
 			return nil, err
 		}
 		if c.Draft != nil && (!h.rec.Fires() || len(c.Draft.Payload) == 0) {
-			return nil, fmt.Errorf("slot %s: %w: it has a draft without payload or its webhook does not fire", name, webhook.ErrConflict)
+			return nil, fmt.Errorf("schedule %s: %w: it has a draft without payload or its webhook does not fire", name, webhook.ErrConflict)
 		}
 		c.Schedule.Source = before.Source
 		if c.Schedule.Due, err = dueOf(h, c.Schedule); err != nil {
 			return nil, err
 		}
-		if _, err := encodeSlot(c.Schedule); err != nil {
+		if _, err := encodeSchedule(c.Schedule); err != nil {
 			return nil, err
 		}
-		plans = append(plans, firing{hook: h, before: before, change: c})
+		plans = append(plans, planned{hook: h, before: before, change: c})
 	}
 	return plans, nil
 }
 
-// fire writes a slot's change and, where it has a draft, produces the delivery.
-func (t *writeTx) fire(p firing) (*webhook.Delivery, error) {
-	if err := t.putSlot(&p.before, p.change.Schedule); err != nil {
+// produce writes a schedule's change and, where it has a draft, produces the delivery.
+func produce(t *writeTx, p planned) (*webhook.Delivery, error) {
+	if err := t.putSchedule(&p.before, p.change.Schedule); err != nil {
 		return nil, err
 	}
 	w := &p.hook.rec.Webhook

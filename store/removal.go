@@ -3,7 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -11,8 +11,11 @@ import (
 	"plugbeat/webhook"
 )
 
-// sliceRows is how many rows one operation of a removal or sweep changes.
-const sliceRows = 128
+// removals removes webhooks and vehicles, one at a time.
+type removals struct {
+	*core
+	sync.Mutex // held through a removal
+}
 
 // RemoveWebhook removes a webhook with its subscriptions and cancels what waits
 // on it. The records of its deliveries stay until retention takes them. It works
@@ -21,13 +24,13 @@ const sliceRows = 128
 // Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
 // check refuses, as it stands in the first transaction, is not removed. gone is called
 // once, after that transaction.
-func (s *Store) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *Webhooks) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeWebhook(ctx, id, gone, checks...)
+	return s.removals.webhook(ctx, id, gone, checks...)
 }
 
-func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		h, err := t.hook(id)
 		if err != nil {
@@ -54,45 +57,32 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), ch
 	}
 	gone()
 	ctx = context.WithoutCancel(ctx)
-	for {
-		n, left := 0, false
-		err := s.update(ctx, func(t *writeTx) error {
-			n, left = 0, true
-			for _, k := range t.keys(bucketWaiting, id[:], sliceRows) {
-				rec, err := t.delivery(uuid.UUID(k[idLen:]))
-				if err != nil {
-					return err
-				}
-				if _, err := t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing); err != nil {
-					return err
-				}
-				n++
-			}
-			subs := t.keys(bucketSubscriptions, id[:], sliceRows)
-			for _, k := range subs {
-				key, err := parseSlotKey(k)
-				if err != nil {
-					return err
-				}
-				if err := t.deleteSubscription(key); err != nil {
-					return err
-				}
-			}
-			if n == sliceRows || len(subs) == sliceRows {
-				return nil
-			}
-			left = false
-			delete(t.hooks, id)
-			return t.delete(bucketWebhooks, id[:])
-		})
+	// From here on nothing new is produced for the webhook.
+	of := func(k, _ []byte) (take, more bool) { in := bytes.HasPrefix(k, id[:]); return in, in }
+	finished, err := inSlices(ctx, s.core, bucketWaiting, id[:], of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
+		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
-			return cancelled, err
+			return d, false, err
 		}
-		cancelled += n
-		if !left {
-			return cancelled, nil
-		}
+		d, err = t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing)
+		return d, true, err
+	})
+	if err != nil {
+		return len(finished), err
 	}
+	_, err = inSlices(ctx, s.core, bucketSubscriptions, id[:], of, func(t *writeTx, k []byte) (key webhook.SubscriptionKey, changed bool, err error) {
+		if key, err = parseSubscriptionKey(k); err != nil {
+			return key, false, err
+		}
+		return key, true, t.deleteSubscription(key)
+	})
+	if err != nil {
+		return len(finished), err
+	}
+	return len(finished), s.update(ctx, func(t *writeTx) error {
+		delete(t.hooks, id)
+		return t.delete(bucketWebhooks, id[:])
+	})
 }
 
 // RemoveVehicle removes a vehicle with its subscriptions, status and readings,
@@ -103,13 +93,13 @@ func (s *Store) removeWebhook(ctx context.Context, id uuid.UUID, gone func(), ch
 // from the first, and from then on the end of ctx does not stop it. When an error
 // does, calling it again, the next Sweep or the next Open goes on. An unknown
 // vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
-func (s *Store) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *Vehicles) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
-	return s.removeVehicle(ctx, id)
+	return s.removals.vehicle(ctx, id)
 }
 
-func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		rec, err := t.vehicleRecord(id)
 		if err != nil {
@@ -140,127 +130,59 @@ func (s *Store) removeVehicle(ctx context.Context, id uuid.UUID) (cancelled []we
 		if err := t.delete(bucketVehicleState, id[:]); err != nil {
 			return err
 		}
-		if err := t.ungrant(id); err != nil {
+		if err := ungrant(t, id); err != nil {
 			return err
 		}
-		return t.unconsent(id)
+		return unconsent(t, id)
 	})
 	if err != nil {
 		return nil, err
 	}
 	// From here on nothing new is produced for the vehicle.
 	ctx = context.WithoutCancel(ctx)
-	if cancelled, err = s.cancelVehicle(ctx, id); err != nil {
+	if cancelled, err = s.cancel(ctx, id); err != nil {
 		return cancelled, err
 	}
-	if err := s.eraseVehicle(ctx, id); err != nil {
+	if err := s.erase(ctx, id); err != nil {
 		return cancelled, err
 	}
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
 }
 
-// cancelVehicle cancels what waits for a vehicle and erases it.
-func (s *Store) cancelVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
-	err = s.slices(ctx, bucketWaiting, func(_, v []byte) bool { return bytes.HasPrefix(v, id[:]) }, func(t *writeTx, k []byte) error {
+// cancel cancels what waits for a vehicle and erases it.
+func (s *removals) cancel(ctx context.Context, id uuid.UUID) ([]webhook.Delivery, error) {
+	of := func(_, v []byte) (take, more bool) { return bytes.HasPrefix(v, id[:]), true }
+	return inSlices(ctx, s.core, bucketWaiting, nil, of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
-			return err
+			return d, false, err
 		}
-		_, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
-		return err
-	}, func(k []byte) error {
-		return s.view(ctx, func(r reader) error {
-			rec, err := r.delivery(uuid.UUID(k[idLen:]))
-			cancelled = append(cancelled, rec.Delivery)
-			return err
-		})
+		d, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
+		return d, true, err
 	})
-	return cancelled, err
 }
 
-// eraseVehicle erases the payloads and attempts of a vehicle's finished
-// deliveries.
-func (s *Store) eraseVehicle(ctx context.Context, id uuid.UUID) error {
-	return s.slices(ctx, bucketDeliveries, func(_, b []byte) bool { return mentions(b, id) }, func(t *writeTx, k []byte) error {
+// erase erases the payloads and attempts of a vehicle's finished deliveries.
+func (s *removals) erase(ctx context.Context, id uuid.UUID) error {
+	of := func(_, b []byte) (take, more bool) { return mentions(b, id), true }
+	_, err := inSlices(ctx, s.core, bucketDeliveries, nil, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k))
-		if err != nil {
-			return err
-		}
-		if rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
-			return nil
+		if err != nil || rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
+			return none, false, err
 		}
 		if err := t.erase(&rec, erasedAll); err != nil {
-			return err
+			return none, false, err
 		}
-		return t.putRecord(bucketDeliveries, k, rec)
-	}, nil)
+		return none, true, t.putRecord(bucketDeliveries, k, rec)
+	})
+	return err
 }
 
-// slices walks a bucket in bounded reads and hands the rows that match to change,
-// in bounded operations. A row that went away meanwhile is passed over. done, if
-// any, runs for each row after its change is committed.
-func (s *Store) slices(ctx context.Context, bucket string, match func(k, v []byte) bool, change func(t *writeTx, k []byte) error, done func(k []byte) error) error {
-	var after []byte
-	for more := true; more; {
-		var found [][]byte
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			seen := 0
-			for k, v := range r.rows(bucket, nil, after) {
-				if bytes.Equal(k, after) {
-					continue
-				}
-				if seen++; seen > 16*pageRows || len(found) == sliceRows {
-					more = true
-					break
-				}
-				if match(k, v) {
-					found = append(found, bytes.Clone(k))
-				}
-				after = append(after[:0], k...)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			continue
-		}
-		var changed [][]byte
-		err = s.update(ctx, func(t *writeTx) error {
-			changed = nil
-			for _, k := range found {
-				if !t.has(bucket, k) {
-					continue
-				}
-				if err := change(t, k); err != nil {
-					return err
-				}
-				changed = append(changed, k)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, k := range changed {
-			if done == nil {
-				break
-			}
-			if err := done(k); err != nil && !errors.Is(err, webhook.ErrNotFound) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// endRemovals goes on with removals that the end of the process or a full disk
+// end goes on with removals that the end of the process or a full disk
 // interrupted.
-func (s *Store) endRemovals(ctx context.Context) error {
-	s.removals.Lock()
-	defer s.removals.Unlock()
+func (s *removals) end(ctx context.Context) error {
+	s.Lock()
+	defer s.Unlock()
 	var hooks, vehicles []uuid.UUID
 	err := s.view(ctx, func(r reader) error {
 		var err error
@@ -274,12 +196,12 @@ func (s *Store) endRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, id := range hooks {
-		if _, err := s.removeWebhook(ctx, id, func() {}); err != nil {
+		if _, err := s.webhook(ctx, id, func() {}); err != nil {
 			return err
 		}
 	}
 	for _, id := range vehicles {
-		if _, err := s.removeVehicle(ctx, id); err != nil {
+		if _, err := s.vehicle(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -17,22 +17,17 @@ import (
 // two are linked both ways, and the ledger counts the new one as produced. A
 // delivery that waits, whose payload was erased, or whose webhook or vehicle was
 // removed is webhook.ErrConflict; an unknown one webhook.ErrNotFound.
-func (s *Store) Resend(ctx context.Context, id uuid.UUID) (d webhook.Delivery, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+func (s *Deliveries) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	return updated(ctx, s.core, func(t *writeTx) (webhook.Delivery, error) {
 		rec, err := t.delivery(id)
 		if err != nil {
-			return err
+			return rec.Delivery, err
 		}
 		if err := t.resendable(rec); err != nil {
-			return fmt.Errorf("delivery %s: %w: %w", id, webhook.ErrConflict, err)
+			return rec.Delivery, fmt.Errorf("delivery %s: %w: %w", id, webhook.ErrConflict, err)
 		}
-		d, err = t.resend(rec)
-		return err
+		return resend(t, rec)
 	})
-	if err != nil {
-		return webhook.Delivery{}, err
-	}
-	return d, nil
 }
 
 // resendable returns nil, or in words why a delivery cannot be sent again.
@@ -61,7 +56,7 @@ func (r reader) resendable(rec deliveryRecord) error {
 }
 
 // resend makes the new delivery of one that is resendable.
-func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
+func resend(t *writeTx, old deliveryRecord) (webhook.Delivery, error) {
 	h, err := t.hook(old.Webhook)
 	if err != nil {
 		return webhook.Delivery{}, err
@@ -89,30 +84,27 @@ func (t *writeTx) resend(old deliveryRecord) (webhook.Delivery, error) {
 // Past lists finished deliveries that the filter selects, oldest first, those
 // greater than after and not greater than upto, at most limit. A bounded number is
 // looked at, so that a page may be empty before the end.
-func (s *Store) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (page webhook.PastPage, err error) {
+func (s *Deliveries) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error) {
 	limit = pageLimit(limit)
-	err = s.view(ctx, func(r reader) error {
-		page = webhook.PastPage{Next: after}
-		from := after
-		// An id's time is never before the creation.
-		if ms := f.Since.UnixMilli(); !f.Since.IsZero() && ms > 0 {
-			var since uuid.UUID
-			binary.BigEndian.PutUint64(since[:8], uint64(ms)<<16)
-			if less(from, since) {
-				from = since
-			}
+	from := after
+	// An id's time is never before the creation.
+	if ms := f.Since.UnixMilli(); !f.Since.IsZero() && ms > 0 {
+		var since uuid.UUID
+		binary.BigEndian.PutUint64(since[:8], uint64(ms)<<16)
+		if less(from, since) {
+			from = since
 		}
+	}
+	return viewed(ctx, s.core, func(r reader) (webhook.PastPage, error) {
+		page := webhook.PastPage{Next: after}
 		seen := 0
-		for k, b := range r.rows(bucketDeliveries, nil, from[:]) {
+		for k, b := range r.rows(bucketDeliveries, nil, following(from[:])) {
 			id := uuid.UUID(k)
-			if id == after {
-				continue
-			}
 			if less(upto, id) {
 				break
 			}
 			if seen++; seen > pageRows || len(page.Items) == limit {
-				return nil
+				return page, nil
 			}
 			page.Next = id
 			if !mentions(b, f.Webhook) || !mentions(b, f.Vehicle) {
@@ -120,46 +112,40 @@ func (s *Store) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto 
 			}
 			rec, err := r.delivery(id)
 			if err != nil {
-				return err
+				return page, err
 			}
 			if rec.State.Final() && selects(f, rec.Delivery) {
 				page.Items = append(page.Items, webhook.Past{Delivery: rec.Delivery, Kept: rec.Erased == erasedNothing})
 			}
 		}
 		page.End = true
-		return nil
+		return page, nil
 	})
-	return page, err
 }
 
 func less(a, b uuid.UUID) bool { return string(a[:]) < string(b[:]) }
 
 // ResendAll resends, in one commit and in the order of ids, those of the deliveries that
 // can be resent and were not resent before. It returns what it made.
-func (s *Store) ResendAll(ctx context.Context, ids []uuid.UUID) (made []webhook.Delivery, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
-		made = nil
+func (s *Deliveries) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error) {
+	return updated(ctx, s.core, func(t *writeTx) (made []webhook.Delivery, err error) {
 		for _, id := range ids {
 			rec, err := t.delivery(id)
 			if errors.Is(err, webhook.ErrNotFound) {
 				continue // retention took it
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if rec.Resent() || t.resendable(rec) != nil {
 				continue
 			}
-			d, err := t.resend(rec)
+			d, err := resend(t, rec)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			made = append(made, d)
 		}
-		return nil
+		return made, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return made, nil
 }

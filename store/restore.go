@@ -12,14 +12,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The errors of [Restore] that a flag gets past.
-var (
-	// ErrOther means that the backup is of another instance than the data file.
-	ErrOther = errors.New("of another instance")
-	// ErrOlder means that the data file has entries that the backup does not.
-	ErrOlder = errors.New("older than the data file")
-)
-
 // RestoreOptions says what is restored.
 type RestoreOptions struct {
 	// Path is the data file, which need not be there.
@@ -35,7 +27,8 @@ type RestoreOptions struct {
 	// Now names the file that is replaced; nil means time.Now.
 	Now func() time.Time
 
-	layout layout // for tests
+	layout      layout                 // for tests
+	flushFolder func(dir string) error // for tests; nil means [flushFolder]
 }
 
 // Restored is what a restore found and did.
@@ -51,6 +44,9 @@ type Restored struct {
 	Same bool `json:"same"`
 	// Kept is where the replaced file is now; empty when there was none.
 	Kept string `json:"kept,omitempty"`
+	// Warning says that the backup is in its place and may be lost in a power cut; empty
+	// for no such trouble.
+	Warning string `json:"warning,omitempty"`
 	// NotMigrated says what of a backup of an older schema has no place in this one.
 	NotMigrated []string `json:"not_migrated,omitempty"`
 }
@@ -70,6 +66,9 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.flushFolder == nil {
+		o.flushFolder = flushFolder
 	}
 	sl, err := newSealer(o.Key)
 	if err != nil {
@@ -91,7 +90,7 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 		}
 	}
 	clearTemps(o.Path)
-	temp, err := tempBeside(o.Path, func(f *os.File) error {
+	temp, err := tempBeside(o.Path, nextPattern, func(f *os.File) error {
 		_, err := io.Copy(whileContext{ctx, f}, o.From)
 		return err
 	})
@@ -124,7 +123,10 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 			return res, fmt.Errorf("backup %s is %w %s", o.Name, ErrOlder, o.Path)
 		}
 	}
-	if res.Kept, err = replaceFile(temp, o.Path, h.info, "replaced", o.Now()); err != nil {
+	res.Kept, res.Warning, err = replacement{
+		temp: temp, path: o.Path, info: h.info, keep: "replaced", now: o.Now(), flushFolder: o.flushFolder,
+	}.do()
+	if err != nil {
 		return res, fmt.Errorf("put the backup in the place of %s: %w", o.Path, diskError(err))
 	}
 	return res, nil
@@ -134,7 +136,7 @@ func Restore(ctx context.Context, o RestoreOptions) (res Restored, err error) {
 // that cannot be read is no error: it is what restoring is for.
 func (h *held) compare(ctx context.Context, backup string, l layout, res *Restored) error {
 	if h.db != nil {
-		err := readFile(backup, l.version, func(there *bolt.Tx) error {
+		err := readFile(backup, l.version, defaultLockTimeout, func(there *bolt.Tx) error {
 			return h.read(ctx, l, func(here *bolt.Tx) error {
 				sum, err := summarise(reader{tx: here})
 				if err != nil {

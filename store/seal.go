@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"plugbeat/webhook"
@@ -15,9 +14,6 @@ const keyLen = 32
 
 // sealedMin is the length of a sealed empty secret: nonce and tag.
 const sealedMin = 12 + 16
-
-// errSeal means that a sealed value does not open: another key, or changed bytes.
-var errSeal = errors.New("sealed value does not open with this key")
 
 // sealer seals values with AES-256-GCM under a random nonce, which precedes the
 // sealed bytes. A value is bound to its bucket and key, so that a sealed value

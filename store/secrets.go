@@ -2,14 +2,7 @@ package store
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
-	"slices"
-	"time"
 
-	"github.com/google/uuid"
-
-	"plugbeat/access"
 	"plugbeat/webhook"
 )
 
@@ -29,7 +22,7 @@ func checkName(field, name string) error {
 
 // PutSecret seals b and keeps it under the name, replacing what is there. When it
 // returns nil the secret survives kill -9.
-func (s *Store) PutSecret(ctx context.Context, name string, b []byte) error {
+func (s *Secrets) PutSecret(ctx context.Context, name string, b []byte) error {
 	if err := checkName("secret name", name); err != nil {
 		return err
 	}
@@ -38,53 +31,22 @@ func (s *Store) PutSecret(ctx context.Context, name string, b []byte) error {
 }
 
 // Secret returns a secret, or an error wrapping webhook.ErrNotFound.
-func (s *Store) Secret(ctx context.Context, name string) (b []byte, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Secrets) Secret(ctx context.Context, name string) ([]byte, error) {
+	return viewed(ctx, s.core, func(r reader) ([]byte, error) {
 		sealed := r.get(bucketSecrets, []byte(name))
 		if sealed == nil {
-			return named("secret", name, webhook.ErrNotFound)
+			return nil, named("secret", name, webhook.ErrNotFound)
 		}
-		if b, err = s.sealer.open(bucketSecrets, []byte(name), sealed); err != nil {
-			return named("secret", name, err)
+		b, err := s.sealer.open(bucketSecrets, []byte(name), sealed)
+		if err != nil {
+			return nil, named("secret", name, err)
 		}
-		return nil
+		return b, nil
 	})
-	return b, err
-}
-
-// tokenUse is the name under which the last use of a management token is kept, by the
-// token's fingerprint. It is sealed like a secret, which it is not.
-func tokenUse(fingerprint string) string { return "management_token_used/" + fingerprint }
-
-// UseManagementToken notes that a caller used the management token with this
-// fingerprint. A time before the one that is kept changes nothing.
-func (s *Store) UseManagementToken(ctx context.Context, fingerprint string, at time.Time) error {
-	last, err := s.ManagementTokenUse(ctx, fingerprint)
-	if err != nil || !at.After(last) {
-		return err
-	}
-	return s.PutSecret(ctx, tokenUse(fingerprint), []byte(at.UTC().Format(time.RFC3339)))
-}
-
-// ManagementTokenUse returns when a caller last used the management token with this
-// fingerprint, as far as it was noted; zero for never.
-func (s *Store) ManagementTokenUse(ctx context.Context, fingerprint string) (time.Time, error) {
-	b, err := s.Secret(ctx, tokenUse(fingerprint))
-	if errors.Is(err, webhook.ErrNotFound) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	at, err := time.Parse(time.RFC3339, string(b))
-	if err != nil {
-		return time.Time{}, named("last use of management token", fingerprint, err)
-	}
-	return at, nil
 }
 
 // DeleteSecret removes a secret; an unknown name is webhook.ErrNotFound.
-func (s *Store) DeleteSecret(ctx context.Context, name string) error {
+func (s *Secrets) DeleteSecret(ctx context.Context, name string) error {
 	return s.update(ctx, func(t *writeTx) error {
 		if t.get(bucketSecrets, []byte(name)) == nil {
 			return named("secret", name, webhook.ErrNotFound)
@@ -94,138 +56,11 @@ func (s *Store) DeleteSecret(ctx context.Context, name string) error {
 }
 
 // SecretNames lists the names that begin with prefix, sorted.
-func (s *Store) SecretNames(ctx context.Context, prefix string) (names []string, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Secrets) SecretNames(ctx context.Context, prefix string) ([]string, error) {
+	return viewed(ctx, s.core, func(r reader) (names []string, err error) {
 		for k := range r.rows(bucketSecrets, []byte(prefix), nil) {
 			names = append(names, string(k))
 		}
-		return nil
+		return names, nil
 	})
-	return names, err
-}
-
-// PutGrant adds a grant. A name that is taken, or a token that another grant
-// has, is webhook.ErrExists.
-func (s *Store) PutGrant(ctx context.Context, g access.Grant) error {
-	if err := checkName("token name", g.Name); err != nil {
-		return err
-	}
-	return s.update(ctx, func(t *writeTx) error {
-		if t.has(bucketGrants, []byte(g.Name)) || t.has(bucketGrantsByHash, g.Hash[:]) {
-			return named("token", g.Name, webhook.ErrExists)
-		}
-		g := g
-		if g.CreatedAt.IsZero() {
-			g.CreatedAt = t.now
-		}
-		if err := t.putGrant(g); err != nil {
-			return err
-		}
-		return t.put(bucketGrantsByHash, g.Hash[:], []byte(g.Name))
-	})
-}
-
-func (r reader) grant(name []byte) (access.Grant, error) {
-	b := r.get(bucketGrants, name)
-	if b == nil {
-		return access.Grant{}, named("token", string(name), webhook.ErrNotFound)
-	}
-	var rec grantRecord
-	if err := decode(b, &rec); err != nil {
-		return rec.Grant, named("token", string(name), err)
-	}
-	return rec.grant()
-}
-
-// GrantByHash returns the grant of the token with this SHA-256, or an error
-// wrapping webhook.ErrNotFound.
-func (s *Store) GrantByHash(ctx context.Context, hash [32]byte) (g access.Grant, err error) {
-	err = s.view(ctx, func(r reader) error {
-		name := r.get(bucketGrantsByHash, hash[:])
-		if name == nil {
-			return named("token", "of this hash", webhook.ErrNotFound)
-		}
-		g, err = r.grant(name)
-		return err
-	})
-	return g, err
-}
-
-// UseGrant notes that the token with this SHA-256 was used. A token that is not
-// there, because it was just revoked, is no error.
-func (s *Store) UseGrant(ctx context.Context, hash [32]byte, at time.Time) error {
-	return s.update(ctx, func(t *writeTx) error {
-		name := t.get(bucketGrantsByHash, hash[:])
-		if name == nil {
-			return nil
-		}
-		g, err := t.grant(name)
-		if err != nil || !at.After(g.LastUsedAt) {
-			return err
-		}
-		g.LastUsedAt = at
-		return t.putGrant(g)
-	})
-}
-
-// putGrant writes a grant's record; its index row is there already.
-func (t *writeTx) putGrant(g access.Grant) error {
-	return t.putRecord(bucketGrants, []byte(g.Name), grantRecord{Grant: g, Hash: hex.EncodeToString(g.Hash[:])})
-}
-
-// Grants lists all grants by name.
-func (s *Store) Grants(ctx context.Context) (gs []access.Grant, err error) {
-	err = s.view(ctx, func(r reader) error {
-		for k := range r.rows(bucketGrants, nil, nil) {
-			g, err := r.grant(k)
-			if err != nil {
-				return err
-			}
-			gs = append(gs, g)
-		}
-		return nil
-	})
-	return gs, err
-}
-
-// DeleteGrant revokes a grant; an unknown name is webhook.ErrNotFound.
-func (s *Store) DeleteGrant(ctx context.Context, name string) error {
-	return s.update(ctx, func(t *writeTx) error { return t.deleteGrant([]byte(name)) })
-}
-
-func (t *writeTx) deleteGrant(name []byte) error {
-	g, err := t.grant(name)
-	if err != nil {
-		return err
-	}
-	if err := t.delete(bucketGrantsByHash, g.Hash[:]); err != nil {
-		return err
-	}
-	return t.delete(bucketGrants, name)
-}
-
-// ungrant takes a vehicle out of every grant. A grant that covers nothing else
-// is deleted, because one without vehicles covers all.
-func (t *writeTx) ungrant(id uuid.UUID) error {
-	for _, name := range t.keys(bucketGrants, nil, 0) {
-		g, err := t.grant(name)
-		if err != nil {
-			return err
-		}
-		i := slices.Index(g.Vehicles, id)
-		if i < 0 {
-			continue
-		}
-		g.Vehicles = slices.DeleteFunc(g.Vehicles, func(v uuid.UUID) bool { return v == id })
-		if len(g.Vehicles) == 0 {
-			if err := t.deleteGrant(name); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := t.putGrant(g); err != nil {
-			return err
-		}
-	}
-	return nil
 }

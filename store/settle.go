@@ -14,21 +14,21 @@ import (
 // as they stand in the committing transaction and returns them as they shall stand;
 // it counts the attempt in Attempts, changes the state through Delivery.Apply, and
 // may run more than once. It cannot change ids, creation times, sizes, the ledger or
-// the firings. The attempt, the delivery, the webhook, queue, ledger and, where the
-// webhook begins or ceases to fire, its slots are committed together.
+// the counts of due times. The attempt, the delivery, the webhook, queue, ledger and, where the
+// webhook begins or ceases to fire, its schedules are committed together.
 //
 // A delivery that is finished is webhook.ErrConflict, an unknown webhook or
 // delivery webhook.ErrNotFound; with these, and with an error of settle, nothing
 // is written.
-func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
+func (s *Deliveries) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
 ) (w webhook.Webhook, d webhook.Delivery, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+	err = s.updateAs(ctx, StepOutcome, func(t *writeTx) error {
 		h, err := t.liveHook(webhookID)
 		if err != nil {
 			return err
 		}
-		rec, err := t.settling(h, deliveryID)
+		rec, err := settling(t, h, deliveryID)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (s *Store) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a w
 // committing transaction, in the order of ids; it may run more than once, and may
 // change what Settle's function may. The same errors hold; where none of ids waits
 // any more, finish gets none.
-func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
+func (s *Deliveries) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
 	finish func(w *webhook.Webhook, ds []*webhook.Delivery) error,
 ) (out webhook.Webhook, ds []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
@@ -73,7 +73,7 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 		if err != nil {
 			return err
 		}
-		records, err := t.waiting(webhookID, ids)
+		records, err := stillWaiting(t, webhookID, ids)
 		if err != nil {
 			return err
 		}
@@ -105,8 +105,8 @@ func (s *Store) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID
 	return out, ds, nil
 }
 
-// waiting reads those of the deliveries that still wait on the webhook.
-func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
+// stillWaiting reads those of the deliveries that still wait on the webhook.
+func stillWaiting(t *writeTx, webhookID uuid.UUID, ids []uuid.UUID) (records []deliveryRecord, err error) {
 	for _, id := range ids {
 		if !t.has(bucketWaiting, pairKey(webhookID, id)) {
 			continue
@@ -121,7 +121,7 @@ func (t *writeTx) waiting(webhookID uuid.UUID, ids []uuid.UUID) (records []deliv
 }
 
 // settling reads the delivery to settle.
-func (t *writeTx) settling(h *hook, id uuid.UUID) (deliveryRecord, error) {
+func settling(t *writeTx, h *hook, id uuid.UUID) (deliveryRecord, error) {
 	rec, err := t.delivery(id)
 	switch {
 	case err != nil:

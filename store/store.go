@@ -1,19 +1,11 @@
 package store
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"plugbeat/webhook"
 )
@@ -45,15 +37,27 @@ type Options struct {
 	LockTimeout time.Duration
 	// Now stamps ids and created-at times; nil means time.Now.
 	Now func() time.Time
-	// Around is called instead of each commit, with the names of the methods whose
-	// changes it makes last, and calls commit once; nil means that commit is all. The
-	// crash harness stops the process there.
-	Around func(methods []string, commit func() error) error
+	// Around is called instead of each commit, with the step of each change that it
+	// makes last, and calls commit once; nil means that commit is all. The crash harness
+	// stops the process there.
+	Around func(steps []Step, commit func() error) error
 
 	fileMax int                  // hard limit of the file's size in bytes, for tests; 0 means none
 	commit  func(*bolt.Tx) error // what commits, for tests; nil means bbolt
 	layout  layout               // for tests; the zero one means thisLayout
+	// flushFolder flushes a folder, for tests; nil means [flushFolder].
+	flushFolder func(dir string) error
 }
+
+// Step is the kind of a change, for [Options.Around].
+type Step string
+
+// The steps of a delivery that commit, and all other changes.
+const (
+	StepRead    Step = "read"    // a reading, with the deliveries made of it
+	StepOutcome Step = "outcome" // the outcome of an attempt
+	StepChange  Step = "change"
+)
 
 // The defaults of Options.
 const (
@@ -61,81 +65,78 @@ const (
 	defaultLockTimeout = 2 * time.Second
 )
 
-// The errors of Open and of a store that can no longer be used. Errors about
-// single things wrap webhook.ErrNotFound, ErrConflict, ErrExists, ErrNoSpace
-// or ErrReadOnly.
-var (
-	// ErrInUse means that another process holds the data file.
-	ErrInUse = errors.New("in use by another process")
-	// ErrDamaged means that the data file cannot be what a store wrote.
-	ErrDamaged = errors.New("damaged")
-	// ErrNewer means that a later version of plugbeat wrote the data file.
-	ErrNewer = errors.New("written by a newer version")
-	// ErrKey means that the data file was sealed with another key.
-	ErrKey = errors.New("sealed with another key")
-	// ErrClosed means that the store was closed.
-	ErrClosed = errors.New("the data file is closed")
+// Store is an open data file. The methods of its parts may be called from any
+// goroutine, and what they return shares no memory with the store.
+type Store struct {
+	*core
+	*webhooks
+	*Schedules
+	*vehicles
+	*deliveries
+	*Access
+	*Secrets
+	*Maintenance
+}
+
+// Other names for the parts whose type has a method of the same name, which a field of
+// that name would hide.
+type (
+	webhooks   = Webhooks
+	vehicles   = Vehicles
+	deliveries = Deliveries
 )
 
-// Store is an open data file. Its methods may be called from any goroutine, and
-// what they return shares no memory with the store.
-type Store struct {
-	path     string
-	db       *bolt.DB
-	file     *os.File // the db's own
-	sealer   *sealer
-	log      zerolog.Logger
-	meter    Meter
-	told     func([]webhook.Change)
-	now      func() time.Time
-	maxSize  int64
-	minFree  int64
-	commitTx func(*bolt.Tx) error
-	around   func(methods []string, commit func() error) error
-	layout   layout
-	instance uuid.UUID
-	created  time.Time
+// The parts of a store, each with what is about one thing.
+type (
+	// Webhooks keeps the webhooks: their settings, circuit breakers, ledgers and keys.
+	Webhooks struct {
+		*core
+		removals *removals
+	}
+	// Schedules keeps subscriptions, each with its schedule, and the due queue.
+	Schedules struct{ *core }
+	// Vehicles keeps the vehicles and what was read of them.
+	Vehicles struct {
+		*core
+		removals *removals
+	}
+	// Deliveries keeps deliveries with their payloads and attempts, and each webhook's
+	// queue.
+	Deliveries struct{ *core }
+	// Access keeps who may come in: grants, consents, and when the management token was
+	// used.
+	Access struct {
+		*core
+		secrets *Secrets
+	}
+	// Secrets keeps sealed values by name.
+	Secrets struct{ *core }
+	// Maintenance looks after the data file itself: it checks and copies it, tells its
+	// size, and lets go of what is old.
+	Maintenance struct {
+		*core
+		webhooks *Webhooks
+		access   *Access
+		removals *removals
+		swept    sweepMark
+	}
+)
 
-	sending sync.RWMutex // held for reading while an operation is queued
-	closed  bool         // under sending
-	ops     chan *operation
-	stopped chan struct{} // closed when the writer has returned
-
-	fatal  atomic.Pointer[error]
-	fatalC chan error
-	// refused is why the disk refused the last commit, DiskOK when it did not.
-	refused atomic.Value // webhook.DiskState
-
-	commits    atomic.Uint64
-	operations atomic.Uint64
-	largest    atomic.Int64
-
-	counts   counts
-	memos    memos
-	swept    sweepMark
-	removals sync.Mutex // held through a removal
+// newStore puts the parts around the open file.
+func newStore(c *core) *Store {
+	r := &removals{core: c}
+	s := &Store{
+		core: c, webhooks: &Webhooks{c, r}, Schedules: &Schedules{c}, vehicles: &Vehicles{c, r}, deliveries: &Deliveries{c}, Secrets: &Secrets{c},
+	}
+	s.Access = &Access{c, s.Secrets}
+	s.Maintenance = &Maintenance{core: c, webhooks: s.webhooks, access: s.Access, removals: r}
+	return s
 }
 
 // Fatal yields at most one error: a commit failed for another reason than lack
 // of space or a read-only file system, so what is on disk is unknown. All calls return that error from then
 // on, and the process should end.
 func (s *Store) Fatal() <-chan error { return s.fatalC }
-
-// fail makes the store unusable; the first reason stands.
-func (s *Store) fail(err error) error {
-	if s.fatal.CompareAndSwap(nil, &err) {
-		s.fatalC <- err
-	}
-	return s.broken()
-}
-
-// broken returns the reason the store is unusable, or nil.
-func (s *Store) broken() error {
-	if p := s.fatal.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
 
 // Close commits what is queued, waits for readers, and releases the file. Calls
 // made later return ErrClosed. It is safe to call more than once.
@@ -152,48 +153,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("close data file %s: %w", s.path, err)
+		return fmt.Errorf("close data file %s: %w", s.options.Path, err)
 	}
 	return nil
-}
-
-// view runs read in a read transaction that ends when it returns. read must copy
-// what it keeps, be bounded, and touch nothing that may wait.
-func (s *Store) view(ctx context.Context, read func(reader) error) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.broken(); err != nil {
-		return err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(s.path, p)
-		}
-	}()
-	// A damaged page may lead outside the mapped file; then the fault is an error
-	// and not the end of the process.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	tx, err := s.db.Begin(false)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	if err != nil {
-		return fmt.Errorf("read data file %s: %w", s.path, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return readable(s.path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
-}
-
-// defaultLimit is the size of a page when a caller's limit is not positive.
-const defaultLimit = 100
-
-// pageRows is how many rows one read transaction looks at.
-const pageRows = 512
-
-func pageLimit(limit int) int {
-	if limit <= 0 {
-		return defaultLimit
-	}
-	return limit
 }

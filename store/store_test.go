@@ -205,20 +205,20 @@ func TestParking(t *testing.T) {
 		must(t, err)
 		f.sound()
 	}
-	slots := func() []webhook.ScheduleView {
+	schedules := func() []webhook.ScheduleView {
 		t.Helper()
 		v, err := f.Subscriptions(ctx, wid(1), uuid.Nil, webhook.SubscriptionKey{}, 0)
 		must(t, err)
 		return v
 	}
-	fired, never := slots()[0], slots()[1]
+	fired, never := schedules()[0], schedules()[1]
 	f.now = t0.Add(time.Minute)
 	set(webhook.Disabled, webhook.Exhausted)
-	if got := slots()[0]; !got.Due.Equal(fired.Due) {
+	if got := schedules()[0]; !got.Due.Equal(fired.Due) {
 		t.Fatal("an exhausted webhook fires on", got)
 	}
 	set(webhook.Disabled, webhook.Gone)
-	for _, s := range slots() {
+	for _, s := range schedules() {
 		if !s.Due.IsZero() {
 			t.Fatal("not parked", s)
 		}
@@ -241,18 +241,18 @@ func TestParking(t *testing.T) {
 		return webhook.Decision{Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{Payload: []byte("{}")}}}}, nil
 	})
 	if !errors.Is(err, webhook.ErrConflict) {
-		t.Fatal("a parked slot fired", err)
+		t.Fatal("a parked schedule fired", err)
 	}
 	f.sound()
 	f.now = t0.Add(time.Hour)
 	set(webhook.Active, "")
-	for i, s := range slots() {
+	for i, s := range schedules() {
 		want := f.now
 		if i == 0 {
 			want = fired.Anchor
 		}
 		if !s.Due.Equal(f.now) || s.Cause != webhook.CauseFirst || !s.Anchor.Equal(want) {
-			t.Errorf("slot %d unparked as %+v, was %+v", i, s.Schedule, never.Schedule)
+			t.Errorf("schedule %d unparked as %+v, was %+v", i, s.Schedule, never.Schedule)
 		}
 	}
 	// A first delivery that lies ahead keeps its place.
@@ -263,9 +263,9 @@ func TestParking(t *testing.T) {
 	}
 	ahead := f.now.Add(20 * time.Minute)
 	set(webhook.Active, "")
-	for _, s := range slots() {
+	for _, s := range schedules() {
 		if s.SubscriptionKey == key(1, 4) && (!s.Due.Equal(ahead) || !s.Anchor.Equal(ahead)) {
-			t.Errorf("a spread slot unparked as %+v, want it due at %s", s.Schedule, ahead)
+			t.Errorf("a spread schedule unparked as %+v, want it due at %s", s.Schedule, ahead)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func TestSubscribe(t *testing.T) {
 	if got, err := f.Delivery(ctx, d[0].ID); err != nil || got.State != webhook.Waiting {
 		t.Fatal("unsubscribing leaves what was produced", got, err)
 	}
-	// A vehicle that changes its source takes its slots along.
+	// A vehicle that changes its source takes its schedules along.
 	v := newVehicle(2)
 	v.Source = "smartcar"
 	must(t, f.PutVehicle(ctx, v))
@@ -368,7 +368,7 @@ func TestDue(t *testing.T) {
 	if _, err := f.Due(ctx, "Sim!", t0, 9, nil); err == nil {
 		t.Fatal("a source that cannot be")
 	}
-	n, err := f.RebaseSlots(ctx, func(s webhook.ScheduleView, v vehicle.Vehicle) (time.Time, bool) {
+	n, err := f.RebaseSchedules(ctx, func(s webhook.ScheduleView, v vehicle.Vehicle) (time.Time, bool) {
 		if v.ID != s.Vehicle || s.Webhook.ID != wid(1) {
 			t.Error("the wrong vehicle or webhook")
 		}

@@ -12,13 +12,13 @@ import (
 	"plugbeat/webhook"
 )
 
-// Subscribe puts a vehicle on a webhook. plan gives the slot, from the webhook,
+// Subscribe puts a vehicle on a webhook. plan gives the schedule, from the webhook,
 // the vehicle and its status as they stand in the committing transaction; it may
-// run more than once and changes nothing. The store sets the slot's key and
+// run more than once and changes nothing. The store sets the schedule's key and
 // source, and parks it when the webhook does not fire. A subscription that exists
 // stays as it is, with created false. An unknown webhook or vehicle is
 // webhook.ErrNotFound.
-func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
+func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		sub, created = webhook.Subscription{}, false
 		h, err := t.liveHook(key.Webhook)
@@ -29,7 +29,7 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan
 		if err != nil {
 			return err
 		}
-		if b := t.get(bucketSubscriptions, slotKey(key)); b != nil {
+		if b := t.get(bucketSubscriptions, subscriptionKey(key)); b != nil {
 			return decode(b, &sub)
 		}
 		st, err := t.status(key.Vehicle)
@@ -37,26 +37,26 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan
 			return err
 		}
 		w := cloneWebhook(h.rec.Webhook)
-		slot, err := plan(&w, v, st)
+		schedule, err := plan(&w, v, st)
 		if err != nil {
 			return err
 		}
-		slot.SubscriptionKey, slot.Source = key, v.Source
-		if slot.Due, err = dueOf(h, slot); err != nil {
+		schedule.SubscriptionKey, schedule.Source = key, v.Source
+		if schedule.Due, err = dueOf(h, schedule); err != nil {
 			return err
 		}
-		if _, err := encodeSlot(slot); err != nil {
+		if _, err := encodeSchedule(schedule); err != nil {
 			return err
 		}
 		sub, created = webhook.Subscription{SubscriptionKey: key, CreatedAt: t.now}, true
-		if err := t.putRecord(bucketSubscriptions, slotKey(key), sub); err != nil {
+		if err := t.putRecord(bucketSubscriptions, subscriptionKey(key), sub); err != nil {
 			return err
 		}
 		if err := t.put(bucketSubsByVehicle, pairKey(key.Vehicle, key.Webhook), []byte{}); err != nil {
 			return err
 		}
 		t.change.subscriptions++
-		return t.putSlot(nil, slot)
+		return t.putSchedule(nil, schedule)
 	})
 	if err != nil {
 		return webhook.Subscription{}, false, err
@@ -64,89 +64,67 @@ func (s *Store) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan
 	return sub, created, nil
 }
 
-// dueOf is the due time a slot of the webhook may have: none while the webhook
+// dueOf is the due time a schedule of the webhook may have: none while the webhook
 // does not fire, else any.
 func dueOf(h *hook, s webhook.Schedule) (time.Time, error) {
 	if !h.rec.Fires() {
 		return time.Time{}, nil
 	}
 	if s.Due.IsZero() {
-		return time.Time{}, fmt.Errorf("slot %s/%s: %w: its webhook fires and it has no due time", s.Webhook, s.Vehicle, webhook.ErrConflict)
+		return time.Time{}, fmt.Errorf("schedule %s/%s: %w: its webhook fires and it has no due time", s.Webhook, s.Vehicle, webhook.ErrConflict)
 	}
 	return s.Due, nil
 }
 
-// Unsubscribe takes a vehicle off a webhook, with its slot. What was produced
+// Unsubscribe takes a vehicle off a webhook, with its schedule. What was produced
 // stays. removed is false when there was no subscription.
-func (s *Store) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
-		removed = t.has(bucketSubscriptions, slotKey(key))
-		if !removed {
-			return nil
+func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (removed bool, err error) {
+	return updated(ctx, s.core, func(t *writeTx) (bool, error) {
+		if !t.has(bucketSubscriptions, subscriptionKey(key)) {
+			return false, nil
 		}
-		return t.deleteSubscription(key)
+		return true, t.deleteSubscription(key)
 	})
-	return removed && err == nil, err
 }
 
-// Subscriptions lists slots with their webhooks: of one webhook, of one vehicle,
+// Subscriptions lists schedules with their webhooks: of one webhook, of one vehicle,
 // of both, or all (uuid.Nil selects any). They come by webhook and vehicle, those
 // greater than after, at most limit; a limit of 0 or less means 100.
-func (s *Store) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
+func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
 	limit = pageLimit(limit)
+	bucket, prefix, from := bucketSubscriptions, []byte(nil), subscriptionKey(after)
+	switch {
+	case vehicleID != uuid.Nil:
+		bucket, prefix, from = bucketSubsByVehicle, vehicleID[:], nil // of one vehicle there are few
+	case webhookID != uuid.Nil:
+		prefix = webhookID[:]
+	}
 	var views []webhook.ScheduleView
-	for more := true; more && len(views) < limit; {
-		more = false
-		err := s.view(ctx, func(r reader) error {
-			hooks := make(map[uuid.UUID]*webhook.Webhook)
-			seen := 0
-			bucket, prefix, from := bucketSubscriptions, []byte(nil), slotKey(after)
-			switch {
-			case vehicleID != uuid.Nil:
-				bucket, prefix, from = bucketSubsByVehicle, vehicleID[:], pairKey(vehicleID, after.Webhook)
-			case webhookID != uuid.Nil:
-				prefix = webhookID[:]
-			}
-			for k := range r.rows(bucket, prefix, from) {
-				key, err := parseSlotKey(k)
-				if bucket == bucketSubsByVehicle {
-					key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
-				}
-				if err != nil {
-					return err
-				}
-				if bytes.Compare(slotKey(key), slotKey(after)) <= 0 {
-					continue
-				}
-				if seen++; seen > pageRows || len(views) == limit {
-					more = true
-					break
-				}
-				after = key
-				if webhookID != uuid.Nil && key.Webhook != webhookID {
-					continue
-				}
-				view, err := r.slotView(key, hooks)
-				if err != nil {
-					return err
-				}
-				if view.Webhook != nil {
-					views = append(views, view)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	hooks := make(map[uuid.UUID]*webhook.Webhook)
+	err := s.walk(ctx, bucket, prefix, from, func(r reader, k, _ []byte) (bool, error) {
+		key, err := parseSubscriptionKey(k)
+		if bucket == bucketSubsByVehicle {
+			key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 		}
+		if err != nil || webhookID != uuid.Nil && key.Webhook != webhookID || bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
+			return true, err
+		}
+		view, err := r.scheduleView(key, hooks)
+		if err == nil && view.Webhook != nil {
+			views = append(views, view)
+		}
+		return len(views) < limit, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return views, nil
 }
 
-// slotView reads a slot with its webhook, decoding each webhook once. The webhook
+// scheduleView reads a schedule with its webhook, decoding each webhook once. The webhook
 // is nil when it is being removed.
-func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.ScheduleView, error) {
-	slot, err := r.slot(key)
+func (r reader) scheduleView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webhook.Webhook) (webhook.ScheduleView, error) {
+	schedule, err := r.schedule(key)
 	if err != nil {
 		return webhook.ScheduleView{}, err
 	}
@@ -161,15 +139,15 @@ func (r reader) slotView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*webho
 		}
 		hooks[key.Webhook] = w
 	}
-	return webhook.ScheduleView{Schedule: slot, Webhook: w}, nil
+	return webhook.ScheduleView{Schedule: schedule, Webhook: w}, nil
 }
 
-// Due looks at the head of a source's due queue: the slots due at now or before,
+// Due looks at the head of a source's due queue: the schedules due at now or before,
 // oldest first, without those that skip (which may be nil) leaves out, at most
-// limit, with their webhooks, whose keys stay sealed and empty. The slots of a webhook
+// limit, with their webhooks, whose keys stay sealed and empty. The schedules of a webhook
 // that is being removed are not among them. skip runs within a read transaction: it must
 // be quick and must not call the store.
-func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
+func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
 		return page, err
 	}
@@ -182,10 +160,10 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 	err = s.view(ctx, func(r reader) error {
 		r.sealer = nil // no key is needed, and this is done at every turn of the loop
 		hooks := make(map[uuid.UUID]*webhook.Webhook)
-		for k := range r.rows(bucketSlotDue, prefix[:], nil) {
+		for k := range r.rows(bucketDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
 			if err != nil {
-				return damaged(s.path, err)
+				return err
 			}
 			if ms > until {
 				page.Next = timeOf(ms)
@@ -197,12 +175,12 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 			if len(page.Schedules) == limit {
 				return nil
 			}
-			slot, err := r.slotView(key, hooks)
+			schedule, err := r.scheduleView(key, hooks)
 			if err != nil {
 				return err
 			}
-			if slot.Webhook != nil {
-				page.Schedules = append(page.Schedules, slot)
+			if schedule.Webhook != nil {
+				page.Schedules = append(page.Schedules, schedule)
 			}
 		}
 		return nil
@@ -213,57 +191,25 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 	return page, nil
 }
 
-// RebaseSlots gives slots another due time, as after the clock went back. due is
-// asked for every slot that is not parked and answers with the new time, or false
-// to leave it. It works in slices, each one transaction, and returns how many
-// slots changed. due may run more than once for a slot and changes nothing.
-func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
-	var after []byte
-	for {
-		var last []byte
-		n := 0
-		err := s.update(ctx, func(t *writeTx) error {
-			n, last = 0, nil
-			var keys [][]byte
-			for k := range t.rows(bucketSlots, nil, after) {
-				if bytes.Equal(k, after) {
-					continue
-				}
-				if keys = append(keys, bytes.Clone(k)); len(keys) == sliceRows {
-					break
-				}
-			}
-			for _, k := range keys {
-				key, err := parseSlotKey(k)
-				if err != nil {
-					return err
-				}
-				moved, err := t.rebase(key, due)
-				if err != nil {
-					return err
-				}
-				if moved {
-					n++
-				}
-			}
-			if len(keys) == sliceRows {
-				last = keys[len(keys)-1]
-			}
-			return nil
-		})
+// RebaseSchedules gives schedules another due time, as after the clock went back. due is
+// asked for every schedule that is not parked and answers with the new time, or false
+// to leave it. RebaseSchedules works in slices, each one transaction, and returns how
+// many schedules changed. due may run more than once for a schedule and changes nothing.
+func (s *Schedules) RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+	all := func(_, _ []byte) (take, more bool) { return true, true }
+	moved, err := inSlices(ctx, s.core, bucketSchedules, nil, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
+		key, err := parseSubscriptionKey(k)
 		if err != nil {
-			return changed, err
+			return none, false, err
 		}
-		changed += n
-		if last == nil {
-			return changed, nil
-		}
-		after = last
-	}
+		moved, err = rebase(t, key, due)
+		return none, moved, err
+	})
+	return len(moved), err
 }
 
-func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
-	old, err := t.slot(key)
+func rebase(t *writeTx, key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
+	old, err := t.schedule(key)
 	if err != nil || old.Due.IsZero() {
 		return false, err
 	}
@@ -276,7 +222,7 @@ func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleV
 		return false, err
 	}
 	w := cloneWebhook(h.rec.Webhook)
-	slot := old
+	schedule := old
 	at, ok := due(webhook.ScheduleView{Schedule: old, Webhook: &w}, v)
 	if !ok || at.IsZero() {
 		return false, nil
@@ -284,6 +230,6 @@ func (t *writeTx) rebase(key webhook.SubscriptionKey, due func(webhook.ScheduleV
 	if ms, err := millis(at); err != nil || timeOf(ms).Equal(old.Due) {
 		return false, err
 	}
-	slot.Due = at
-	return true, t.putSlot(&old, slot)
+	schedule.Due = at
+	return true, t.putSchedule(&old, schedule)
 }

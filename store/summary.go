@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,12 +27,15 @@ type Summary struct {
 	Vehicles      int       `json:"vehicles"`
 	Subscriptions int       `json:"subscriptions"`
 	Waiting       uint64    `json:"waiting"`
+	// Warning says of a backup just made that it is sound and may be lost in a power cut;
+	// empty for no such trouble.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Describe summarises a data file that no process has open, or a backup, without
 // checking all of it. Errors are those of [CheckFile].
 func Describe(path string) (sum Summary, err error) {
-	err = readFile(path, schemaVersion, func(tx *bolt.Tx) error {
+	err = readFile(path, schemaVersion, defaultLockTimeout, func(tx *bolt.Tx) error {
 		sum, err = summarise(reader{tx: tx})
 		return err
 	})
@@ -47,22 +47,11 @@ func Describe(path string) (sum Summary, err error) {
 // checked in a copy that is brought up to date. Errors call the file by the name
 // that it is to have.
 func verify(ctx context.Context, file, name string, l layout, sl *sealer) (sum Summary, err error) {
-	err = readFile(file, l.version, func(tx *bolt.Tx) error {
+	err = l.read(ctx, file, func(tx *bolt.Tx) error {
 		sum, err = verifyTx(ctx, tx, name, sl)
 		return err
 	})
-	if !errors.Is(err, errOlder) {
-		return sum, renamed(err, name)
-	}
-	temp := file + ".newer"
-	if err := copyPlain(file, temp); err != nil {
-		return Summary{}, err
-	}
-	defer func() { _ = os.Remove(temp) }()
-	if _, _, err := l.bring(temp); err != nil {
-		return Summary{}, renamed(err, name)
-	}
-	return verify(ctx, temp, name, l, sl)
+	return sum, renamed(err, name)
 }
 
 func verifyTx(ctx context.Context, tx *bolt.Tx, name string, sl *sealer) (Summary, error) {
@@ -79,38 +68,6 @@ func verifyTx(ctx context.Context, tx *bolt.Tx, name string, sl *sealer) (Summar
 		return Summary{}, damaged(name, fmt.Sprintf("there are %d problems, the first: %s", n, problems[0]))
 	}
 	return summarise(reader{tx: tx})
-}
-
-// readFile opens a data file that no process has open for reading, sees that it is
-// one of the version want (0 means any), and runs read. Damage is an error wrapping ErrDamaged.
-func readFile(path string, want uint32, read func(*bolt.Tx) error) (err error) {
-	db, _, err := openFile(path, bolt.Options{ReadOnly: true, Timeout: defaultLockTimeout})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(path, p)
-		}
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	tx, err := db.Begin(false)
-	if err != nil {
-		return fmt.Errorf("read data file %s: %w", path, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if want == 0 {
-		_, err = identify(path, tx)
-	} else {
-		err = checkFile(path, tx, want)
-	}
-	if err != nil {
-		return err
-	}
-	return read(tx)
 }
 
 // summarise walks the small buckets.
@@ -134,16 +91,15 @@ func summarise(r reader) (Summary, error) {
 	if k, _ := r.bucket(bucketFinished).Cursor().Last(); len(k) > timeLen {
 		newest(timeOf(binary.BigEndian.Uint64(k)))
 	}
-	for k, v := range r.rows(bucketWebhooks, nil, nil) {
-		rec, err := r.decodeWebhook(uuid.UUID(k), v)
-		if err != nil {
-			return sum, err
-		}
+	err := r.eachWebhook(func(rec webhookRecord) {
 		if !rec.Removing {
 			sum.Webhooks++
 		}
 		sum.Waiting += rec.Ledger.Waiting()
 		newest(rec.CreatedAt, rec.StatusSince, rec.VerifiedAt, rec.Breaker.OpenSince, rec.Breaker.LastAttempt)
+	})
+	if err != nil {
+		return sum, err
 	}
 	for _, v := range r.rows(bucketVehicles, nil, nil) {
 		var rec vehicleRecord

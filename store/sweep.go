@@ -38,15 +38,15 @@ type sweepMark struct {
 // that can give no token any more. It works
 // in slices, each one transaction; with an error the
 // result tells what was done until then.
-func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
+func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
 	// What keeps a removal from its end does not keep the rest from theirs.
-	defer func(unended error) { err = errors.Join(err, unended) }(s.endRemovals(ctx))
-	if err := s.endOverlaps(ctx, now); err != nil {
+	defer func(unended error) { err = errors.Join(err, unended) }(s.removals.end(ctx))
+	if err := s.webhooks.endOverlaps(ctx, now); err != nil {
 		return res, err
 	}
-	if err := s.sweepConsents(ctx, now); err != nil {
+	if err := s.access.sweepConsents(ctx, now); err != nil {
 		return res, err
 	}
 	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
@@ -61,7 +61,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 			if err != nil {
 				return res, err
 			}
-			if live <= s.maxSize {
+			if live <= s.options.MaxSize {
 				return res, nil
 			}
 			if more, err := shrink(ctx, &res); err != nil {
@@ -75,7 +75,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFo
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.
-func (s *Store) endOverlaps(ctx context.Context, now time.Time) error {
+func (s *Webhooks) endOverlaps(ctx context.Context, now time.Time) error {
 	over := func(w *webhook.Webhook) bool { return w.KeyOverlap != nil && !now.Before(w.KeyOverlap.Until) }
 	ws, err := s.Webhooks(ctx)
 	if err != nil {
@@ -98,149 +98,103 @@ func (s *Store) endOverlaps(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// finishedBefore copies a slice of the finished index: rows greater than after
-// and not later than until (zero means any time).
-func (s *Store) finishedBefore(ctx context.Context, after []byte, until time.Time) (keys [][]byte, err error) {
-	if !until.IsZero() && until.UnixMilli() < 1 {
-		return nil, nil
-	}
-	err = s.view(ctx, func(r reader) error {
-		for k := range r.rows(bucketFinished, nil, after) {
-			ms, _, err := parseDone(k)
-			if err != nil {
-				return damaged(s.path, err)
-			}
-			if !until.IsZero() && int64(ms) > until.UnixMilli() || len(keys) == sliceRows {
-				break
-			}
-			if !bytes.Equal(k, after) {
-				keys = append(keys, bytes.Clone(k))
-			}
-		}
-		return nil
-	})
-	return keys, err
-}
-
-func (s *Store) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
-	for {
-		keys, err := s.finishedBefore(ctx, nil, until)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		if err := s.removeFinished(ctx, keys, res); err != nil {
-			return err
-		}
+// finishedUntil selects the rows of bucket finished whose time is not after until.
+func finishedUntil(until time.Time) selector {
+	return func(k, _ []byte) (take, more bool) {
+		ms, _, err := parseDone(k)
+		in := err != nil || int64(ms) <= until.UnixMilli()
+		return in, in
 	}
 }
 
-// removeFinished removes finished deliveries whole, by their keys in finished.
-func (s *Store) removeFinished(ctx context.Context, keys [][]byte, res *SweepResult) error {
-	n := 0
-	err := s.update(ctx, func(t *writeTx) error {
-		n = 0
-		for _, k := range keys {
-			if !t.has(bucketFinished, k) {
-				continue
-			}
-			id := k[timeLen:]
-			if err := t.deletePrefix(bucketAttempts, id); err != nil {
-				return err
-			}
-			for bucket, key := range map[string][]byte{bucketPayloads: id, bucketDeliveries: id, bucketFinished: k} {
-				if err := t.delete(bucket, key); err != nil {
-					return err
-				}
-			}
-			n++
+func (s *Maintenance) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(until), removeFinished)
+	res.Records += len(removed)
+	return err
+}
+
+// removeFinished removes a finished delivery whole, by its key in finished.
+func removeFinished(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error) {
+	if _, id, err = parseDone(k); err != nil {
+		return id, false, err
+	}
+	if err := t.deletePrefix(bucketAttempts, id[:]); err != nil {
+		return id, false, err
+	}
+	for bucket, key := range map[string][]byte{bucketPayloads: id[:], bucketDeliveries: id[:], bucketFinished: k} {
+		if err := t.delete(bucket, key); err != nil {
+			return id, false, err
 		}
-		return nil
-	})
+	}
+	return id, true, nil
+}
+
+func (s *Maintenance) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
+	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
+		s.swept.payloads = nil // the clock went back, or more is kept now: walk again
+	}
+	last, selects := bytes.Clone(s.swept.payloads), finishedUntil(until)
+	erased, err := inSlices(ctx, s.core, bucketFinished, s.swept.payloads, func(k, v []byte) (take, more bool) {
+		if take, more = selects(k, v); take {
+			last = append(last[:0], k...)
+		}
+		return take, more
+	}, erasePayload)
+	res.Payloads += len(erased)
 	if err == nil {
-		res.Records += n
+		s.swept.payloads = last
 	}
 	return err
 }
 
-func (s *Store) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
-	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
-		s.swept.payloads = nil // the clock went back, or more is kept now: walk again
+// erasePayload erases the payload of a finished delivery, by its key in finished.
+func erasePayload(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error) {
+	if _, id, err = parseDone(k); err != nil {
+		return id, false, err
 	}
-	for {
-		keys, err := s.finishedBefore(ctx, s.swept.payloads, until)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		n := 0
-		err = s.update(ctx, func(t *writeTx) error {
-			n = 0
-			for _, k := range keys {
-				if !t.has(bucketFinished, k) {
-					continue
-				}
-				rec, err := t.delivery(uuid.UUID(k[timeLen:]))
-				if err != nil {
-					return err
-				}
-				if rec.Erased != erasedNothing {
-					continue
-				}
-				if err := t.erase(&rec, erasedPayload); err != nil {
-					return err
-				}
-				if err := t.putRecord(bucketDeliveries, rec.ID[:], rec); err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		res.Payloads += n
-		s.swept.payloads = keys[len(keys)-1]
+	rec, err := t.delivery(id)
+	if err != nil || rec.Erased != erasedNothing {
+		return id, false, err
 	}
+	if err := t.erase(&rec, erasedPayload); err != nil {
+		return id, false, err
+	}
+	return id, true, t.putRecord(bucketDeliveries, id[:], rec)
 }
 
 // dropFinished removes a slice of the oldest finished deliveries; more is false
 // when there was none.
-func (s *Store) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
-	keys, err := s.finishedBefore(ctx, nil, time.Time{})
-	if err != nil || len(keys) == 0 {
-		return false, err
-	}
-	return true, s.removeFinished(ctx, keys, res)
+func (s *Maintenance) dropFinished(ctx context.Context, res *SweepResult) (more bool, err error) {
+	n := 0
+	slice := func(_, _ []byte) (take, more bool) { n++; return true, n < sliceRows }
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, slice, removeFinished)
+	res.Records += len(removed)
+	return n > 0, err
 }
 
 // expireWaiting expires a slice of the oldest waiting deliveries; more is false
 // when there was none.
-func (s *Store) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
-	var expired []webhook.Delivery
-	err = s.update(ctx, func(t *writeTx) error {
-		expired = nil
-		for _, id := range t.oldestWaiting(sliceRows) {
+func (s *Maintenance) expireWaiting(ctx context.Context, res *SweepResult) (more bool, err error) {
+	expired, err := updated(ctx, s.core, func(t *writeTx) (expired []webhook.Delivery, err error) {
+		for _, id := range oldestWaiting(t, sliceRows) {
 			rec, err := t.delivery(id)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			d, err := t.finish(rec, webhook.Expired, "the data file reached its largest size", erasedPayload)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			expired = append(expired, d)
 		}
-		return nil
+		return expired, nil
 	})
-	if err != nil {
-		return false, err
-	}
 	res.Expired = append(res.Expired, expired...)
-	return len(expired) > 0, nil
+	return len(expired) > 0, err
 }
 
 // oldestWaiting merges the heads of all queues into the n oldest deliveries.
-func (t *writeTx) oldestWaiting(n int) []uuid.UUID {
+func oldestWaiting(t *writeTx, n int) []uuid.UUID {
 	var heads [][]byte // delivery ids, each queue's first n
 	c := t.bucket(bucketWaiting).Cursor()
 	k, _ := c.First()

@@ -91,5 +91,6 @@ func TestV1(t *testing.T) {
 	// And it goes on from there.
 	f.now = t0.Add(48 * time.Hour)
 	f.settle(f.produce(1)[0], webhook.Delivered)
+	must(t, f.PutConsent(ctx, newConsent(1, vid(1))))
 	f.sound()
 }

@@ -10,9 +10,9 @@ import (
 	"plugbeat/webhook"
 )
 
-// AddWebhook adds a webhook. Its ledger and firings begin at zero, its CreatedAt
+// AddWebhook adds a webhook. Its ledger and its counts of due times begin at zero, its CreatedAt
 // is now unless given. A taken id or name is webhook.ErrExists.
-func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 	if w.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: w.ID.String(), Allowed: "any other UUID"}
 	}
@@ -25,7 +25,7 @@ func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 		if t.has(bucketWebhooks, w.ID[:]) {
 			return named("webhook", w.ID, webhook.ErrExists)
 		}
-		if err := t.nameFree(w.Name, w.ID); err != nil {
+		if err := nameFree(t, w.Name, w.ID); err != nil {
 			return err
 		}
 		h := &hook{rec: webhookRecord{Webhook: w}}
@@ -42,7 +42,7 @@ func (s *Store) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 }
 
 // nameFree returns webhook.ErrExists when another webhook has the name.
-func (t *writeTx) nameFree(name string, id uuid.UUID) error {
+func nameFree(t *writeTx, name string, id uuid.UUID) error {
 	for _, k := range t.keys(bucketWebhooks, nil, 0) {
 		h, err := t.hook(uuid.UUID(k))
 		if err != nil {
@@ -57,61 +57,47 @@ func (t *writeTx) nameFree(name string, id uuid.UUID) error {
 
 // Webhook returns a webhook with its key, or an error wrapping
 // webhook.ErrNotFound.
-func (s *Store) Webhook(ctx context.Context, id uuid.UUID) (w webhook.Webhook, err error) {
-	err = s.view(ctx, func(r reader) error {
+func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	return viewed(ctx, s.core, func(r reader) (webhook.Webhook, error) {
 		rec, err := r.webhookRecord(id)
 		if err == nil && rec.Removing {
 			err = noWebhook(id)
 		}
-		w = rec.Webhook
-		return err
+		return rec.Webhook, err
 	})
-	return w, err
 }
 
 // Webhooks lists all webhooks with their keys, by id.
-func (s *Store) Webhooks(ctx context.Context) (ws []webhook.Webhook, err error) {
-	err = s.view(ctx, func(r reader) error {
-		for k, b := range r.rows(bucketWebhooks, nil, nil) {
-			rec, err := r.decodeWebhook(uuid.UUID(k), b)
-			if err != nil {
-				return err
-			}
+func (s *Webhooks) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
+	return viewed(ctx, s.core, func(r reader) (ws []webhook.Webhook, err error) {
+		err = r.eachWebhook(func(rec webhookRecord) {
 			if !rec.Removing {
 				ws = append(ws, rec.Webhook)
 			}
-		}
-		return nil
+		})
+		return ws, err
 	})
-	return ws, err
 }
 
 // UpdateWebhook runs change on the webhook as it stands in the committing
 // transaction and keeps the result, unless change returns an error, which is
 // passed on. change may run more than once. It cannot change ID, CreatedAt,
 // Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
-// the webhook begins or ceases to fire, its slots are unparked, due now, or parked in
+// the webhook begins or ceases to fire, its schedules are unparked, due now, or parked in
 // the same transaction.
-func (s *Store) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (out webhook.Webhook, err error) {
-	err = s.update(ctx, func(t *writeTx) error {
+func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+	return updated(ctx, s.core, func(t *writeTx) (webhook.Webhook, error) {
 		h, err := t.liveHook(id)
 		if err != nil {
-			return err
+			return webhook.Webhook{}, err
 		}
 		w := cloneWebhook(h.rec.Webhook)
 		if err := change(&w); err != nil {
-			return err
+			return w, err
 		}
-		if err := t.setWebhook(h, w); err != nil {
-			return err
-		}
-		out = cloneWebhook(h.rec.Webhook)
-		return nil
+		err = t.setWebhook(h, w)
+		return cloneWebhook(h.rec.Webhook), err
 	})
-	if err != nil {
-		return webhook.Webhook{}, err
-	}
-	return out, nil
 }
 
 // setWebhook makes w the group's webhook, except for what only the store changes.
@@ -122,7 +108,7 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 		if err := checkName("name", w.Name); err != nil {
 			return err
 		}
-		if err := t.nameFree(w.Name, w.ID); err != nil {
+		if err := nameFree(t, w.Name, w.ID); err != nil {
 			return err
 		}
 	}
@@ -146,38 +132,38 @@ func (t *writeTx) setWebhook(h *hook, w webhook.Webhook) error {
 		t.tellWebhook(h, webhook.Changed)
 	}
 	if w.Fires() != fired {
-		return t.park(&h.rec.Webhook)
+		return park(t, &h.rec.Webhook)
 	}
 	return nil
 }
 
-// park takes all slots of a webhook that does not fire out of the due queue, or
+// park takes all schedules of a webhook that does not fire out of the due queue, or
 // makes those of one that does due now. A first delivery that was put ahead on
 // subscribing (a spread) stays where it was put.
-func (t *writeTx) park(w *webhook.Webhook) error {
-	for _, k := range t.keys(bucketSlots, w.ID[:], 0) {
-		key, err := parseSlotKey(k)
+func park(t *writeTx, w *webhook.Webhook) error {
+	for _, k := range t.keys(bucketSchedules, w.ID[:], 0) {
+		key, err := parseSubscriptionKey(k)
 		if err != nil {
 			return err
 		}
-		old, err := t.slot(key)
+		old, err := t.schedule(key)
 		if err != nil {
 			return err
 		}
-		slot := old
+		schedule := old
 		if !w.Fires() {
-			slot.Due = timeOf(0)
+			schedule.Due = timeOf(0)
 		} else {
-			slot.Due, slot.Cause = t.now, webhook.CauseFirst
+			schedule.Due, schedule.Cause = t.now, webhook.CauseFirst
 			switch {
-			case !slot.ProducedAt.IsZero():
-			case slot.Anchor.After(t.now):
-				slot.Due = slot.Anchor
+			case !schedule.ProducedAt.IsZero():
+			case schedule.Anchor.After(t.now):
+				schedule.Due = schedule.Anchor
 			default:
-				slot.Anchor = t.now
+				schedule.Anchor = t.now
 			}
 		}
-		if err := t.putSlot(&old, slot); err != nil {
+		if err := t.putSchedule(&old, schedule); err != nil {
 			return err
 		}
 	}

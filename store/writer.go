@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"reflect"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,23 +18,43 @@ const maxGroup = 256
 
 // operation is a caller's change, waiting for the commit that makes it last.
 type operation struct {
+	step Step
 	run  func(*writeTx) error
 	err  error
 	done chan error
+}
+
+// updated returns what run made when it was committed; the zero T with an error. As
+// [core.update] may do it more than once, run keeps nothing but what it returns.
+func updated[T any](ctx context.Context, s *core, run func(*writeTx) (T, error)) (T, error) {
+	var made, none T
+	err := s.update(ctx, func(t *writeTx) (err error) {
+		made, err = run(t)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return made, nil
 }
 
 // update hands run to the writer and waits until it is committed or refused. run
 // checks first and writes after. It may run more than once, so it sets every
 // result of the caller from scratch. Once queued it is not taken back when ctx
 // ends: the caller always learns what became of it.
-func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
+func (s *core) update(ctx context.Context, run func(*writeTx) error) error {
+	return s.updateAs(ctx, StepChange, run)
+}
+
+// updateAs is update for a change that is a step of its own.
+func (s *core) updateAs(ctx context.Context, step Step, run func(*writeTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := s.broken(); err != nil {
 		return err
 	}
-	o := &operation{run: run, done: make(chan error, 1)}
+	o := &operation{step: step, run: run, done: make(chan error, 1)}
 	s.sending.RLock()
 	if s.closed {
 		s.sending.RUnlock()
@@ -49,12 +67,12 @@ func (s *Store) update(ctx context.Context, run func(*writeTx) error) error {
 		s.sending.RUnlock()
 		return ctx.Err()
 	}
-	return readable(s.path, <-o.done)
+	return readable(s.options.Path, <-o.done)
 }
 
 // write is the writer: it commits groups of operations until the store is closed
 // and the queue is empty.
-func (s *Store) write() {
+func (s *core) write() {
 	defer close(s.stopped)
 	debug.SetPanicOnFault(true)
 	group := make([]*operation, 0, maxGroup)
@@ -87,7 +105,7 @@ const (
 )
 
 // commit runs a group until each of its operations has its answer.
-func (s *Store) commit(group []*operation) {
+func (s *core) commit(group []*operation) {
 	for len(group) > 0 {
 		if err := s.broken(); err != nil {
 			answer(group, err)
@@ -128,16 +146,16 @@ func answer(group []*operation, err error) {
 
 // try runs a group in one transaction and commits it. With poisoned, i is the
 // operation to leave out and err its answer.
-func (s *Store) try(group []*operation) (res result, i int, err error) {
+func (s *core) try(group []*operation) (res result, i int, err error) {
 	tx, err := s.db.Begin(true)
 	if err != nil {
-		return ruined, 0, fmt.Errorf("write data file %s: %w", s.path, err)
+		return ruined, 0, fmt.Errorf("write data file %s: %w", s.options.Path, err)
 	}
 	defer func() {
 		// Only the store's own code or bbolt can panic here: operations are
 		// guarded one by one.
 		if p := recover(); p != nil {
-			res, err = ruined, damaged(s.path, p)
+			res, err = ruined, damaged(s.options.Path, p)
 		}
 		_ = tx.Rollback() // after a commit it does nothing
 	}()
@@ -159,19 +177,19 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 	id := tx.ID()
 	began := time.Now()
 	err = s.last(tx, group)
-	s.meter.Committed(len(group), time.Since(began), err)
+	s.options.Meter.Committed(len(group), time.Since(began), err)
 	if err != nil {
 		why := refusal(err)
 		if why == webhook.DiskOK || s.reached(id) {
-			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.path, err)
+			return ruined, 0, fmt.Errorf("commit to data file %s: %w", s.options.Path, err)
 		}
 		s.refuse(why, err)
 		return declined, 0, diskError(err)
 	}
 	s.refuse(webhook.DiskOK, nil)
 	s.counts.add(t.change)
-	if s.told != nil && len(t.changes) > 0 {
-		s.told(t.changes)
+	if s.options.Committed != nil && len(t.changes) > 0 {
+		s.options.Committed(t.changes)
 	}
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
@@ -180,28 +198,20 @@ func (s *Store) try(group []*operation) (res result, i int, err error) {
 }
 
 // last commits the transaction of a group.
-func (s *Store) last(tx *bolt.Tx, group []*operation) error {
-	if s.around == nil {
-		return s.commitTx(tx)
+func (s *core) last(tx *bolt.Tx, group []*operation) error {
+	if s.options.Around == nil {
+		return s.options.commit(tx)
 	}
-	var methods []string
-	for _, o := range group {
-		methods = append(methods, method(o.run))
+	steps := make([]Step, len(group))
+	for i, o := range group {
+		steps[i] = o.step
 	}
-	return s.around(methods, func() error { return s.commitTx(tx) })
-}
-
-// method is the name of the Store's method that an operation was written in.
-func method(run func(*writeTx) error) string {
-	name := runtime.FuncForPC(reflect.ValueOf(run).Pointer()).Name() // plugbeat/store.(*Store).Settle.func1
-	name = name[strings.LastIndex(name, ")")+1:]
-	name, _, _ = strings.Cut(strings.TrimPrefix(name, "."), ".")
-	return name
+	return s.options.Around(steps, func() error { return s.options.commit(tx) })
 }
 
 // reached reports whether the transaction that failed to commit is what a reader
 // now finds, so that it may or may not survive.
-func (s *Store) reached(id int) bool {
+func (s *core) reached(id int) bool {
 	tx, err := s.db.Begin(false)
 	if err != nil {
 		return true
@@ -211,18 +221,18 @@ func (s *Store) reached(id int) bool {
 }
 
 // refuse keeps what the disk made of the last commit, and tells when that changed.
-func (s *Store) refuse(now webhook.DiskState, err error) {
+func (s *core) refuse(now webhook.DiskState, err error) {
 	was := s.refused.Swap(now)
 	if was == now {
 		return
 	}
 	switch now {
 	case webhook.DiskFull:
-		s.log.Error().Str("event", "store.no_space").Str("path", s.path).Err(err).Msg("no space left for the data file; changes are refused until there is")
+		s.options.Log.Error().Str("event", "store.no_space").Str("path", s.options.Path).Err(err).Msg("no space left for the data file; changes are refused until there is")
 	case webhook.DiskReadOnly:
-		s.log.Error().Str("event", "store.read_only").Str("path", s.path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
+		s.options.Log.Error().Str("event", "store.read_only").Str("path", s.options.Path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
 	default:
-		s.log.Info().Str("event", "store.space_back").Str("path", s.path).Any("was", was).Msg("the data file can be written again")
+		s.options.Log.Info().Str("event", "store.space_back").Str("path", s.options.Path).Any("was", was).Msg("the data file can be written again")
 	}
 }
 

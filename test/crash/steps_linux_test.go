@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 
 // steps are those that points are spread over.
 var steps = []stop.Step{
-	stop.BeforeFirings, stop.AfterFirings, stop.BeforeOutcomes, stop.AfterOutcomes, stop.BeforeRequest, stop.AfterRequest,
+	stop.BeforeRead, stop.AfterRead, stop.BeforeOutcomes, stop.AfterOutcomes, stop.BeforeRequest, stop.AfterRequest,
 	stop.Writing, stop.Syncing, stop.Synced, stop.Moment,
 }
 
@@ -86,7 +86,7 @@ func plan(n int, random *rand.Rand) []point {
 		// While the disk refuses, little is read and little leaves, but what is in flight
 		// comes to its outcome.
 		switch p.step {
-		case stop.BeforeFirings, stop.AfterFirings, stop.BeforeRequest, stop.AfterRequest:
+		case stop.BeforeRead, stop.AfterRead, stop.BeforeRequest, stop.AfterRequest:
 		default:
 			p.disk = []stop.Disk{stop.Well, stop.Full, stop.ReadOnly}[(i/len(steps)+i)%3]
 		}

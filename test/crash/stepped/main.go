@@ -20,6 +20,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/config"
+	"plugbeat/store"
 	"plugbeat/test/crash/stop"
 )
 
@@ -47,7 +48,7 @@ func run(ctx context.Context, file string) error {
 	cfg.Floor = time.Second // so that there is always something due
 	a, err := app.New(ctx, cfg, app.Options{
 		Version: "stepped", Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel).With().Timestamp().Logger(),
-		AroundCommit:  func(methods []string, commit func() error) error { return around(page, methods, commit) },
+		AroundCommit:  func(steps []store.Step, commit func() error) error { return around(page, steps, commit) },
 		AroundRequest: func(rt http.RoundTripper) http.RoundTripper { return requests{page, rt} },
 	})
 	if err != nil {
@@ -57,28 +58,28 @@ func run(ctx context.Context, file string) error {
 }
 
 // around commits, and stops before or after it where that is armed.
-func around(p *stop.Page, methods []string, commit func() error) error {
-	steps := map[stop.Step]stop.Step{}
+func around(p *stop.Page, steps []store.Step, commit func() error) error {
+	stops := map[stop.Step]stop.Step{}
 	outcomes := 0
-	for _, m := range methods {
-		switch m {
-		case "CompleteRead":
-			steps[stop.BeforeFirings] = stop.AfterFirings
-		case "Settle":
-			steps[stop.BeforeOutcomes] = stop.AfterOutcomes
+	for _, step := range steps {
+		switch step {
+		case store.StepRead:
+			stops[stop.BeforeRead] = stop.AfterRead
+		case store.StepOutcome:
+			stops[stop.BeforeOutcomes] = stop.AfterOutcomes
 			outcomes++
 		default:
-			steps[stop.BeforeChange] = stop.AfterChange
+			stops[stop.BeforeChange] = stop.AfterChange
 		}
 	}
-	for before := range steps {
+	for before := range stops {
 		p.Reach(before)
 	}
 	err := commit()
 	if err == nil {
 		p.Fly(-outcomes)
 	}
-	for _, after := range steps {
+	for _, after := range stops {
 		p.Reach(after)
 	}
 	return err

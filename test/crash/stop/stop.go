@@ -21,8 +21,8 @@ type Step int64
 // testdata/recorded.go.txt knows them by their numbers.
 const (
 	None           Step = iota
-	BeforeFirings       // what a read led to, before it is committed
-	AfterFirings        // and after, when nobody knows of it yet
+	BeforeRead          // what a read led to, before it is committed
+	AfterRead           // and after, when nobody knows of it yet
 	BeforeOutcomes      // what attempts led to
 	AfterOutcomes       //
 	BeforeChange        // any other commit: of a rotation, of a breaker's repair
@@ -37,14 +37,14 @@ const (
 
 // Steps lists every step.
 var Steps = [...]Step{
-	BeforeFirings, AfterFirings, BeforeOutcomes, AfterOutcomes, BeforeChange, AfterChange,
+	BeforeRead, AfterRead, BeforeOutcomes, AfterOutcomes, BeforeChange, AfterChange,
 	BeforeRequest, AfterRequest, Writing, Syncing, Synced, Moment,
 }
 
 // String is the step in words.
 func (s Step) String() string {
 	return [...]string{
-		"none", "before firings are committed", "after firings are committed", "before outcomes are committed", "after outcomes are committed",
+		"none", "before a reading is committed", "after a reading is committed", "before outcomes are committed", "after outcomes are committed",
 		"before another commit", "after another commit",
 		"before a request", "after a request", "before a write", "before a sync", "after a sync", "any moment",
 	}[s]
