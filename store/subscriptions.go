@@ -213,11 +213,11 @@ func (s *Store) Due(ctx context.Context, source string, now time.Time, limit int
 	return page, nil
 }
 
-// RebaseSlots gives slots another due time, as after the clock went back. due is
+// Reschedule gives slots another due time, as after the clock went back. due is
 // asked for every slot that is not parked and answers with the new time, or false
 // to leave it. It works in slices, each one transaction, and returns how many
 // slots changed. due may run more than once for a slot and changes nothing.
-func (s *Store) RebaseSlots(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+func (s *Store) Reschedule(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
 	var after []byte
 	for {
 		var last []byte

@@ -51,7 +51,7 @@ type Fault struct {
 	// ResolutionURL may accompany REAUTHENTICATE and ACTION_REQUIRED.
 	Resolution    string `json:"resolution,omitempty"`
 	ResolutionURL string `json:"resolution_url,omitempty"`
-	// UserMessage is text for the car's owner; empty for none.
+	// UserMessage is text for the vehicle's owner; empty for none.
 	UserMessage string `json:"user_message,omitempty"`
 	// Detail is Smartcar's array of details, verbatim; nil for none.
 	Detail json.RawMessage `json:"detail,omitempty"`
@@ -74,7 +74,7 @@ func (f *Fault) Error() string {
 }
 
 // Temporary reports whether asking again soon may help: upstream, server,
-// network and rate limit. All others are not tried again within a slot.
+// network and rate limit. All others are not tried again within a due time.
 func (f *Fault) Temporary() bool {
 	switch f.Type {
 	case TypeUpstream, TypeServer, TypeRateLimit:

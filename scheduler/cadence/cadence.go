@@ -1,7 +1,7 @@
 // Package cadence decides when a subscription is due. It is pure: nothing in it
 // reads a clock, a disk or a network, and every time it needs is a parameter.
 //
-// It holds the schedules (intervals and months on an anchored grid, cron expressions in
+// It holds the schedules (intervals and months counted from an anchor, cron expressions in
 // a named zone), the policy that picks a schedule for a webhook and a make, the
 // reading of the plug ([Observe], [Effective]) and the decision a reading of a
 // vehicle leads to ([Rules.Decide]).
@@ -68,7 +68,7 @@ func allowed(floor time.Duration) string {
 //
 // The zone names the time zone of a cron expression as the IANA database spells
 // it; empty is UTC. Two points are never closer than floor; a floor of 0 or less
-// is [DefaultFloor]. Durations have whole milliseconds, the resolution of a slot.
+// is [DefaultFloor]. Durations have whole milliseconds, the resolution of a subscription.
 //
 // Every error is a *webhook.Invalid; its field is "cadence" or "zone".
 func Parse(spec, zone string, floor time.Duration) (Schedule, error) {

@@ -121,7 +121,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-func TestIntervalGrid(t *testing.T) {
+func TestIntervalDueTimes(t *testing.T) {
 	s := parse(t, "1h")
 	anchor := at("2026-01-01T00:10:00Z")
 	for after, want := range map[string]string{
@@ -152,7 +152,7 @@ func TestIntervalGrid(t *testing.T) {
 	}
 }
 
-// A grid of months keeps the anchor's day, also past months that do not have it.
+// An interval of months keeps the anchor's day, also past months that do not have it.
 func TestMonths(t *testing.T) {
 	for _, c := range []struct {
 		spec, anchor string
@@ -309,7 +309,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q in %q: %s and %s are closer than %s", spec, zone, p, q, floor)
 			}
 			if v, ok := s.(interval); ok && (q.Before(anchor) || q.Sub(anchor)%v.every != 0) {
-				t.Fatalf("%q: %s is not on the grid of %s", spec, q, anchor)
+				t.Fatalf("%q: %s is no due time from %s", spec, q, anchor)
 			}
 			p, n = q, n+1
 		}

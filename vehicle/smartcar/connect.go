@@ -137,7 +137,7 @@ func (s *Source) list(ctx context.Context, connection string) ([]vehicle.Vehicle
 		var f *vehicle.Fault
 		switch {
 		case errors.As(err, &f) && f.Type == vehicle.TypePermission:
-			// Not agreed to by the owner: the car is read all the same.
+			// Not agreed to by the owner: the vehicle is read all the same.
 		case err != nil:
 			return nil, fmt.Errorf("vehicle %s: %w", id, err)
 		default:
@@ -196,7 +196,7 @@ func (s *Source) pages(ctx context.Context, connection, path, member string, mos
 // erases what it keeps of it, and with the last vehicle of a connection its
 // tokens ([Source.Forget]).
 func (s *Source) Disconnect(ctx context.Context, v vehicle.Vehicle) error {
-	ans, err := s.call(ctx, v.Connection, request{client: s.once, method: http.MethodDelete, path: carPath(v.Ref(), "/application")})
+	ans, err := s.call(ctx, v.Connection, request{client: s.once, method: http.MethodDelete, path: vehiclePath(v.Ref(), "/application")})
 	if err == nil && !ans.ok() {
 		err = ans.fault()
 	}

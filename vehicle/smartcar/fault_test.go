@@ -116,7 +116,7 @@ func TestRemedies(t *testing.T) {
 	})
 }
 
-// TestRetryAfter: the wait that a rate limit asks for arrives, per car in its
+// TestRetryAfter: the wait that a rate limit asks for arrives, per vehicle in its
 // entry and for the whole answer in its header, and the two limits stay apart.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

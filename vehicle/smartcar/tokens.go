@@ -19,9 +19,9 @@ import (
 const (
 	// exchangeTimeout bounds one exchange.
 	exchangeTimeout = 25 * time.Second
-	// early is how long before its end an access token is renewed, at most a
+	// renewAhead is how long before its end an access token is renewed, at most a
 	// tenth of its life.
-	early = 5 * time.Minute
+	renewAhead = 5 * time.Minute
 	// again is how long after a renewal went wrong the next is tried while the
 	// access token is still good.
 	again = 30 * time.Second
@@ -259,7 +259,7 @@ func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.
 		Access:    t.AccessToken,
 		Refresh:   t.RefreshToken, // the one sent, where the answer has none
 		ExpiresAt: now.Add(life).UTC(),
-		RenewAt:   now.Add(life - min(early, life/10)).UTC(),
+		RenewAt:   now.Add(life - min(renewAhead, life/10)).UTC(),
 	}, nil
 }
 

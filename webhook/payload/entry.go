@@ -56,7 +56,7 @@ func chargeBody(r vehicle.Reading[vehicle.Charge]) (Value, *vehicle.Fault) {
 	state := vehicle.StateOf(r)
 	if state == vehicle.StateUnknown {
 		// A receiver that decodes null into a boolean would see an unplugged vehicle.
-		return Value{}, vehicle.InvalidData("The source did not tell whether the car is plugged in.")
+		return Value{}, vehicle.InvalidData("The source did not tell whether the vehicle is plugged in.")
 	}
 	return Object(
 		Member{"state", StringOrNull(string(r.Value.State))},

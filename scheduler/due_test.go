@@ -44,7 +44,7 @@ func TestTries(t *testing.T) {
 		if st.Reads != 3 || st.PathReads != 7 || st.State != vehicle.StateUnplugged {
 			t.Errorf("status %+v", st)
 		}
-		// All three fail: a payload goes out all the same, and the grid stays.
+		// All three fail: a payload goes out all the same, and the due times stay.
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return up })
 		w.until(2 * time.Hour)
 		w.wantMade(car, "12s first", "1h0m12s due")
@@ -55,7 +55,7 @@ func TestRetryAfter(t *testing.T) {
 	limit := func(after time.Duration) *vehicle.Fault {
 		return &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Status: 429, RetryAfter: after}
 	}
-	t.Run("within the slot it is waited for", func(t *testing.T) {
+	t.Run("within the schedule it is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
@@ -68,7 +68,7 @@ func TestRetryAfter(t *testing.T) {
 			w.wantMade(car, "1m30s first")
 		})
 	})
-	t.Run("beyond the slot it is not undercut, across slots, callers and a restart", func(t *testing.T) {
+	t.Run("beyond the schedule it is not undercut, across schedules, callers and a restart", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
@@ -92,7 +92,7 @@ func TestRetryAfter(t *testing.T) {
 			w.wantCounted(w.sim)
 		})
 	})
-	t.Run("one that ends soon after the slot is due is waited for", func(t *testing.T) {
+	t.Run("one that ends soon after the schedule is due is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
@@ -126,7 +126,7 @@ func TestApplicationRateLimitPausesTheSource(t *testing.T) {
 				t.Error("log does not tell")
 			}
 			if after == 0 {
-				// No time named: a minute, which the slots wait for.
+				// No time named: a minute, which the schedules wait for.
 				w.wantCalls(w.sim, first, "0s "+all, "1m0s "+all)
 				w.wantCalls(w.sim, second, "1m0s "+all)
 				w.wantMade(second, "1m0s first")
@@ -142,7 +142,7 @@ func TestApplicationRateLimitPausesTheSource(t *testing.T) {
 	}
 }
 
-func TestOneReadServesAllSlots(t *testing.T) {
+func TestOneReadServesAllSubscriptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		car := w.car("sim", vehicle.Unplugged)
@@ -150,7 +150,7 @@ func TestOneReadServesAllSlots(t *testing.T) {
 		w.until(40 * time.Second)
 		w.subscribe(w.hook(webhook.Cadence{}), car)
 		w.until(time.Hour + 2*time.Minute)
-		// The second slot is due within the window: no further read, at its own time.
+		// The second schedule is due within the window: no further read, at its own time.
 		w.wantMade(car, "0s first", "40s first", "1h0m0s due", "1h0m40s due")
 		w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all)
 		w.wantCounted(w.sim)
@@ -159,7 +159,7 @@ func TestOneReadServesAllSlots(t *testing.T) {
 
 func TestSlowReadHoldsUpNobody(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.o.Settings.SlotTries = 1
+		w.o.Settings.ReadTries = 1
 		w.start()
 		hook := w.hook(webhook.Cadence{})
 		slow, quick, elsewhere := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
@@ -260,7 +260,7 @@ func TestManyDueAtOnce(t *testing.T) {
 			t.Errorf("%d looks at the due queue for %d vehicles", looks, n)
 		}
 		if got := w.store.hooks[hook].DueTimes; got.Produced != n || got.Collapsed != 0 {
-			t.Errorf("firings %+v, want %d", got, n)
+			t.Errorf("deliveries %+v, want %d", got, n)
 		}
 		if w.sim.most != 8 {
 			t.Errorf("%d reads in flight", w.sim.most)
