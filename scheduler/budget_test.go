@@ -251,9 +251,9 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 		if left, size, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 0 || size != 120 {
 			t.Errorf("%d of %d left", left, size)
 		}
-		w.until(10*time.Minute + time.Second)
-		if left, _, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 20 {
-			t.Errorf("%d left after ten minutes", left)
+		w.until(9*time.Minute + time.Second)
+		if left, _, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 18 {
+			t.Errorf("%d left after nine minutes", left)
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 
 const (
 	// readTime is how long one call of a source may take. Smartcar answers for some makes only
-	// after 300 s.
-	readTime = 310 * time.Second
+	// after 300 s, and the tokens may have to be renewed before.
+	readTime = 6 * time.Minute
 	// sourcePause is how long a source rests after a rate limit of the whole application that names
 	// no time. Vendors count such limits by the minute.
 	sourcePause = time.Minute

@@ -91,21 +91,27 @@ func (s *Scheduler) serveDue(ctx context.Context, src *source, a *activity, due 
 }
 
 // tries asks for the needed paths until each has a value or a fault that stands, for at
-// most its tries and time. A fault that a pushing source has in its memory stands:
-// the source hints when it is over. began is told when the first try begins. tries
-// reports false when it was cut short.
+// most the settings' tries and time. A wait that the source asked for counts from the
+// source's answer: it may be as long as that time, whenever the answer came. A fault that
+// a pushing source has in its memory stands: the source hints when it is over. began is
+// told when the first try begins. tries reports false when it was cut short.
 func (s *Scheduler) tries(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
 	pause := firstBackoff
+	end := start.Add(s.set.ReadTime)
 	var next time.Time
 	for try := 0; need != 0 && try < s.set.ReadTries; {
 		now := time.Now()
 		at, why := s.gate(src, st, rd, need.Len(), now)
+		if why != nil && at.Sub(now) <= s.set.ReadTime {
+			// Waits that others' answers prolong end all the same.
+			end = earlier(at, start.Add(time.Duration(s.set.ReadTries)*s.set.ReadTime)).Add(s.set.ReadTime)
+		}
 		if next.After(at) {
 			at = next
 		}
-		if at.After(start.Add(s.set.ReadTime)) {
+		if at.After(end) {
 			if try == 0 {
-				rd.Held = why
+				rd.Held, rd.HeldUntil = why, at
 			}
 			return true
 		}
@@ -120,7 +126,7 @@ func (s *Scheduler) tries(ctx context.Context, src *source, a *activity, v vehic
 		}
 		now = time.Now()
 		at = src.bucket.take(need.Len(), now)
-		late := try > 0 && at.After(start.Add(s.set.ReadTime))
+		late := try > 0 && at.After(end)
 		if late || at.After(now) && !a.wait(ctx, at) {
 			src.bucket.give(need.Len())
 			src.leave()
@@ -134,8 +140,9 @@ func (s *Scheduler) tries(ctx context.Context, src *source, a *activity, v vehic
 		}
 		if try == 0 {
 			start = now // waiting for a place, or for the bucket, is not the read's time
+			end = start.Add(s.set.ReadTime)
 			began(now)
-		} else if now.After(start.Add(s.set.ReadTime)) {
+		} else if now.After(end) {
 			src.bucket.give(need.Len())
 			src.leave()
 			return true
@@ -155,4 +162,11 @@ func (s *Scheduler) tries(ctx context.Context, src *source, a *activity, v vehic
 		pause *= 5
 	}
 	return true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -30,8 +30,10 @@ type Read struct {
 	Fresh vehicle.Paths
 	// Held is the fault of a source that may not be asked yet. It stands in the
 	// payload at every path that is neither in Got nor fresh. It is not an answer:
-	// nothing is observed, and it does not replace the last reading.
-	Held *vehicle.Fault
+	// nothing is observed, and it does not replace the last reading. HeldUntil is when
+	// the source may be asked.
+	Held      *vehicle.Fault
+	HeldUntil time.Time
 	// Schedule is true for the read of a due subscription that ran to its end: what failed in
 	// it is final and goes out. A caller's read, and one that was cut short, is
 	// partial while anything temporary stands in it.
@@ -79,8 +81,13 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	snapshot, missing := rd.payload(st, now)
 	out.Snapshot = snapshot
 	state := Effective(st, now, r.UnknownAfter)
+	throttled, again := rateLimited(snapshot, later(st.NotBefore, rd.HeldUntil), now)
 	for _, v := range view.Schedules {
 		if v.Due.IsZero() || !v.Webhook.Fires() {
+			continue
+		}
+		if reads := v.Webhook.Reads(); v.Cause == webhook.CauseFirst && !v.Due.After(now) && rd.Schedule && reads&^throttled == 0 {
+			out.Schedules = append(out.Schedules, r.postponed(v, view.Vehicle.Make, again))
 			continue
 		}
 		kind, complete := v.Webhook.Type.Kind(), missing&v.Webhook.Reads() == 0
@@ -97,6 +104,35 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	}
 	out.Status = st
 	return out
+}
+
+// unnamedWait is how long a first delivery waits for a source that throttled it without a
+// retry-after. Vendors count rate limits of a vehicle by minutes.
+const unnamedWait = 10 * time.Minute
+
+// rateLimited returns the paths that have no value because the source throttled them, and
+// when a reading of them may be made: at the time that the source named, or after
+// [unnamedWait].
+func rateLimited(s vehicle.Snapshot, named, now time.Time) (paths vehicle.Paths, again time.Time) {
+	again = now.Add(unnamedWait)
+	for p := range vehicle.AllPaths.All() {
+		if f := s.Fault(p); f != nil && f.Type == vehicle.TypeRateLimit {
+			paths |= vehicle.PathsOf(p)
+			if f.RetryAfter > 0 && named.After(now) {
+				again = named
+			}
+		}
+	}
+	return paths, later(again, named)
+}
+
+// postponed is a first delivery of which every path was throttled: it is due again when
+// the source may be asked. Due times until then collapse into it.
+func (r Rules) postponed(v webhook.ScheduleView, mk string, until time.Time) webhook.ScheduleChange {
+	c := webhook.ScheduleChange{Schedule: v.Schedule}
+	c.Schedule.Due = milli(until.Add(time.Millisecond - 1)) // rounded up
+	c.Collapsed = r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.Due, c.Schedule.Due)
+	return c
 }
 
 // delivery decides on one subscription that is not parked; ok is false when it stays as it is.
