@@ -50,6 +50,7 @@ func (r Reading[T]) ObservedAt() time.Time {
 
 // Charge is the body of /charge.
 type Charge struct {
+	// State is empty where the source tells none, or one that is not known.
 	State ChargeState `json:"state"`
 	// Plug is PluggedIn or Unplugged in an OK reading; a source that cannot
 	// tell the plug returns a fault instead of a guess.

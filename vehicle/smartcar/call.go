@@ -96,11 +96,11 @@ func (s *Source) send(ctx context.Context, r request, token string) (*answer, er
 	case err != nil && ctx.Err() != nil:
 		return nil, unanswered(ctx, err)
 	case err != nil:
-		f := vehicle.InvalidData(fmt.Sprintf("the answer was cut off after %d bytes", len(b)))
+		f := vehicle.Garbled(fmt.Sprintf("the answer was cut off after %d bytes", len(b)))
 		f.RequestID = ans.requestID()
 		return nil, f
 	case len(b) > maxAnswer:
-		f := vehicle.InvalidData(fmt.Sprintf("the answer is larger than %d bytes", maxAnswer))
+		f := vehicle.Garbled(fmt.Sprintf("the answer is larger than %d bytes", maxAnswer))
 		f.RequestID = ans.requestID()
 		return nil, f
 	}

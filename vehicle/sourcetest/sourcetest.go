@@ -143,7 +143,7 @@ func Check(s vehicle.Snapshot, paths vehicle.Paths, before, after time.Time) err
 	check(bad, vehicle.PathLocation, s.Location, before, after)
 	if c := s.Charge; c.OK {
 		switch c.Value.State {
-		case vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
+		case "", vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
 		default:
 			bad("/charge: state %q", c.Value.State)
 		}

@@ -71,10 +71,12 @@ func batteryBody(b vehicle.Battery, unitSystem string) (Value, *vehicle.Fault) {
 		if unitSystem == Imperial {
 			km /= kmPerMile
 		}
-		reach = Number(km)
+		if printable(km) {
+			reach = Number(km)
+		}
 	}
-	if !printable(b.PercentRemaining) || !printable(reach.number) {
-		return Value{}, vehicle.InvalidData("The source gave a charge level or range that is not a number.")
+	if !printable(b.PercentRemaining) {
+		return Value{}, vehicle.InvalidData("The source gave a charge level that is not a number.")
 	}
 	return Object(Member{"percentRemaining", Number(b.PercentRemaining)}, Member{"range", reach}), nil
 }
