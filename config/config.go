@@ -93,7 +93,7 @@ type Source struct {
 type Cadence struct {
 	Unplugged     string          `yaml:"unplugged" takes:"a duration, 1m to 8760h, or words such as daily or 2 weeks, counted from the moment of subscribing or of the last change of the plug; or a cron expression of five fields in quotes, in calendar time, never twice within a minute" doc:"While a car is unplugged, or its plug has been unknown for unknown_after."`
 	PluggedIn     string          `yaml:"plugged_in" takes:"as unplugged" doc:"While a car is plugged in."`
-	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. Durations have none."`
+	Zone          string          `yaml:"zone" takes:"a name of the IANA time zone database, like Europe/Amsterdam, or empty for UTC" doc:"Time zone of cron expressions. Durations have none. A time that the clocks skip in spring comes at the first moment after the gap, one that they show twice in autumn comes once; an expression for every hour goes by real hours."`
 	FirstDelivery bool            `yaml:"first_delivery" doc:"Whether the first delivery goes out at once on subscribing. Without it the first comes one cadence later."`
 	Gap           time.Duration   `yaml:"gap" max:"1h" doc:"Two deliveries of one subscription are at least this far apart; a change in between is sent at its end, so that a loose plug cannot storm the receiver."`
 	Freshness     time.Duration   `yaml:"freshness" max:"1h" doc:"One read of a car serves all its subscriptions that are due within this time of it, so that two webhooks do not cost two reads."`

@@ -14,10 +14,10 @@
 //
 // An interval counts elapsed time and knows no clock change. A cron expression
 // is civil time in its zone, UTC unless one is named. On the day the clocks go
-// forward a civil time that does not exist is not a point: nothing is due. On the
-// day they go back a civil time that happens twice is two points, an hour apart.
-// So "30 2 * * *" in a zone with daylight saving misses one day a year and
-// "0 * * * *" is due every real hour all year.
+// forward a civil time that does not exist comes at the first moment after the gap.
+// On the day they go back a civil time that happens twice comes once, at the first.
+// So "30 2 * * *" is due once a day all year. An expression for every hour means
+// real hours: "0 * * * *" is due every hour all year.
 package cadence
 
 import (
