@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -129,10 +130,17 @@ func cause(err error) string {
 	return clean(err.Error())
 }
 
-// clean makes a text fit for a fault: valid UTF-8, one line, of bounded length.
+// clean makes a text fit for a fault: valid UTF-8, one line, of bounded length, nothing that
+// a terminal obeys or that writes backwards.
 func clean(s string) string {
 	const most = 1000
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}

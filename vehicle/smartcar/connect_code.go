@@ -92,7 +92,7 @@ func (s *Source) beginCode(ctx context.Context, first, code, redirectURI string)
 	ctx = context.WithoutCancel(ctx)
 	pair, err := s.trade(ctx, func(ctx context.Context) (*oauth2.Token, error) {
 		return s.oauth.Exchange(ctx, code, oauth2.SetAuthURLParam("redirect_uri", redirectURI))
-	})
+	}, code)
 	if err != nil {
 		return err
 	}
