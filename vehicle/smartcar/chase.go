@@ -72,6 +72,7 @@ func (s *Source) Resume(connections []string) {
 	if s.closed {
 		return
 	}
+	s.keepFresh()
 	for _, name := range connections {
 		s.renewals.Go(func() { s.resume(name) })
 	}

@@ -108,12 +108,13 @@ func (s *Source) adopt(ctx context.Context, first, user string) error {
 	if err := s.write(ctx, user, from.pair); err != nil {
 		return err
 	}
-	to.pair, to.loaded, to.unsaved, to.told = from.pair, true, nil, false
+	to.pair, to.loaded, to.unsaved, to.told, to.lost = from.pair, true, nil, false, false
 	if err := s.opts.Tokens.Save(ctx, first, nil); err != nil {
 		return fmt.Errorf("erase tokens: %w", err)
 	}
 	s.mu.Lock()
 	delete(s.accounts, first)
+	s.keepFresh()
 	s.mu.Unlock()
 	return nil
 }

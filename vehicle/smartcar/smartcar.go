@@ -11,7 +11,8 @@
 //     pair it is exchanged for is saved durably before it is used;
 //   - an exchange whose answer was lost, to the network or with the process, is made
 //     again at once and until there is one ([Source.Resume]), since a used refresh
-//     token works for a short while only.
+//     token works for a short while only;
+//   - a refresh token is exchanged weeks before its end, whether or not anything is read.
 package smartcar
 
 import (
@@ -86,6 +87,7 @@ type Source struct {
 	mu       sync.Mutex
 	accounts map[string]*account
 	closed   bool
+	fresh    bool // the tokens are kept fresh
 	renewals sync.WaitGroup
 }
 

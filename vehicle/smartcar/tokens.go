@@ -55,7 +55,8 @@ type account struct {
 	pair    tokens    // saved; the only one that is used
 	unsaved *tokens   // got and not yet saved
 	retryAt time.Time // no renewal ahead of time before this
-	told    bool      // the lost consent was logged
+	told    bool      // that the tokens are refused was logged
+	lost    bool      // the owner has to sign in again
 	chased  bool      // an exchange is made again in the background
 }
 
@@ -161,6 +162,7 @@ func (s *Source) rotate(ctx context.Context, a *account) error {
 	pair, err := s.exchange(ctx, a.pair.Refresh)
 	if err != nil {
 		s.tell(a, err)
+		a.lost = vehicle.AsFault(err).Type == vehicle.TypeAccount
 		switch {
 		case vehicle.AsFault(err).Temporary():
 			s.chase(a, vehicle.AsFault(err).RetryAfter) //nolint:contextcheck // it goes on without its caller
@@ -177,7 +179,7 @@ func (s *Source) rotate(ctx context.Context, a *account) error {
 		s.chase(a, 0) //nolint:contextcheck // it goes on without its caller
 		return err
 	}
-	a.told, a.retryAt = false, time.Time{}
+	a.told, a.lost, a.retryAt = false, false, time.Time{}
 	s.opts.Log.Info().Str("event", "source.token_rotated").Str("connection", a.name).
 		Time("expires_at", a.pair.ExpiresAt).Msg("tokens renewed and saved")
 	return nil
