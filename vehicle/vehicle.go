@@ -62,6 +62,9 @@ type Vehicle struct {
 	Permissions []string `json:"permissions,omitempty"`
 	// ConnectedAt is when plugbeat first knew the vehicle, UTC.
 	ConnectedAt time.Time `json:"connected_at"`
+	// Trouble is why a source that just listed the vehicle could not tell all of it; nil
+	// when it could. It is not stored.
+	Trouble *Fault `json:"-"`
 }
 
 // The modes of a vehicle and of a payload.
