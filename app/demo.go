@@ -135,10 +135,10 @@ func Demo(ctx context.Context, o DemoOptions) (balanced bool, err error) {
 func (d *demo) openUpstream(ctx context.Context) (closeFn func(), err error) {
 	at := func(share float64) time.Duration { return time.Duration(share * float64(d.For)) }
 	d.fleet, err = simulator.NewFleet(
-		simulator.Settings{Seed: uint64(d.Seed), Cars: d.Vehicles, Start: d.started, Hour: d.hour},
-		simulator.Event{Car: carPlugs, At: at(plugAt), Do: simulator.Plug},
-		simulator.Event{Car: carPlugs, At: at(unplugAt), Do: simulator.Unplug},
-		simulator.Event{Car: carFails, At: at(failAt), Until: at(healAt), Do: simulator.Fail},
+		simulator.Settings{Seed: uint64(d.Seed), Vehicles: d.Vehicles, Start: d.started, Hour: d.hour},
+		simulator.Event{Vehicle: carPlugs, At: at(plugAt), Do: simulator.Plug},
+		simulator.Event{Vehicle: carPlugs, At: at(unplugAt), Do: simulator.Unplug},
+		simulator.Event{Vehicle: carFails, At: at(failAt), Until: at(healAt), Do: simulator.Fail},
 	)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (d *demo) openUpstream(ctx context.Context) (closeFn func(), err error) {
 func (d *demo) answer(m receiver.Message) receiver.Answer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.poison == "armed" && m.Vehicle == d.fleet.Car(carPoisoned).ID.String() {
+	if d.poison == "armed" && m.Vehicle == d.fleet.Vehicle(carPoisoned).ID.String() {
 		d.poison = m.ID
 	}
 	if m.Event != "verify" && m.ID == d.poison {
@@ -242,7 +242,7 @@ func (d *demo) course(ctx context.Context) error {
 		{plugAt, d.note("plug", "%s is plugged in", carPlugs)},
 		{failAt, d.note("fail", "the owner of %s changes the account's password", carFails)},
 		{poisonAt, func() error {
-			d.show.say("demo", "poison", "the receiver will refuse one payload of %s with 413, for ever: it dies alone once another payload gets through", d.show.car(d.fleet.Car(carPoisoned).ID))
+			d.show.say("demo", "poison", "the receiver will refuse one payload of %s with 413, for ever: it dies alone once another payload gets through", d.show.car(d.fleet.Vehicle(carPoisoned).ID))
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.poison = "armed"
@@ -290,7 +290,7 @@ func (d *demo) course(ctx context.Context) error {
 
 func (d *demo) note(event, text string, car int) func() error {
 	return func() error {
-		d.show.say("demo", event, text, d.show.car(d.fleet.Car(car).ID))
+		d.show.say("demo", event, text, d.show.car(d.fleet.Vehicle(car).ID))
 		return nil
 	}
 }

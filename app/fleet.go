@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -72,21 +74,14 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 	if err != nil {
 		return nil, err
 	}
-	var moved []vehicle.Vehicle
-	for _, v := range vs {
-		old, err := f.a.store.Vehicle(ctx, v.ID)
-		if err != nil || old.Source == name {
-			continue
-		}
-		// A source that the config does not have any more gives its vehicles up.
-		if f.a.sources[old.Source] != nil {
-			return nil, fmt.Errorf("vehicle %s: %w: it is connected through source %s; disconnect it there first", v.ID, webhook.ErrConflict, old.Source)
-		}
-		moved = append(moved, old)
+	vs, moved, err := f.unclaimed(ctx, name, vs)
+	if err != nil {
+		return nil, err
 	}
 	healed := map[uuid.UUID]bool{}
 	for i := range vs {
-		if st, err := f.a.store.VehicleStatus(ctx, vs[i].ID); err == nil && st.Restricted {
+		trouble := vs[i].Trouble
+		if st, err := f.a.store.VehicleStatus(ctx, vs[i].ID); err == nil && trouble == nil && st.Trouble() != vehicle.NoTrouble {
 			healed[vs[i].ID] = true
 		}
 		vs[i].Source, vs[i].ConnectedAt = name, time.Now().UTC()
@@ -97,6 +92,11 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 			return nil, err
 		}
 		f.a.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
+		if trouble != nil {
+			if err := f.note(ctx, vs[i], trouble); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, old := range moved {
 		if err := f.forget(ctx, old); err != nil {
@@ -110,6 +110,49 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 		f.a.scheduler.Kick()
 	}
 	return vs, nil
+}
+
+// unclaimed returns the vehicles that the source of the name may have, with what is known
+// already of those that it could not describe, and those that another source gives up: one
+// that the config does not have any more. A vehicle that another source has stays there.
+func (f fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Vehicle) (vs, moved []vehicle.Vehicle, err error) {
+	for _, v := range listed {
+		old, known := f.a.store.Vehicle(ctx, v.ID)
+		switch {
+		case known != nil: // new here
+		case old.Source != name && f.a.sources[old.Source] != nil:
+			err = fmt.Errorf("vehicle %s: %w: it is connected through source %s; disconnect it there first", v.ID, webhook.ErrConflict, old.Source)
+			f.a.log.Warn().Str("event", "vehicle.claimed").Stringer("vehicle", v.ID).Str("source", name).Str("other", old.Source).
+				Msg("the vehicle is connected through another source and stays there")
+			continue
+		case old.Source != name:
+			moved = append(moved, old)
+		case v.Trouble != nil:
+			v.Make, v.Model, v.Year = cmp.Or(v.Make, old.Make), cmp.Or(v.Model, old.Model), cmp.Or(v.Year, old.Year)
+			if v.Permissions == nil {
+				v.Permissions = old.Permissions
+			}
+		}
+		vs = append(vs, v)
+	}
+	if len(vs) > 0 {
+		err = nil
+	}
+	return vs, moved, err
+}
+
+// note keeps the trouble of a vehicle that was just connected, until it is read.
+func (f fleet) note(ctx context.Context, v vehicle.Vehicle, trouble *vehicle.Fault) error {
+	f.a.log.Warn().Str("event", "vehicle.incomplete").Stringer("vehicle", v.ID).Str("source", v.Source).Str("fault", trouble.Error()).
+		Msg("the vehicle is connected, and its source could not describe it")
+	_, err := f.a.store.CompleteRead(ctx, v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
+		now := time.Now()
+		var s vehicle.Snapshot
+		s.Fail(vehicle.AllPaths, trouble, now)
+		st, _ := cadence.Observe(view.Status, s, now)
+		return webhook.Decision{Status: st}, nil
+	})
+	return err
 }
 
 // hurry has vehicles read now that could not be read before, not when they are due.

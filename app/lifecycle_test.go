@@ -356,7 +356,7 @@ func TestRestartResumesAndAccount(t *testing.T) {
 // signatures.
 func post(t *testing.T, d *demo, w *webhook.Webhook, signed bool) {
 	t.Helper()
-	body, err := payload.Compose(payload.Event{WebhookID: w.ID, EventName: string(w.Type), Mode: vehicle.ModeSimulated, Vehicle: d.fleet.Car(0).ID, RequestID: uuid.NewString(), Timestamp: time.Now()})
+	body, err := payload.Compose(payload.Event{WebhookID: w.ID, EventName: string(w.Type), Mode: vehicle.ModeSimulated, Vehicle: d.fleet.Vehicle(0).ID, RequestID: uuid.NewString(), Timestamp: time.Now()})
 	must(t, err)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://receiver/", bytes.NewReader(body))
 	must(t, err)

@@ -13,7 +13,7 @@ func (a *App) schedulerSettings() scheduler.Settings {
 	c, r := a.cfg.Cadence, a.cfg.Reading
 	return scheduler.Settings{
 		FirstDelivery: c.FirstDelivery, Gap: c.Gap, Freshness: c.Freshness, UnknownAfter: c.UnknownAfter,
-		ClockBack: c.ClockBack, SlotTries: r.Tries, SlotTime: r.Time, Drain: a.cfg.Grace,
+		ClockBack: c.ClockBack, ReadTries: r.Tries, ReadTime: r.Time, Drain: a.cfg.Grace,
 	}
 }
 

@@ -20,7 +20,7 @@ func settingFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "callback", Usage: "the `URI` that receives payloads, http or https"},
 		&ucli.StringFlag{Name: "unplugged", Usage: "`CADENCE` while unplugged: a duration (1h) or a cron expression (\"0 * * * *\")"},
 		&ucli.StringFlag{Name: "plugged-in", Usage: "`CADENCE` while plugged in"},
-		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC)"},
+		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC); a time that spring skips comes after the gap, one that autumn doubles comes once"},
 		&ucli.BoolFlag{Name: "fastest", Usage: "while plugged in, the make's fastest sensible interval", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
 		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest or none"},

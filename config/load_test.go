@@ -85,10 +85,10 @@ func TestComplaints(t *testing.T) {
 		{"tokens in the clear", "sources: {s: {type: smartcar, client_id: x, api_origin: \"http://example.com\"}}\n", `line 1: sources.s.api_origin "http://example.com": tokens would go over the network in the clear; allowed: an absolute https URL without path, or http to this machine`},
 		{"origin with a path", "sources: {s: {type: smartcar, client_id: x, api_origin: \"https://api.smartcar.com/v2.0\"}}\n", `line 1: sources.s.api_origin "https://api.smartcar.com/v2.0": it has a path or a query; allowed: an absolute https URL without path, or http to this machine`},
 		{"origin with a query", "sources: {s: {type: smartcar, client_id: x, auth_origin: \"https://auth.smartcar.com/?a=b\"}}\n", `line 1: sources.s.auth_origin "https://auth.smartcar.com/?a=b": it has a path or a query; allowed: an absolute https URL without path, or http to this machine`},
-		{"budget", "sources: {s: {type: simulator, budget: {calls: 2}}}\n", `line 1: sources.s.budget.calls "2": a read of a car is three calls; allowed: 0 for no limit, or 3 to 1000000000`},
+		{"budget", "sources: {s: {type: simulator, budget: {calls: 2}}}\n", `line 1: sources.s.budget.calls "2": a read of a vehicle is three calls; allowed: 0 for no limit, or 3 to 1000000000`},
 		{"negative budget", "sources: {s: {type: simulator, budget: {calls: -5}}}\n", `line 1: sources.s.budget.calls "-5"; allowed: 0 to 1000000000`},
 		{"budget of a year", "sources:\n  s:\n    type: simulator\n    budget:\n      per: year\n", `line 5: sources.s.budget.per "year"; allowed: month, day`},
-		{"bucket", "sources: {s: {type: smartcar, client_id: x, bucket: 1}}\n", `line 1: sources.s.bucket "1": a read of a car is three calls; allowed: 0 for no bound, or a whole number from 3 to 1000000`},
+		{"bucket", "sources: {s: {type: smartcar, client_id: x, bucket: 1}}\n", `line 1: sources.s.bucket "1": a read of a vehicle is three calls; allowed: 0 for no bound, or a whole number from 3 to 1000000`},
 		{"bucket that never fills", "sources: {s: {type: smartcar, client_id: x, bucket_refill: 0s}}\n", `line 1: sources.s.bucket_refill "0s"; allowed: 1ms to 24h, as ` + duration},
 		// Cadence.
 		{"cadence without unit", "cadence: {unplugged: 30}\n", `line 1: cadence.unplugged "30": it has no unit; allowed: ` + cadenceAllowed},

@@ -25,13 +25,13 @@ func (w *world) bucket(source string, b vehicle.Bucket) {
 	w.o.Sources[source] = c
 }
 
-func (w *world) firings(hook uuid.UUID) webhook.DueTimes {
+func (w *world) deliveries(hook uuid.UUID) webhook.DueTimes {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	return w.store.hooks[hook].DueTimes
 }
 
-// asked returns the times at which a car was asked, since the start.
+// asked returns the times at which a vehicle was asked, since the start.
 func (w *world) asked(f *fleet, car uuid.UUID) (at []time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -44,7 +44,7 @@ func (w *world) asked(f *fleet, car uuid.UUID) (at []time.Duration) {
 }
 
 // TestBudgetLastsTheMonth: 500 calls, an hourly cadence, January. The reads are
-// spread over the month, over restarts too, and every point of the grid is accounted
+// spread over the month, over restarts too, and every due time is accounted
 // for; in February there are 500 more.
 func TestBudgetLastsTheMonth(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -68,7 +68,7 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 				t.Errorf("%v to %v: %v apart, want 4 or 5 h", at[i-1], at[i], gap)
 			}
 		}
-		f := w.firings(hook)
+		f := w.deliveries(hook)
 		if f.Produced != calls || f.Produced+f.Skipped != 744 || f.Collapsed != 0 {
 			t.Errorf("%+v of 744 points, %d reads", f, calls)
 		}
@@ -86,7 +86,7 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 	})
 }
 
-// TestBudgetIsSharedByWebhooks: two webhooks whose grids lie apart both get what is
+// TestBudgetIsSharedByWebhooks: two webhooks whose due times lie apart both get what is
 // read, each no oftener than its cadence.
 func TestBudgetIsSharedByWebhooks(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -98,7 +98,7 @@ func TestBudgetIsSharedByWebhooks(t *testing.T) {
 		w.subscribe(b, car)
 		w.until(7 * 24 * time.Hour)
 		_, paths := w.sim.count()
-		fa, fb := w.firings(a), w.firings(b)
+		fa, fb := w.deliveries(a), w.deliveries(b)
 		if paths < 108 || paths > 124 {
 			t.Errorf("%d paths in a week of a month of 500", paths)
 		}
@@ -110,7 +110,7 @@ func TestBudgetIsSharedByWebhooks(t *testing.T) {
 	})
 }
 
-// TestCallersSpendTheBudget: what callers read counts, the slots get it as well, and
+// TestCallersSpendTheBudget: what callers read counts, the schedules get it as well, and
 // the pace of the rest slows down; at the end callers are refused too, and a first
 // delivery says why there is nothing.
 func TestCallersSpendTheBudget(t *testing.T) {
@@ -131,7 +131,7 @@ func TestCallersSpendTheBudget(t *testing.T) {
 			w.until(time.Duration(i)*10*time.Minute + 5*time.Minute)
 			read(vehicle.AllPaths)
 		}
-		if f := w.firings(hook); f.Produced < 9 || f.Produced > 11 {
+		if f := w.deliveries(hook); f.Produced < 9 || f.Produced > 11 {
 			t.Errorf("ten hours of readings that were paid for led to %+v", f)
 		}
 		w.until(10 * time.Hour)
@@ -188,14 +188,14 @@ func TestChangeUnderABudget(t *testing.T) {
 		if _, paths := w.sim.count(); paths < 155 || paths > 170 {
 			t.Errorf("%d paths in ten days of a month of 500", paths)
 		}
-		if f := w.firings(hook); f.Produced+f.Skipped < 460 || f.Skipped < 400 {
+		if f := w.deliveries(hook); f.Produced+f.Skipped < 460 || f.Skipped < 400 {
 			t.Errorf("%+v", f)
 		}
 	})
 }
 
 // TestBucket: what the application may ask for at once and per minute is kept to by
-// everybody; slots wait in line, callers are told to come back.
+// everybody; schedules wait in line, callers are told to come back.
 func TestBucket(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
@@ -224,7 +224,7 @@ func TestBucket(t *testing.T) {
 		if n, _ := w.sim.count(); n != 60 {
 			t.Errorf("%d reads in 30 minutes, want 40 and 20", n)
 		}
-		// Sixty cars hourly are 180 calls where 120 come back: none starves.
+		// Sixty vehicles hourly are 180 calls where 120 come back: none starves.
 		w.until(20 * time.Hour)
 		_, paths := w.sim.count()
 		if most := uint64(120 + 20*120); paths > most || paths < most-6 {
@@ -243,7 +243,7 @@ func TestBucket(t *testing.T) {
 func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
-		w.o.Settings.SlotTries = 1
+		w.o.Settings.ReadTries = 1
 		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.BucketEmpty(0) })
 		w.start()
@@ -251,9 +251,9 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 		if left, size, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 0 || size != 120 {
 			t.Errorf("%d of %d left", left, size)
 		}
-		w.until(10*time.Minute + time.Second)
-		if left, _, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 20 {
-			t.Errorf("%d left after ten minutes", left)
+		w.until(9*time.Minute + time.Second)
+		if left, _, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 18 {
+			t.Errorf("%d left after nine minutes", left)
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 
 const (
 	// readTime is how long one call of a source may take. Smartcar answers for some makes only
-	// after 300 s.
-	readTime = 310 * time.Second
+	// after 300 s, and the tokens may have to be renewed before.
+	readTime = 6 * time.Minute
 	// sourcePause is how long a source rests after a rate limit of the whole application that names
 	// no time. Vendors count such limits by the minute.
 	sourcePause = time.Minute
@@ -124,14 +124,14 @@ func whole[T any](r vehicle.Reading[T], fault *vehicle.Fault, now time.Time) veh
 	case r.Fault == nil:
 		r = vehicle.Reading[T]{Fault: fault}
 	}
-	// A vendor's clock may run ahead of ours; the grid counts by ours.
+	// A vendor's clock may run ahead of ours; due times count by ours.
 	if r.FetchedAt.IsZero() || r.FetchedAt.After(now) {
 		r.FetchedAt = now
 	}
 	return r
 }
 
-// told takes in what the answer says of the next read: of this car, and where the
+// told takes in what the answer says of the next read: of this vehicle, and where the
 // rate limit is the application's, of the whole source.
 func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, now time.Time, rd *cadence.Read) {
 	for p := range got.Asked().All() {
@@ -149,7 +149,7 @@ func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, n
 func (s *Scheduler) toldBy(f *vehicle.Fault, src *source, now time.Time, rd *cadence.Read) {
 	everybody := f.PausesSource()
 	if everybody && f.RetryAfter <= 0 {
-		// The source named no time, but the next car would be refused as well.
+		// The source named no time, but the next vehicle would be refused as well.
 		rest := *f
 		rest.RetryAfter = sourcePause
 		f = &rest
@@ -188,7 +188,7 @@ func (s *Scheduler) logRead(v vehicle.Vehicle, paths vehicle.Paths, got vehicle.
 		Int("reads", 1).Dur("duration", took).Int("faults", faults).Msg("vehicle read")
 }
 
-// gate returns the earliest time the car may be read for so many paths and the fault
+// gate returns the earliest time the vehicle may be read for so many paths and the fault
 // that said so, nil when it may be read at now.
 func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, paths int, now time.Time) (time.Time, *vehicle.Fault) {
 	until, why := cadence.NotBefore(st, now)

@@ -20,17 +20,17 @@ import (
 // tells of what came of it. While the disk refuses writes it keeps the result and tries
 // again. If the decision itself cannot be carried out (a payload that cannot be
 // composed), the calls are counted all the same and the error is returned.
-func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd cadence.Read) error {
+func (s *Scheduler) commit(ctx context.Context, a *activity, v vehicle.Vehicle, rd cadence.Read) error {
 	decided := func(rd cadence.Read) decide {
 		return func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
 			out := s.rules.Decide(view, rd, now)
 			return out, s.fill(&out, view.Vehicle, now)
 		}
 	}
-	out, produced, err := s.keep(ctx, c, v, decided(rd))
+	out, produced, err := s.keep(ctx, a, v, decided(rd))
 	if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, webhook.ErrUnwritable) && rd.Calls > 0 {
 		only := cadence.Read{Calls: rd.Calls, Paths: rd.Paths, Plan: rd.Plan, NotBefore: rd.NotBefore, NotBeforeFault: rd.NotBeforeFault}
-		if _, _, again := s.keep(ctx, c, v, decided(only)); again != nil {
+		if _, _, again := s.keep(ctx, a, v, decided(only)); again != nil {
 			return fmt.Errorf("%w; its reads are not counted: %w", err, again)
 		}
 	}
@@ -50,10 +50,10 @@ func (s *Scheduler) commit(ctx context.Context, c *car, v vehicle.Vehicle, rd ca
 // errRead is why a vehicle's points are not skipped: it is to be read.
 var errRead = errors.New("the vehicle is to be read")
 
-// spare takes the points of a vehicle's due slots away when its source's budget does
+// skipDue skips the due times of a vehicle's due subscriptions when its source's budget does
 // not reach for a read of this cost now, and reports whether it did.
-func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Vehicle, cost int) (bool, error) {
-	out, _, err := s.keep(ctx, c, v, func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
+func (s *Scheduler) skipDue(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, cost int) (bool, error) {
+	out, _, err := s.keep(ctx, a, v, func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
 		out, ok := s.rules.Skip(view, src.plan, cost, now)
 		if !ok {
 			return out, errRead
@@ -76,15 +76,15 @@ func (s *Scheduler) spare(ctx context.Context, src *source, c *car, v vehicle.Ve
 	return true, nil
 }
 
-// sooner reports whether a slot is now due before the loop looks at the due queue
+// sooner reports whether a subscription is now due before the loop looks at the due queue
 // by itself. While it is looking, when it will look next is not known yet, but that
 // is within maxSleep.
-func (s *Scheduler) sooner(slots []webhook.ScheduleChange) bool {
+func (s *Scheduler) sooner(changes []webhook.ScheduleChange) bool {
 	next := time.Unix(0, s.next.Load())
 	if next.UnixNano() == 0 {
 		next = time.Now().Add(maxSleep)
 	}
-	for _, c := range slots {
+	for _, c := range changes {
 		if !c.Schedule.Due.IsZero() && c.Schedule.Due.Before(next) {
 			return true
 		}
@@ -96,11 +96,11 @@ func (s *Scheduler) sooner(slots []webhook.ScheduleChange) bool {
 type decide func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error)
 
 // keep commits a decision once, or as often as it takes until the disk takes it.
-func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, decided decide) (out cadence.Outcome, produced []webhook.Delivery, err error) {
+func (s *Scheduler) keep(ctx context.Context, a *activity, v vehicle.Vehicle, decided decide) (out cadence.Outcome, produced []webhook.Delivery, err error) {
 	for pause := time.Second; ; pause = min(2*pause, maxSleep) {
 		now := time.Now()
 		produced, err = s.store.CompleteRead(context.WithoutCancel(ctx), v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
-			if s.left(c) {
+			if s.disconnected(a) {
 				return webhook.Decision{}, fmt.Errorf("vehicle %s: %w: it was disconnected", v.ID, webhook.ErrNotFound)
 			}
 			var err error
@@ -115,7 +115,7 @@ func (s *Scheduler) keep(ctx context.Context, c *car, v vehicle.Vehicle, decided
 		select {
 		case <-s.closing:
 			return out, nil, err
-		case <-c.gone:
+		case <-a.gone:
 		case <-time.After(pause):
 		}
 	}
@@ -190,7 +190,7 @@ func (s *Scheduler) logOutcome(v vehicle.Vehicle, out cadence.Outcome, produced 
 	}
 	for _, d := range produced {
 		late := max(0, d.CreatedAt.Sub(d.Due))
-		s.meter.FiringProduced(v.Source, late)
+		s.meter.DeliveryProduced(v.Source, late)
 		s.event(zerolog.InfoLevel, "delivery.produced").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).
 			Stringer("delivery", d.ID).Stringer("cause", d.Cause).Time("due", d.Due).
 			Dur("lateness", late).Msg("delivery produced")

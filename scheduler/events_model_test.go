@@ -14,7 +14,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// TestEventsModel lives through two weeks with cars that charge as they like, a source that
+// TestEventsModel lives through two weeks with vehicles that charge as they like, a source that
 // fails, answers from a cache and forgets the charging state, callers, restarts and
 // two webhooks of events beside a dynamic one. What the
 // source answered, in order, says what has to be told: nothing twice, nothing missed,
@@ -89,7 +89,7 @@ func eventsModel(w *world, rnd, sources *rand.Rand) {
 	}
 	for _, h := range hooks {
 		got, _ := w.toldOf(h)
-		// In order for each car; between cars no order is promised.
+		// In order for each vehicle; between vehicles no order is promised.
 		for _, list := range [][]string{got, want[h]} {
 			slices.SortStableFunc(list, func(a, b string) int { return strings.Compare(a[:36], b[:36]) })
 		}
@@ -100,8 +100,8 @@ func eventsModel(w *world, rnd, sources *rand.Rand) {
 			w.t.Errorf("only %d events", len(got))
 		}
 	}
-	f := w.firings(hooks[0])
-	w.t.Logf("%d answers of /charge, %d events; firings %+v", len(answers), len(want[hooks[0]]), f)
+	f := w.deliveries(hooks[0])
+	w.t.Logf("%d answers of /charge, %d events; deliveries %+v", len(answers), len(want[hooks[0]]), f)
 	w.wantCounted(w.sim)
 }
 

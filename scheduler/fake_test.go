@@ -18,13 +18,13 @@ import (
 )
 
 // memory is a Store in memory that keeps to what the data file promises:
-// millisecond times, one transaction a read, parked slots, monotonic ids.
+// millisecond times, one transaction a read, parked schedules, monotonic ids.
 type memory struct {
 	mu         sync.Mutex
 	cars       map[uuid.UUID]vehicle.Vehicle
 	status     map[uuid.UUID]vehicle.Status
 	hooks      map[uuid.UUID]*webhook.Webhook
-	slots      map[webhook.SubscriptionKey]webhook.Schedule
+	schedules  map[webhook.SubscriptionKey]webhook.Schedule
 	deliveries []webhook.Delivery
 	payloads   map[uuid.UUID][]byte
 	refuse     error // of every write
@@ -37,7 +37,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		cars: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
-		slots: map[webhook.SubscriptionKey]webhook.Schedule{}, payloads: map[uuid.UUID][]byte{},
+		schedules: map[webhook.SubscriptionKey]webhook.Schedule{}, payloads: map[uuid.UUID][]byte{},
 	}
 }
 
@@ -80,22 +80,22 @@ func (m *memory) Subscribe(_ context.Context, k webhook.SubscriptionKey, plan fu
 	if w == nil || v.ID == uuid.Nil {
 		return webhook.Subscription{}, false, webhook.ErrNotFound
 	}
-	if _, ok := m.slots[k]; ok {
+	if _, ok := m.schedules[k]; ok {
 		return webhook.Subscription{SubscriptionKey: k}, false, nil
 	}
 	s, err := plan(w, v, m.status[k.Vehicle])
 	if err != nil {
 		return webhook.Subscription{}, false, err
 	}
-	m.slots[k] = stored(s)
+	m.schedules[k] = stored(s)
 	return webhook.Subscription{SubscriptionKey: k, CreatedAt: time.Now()}, true, nil
 }
 
 func (m *memory) Unsubscribe(_ context.Context, k webhook.SubscriptionKey) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.slots[k]
-	delete(m.slots, k)
+	_, ok := m.schedules[k]
+	delete(m.schedules, k)
 	return ok, nil
 }
 
@@ -104,7 +104,7 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 	m.looks++
 	defer time.Sleep(m.looking) // once it is unlocked
 	defer m.mu.Unlock()
-	for _, s := range slices.SortedFunc(maps.Values(m.slots), func(a, b webhook.Schedule) int {
+	for _, s := range slices.SortedFunc(maps.Values(m.schedules), func(a, b webhook.Schedule) int {
 		return cmp.Or(a.Due.Compare(b.Due), bytes.Compare(a.Vehicle[:], b.Vehicle[:]), bytes.Compare(a.Webhook[:], b.Webhook[:]))
 	}) {
 		switch {
@@ -131,10 +131,10 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 		return nil, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
 	}
 	view := webhook.VehicleView{Vehicle: v, Status: m.status[id]}
-	for _, k := range slices.SortedFunc(maps.Keys(m.slots), func(a, b webhook.SubscriptionKey) int { return bytes.Compare(a.Webhook[:], b.Webhook[:]) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(m.schedules), func(a, b webhook.SubscriptionKey) int { return bytes.Compare(a.Webhook[:], b.Webhook[:]) }) {
 		if k.Vehicle == id {
 			w := *m.hooks[k.Webhook]
-			view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: m.slots[k], Webhook: &w})
+			view.Schedules = append(view.Schedules, webhook.ScheduleView{Schedule: m.schedules[k], Webhook: &w})
 		}
 	}
 	if _, err := decide(view); err != nil { // a decision may be made more than once
@@ -152,7 +152,7 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	var made []webhook.Delivery
 	for _, c := range d.Schedules {
 		w := m.hooks[c.Schedule.Webhook]
-		m.slots[c.Schedule.SubscriptionKey] = stored(c.Schedule)
+		m.schedules[c.Schedule.SubscriptionKey] = stored(c.Schedule)
 		w.DueTimes.Collapsed += c.Collapsed
 		w.DueTimes.Skipped += c.Skipped
 		w.DueTimes.Quiet += c.Quiet
@@ -174,10 +174,10 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	return made, nil
 }
 
-func (m *memory) RebaseSchedules(_ context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
+func (m *memory) Reschedule(_ context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for k, s := range m.slots {
+	for k, s := range m.schedules {
 		if s.Due.IsZero() {
 			continue
 		}
@@ -186,21 +186,21 @@ func (m *memory) RebaseSchedules(_ context.Context, due func(webhook.ScheduleVie
 				return 0, m.refuse
 			}
 			s.Due = t
-			m.slots[k] = stored(s)
+			m.schedules[k] = stored(s)
 			n++
 		}
 	}
 	return n, nil
 }
 
-// setStatus parks or unparks the slots of a webhook as the data file does.
+// setStatus parks or unparks the schedules of a webhook as the data file does.
 func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.hooks[id]
 	before := w.Fires()
 	w.Status, w.Reason = st, why
-	for k, s := range m.slots {
+	for k, s := range m.schedules {
 		if k.Webhook != id || w.Fires() == before {
 			continue
 		}
@@ -215,11 +215,11 @@ func (m *memory) setStatus(id uuid.UUID, st webhook.Status, why webhook.Reason) 
 				s.Anchor = s.Due
 			}
 		}
-		m.slots[k] = stored(s)
+		m.schedules[k] = stored(s)
 	}
 }
 
-// fleet is a source whose cars do as the test says.
+// fleet is a source whose vehicles do as the test says.
 type fleet struct {
 	mu      sync.Mutex
 	plug    map[uuid.UUID]vehicle.Plug
@@ -231,7 +231,7 @@ type fleet struct {
 	busy    map[uuid.UUID]int
 	most    int // calls in flight at a time
 	now     int
-	twice   bool // two calls of one car in flight
+	twice   bool // two calls of one vehicle in flight
 }
 
 type call struct {
@@ -290,14 +290,14 @@ func (f *fleet) set(id uuid.UUID, p vehicle.Plug) {
 	f.plug[id] = p
 }
 
-// charging sets a car's charging state and plugs it in.
+// charging sets a vehicle's charging state and plugs it in.
 func (f *fleet) charging(id uuid.UUID, s vehicle.ChargeState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.plug[id], f.charge[id] = vehicle.PluggedIn, s
 }
 
-// becomes sets a car's charging state alone.
+// becomes sets a vehicle's charging state alone.
 func (f *fleet) becomes(id uuid.UUID, s vehicle.ChargeState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -64,46 +64,46 @@ func (s *Scheduler) hint(ctx context.Context, src *source, id uuid.UUID) {
 	if s.closed || ctx.Err() != nil {
 		return
 	}
-	c := s.cars[id]
-	if c == nil || !c.hinting {
-		c = s.hold(id)
-		c.hinting, c.hinted = true, map[*source]struct{}{}
-		s.work.Go(func() { s.follow(ctx, id, c) })
+	a := s.active[id]
+	if a == nil || !a.hinting {
+		a = s.hold(id)
+		a.hinting, a.hinted = true, map[*source]struct{}{}
+		s.work.Go(func() { s.follow(ctx, id, a) })
 	}
-	c.hinted[src] = struct{}{}
+	a.hinted[src] = struct{}{}
 }
 
 // follow reads a vehicle as long as there are hints for it.
-func (s *Scheduler) follow(ctx context.Context, id uuid.UUID, c *car) {
+func (s *Scheduler) follow(ctx context.Context, id uuid.UUID, a *activity) {
 	for more := true; more; {
-		if c.take(ctx) {
+		if a.take(ctx) {
 			s.mu.Lock()
-			hinted := c.hinted
-			c.hinted = map[*source]struct{}{} // a hint from here on may be of something newer than this read
+			hinted := a.hinted
+			a.hinted = map[*source]struct{}{} // a hint from here on may be of something newer than this read
 			s.mu.Unlock()
-			err := s.readHinted(ctx, id, c, hinted)
-			c.give()
+			err := s.readHinted(ctx, id, a, hinted)
+			a.give()
 			if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, context.Canceled) {
 				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).
 					Msg("the read that a hint asked for was not taken in")
 			}
 		}
-		c.wait(ctx, time.Now().Add(hintPause))
+		a.wait(ctx, time.Now().Add(hintPause))
 		s.mu.Lock()
-		more = len(c.hinted) > 0 && !c.forgotten && ctx.Err() == nil
+		more = len(a.hinted) > 0 && !a.forgotten && ctx.Err() == nil
 		if !more {
-			c.hinting = false
-			s.drop(id, c)
+			a.hinting = false
+			s.drop(id, a)
 		}
 		s.mu.Unlock()
 	}
 }
 
 // readHinted reads a vehicle now if its own source is among those that hinted, whatever
-// its last reading's age, within retry-after, bucket and budget, as a due slot does. What
-// may not be read within a slot's time is left to the next due slot.
-func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, c *car, hinted map[*source]struct{}) error {
-	if s.left(c) {
+// its last reading's age, within retry-after, bucket and budget, as a due subscription does. What
+// may not be read within a read's time is left to the next due subscription.
+func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, a *activity, hinted map[*source]struct{}) error {
+	if s.disconnected(a) {
 		return nil
 	}
 	v, err := s.store.Vehicle(ctx, id)
@@ -119,9 +119,9 @@ func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, c *car, hinted
 		return err
 	}
 	rd := cadence.Read{Plan: src.plan}
-	rd.Schedule = s.tries(ctx, src, c, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
+	rd.Schedule = s.tries(ctx, src, a, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
 	if rd.Calls == 0 {
 		return nil
 	}
-	return s.commit(ctx, c, v, rd)
+	return s.commit(ctx, a, v, rd)
 }

@@ -11,7 +11,7 @@ import (
 	"plugbeat/webhook/payload"
 )
 
-// A slot that comes due while its vehicle's commit is under way is served when that
+// A schedule that comes due while its vehicle's commit is under way is served when that
 // has ended, not when the loop looks by itself.
 func TestDueWhileCommitting(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -28,7 +28,7 @@ func TestDueWhileCommitting(t *testing.T) {
 
 // So is one that was taken away and put back meanwhile, which bears the same key as
 // the one being served.
-func TestSameSlotDueWhileCommitting(t *testing.T) {
+func TestSameSubscriptionDueWhileCommitting(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.store.committing = 10 * time.Second
 		w.start()
@@ -44,7 +44,7 @@ func TestSameSlotDueWhileCommitting(t *testing.T) {
 	})
 }
 
-// A slot made due by a caller's read, after the loop looked at the queue and before
+// A schedule made due by a caller's read, after the loop looked at the queue and before
 // it has seen to what it found, is served at once.
 func TestDueWhileLooking(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -115,7 +115,7 @@ func TestFullSourceTakesTheNextPage(t *testing.T) {
 
 // Schedules whose read could not be committed are tried again after each rest, also when
 // nothing else wakes the loop.
-func TestFailedSlotsAreTriedAgain(t *testing.T) {
+func TestFailedSubscriptionsAreTriedAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var tries atomic.Int64
 		w.o.Compose = func(payload.Event) ([]byte, error) {

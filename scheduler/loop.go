@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// page is how many due slots are looked at in one go.
+	// page is how many due subscriptions are looked at in one go.
 	page = 256
 	// maxBusy bounds the vehicles of a source that are being served at a time,
 	// most of them waiting for one of the source's places.
@@ -24,7 +24,7 @@ const (
 	maxSleep = 30 * time.Second
 )
 
-// Run serves due slots until ctx ends. Then it picks no more, lets reads in flight
+// Run serves due subscriptions until ctx ends. Then it picks no more, lets reads in flight
 // finish and takes their results in, cuts short what has not finished after the
 // settings' Drain, and returns nil. It may be called once.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -42,14 +42,14 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			owed = true
 		}
 		last = now
-		s.turned.Store(now.UnixNano())
+		s.looked.Store(now.UnixNano())
 		s.next.Store(0)
 		if owed && s.rebase(ctx, start, now) {
 			start, owed = false, false
 		}
 		wake := now.Add(maxSleep)
 		if !owed && s.paused.Load() == nil {
-			wake = s.turn(ctx, now)
+			wake = s.look(ctx, now)
 		}
 		s.next.Store(wake.UnixNano())
 		s.sleep(ctx, wake)
@@ -67,12 +67,12 @@ func steppedBack(last, now time.Time) time.Duration {
 // machine that slept shows as a step forward, which is none of our business.
 func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wall) }
 
-// rebase brings slots back that are due further ahead than their cadence, and at
+// rebase brings subscriptions back that are due further ahead than their cadence, and at
 // the start puts them on the cadence that the configuration has now. It reports
 // false when the disk refused it and it has to be done again.
 func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
-	_, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	_, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		replanned := false
 		if start {
 			v.Due, replanned = s.rules.Replan(v, c, now)
@@ -89,16 +89,16 @@ func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool 
 	}
 	s.resume()
 	if err != nil && ctx.Err() == nil {
-		s.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("slots not rebased")
+		s.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("schedules not brought back")
 	}
 	if ahead > 0 {
-		s.event(zerolog.WarnLevel, "clock.back").Int("slots", ahead).Msg("slots due later than one cadence from now were brought back")
+		s.event(zerolog.WarnLevel, "clock.back").Int("subscriptions", ahead).Msg("subscriptions due later than one cadence from now were brought back")
 	}
 	return true
 }
 
-// turn picks what is due of every source and returns when to look again.
-func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
+// look picks what is due of every source and returns when to look again.
+func (s *Scheduler) look(ctx context.Context, now time.Time) time.Time {
 	s.strict = s.kicked.Swap(false)
 	wake := now.Add(maxSleep)
 	for _, name := range s.names {
@@ -109,8 +109,8 @@ func (s *Scheduler) turn(ctx context.Context, now time.Time) time.Time {
 	return wake
 }
 
-// pick starts serving the vehicles of a source that have due slots and returns
-// when the next slot is due; zero when a kick will tell.
+// pick starts serving the vehicles of a source that have due subscriptions and returns
+// when the next subscription is due; zero when a kick will tell.
 func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.Time {
 	for ctx.Err() == nil {
 		s.mu.Lock()
@@ -133,33 +133,33 @@ func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.T
 	return time.Time{}
 }
 
-// skip passes over slots of vehicles that are being served, and notes that there
-// was something to pass over. The slots that are being served are due until that is
+// skip passes over subscriptions of vehicles that are being served, and notes that there
+// was something to pass over. The subscriptions that are being served are due until that is
 // committed, so they are nothing to note, unless somebody outside said that
-// slots have changed: one may be due anew.
+// schedules have changed: one may be due anew.
 func (s *Scheduler) skip(k webhook.SubscriptionKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.cars[k.Vehicle]
-	if c == nil || !c.slots {
+	a := s.active[k.Vehicle]
+	if a == nil || !a.due {
 		return false
 	}
-	if s.strict || !slices.Contains(c.serving, k) {
-		c.missed = true
+	if s.strict || !slices.Contains(a.serving, k) {
+		a.missed = true
 	}
 	return true
 }
 
-// start serves the vehicles of due slots, one goroutine each; false means that the
+// start serves the vehicles of due subscriptions, one goroutine each; false means that the
 // source had no room for all.
-func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.ScheduleView) bool {
-	byCar := map[uuid.UUID][]webhook.ScheduleView{}
+func (s *Scheduler) start(ctx context.Context, src *source, due []webhook.ScheduleView) bool {
+	byVehicle := map[uuid.UUID][]webhook.ScheduleView{}
 	var order []uuid.UUID
-	for _, slot := range slots {
-		if byCar[slot.Vehicle] == nil {
-			order = append(order, slot.Vehicle)
+	for _, d := range due {
+		if byVehicle[d.Vehicle] == nil {
+			order = append(order, d.Vehicle)
 		}
-		byCar[slot.Vehicle] = append(byCar[slot.Vehicle], slot)
+		byVehicle[d.Vehicle] = append(byVehicle[d.Vehicle], d)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,14 +173,14 @@ func (s *Scheduler) start(ctx context.Context, src *source, slots []webhook.Sche
 			s.again()
 			continue
 		}
-		c := s.hold(id)
-		due := byCar[id]
-		c.slots = true
-		for _, slot := range due {
-			c.serving = append(c.serving, slot.SubscriptionKey)
+		a := s.hold(id)
+		due := byVehicle[id]
+		a.due = true
+		for _, d := range due {
+			a.serving = append(a.serving, d.SubscriptionKey)
 		}
 		src.busy++
-		s.work.Go(func() { s.serve(ctx, src, c, due) })
+		s.work.Go(func() { s.serve(ctx, src, a, due) })
 	}
 	return true
 }

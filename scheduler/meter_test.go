@@ -33,7 +33,7 @@ func (t *tape) ReadEnded(source string, paths int, took time.Duration) {
 	t.write("%s answered %d paths in %s", source, paths, took)
 }
 func (t *tape) PathFault(source string, f *vehicle.Fault) { t.write("%s %s", source, f.Type) }
-func (t *tape) FiringProduced(source string, late time.Duration) {
+func (t *tape) DeliveryProduced(source string, late time.Duration) {
 	t.write("%s produced %s late", source, late)
 }
 
@@ -59,7 +59,7 @@ func TestMeter(t *testing.T) {
 		w.until(time.Minute)
 		m.want(t, "sim began 0s late", "sim answered 3 paths in 3s", "sim produced 3s late")
 
-		// A second try of a slot is no second beginning.
+		// A second try of a schedule is no second beginning.
 		tries := 0
 		w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 			if p != vehicle.PathBattery {
@@ -73,7 +73,7 @@ func TestMeter(t *testing.T) {
 		w.until(time.Hour + time.Minute)
 		m.want(t, "sim began 0s late", "sim answered 3 paths in 3s", "sim UPSTREAM", "sim answered 1 paths in 3s", "sim PERMISSION", "sim produced 8s late")
 
-		// After downtime the firing is as late as it is.
+		// After downtime the delivery is as late as it is.
 		w.sim.failing(nil)
 		w.stop()
 		w.until(4*time.Hour + 30*time.Minute)

@@ -16,8 +16,8 @@ import (
 	"plugbeat/webhook"
 )
 
-// The model is a second, much simpler telling of the cadence: one car at a time,
-// one event after the other, in seconds since the start, every grid point found
+// The model is a second, much simpler telling of the cadence: one vehicle at a time,
+// one event after the other, in seconds since the start, every due time found
 // by counting up. It shares no code with the scheduler.
 
 type weather int
@@ -34,7 +34,7 @@ type spell struct {
 	what     weather
 }
 
-// story is what happens to one car; times count from the start.
+// story is what happens to one vehicle; times count from the start.
 type story struct {
 	flips   []time.Duration // the plug changes, out at first
 	spells  []spell
@@ -64,7 +64,7 @@ func (s story) pluggedIn(at time.Duration) bool {
 // hookModel is a webhook's cadence: intervals, or every full hour.
 type hookModel struct{ out, in time.Duration }
 
-type slotModel struct {
+type scheduleModel struct {
 	hook               int
 	joined             bool
 	anchor, due, fired time.Duration
@@ -77,7 +77,7 @@ type carModel struct {
 	hooks            []hookModel
 	start            time.Duration // of the world's clock, for full hours
 	window           time.Duration // of freshness
-	slots            []*slotModel
+	schedules        []*scheduleModel
 	known, in        bool
 	seen             time.Duration
 	restricted       bool
@@ -88,7 +88,7 @@ type carModel struct {
 }
 
 // next is the first point after now.
-func (c *carModel) next(s *slotModel, fast bool, now time.Duration) time.Duration {
+func (c *carModel) next(s *scheduleModel, fast bool, now time.Duration) time.Duration {
 	p := c.hooks[s.hook].out
 	if fast {
 		p = c.hooks[s.hook].in
@@ -107,7 +107,7 @@ func (c *carModel) fast(now time.Duration) bool {
 	return c.known && c.in && !c.restricted && now-c.seen < 24*time.Hour
 }
 
-// look is what a reading of the weather does to the car; it reports a change.
+// look is what a reading of the weather does to the vehicle; it reports a change.
 func (c *carModel) look(now time.Duration) bool {
 	c.calls++
 	switch c.weather(now) {
@@ -127,7 +127,7 @@ func (c *carModel) look(now time.Duration) bool {
 // settle fires, defers and replans at now; ready tells that a payload may go out.
 func (c *carModel) settle(now time.Duration, changed, ready bool) {
 	fast := c.fast(now)
-	for _, s := range c.slots {
+	for _, s := range c.schedules {
 		if !s.joined {
 			continue
 		}
@@ -163,20 +163,20 @@ func (c *carModel) settle(now time.Duration, changed, ready bool) {
 // run tells the story up to the end, with nothing happening in [down, up).
 func (c *carModel) run(end, down, up time.Duration) {
 	for at := range c.hooks {
-		c.slots = append(c.slots, &slotModel{hook: at})
+		c.schedules = append(c.schedules, &scheduleModel{hook: at})
 	}
 	now := time.Duration(0)
 	callers := slices.Clone(c.callers)
 	for {
-		// The next thing to happen; what happens while the car is dealt with, or
+		// The next thing to happen; what happens while the vehicle is dealt with, or
 		// while the daemon is down, happens right after.
 		next, what := end, -2
 		for i, j := range c.joins {
-			if !c.slots[i].joined && j < next {
+			if !c.schedules[i].joined && j < next {
 				next, what = j, i
 			}
 		}
-		for _, s := range c.slots {
+		for _, s := range c.schedules {
 			if s.joined && s.due < next {
 				next, what = s.due, -1
 			}
@@ -196,8 +196,8 @@ func (c *carModel) run(end, down, up time.Duration) {
 		fresh := c.everRead && now-c.read < c.window
 		switch {
 		case what >= 0:
-			c.slots[what].joined, c.slots[what].anchor, c.slots[what].due = true, c.joins[what], c.joins[what]
-			c.slots[what].cause, c.slots[what].fast = "first", c.fast(now)
+			c.schedules[what].joined, c.schedules[what].anchor, c.schedules[what].due = true, c.joins[what], c.joins[what]
+			c.schedules[what].cause, c.schedules[what].fast = "first", c.fast(now)
 		case what == -3:
 			callers = callers[1:]
 			if fresh {
@@ -369,7 +369,7 @@ func againstModel(w *world, seed uint64) {
 		produced, coll = produced+h.DueTimes.Produced, coll+h.DueTimes.Collapsed
 	}
 	if produced != uint64(total) || coll != uint64(collapsed) {
-		w.t.Errorf("seed %d: firings produced %d and collapsed %d, want %d and %d", seed, produced, coll, total, collapsed)
+		w.t.Errorf("seed %d: deliveries produced %d and collapsed %d, want %d and %d", seed, produced, coll, total, collapsed)
 	}
 	w.wantCounted(w.sim)
 	if total < 5000 || collapsed < 50 {

@@ -26,7 +26,7 @@ const (
 var ErrClosing = webhook.ErrStopping
 
 // ReadNow reads a vehicle for a caller, by the same poller and within the same
-// limits as due slots: one read in flight per vehicle, the source's pool, its
+// limits as due subscriptions: one read in flight per vehicle, the source's pool, its
 // retry-after, and the freshness window, within which a reading is used again.
 // There is one try. A caller does not wait for calls of the source's bucket, and is not
 // held back by the pace of a budget, only by its end; what it reads counts. The reading counts and is decided on as any other: a change
@@ -42,14 +42,14 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
 		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
 	}
-	return asCaller(ctx, s, vehicleID, func(src *source, c *car, v vehicle.Vehicle) (vehicle.Snapshot, error) {
-		return s.callersRead(ctx, src, c, v, paths)
+	return asCaller(ctx, s, vehicleID, func(src *source, a *activity, v vehicle.Vehicle) (vehicle.Snapshot, error) {
+		return s.callersRead(ctx, src, a, v, paths)
 	})
 }
 
 // asCaller lets one caller in who reads a vehicle, at most [maxCallers] at a time, and
 // waits for the read, or until ctx ends.
-func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, read func(*source, *car, vehicle.Vehicle) (T, error)) (none T, _ error) {
+func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, read func(*source, *activity, vehicle.Vehicle) (T, error)) (none T, _ error) {
 	v, err := s.store.Vehicle(ctx, vehicleID)
 	if err != nil {
 		return none, err
@@ -66,13 +66,13 @@ func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, rea
 		s.mu.Unlock()
 		return none, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
 	}
-	c := s.hold(v.ID)
-	if c.callers >= maxCallers {
-		s.drop(v.ID, c)
+	a := s.hold(v.ID)
+	if a.callers >= maxCallers {
+		s.drop(v.ID, a)
 		s.mu.Unlock()
 		return none, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
 	}
-	c.callers++
+	a.callers++
 	s.work.Add(1)
 	s.mu.Unlock()
 
@@ -83,10 +83,10 @@ func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, rea
 	done := make(chan answer, 1)
 	go func() {
 		defer s.work.Done()
-		got, err := read(src, c, v)
+		got, err := read(src, a, v)
 		s.mu.Lock()
-		c.callers--
-		s.drop(v.ID, c)
+		a.callers--
+		s.drop(v.ID, a)
 		s.mu.Unlock()
 		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 			// Nobody is left to be told.
@@ -102,7 +102,7 @@ func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, rea
 	}
 }
 
-func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehicle.Vehicle, paths vehicle.Paths) (vehicle.Snapshot, error) {
+func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, paths vehicle.Paths) (vehicle.Snapshot, error) {
 	none := func(err error) (vehicle.Snapshot, error) {
 		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, err)
 	}
@@ -114,14 +114,14 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 		}
 		return ErrClosing
 	}
-	if !c.take(wctx) {
+	if !a.take(wctx) {
 		return none(ended())
 	}
-	defer c.give()
-	if s.left(c) {
+	defer a.give()
+	if s.disconnected(a) {
 		return none(webhook.ErrNotFound)
 	}
-	// What a slot's read brought while this one waited is used.
+	// What the read of a due subscription brought while this one waited is used.
 	st, err := s.store.VehicleStatus(ctx, v.ID)
 	if err != nil {
 		return none(err)
@@ -158,7 +158,7 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, c *car, v vehi
 	}
 	answered := s.call(ctx, src, v, need, &rd)
 	src.leave()
-	if err := s.commit(ctx, c, v, rd); err != nil {
+	if err := s.commit(ctx, a, v, rd); err != nil {
 		return none(err)
 	}
 	if !answered {

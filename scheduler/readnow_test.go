@@ -61,7 +61,7 @@ func TestChangeInsideTheGap(t *testing.T) {
 			_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
 		}
 		w.until(31 * time.Minute)
-		// One delivery at the end of the gap; the grid counts from the last change.
+		// One delivery at the end of the gap; due times count from the last change.
 		w.wantMade(car, "0s first", "1m0s change", "30m30s due")
 		w.wantCounted(w.sim)
 	})
@@ -142,8 +142,8 @@ func TestReadNowBoundsCallers(t *testing.T) {
 		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
-		if len(w.s.cars) != 0 {
-			t.Errorf("%d vehicles are still held", len(w.s.cars))
+		if len(w.s.active) != 0 {
+			t.Errorf("%d vehicles are still held", len(w.s.active))
 		}
 		w.wantCounted(w.sim)
 	})
@@ -168,7 +168,7 @@ func TestReadNowCallersLeave(t *testing.T) {
 			leave()
 			synctest.Wait()
 		}
-		if n := w.s.cars[car].callers; n != 1 {
+		if n := w.s.active[car].callers; n != 1 {
 			t.Errorf("%d callers are counted, want the one whose read is under way", n)
 		}
 		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {

@@ -1,22 +1,22 @@
 // Package scheduler decides when a vehicle is read and what its reading leads to.
 //
 // One loop sleeps until the head of the due queue, a kick or half a minute, and
-// picks due slots. Schedules of one vehicle are served by one read; a bounded pool per
+// picks due subscriptions. Schedules of one vehicle are served by one read; a bounded pool per
 // source makes the reads, so that a slow one holds up neither another source nor
 // another vehicle. What a read leads to is decided by package cadence, inside the
-// transaction that commits it. Until then a slot stays due: after a crash it
+// transaction that commits it. Until then a subscription stays due: after a crash it
 // simply is due again.
 //
 // It guarantees:
 //   - at most one read in flight per vehicle, whoever asked for it;
-//   - a firing yields exactly one delivery per subscription, and firings that were
+//   - a due time yields exactly one delivery per subscription, and due times that were
 //     missed collapse into one;
 //   - every call of a source is counted once in the vehicle's status, in the
 //     transaction that takes its result;
-//   - a retry-after is never undercut, across slots and restarts too;
+//   - a retry-after is never undercut, across subscriptions and restarts too;
 //   - a vehicle costs its source no more calls in a period than its budget, and what
 //     is left of it is shared out over the rest of the period;
-//   - a source's bucket is never overdrawn, whoever reads, and due slots go first;
+//   - a source's bucket is never overdrawn, whoever reads, and due subscriptions go first;
 //   - a hint of a source leads to a read as any other, one under way and one pending a
 //     vehicle; a source that panics or does not return holds up no other;
 //   - goroutines are bounded, and none outlives Run or the call that made it.
@@ -47,13 +47,13 @@ type Store interface {
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
 	Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
 	Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (bool, error)
-	// Due returns the slots of a source that are due at now, oldest first.
+	// Due returns the subscriptions of a source that are due at now, oldest first.
 	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 	// CompleteRead runs decide in one transaction and commits what it decided.
 	CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error)
-	// RebaseSchedules offers every slot that is not parked and moves those for which
+	// Reschedule offers every subscription that is not parked and moves those for which
 	// due returns true.
-	RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (int, error)
+	Reschedule(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (int, error)
 }
 
 // SourceConfig is a source and how many reads it stands at a time.
@@ -78,10 +78,10 @@ type Settings struct {
 	Freshness time.Duration
 	// UnknownAfter is how long an unknown plug keeps the last state, 24 h.
 	UnknownAfter time.Duration
-	// SlotTries and SlotTime bound the tries for one slot, 3 and 2 min. A try
+	// ReadTries and ReadTime bound the tries of one read, 3 and 2 min. A try
 	// that has begun is not cut short.
-	SlotTries int
-	SlotTime  time.Duration
+	ReadTries int
+	ReadTime  time.Duration
 	// ClockBack is how far the clock must go back to be noticed, 1 min.
 	ClockBack time.Duration
 	// Drain is how long reads in flight may go on after Run's context ended
@@ -101,11 +101,11 @@ func (s Settings) filled() Settings {
 	fill(&s.Gap, time.Minute)
 	fill(&s.Freshness, time.Minute)
 	fill(&s.UnknownAfter, 24*time.Hour)
-	fill(&s.SlotTime, 2*time.Minute)
+	fill(&s.ReadTime, 2*time.Minute)
 	fill(&s.ClockBack, time.Minute)
 	fill(&s.Drain, 20*time.Second)
-	if s.SlotTries <= 0 {
-		s.SlotTries = 3
+	if s.ReadTries <= 0 {
+		s.ReadTries = 3
 	}
 	return s
 }
@@ -147,14 +147,14 @@ type Scheduler struct {
 	names   []string // of sources, sorted
 
 	kick   chan struct{}
-	turned atomic.Int64          // when the loop last turned, unix nanoseconds
+	looked atomic.Int64          // when the loop last looked at the due queue, unix nanoseconds
 	next   atomic.Int64          // when it will look at the due queue again, unix nanoseconds; 0 while it is looking
-	kicked atomic.Bool           // somebody outside said that slots have changed
+	kicked atomic.Bool           // somebody outside said that schedules have changed
 	strict bool                  // the loop's own: it looks because of that
 	paused atomic.Pointer[error] // ErrNoSpace or ErrReadOnly: nothing is read; nil while the disk takes writes
 
 	mu      sync.Mutex
-	cars    map[uuid.UUID]*car
+	active  map[uuid.UUID]*activity
 	served  map[uuid.UUID]struct{} // since the loop last began to look at the due queue
 	reads   map[*read]struct{}
 	closing chan struct{} // closed when Run's context ended
@@ -184,7 +184,7 @@ func New(o Options) (*Scheduler, error) {
 		},
 		sources: map[string]*source{},
 		kick:    make(chan struct{}, 1),
-		cars:    map[uuid.UUID]*car{},
+		active:  map[uuid.UUID]*activity{},
 		served:  map[uuid.UUID]struct{}{},
 		reads:   map[*read]struct{}{},
 		closing: make(chan struct{}),
@@ -217,7 +217,7 @@ func New(o Options) (*Scheduler, error) {
 	return s, nil
 }
 
-// Subscribe puts a vehicle on a webhook, with a grid that counts from at; zero is
+// Subscribe puts a vehicle on a webhook, with due times that count from at; zero is
 // now. The first delivery is due at that moment. It is idempotent: an existing
 // subscription comes back with created false, its schedule as it was. Subscribing
 // to a webhook that does not fire succeeds and waits. Unknown ids are
@@ -256,33 +256,33 @@ func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.U
 	return removed, nil
 }
 
-// Replan puts the slots of a webhook on the points of its cadence after that was
-// set anew, and returns how many moved; the nil id is every webhook. The grid's
-// anchor stays. Without it the new cadence counts from the next firing.
+// Replan puts the subscriptions of a webhook on the points of its cadence after that was
+// set anew, and returns how many moved; the nil id is every webhook. The
+// anchor stays. Without it the new cadence counts from the next delivery.
 func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		if webhookID != uuid.Nil && v.SubscriptionKey.Webhook != webhookID {
 			return time.Time{}, false
 		}
 		return s.rules.Replan(v, c, now)
 	})
 	if err != nil {
-		return n, fmt.Errorf("plan the slots of webhook %s anew: %w", webhookID, err)
+		return n, fmt.Errorf("plan the subscriptions of webhook %s anew: %w", webhookID, err)
 	}
 	s.Kick()
 	return n, nil
 }
 
-// Hurry makes the slots of vehicles due now whose owners gave access again, and returns
-// how many moved. The grid stays; a webhook whose times nothing moves keeps them.
+// Hurry makes the subscriptions of vehicles due now whose owners gave access again, and returns
+// how many moved. The anchor stays; a webhook whose times nothing moves keeps them.
 func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
 	now := time.Now()
-	n, err := s.store.RebaseSchedules(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
 		return now, v.Due.After(now) && v.Webhook.Type.Kind().FollowsPlug && healed(c)
 	})
 	if err != nil {
-		return n, fmt.Errorf("make the slots of reconnected vehicles due: %w", err)
+		return n, fmt.Errorf("make the subscriptions of reconnected vehicles due: %w", err)
 	}
 	s.Kick()
 	return n, nil
@@ -297,7 +297,7 @@ func (s *Scheduler) Forget(vehicleID uuid.UUID) {
 	s.forget(vehicleID)
 }
 
-// Kick makes the loop look at the due queue now: slots were made due. It never
+// Kick makes the loop look at the due queue now: subscriptions were made due. It never
 // blocks.
 func (s *Scheduler) Kick() {
 	s.kicked.Store(true)
@@ -312,9 +312,9 @@ func (s *Scheduler) again() {
 	}
 }
 
-// Alive reports whether the loop has turned within twice its longest sleep.
+// Alive reports whether the loop looked at the due queue within twice its longest sleep.
 func (s *Scheduler) Alive(now time.Time) bool {
-	last := s.turned.Load()
+	last := s.looked.Load()
 	return last != 0 && now.Sub(time.Unix(0, last)) <= 2*maxSleep
 }
 

@@ -57,7 +57,7 @@ func TestRestartAndDowntime(t *testing.T) {
 		w.until(6*time.Hour + time.Minute)
 		w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "5h20m0s due", "6h0m0s due")
 		if f := w.store.hooks[hook].DueTimes; f.Collapsed != 2 || f.Produced != 5 {
-			t.Errorf("firings %+v", f)
+			t.Errorf("deliveries %+v", f)
 		}
 		if w.events("due.collapsed") != 1 || w.events("delivery.produced") != 5 {
 			t.Error("log does not tell")
@@ -65,7 +65,7 @@ func TestRestartAndDowntime(t *testing.T) {
 	})
 }
 
-// The start takes slots as they stand at the moment the configuration changed.
+// The start takes schedules as they stand at the moment the configuration changed.
 func TestRestartWithAnotherCadence(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.o.Policy.Default.Unplugged = "24h"
@@ -90,14 +90,14 @@ func TestRestartWithAnotherCadence(t *testing.T) {
 	})
 }
 
-func TestParkedSlots(t *testing.T) {
+func TestParkedSubscriptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 		w.store.setStatus(hook, webhook.Unverified, "")
 		w.subscribe(hook, car)
 		w.until(25 * time.Minute)
-		w.wantCalls(w.sim, car) // a vehicle that no slot wants is not read
+		w.wantCalls(w.sim, car) // a vehicle that no schedule wants is not read
 		w.store.setStatus(hook, webhook.Active, "")
 		w.s.Kick()
 		w.until(40 * time.Minute)
@@ -208,7 +208,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestHurry: a vehicle whose owner gave access again is read at once; its grid, other
+// TestHurry: a vehicle whose owner gave access again is read at once; its due times, other
 // vehicles, and a schedule's times stay.
 func TestHurry(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -230,7 +230,7 @@ func TestHurry(t *testing.T) {
 		}
 		w.until(61 * time.Minute)
 		if got := w.made(car)[before+1:]; len(got) != 2 || !strings.HasPrefix(got[0], "1h0m0s") {
-			t.Errorf("the grid moved: %q", got)
+			t.Errorf("the due times moved: %q", got)
 		}
 		if got := w.made(other)[before:]; len(got) != 2 {
 			t.Errorf("another vehicle got %q", got)

@@ -20,7 +20,7 @@ type source struct {
 	plan   cadence.Plan
 	bucket *bucket             // nil has no bound
 	places *semaphore.Weighted // reads in flight
-	busy   int                 // vehicles whose due slots are being served; Scheduler.mu
+	busy   int                 // vehicles whose due subscriptions are being served; Scheduler.mu
 	pushes bool                // it answers from memory: its reads cost nothing
 	full   bool                // there were more of them than it serves at a time; Scheduler.mu
 
@@ -132,7 +132,7 @@ func (src *source) fail(err error, at time.Time) {
 	src.lastFault, src.faultAt = err.Error(), at
 }
 
-// begin and end account for one call; endExtra does so for one of an extra.
+// begin and end account for one call; endDetail does so for one of a detail.
 func (src *source) begin(paths int) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
@@ -141,8 +141,8 @@ func (src *source) begin(paths int) {
 	src.pathReads += uint64(paths) //nolint:gosec // at most three
 }
 
-// endExtra takes in the fault of an extra, nil for a value.
-func (src *source) endExtra(f *vehicle.Fault, at time.Time) {
+// endDetail takes in the fault of a detail, nil for a value.
+func (src *source) endDetail(f *vehicle.Fault, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	src.inFlight--

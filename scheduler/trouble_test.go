@@ -29,9 +29,9 @@ func TestDrain(t *testing.T) {
 	t.Run("one that takes too long is cut, counted, and still due", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			slots, callers := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
-			w.sim.took[slots], w.sim.took[callers] = 300*time.Second, 300*time.Second
-			w.subscribe(w.hook(webhook.Cadence{}), slots)
+			schedules, callers := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+			w.sim.took[schedules], w.sim.took[callers] = 300*time.Second, 300*time.Second
+			w.subscribe(w.hook(webhook.Cadence{}), schedules)
 			got := make(chan error, 1)
 			go func() {
 				_, err := w.s.ReadNow(w.t.Context(), callers, vehicle.AllPaths)
@@ -45,15 +45,15 @@ func TestDrain(t *testing.T) {
 			if err := <-got; !errors.Is(err, ErrClosing) {
 				t.Errorf("caller got %v", err)
 			}
-			w.wantMade(slots)
+			w.wantMade(schedules)
 			w.wantCounted(w.sim)
-			if st := w.statusOf(slots); st.Reads != 1 || st.Last.Charge.Asked() {
+			if st := w.statusOf(schedules); st.Reads != 1 || st.Last.Charge.Asked() {
 				t.Errorf("status %+v", st)
 			}
-			w.sim.took[slots] = 0
+			w.sim.took[schedules] = 0
 			w.start()
 			w.until(26 * time.Second)
-			w.wantMade(slots, "25s first")
+			w.wantMade(schedules, "25s first")
 		})
 	})
 	t.Run("waits end, between tries and for a place", func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestVanishedMeanwhile(t *testing.T) {
 		}
 		w.store.mu.Lock()
 		delete(w.store.cars, gone)
-		delete(w.store.slots, webhook.SubscriptionKey{Webhook: hook, Vehicle: gone})
+		delete(w.store.schedules, webhook.SubscriptionKey{Webhook: hook, Vehicle: gone})
 		w.store.mu.Unlock()
 		w.s.Forget(gone)
 		w.s.Forget(gone)
@@ -212,9 +212,9 @@ func (m *memory) shift(by time.Duration) {
 			}
 		}
 	}
-	for k, s := range m.slots {
+	for k, s := range m.schedules {
 		add(&s.Due, &s.Anchor, &s.ProducedAt)
-		m.slots[k] = s
+		m.schedules[k] = s
 	}
 	for id, st := range m.status {
 		add(&st.ObservedAt, &st.Since, &st.SeenAt, &st.ReadAt, &st.NotBefore, &st.Last.Charge.FetchedAt, &st.Last.Battery.FetchedAt, &st.Last.Location.FetchedAt)
@@ -234,7 +234,7 @@ func TestClockWentBack(t *testing.T) {
 		w.until(100 * time.Minute)
 		w.sim.set(car, vehicle.PluggedIn)
 		w.until(3*time.Hour + 40*time.Minute)
-		// One cadence from the start, then one from each firing until the grid is
+		// One cadence from the start, then one from each delivery until the cadence is
 		// reached; the plug is seen all the same.
 		w.wantMade(car, "0s first", "1h30m0s due", "2h30m0s change", "3h0m0s due", "3h30m0s due")
 	})
@@ -298,7 +298,7 @@ func TestConnectedAgainMeanwhile(t *testing.T) {
 		w.store.mu.Lock()
 		v := w.store.cars[car]
 		delete(w.store.cars, car)
-		delete(w.store.slots, webhook.SubscriptionKey{Webhook: hook, Vehicle: car})
+		delete(w.store.schedules, webhook.SubscriptionKey{Webhook: hook, Vehicle: car})
 		w.store.mu.Unlock()
 		w.s.Forget(car)
 		w.store.mu.Lock()
@@ -316,8 +316,8 @@ func TestConnectedAgainMeanwhile(t *testing.T) {
 		w.wantCalls(w.sim, car, "0s "+all, "30s "+all)
 		w.wantMade(car, "1m0s first")
 		w.s.mu.Lock()
-		if len(w.s.cars) != 0 {
-			t.Errorf("%d cars are kept", len(w.s.cars))
+		if len(w.s.active) != 0 {
+			t.Errorf("%d cars are kept", len(w.s.active))
 		}
 		w.s.mu.Unlock()
 	})

@@ -23,7 +23,7 @@ func (w *world) typed(h webhook.Webhook) uuid.UUID {
 	return h.ID
 }
 
-// madeFor lists what was produced for a webhook, as made does for a car.
+// madeFor lists what was produced for a webhook, as made does for a vehicle.
 func (w *world) madeFor(hook uuid.UUID) (list []string) {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
@@ -85,7 +85,7 @@ func TestUnitSystems(t *testing.T) {
 }
 
 // Beside a dynamic webhook: one read serves both where both are due, and a dynamic
-// slot is not served by a reading that lacks its paths.
+// schedule is not served by a reading that lacks its paths.
 func TestScheduleBesideDynamic(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
@@ -154,7 +154,7 @@ func (w *world) told(hook uuid.UUID) (list, ids []string) {
 	return list, ids
 }
 
-// toldOf lists them as car, time and name.
+// toldOf lists them as vehicle, time and name.
 func (w *world) toldOf(hook uuid.UUID) (list, ids []string) {
 	w.t.Helper()
 	w.store.mu.Lock()
@@ -181,7 +181,7 @@ func (w *world) toldOf(hook uuid.UUID) (list, ids []string) {
 	return list, ids
 }
 
-// On its own a webhook of events has the car's /charge read at a cadence that follows
+// On its own a webhook of events has the vehicle's /charge read at a cadence that follows
 // the plug, and sends nothing but events.
 func TestEvents(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -202,7 +202,7 @@ func TestEvents(t *testing.T) {
 		if want := []string{"2h0m0s CHARGING_STARTED", "3h0m0s CHARGING_COMPLETED"}; !slices.Equal(list, want) {
 			t.Errorf("told %q, want %q", list, want)
 		}
-		if f := w.firings(hook); f != (webhook.DueTimes{Produced: 2, Quiet: 5}) {
+		if f := w.deliveries(hook); f != (webhook.DueTimes{Produced: 2, Quiet: 5}) {
 			t.Errorf("%+v", f)
 		}
 		w.wantCounted(w.sim)

@@ -209,7 +209,7 @@ func (w *world) wantCounted(f *fleet) {
 	}
 }
 
-// data returns code by path of a car's n-th payload.
+// data returns code by path of a vehicle's n-th payload.
 func (w *world) data(car uuid.UUID, n int) map[string]int {
 	w.t.Helper()
 	w.store.mu.Lock()

@@ -68,9 +68,9 @@ type Scheduler interface {
 	// ReadNow reads a car within the same limits as the scheduler's own reads.
 	// The faults of paths are in the snapshot.
 	ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error)
-	// ReadExtra reads an endpoint that no delivery carries, within the same limits; a
+	// ReadDetail reads an endpoint that no delivery carries, within the same limits; a
 	// source that has none is a [*vehicle.Fault].
-	ReadExtra(ctx context.Context, vehicleID uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error)
+	ReadDetail(ctx context.Context, vehicleID uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error)
 }
 
 // Deliveries keeps webhooks and gets payloads to them.

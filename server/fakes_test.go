@@ -59,8 +59,8 @@ type world struct {
 	read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
 	reads []vehicle.Paths
 	// extras are those read; extra answers them, and a source that has none is nil.
-	extras []vehicle.Extra
-	extra  func(vehicle.Extra) (vehicle.ExtraReading, error)
+	extras []vehicle.Detail
+	extra  func(vehicle.Detail) (vehicle.DetailReading, error)
 	// failRead, when set, is what reading answers.
 	failRead error
 	// fail, when set, is what every write answers.
@@ -332,15 +332,15 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	return w.read(ctx, id, p)
 }
 
-func (w *world) ReadExtra(_ context.Context, _ uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
+func (w *world) ReadDetail(_ context.Context, _ uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error) {
 	w.mu.Lock()
 	w.extras = append(w.extras, e)
 	w.mu.Unlock()
 	if err := cmp.Or(w.failRead, w.fail); err != nil {
-		return vehicle.ExtraReading{}, err
+		return vehicle.DetailReading{}, err
 	}
 	if w.extra == nil {
-		return vehicle.ExtraReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
+		return vehicle.DetailReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
 	}
 	return w.extra(e)
 }

@@ -78,9 +78,9 @@ func NewMetrics(v adminapi.Version, sources []string) *Metrics {
 		readDuration: prometheus.NewHistogramVec(histogram("plugbeat_source_read_duration_seconds",
 			"How long a source took to answer a call.", readBounds), bySource),
 		readLate: prometheus.NewHistogramVec(histogram("plugbeat_scheduler_read_lateness_seconds",
-			"How long after a slot was due the first call for it began.", lateBounds), bySource),
+			"How long after a subscription was due the first call for it began.", lateBounds), bySource),
 		producedLate: prometheus.NewHistogramVec(histogram("plugbeat_scheduler_produced_lateness_seconds",
-			"How long after a slot was due its delivery was committed.", lateBounds), bySource),
+			"How long after a subscription was due its delivery was committed.", lateBounds), bySource),
 		paths: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_source_paths_total",
 			Help: "Paths asked for in calls of a source, which is what a metered vendor counts."}, bySource),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_source_faults_total",
@@ -139,8 +139,8 @@ func (m *Metrics) PathFault(source string, f *vehicle.Fault) {
 	m.faults.WithLabelValues(source, t).Inc()
 }
 
-// FiringProduced counts how late a delivery was made.
-func (m *Metrics) FiringProduced(source string, late time.Duration) {
+// DeliveryProduced counts how late a delivery was made.
+func (m *Metrics) DeliveryProduced(source string, late time.Duration) {
 	m.producedLate.WithLabelValues(source).Observe(late.Seconds())
 }
 

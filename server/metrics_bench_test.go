@@ -20,7 +20,7 @@ func BenchmarkMeters(b *testing.B) {
 	for b.Loop() {
 		m.ReadBegan("sim", time.Millisecond)
 		m.ReadEnded("sim", 3, 200*time.Millisecond)
-		m.FiringProduced("sim", 201*time.Millisecond)
+		m.DeliveryProduced("sim", 201*time.Millisecond)
 		m.Committed(1, time.Millisecond, nil)
 		m.AttemptEnded(hookID, webhook.OutcomeDelivered, 20*time.Millisecond)
 		m.Committed(1, time.Millisecond, nil)

@@ -37,8 +37,8 @@ func counter(name, help string, labels ...string) family {
 var (
 	condition = gauge("plugbeat_health_condition", "What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
 
-	firings       = counter("plugbeat_scheduler_due_times_total", "Schedules that came due, by what became of them.", "webhook", "result")
-	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the slot that is due the longest has been due; 0 while none is.", "source")
+	dueTimes      = counter("plugbeat_scheduler_due_times_total", "Due times of subscriptions, by what became of them.", "webhook", "result")
+	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the subscription that is due the longest has been due; 0 while none is.", "source")
 	subscriptions = gauge("plugbeat_scheduler_subscriptions", "Vehicles on webhooks.")
 
 	fleetVehicles = gauge("plugbeat_fleet_vehicles", "Vehicles, by what is known of their plug.", "state")
@@ -217,10 +217,10 @@ func (s *scraped) hook(w *webhook.Webhook, queue adminapi.Queue, now time.Time) 
 	s.put(hookStep, float64(w.Breaker.Step), id)
 	s.put(hookDisabledAt, stamp(queue.DisabledAt), id)
 	s.put(hookLastSuccess, stamp(w.Breaker.LastSuccess), id)
-	s.put(firings, float64(w.DueTimes.Produced), id, "produced")
-	s.put(firings, float64(w.DueTimes.Collapsed), id, "collapsed")
-	s.put(firings, float64(w.DueTimes.Skipped), id, "skipped")
-	s.put(firings, float64(w.DueTimes.Quiet), id, "quiet")
+	s.put(dueTimes, float64(w.DueTimes.Produced), id, "produced")
+	s.put(dueTimes, float64(w.DueTimes.Collapsed), id, "collapsed")
+	s.put(dueTimes, float64(w.DueTimes.Skipped), id, "skipped")
+	s.put(dueTimes, float64(w.DueTimes.Quiet), id, "quiet")
 	s.put(produced, float64(w.Ledger.Produced), id)
 	for state, n := range map[webhook.State]uint64{
 		webhook.Delivered: w.Ledger.Delivered, webhook.Superseded: w.Ledger.Superseded, webhook.Dead: w.Ledger.Dead,

@@ -199,7 +199,7 @@ func TestMetersCount(t *testing.T) {
 	m.ReadEnded("sim", 3, 40*time.Second)
 	m.PathFault("sim", &vehicle.Fault{Type: vehicle.TypeUpstream})
 	m.PathFault("sim", &vehicle.Fault{Type: "what a vendor may think up"})
-	m.FiringProduced("sim", time.Minute)
+	m.DeliveryProduced("sim", time.Minute)
 	m.Committed(5, 3*time.Millisecond, nil)
 	m.Committed(9, time.Hour, errors.New("full"))
 	m.AttemptEnded(hookID, webhook.OutcomeFailed, 30*time.Millisecond)

@@ -84,7 +84,7 @@ func (s *Server) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 	if s.adoptions.isBad(hash, s.Now()) {
 		return tokenAnswer{}, unknown
 	}
-	asked := false
+	asked, unasked := false, false
 	for _, d := range s.Fleet.Doors() {
 		if !d.SignIn {
 			continue
@@ -98,9 +98,13 @@ func (s *Server) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 		}
 		if f, ok := errors.AsType[*vehicle.Fault](err); !ok || f.Type != vehicle.TypeAccount {
 			s.Log.Warn().Str("event", "oauth.adopt_failed").Str("source", d.Source).Err(err).Msg("a refresh token that is unknown here could not be tried at the vendor")
-			return tokenAnswer{}, &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "The refresh token is unknown here and the vendor could not be asked; try again.", retryAfter: 30 * time.Second}
+			unasked = true // the token may be another source's
+			continue
 		}
 		asked = true
+	}
+	if unasked {
+		return tokenAnswer{}, &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "The refresh token is unknown here and the vendor could not be asked; try again.", retryAfter: 30 * time.Second}
 	}
 	if asked {
 		s.adoptions.setBad(hash, s.Now())

@@ -244,7 +244,11 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	vs, err := s.Fleet.SignedIn(r.Context(), l.Source, code, s.callbackURL())
 	if err != nil {
 		s.Log.Warn().Str("event", "oauth.signin_failed").Str("source", l.Source).Err(err).Msg("an owner came back from the vendor and the vendor's code gave no vehicles")
-		return s.failed(l, "server_error", "the vendor did not take its own code: begin again", nil)
+		why := "the vendor did not take its own code"
+		if f, ok := errors.AsType[*vehicle.Fault](err); ok {
+			why = clip(f.Description)
+		}
+		return s.failed(l, "server_error", why+": begin again", nil)
 	}
 	if len(vs) == 0 {
 		return s.failed(l, "no_vehicles", "the account has no vehicles", nil)

@@ -66,7 +66,7 @@ func (s *Server) routeV2(mux routes) {
 	handle("GET /v2.0/management/connections", s.managed(s.listConnections))
 	handle("DELETE /v2.0/management/connections", s.managed(s.deleteConnections))
 	handle("GET /v2.0/compatibility", s.compatibility)
-	for e := range vehicle.AllExtras() {
+	for e := range vehicle.AllDetails() {
 		handle("GET /v2.0/vehicles/{vehicle}"+e.String(), s.carOf(s.extra(e)))
 	}
 	for _, name := range notServed {

@@ -160,6 +160,6 @@ func parseBatch(body []byte) ([]string, error) {
 // known reports whether Smartcar v2.0 has such an endpoint to read.
 func known(name string) bool {
 	_, served := vehicle.ParsePath(name)
-	_, extra := vehicle.ParseExtra(name)
+	_, extra := vehicle.ParseDetail(name)
 	return (served || extra) && !strings.HasPrefix(name, "/") || name == "" || name == "permissions" || slices.Contains(notServed[:], name)
 }

@@ -9,7 +9,7 @@ import (
 
 // extra answers GET /v2.0/vehicles/{id}/odometer and the others that no delivery
 // carries; vehicles of sources that have none answer 501.
-func (s *Server) extra(e vehicle.Extra) v2Handler {
+func (s *Server) extra(e vehicle.Detail) v2Handler {
 	return func(ctx context.Context, c *call) (reply, error) {
 		r, body, err := s.readExtra(ctx, c, e)
 		if err != nil {
@@ -19,7 +19,7 @@ func (s *Server) extra(e vehicle.Extra) v2Handler {
 		if !r.DataAge.IsZero() {
 			header[headerDataAge] = payload.Timestamp(r.DataAge)
 		}
-		if e == vehicle.ExtraOdometer {
+		if e == vehicle.DetailOdometer {
 			header[headerUnitSystem] = c.units
 		}
 		return reply{body: body, header: header}, nil
@@ -27,17 +27,17 @@ func (s *Server) extra(e vehicle.Extra) v2Handler {
 }
 
 // readExtra reads an extra that the owner allowed, for at most as long as SDKs wait.
-func (s *Server) readExtra(ctx context.Context, c *call, e vehicle.Extra) (vehicle.ExtraReading, payload.Value, error) {
+func (s *Server) readExtra(ctx context.Context, c *call, e vehicle.Detail) (vehicle.DetailReading, payload.Value, error) {
 	if err := c.permits(e.Permission()); err != nil {
-		return vehicle.ExtraReading{}, payload.Value{}, err
+		return vehicle.DetailReading{}, payload.Value{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	r, err := s.Scheduler.ReadExtra(ctx, c.car.ID, e)
+	r, err := s.Scheduler.ReadDetail(ctx, c.car.ID, e)
 	if err != nil {
 		return r, payload.Value{}, accountFault(err)
 	}
-	body, fault := payload.ExtraBody(e, r, c.units)
+	body, fault := payload.DetailBody(e, r, c.units)
 	if fault != nil {
 		return r, payload.Value{}, fault
 	}
@@ -50,13 +50,13 @@ func (s *Server) readExtra(ctx context.Context, c *call, e vehicle.Extra) (vehic
 func (s *Server) batchExtras(ctx context.Context, c *call, names []string) (map[string]payload.Value, error) {
 	entries := map[string]payload.Value{}
 	for _, n := range names {
-		e, ok := vehicle.ParseExtra(n)
+		e, ok := vehicle.ParseDetail(n)
 		if _, done := entries[n]; !ok || done {
 			continue
 		}
 		r, body, err := s.readExtra(ctx, c, e)
 		if err == nil {
-			entries[n] = payload.ExtraEntry(e, r, body, c.units)
+			entries[n] = payload.DetailEntry(e, r, body, c.units)
 			continue
 		}
 		fault, ok := readFault(err)

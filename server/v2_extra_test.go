@@ -12,28 +12,28 @@ import (
 )
 
 // extraBodies are what a source with extras gives.
-var extraBodies = map[vehicle.Extra]string{
-	vehicle.ExtraOdometer:        `{"distance":1609.344}`,
-	vehicle.ExtraVIN:             `{"vin":"XX0EXAMPLE0000001"}`,
-	vehicle.ExtraBatteryCapacity: `{"capacity":75.5}`,
-	vehicle.ExtraNominalCapacity: `{"availableCapacities":[{"capacity":75.5,"description":null}],"capacity":{"nominal":75.5,"source":"SMARTCAR"},"url":null}`,
-	vehicle.ExtraChargeLimit:     `{"limit":0.8}`,
+var extraBodies = map[vehicle.Detail]string{
+	vehicle.DetailOdometer:        `{"distance":1609.344}`,
+	vehicle.DetailVIN:             `{"vin":"XX0EXAMPLE0000001"}`,
+	vehicle.DetailBatteryCapacity: `{"capacity":75.5}`,
+	vehicle.DetailNominalCapacity: `{"availableCapacities":[{"capacity":75.5,"description":null}],"capacity":{"nominal":75.5,"source":"SMARTCAR"},"url":null}`,
+	vehicle.DetailChargeLimit:     `{"limit":0.8}`,
 }
 
-func hasExtras(e vehicle.Extra) (vehicle.ExtraReading, error) {
-	return vehicle.ExtraReading{RequestID: carB.String(), Body: []byte(extraBodies[e]), DataAge: noon.Add(-60e9), FetchedAt: noon}, nil
+func hasExtras(e vehicle.Detail) (vehicle.DetailReading, error) {
+	return vehicle.DetailReading{RequestID: carB.String(), Body: []byte(extraBodies[e]), DataAge: noon.Add(-60e9), FetchedAt: noon}, nil
 }
 
-func failing(err error) func(vehicle.Extra) (vehicle.ExtraReading, error) {
-	return func(vehicle.Extra) (vehicle.ExtraReading, error) { return vehicle.ExtraReading{}, err }
+func failing(err error) func(vehicle.Detail) (vehicle.DetailReading, error) {
+	return func(vehicle.Detail) (vehicle.DetailReading, error) { return vehicle.DetailReading{}, err }
 }
 
 func TestExtras(t *testing.T) {
 	limited := &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Status: 429, RetryAfter: 41500e6, Description: "Slow down."}
-	for e := range vehicle.AllExtras() {
+	for e := range vehicle.AllDetails() {
 		for _, tt := range []struct {
 			name   string
-			extra  func(vehicle.Extra) (vehicle.ExtraReading, error)
+			extra  func(vehicle.Detail) (vehicle.DetailReading, error)
 			status int
 			want   string
 		}{
@@ -46,11 +46,11 @@ func TestExtras(t *testing.T) {
 			{"vendor's token", failing(&vehicle.Fault{Type: vehicle.TypeAuthentication, Status: 401, Description: "No."}), 400, `"code":"AUTHENTICATION_FAILED"`},
 			{"time", failing(context.DeadlineExceeded), 502, `"code":"NO_RESPONSE"`},
 			{"gone", failing(webhook.ErrNotFound), 404, `"code":"PATH"`},
-			{"not an object", func(vehicle.Extra) (vehicle.ExtraReading, error) {
-				return vehicle.ExtraReading{Body: []byte(`[1]`), FetchedAt: noon}, nil
+			{"not an object", func(vehicle.Detail) (vehicle.DetailReading, error) {
+				return vehicle.DetailReading{Body: []byte(`[1]`), FetchedAt: noon}, nil
 			}, 502, `"code":"INVALID_DATA"`},
-			{"a key twice", func(vehicle.Extra) (vehicle.ExtraReading, error) {
-				return vehicle.ExtraReading{Body: []byte(`{"distance":1,"distance":2}`), FetchedAt: noon}, nil
+			{"a key twice", func(vehicle.Detail) (vehicle.DetailReading, error) {
+				return vehicle.DetailReading{Body: []byte(`{"distance":1,"distance":2}`), FetchedAt: noon}, nil
 			}, 502, `"code":"INVALID_DATA"`},
 		} {
 			t.Run(e.String()+" "+tt.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestExtras(t *testing.T) {
 				if a.header["sc-fetched-at"][0] != "2026-05-01T12:00:00.000Z" || a.header["sc-data-age"][0] != "2026-05-01T11:59:00.000Z" || a.header["sc-request-id"] == nil {
 					t.Errorf("%v", a.header)
 				}
-				if got := a.header["sc-unit-system"]; (e == vehicle.ExtraOdometer) != (len(got) == 1 && got[0] == "metric") {
+				if got := a.header["sc-unit-system"]; (e == vehicle.DetailOdometer) != (len(got) == 1 && got[0] == "metric") {
 					t.Errorf("sc-unit-system %q", got)
 				}
 			})
@@ -94,7 +94,7 @@ func TestExtraUnits(t *testing.T) {
 		t.Errorf("%s %v", a.body, a.header)
 	}
 	a = exchange(t, addr, "GET", "/v2.0/vehicles/"+carA.String()+"/battery/capacity", imperial, "")
-	if a.body != extraBodies[vehicle.ExtraBatteryCapacity] || a.header["sc-unit-system"] != nil {
+	if a.body != extraBodies[vehicle.DetailBatteryCapacity] || a.header["sc-unit-system"] != nil {
 		t.Errorf("%s %v", a.body, a.header)
 	}
 	for _, token := range []string{"", "nobody"} {
@@ -113,9 +113,9 @@ func TestExtraUnits(t *testing.T) {
 // In a batch each extra is read once, beside the one read of the other paths.
 func TestBatchExtras(t *testing.T) {
 	w := newWorld()
-	w.extra = func(e vehicle.Extra) (vehicle.ExtraReading, error) {
-		if e == vehicle.ExtraVIN {
-			return vehicle.ExtraReading{}, &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409, Description: "Asleep."}
+	w.extra = func(e vehicle.Detail) (vehicle.DetailReading, error) {
+		if e == vehicle.DetailVIN {
+			return vehicle.DetailReading{}, &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409, Description: "Asleep."}
 		}
 		return hasExtras(e)
 	}

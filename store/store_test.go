@@ -368,7 +368,7 @@ func TestDue(t *testing.T) {
 	if _, err := f.Due(ctx, "Sim!", t0, 9, nil); err == nil {
 		t.Fatal("a source that cannot be")
 	}
-	n, err := f.RebaseSchedules(ctx, func(s webhook.ScheduleView, v vehicle.Vehicle) (time.Time, bool) {
+	n, err := f.Reschedule(ctx, func(s webhook.ScheduleView, v vehicle.Vehicle) (time.Time, bool) {
 		if v.ID != s.Vehicle || s.Webhook.ID != wid(1) {
 			t.Error("the wrong vehicle or webhook")
 		}

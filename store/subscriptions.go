@@ -191,11 +191,11 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 	return page, nil
 }
 
-// RebaseSchedules gives schedules another due time, as after the clock went back. due is
+// Reschedule gives schedules another due time, as after the clock went back. due is
 // asked for every schedule that is not parked and answers with the new time, or false
-// to leave it. RebaseSchedules works in slices, each one transaction, and returns how
+// to leave it. Reschedule works in slices, each one transaction, and returns how
 // many schedules changed. due may run more than once for a schedule and changes nothing.
-func (s *Schedules) RebaseSchedules(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+func (s *Schedules) Reschedule(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
 	all := func(_, _ []byte) (take, more bool) { return true, true }
 	moved, err := inSlices(ctx, s.core, bucketSchedules, nil, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
 		key, err := parseSubscriptionKey(k)

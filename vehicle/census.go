@@ -1,20 +1,20 @@
 package vehicle
 
-// Trouble is how much of a person's eye a car needs.
+// Trouble is how much of a person's eye a vehicle needs.
 type Trouble uint8
 
 // The troubles of a vehicle, the worst last.
 const (
-	// NoTrouble is also that of a car that sleeps or was never read.
+	// NoTrouble is also that of a vehicle that sleeps or was never read.
 	NoTrouble Trouble = iota
-	// Unread is the trouble of a car whose last answer for /charge was a fault.
+	// Unread is the trouble of a vehicle whose last answer for /charge was a fault.
 	Unread
-	// NeedsOwner is that of a car whose account, permission or plan does not let
+	// NeedsOwner is that of a vehicle whose account, permission or plan does not let
 	// it be read, or whose vendor says that somebody must do something.
 	NeedsOwner
 )
 
-// Trouble says whether the car's readings fail.
+// Trouble says whether the vehicle's readings fail.
 func (s Status) Trouble() Trouble {
 	f := s.Last.Charge.Fault
 	switch {
@@ -31,7 +31,7 @@ type Census struct {
 	Total int
 	// States counts by plug state, indexed by [State].
 	States [3]int
-	// Unread and NeedsOwner count the cars of those troubles.
+	// Unread and NeedsOwner count the vehicles of those troubles.
 	Unread, NeedsOwner int
 }
 

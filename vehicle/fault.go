@@ -51,7 +51,7 @@ type Fault struct {
 	// ResolutionURL may accompany REAUTHENTICATE and ACTION_REQUIRED.
 	Resolution    string `json:"resolution,omitempty"`
 	ResolutionURL string `json:"resolution_url,omitempty"`
-	// UserMessage is text for the car's owner; empty for none.
+	// UserMessage is text for the vehicle's owner; empty for none.
 	UserMessage string `json:"user_message,omitempty"`
 	// Detail is Smartcar's array of details, verbatim; nil for none.
 	Detail json.RawMessage `json:"detail,omitempty"`
@@ -59,6 +59,9 @@ type Fault struct {
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 	// Network is true when no answer arrived at all.
 	Network bool `json:"network,omitempty"`
+	// Final is true when a whole answer arrived and plugbeat takes no value from it, so
+	// that asking again soon brings the same. It is not stored.
+	Final bool `json:"-"`
 }
 
 // Error implements error: "UPSTREAM:NO_RESPONSE: the vehicle did not answer".
@@ -74,11 +77,11 @@ func (f *Fault) Error() string {
 }
 
 // Temporary reports whether asking again soon may help: upstream, server,
-// network and rate limit. All others are not tried again within a slot.
+// network and rate limit, unless plugbeat itself refuses a whole answer. All others are not tried again within a due time.
 func (f *Fault) Temporary() bool {
 	switch f.Type {
 	case TypeUpstream, TypeServer, TypeRateLimit:
-		return f.Code != "RECORD_NOT_FOUND" && f.Code != "MULTIPLE_RECORDS_FOUND"
+		return !f.Final && f.Code != "RECORD_NOT_FOUND" && f.Code != "MULTIPLE_RECORDS_FOUND"
 	}
 	return f.Network
 }
@@ -159,9 +162,17 @@ func NoResponse(description string) *Fault {
 	return &Fault{Type: TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: ResolveRetryLater, Description: description}
 }
 
-// InvalidData is the fault of an upstream whose answer cannot be a value: not
-// JSON, a wrong type, out of range.
+// InvalidData is the fault of a whole answer that is no value: a wrong type, null, out
+// of range. It is not temporary: the source would answer the same again.
 func InvalidData(description string) *Fault {
+	f := Garbled(description)
+	f.Final = true
+	return f
+}
+
+// Garbled is the fault of an answer that did not arrive whole, or from somebody else: cut
+// off, or a proxy's page instead of JSON. It is temporary.
+func Garbled(description string) *Fault {
 	return &Fault{Type: TypeUpstream, Code: "INVALID_DATA", Status: 502, Resolution: ResolveRetryLater, Description: description}
 }
 

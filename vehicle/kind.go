@@ -13,7 +13,7 @@ import (
 type Kind struct {
 	// Name is the type, as "smartcar".
 	Name string
-	// Doc says what a source of the kind is: "smartcar reads real cars through ...".
+	// Doc says what a source of the kind is: "smartcar reads real vehicles through ...".
 	Doc string
 	// Example is the name of a source of the kind in the reference of the config.
 	Example string
@@ -131,7 +131,7 @@ type Budget struct {
 // Check returns what is wrong with the budget under the key budget.
 func (b Budget) Check() []Complaint {
 	if b.Calls > 0 && b.Calls < 3 {
-		return []Complaint{{Setting: "budget.calls", Value: fmt.Sprint(b.Calls), Why: "a read of a car is three calls",
+		return []Complaint{{Setting: "budget.calls", Value: fmt.Sprint(b.Calls), Why: "a read of a vehicle is three calls",
 			Allowed: "0 for no limit, or 3 to 1000000000"}}
 	}
 	return nil

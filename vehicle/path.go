@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Path is one endpoint of a car's data, named as Smartcar v2.0 names it.
+// Path is one endpoint of a vehicle's data, named as Smartcar v2.0 names it.
 type Path uint8
 
 // The paths a read may ask for.

@@ -13,7 +13,7 @@ type Reading[T any] struct {
 	// OK is true when the source returned a value. A missing value is never a
 	// zero: it is OK false with a Fault.
 	OK bool `json:"ok"`
-	// DataAge is the instant the car recorded the value; zero means unknown.
+	// DataAge is the instant the vehicle recorded the value; zero means unknown.
 	DataAge time.Time `json:"data_age"`
 	// FetchedAt is the instant the value or fault was obtained from the source.
 	FetchedAt time.Time `json:"fetched_at"`
@@ -50,6 +50,7 @@ func (r Reading[T]) ObservedAt() time.Time {
 
 // Charge is the body of /charge.
 type Charge struct {
+	// State is empty where the source tells none, or one that is not known.
 	State ChargeState `json:"state"`
 	// Plug is PluggedIn or Unplugged in an OK reading; a source that cannot
 	// tell the plug returns a fault instead of a guess.
@@ -67,7 +68,7 @@ const (
 )
 
 // ChargeStateOf returns the charging state that a charge reading tells, empty where it
-// tells none. It is total. A car that is not plugged in is not charging, whether or not
+// tells none. It is total. A vehicle that is not plugged in is not charging, whether or not
 // its source says so.
 func ChargeStateOf(r Reading[Charge]) ChargeState {
 	if !r.OK {
@@ -97,7 +98,7 @@ type Location struct {
 	Longitude float64 `json:"longitude"`
 }
 
-// Snapshot is one reading of a car: per path a value with its age, or a fault.
+// Snapshot is one reading of a vehicle: per path a value with its age, or a fault.
 type Snapshot struct {
 	// RequestID is the id of the upstream request that filled the snapshot, or
 	// one made here where the source gave none; a UUID in text.

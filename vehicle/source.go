@@ -10,7 +10,7 @@ import (
 
 // Source obtains data for vehicles.
 //
-// Read is safe for concurrent use, honours ctx, and never wakes a car. It
+// Read is safe for concurrent use, honours ctx, and never wakes a vehicle. It
 // returns one [Reading] per path asked for; paths not asked for stay zero. The
 // error means the whole read failed (network, credentials, budget); it is a
 // [*Fault] or wraps one where the source knows the reason. A fault may carry

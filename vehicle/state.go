@@ -72,8 +72,8 @@ func (s *State) UnmarshalText(b []byte) error {
 }
 
 // StateOf returns the state a charge reading tells. It is total: anything but a
-// value with a known plug is StateUnknown. A car that is charging is plugged in
-// whatever its plug says; a car that is not charging proves nothing.
+// value with a known plug is StateUnknown. A vehicle that is charging is plugged in
+// whatever its plug says; a vehicle that is not charging proves nothing.
 func StateOf(r Reading[Charge]) State {
 	switch {
 	case !r.OK:

@@ -1,4 +1,4 @@
-// Package vehicle holds the car: its identity, the readings a source returns
+// Package vehicle holds vehicles: its identity, the readings a source returns
 // for it, the plug state those readings tell, and the faults that stand where a
 // value is missing. It is also the seam for sources.
 //
@@ -19,7 +19,7 @@
 //   - [Lister]: it knows its vehicles by itself, as a list in the config does;
 //   - [Connector]: its vehicles belong to accounts, whose owners sign in at a vendor;
 //   - [Metering]: somebody counts what it reads;
-//   - [ExtraSource]: it reads more of a vehicle than deliveries carry;
+//   - [DetailSource]: it reads more of a vehicle than deliveries carry;
 //   - [Resumer]: an exchange of tokens may have been cut off by a crash;
 //   - [Closer]: it has to finish something at a stop;
 //   - [Endpoints], of its settings: it makes requests, whose far ends doctor looks at.
@@ -36,16 +36,16 @@ import (
 
 // Vehicle is one car, known through one source.
 type Vehicle struct {
-	// ID names the car in plugbeat, its API and its payloads. Vehicles of a
+	// ID names the vehicle in plugbeat, its API and its payloads. Vehicles of a
 	// Smartcar source keep the vendor's id.
 	ID uuid.UUID `json:"id"`
-	// Source is the name of the configured source that reads this car, 1 to 16
+	// Source is the name of the configured source that reads this vehicle, 1 to 16
 	// characters of a-z, 0-9 and '-'.
 	Source string `json:"source"`
 	// Native is the id the source itself uses.
 	Native string `json:"native"`
 	// Connection names the account at the source whose credentials read this
-	// car; empty where a source needs none.
+	// vehicle; empty where a source needs none.
 	Connection string `json:"connection,omitempty"`
 	// Make is the brand in upper case, as Smartcar spells it ("TESLA").
 	Make string `json:"make"`
@@ -60,8 +60,11 @@ type Vehicle struct {
 	// Permissions are Smartcar permission names ("read_charge"); empty means
 	// the source does not restrict reading.
 	Permissions []string `json:"permissions,omitempty"`
-	// ConnectedAt is when plugbeat first knew the car, UTC.
+	// ConnectedAt is when plugbeat first knew the vehicle, UTC.
 	ConnectedAt time.Time `json:"connected_at"`
+	// Trouble is why a source that just listed the vehicle could not tell all of it; nil
+	// when it could. It is not stored.
+	Trouble *Fault `json:"-"`
 }
 
 // The modes of a vehicle and of a payload.
@@ -71,7 +74,7 @@ const (
 	ModeTest      = "test"
 )
 
-// Ref is what a source needs to find a car.
+// Ref is what a source needs to find a vehicle.
 type Ref struct {
 	ID         uuid.UUID
 	Native     string
@@ -79,12 +82,12 @@ type Ref struct {
 	Make       string
 }
 
-// Ref returns the reference a source reads this car by.
+// Ref returns the reference a source reads this vehicle by.
 func (v Vehicle) Ref() Ref {
 	return Ref{ID: v.ID, Native: v.Native, Connection: v.Connection, Make: v.Make}
 }
 
-// Status is what is known of a car from all its readings so far. It is stored,
+// Status is what is known of a vehicle from all its readings so far. It is stored,
 // and every change of it is committed together with what it caused.
 type Status struct {
 	// State is the last known plug state; StateUnknown until one was seen.
@@ -105,7 +108,7 @@ type Status struct {
 	// Restricted is true while the last answer for /charge was a fault of
 	// account, permission or billing; the unplugged cadence applies then.
 	Restricted bool `json:"restricted"`
-	// ReadAt is when the last read of this car ended; zero before the first.
+	// ReadAt is when the last read of this vehicle ended; zero before the first.
 	ReadAt time.Time `json:"read_at"`
 	// NotBefore is the earliest time the source allows the next read; zero
 	// means any. NotBeforeFault is the answer that said so.
@@ -113,11 +116,11 @@ type Status struct {
 	NotBeforeFault *Fault    `json:"not_before_fault,omitempty"`
 	// Last is the newest reading of each path, values and faults alike.
 	Last Snapshot `json:"last"`
-	// Reads counts calls of the source for this car; PathReads counts paths
+	// Reads counts calls of the source for this vehicle; PathReads counts paths
 	// asked for in them, which is what a metered source counts. Both only grow.
 	Reads     uint64 `json:"reads"`
 	PathReads uint64 `json:"path_reads"`
-	// Spent is what the car has cost at its source lately; zero where the source
+	// Spent is what the vehicle has cost at its source lately; zero where the source
 	// counts nothing.
 	Spent Spending `json:"spent,omitzero"`
 }

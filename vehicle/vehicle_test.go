@@ -88,7 +88,7 @@ func TestPlugText(t *testing.T) {
 	}
 }
 
-// TestFaultClasses: which faults are tried again within a slot and which slow
+// TestFaultClasses: which faults are tried again within a due time and which slow
 // the cadence; no fault does both.
 func TestFaultClasses(t *testing.T) {
 	for _, c := range []struct {

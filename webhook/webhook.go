@@ -145,7 +145,8 @@ type Cadence struct {
 	Every     string `json:"every,omitempty"`
 	Unplugged string `json:"unplugged,omitempty"`
 	PluggedIn string `json:"plugged_in,omitempty"`
-	// Zone names the time zone of cron expressions; empty is UTC.
+	// Zone names the time zone of cron expressions; empty is UTC. A time that its clocks skip
+	// comes at the first moment after the gap, and one that they show twice comes once.
 	Zone string `json:"zone,omitempty"`
 	// Fastest uses the make's fastest sensible plugged-in interval instead.
 	Fastest bool `json:"fastest,omitempty"`

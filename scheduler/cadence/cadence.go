@@ -1,7 +1,7 @@
 // Package cadence decides when a subscription is due. It is pure: nothing in it
 // reads a clock, a disk or a network, and every time it needs is a parameter.
 //
-// It holds the schedules (intervals and months on an anchored grid, cron expressions in
+// It holds the schedules (intervals and months counted from an anchor, cron expressions in
 // a named zone), the policy that picks a schedule for a webhook and a make, the
 // reading of the plug ([Observe], [Effective]) and the decision a reading of a
 // vehicle leads to ([Rules.Decide]).
@@ -14,10 +14,10 @@
 //
 // An interval counts elapsed time and knows no clock change. A cron expression
 // is civil time in its zone, UTC unless one is named. On the day the clocks go
-// forward a civil time that does not exist is not a point: nothing is due. On the
-// day they go back a civil time that happens twice is two points, an hour apart.
-// So "30 2 * * *" in a zone with daylight saving misses one day a year and
-// "0 * * * *" is due every real hour all year.
+// forward a civil time that does not exist comes at the first moment after the gap.
+// On the day they go back a civil time that happens twice comes once, at the first.
+// So "30 2 * * *" is due once a day all year. An expression for every hour means
+// real hours: "0 * * * *" is due every hour all year.
 package cadence
 
 import (
@@ -68,7 +68,7 @@ func allowed(floor time.Duration) string {
 //
 // The zone names the time zone of a cron expression as the IANA database spells
 // it; empty is UTC. Two points are never closer than floor; a floor of 0 or less
-// is [DefaultFloor]. Durations have whole milliseconds, the resolution of a slot.
+// is [DefaultFloor]. Durations have whole milliseconds, the resolution of a subscription.
 //
 // Every error is a *webhook.Invalid; its field is "cadence" or "zone".
 func Parse(spec, zone string, floor time.Duration) (Schedule, error) {

@@ -36,10 +36,13 @@ func (c *calendar) Next(_, after time.Time) time.Time {
 		next := day{d.year, d.month, d.day + 1}.normal()
 		if c.matches(d) {
 			start, end := c.start(d), c.start(next)
-			if start.Before(from) {
-				start = from
-			}
-			if p, ok := c.within(start, end); ok {
+			if c.civil(start, end) {
+				for _, p := range c.resolved(d) {
+					if !p.Before(from) {
+						return p.UTC()
+					}
+				}
+			} else if p, ok := c.within(later(start, from), end); ok {
 				return p.UTC()
 			}
 		}
@@ -52,6 +55,7 @@ func (c *calendar) Next(_, after time.Time) time.Time {
 // multiplication, so that a month of downtime costs no more than an hour's.
 func (c *calendar) Count(_, from, to time.Time) uint64 {
 	var n uint64
+	var last time.Time // two days may have their point at the end of one gap
 	lo, hi := from.In(c.zone), to.In(c.zone)
 	if !lo.Before(hi) {
 		return 0
@@ -64,9 +68,14 @@ func (c *calendar) Count(_, from, to time.Time) uint64 {
 		next := day{d.year, d.month, d.day + 1}.normal()
 		if c.month&(1<<d.month) != 0 && c.matches(d) {
 			end := c.start(next)
-			_, change := start.ZoneBounds()
-			plain := end.Sub(start) == 24*time.Hour && (change.IsZero() || !change.Before(end))
-			if plain && start.After(lo) && !end.After(hi) {
+			if c.civil(start, end) {
+				for _, p := range c.resolved(d) {
+					if p.After(lo) && !p.After(hi) && p.After(last) {
+						last = p
+						n++
+					}
+				}
+			} else if plain(start, end) && start.After(lo) && !end.After(hi) {
 				n += uint64(bits.OnesCount64(c.minute&^star) * bits.OnesCount64(c.hour&^star))
 			} else {
 				if !start.After(lo) {
@@ -86,6 +95,57 @@ func (c *calendar) Count(_, from, to time.Time) uint64 {
 
 // String implements Schedule.
 func (c *calendar) String() string { return c.spec }
+
+// plain reports whether a civil day has no clock change in it.
+func plain(start, end time.Time) bool {
+	_, change := start.ZoneBounds()
+	return end.Sub(start) == 24*time.Hour && (change.IsZero() || !change.Before(end))
+}
+
+// civil reports whether the points of a day are times of the clock that a change skips or
+// doubles. An expression for every hour means real hours.
+func (c *calendar) civil(start, end time.Time) bool { return c.hour&star == 0 && !plain(start, end) }
+
+// resolved returns the points of a civil day with a clock change, in order, each once.
+func (c *calendar) resolved(d day) (points []time.Time) {
+	for h := range 24 {
+		for m := range 60 {
+			if c.hour&(1<<h) == 0 || c.minute&(1<<m) == 0 {
+				continue
+			}
+			if p := c.instant(d.utc().Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute)); len(points) == 0 || p.After(points[len(points)-1]) {
+				points = append(points, p)
+			}
+		}
+	}
+	return points
+}
+
+// instant returns when the zone's clocks show a civil time, given as if it were UTC. A time
+// that they show twice is the first of the two, and one that they skip is the first moment
+// after the gap.
+func (c *calendar) instant(civil time.Time) time.Time {
+	offset := func(at time.Time) time.Duration {
+		_, seconds := at.In(c.zone).Zone()
+		return time.Duration(seconds) * time.Second
+	}
+	// The offsets before and after any change that is near.
+	from, until := offset(civil.Add(-26*time.Hour)), offset(civil.Add(26*time.Hour))
+	first, second := civil.Add(-max(from, until)), civil.Add(-min(from, until))
+	shows := func(at time.Time) bool { return at.Add(offset(at)).Equal(civil) }
+	switch {
+	case shows(first):
+		return first.In(c.zone)
+	case shows(second):
+		return second.In(c.zone)
+	}
+	// first is before the change and second is after it.
+	_, change := first.In(c.zone).ZoneBounds()
+	if change.IsZero() {
+		return second.In(c.zone)
+	}
+	return change.In(c.zone)
+}
 
 // within returns the first point in [t, end), both in one civil day.
 func (c *calendar) within(t, end time.Time) (time.Time, bool) {

@@ -30,9 +30,11 @@ type Read struct {
 	Fresh vehicle.Paths
 	// Held is the fault of a source that may not be asked yet. It stands in the
 	// payload at every path that is neither in Got nor fresh. It is not an answer:
-	// nothing is observed, and it does not replace the last reading.
-	Held *vehicle.Fault
-	// Schedule is true for the read of a due slot that ran to its end: what failed in
+	// nothing is observed, and it does not replace the last reading. HeldUntil is when
+	// the source may be asked.
+	Held      *vehicle.Fault
+	HeldUntil time.Time
+	// Schedule is true for the read of a due subscription that ran to its end: what failed in
 	// it is final and goes out. A caller's read, and one that was cut short, is
 	// partial while anything temporary stands in it.
 	Schedule bool
@@ -40,7 +42,7 @@ type Read struct {
 	Calls, Paths uint64
 	// Plan is how the source counts them.
 	Plan Plan
-	// NotBefore is the earliest time the source allows the next read of this car,
+	// NotBefore is the earliest time the source allows the next read of this vehicle,
 	// as NotBeforeFault told in this read; zero when it said nothing.
 	NotBefore      time.Time
 	NotBeforeFault *vehicle.Fault
@@ -59,14 +61,14 @@ type Outcome struct {
 // Decide returns what a read of a vehicle leads to, from what stands when the
 // read is committed.
 //
-// Every slot that is due fires. When the plug state changed, every slot of the
-// vehicle fires, and its grid starts again from the fetched-at of the reading of
-// /charge. A slot that fired within the gap fires at the gap's end instead. Where
-// the reading lacks a path of a slot, that one produces nothing: a change makes it due
+// Every subscription that is due gets a delivery. When the plug state changed, every subscription of the
+// vehicle gets one, and its due times count anew from the fetched-at of the reading of
+// /charge. One that got a delivery within the gap gets the next at the gap's end instead. Where
+// the reading lacks a path of a subscription, that one produces nothing: a change makes it due
 // now, and the read that follows brings the rest. A reading of a source with a budget
-// also goes to slots that lost points of their grid to it. Parked slots stay as they
-// are, and a change means nothing to a slot whose webhook does not follow the plug. The
-// slots of webhooks that tell events are [Rules.teller]'s.
+// also goes to subscriptions that lost due times to it. Parked subscriptions stay as they
+// are, and a change means nothing to a subscription whose webhook does not follow the plug. The
+// subscriptions of webhooks that tell events are [Rules.events]'s.
 func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
 	st, changed := Observe(view.Status, rd.Got, now)
 	st, event := happened(view.Vehicle.ID, st, rd.Got, now)
@@ -79,17 +81,22 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	snapshot, missing := rd.payload(st, now)
 	out.Snapshot = snapshot
 	state := Effective(st, now, r.UnknownAfter)
+	throttled, again := rateLimited(snapshot, later(st.NotBefore, rd.HeldUntil), now)
 	for _, v := range view.Schedules {
 		if v.Due.IsZero() || !v.Webhook.Fires() {
+			continue
+		}
+		if reads := v.Webhook.Reads(); v.Cause == webhook.CauseFirst && !v.Due.After(now) && rd.Schedule && reads&^throttled == 0 {
+			out.Schedules = append(out.Schedules, r.postponed(v, view.Vehicle.Make, again))
 			continue
 		}
 		kind, complete := v.Webhook.Type.Kind(), missing&v.Webhook.Reads() == 0
 		var c webhook.ScheduleChange
 		var ok bool
 		if kind.Events {
-			c, ok = r.teller(v, view.Vehicle.Make, state, rd, changed, complete, event, now)
+			c, ok = r.events(v, view.Vehicle.Make, state, rd, changed, complete, event, now)
 		} else {
-			c, ok = r.slot(v, view.Vehicle.Make, state, rd, changed && kind.FollowsPlug, complete, now)
+			c, ok = r.delivery(v, view.Vehicle.Make, state, rd, changed && kind.FollowsPlug, complete, now)
 		}
 		if ok {
 			out.Schedules = append(out.Schedules, c)
@@ -99,8 +106,37 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 	return out
 }
 
-// slot decides on one slot that is not parked; ok is false when it stays as it is.
-func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.ScheduleChange, ok bool) {
+// unnamedWait is how long a first delivery waits for a source that throttled it without a
+// retry-after. Vendors count rate limits of a vehicle by minutes.
+const unnamedWait = 10 * time.Minute
+
+// rateLimited returns the paths that have no value because the source throttled them, and
+// when a reading of them may be made: at the time that the source named, or after
+// [unnamedWait].
+func rateLimited(s vehicle.Snapshot, named, now time.Time) (paths vehicle.Paths, again time.Time) {
+	again = now.Add(unnamedWait)
+	for p := range vehicle.AllPaths.All() {
+		if f := s.Fault(p); f != nil && f.Type == vehicle.TypeRateLimit {
+			paths |= vehicle.PathsOf(p)
+			if f.RetryAfter > 0 && named.After(now) {
+				again = named
+			}
+		}
+	}
+	return paths, later(again, named)
+}
+
+// postponed is a first delivery of which every path was throttled: it is due again when
+// the source may be asked. Due times until then collapse into it.
+func (r Rules) postponed(v webhook.ScheduleView, mk string, until time.Time) webhook.ScheduleChange {
+	c := webhook.ScheduleChange{Schedule: v.Schedule}
+	c.Schedule.Due = milli(until.Add(time.Millisecond - 1)) // rounded up
+	c.Collapsed = r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.Due, c.Schedule.Due)
+	return c
+}
+
+// delivery decides on one subscription that is not parked; ok is false when it stays as it is.
+func (r Rules) delivery(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.ScheduleChange, ok bool) {
 	old := v.Schedule
 	c.Schedule = old
 	s := &c.Schedule
@@ -108,7 +144,7 @@ func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd R
 	due := !old.Due.After(now)
 	s.State = state
 	if due {
-		// Points that passed since the slot came due are covered by this firing.
+		// Points that passed since the subscription came due are covered by this delivery.
 		c.Collapsed = before.Count(old.Anchor, old.Due, now)
 	}
 	fired := old.Due
@@ -127,7 +163,7 @@ func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd R
 		return c, true
 
 	case !due && !changed:
-		// Another cadence on the same grid: the next point may be another.
+		// Another cadence from the same anchor: the next due time may be another.
 		if old.State == state || old.Cause != webhook.CauseDue || !v.Webhook.Type.Kind().FollowsPlug {
 			return c, false
 		}
@@ -135,7 +171,7 @@ func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd R
 		return c, true
 
 	case r.within(old.ProducedAt, now):
-		// Inside the gap: at its end, and points of the grid until then are one.
+		// Inside the gap: at its end, and due times until then are one.
 		s.Due = old.ProducedAt.Add(r.Gap)
 		if due {
 			c.Collapsed += after.Count(s.Anchor, now, s.Due)
@@ -158,13 +194,13 @@ func (r Rules) slot(v webhook.ScheduleView, mk string, state vehicle.State, rd R
 	return c, true
 }
 
-// draft is a delivery of a webhook that fires.
+// draft is a delivery of a webhook.
 func draft(w *webhook.Webhook, due time.Time, cause webhook.Cause) *webhook.Draft {
 	return &webhook.Draft{EventName: w.EventName(), Paths: w.Reads(), UnitSystem: w.Content.UnitSystem, Due: due, Cause: cause}
 }
 
 // next returns the first point of a schedule after now, but not within the gap
-// after the last firing: then the gap's end, which stands for all points until it.
+// after the last delivery: then the gap's end, which stands for all points until it.
 // How many more points than one those are is the second result.
 func (r Rules) next(s Schedule, anchor, fired, now time.Time) (time.Time, uint64) {
 	p := s.Next(anchor, now)
@@ -181,13 +217,13 @@ func (r Rules) next(s Schedule, anchor, fired, now time.Time) (time.Time, uint64
 	return p, 0
 }
 
-// within reports whether a slot that fired then may not fire again at now. A
-// firing further ahead than a gap was noted before the clock went back.
+// within reports whether a subscription that fired then may not fire again at now. A
+// delivery further ahead than a gap was noted before the clock went back.
 func (r Rules) within(fired, now time.Time) bool {
 	return !fired.IsZero() && now.Before(fired.Add(r.Gap)) && !fired.After(now.Add(r.Gap))
 }
 
-// Held reports whether each of the due slots is within its gap, so that reading
+// Held reports whether each of the due subscriptions is within its gap, so that reading
 // for them now is of no use.
 func (r Rules) Held(due []webhook.ScheduleView, now time.Time) bool {
 	for _, s := range due {
@@ -211,7 +247,7 @@ func (r Rules) remember(st *vehicle.Status, rd Read, now time.Time) {
 	}
 }
 
-// NotBefore returns the earliest time the source allows the next read of a car
+// NotBefore returns the earliest time the source allows the next read of a vehicle
 // and the fault that said so; nil when it may be read at now. The wait is never
 // longer than the source asked for, so that a clock that went back does not
 // prolong it.
@@ -275,7 +311,7 @@ func (r Rules) schedule(w *webhook.Webhook, mk string, state vehicle.State) Sche
 	return unplugged
 }
 
-// First returns the slot of a new subscription whose grid counts from at. It is
+// First returns the schedule of a new subscription, counted from at. It is
 // due at once (or at, where that lies ahead), or at the first point after the
 // anchor where the first delivery is not sent at once; parked where the webhook
 // does not fire.
@@ -298,5 +334,5 @@ func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, a
 	return s
 }
 
-// milli drops what a stored slot cannot hold.
+// milli drops what a stored subscription cannot hold.
 func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -24,13 +24,13 @@ func full(p vehicle.Plug, fetched time.Time) vehicle.Snapshot {
 	return s
 }
 
-// known is the status of a car that was last read at the time.
+// known is the status of a vehicle that was last read at the time.
 func known(p vehicle.Plug, at time.Time) vehicle.Status {
 	st, _ := Observe(vehicle.Status{}, full(p, at), at)
 	return st
 }
 
-func slotOf(w *webhook.Webhook, due, anchor, fired time.Time, state vehicle.State, cause webhook.Cause) webhook.ScheduleView {
+func scheduleOf(w *webhook.Webhook, due, anchor, fired time.Time, state vehicle.State, cause webhook.Cause) webhook.ScheduleView {
 	return webhook.ScheduleView{Schedule: webhook.Schedule{Due: due, Anchor: anchor, ProducedAt: fired, State: state, Cause: cause}, Webhook: w}
 }
 
@@ -39,22 +39,22 @@ const (
 	pluggedIn = vehicle.StatePluggedIn
 )
 
-// One sentence of the cadence each: a slot, what was read, and what comes of it.
+// One sentence of the cadence each: a schedule, what was read, and what comes of it.
 func TestDecide(t *testing.T) {
 	hour, half := time.Hour, 30*time.Minute
 	w := active(webhook.Cadence{})
 	calendar := active(webhook.Cadence{Unplugged: "0 * * * *", PluggedIn: "*/30 * * * *"})
 	quick := active(webhook.Cadence{Unplugged: "1m", PluggedIn: "1m"})
 	for _, c := range []struct {
-		name   string
-		slot   webhook.ScheduleView
-		status vehicle.Status
-		read   Read
-		now    time.Time
+		name     string
+		schedule webhook.ScheduleView
+		status   vehicle.Status
+		read     Read
+		now      time.Time
 
-		kept      bool // the slot stays as it is
+		kept      bool // the schedule stays as it is
 		fired     bool
-		cause     webhook.Cause // of the draft, else of the slot
+		cause     webhook.Cause // of the draft, else of the schedule
 		firedDue  time.Time
 		due       time.Time
 		anchor    time.Time
@@ -62,126 +62,126 @@ func TestDecide(t *testing.T) {
 		collapsed uint64
 	}{
 		{
-			name: "a first delivery, and the grid counts from the subscription",
-			slot: slotOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
-			read: Read{Got: full(vehicle.Unplugged, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
+			name:     "a first delivery, and due times count from the subscription",
+			schedule: scheduleOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
+			read:     Read{Got: full(vehicle.Unplugged, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
 			fired: true, cause: webhook.CauseFirst, firedDue: t0, due: t0.Add(hour), anchor: t0, state: unplugged,
 		},
 		{
-			name: "the first known state is not a change, but its cadence counts",
-			slot: slotOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
-			read: Read{Got: full(vehicle.PluggedIn, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
+			name:     "the first known state is not a change, but its cadence counts",
+			schedule: scheduleOf(w, t0, t0, time.Time{}, unplugged, webhook.CauseFirst),
+			read:     Read{Got: full(vehicle.PluggedIn, t0.Add(time.Second)), Schedule: true}, now: t0.Add(2 * time.Second),
 			fired: true, cause: webhook.CauseFirst, firedDue: t0, due: t0.Add(half), anchor: t0, state: pluggedIn,
 		},
 		{
-			name: "a late firing does not move the grid",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a late delivery does not move the due times",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.Unplugged, t0.Add(hour+5*time.Minute)), Schedule: true}, now: t0.Add(hour + 5*time.Minute),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
 		},
 		{
-			name: "missed firings collapse into one and the grid stays",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "missed deliveries collapse into one and the due times stay",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.Unplugged, t0.Add(5*hour+time.Minute)), Schedule: true}, now: t0.Add(5*hour + time.Minute),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(6 * hour), anchor: t0, state: unplugged, collapsed: 4,
 		},
 		{
-			name: "a change seen by the due slot restarts the grid at its fetched-at",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a change seen by the due schedule starts the due times anew at its fetched-at",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(hour+3*time.Second)), Schedule: true}, now: t0.Add(hour + 5*time.Second),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(hour), due: t0.Add(hour + half + 3*time.Second),
 			anchor: t0.Add(hour + 3*time.Second), state: pluggedIn,
 		},
 		{
-			name: "a change seen by a caller delivers at once, though nothing is due",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a change seen by a caller delivers at once, though nothing is due",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(20*time.Minute))}, now: t0.Add(20 * time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute), due: t0.Add(20*time.Minute + half),
 			anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
-			name: "unplugged again: hourly again",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			name:     "unplugged again: hourly again",
+			schedule: scheduleOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
 			read: Read{Got: full(vehicle.Unplugged, t0.Add(half)), Schedule: true}, now: t0.Add(half),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(half), due: t0.Add(half + hour), anchor: t0.Add(half), state: unplugged,
 		},
 		{
-			name: "a cron cadence has no anchor: at once, then its next tick",
-			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a cron cadence has no anchor: at once, then its next tick",
+			schedule: scheduleOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(20*time.Minute))}, now: t0.Add(20 * time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute), due: t0.Add(half),
 			anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
-			name: "a tick inside the gap is due at its end",
-			slot: slotOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a tick inside the gap is due at its end",
+			schedule: scheduleOf(calendar, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(half-20*time.Second))}, now: t0.Add(half - 20*time.Second),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(half - 20*time.Second), due: t0.Add(half + 40*time.Second),
 			anchor: t0.Add(half - 20*time.Second), state: pluggedIn,
 		},
 		{
-			name: "a change inside the gap is due at its end, the grid counts from the reading",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a change inside the gap is due at its end, due times count from the reading",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(10*time.Second))}, now: t0.Add(10 * time.Second),
 			cause: webhook.CauseChange, due: t0.Add(time.Minute), anchor: t0.Add(10 * time.Second), state: pluggedIn,
 		},
 		{
-			name: "at the gap's end it fires as a change, on that grid",
-			slot: slotOf(w, t0.Add(time.Minute), t0.Add(10*time.Second), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(10*time.Second)),
+			name:     "at the gap's end it fires as a change, counted from there",
+			schedule: scheduleOf(w, t0.Add(time.Minute), t0.Add(10*time.Second), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(10*time.Second)),
 			read: Read{Fresh: vehicle.AllPaths, Schedule: true}, now: t0.Add(time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(time.Minute), due: t0.Add(10*time.Second + half), anchor: t0.Add(10 * time.Second), state: pluggedIn,
 		},
 		{
-			name: "the gap is over when it is over",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "the gap is over when it is over",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.PluggedIn, t0.Add(time.Minute))}, now: t0.Add(time.Minute),
 			fired: true, cause: webhook.CauseChange, firedDue: t0.Add(time.Minute), due: t0.Add(time.Minute + half), anchor: t0.Add(time.Minute), state: pluggedIn,
 		},
 		{
-			name: "a cadence of the gap's length that fired late waits out the gap, and its points are counted",
-			slot: slotOf(quick, t0.Add(2*time.Minute), t0, t0.Add(time.Minute), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a cadence of the gap's length that fired late waits out the gap, and its points are counted",
+			schedule: scheduleOf(quick, t0.Add(2*time.Minute), t0, t0.Add(time.Minute), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: full(vehicle.Unplugged, t0.Add(3*time.Minute+30*time.Second)), Schedule: true}, now: t0.Add(3*time.Minute + 30*time.Second),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(2 * time.Minute), due: t0.Add(4*time.Minute + 30*time.Second), anchor: t0, state: unplugged, collapsed: 1,
 		},
 		{
-			name: "a change in a partial reading makes the slot due now",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a change in a partial reading makes the schedule due now",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: plug(vehicle.PluggedIn, t0.Add(20*time.Minute), -1)}, now: t0.Add(20*time.Minute + time.Second),
 			cause: webhook.CauseChange, due: t0.Add(20*time.Minute + time.Second), anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
-			name: "the read that follows fetches what is missing",
-			slot: slotOf(w, t0.Add(20*time.Minute), t0.Add(20*time.Minute), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(20*time.Minute)),
+			name:     "the read that follows fetches what is missing",
+			schedule: scheduleOf(w, t0.Add(20*time.Minute), t0.Add(20*time.Minute), t0, pluggedIn, webhook.CauseChange), status: known(vehicle.PluggedIn, t0.Add(20*time.Minute)),
 			read: Read{Got: vehicle.Snapshot{Battery: full(0, t0.Add(21*time.Minute)).Battery}, Fresh: vehicle.PathsOf(vehicle.PathCharge, vehicle.PathLocation), Schedule: true},
 			now:  t0.Add(21 * time.Minute), fired: true, cause: webhook.CauseChange, firedDue: t0.Add(20 * time.Minute),
 			due: t0.Add(20*time.Minute + half), anchor: t0.Add(20 * time.Minute), state: pluggedIn,
 		},
 		{
-			name: "a partial reading with nothing new leaves the slot, due or not",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a partial reading with nothing new leaves the schedule, due or not",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: plug(vehicle.Unplugged, t0.Add(2*hour), -1)}, now: t0.Add(2 * hour), kept: true,
 		},
 		{
-			name: "a caller's temporary fault is partial",
-			slot: slotOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
+			name:     "a caller's temporary fault is partial",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0, unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0),
 			read: Read{Got: failed(upstream, t0.Add(hour)).Merge(vehicle.Snapshot{Battery: full(0, t0.Add(hour)).Battery, Location: full(0, t0.Add(hour)).Location})},
 			now:  t0.Add(hour), kept: true,
 		},
 		{
-			name: "a payload goes out even if all paths failed",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			name:     "a payload goes out even if all paths failed",
+			schedule: scheduleOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
 			read: Read{Got: allFailed(upstream, t0.Add(half)), Schedule: true}, now: t0.Add(half),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
 		},
 		{
-			name: "a fault of the account uses the unplugged cadence, on the same grid",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			name:     "a fault of the account uses the unplugged cadence, from the same anchor",
+			schedule: scheduleOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
 			read: Read{Got: allFailed(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400}, t0.Add(half)), Schedule: true}, now: t0.Add(half),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: unplugged,
 		},
 		{
-			name: "the next hour of that grid",
-			slot: slotOf(w, t0.Add(hour), t0, t0.Add(half), unplugged, webhook.CauseDue),
+			name:     "the next hour from that anchor",
+			schedule: scheduleOf(w, t0.Add(hour), t0, t0.Add(half), unplugged, webhook.CauseDue),
 			status: func() vehicle.Status {
 				st, _ := Observe(known(vehicle.PluggedIn, t0), allFailed(noPerm, t0.Add(half)), t0.Add(half))
 				return st
@@ -190,8 +190,8 @@ func TestDecide(t *testing.T) {
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(hour), due: t0.Add(2 * hour), anchor: t0, state: unplugged,
 		},
 		{
-			name: "a caller who sees the account work again brings the faster cadence back, on the same grid",
-			slot: slotOf(w, t0.Add(2*hour), t0, t0.Add(hour), unplugged, webhook.CauseDue),
+			name:     "a caller who sees the account work again brings the faster cadence back, from the same anchor",
+			schedule: scheduleOf(w, t0.Add(2*hour), t0, t0.Add(hour), unplugged, webhook.CauseDue),
 			status: func() vehicle.Status {
 				st, _ := Observe(known(vehicle.PluggedIn, t0), allFailed(noPerm, t0.Add(hour)), t0.Add(hour))
 				return st
@@ -200,30 +200,30 @@ func TestDecide(t *testing.T) {
 			due: t0.Add(hour + half), anchor: t0, state: pluggedIn, cause: webhook.CauseDue,
 		},
 		{
-			name: "a plug unknown for a day",
-			slot: slotOf(w, t0.Add(24*hour), t0, t0.Add(24*hour-half), pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			name:     "a plug unknown for a day",
+			schedule: scheduleOf(w, t0.Add(24*hour), t0, t0.Add(24*hour-half), pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
 			read: Read{Got: allFailed(asleep, t0.Add(24*hour)), Schedule: true}, now: t0.Add(24 * hour),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(24 * hour), due: t0.Add(25 * hour), anchor: t0, state: unplugged,
 		},
 		{
-			name: "a source that may not be asked: the remembered fault goes out",
-			slot: slotOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
+			name:     "a source that may not be asked: the remembered fault goes out",
+			schedule: scheduleOf(w, t0.Add(half), t0, t0, pluggedIn, webhook.CauseDue), status: known(vehicle.PluggedIn, t0),
 			read: Read{Held: upstream, Schedule: true}, now: t0.Add(half),
 			fired: true, cause: webhook.CauseDue, firedDue: t0.Add(half), due: t0.Add(hour), anchor: t0, state: pluggedIn,
 		},
 		{
-			name: "a first delivery that lies ahead stays there when the cadence is another",
-			slot: slotOf(w, t0.Add(3*hour), t0.Add(3*hour), time.Time{}, unplugged, webhook.CauseFirst),
-			read: Read{Got: full(vehicle.PluggedIn, t0)}, now: t0, kept: true,
+			name:     "a first delivery that lies ahead stays there when the cadence is another",
+			schedule: scheduleOf(w, t0.Add(3*hour), t0.Add(3*hour), time.Time{}, unplugged, webhook.CauseFirst),
+			read:     Read{Got: full(vehicle.PluggedIn, t0)}, now: t0, kept: true,
 		},
 		{
-			name: "a firing noted before the clock went back holds nothing up",
-			slot: slotOf(w, t0, t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0.Add(-hour)),
+			name:     "a delivery noted before the clock went back holds nothing up",
+			schedule: scheduleOf(w, t0, t0.Add(5*hour), t0.Add(5*hour), unplugged, webhook.CauseDue), status: known(vehicle.Unplugged, t0.Add(-hour)),
 			read: Read{Got: full(vehicle.Unplugged, t0), Schedule: true}, now: t0,
 			fired: true, cause: webhook.CauseDue, firedDue: t0, due: t0.Add(hour), anchor: t0.Add(5 * hour), state: unplugged,
 		},
 	} {
-		view := webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.slot}}
+		view := webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.schedule}}
 		out := rules.Decide(view, c.read, c.now)
 		if c.kept {
 			if len(out.Schedules) != 0 {
@@ -246,7 +246,7 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%s: draft %+v, want due %s", c.name, got.Draft, c.firedDue)
 			}
 			if !got.Schedule.ProducedAt.Equal(c.now) || got.Schedule.Cause != webhook.CauseDue {
-				t.Errorf("%s: slot after firing %+v", c.name, got.Schedule)
+				t.Errorf("%s: schedule after delivery %+v", c.name, got.Schedule)
 			}
 			cause = got.Draft.Cause
 		}
@@ -263,30 +263,30 @@ func TestDecide(t *testing.T) {
 
 // A change delivers to every subscription of the vehicle; parked ones, which do
 // not fire, stay as they are.
-func TestDecideAllSlotsOnChange(t *testing.T) {
+func TestDecideAllSchedulesOnChange(t *testing.T) {
 	unverified, gone, exhausted := active(webhook.Cadence{}), active(webhook.Cadence{}), active(webhook.Cadence{})
 	unverified.Status = webhook.Unverified
 	gone.Status, gone.Reason = webhook.Disabled, webhook.Gone
 	exhausted.Status, exhausted.Reason = webhook.Disabled, webhook.Exhausted
-	slot := func(w *webhook.Webhook, due time.Time) webhook.ScheduleView {
-		return slotOf(w, due, t0, t0, unplugged, webhook.CauseDue)
+	schedule := func(w *webhook.Webhook, due time.Time) webhook.ScheduleView {
+		return scheduleOf(w, due, t0, t0, unplugged, webhook.CauseDue)
 	}
 	view := webhook.VehicleView{Status: known(vehicle.Unplugged, t0), Schedules: []webhook.ScheduleView{
-		slot(active(webhook.Cadence{}), t0.Add(time.Hour)),
-		slot(active(webhook.Cadence{Unplugged: "6h"}), t0.Add(6*time.Hour)),
-		slot(exhausted, t0.Add(time.Hour)),
-		slot(unverified, time.Time{}),
-		slot(gone, time.Time{}),
-		slot(gone, t0.Add(time.Hour)), // not parked yet
+		schedule(active(webhook.Cadence{}), t0.Add(time.Hour)),
+		schedule(active(webhook.Cadence{Unplugged: "6h"}), t0.Add(6*time.Hour)),
+		schedule(exhausted, t0.Add(time.Hour)),
+		schedule(unverified, time.Time{}),
+		schedule(gone, time.Time{}),
+		schedule(gone, t0.Add(time.Hour)), // not parked yet
 	}}
 	now := t0.Add(20 * time.Minute)
 	out := rules.Decide(view, Read{Got: full(vehicle.PluggedIn, now), Calls: 2, Paths: 5}, now)
 	if len(out.Schedules) != 3 || !out.Changed || out.From != unplugged || out.To != pluggedIn {
-		t.Fatalf("%d slots, %+v", len(out.Schedules), out)
+		t.Fatalf("%d schedules, %+v", len(out.Schedules), out)
 	}
 	for i, c := range out.Schedules {
 		if c.Draft == nil || c.Draft.Cause != webhook.CauseChange || !c.Schedule.Due.Equal(now.Add(30*time.Minute)) {
-			t.Errorf("slot %d: %+v", i, c)
+			t.Errorf("schedule %d: %+v", i, c)
 		}
 	}
 	if out.Status.Reads != 2 || out.Status.PathReads != 5 {
@@ -295,7 +295,7 @@ func TestDecideAllSlotsOnChange(t *testing.T) {
 	// One that is due and one that is not: without a change only the first fires.
 	out = rules.Decide(view, Read{Got: full(vehicle.Unplugged, t0.Add(time.Hour)), Schedule: true}, t0.Add(time.Hour))
 	if len(out.Schedules) != 2 || out.Schedules[0].Draft == nil || out.Schedules[1].Draft == nil {
-		t.Errorf("due slots: %+v", out.Schedules)
+		t.Errorf("due schedules: %+v", out.Schedules)
 	}
 }
 

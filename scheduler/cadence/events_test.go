@@ -111,8 +111,8 @@ func TestEventIDs(t *testing.T) {
 	}
 }
 
-// A slot of a webhook that tells events, what was read, and what comes of it.
-func TestTeller(t *testing.T) {
+// A schedule of a webhook that tells events, what was read, and what comes of it.
+func TestEvents(t *testing.T) {
 	w := active(webhook.Cadence{})
 	w.Type = webhook.TypeEventBased
 	min := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
@@ -131,7 +131,7 @@ func TestTeller(t *testing.T) {
 	in, out, no, yes := vehicle.PluggedIn, vehicle.Unplugged, vehicle.NotCharging, vehicle.Charging
 	for _, c := range []struct {
 		name             string
-		slot             webhook.ScheduleView
+		schedule         webhook.ScheduleView
 		status           vehicle.Status
 		read             Read
 		now              int
@@ -139,21 +139,21 @@ func TestTeller(t *testing.T) {
 		quiet, collapsed uint64
 		due, anchor      int // minutes
 	}{
-		{name: "due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 60), now: 60, quiet: 1, due: 120},
-		{name: "not due and nothing happened", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 5), now: 5, kept: true},
-		{name: "an event when due", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 30), now: 30, told: true, due: 60},
-		{name: "an event when not due moves nothing", slot: slotOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
-		{name: "an event in the gap is told", slot: slotOf(w, min(30), min(0), min(10), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
-		{name: "a change of the plug starts the grid anew and needs no read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, no, 10), now: 10, due: 40, anchor: 10},
-		{name: "plugged in and charging is one event", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, yes, 10), now: 10, told: true, due: 40, anchor: 10},
-		{name: "points that passed are one", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 185), now: 185, quiet: 1, collapsed: 2, due: 240},
-		{name: "due and nothing was read", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, kept: true},
-		{name: "due, within the gap, and nothing was read", slot: slotOf(w, min(60), min(0), min(60), unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, due: 61},
-		{name: "a fault that stands", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Got: failed(upstream, min(60))}, now: 60, quiet: 1, due: 120},
-		{name: "a caller's fault that may pass", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Got: failed(upstream, min(60))}, now: 60, kept: true},
-		{name: "a source that may not be asked", slot: slotOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Held: upstream}, now: 60, quiet: 1, due: 120},
+		{name: "due and nothing happened", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 60), now: 60, quiet: 1, due: 120},
+		{name: "not due and nothing happened", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 5), now: 5, kept: true},
+		{name: "an event when due", schedule: scheduleOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 30), now: 30, told: true, due: 60},
+		{name: "an event when not due moves nothing", schedule: scheduleOf(w, min(30), min(0), min(0), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
+		{name: "an event in the gap is told", schedule: scheduleOf(w, min(30), min(0), min(10), pluggedIn, webhook.CauseDue), status: before(in, yes), read: read(in, no, 10), now: 10, told: true, due: 30},
+		{name: "a change of the plug starts the due times anew and needs no read", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, no, 10), now: 10, due: 40, anchor: 10},
+		{name: "plugged in and charging is one event", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(in, yes, 10), now: 10, told: true, due: 40, anchor: 10},
+		{name: "points that passed are one", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: read(out, no, 185), now: 185, quiet: 1, collapsed: 2, due: 240},
+		{name: "due and nothing was read", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, kept: true},
+		{name: "due, within the gap, and nothing was read", schedule: scheduleOf(w, min(60), min(0), min(60), unplugged, webhook.CauseDue), status: before(out, no), read: Read{}, now: 60, due: 61},
+		{name: "a fault that stands", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Got: failed(upstream, min(60))}, now: 60, quiet: 1, due: 120},
+		{name: "a caller's fault that may pass", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Got: failed(upstream, min(60))}, now: 60, kept: true},
+		{name: "a source that may not be asked", schedule: scheduleOf(w, min(60), min(0), time.Time{}, unplugged, webhook.CauseDue), status: before(out, no), read: Read{Schedule: true, Held: upstream}, now: 60, quiet: 1, due: 120},
 	} {
-		got := rules.Decide(webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.slot}}, c.read, min(c.now))
+		got := rules.Decide(webhook.VehicleView{Status: c.status, Schedules: []webhook.ScheduleView{c.schedule}}, c.read, min(c.now))
 		if c.kept {
 			if len(got.Schedules) != 0 {
 				t.Errorf("%s: %+v, want it kept", c.name, got.Schedules)
@@ -161,7 +161,7 @@ func TestTeller(t *testing.T) {
 			continue
 		}
 		if len(got.Schedules) != 1 {
-			t.Errorf("%s: %d slots", c.name, len(got.Schedules))
+			t.Errorf("%s: %d schedules", c.name, len(got.Schedules))
 			continue
 		}
 		s := got.Schedules[0]

@@ -2,7 +2,7 @@ package cadence
 
 import "time"
 
-// interval is a grid: anchor + n × every, n ≥ 0. It counts in unix milliseconds,
+// interval is the due times anchor + n × every, n ≥ 0. It counts in unix milliseconds,
 // the resolution in which anchors and due times are stored, so that a point
 // computed before a restart and one computed after it are the same.
 type interval struct {
@@ -10,7 +10,7 @@ type interval struct {
 	spec  string
 }
 
-// Every returns the grid of the interval; what Parse would refuse (less than a
+// Every returns the schedule of the interval; what Parse would refuse (less than a
 // millisecond, or no whole number of them) is rounded up.
 func Every(d time.Duration) Schedule {
 	d = max((d + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Make is what a brand's cars and servers stand.
+// Make is what a brand's vehicles and servers stand.
 type Make struct {
 	// Fastest is the shortest sensible interval while plugged in; a webhook with
 	// "fastest" uses it.
@@ -58,7 +58,7 @@ func BuiltinMakes() map[string]Make {
 	// hour is the advice.
 	add(15*time.Minute, time.Hour, "the maker limits requests per user", "VOLVO")
 	// Some 480 requests a day and cached answers: 10 and 30 minutes fit. The brand's
-	// American cars would be faster; the region is not known.
+	// American vehicles would be faster; the region is not known.
 	add(fresh10, half, "the maker allows about 480 requests a day", "VOLKSWAGEN", "AUDI", "SKODA", "CUPRA", "SEAT")
 	// Fresh within 10 minutes and no tighter limit known.
 	add(fresh10, time.Hour, "", "INFINITI", "LEXUS", "MAZDA", "MERCEDESBENZ")
@@ -69,7 +69,7 @@ func BuiltinMakes() map[string]Make {
 	add(half, time.Hour, "frequent reads drain the 12 V battery and lock the account", "FORD", "LINCOLN")
 	add(half, time.Hour, "reading the location may notify the driver", "NISSAN")
 	add(half, time.Hour, "frequent reads drain the 12 V battery", "SUBARU")
-	// About 20 requests a day reach the car; between them the same cached answer
+	// About 20 requests a day reach the vehicle; between them the same cached answer
 	// comes again.
 	add(half, time.Hour, "about 20 requests a day reach the car, the others return the same data", "HYUNDAI", "KIA")
 	// Fresh after half an hour or later.

@@ -37,7 +37,7 @@ func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Stat
 		return st, false
 	}
 	fetched := s.Charge.FetchedAt
-	// A car's clock that runs ahead must not keep later observations out, nor
+	// A vehicle's clock that runs ahead must not keep later observations out, nor
 	// must an own clock that went back.
 	at := earlier(s.Charge.ObservedAt(), fetched)
 	if st.ObservedAt.After(now) {
@@ -66,7 +66,7 @@ func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Stat
 // however long: the next known one is held against the last. A known one counts only if
 // the time it speaks of is later than that of the newest observation of the last; so an
 // old cached answer makes no event.
-func happened(car uuid.UUID, st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, *webhook.Event) {
+func happened(id uuid.UUID, st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, *webhook.Event) {
 	state := vehicle.ChargeStateOf(s.Charge)
 	if state == "" {
 		return st, nil
@@ -85,14 +85,14 @@ func happened(car uuid.UUID, st vehicle.Status, s vehicle.Snapshot, now time.Tim
 	}
 	st.Charge, st.ChargeObservedAt = state, at
 	if t := webhook.EventOf(before, state); t != "" {
-		return st, webhook.NewEvent(car, t, at)
+		return st, webhook.NewEvent(id, t, at)
 	}
 	return st, nil
 }
 
 // Effective returns the state whose cadence applies at now, StatePluggedIn or
 // StateUnplugged: the last known state, but unplugged while none is known, while
-// the car is restricted, and once the plug has been unknown for unknownAfter.
+// the vehicle is restricted, and once the plug has been unknown for unknownAfter.
 func Effective(st vehicle.Status, now time.Time, unknownAfter time.Duration) vehicle.State {
 	if st.State != vehicle.StatePluggedIn || st.Restricted || now.Sub(st.SeenAt) >= unknownAfter {
 		return vehicle.StateUnplugged

@@ -121,7 +121,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-func TestIntervalGrid(t *testing.T) {
+func TestIntervalDueTimes(t *testing.T) {
 	s := parse(t, "1h")
 	anchor := at("2026-01-01T00:10:00Z")
 	for after, want := range map[string]string{
@@ -152,7 +152,7 @@ func TestIntervalGrid(t *testing.T) {
 	}
 }
 
-// A grid of months keeps the anchor's day, also past months that do not have it.
+// An interval of months keeps the anchor's day, also past months that do not have it.
 func TestMonths(t *testing.T) {
 	for _, c := range []struct {
 		spec, anchor string
@@ -188,10 +188,14 @@ func TestDaylightSaving(t *testing.T) {
 		name, spec, zone, from string
 		want                   []string
 	}{
-		{"a time that does not exist is no point", "30 2 * * *", "America/New_York", "2026-03-07T00:00:00Z",
-			[]string{"2026-03-07T07:30:00Z", "2026-03-09T06:30:00Z"}},
-		{"a time that happens twice is two points", "30 1 * * *", "America/New_York", "2026-11-01T00:00:00Z",
-			[]string{"2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z", "2026-11-02T06:30:00Z"}},
+		{"a time that does not exist comes after the gap", "30 2 * * *", "America/New_York", "2026-03-07T00:00:00Z",
+			[]string{"2026-03-07T07:30:00Z", "2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"}},
+		{"all times of a gap are one point, and the time after it too", "0,15,30 2,3 * * *", "Europe/Berlin", "2026-03-29T00:00:00Z",
+			[]string{"2026-03-29T01:00:00Z", "2026-03-29T01:15:00Z", "2026-03-29T01:30:00Z", "2026-03-30T00:00:00Z"}},
+		{"a time that happens twice is the first", "30 1 * * *", "America/New_York", "2026-11-01T00:00:00Z",
+			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}},
+		{"between the two", "30 1 * * *", "America/New_York", "2026-11-01T06:00:00Z",
+			[]string{"2026-11-02T06:30:00Z"}},
 		{"every real hour, forward", "0 * * * *", "Europe/Berlin", "2026-03-29T00:00:00Z",
 			[]string{"2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z", "2026-03-29T03:00:00Z"}},
 		{"every real hour, back", "0 * * * *", "Europe/Berlin", "2026-10-25T00:00:00Z",
@@ -199,15 +203,19 @@ func TestDaylightSaving(t *testing.T) {
 		// The library's own search loses this Friday, whose midnight does not exist.
 		{"a day without its midnight is a day", "0 12 * * 5", "Africa/Cairo", "2026-04-23T11:00:00Z",
 			[]string{"2026-04-24T09:00:00Z", "2026-05-01T09:00:00Z"}},
-		{"a midnight that does not exist is no point", "0 0 * * *", "Africa/Cairo", "2026-04-22T22:30:00Z",
-			[]string{"2026-04-24T21:00:00Z"}},
-		{"a midnight that happens twice is two points", "0 0 * * *", "America/Havana", "2026-10-31T12:00:00Z",
-			[]string{"2026-11-01T04:00:00Z", "2026-11-01T05:00:00Z", "2026-11-02T05:00:00Z"}},
+		{"a midnight that does not exist comes after the gap", "0 0 * * *", "Africa/Cairo", "2026-04-22T22:30:00Z",
+			[]string{"2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"}},
+		{"a midnight that happens twice is the first", "0 0 * * *", "America/Havana", "2026-10-31T12:00:00Z",
+			[]string{"2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"}},
+		{"a whole day that does not exist", "0 12 * * *", "Pacific/Apia", "2011-12-29T23:00:00Z",
+			[]string{"2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z"}},
 		// Lord Howe Island moves its clocks by half an hour.
 		{"half an hour back", "0 2 * * *", "Australia/Lord_Howe", "2026-04-04T00:00:00Z",
 			[]string{"2026-04-04T15:30:00Z", "2026-04-05T15:30:00Z"}},
-		{"half an hour back, twice", "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T00:00:00Z",
-			[]string{"2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z", "2026-04-05T15:15:00Z"}},
+		{"half an hour back, the first", "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T00:00:00Z",
+			[]string{"2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"}},
+		{"half an hour forward", "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z",
+			[]string{"2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"}},
 		{"an interval knows no clock change", "1h", "", "2026-10-25T00:30:00Z",
 			[]string{"2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"}},
 	} {
@@ -309,7 +317,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q in %q: %s and %s are closer than %s", spec, zone, p, q, floor)
 			}
 			if v, ok := s.(interval); ok && (q.Before(anchor) || q.Sub(anchor)%v.every != 0) {
-				t.Fatalf("%q: %s is not on the grid of %s", spec, q, anchor)
+				t.Fatalf("%q: %s is no due time from %s", spec, q, anchor)
 			}
 			p, n = q, n+1
 		}

@@ -73,8 +73,8 @@ func (p Plan) Affords(s vehicle.Spending, cost uint64, now time.Time) bool {
 }
 
 // Next returns when a read that costs so many calls is in pace: when what is left of
-// the period and of the budget, since the car's last read, are shared out evenly among
-// such reads. It is not after now when the car may be read now, and the end of the
+// the period and of the budget, since the vehicle's last read, are shared out evenly among
+// such reads. It is not after now when the vehicle may be read now, and the end of the
 // period when the budget does not reach any more.
 func (p Plan) Next(st vehicle.Status, cost int, now time.Time) time.Time {
 	if !p.Limited() || cost <= 0 {
@@ -134,10 +134,10 @@ func (p Plan) per() Period {
 }
 
 // Skip returns what it leads to that a vehicle is not read now to stay within the
-// plan: each slot that is due loses its point of the grid and waits for the next. ok
-// is false when the vehicle is to be read, or has no slot that is due: a slot is due
-// for another reason than the grid, or a read of this cost is in pace. It is in pace
-// when its time is nearer to this point of the grid than to the next.
+// plan: each subscription that is due loses this due time and waits for the next. ok
+// is false when the vehicle is to be read, or has no subscription that is due: a subscription is due
+// for another reason than its cadence, or a read of this cost is in pace. It is in pace
+// when its time is nearer to this due time than to the next.
 func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time) (out Outcome, ok bool) {
 	at := plan.Next(view.Status, cost, now)
 	short := !plan.Affords(view.Status.Spent, uint64(max(0, cost)), now) //nolint:gosec // not negative
@@ -165,7 +165,7 @@ func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time
 	return out, len(out.Schedules) > 0
 }
 
-// owed reports whether a slot that is not due lost points of its grid to the plan
+// owed reports whether a subscription that is not due lost due times to the plan
 // since it last fired, so that a reading that was paid for goes to it as well. One
 // whose times nothing moves is never owed.
 func (r Rules) owed(v webhook.ScheduleView, mk string, plan Plan, now time.Time) bool {

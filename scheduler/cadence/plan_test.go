@@ -116,7 +116,7 @@ func TestPlanFault(t *testing.T) {
 	}
 }
 
-// TestSkip: which points of the grid are left out, and which slots are never kept
+// TestSkip: which due times are left out, and which schedules are never kept
 // waiting.
 func TestSkip(t *testing.T) {
 	june := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
@@ -124,31 +124,31 @@ func TestSkip(t *testing.T) {
 	st := known(vehicle.Unplugged, read)
 	st.ReadAt, st.Spent = read, vehicle.Spending{Since: june, Calls: 3}
 	w := active(webhook.Cadence{})
-	slot := func(due time.Duration, cause webhook.Cause) webhook.ScheduleView {
-		return slotOf(w, read.Add(due), read, read, unplugged, cause)
+	schedule := func(due time.Duration, cause webhook.Cause) webhook.ScheduleView {
+		return scheduleOf(w, read.Add(due), read, read, unplugged, cause)
 	}
 	plan := Plan{Calls: 3 + 3*163} // 710 h are left: a read every 4.36 h
 	for _, c := range []struct {
-		name    string
-		plan    Plan
-		slots   []webhook.ScheduleView
-		at      time.Duration
-		skipped uint64 // of the first slot; 0 is read
-		next    time.Duration
+		name      string
+		plan      Plan
+		schedules []webhook.ScheduleView
+		at        time.Duration
+		skipped   uint64 // of the first schedule; 0 is read
+		next      time.Duration
 	}{
-		{"too early", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, time.Hour, 1, 2 * time.Hour},
-		{"nearer to the next point", plan, []webhook.ScheduleView{slot(3*time.Hour, webhook.CauseDue)}, 3 * time.Hour, 1, 4 * time.Hour},
-		{"nearer to this point", plan, []webhook.ScheduleView{slot(4*time.Hour, webhook.CauseDue)}, 4 * time.Hour, 0, 0},
-		{"points missed while down are skipped with it", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, 3*time.Hour + time.Minute, 3, 4 * time.Hour},
-		{"a first delivery is not kept waiting", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
-		{"nor is one beside others", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue), slot(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
-		{"nor a change", plan, []webhook.ScheduleView{slot(time.Hour, webhook.CauseChange)}, time.Hour, 0, 0},
-		{"nothing is due", plan, []webhook.ScheduleView{slot(2*time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
-		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.ScheduleView{slotOf(w, read.Add(709*time.Hour+50*time.Minute), read.Add(50*time.Minute), read, unplugged, webhook.CauseDue)},
+		{"too early", plan, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseDue)}, time.Hour, 1, 2 * time.Hour},
+		{"nearer to the next point", plan, []webhook.ScheduleView{schedule(3*time.Hour, webhook.CauseDue)}, 3 * time.Hour, 1, 4 * time.Hour},
+		{"nearer to this point", plan, []webhook.ScheduleView{schedule(4*time.Hour, webhook.CauseDue)}, 4 * time.Hour, 0, 0},
+		{"points missed while down are skipped with it", plan, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseDue)}, 3*time.Hour + time.Minute, 3, 4 * time.Hour},
+		{"a first delivery is not kept waiting", plan, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
+		{"nor is one beside others", plan, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseDue), schedule(time.Hour, webhook.CauseFirst)}, time.Hour, 0, 0},
+		{"nor a change", plan, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseChange)}, time.Hour, 0, 0},
+		{"nothing is due", plan, []webhook.ScheduleView{schedule(2*time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
+		{"spent, though the month ends before the next point", Plan{Calls: 5}, []webhook.ScheduleView{scheduleOf(w, read.Add(709*time.Hour+50*time.Minute), read.Add(50*time.Minute), read, unplugged, webhook.CauseDue)},
 			709*time.Hour + 50*time.Minute, 1, 710*time.Hour + 50*time.Minute},
-		{"no budget", Plan{Metered: true}, []webhook.ScheduleView{slot(time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
+		{"no budget", Plan{Metered: true}, []webhook.ScheduleView{schedule(time.Hour, webhook.CauseDue)}, time.Hour, 0, 0},
 	} {
-		out, ok := rules.Skip(webhook.VehicleView{Status: st, Schedules: c.slots}, c.plan, 3, read.Add(c.at))
+		out, ok := rules.Skip(webhook.VehicleView{Status: st, Schedules: c.schedules}, c.plan, 3, read.Add(c.at))
 		if ok != (c.skipped > 0) {
 			t.Errorf("%s: skipped %v", c.name, ok)
 			continue

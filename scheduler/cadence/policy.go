@@ -58,7 +58,7 @@ func (p Policy) Check(w *webhook.Webhook) error {
 	return err
 }
 
-// For returns the schedules of a webhook's subscription for a car of the make, one
+// For returns the schedules of a webhook's subscription for a vehicle of the make, one
 // for each state; they are the same where its type does not follow the plug. The
 // error is that of Check.
 func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedule, err error) {
@@ -102,7 +102,7 @@ func noSetting(field, value string, w *webhook.Webhook, instead string) error {
 	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing, since a webhook of type %s goes by %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
 }
 
-// Warn says in words where a webhook's cadence is faster than cars of the make stand;
+// Warn says in words where a webhook's cadence is faster than vehicles of the make stand;
 // empty means it is not. The default cadence of 1h and 30m is never warned of. An
 // invalid cadence has no warning, only Check's error.
 func (p Policy) Warn(w *webhook.Webhook, mk string) string {

@@ -7,13 +7,13 @@ import (
 	"plugbeat/webhook"
 )
 
-// Rebase returns when a slot is due after the daemon started or the clock went
+// Rebase returns when a subscription is due after the daemon started or the clock went
 // back, and whether that differs from what stands.
 //
-// A slot due later than one cadence from now is due one cadence from now. At the
+// A subscription due later than one cadence from now is due one cadence from now. At the
 // start the clock may not have gone back at all; there, a first delivery that
 // lies ahead was put there on subscribing and stays, unless something in its
-// record comes from the future. A slot that is due now stays due.
+// record comes from the future. A subscription that is due now stays due.
 func (r Rules) Rebase(v webhook.ScheduleView, c vehicle.Vehicle, start bool, now time.Time) (time.Time, bool) {
 	now = milli(now)
 	if !v.Due.After(now) {
@@ -28,7 +28,7 @@ func (r Rules) Rebase(v webhook.ScheduleView, c vehicle.Vehicle, start bool, now
 	return v.Due, false
 }
 
-// future reports whether the records around a slot were written at a time that
+// future reports whether the records around a subscription were written at a time that
 // has not come yet.
 func (r Rules) future(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) bool {
 	limit := now.Add(r.ClockBack)
@@ -43,16 +43,16 @@ func (r Rules) future(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) 
 	return false
 }
 
-// Replan returns when a slot is due on the grid it is on after its cadence was
-// set anew, and whether that differs from what stands. Only slots that wait for a
-// point of the grid move; one that is due now stays due.
+// Replan returns when a subscription is due, from its anchor, after its cadence was
+// set anew, and whether that differs from what stands. Only subscriptions that wait for a
+// due time of the cadence move; one that is due now stays due.
 func (r Rules) Replan(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) (time.Time, bool) {
 	now = milli(now)
 	if !v.Due.After(now) || v.Cause != webhook.CauseDue || v.ProducedAt.After(now) || v.Anchor.After(now) {
 		return v.Due, false
 	}
 	s := r.schedule(v.Webhook, c.Make, v.State)
-	// From the last firing, so that a point within the gap after it is kept.
+	// From the last delivery, so that a point within the gap after it is kept.
 	due, _ := r.next(s, v.Anchor, v.ProducedAt, later(v.ProducedAt, v.Anchor))
 	if !due.After(now) {
 		due, _ = r.next(s, v.Anchor, v.ProducedAt, now)

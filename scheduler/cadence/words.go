@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// months is a grid of calendar months: the anchor's day and time of day in UTC, every
+// months are due times by calendar months: the anchor's day and time of day in UTC, every
 // so many months. In a month without that day it is the month's last.
 type months struct {
 	every int // 1 to 12

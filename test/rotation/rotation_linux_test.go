@@ -146,7 +146,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 5, Cars: 1})
+	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 5, Vehicles: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func (w *world) run(t *testing.T, env ...string) (killed bool, out string, err e
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, os.Args[0])
-	car := w.vendor.Fleet().Car(0).ID.String() + " " + w.vendor.User().String()
+	car := w.vendor.Fleet().Vehicle(0).ID.String() + " " + w.vendor.User().String()
 	c.Env = append(os.Environ(), append([]string{envDir + "=" + w.dir, envOrigin + "=" + w.origin, envCar + "=" + car}, env...)...)
 	b, err := c.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {

@@ -41,7 +41,7 @@ func vendorConfig(api, origin string) func(string) string {
 // upstream is Smartcar, over HTTP.
 func upstream(t *testing.T) (*simulator.Server, string) {
 	t.Helper()
-	f, err := simulator.NewFleet(simulator.Settings{Seed: 3, Cars: 3})
+	f, err := simulator.NewFleet(simulator.Settings{Seed: 3, Vehicles: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func sequence(t *testing.T, node, line string) {
 	if got := ok("permissions")["permissions"].([]any); !slices.Contains(got, any("read_charge")) || len(got) != 6 {
 		t.Errorf("permissions %v", got)
 	}
-	if vin := ok("extra.vin")["vin"]; vin != vendor.Fleet().Car(0).VIN {
+	if vin := ok("extra.vin")["vin"]; vin != vendor.Fleet().Vehicle(0).VIN {
 		t.Errorf("the VIN is %v", vin)
 	}
 	km, _ := ok("extra.odometer")["distance"].(float64)

@@ -147,7 +147,7 @@ func TestSlowMake(t *testing.T) {
 // TestAsleep: a sleeping car is asked once a point, never woken, and keeps its state.
 func TestAsleep(t *testing.T) {
 	inWorld(t, 1, simulator.ServerOptions{}, scheduler.SourceConfig{}, webhook.Cadence{}, func(w *world) {
-		w.must(w.fleet.Script(simulator.Event{Car: 0, At: 30 * time.Minute, Until: 4*time.Hour + 30*time.Minute, Do: simulator.Sleep}))
+		w.must(w.fleet.Script(simulator.Event{Vehicle: 0, At: 30 * time.Minute, Until: 4*time.Hour + 30*time.Minute, Do: simulator.Sleep}))
 		w.until(6 * time.Hour)
 		for i, d := range w.made(w.cars[0]) {
 			asleep := i >= 1 && i <= 4
@@ -197,7 +197,7 @@ func TestRevoked(t *testing.T) {
 func TestVendorsClock(t *testing.T) {
 	for _, off := range []time.Duration{5 * time.Hour, -5 * time.Hour} {
 		inWorld(t, 1, simulator.ServerOptions{}, scheduler.SourceConfig{}, webhook.Cadence{PluggedIn: "1h"}, func(w *world) {
-			w.must(w.fleet.Script(simulator.Event{Car: 0, At: 90 * time.Minute, Do: simulator.Plug}, simulator.Event{Car: 0, At: 5*time.Hour + 30*time.Minute, Do: simulator.Unplug}))
+			w.must(w.fleet.Script(simulator.Event{Vehicle: 0, At: 90 * time.Minute, Do: simulator.Plug}, simulator.Event{Vehicle: 0, At: 5*time.Hour + 30*time.Minute, Do: simulator.Unplug}))
 			w.until(9*time.Hour + 30*time.Minute)
 			var changes []time.Duration
 			ds := w.made(w.cars[0])

@@ -94,10 +94,10 @@ func inWorld(t *testing.T, cars int, o simulator.ServerOptions, c scheduler.Sour
 		var script []simulator.Event
 		for i := range cars {
 			// Before its first event a car is in the opposite state.
-			script = append(script, simulator.Event{Car: i, At: 10_000 * time.Hour, Do: simulator.Plug})
+			script = append(script, simulator.Event{Vehicle: i, At: 10_000 * time.Hour, Do: simulator.Plug})
 		}
 		var err error
-		w.fleet, err = simulator.NewFleet(simulator.Settings{Seed: 3, Cars: cars, Start: w.t0}, script...)
+		w.fleet, err = simulator.NewFleet(simulator.Settings{Seed: 3, Vehicles: cars, Start: w.t0}, script...)
 		w.must(err)
 		w.vendor = simulator.NewServer(w.fleet, o)
 		w.store, err = store.Open(store.Options{Path: filepath.Join(tempDir(t), "plugbeat.db"), Key: make([]byte, 32), Log: zerolog.Nop()})

@@ -26,8 +26,15 @@ const (
 	mostRetries  = 6
 )
 
+// The retry schedule and the first challenge, as they are by default.
+const firstChallenge = 15 * time.Minute
+
+var retryWaits = delivery.Schedule{
+	10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second,
+}
+
 var rules = delivery.Rules{
-	Schedule: delivery.DefaultSettings().Schedule, ChallengeAfter: delivery.DefaultSettings().ChallengeAfter, Recover: webhook.RecoverAll,
+	Schedule: retryWaits, ChallengeAfter: firstChallenge, Recover: webhook.RecoverAll,
 }
 
 // waiting is a delivery that waits.

@@ -35,7 +35,7 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 			err = e
 		}
 	}()
-	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 1, Cars: f.cars})
+	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 1, Vehicles: f.cars})
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (s *Server) RefuseConnect(code string) {
 	s.refusals = append(s.refusals, code)
 }
 
-// LockOut makes every read answer that the car's account cannot be signed in to
+// LockOut makes every read answer that the vehicle's account cannot be signed in to
 // any more, as after a new password, until the owner signs in again at
 // /oauth/reauthenticate or /oauth/authorize. The tokens stay as they are.
 func (s *Server) LockOut() {
@@ -77,13 +77,13 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.mu.Lock()
 		s.locked = false
-		clear(s.gone) // who connects a car anew has it again
+		clear(s.gone) // who connects a vehicle anew has it again
 		s.mu.Unlock()
 		back.to(w, r, url.Values{"code": {s.code(q.Get("redirect_uri"), g)}})
 	}
 }
 
-// reauthenticate serves GET /oauth/reauthenticate: the owner of a car signs in to
+// reauthenticate serves GET /oauth/reauthenticate: the owner of a vehicle signs in to
 // its account again. No code is issued; the tokens stay as they are.
 func (s *Server) reauthenticate(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
@@ -181,7 +181,7 @@ func magic(email string) *vehicle.Fault {
 	return nil
 }
 
-// lockedOut is the fault of a car whose account refuses the vendor, with the way
+// lockedOut is the fault of a vehicle whose account refuses the vendor, with the way
 // back in at this server.
 func (s *Server) lockedOut(r *http.Request, id uuid.UUID) *vehicle.Fault {
 	s.mu.Lock()

@@ -61,7 +61,7 @@ func (a *api) signIn(more ...string) {
 	}
 }
 
-// TestConnect goes the whole way of a user: Connect, the code, the cars.
+// TestConnect goes the whole way of a user: Connect, the code, the vehicles.
 func TestConnect(t *testing.T) {
 	a := newAPI(t, 2, simulator.ServerOptions{RedirectURIs: []string{callback}})
 	status, to, _ := a.browse("/oauth/authorize", asking())
@@ -115,7 +115,7 @@ func TestConnectRefused(t *testing.T) {
 // token may no more than the first.
 func TestScope(t *testing.T) {
 	a := newAPI(t, 1, simulator.ServerOptions{})
-	car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+	car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 	a.signIn("scope", "read_charge required:read_battery")
 	if _, v := a.do("GET", car+"/permissions", ""); len(v["permissions"].([]any)) != 2 {
 		t.Errorf("%v", v)
@@ -134,7 +134,7 @@ func TestScope(t *testing.T) {
 }
 
 // TestMagicEmail: each row of the error table can be had by an e-mail, and every
-// read then fails with it; the account and its cars are there all the same.
+// read then fails with it; the account and its vehicles are there all the same.
 func TestMagicEmail(t *testing.T) {
 	for _, row := range simulator.Rows() {
 		email := row.Type + "@smartcar.com"
@@ -143,7 +143,7 @@ func TestMagicEmail(t *testing.T) {
 		}
 		a := newAPI(t, 1, simulator.ServerOptions{})
 		a.signIn("mode", "test", "login_hint", strings.ToLower(email))
-		car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+		car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 		if res, v := a.do("GET", "/v2.0/vehicles", ""); res.StatusCode != 200 {
 			t.Errorf("%s: %v", email, v)
 		}
@@ -162,7 +162,7 @@ func TestMagicEmail(t *testing.T) {
 	}
 	a := newAPI(t, 1, simulator.ServerOptions{})
 	a.signIn("mode", "test", "login_hint", "somebody@example.com")
-	if res, v := a.do("GET", "/v2.0/vehicles/"+a.server.Fleet().Car(0).ID.String()+"/charge", ""); res.StatusCode != 200 {
+	if res, v := a.do("GET", "/v2.0/vehicles/"+a.server.Fleet().Vehicle(0).ID.String()+"/charge", ""); res.StatusCode != 200 {
 		t.Errorf("any other e-mail signs in: %v", v)
 	}
 }
@@ -172,7 +172,7 @@ func TestMagicEmail(t *testing.T) {
 func TestLockOut(t *testing.T) {
 	a := newAPI(t, 1, simulator.ServerOptions{})
 	a.signIn()
-	car := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+	car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 	a.server.LockOut()
 	res, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"}]}`)
 	resolution, _ := v["resolution"].(map[string]any)
@@ -201,14 +201,14 @@ func TestLockOut(t *testing.T) {
 	}
 }
 
-// TestLimits: a car that is asked too often says when it may be asked again, and a
+// TestLimits: a vehicle that is asked too often says when it may be asked again, and a
 // month's plan ends and begins anew.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, 2, simulator.ServerOptions{VehicleEvery: 10 * time.Minute, Plan: 7, AccessLife: 2000 * time.Hour})
 		a.signIn()
 		batch := func(car int) (int, map[string]any, string) {
-			res, v := a.do("POST", "/v2.0/vehicles/"+a.server.Fleet().Car(car).ID.String()+"/batch", `{"requests":[{"path":"/charge"},{"path":"/battery"},{"path":"/location"}]}`)
+			res, v := a.do("POST", "/v2.0/vehicles/"+a.server.Fleet().Vehicle(car).ID.String()+"/batch", `{"requests":[{"path":"/charge"},{"path":"/battery"},{"path":"/location"}]}`)
 			return res.StatusCode, v, res.Header.Get("Retry-After")
 		}
 		if status, v, _ := batch(0); status != 200 {

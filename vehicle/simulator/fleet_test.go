@@ -19,17 +19,17 @@ func fleet(t *testing.T, s simulator.Settings, script ...simulator.Event) *simul
 	return f
 }
 
-// TestLife walks a week of 40 cars: what a car is follows from what it was, and
-// every car does everything.
+// TestLife walks a week of 40 vehicles: what a vehicle is follows from what it was, and
+// every vehicle does everything.
 func TestLife(t *testing.T) {
-	f := fleet(t, simulator.Settings{Seed: 3, Cars: 40})
-	twin := fleet(t, simulator.Settings{Seed: 3, Cars: 40})
+	f := fleet(t, simulator.Settings{Seed: 3, Vehicles: 40})
+	twin := fleet(t, simulator.Settings{Seed: 3, Vehicles: 40})
 	next := map[simulator.Activity]simulator.Activity{
 		simulator.Driving: simulator.Parked, simulator.Parked: simulator.Charging,
 		simulator.Charging: simulator.Full, simulator.Full: simulator.Driving,
 	}
 	for i := range f.Len() {
-		car := f.Car(i)
+		car := f.Vehicle(i)
 		var last simulator.Condition
 		seen := map[simulator.Activity]int{}
 		for n := range 7 * 24 * 12 {
@@ -72,10 +72,10 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// TestScale: with an hour of a second a car's day passes in 24 s, ages included.
+// TestScale: with an hour of a second a vehicle's day passes in 24 s, ages included.
 func TestScale(t *testing.T) {
-	real := fleet(t, simulator.Settings{Seed: 5, Cars: 3})
-	fast := fleet(t, simulator.Settings{Seed: 5, Cars: 3, Hour: time.Second})
+	real := fleet(t, simulator.Settings{Seed: 5, Vehicles: 3})
+	fast := fleet(t, simulator.Settings{Seed: 5, Vehicles: 3, Hour: time.Second})
 	for n := range 200 {
 		d := time.Duration(n)*17*time.Minute + time.Second
 		a, b := real.At(1, real.Start().Add(d)), fast.At(1, fast.Start().Add(d/3600))
@@ -93,11 +93,11 @@ func TestScale(t *testing.T) {
 // TestScript: forced plugs, faults and sleep, and nothing outside their time.
 func TestScript(t *testing.T) {
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	f := fleet(t, simulator.Settings{Seed: 1, Cars: 3, Start: start, Hour: 4 * time.Second},
-		simulator.Event{Car: 0, At: 20 * time.Second, Do: simulator.Unplug},
-		simulator.Event{Car: 0, At: 5 * time.Second, Do: simulator.Plug},
-		simulator.Event{Car: 1, At: 10 * time.Second, Until: 15 * time.Second, Do: simulator.Fail},
-		simulator.Event{Car: 2, At: time.Second, Until: 2 * time.Second, Do: simulator.Sleep, Paths: vehicle.PathsOf(vehicle.PathCharge)},
+	f := fleet(t, simulator.Settings{Seed: 1, Vehicles: 3, Start: start, Hour: 4 * time.Second},
+		simulator.Event{Vehicle: 0, At: 20 * time.Second, Do: simulator.Unplug},
+		simulator.Event{Vehicle: 0, At: 5 * time.Second, Do: simulator.Plug},
+		simulator.Event{Vehicle: 1, At: 10 * time.Second, Until: 15 * time.Second, Do: simulator.Fail},
+		simulator.Event{Vehicle: 2, At: time.Second, Until: 2 * time.Second, Do: simulator.Sleep, Paths: vehicle.PathsOf(vehicle.PathCharge)},
 	)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	for s, want := range map[float64]bool{0: false, 4.999: false, 5: true, 19.999: true, 20: false, 100: false} {
@@ -124,13 +124,13 @@ func TestScript(t *testing.T) {
 		t.Error("sleep concerns /charge alone")
 	}
 	for _, bad := range []simulator.Event{
-		{Car: 3, Do: simulator.Plug}, {Car: -1, Do: simulator.Plug}, {Do: "explode"}, {Do: simulator.Plug, At: -1}, {Do: simulator.Fail, At: 5, Until: 5},
+		{Vehicle: 3, Do: simulator.Plug}, {Vehicle: -1, Do: simulator.Plug}, {Do: "explode"}, {Do: simulator.Plug, At: -1}, {Do: simulator.Fail, At: 5, Until: 5},
 	} {
-		if err := f.Script(simulator.Event{Car: 1, Do: simulator.Plug}, bad); err == nil {
+		if err := f.Script(simulator.Event{Vehicle: 1, Do: simulator.Plug}, bad); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
 	}
-	own := fleet(t, simulator.Settings{Seed: 1, Cars: 3, Start: start, Hour: 4 * time.Second})
+	own := fleet(t, simulator.Settings{Seed: 1, Vehicles: 3, Start: start, Hour: 4 * time.Second})
 	if f.At(1, at(50)) != own.At(1, at(50)) {
 		t.Error("an event of a refused script was added")
 	}
@@ -140,10 +140,10 @@ func TestScript(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	seen := map[uuid.UUID]bool{}
 	for seed := range uint64(3) {
-		f := fleet(t, simulator.Settings{Seed: seed, Cars: 50})
-		more := fleet(t, simulator.Settings{Seed: seed, Cars: 60})
+		f := fleet(t, simulator.Settings{Seed: seed, Vehicles: 50})
+		more := fleet(t, simulator.Settings{Seed: seed, Vehicles: 60})
 		for i, v := range f.Vehicles() {
-			if v.ID != more.Car(i).ID {
+			if v.ID != more.Vehicle(i).ID {
 				t.Errorf("seed %d car %d: another id in a larger fleet", seed, i)
 			}
 			if seen[v.ID] {
@@ -155,7 +155,7 @@ func TestSeeds(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []simulator.Settings{{}, {Cars: -1}, {Cars: simulator.MaxCars + 1}, {Cars: 1, Hour: -1}, {Cars: 1, Hour: 1}} {
+	for _, s := range []simulator.Settings{{}, {Vehicles: -1}, {Vehicles: simulator.MaxVehicles + 1}, {Vehicles: 1, Hour: -1}, {Vehicles: 1, Hour: 1}} {
 		if _, err := simulator.NewFleet(s); err == nil {
 			t.Errorf("%+v is taken", s)
 		}

@@ -11,7 +11,7 @@ import (
 	"plugbeat/vehicle"
 )
 
-// Injection makes the server answer reads of a car otherwise than the car's
+// Injection makes the server answer reads of a vehicle otherwise than the vehicle's
 // condition would have it. Delay goes with any of the others; of Body, HTML and
 // Fault the first that is set counts.
 type Injection struct {
@@ -35,24 +35,24 @@ type Injection struct {
 	Times int
 }
 
-// injection is an Injection in force for one car, or for all when car is -1.
+// injection is an Injection in force for one vehicle, or for all when vehicle is -1.
 type injection struct {
 	Injection
-	car  int
-	left int
+	vehicle int
+	left    int
 }
 
-// Inject puts an injection in force for the car with this id, [uuid.Nil] for all
-// cars, and returns what removes it. Of several the latest stands. An unknown id
-// concerns no car.
+// Inject puts an injection in force for the vehicle with this id, [uuid.Nil] for all
+// vehicles, and returns what removes it. Of several the latest stands. An unknown id
+// concerns no vehicle.
 func (s *Server) Inject(id uuid.UUID, in Injection) (remove func()) {
-	e := &injection{Injection: in, car: -1, left: in.Times}
+	e := &injection{Injection: in, vehicle: -1, left: in.Times}
 	if id != uuid.Nil {
 		i, ok := s.fleet.Find(id)
 		if !ok {
 			return func() {}
 		}
-		e.car = i
+		e.vehicle = i
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,13 +64,13 @@ func (s *Server) Inject(id uuid.UUID, in Injection) (remove func()) {
 	}
 }
 
-// injection returns what concerns a request for these paths of car i, nil for
+// injection returns what concerns a request for these paths of vehicle i, nil for
 // nothing, and counts it.
 func (s *Server) injection(i int, paths []vehicle.Path) *Injection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n, e := range slices.Backward(s.injected) {
-		if e.car >= 0 && e.car != i {
+		if e.vehicle >= 0 && e.vehicle != i {
 			continue
 		}
 		if e.Paths != 0 && !slices.ContainsFunc(paths, e.Paths.Has) {

@@ -7,10 +7,10 @@ import (
 	"plugbeat/vehicle"
 )
 
-// Activity is what a car does.
+// Activity is what a vehicle does.
 type Activity string
 
-// The activities of a car, in the order of its cycle.
+// The activities of a vehicle, in the order of its cycle.
 const (
 	Driving  Activity = "driving"
 	Parked   Activity = "parked"
@@ -18,7 +18,7 @@ const (
 	Full     Activity = "full"
 )
 
-// Condition is what a car is at an instant.
+// Condition is what a vehicle is at an instant.
 type Condition struct {
 	Activity  Activity
 	PluggedIn bool
@@ -28,15 +28,15 @@ type Condition struct {
 	RangeKm float64
 	// Latitude and Longitude are decimal degrees.
 	Latitude, Longitude float64
-	// At is when the car recorded this, never later than the instant asked for.
+	// At is when the vehicle recorded this, never later than the instant asked for.
 	At time.Time
 }
 
-// report is how often, in simulated hours, a car sends its data while nothing
+// report is how often, in simulated hours, a vehicle sends its data while nothing
 // changes: every five minutes.
 const report = 1.0 / 12
 
-// At returns what car number i last recorded at now. It is a pure function of
+// At returns what vehicle number i last recorded at now. It is a pure function of
 // the settings, i, now and the script.
 func (f *Fleet) At(i int, now time.Time) Condition {
 	plugs := f.plugs(i)
@@ -61,17 +61,17 @@ func (f *Fleet) instant(h float64, now time.Time) time.Time {
 }
 
 // recorded is the hour of the last report at hour h, not before the hour at
-// which the car's activity began.
+// which the vehicle's activity began.
 func recorded(h, began float64) float64 {
 	return math.Max(math.Floor(h/report)*report, began)
 }
 
-// own is the life of a car without plug events in its script: a cycle of 9 to 15
+// own is the life of a vehicle without plug events in its script: a cycle of 9 to 15
 // hours in which it drives from one place to the next, stands there, is plugged
 // in, charges, stays full and leaves. Each cycle begins at the charge limit, so
 // that any cycle can be worked out without those before it.
 func (f *Fleet) own(i int, now time.Time) Condition {
-	seed, c := f.settings.Seed, f.cars[i]
+	seed, c := f.settings.Seed, f.vehicles[i]
 	length := 9 + 6*draw(seed, i, 0, 'c')
 	h := f.hours(now)
 	shift := length * draw(seed, i, 0, 'p')
@@ -114,10 +114,10 @@ func (f *Fleet) own(i int, now time.Time) Condition {
 	return con.rounded(c)
 }
 
-// scripted is the life of a car whose script plugs or unplugs it: it stands
+// scripted is the life of a vehicle whose script plugs or unplugs it: it stands
 // still, and before the first such event it is in the opposite state.
 func (f *Fleet) scripted(i int, plugs []Event, now time.Time) Condition {
-	c := f.cars[i]
+	c := f.vehicles[i]
 	h := f.hours(now)
 	lat, lon := place(f.settings.Seed, i, 0, c)
 	con := Condition{Latitude: lat, Longitude: lon, Percent: 0.4 + 0.2*draw(f.settings.Seed, i, 0, 'q')}
@@ -152,18 +152,18 @@ func (f *Fleet) scripted(i int, plugs []Event, now time.Time) Condition {
 	return con.rounded(c)
 }
 
-// rounded gives the condition the precision of a real car's data.
-func (c Condition) rounded(car Car) Condition {
+// rounded gives the condition the precision of a real vehicle's data.
+func (c Condition) rounded(v Vehicle) Condition {
 	c.Percent = math.Round(math.Min(1, math.Max(0, c.Percent))*100) / 100
-	c.RangeKm = math.Round(c.Percent*car.Full*10) / 10
+	c.RangeKm = math.Round(c.Percent*v.Full*10) / 10
 	c.Latitude = math.Round(c.Latitude*1e6) / 1e6
 	c.Longitude = math.Round(c.Longitude*1e6) / 1e6
 	return c
 }
 
-// place is where a car stands at the end of a cycle, within some 25 km of the
+// place is where a vehicle stands at the end of a cycle, within some 25 km of the
 // middle of its area.
-func place(seed uint64, i int, cycle int64, c Car) (lat, lon float64) {
+func place(seed uint64, i int, cycle int64, c Vehicle) (lat, lon float64) {
 	lat = c.lat + (draw(seed, i, cycle, 'x')-0.5)*0.45
 	lon = c.lon + (draw(seed, i, cycle, 'y')-0.5)*0.45/math.Cos(c.lat*math.Pi/180)
 	return lat, lon

@@ -8,21 +8,21 @@ import (
 	"plugbeat/vehicle"
 )
 
-// plan is a car in a month, as it is paid for.
+// plan is a vehicle in a month, as it is paid for.
 type plan struct {
-	car   uuid.UUID
-	month string // 2026-05
+	vehicle uuid.UUID
+	month   string // 2026-05
 }
 
-// countReads books n path reads of a car.
+// countReads books n path reads of a vehicle.
 func (s *Server) countReads(id uuid.UUID, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads[id] += uint64(n)
 }
 
-// limited returns the fault of the limit that n path reads of a car would break, and
-// books them when there is none. A car that is asked for too soon is told when it
+// limited returns the fault of the limit that n path reads of a vehicle would break, and
+// books them when there is none. A vehicle that is asked for too soon is told when it
 // may be asked for again; nothing else names a time.
 func (s *Server) limited(id uuid.UUID, n int, now time.Time) *vehicle.Fault {
 	s.mu.Lock()

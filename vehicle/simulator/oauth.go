@@ -69,7 +69,7 @@ func (s *Server) ExpireAccess() {
 	clear(s.access)
 }
 
-// RevokeAll ends every token now, as when the car's owner withdraws consent.
+// RevokeAll ends every token now, as when the vehicle's owner withdraws consent.
 func (s *Server) RevokeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,7 +34,7 @@ func (s *Server) userInfo(a *answer, _ *http.Request) {
 func (s *Server) list(a *answer, r *http.Request) {
 	var ids []string
 	s.mu.Lock()
-	for _, c := range s.fleet.cars {
+	for _, c := range s.fleet.vehicles {
 		if !s.gone[c.ID] {
 			ids = append(ids, c.ID.String())
 		}
@@ -86,7 +86,7 @@ func (s *Server) attributes(a *answer, _ *http.Request, i int) {
 		a.fault(Row(vehicle.TypePermission, ""))
 		return
 	}
-	c := s.fleet.cars[i]
+	c := s.fleet.vehicles[i]
 	a.ok(struct {
 		ID    string `json:"id"`
 		Make  string `json:"make"`
@@ -97,7 +97,7 @@ func (s *Server) attributes(a *answer, _ *http.Request, i int) {
 
 func (s *Server) disconnect(a *answer, _ *http.Request, i int) {
 	s.mu.Lock()
-	s.gone[s.fleet.cars[i].ID] = true
+	s.gone[s.fleet.vehicles[i].ID] = true
 	s.mu.Unlock()
 	a.ok(struct {
 		Status string `json:"status"`
@@ -112,7 +112,7 @@ type entry struct {
 	Headers map[string]string `json:"headers,omitempty"`
 }
 
-// read answers one path of car i as it is at the answer's instant.
+// read answers one path of vehicle i as it is at the answer's instant.
 func (s *Server) read(a *answer, i int, p vehicle.Path) entry {
 	e := entry{Path: p.String(), Code: http.StatusOK}
 	if f := s.faultOf(a, i, p); f != nil {
@@ -169,7 +169,7 @@ type locationBody struct {
 func (s *Server) single(p vehicle.Path) func(*answer, *http.Request, int) {
 	return func(a *answer, r *http.Request, i int) {
 		paths := []vehicle.Path{p}
-		s.countReads(s.fleet.cars[i].ID, 1)
+		s.countReads(s.fleet.vehicles[i].ID, 1)
 		inject := s.injection(i, paths)
 		if s.interrupted(a, r, inject, i, 1) {
 			return
@@ -213,7 +213,7 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 			known = append(known, p)
 		}
 	}
-	s.countReads(s.fleet.cars[i].ID, len(body.Requests))
+	s.countReads(s.fleet.vehicles[i].ID, len(body.Requests))
 	inject := s.injection(i, known)
 	if s.interrupted(a, r, inject, i, len(body.Requests)) {
 		return
@@ -237,7 +237,7 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 	a.ok(reply)
 }
 
-// interrupted answers for the whole request of car i where a limit is reached, its
+// interrupted answers for the whole request of vehicle i where a limit is reached, its
 // account is locked, the test user's error is one of whole requests, or an
 // injection says so.
 func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n int) bool {
@@ -251,7 +251,7 @@ func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n
 			return true
 		}
 	}
-	id := s.fleet.cars[i].ID
+	id := s.fleet.vehicles[i].ID
 	f := s.limited(id, n, a.now)
 	if f == nil {
 		f = s.lockedOut(r, id)

@@ -9,12 +9,12 @@ import (
 	"plugbeat/vehicle"
 )
 
-// Action is what an event does to a car.
+// Action is what an event does to a vehicle.
 type Action string
 
 // The actions of a script.
 const (
-	// Plug and Unplug put the cable in and out. A car with such an event stands
+	// Plug and Unplug put the cable in and out. A vehicle with such an event stands
 	// still and does nothing of its own; before its first one it is in the
 	// opposite state.
 	Plug   Action = "plug"
@@ -25,10 +25,10 @@ const (
 	Sleep Action = "sleep"
 )
 
-// Event forces something to happen to one car.
+// Event forces something to happen to one vehicle.
 type Event struct {
-	// Car is the car's number, 0 to Len()-1.
-	Car int
+	// Vehicle is the vehicle's number, 0 to Len()-1.
+	Vehicle int
 	// At is when, in real time since the fleet's start.
 	At time.Duration
 	// Until ends Fail and Sleep; zero means never.
@@ -47,8 +47,8 @@ type Event struct {
 func (f *Fleet) Script(events ...Event) error {
 	for n, e := range events {
 		switch {
-		case e.Car < 0 || e.Car >= len(f.cars):
-			return fmt.Errorf("simulator: event %d: car %d: allowed: 0 to %d", n, e.Car, len(f.cars)-1)
+		case e.Vehicle < 0 || e.Vehicle >= len(f.vehicles):
+			return fmt.Errorf("simulator: event %d: vehicle %d: allowed: 0 to %d", n, e.Vehicle, len(f.vehicles)-1)
 		case e.Do != Plug && e.Do != Unplug && e.Do != Fail && e.Do != Sleep:
 			return fmt.Errorf("simulator: event %d: action %q: allowed: plug, unplug, fail, sleep", n, e.Do)
 		case e.At < 0:
@@ -61,14 +61,14 @@ func (f *Fleet) Script(events ...Event) error {
 	defer f.mu.Unlock()
 	for _, e := range events {
 		// A new slice each time: readers keep the old one.
-		all := append(slices.Clone(f.script[e.Car]), e)
+		all := append(slices.Clone(f.script[e.Vehicle]), e)
 		slices.SortStableFunc(all, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
-		f.script[e.Car] = all
+		f.script[e.Vehicle] = all
 	}
 	return nil
 }
 
-// plugs returns the plug events of car i, oldest first.
+// plugs returns the plug events of vehicle i, oldest first.
 func (f *Fleet) plugs(i int) []Event {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -81,7 +81,7 @@ func (f *Fleet) plugs(i int) []Event {
 	return plugs
 }
 
-// FaultAt returns the fault that the script puts at a path of car number i at
+// FaultAt returns the fault that the script puts at a path of vehicle number i at
 // now, nil for none. Of several the latest begun stands.
 func (f *Fleet) FaultAt(i int, p vehicle.Path, now time.Time) *vehicle.Fault {
 	f.mu.RLock()

@@ -29,17 +29,17 @@ type ServerOptions struct {
 	// RATE_LIMIT:SMARTCAR_API. Zero is no limit. Smartcar's own is 120 and 30 s.
 	Bucket int
 	Refill time.Duration
-	// VehicleEvery is how long after a request for a car's data the next is answered
+	// VehicleEvery is how long after a request for a vehicle's data the next is answered
 	// 429 RATE_LIMIT:VEHICLE, with retry-after; zero is no limit.
 	VehicleEvery time.Duration
-	// Plan is how many path reads of a car are paid for in a calendar month, UTC;
+	// Plan is how many path reads of a vehicle are paid for in a calendar month, UTC;
 	// beyond it they answer 430 BILLING:VEHICLE_REQUEST_LIMIT. Zero is no limit.
 	Plan int
 }
 
 // Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: Connect, token exchange
 // and refresh, user, vehicles, attributes, permissions, battery, charge, location,
-// batch (of these three), disconnect, and what [vehicle.Extra] names. All cars belong to one user, who agrees to everything. It is safe for concurrent
+// batch (of these three), disconnect, and what [vehicle.Detail] names. All vehicles belong to one user, who agrees to everything. It is safe for concurrent
 // use and keeps everything in memory.
 type Server struct {
 	fleet  *Fleet
@@ -60,7 +60,7 @@ type Server struct {
 	injected   []*injection
 	bucket     float64
 	filled     time.Time
-	asked      map[uuid.UUID]time.Time // when a car's data was last asked for
+	asked      map[uuid.UUID]time.Time // when a vehicle's data was last asked for
 	spent      map[plan]int
 }
 
@@ -102,15 +102,15 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 	s.routes.HandleFunc("POST /oauth/token", s.token)
 	s.routes.HandleFunc("GET /v2.0/user", s.owned(s.userInfo))
 	s.routes.HandleFunc("GET /v2.0/vehicles", s.owned(s.list))
-	s.routes.HandleFunc("GET /v2.0/vehicles/{id}", s.owned(s.ofCar(s.attributes)))
-	s.routes.HandleFunc("GET /v2.0/vehicles/{id}/permissions", s.owned(s.ofCar(s.permissions)))
-	s.routes.HandleFunc("POST /v2.0/vehicles/{id}/batch", s.owned(s.ofCar(s.batch)))
-	s.routes.HandleFunc("DELETE /v2.0/vehicles/{id}/application", s.owned(s.ofCar(s.disconnect)))
+	s.routes.HandleFunc("GET /v2.0/vehicles/{id}", s.owned(s.ofVehicle(s.attributes)))
+	s.routes.HandleFunc("GET /v2.0/vehicles/{id}/permissions", s.owned(s.ofVehicle(s.permissions)))
+	s.routes.HandleFunc("POST /v2.0/vehicles/{id}/batch", s.owned(s.ofVehicle(s.batch)))
+	s.routes.HandleFunc("DELETE /v2.0/vehicles/{id}/application", s.owned(s.ofVehicle(s.disconnect)))
 	for p := range vehicle.AllPaths.All() {
-		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+p.String(), s.owned(s.ofCar(s.single(p))))
+		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+p.String(), s.owned(s.ofVehicle(s.single(p))))
 	}
-	for e := range vehicle.AllExtras() {
-		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+e.String(), s.owned(s.ofCar(s.extra(e))))
+	for e := range vehicle.AllDetails() {
+		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+e.String(), s.owned(s.ofVehicle(s.detail(e))))
 	}
 	s.routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		f := Row(vehicle.TypeNotFound, "PATH")
@@ -136,9 +136,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.routes.ServeHTTP(w, r)
 }
 
-// Reads returns, per car, how many path reads the server has answered: every
+// Reads returns, per vehicle, how many path reads the server has answered: every
 // path of a batch and every single endpoint, values and error entries alike. A
-// request refused for its token, its car's id or its form reads nothing.
+// request refused for its token, its vehicle's id or its form reads nothing.
 func (s *Server) Reads() map[uuid.UUID]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *Server) Requests() map[string]uint64 {
 	return maps.Clone(s.requests)
 }
 
-// User returns the id of the user that all cars belong to.
+// User returns the id of the user that all vehicles belong to.
 func (s *Server) User() uuid.UUID { return s.user }
 
 // Fleet returns the fleet that is served.
@@ -188,9 +188,9 @@ func (s *Server) owned(h func(*answer, *http.Request)) http.HandlerFunc {
 	}
 }
 
-// ofCar wraps a route of one car; one that is not the user's is a matter of
+// ofVehicle wraps a route of one vehicle; one that is not the user's is a matter of
 // permission.
-func (s *Server) ofCar(h func(*answer, *http.Request, int)) func(*answer, *http.Request) {
+func (s *Server) ofVehicle(h func(*answer, *http.Request, int)) func(*answer, *http.Request) {
 	return func(a *answer, r *http.Request) {
 		id, err := uuid.Parse(r.PathValue("id"))
 		if err != nil {

@@ -28,7 +28,7 @@ type api struct {
 }
 
 func newAPI(t *testing.T, cars int, o simulator.ServerOptions) *api {
-	s := simulator.NewServer(fleet(t, simulator.Settings{Seed: 2, Cars: cars}), o)
+	s := simulator.NewServer(fleet(t, simulator.Settings{Seed: 2, Vehicles: cars}), o)
 	return &api{t: t, server: s, client: s.Client()}
 }
 
@@ -142,7 +142,7 @@ func TestTokens(t *testing.T) {
 func TestReadsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, 2, simulator.ServerOptions{})
-		id := a.server.Fleet().Car(0).ID
+		id := a.server.Fleet().Vehicle(0).ID
 		base := "/v2.0/vehicles/" + id.String()
 		three := `{"requests":[{"path":"/charge"},{"path":"battery"},{"path":"/odometer"}]}`
 		expect := func(n uint64, what string) {
@@ -204,7 +204,7 @@ func TestWire(t *testing.T) {
 		}
 		return string(b)
 	}
-	base := "/v2.0/vehicles/" + a.server.Fleet().Car(0).ID.String()
+	base := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 	got := raw(base + "/battery")
 	for _, want := range []string{
 		`^HTTP/1.1 200 `, `\r\ncontent-type: application/json`, `\r\nsc-request-id: [0-9a-f-]{36}\r\n`, `\r\nsc-unit-system: imperial\r\n`,
@@ -219,7 +219,7 @@ func TestWire(t *testing.T) {
 	}
 	f := simulator.Row(vehicle.TypeRateLimit, "VEHICLE")
 	f.RetryAfter = 1500 * time.Millisecond
-	a.server.Inject(a.server.Fleet().Car(0).ID, simulator.Injection{Fault: f})
+	a.server.Inject(a.server.Fleet().Vehicle(0).ID, simulator.Injection{Fault: f})
 	got = raw(base + "/charge")
 	for _, want := range []string{`^HTTP/1.1 429 `, `\r\nretry-after: 2\r\n`, `"code":"VEHICLE"`, `"resolution":{"type":"RETRY_LATER"}`, `"docURL":"https://smartcar.com/docs/errors/api-errors/rate-limit-errors#vehicle"`} {
 		if !regexp.MustCompile(want).MatchString(got) {
@@ -228,7 +228,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestLists: paging, and a disconnected car that is gone from them.
+// TestLists: paging, and a disconnected vehicle that is gone from them.
 func TestLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, 70, simulator.ServerOptions{})
@@ -245,7 +245,7 @@ func TestLists(t *testing.T) {
 				t.Errorf("%s: %d, want %d", query, n, want)
 			}
 		}
-		base := "/v2.0/vehicles/" + a.server.Fleet().Car(3).ID.String()
+		base := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(3).ID.String()
 		if res, v := a.do("DELETE", base+"/application", "{}"); res.StatusCode != 200 || v["status"] != "success" {
 			t.Errorf("disconnect: %v", v)
 		}

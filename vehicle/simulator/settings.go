@@ -9,10 +9,10 @@ import (
 
 // SourceSettings are the config's section of a source of this kind.
 type SourceSettings struct {
-	Budget   vehicle.Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one car that is asked for, alone or in a batch, as vendors count them."`
-	Vehicles int            `yaml:"vehicles" min:"1" max:"100000" doc:"Number of cars. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME --now."`
-	Seed     uint64         `yaml:"seed" doc:"Chooses the cars and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
-	Hour     time.Duration  `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a car's life takes; 1m makes a day pass in 24 minutes."`
+	Budget   vehicle.Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one vehicle that is asked for, alone or in a batch, as vendors count them."`
+	Vehicles int            `yaml:"vehicles" min:"1" max:"100000" doc:"Number of vehicles. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME --now."`
+	Seed     uint64         `yaml:"seed" doc:"Chooses the vehicles and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
+	Hour     time.Duration  `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a vehicle's life takes; 1m makes a day pass in 24 minutes."`
 }
 
 // Kind is this kind of source.
@@ -38,7 +38,7 @@ func (s *SourceSettings) Check() []vehicle.Complaint { return s.Budget.Check() }
 
 // Open implements [vehicle.Settings].
 func (s *SourceSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, error) {
-	f, err := NewFleet(Settings{Seed: s.Seed, Cars: s.Vehicles, Hour: s.Hour})
+	f, err := NewFleet(Settings{Seed: s.Seed, Vehicles: s.Vehicles, Hour: s.Hour})
 	if err != nil {
 		return nil, err
 	}

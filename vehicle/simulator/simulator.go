@@ -1,9 +1,9 @@
-// Package simulator is a seeded fleet of cars that drive, park, plug in, charge,
+// Package simulator is a seeded fleet of vehicles that drive, park, plug in, charge,
 // get full and leave again: as a [vehicle.Source] in this process ([Source]) and
 // as an HTTP server that speaks Smartcar v2.0 ([Server]).
 //
-// It guarantees that what a car is at an instant is a pure function of the seed,
-// the number of the car, the instant and the script: two fleets with the same
+// It guarantees that what a vehicle is at an instant is a pure function of the seed,
+// the number of the vehicle, the instant and the script: two fleets with the same
 // [Settings] and the same events agree, also across a restart. It imports no
 // other source: the server is written from the wire format alone, so that it can
 // find fault with the client.
@@ -20,39 +20,39 @@ import (
 	"plugbeat/vehicle"
 )
 
-// MaxCars is the largest fleet.
-const MaxCars = 100_000
+// MaxVehicles is the largest fleet.
+const MaxVehicles = 100_000
 
 // Epoch is the instant the fleet's life counts from unless [Settings.Start] says
-// otherwise. It is fixed, so that a restart finds the cars where they would be.
+// otherwise. It is fixed, so that a restart finds the vehicles where they would be.
 var Epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Settings choose a fleet.
 type Settings struct {
-	// Seed chooses the cars and their lives.
+	// Seed chooses the vehicles and their lives.
 	Seed uint64
-	// Cars is the number of cars, 1 to MaxCars.
-	Cars int
-	// Start is the instant the cars' lives count from; zero is Epoch.
+	// Vehicles is the number of vehicles, 1 to MaxVehicles.
+	Vehicles int
+	// Start is the instant the vehicles' lives count from; zero is Epoch.
 	Start time.Time
 	// Hour is the real time one simulated hour takes; zero is one hour. A second
-	// makes a car's day pass in 24 s.
+	// makes a vehicle's day pass in 24 s.
 	Hour time.Duration
 }
 
-// Fleet is a number of simulated cars. It is safe for concurrent use.
+// Fleet is a number of simulated vehicles. It is safe for concurrent use.
 type Fleet struct {
 	settings Settings
-	cars     []Car
+	vehicles []Vehicle
 	index    map[uuid.UUID]int
 
 	mu     sync.RWMutex
 	script map[int][]Event // sorted by At
 }
 
-// Car is one simulated car as it left the factory.
-type Car struct {
-	// ID is made from the fleet's seed and the car's number.
+// Vehicle is one simulated vehicle as it left the factory.
+type Vehicle struct {
+	// ID is made from the fleet's seed and the vehicle's number.
 	ID    uuid.UUID
 	Make  string
 	Model string
@@ -60,20 +60,20 @@ type Car struct {
 	VIN   string
 	// Full is the range of a full battery in kilometres.
 	Full float64
-	// Limit is the charge at which the car stops charging, a fraction.
+	// Limit is the charge at which the vehicle stops charging, a fraction.
 	Limit float64
 	// Capacity is the battery's, in kWh.
 	Capacity float64
 	// Rate is how much charge a plugged-in hour adds, a fraction.
 	Rate float64
-	// lat and lon are the middle of the area the car moves in.
+	// lat and lon are the middle of the area the vehicle moves in.
 	lat, lon float64
 }
 
 // space is the UUID namespace of every id the simulator makes.
 var space = uuid.MustParse("6f0a6d1e-5a1c-5b0e-9a52-2f6f4b1f7c01")
 
-// models are the kinds of car, with capacity and consumption made up.
+// models are the kinds of vehicle, with capacity and consumption made up.
 var models = []struct {
 	brand, model string
 	year         int
@@ -91,7 +91,7 @@ var models = []struct {
 	{"VOLVO", "EX30", 2024, 64, 400, 11},
 }
 
-// areas are where cars live.
+// areas are where vehicles live.
 var areas = [][2]float64{
 	{52.3702, 4.8952}, {52.5200, 13.4050}, {48.1374, 11.5755}, {59.9139, 10.7522},
 	{37.7749, -122.4194}, {51.5074, -0.1278}, {45.4642, 9.1900}, {50.8503, 4.3517},
@@ -100,8 +100,8 @@ var areas = [][2]float64{
 // NewFleet returns the fleet that the settings choose. An error names the
 // setting, its value and what is allowed.
 func NewFleet(s Settings, script ...Event) (*Fleet, error) {
-	if s.Cars < 1 || s.Cars > MaxCars {
-		return nil, fmt.Errorf("simulator: cars %d: allowed: 1 to %d", s.Cars, MaxCars)
+	if s.Vehicles < 1 || s.Vehicles > MaxVehicles {
+		return nil, fmt.Errorf("simulator: vehicles %d: allowed: 1 to %d", s.Vehicles, MaxVehicles)
 	}
 	if s.Hour < 0 || s.Hour > 0 && s.Hour < time.Millisecond {
 		return nil, fmt.Errorf("simulator: hour %v: allowed: 1ms or more, 0 for real time", s.Hour)
@@ -114,13 +114,13 @@ func NewFleet(s Settings, script ...Event) (*Fleet, error) {
 	}
 	f := &Fleet{
 		settings: s,
-		cars:     make([]Car, s.Cars),
-		index:    make(map[uuid.UUID]int, s.Cars),
+		vehicles: make([]Vehicle, s.Vehicles),
+		index:    make(map[uuid.UUID]int, s.Vehicles),
 		script:   map[int][]Event{},
 	}
-	for i := range f.cars {
-		f.cars[i] = build(s.Seed, i)
-		f.index[f.cars[i].ID] = i
+	for i := range f.vehicles {
+		f.vehicles[i] = build(s.Seed, i)
+		f.index[f.vehicles[i].ID] = i
 	}
 	if err := f.Script(script...); err != nil {
 		return nil, err
@@ -128,11 +128,11 @@ func NewFleet(s Settings, script ...Event) (*Fleet, error) {
 	return f, nil
 }
 
-// build makes car number i.
-func build(seed uint64, i int) Car {
+// build makes vehicle number i.
+func build(seed uint64, i int) Vehicle {
 	m := models[int(draw(seed, i, 0, 'm')*float64(len(models)))]
 	a := areas[int(draw(seed, i, 0, 'a')*float64(len(areas)))]
-	return Car{
+	return Vehicle{
 		ID:    seededID(seed, "car", i),
 		Make:  m.brand,
 		Model: m.model,
@@ -154,29 +154,29 @@ func seededID(seed uint64, kind string, i int) uuid.UUID {
 	return uuid.NewSHA1(space, binary.BigEndian.AppendUint64(b, uint64(i)))
 }
 
-// Len returns the number of cars.
-func (f *Fleet) Len() int { return len(f.cars) }
+// Len returns the number of vehicles.
+func (f *Fleet) Len() int { return len(f.vehicles) }
 
-// Car returns car number i, 0 to Len()-1.
-func (f *Fleet) Car(i int) Car { return f.cars[i] }
+// Vehicle returns vehicle number i, 0 to Len()-1.
+func (f *Fleet) Vehicle(i int) Vehicle { return f.vehicles[i] }
 
-// Find returns the number of the car with this id.
+// Find returns the number of the vehicle with this id.
 func (f *Fleet) Find(id uuid.UUID) (int, bool) {
 	i, ok := f.index[id]
 	return i, ok
 }
 
-// Start returns the instant the cars' lives and the script count from.
+// Start returns the instant the vehicles' lives and the script count from.
 func (f *Fleet) Start() time.Time { return f.settings.Start }
 
 // Hour returns the real time one simulated hour takes.
 func (f *Fleet) Hour() time.Duration { return f.settings.Hour }
 
-// Vehicles returns every car as plugbeat keeps it, read in this process. The
+// Vehicles returns every vehicle as plugbeat keeps it, read in this process. The
 // caller sets Source and ConnectedAt.
 func (f *Fleet) Vehicles() []vehicle.Vehicle {
-	vs := make([]vehicle.Vehicle, len(f.cars))
-	for i, c := range f.cars {
+	vs := make([]vehicle.Vehicle, len(f.vehicles))
+	for i, c := range f.vehicles {
 		vs[i] = vehicle.Vehicle{
 			ID: c.ID, Native: c.ID.String(), Make: c.Make, Model: c.Model, Year: c.Year, VIN: c.VIN,
 			Mode: vehicle.ModeSimulated, Permissions: permissions(),
@@ -185,7 +185,7 @@ func (f *Fleet) Vehicles() []vehicle.Vehicle {
 	return vs
 }
 
-// permissions is what every simulated car's owner agreed to.
+// permissions is what every simulated vehicle's owner agreed to.
 func permissions() []string {
 	ps := []string{"read_vehicle_info"}
 	for p := range vehicle.AllPaths.All() {
@@ -204,7 +204,7 @@ func mix(x uint64) uint64 {
 
 // draw returns a number in [0, 1) that depends on all its arguments and nothing
 // else.
-func draw(seed uint64, car int, cycle int64, salt rune) float64 {
-	x := mix(mix(mix(mix(seed)^uint64(car))^uint64(cycle)) ^ uint64(salt))
+func draw(seed uint64, vehicle int, cycle int64, salt rune) float64 {
+	x := mix(mix(mix(mix(seed)^uint64(vehicle))^uint64(cycle)) ^ uint64(salt))
 	return float64(x>>11) / (1 << 53)
 }

@@ -31,12 +31,12 @@ func (s *Source) Fleet() *Fleet { return s.fleet }
 // RESOURCE_NOT_FOUND.
 func (s *Source) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
-		return vehicle.Snapshot{}, fmt.Errorf("read simulated car %s: %w", ref.ID, err)
+		return vehicle.Snapshot{}, fmt.Errorf("read simulated vehicle %s: %w", ref.ID, err)
 	}
 	i, ok := s.fleet.Find(ref.ID)
 	if !ok {
 		f := Row(vehicle.TypeNotFound, "PATH")
-		f.Description = fmt.Sprintf("the simulated fleet has no car %s; its seed or its size was changed", ref.ID)
+		f.Description = fmt.Sprintf("the simulated fleet has no vehicle %s; its seed or its size was changed", ref.ID)
 		return vehicle.Snapshot{}, f
 	}
 	now := time.Now().UTC()

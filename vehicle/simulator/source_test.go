@@ -13,8 +13,8 @@ import (
 
 func TestSource(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
-		f, err := simulator.NewFleet(simulator.Settings{Seed: 7, Cars: 3, Start: time.Now().Add(-time.Hour)},
-			simulator.Event{Car: 1, At: 0, Do: simulator.Plug})
+		f, err := simulator.NewFleet(simulator.Settings{Seed: 7, Vehicles: 3, Start: time.Now().Add(-time.Hour)},
+			simulator.Event{Vehicle: 1, At: 0, Do: simulator.Plug})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func TestSource(t *testing.T) {
 			Plug:    vehicle.PluggedIn,
 			Unknown: vehicle.Ref{ID: uuid.New()},
 			Fail: func(fault *vehicle.Fault, paths vehicle.Paths) {
-				if err := f.Script(simulator.Event{Car: 1, At: 0, Do: simulator.Fail, Fault: fault, Paths: paths}); err != nil {
+				if err := f.Script(simulator.Event{Vehicle: 1, At: 0, Do: simulator.Fail, Fault: fault, Paths: paths}); err != nil {
 					t.Fatal(err)
 				}
 			},

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -96,11 +97,11 @@ func (s *Source) send(ctx context.Context, r request, token string) (*answer, er
 	case err != nil && ctx.Err() != nil:
 		return nil, unanswered(ctx, err)
 	case err != nil:
-		f := vehicle.InvalidData(fmt.Sprintf("the answer was cut off after %d bytes", len(b)))
+		f := vehicle.Garbled(fmt.Sprintf("the answer was cut off after %d bytes", len(b)))
 		f.RequestID = ans.requestID()
 		return nil, f
 	case len(b) > maxAnswer:
-		f := vehicle.InvalidData(fmt.Sprintf("the answer is larger than %d bytes", maxAnswer))
+		f := vehicle.Garbled(fmt.Sprintf("the answer is larger than %d bytes", maxAnswer))
 		f.RequestID = ans.requestID()
 		return nil, f
 	}
@@ -129,10 +130,17 @@ func cause(err error) string {
 	return clean(err.Error())
 }
 
-// clean makes a text fit for a fault: valid UTF-8, one line, of bounded length.
+// clean makes a text fit for a fault: valid UTF-8, one line, of bounded length, nothing that
+// a terminal obeys or that writes backwards.
 func clean(s string) string {
 	const most = 1000
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}

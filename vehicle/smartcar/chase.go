@@ -9,8 +9,9 @@ import (
 
 // chase makes an exchange again in the background that brought no answer: it may have
 // been carried out, and then the refresh token works for a short while only, which
-// may be over before anybody reads again. The caller holds a's lock.
-func (s *Source) chase(a *account) {
+// may be over before anybody reads again. It is not asked before the wait that the endpoint
+// asked for. The caller holds a's lock.
+func (s *Source) chase(a *account, asked time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.chased || s.closed {
@@ -22,15 +23,16 @@ func (s *Source) chase(a *account) {
 		defer cancel()
 		began := time.Now()
 		for wait := 2 * time.Second; time.Since(began) < chaseFor; wait = min(2*wait, time.Minute) {
-			if !s.pause(wait) {
+			if !s.pause(max(wait, asked)) {
 				break
 			}
 			a.lock <- struct{}{}
-			over := s.chaseOnce(ctx, a)
+			err := s.chaseOnce(ctx, a)
 			<-a.lock
-			if over {
+			if err == nil || !vehicle.AsFault(err).Temporary() {
 				break
 			}
+			asked = vehicle.AsFault(err).RetryAfter
 		}
 		a.lock <- struct{}{}
 		a.chased = false
@@ -38,17 +40,15 @@ func (s *Source) chase(a *account) {
 	})
 }
 
-// chaseOnce makes the exchange once more and reports whether that is the end of it. The
-// caller holds a's lock.
-func (s *Source) chaseOnce(ctx context.Context, a *account) (over bool) {
+// chaseOnce makes the exchange once more. The caller holds a's lock.
+func (s *Source) chaseOnce(ctx context.Context, a *account) error {
 	if !a.loaded || a.pair.TryingSince.IsZero() && a.unsaved == nil {
-		return true // somebody else did, or the connection is gone
+		return nil // somebody else did, or the connection is gone
 	}
 	if a.unsaved != nil {
-		return s.save(ctx, a) == nil
+		return s.save(ctx, a)
 	}
-	err := s.rotate(ctx, a)
-	return err == nil || !vehicle.AsFault(err).Temporary()
+	return s.rotate(ctx, a)
 }
 
 // pause waits, or reports that the source is being closed.
@@ -72,6 +72,7 @@ func (s *Source) Resume(connections []string) {
 	if s.closed {
 		return
 	}
+	s.keepFresh()
 	for _, name := range connections {
 		s.renewals.Go(func() { s.resume(name) })
 	}

@@ -1,6 +1,7 @@
 package smartcar
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -108,12 +109,13 @@ func (s *Source) adopt(ctx context.Context, first, user string) error {
 	if err := s.write(ctx, user, from.pair); err != nil {
 		return err
 	}
-	to.pair, to.loaded, to.unsaved, to.told = from.pair, true, nil, false
+	to.pair, to.loaded, to.unsaved, to.told, to.lost = from.pair, true, nil, false, false
 	if err := s.opts.Tokens.Save(ctx, first, nil); err != nil {
 		return fmt.Errorf("erase tokens: %w", err)
 	}
 	s.mu.Lock()
 	delete(s.accounts, first)
+	s.keepFresh()
 	s.mu.Unlock()
 	return nil
 }
@@ -125,33 +127,47 @@ func (s *Source) list(ctx context.Context, connection string) ([]vehicle.Vehicle
 		return nil, fmt.Errorf("vehicles: %w", err)
 	}
 	vehicles := make([]vehicle.Vehicle, 0, len(ids))
+	troubled := 0
 	for _, id := range ids {
 		v := vehicle.Vehicle{ID: idOf(id), Native: id, Connection: connection, Mode: s.opts.Mode}
-		var attributes struct {
-			Make  string          `json:"make"`
-			Model string          `json:"model"`
-			Year  json.RawMessage `json:"year"` // a number; a string in one place
-		}
-		base := "/vehicles/" + url.PathEscape(id)
-		err := s.get(ctx, connection, base, &attributes)
-		var f *vehicle.Fault
-		switch {
-		case errors.As(err, &f) && f.Type == vehicle.TypePermission:
-			// Not agreed to by the owner: the car is read all the same.
-		case err != nil:
-			return nil, fmt.Errorf("vehicle %s: %w", id, err)
-		default:
-			v.Make, v.Model = strings.ToUpper(clean(attributes.Make)), clean(attributes.Model)
-			if y, err := strconv.Atoi(strings.Trim(string(attributes.Year), `"`)); err == nil && y > 1900 && y < 2200 {
-				v.Year = y
+		if err := s.describe(ctx, connection, &v); err != nil {
+			v.Trouble = vehicle.AsFault(err)
+			if ctx.Err() != nil || v.Trouble.Type == vehicle.TypeAuthentication || v.Trouble.PausesSource() {
+				return nil, fmt.Errorf("vehicle %s: %w", id, err)
 			}
-		}
-		if v.Permissions, err = s.pages(ctx, connection, base+"/permissions", "permissions", maxPermissions); err != nil {
-			return nil, fmt.Errorf("vehicle %s: permissions: %w", id, err)
+			troubled++
 		}
 		vehicles = append(vehicles, v)
 	}
+	// Where none can be described the vendor is in trouble, and not the vehicles.
+	if troubled > 0 && troubled == len(vehicles) && vehicles[0].Trouble.Temporary() {
+		return nil, fmt.Errorf("vehicle %s: %w", vehicles[0].Native, vehicles[0].Trouble)
+	}
 	return vehicles, nil
+}
+
+// describe asks for a vehicle's attributes and permissions.
+func (s *Source) describe(ctx context.Context, connection string, v *vehicle.Vehicle) error {
+	var attributes struct {
+		Make  string          `json:"make"`
+		Model string          `json:"model"`
+		Year  json.RawMessage `json:"year"` // a number; a string in one place
+	}
+	base := "/vehicles/" + url.PathEscape(v.Native)
+	failed := s.get(ctx, connection, base, &attributes)
+	if f, ok := errors.AsType[*vehicle.Fault](failed); ok && f.Type == vehicle.TypePermission {
+		failed = nil // not agreed to by the owner: the vehicle is read all the same
+	}
+	v.Make, v.Model = strings.ToUpper(clean(attributes.Make)), clean(attributes.Model)
+	if y, err := strconv.Atoi(strings.Trim(string(attributes.Year), `"`)); err == nil && y > 1900 && y < 2200 {
+		v.Year = y
+	}
+	permissions, err := s.pages(ctx, connection, base+"/permissions", "permissions", maxPermissions)
+	if err != nil {
+		err = fmt.Errorf("permissions: %w", err)
+	}
+	v.Permissions = permissions
+	return cmp.Or(failed, err)
 }
 
 // pages reads a paged list of strings to its end, each once.
@@ -163,7 +179,7 @@ func (s *Source) pages(ctx context.Context, connection, path, member string, mos
 		if err := s.get(ctx, connection, fmt.Sprintf("%s?limit=%d&offset=%d", path, pageSize, offset), &body); err != nil {
 			return nil, err
 		}
-		var page []string
+		var page []json.RawMessage
 		if err := json.Unmarshal(body[member], &page); err != nil || body[member] == nil {
 			return nil, vehicle.InvalidData(fmt.Sprintf("Smartcar answered %s without a list of %s", path, member))
 		}
@@ -175,9 +191,12 @@ func (s *Source) pages(ctx context.Context, connection, path, member string, mos
 				return nil, vehicle.InvalidData(fmt.Sprintf("Smartcar answered %s with paging that is not valid", path))
 			}
 		}
-		for _, one := range page {
-			if one == "" || len(one) > 200 {
-				return nil, vehicle.InvalidData(fmt.Sprintf("Smartcar answered %s with an item that is not valid", path))
+		for _, item := range page {
+			var one string
+			if json.Unmarshal(item, &one) != nil || one == "" || len(one) > 200 {
+				s.opts.Log.Warn().Str("event", "source.item_refused").Str("connection", connection).Str("text", clean(string(item[:min(len(item), 100)]))).
+					Msg("an item of a list at the vendor is not valid, the others are taken")
+				continue
 			}
 			if !seen[one] {
 				seen[one] = true
@@ -196,7 +215,7 @@ func (s *Source) pages(ctx context.Context, connection, path, member string, mos
 // erases what it keeps of it, and with the last vehicle of a connection its
 // tokens ([Source.Forget]).
 func (s *Source) Disconnect(ctx context.Context, v vehicle.Vehicle) error {
-	ans, err := s.call(ctx, v.Connection, request{client: s.once, method: http.MethodDelete, path: carPath(v.Ref(), "/application")})
+	ans, err := s.call(ctx, v.Connection, request{client: s.once, method: http.MethodDelete, path: vehiclePath(v.Ref(), "/application")})
 	if err == nil && !ans.ok() {
 		err = ans.fault()
 	}

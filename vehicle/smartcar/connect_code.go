@@ -16,7 +16,7 @@ import (
 )
 
 // AuthorizeURL is where an owner signs in and allows the application to reach his
-// cars. The vendor sends the browser back to the redirect URI with the state and a
+// vehicles. The vendor sends the browser back to the redirect URI with the state and a
 // code, or an error. q is what else the vendor takes: scope (the paths that plugbeat
 // reads, where it is empty), make, single_select and the like.
 func (s *Source) AuthorizeURL(state, redirectURI string, q url.Values) string {
@@ -92,7 +92,7 @@ func (s *Source) beginCode(ctx context.Context, first, code, redirectURI string)
 	ctx = context.WithoutCancel(ctx)
 	pair, err := s.trade(ctx, func(ctx context.Context) (*oauth2.Token, error) {
 		return s.oauth.Exchange(ctx, code, oauth2.SetAuthURLParam("redirect_uri", redirectURI))
-	})
+	}, code)
 	if err != nil {
 		return err
 	}

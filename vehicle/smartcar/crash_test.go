@@ -215,7 +215,7 @@ func TestBadTokenLeavesNothing(t *testing.T) {
 }
 
 // TestReconnectURL: tokens that the vendor takes no more come back by giving access
-// again, a failed login of the car's account by signing in; each has its own link.
+// again, a failed login of the vehicle's account by signing in; each has its own link.
 func TestReconnectURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{})

@@ -121,7 +121,7 @@ func decodeOne(snap *vehicle.Snapshot, p vehicle.Path, a *answer) {
 func decodeBatch(snap *vehicle.Snapshot, paths vehicle.Paths, a *answer) error {
 	whole := func(why string) error {
 		f := vehicle.InvalidData("Smartcar answered " + why)
-		f.RequestID = snap.RequestID
+		f.RequestID, f.Final = snap.RequestID, json.Valid(a.body)
 		return f
 	}
 	o, err := parseObject(a.body)
@@ -196,7 +196,9 @@ func put(snap *vehicle.Snapshot, p vehicle.Path, e entry) {
 	}
 	o, err := parseObject(e.body)
 	if err != nil {
-		fail(invalid(p, err, e.id))
+		f := invalid(p, err, e.id)
+		f.Final = json.Valid(e.body)
+		fail(f)
 		return
 	}
 	switch p {
@@ -247,22 +249,21 @@ func instant(s string, latest time.Time) time.Time {
 	return t.UTC()
 }
 
+// chargeOf takes the plug whatever the charging state is. A state that is null or not known
+// stays empty. A vehicle that charges is plugged in, also where its plug is null.
 func chargeOf(o object, _ entry) (vehicle.Charge, error) {
-	state, err := o.text("state")
-	if err != nil {
-		return vehicle.Charge{}, err
-	}
-	c := vehicle.Charge{State: vehicle.ChargeState(state), Plug: vehicle.Unplugged}
-	switch c.State {
-	case vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
-	default:
-		return vehicle.Charge{}, fmt.Errorf("state %q is not known", clean(state))
+	c := vehicle.Charge{Plug: vehicle.Unplugged}
+	if state, err := o.text("state"); err == nil {
+		switch s := vehicle.ChargeState(state); s {
+		case vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
+			c.State = s
+		}
 	}
 	in, err := o.flag("isPluggedIn")
-	if err != nil {
+	if err != nil && c.State != vehicle.Charging {
 		return vehicle.Charge{}, err
 	}
-	if in {
+	if in || err != nil {
 		c.Plug = vehicle.PluggedIn
 	}
 	return c, nil
@@ -271,27 +272,25 @@ func chargeOf(o object, _ entry) (vehicle.Charge, error) {
 // maxRange is the longest range believed, in kilometres or miles.
 const maxRange = 10_000
 
+// batteryOf takes the level whatever the range is: one that is missing, out of range or in
+// a unit that is not known is nil.
 func batteryOf(o object, e entry) (vehicle.Battery, error) {
 	percent, err := o.number("percentRemaining", 0, 1)
 	if err != nil {
 		return vehicle.Battery{}, err
 	}
 	b := vehicle.Battery{PercentRemaining: percent}
-	if o.null("range") {
-		return b, nil
-	}
 	km, err := o.number("range", 0, maxRange)
 	if err != nil {
-		return vehicle.Battery{}, err
+		return b, nil //nolint:nilerr // the level stands without it
 	}
-	switch unit := e.header("sc-unit-system"); unit {
+	switch e.header("sc-unit-system") {
 	case "", "metric":
+		b.RangeKm = &km
 	case "imperial":
 		km *= 1.609344
-	default:
-		return vehicle.Battery{}, fmt.Errorf("the unit system %q is not known", clean(unit))
+		b.RangeKm = &km
 	}
-	b.RangeKm = &km
 	return b, nil
 }
 

@@ -115,8 +115,8 @@ func (t *tap) set(look func(*http.Request) (*http.Response, error)) {
 // that it works in fake time as well.
 func newWorld(t *testing.T, cars int, o simulator.ServerOptions) *world {
 	t.Helper()
-	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 11, Cars: cars, Start: time.Now().Add(-time.Hour)},
-		simulator.Event{Car: 0, Do: simulator.Plug})
+	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 11, Vehicles: cars, Start: time.Now().Add(-time.Hour)},
+		simulator.Event{Vehicle: 0, Do: simulator.Plug})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func (w *world) connect(t *testing.T) {
 	w.cars = cars
 }
 
-// read reads the first car and returns the first fault, nil for values alone.
+// read reads the first vehicle and returns the first fault, nil for values alone.
 func (w *world) read(t *testing.T, paths vehicle.Paths) (vehicle.Snapshot, *vehicle.Fault) {
 	t.Helper()
 	s, err := w.source.Read(t.Context(), w.cars[0].Ref(), paths)

@@ -11,7 +11,8 @@
 //     pair it is exchanged for is saved durably before it is used;
 //   - an exchange whose answer was lost, to the network or with the process, is made
 //     again at once and until there is one ([Source.Resume]), since a used refresh
-//     token works for a short while only.
+//     token works for a short while only;
+//   - a refresh token is exchanged weeks before its end, whether or not anything is read.
 package smartcar
 
 import (
@@ -53,7 +54,7 @@ type Options struct {
 	// only appears in faults, as does RedirectURI, which may be empty.
 	ConnectOrigin, RedirectURI string
 	// ReconnectURL is where an owner gives access again whose tokens the vendor no
-	// longer takes: signing in to the car's account does not bring those back. Empty
+	// longer takes: signing in to the vehicle's account does not bring those back. Empty
 	// takes the link for signing in.
 	ReconnectURL string
 	// ClientID and ClientSecret are the application's credentials.
@@ -74,7 +75,7 @@ type Options struct {
 	Log    zerolog.Logger
 }
 
-// Source reads cars through Smartcar. It is safe for concurrent use.
+// Source reads vehicles through Smartcar. It is safe for concurrent use.
 type Source struct {
 	opts  Options
 	oauth oauth2.Config
@@ -86,15 +87,16 @@ type Source struct {
 	mu       sync.Mutex
 	accounts map[string]*account
 	closed   bool
+	fresh    bool // the tokens are kept fresh
 	renewals sync.WaitGroup
 }
 
 var (
-	_ vehicle.ExtraSource = (*Source)(nil)
-	_ vehicle.Connector   = (*Source)(nil)
-	_ vehicle.Resumer     = (*Source)(nil)
-	_ vehicle.Closer      = (*Source)(nil)
-	_ vehicle.Metering    = (*Source)(nil)
+	_ vehicle.DetailSource = (*Source)(nil)
+	_ vehicle.Connector    = (*Source)(nil)
+	_ vehicle.Resumer      = (*Source)(nil)
+	_ vehicle.Closer       = (*Source)(nil)
+	_ vehicle.Metering     = (*Source)(nil)
 )
 
 // New returns the source. An error names the option, its value and what is
@@ -239,7 +241,7 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 	for p := range paths.All() {
 		path = p
 	}
-	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: carPath(ref, path.String())})
+	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, path.String())})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}
@@ -252,7 +254,7 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 }
 
 func (s *Source) readBatch(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
-	ans, err := s.call(ctx, ref.Connection, request{client: s.keep, method: http.MethodPost, path: carPath(ref, "/batch"), body: batchBody(paths)})
+	ans, err := s.call(ctx, ref.Connection, request{client: s.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"), body: batchBody(paths)})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}
@@ -274,7 +276,7 @@ func (s *Source) complete(ref vehicle.Ref, err error) error {
 	return err
 }
 
-// signIn gives a fault of lost credentials the URL at which the car's owner
+// signIn gives a fault of lost credentials the URL at which the vehicle's owner
 // signs in again, where the vendor gave none.
 func (s *Source) signIn(ref vehicle.Ref, f *vehicle.Fault) {
 	if f.Type != vehicle.TypeAccount || f.Code != "AUTHENTICATION_FAILED" || f.ResolutionURL != "" {
@@ -288,7 +290,7 @@ func (s *Source) signIn(ref vehicle.Ref, f *vehicle.Fault) {
 	f.ResolutionURL = s.opts.ConnectOrigin + "/oauth/reauthenticate?" + q.Encode()
 }
 
-// native is the vendor's id of a car.
+// native is the vendor's id of a vehicle.
 func native(ref vehicle.Ref) string {
 	if ref.Native != "" {
 		return ref.Native
@@ -296,15 +298,15 @@ func native(ref vehicle.Ref) string {
 	return ref.ID.String()
 }
 
-// carPath is the path below the API's origin of one of a car's endpoints.
-func carPath(ref vehicle.Ref, rest string) string {
+// vehiclePath is the path below the API's origin of one of a vehicle's endpoints.
+func vehiclePath(ref vehicle.Ref, rest string) string {
 	return "/vehicles/" + url.PathEscape(native(ref)) + rest
 }
 
 // namespace makes UUIDs of vendor ids that are none.
 var namespace = uuid.MustParse("0c6ad3ba-5f7e-5d0c-8d7c-6f2b9f5d8e11")
 
-// idOf returns plugbeat's id of a car: the vendor's where that is a UUID, else
+// idOf returns plugbeat's id of a vehicle: the vendor's where that is a UUID, else
 // one that depends on it alone.
 func idOf(native string) uuid.UUID {
 	if id, err := uuid.Parse(native); err == nil && strings.EqualFold(id.String(), native) {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -19,9 +17,9 @@ import (
 const (
 	// exchangeTimeout bounds one exchange.
 	exchangeTimeout = 25 * time.Second
-	// early is how long before its end an access token is renewed, at most a
+	// renewAhead is how long before its end an access token is renewed, at most a
 	// tenth of its life.
-	early = 5 * time.Minute
+	renewAhead = 5 * time.Minute
 	// again is how long after a renewal went wrong the next is tried while the
 	// access token is still good.
 	again = 30 * time.Second
@@ -57,7 +55,8 @@ type account struct {
 	pair    tokens    // saved; the only one that is used
 	unsaved *tokens   // got and not yet saved
 	retryAt time.Time // no renewal ahead of time before this
-	told    bool      // the lost consent was logged
+	told    bool      // that the tokens are refused was logged
+	lost    bool      // the owner has to sign in again
 	chased  bool      // an exchange is made again in the background
 }
 
@@ -163,9 +162,10 @@ func (s *Source) rotate(ctx context.Context, a *account) error {
 	pair, err := s.exchange(ctx, a.pair.Refresh)
 	if err != nil {
 		s.tell(a, err)
-		switch temporary := vehicle.AsFault(err).Temporary(); {
-		case temporary:
-			s.chase(a) //nolint:contextcheck // it goes on without its caller
+		a.lost = vehicle.AsFault(err).Type == vehicle.TypeAccount
+		switch {
+		case vehicle.AsFault(err).Temporary():
+			s.chase(a, vehicle.AsFault(err).RetryAfter) //nolint:contextcheck // it goes on without its caller
 		case a.pair.Access == "":
 			// The token of somebody who connects was never good: nothing is kept of it.
 			if err := s.opts.Tokens.Save(ctx, a.name, nil); err == nil {
@@ -176,10 +176,10 @@ func (s *Source) rotate(ctx context.Context, a *account) error {
 	}
 	a.unsaved = &pair
 	if err := s.save(ctx, a); err != nil {
-		s.chase(a) //nolint:contextcheck // it goes on without its caller
+		s.chase(a, 0) //nolint:contextcheck // it goes on without its caller
 		return err
 	}
-	a.told, a.retryAt = false, time.Time{}
+	a.told, a.lost, a.retryAt = false, false, time.Time{}
 	s.opts.Log.Info().Str("event", "source.token_rotated").Str("connection", a.name).
 		Time("expires_at", a.pair.ExpiresAt).Msg("tokens renewed and saved")
 	return nil
@@ -227,20 +227,23 @@ func (s *Source) write(ctx context.Context, name string, t tokens) error {
 // carried out, and the used token works for a short while only.
 func (s *Source) exchange(ctx context.Context, refresh string) (tokens, error) {
 	pair, err := s.exchangeOnce(ctx, refresh)
-	if err != nil && vehicle.AsFault(err).Code == "NO_RESPONSE" {
-		pair, err = s.exchangeOnce(ctx, refresh)
+	if err == nil {
+		return pair, nil
 	}
-	return pair, err
+	if f := vehicle.AsFault(err); f.Code != "NO_RESPONSE" || f.RetryAfter > 0 {
+		return tokens{}, err
+	}
+	return s.exchangeOnce(ctx, refresh)
 }
 
 func (s *Source) exchangeOnce(ctx context.Context, refresh string) (tokens, error) {
 	return s.trade(ctx, func(ctx context.Context) (*oauth2.Token, error) {
 		return s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
-	})
+	}, refresh)
 }
 
-// trade makes one exchange at the token endpoint.
-func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.Token, error)) (tokens, error) {
+// trade makes one exchange at the token endpoint. The secrets are kept out of its error.
+func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.Token, error), secrets ...string) (tokens, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	client := *s.once
@@ -249,7 +252,7 @@ func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.
 	now := time.Now()
 	t, err := with(ctx)
 	if err != nil {
-		return tokens{}, s.oauthFault(err)
+		return tokens{}, s.oauthFault(err, secrets...)
 	}
 	life := t.Expiry.Sub(now)
 	if t.Expiry.IsZero() || life <= 0 {
@@ -259,7 +262,7 @@ func (s *Source) trade(ctx context.Context, with func(context.Context) (*oauth2.
 		Access:    t.AccessToken,
 		Refresh:   t.RefreshToken, // the one sent, where the answer has none
 		ExpiresAt: now.Add(life).UTC(),
-		RenewAt:   now.Add(life - min(early, life/10)).UTC(),
+		RenewAt:   now.Add(life - min(renewAhead, life/10)).UTC(),
 	}, nil
 }
 
@@ -273,38 +276,6 @@ func (a agent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", a.name)
 	return a.next.RoundTrip(r)
-}
-
-// oauthFault makes a fault of what the token endpoint answered.
-func (s *Source) oauthFault(err error) *vehicle.Fault {
-	var r *oauth2.RetrieveError
-	if !errors.As(err, &r) {
-		why := cause(err)
-		if strings.Contains(why, "cannot parse json") { // oauth2 gives the body to nobody
-			why = "a page or text instead of JSON"
-		}
-		f := vehicle.NoResponse("Smartcar's token endpoint did not answer as it should: " + why)
-		var u *url.Error
-		f.Network = errors.As(err, &u)
-		return f
-	}
-	status := 0
-	header := func(string) string { return "" }
-	if r.Response != nil {
-		status, header = r.Response.StatusCode, r.Response.Header.Get
-	}
-	switch {
-	case r.ErrorCode == "invalid_grant":
-		return s.lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again")
-	case status == http.StatusTooManyRequests:
-		return plain(entry{code: status, header: header, at: time.Now()}, "too many token requests")
-	case r.ErrorCode != "" && status < 500:
-		return &vehicle.Fault{
-			Type: vehicle.TypeAuthentication, Status: http.StatusUnauthorized,
-			Description: fmt.Sprintf("Smartcar's token endpoint refused the application: %s", clean(r.ErrorCode)),
-		}
-	}
-	return vehicle.NoResponse(fmt.Sprintf("Smartcar's token endpoint answered status %d with %s", status, notJSON(r.Body)))
 }
 
 // tell logs that a connection's tokens are refused, once.

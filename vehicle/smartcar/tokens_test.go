@@ -370,7 +370,7 @@ func TestConnectAgain(t *testing.T) {
 	})
 }
 
-// TestConnectWhileLimited: a rate limit in the middle of listing an account's cars costs
+// TestConnectWhileLimited: a rate limit in the middle of listing an account's vehicles costs
 // no connection: connecting again with the same token, or the same code, goes on, also in
 // another process.
 func TestConnectWhileLimited(t *testing.T) {
@@ -442,7 +442,7 @@ func TestConnect(t *testing.T) {
 			t.Fatalf("%d cars, want 123", len(w.cars))
 		}
 		for i, v := range w.cars {
-			c := w.fleet.Car(i)
+			c := w.fleet.Vehicle(i)
 			if v.ID != c.ID || v.Native != c.ID.String() || v.Make != c.Make || v.Model != c.Model || v.Year != c.Year ||
 				v.Mode != vehicle.ModeLive || v.Connection != w.server.User().String() || len(v.Permissions) != 6 {
 				t.Fatalf("car %d: %+v, want %+v", i, v, c)

@@ -15,12 +15,12 @@ import (
 // sources, and to be read by who writes one. It keeps each vehicle's last reading in
 // memory and settles nothing: each change of the plug is told at once.
 type Pushed struct {
-	mu     sync.Mutex
-	last   map[uuid.UUID]vehicle.Snapshot
-	opened time.Time
-	hint   func(uuid.UUID) // nil before Push
-	early  []uuid.UUID     // hinted of before that
-	reads  map[uuid.UUID]int
+	mu      sync.Mutex
+	last    map[uuid.UUID]vehicle.Snapshot
+	opened  time.Time
+	hint    func(uuid.UUID) // nil before Push
+	pending []uuid.UUID     // hinted of before that
+	reads   map[uuid.UUID]int
 }
 
 var _ vehicle.Pusher = (*Pushed)(nil)
@@ -39,10 +39,10 @@ func NewPushed(known ...vehicle.Known) *Pushed {
 func (p *Pushed) Push(ctx context.Context, hint func(uuid.UUID)) error {
 	p.mu.Lock()
 	p.hint = hint
-	early := p.early
-	p.early = nil
+	pending := p.pending
+	p.pending = nil
 	p.mu.Unlock()
-	for _, id := range early {
+	for _, id := range pending {
 		hint(id)
 	}
 	<-ctx.Done()
@@ -54,7 +54,7 @@ func (p *Pushed) Hint(id uuid.UUID) {
 	p.mu.Lock()
 	hint := p.hint
 	if hint == nil {
-		p.early = append(p.early, id)
+		p.pending = append(p.pending, id)
 	}
 	p.mu.Unlock()
 	if hint != nil {

@@ -23,10 +23,10 @@ import (
 // source cannot offer are nil; what they serve is then skipped.
 type Harness struct {
 	Source vehicle.Source
-	// Ref is a car whose three paths have values, and Plug how it is plugged.
+	// Ref is a vehicle whose three paths have values, and Plug how it is plugged.
 	Ref  vehicle.Ref
 	Plug vehicle.Plug
-	// Unknown is a car that the source does not have.
+	// Unknown is a vehicle that the source does not have.
 	Unknown vehicle.Ref
 	// Fail makes the far side answer a fault at these paths of Ref from now on.
 	Fail func(f *vehicle.Fault, paths vehicle.Paths)
@@ -116,7 +116,7 @@ func Run(t *testing.T, setup func(t *testing.T) Harness) {
 	t.Run("faults", func(t *testing.T) { faults(t, setup(t)) })
 	t.Run("one path's fault leaves the others", func(t *testing.T) { partial(t, setup(t)) })
 	t.Run("no guess", func(t *testing.T) { garbled(t, setup) })
-	t.Run("unknown car", func(t *testing.T) { unknown(t, setup(t)) })
+	t.Run("unknown vehicle", func(t *testing.T) { unknown(t, setup(t)) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, setup(t)) })
 	t.Run("context ended before", func(t *testing.T) { cancelled(t, setup(t)) })
 	t.Run("context ends during", func(t *testing.T) { cancelledDuring(t, setup(t)) })
@@ -143,7 +143,7 @@ func Check(s vehicle.Snapshot, paths vehicle.Paths, before, after time.Time) err
 	check(bad, vehicle.PathLocation, s.Location, before, after)
 	if c := s.Charge; c.OK {
 		switch c.Value.State {
-		case vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
+		case "", vehicle.Charging, vehicle.FullyCharged, vehicle.NotCharging:
 		default:
 			bad("/charge: state %q", c.Value.State)
 		}
@@ -275,7 +275,7 @@ func faults(t *testing.T, h Harness) {
 				}
 			}
 			if got := vehicle.StateOf(s.Charge); got != vehicle.StateUnknown {
-				t.Errorf("state %v of a car that answers %v", got, f)
+				t.Errorf("state %v of a vehicle that answers %v", got, f)
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func unknown(t *testing.T, h Harness) {
 	s := read(t, h, h.Unknown, vehicle.AllPaths)
 	for p := range vehicle.AllPaths.All() {
 		if s.Fault(p) == nil {
-			t.Errorf("%v: a value of a car that is not there", p)
+			t.Errorf("%v: a value of a vehicle that is not there", p)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func chargeBody(r vehicle.Reading[vehicle.Charge]) (Value, *vehicle.Fault) {
 	state := vehicle.StateOf(r)
 	if state == vehicle.StateUnknown {
 		// A receiver that decodes null into a boolean would see an unplugged vehicle.
-		return Value{}, vehicle.InvalidData("The source did not tell whether the car is plugged in.")
+		return Value{}, vehicle.InvalidData("The source did not tell whether the vehicle is plugged in.")
 	}
 	return Object(
 		Member{"state", StringOrNull(string(r.Value.State))},
@@ -71,10 +71,12 @@ func batteryBody(b vehicle.Battery, unitSystem string) (Value, *vehicle.Fault) {
 		if unitSystem == Imperial {
 			km /= kmPerMile
 		}
-		reach = Number(km)
+		if printable(km) {
+			reach = Number(km)
+		}
 	}
-	if !printable(b.PercentRemaining) || !printable(reach.number) {
-		return Value{}, vehicle.InvalidData("The source gave a charge level or range that is not a number.")
+	if !printable(b.PercentRemaining) {
+		return Value{}, vehicle.InvalidData("The source gave a charge level that is not a number.")
 	}
 	return Object(Member{"percentRemaining", Number(b.PercentRemaining)}, Member{"range", reach}), nil
 }

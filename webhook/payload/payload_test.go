@@ -182,7 +182,7 @@ func TestEntryIsTotal(t *testing.T) {
 		{"charging proves the plug", vehicle.PathCharge, vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.Unplugged}}}, `"body":{"state":"CHARGING","isPluggedIn":true}`},
 		{"unknown charge state", vehicle.PathCharge, vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{Plug: vehicle.Unplugged}}}, `"body":{"state":null,"isPluggedIn":false}`},
 		{"no range", vehicle.PathBattery, vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{OK: true}}, `"body":{"percentRemaining":0,"range":null}`},
-		{"infinite range", vehicle.PathBattery, vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{RangeKm: &km}}}, `"code":"INVALID_DATA"`},
+		{"infinite range", vehicle.PathBattery, vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{RangeKm: &km}}}, `"body":{"percentRemaining":0,"range":null}`},
 		{"no number", vehicle.PathBattery, vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: math.NaN()}}}, `"code":"INVALID_DATA"`},
 		{"no position", vehicle.PathLocation, vehicle.Snapshot{Location: vehicle.Reading[vehicle.Location]{OK: true, Value: vehicle.Location{Longitude: math.NaN()}}}, `"code":"INVALID_DATA"`},
 		{"status missing", vehicle.PathLocation, vehicle.Snapshot{Location: vehicle.Reading[vehicle.Location]{Fault: &vehicle.Fault{Type: "SERVER"}}}, `"code":500,"body":{"type":"SERVER","code":null`},

@@ -13,28 +13,28 @@ import (
 	"plugbeat/webhook"
 )
 
-// ReadExtra reads an endpoint that no delivery carries for a caller, within the limits
-// of [Scheduler.ReadNow]: it waits for its turn at the vehicle and for a place at the
+// ReadDetail reads an endpoint that no delivery carries for a caller, within the limits
+// of [Scheduler.ReadNow]: it waits for the vehicle and for a place at the
 // source, and is one call of the bucket and of the budget. There is no freshness window,
 // since nothing of the value is kept; what a fault says of the next read is.
 //
-// The error is a [*vehicle.Fault], COMPATIBILITY for a source that has no extras, or
+// The error is a [*vehicle.Fault], COMPATIBILITY for a source that has no details, or
 // one of ReadNow's.
-func (s *Scheduler) ReadExtra(ctx context.Context, vehicleID uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
-	return asCaller(ctx, s, vehicleID, func(src *source, c *car, v vehicle.Vehicle) (vehicle.ExtraReading, error) {
-		from, ok := src.from.(vehicle.ExtraSource)
+func (s *Scheduler) ReadDetail(ctx context.Context, vehicleID uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error) {
+	return asCaller(ctx, s, vehicleID, func(src *source, a *activity, v vehicle.Vehicle) (vehicle.DetailReading, error) {
+		from, ok := src.from.(vehicle.DetailSource)
 		if !ok {
-			return vehicle.ExtraReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
+			return vehicle.DetailReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
 		}
-		r, err := s.callersExtra(ctx, src, from, c, v, e)
+		r, err := s.callersDetail(ctx, src, from, a, v, e)
 		if err != nil {
-			return vehicle.ExtraReading{}, fmt.Errorf("read %s of vehicle %s: %w", e, v.ID, err)
+			return vehicle.DetailReading{}, fmt.Errorf("read %s of vehicle %s: %w", e, v.ID, err)
 		}
 		return r, nil
 	})
 }
 
-func (s *Scheduler) callersExtra(ctx context.Context, src *source, from vehicle.ExtraSource, c *car, v vehicle.Vehicle, e vehicle.Extra) (none vehicle.ExtraReading, _ error) {
+func (s *Scheduler) callersDetail(ctx context.Context, src *source, from vehicle.DetailSource, a *activity, v vehicle.Vehicle, e vehicle.Detail) (none vehicle.DetailReading, _ error) {
 	wctx, stop := s.untilClosing(ctx)
 	defer stop()
 	ended := func() error {
@@ -43,11 +43,11 @@ func (s *Scheduler) callersExtra(ctx context.Context, src *source, from vehicle.
 		}
 		return ErrClosing
 	}
-	if !c.take(wctx) {
+	if !a.take(wctx) {
 		return none, ended()
 	}
-	defer c.give()
-	if s.left(c) {
+	defer a.give()
+	if s.disconnected(a) {
 		return none, webhook.ErrNotFound
 	}
 	st, err := s.store.VehicleStatus(ctx, v.ID)
@@ -81,24 +81,24 @@ func (s *Scheduler) callersExtra(ctx context.Context, src *source, from vehicle.
 		src.leave()
 		return none, vehicle.BucketEmpty(at.Sub(now))
 	}
-	r, fault := s.callExtra(ctx, src, from, v, e, &rd)
+	r, fault := s.callDetail(ctx, src, from, v, e, &rd)
 	src.leave()
-	if err := s.commit(ctx, c, v, rd); err != nil {
+	if err := s.commit(ctx, a, v, rd); err != nil {
 		return none, err
 	}
 	return r, fault
 }
 
-// callExtra asks the source once and takes what it says of the next read into rd. The
+// callDetail asks the source once and takes what it says of the next read into rd. The
 // error is a [*vehicle.Fault], or [ErrClosing] when the drain cut it short.
-func (s *Scheduler) callExtra(ctx context.Context, src *source, from vehicle.ExtraSource, v vehicle.Vehicle, e vehicle.Extra, rd *cadence.Read) (vehicle.ExtraReading, error) {
+func (s *Scheduler) callDetail(ctx context.Context, src *source, from vehicle.DetailSource, v vehicle.Vehicle, e vehicle.Detail, rd *cadence.Read) (vehicle.DetailReading, error) {
 	if f := src.jammed(v.ID); f != nil {
-		return vehicle.ExtraReading{}, f
+		return vehicle.DetailReading{}, f
 	}
 	rctx, ended := s.flight(ctx, src)
 	src.begin(1)
 	began := time.Now()
-	r, err := ask(rctx, s, src, v.ID, func() (vehicle.ExtraReading, error) { return from.ReadExtra(rctx, v.Ref(), e) })
+	r, err := ask(rctx, s, src, v.ID, func() (vehicle.DetailReading, error) { return from.ReadDetail(rctx, v.Ref(), e) })
 	now := time.Now()
 	cut := ended() && err != nil
 	s.meter.ReadEnded(src.name, 1, now.Sub(began))
@@ -106,7 +106,7 @@ func (s *Scheduler) callExtra(ctx context.Context, src *source, from vehicle.Ext
 	rd.Paths++
 	if cut {
 		src.end(vehicle.Snapshot{}, now)
-		return vehicle.ExtraReading{}, ErrClosing
+		return vehicle.DetailReading{}, ErrClosing
 	}
 	faults := 0
 	var fault *vehicle.Fault
@@ -116,11 +116,11 @@ func (s *Scheduler) callExtra(ctx context.Context, src *source, from vehicle.Ext
 		s.meter.PathFault(src.name, fault)
 		s.event(zerolog.InfoLevel, "read.fault").Stringer("vehicle", v.ID).Stringer("path", e).Str("fault", fault.Error()).Msg("path without a value")
 	}
-	src.endExtra(fault, now)
+	src.endDetail(fault, now)
 	s.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", e).
 		Int("reads", 1).Dur("duration", now.Sub(began)).Int("faults", faults).Msg("vehicle read")
 	if fault != nil {
-		return vehicle.ExtraReading{}, fault
+		return vehicle.DetailReading{}, fault
 	}
 	if r.FetchedAt.IsZero() || r.FetchedAt.After(now) {
 		r.FetchedAt = now

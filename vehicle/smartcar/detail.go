@@ -11,43 +11,43 @@ import (
 	"plugbeat/vehicle"
 )
 
-var _ vehicle.ExtraSource = (*Source)(nil)
+var _ vehicle.DetailSource = (*Source)(nil)
 
-// ReadExtra implements [vehicle.ExtraSource] with one GET of the extra's endpoint.
+// ReadDetail implements [vehicle.DetailSource] with one GET of the detail's endpoint.
 // Fields that are not known here are passed on as they came.
-func (s *Source) ReadExtra(ctx context.Context, ref vehicle.Ref, e vehicle.Extra) (vehicle.ExtraReading, error) {
-	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: carPath(ref, e.String())})
+func (s *Source) ReadDetail(ctx context.Context, ref vehicle.Ref, e vehicle.Detail) (vehicle.DetailReading, error) {
+	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, e.String())})
 	if err != nil {
-		return vehicle.ExtraReading{}, s.complete(ref, err)
+		return vehicle.DetailReading{}, s.complete(ref, err)
 	}
-	r, err := decodeExtra(e, ans)
+	r, err := decodeDetail(e, ans)
 	if err != nil {
-		return vehicle.ExtraReading{}, s.complete(ref, err)
+		return vehicle.DetailReading{}, s.complete(ref, err)
 	}
 	return r, nil
 }
 
-// decodeExtra makes a reading of an extra's answer. The error is a [*vehicle.Fault].
-func decodeExtra(x vehicle.Extra, a *answer) (vehicle.ExtraReading, error) {
+// decodeDetail makes a reading of a detail's answer. The error is a [*vehicle.Fault].
+func decodeDetail(x vehicle.Detail, a *answer) (vehicle.DetailReading, error) {
 	e := entry{code: a.status, body: a.body, header: a.header.Get, at: a.at, id: a.requestID()}
 	if e.code < 200 || e.code > 299 {
-		return vehicle.ExtraReading{}, faultOf(e)
+		return vehicle.DetailReading{}, faultOf(e)
 	}
 	o, err := parseObject(e.body)
 	if err != nil {
-		return vehicle.ExtraReading{}, invalidExtra(x, err, e.id)
+		return vehicle.DetailReading{}, invalidDetail(x, err, e.id)
 	}
-	r, err := reading(o, e, func(o object, e entry) (json.RawMessage, error) { return extraOf(x, o, e) })
+	r, err := reading(o, e, func(o object, e entry) (json.RawMessage, error) { return valueOf(x, o, e) })
 	if err != nil {
 		if f := disguised(o, e); f != nil {
-			return vehicle.ExtraReading{}, f
+			return vehicle.DetailReading{}, f
 		}
-		return vehicle.ExtraReading{}, invalidExtra(x, err, e.id)
+		return vehicle.DetailReading{}, invalidDetail(x, err, e.id)
 	}
-	return vehicle.ExtraReading{RequestID: e.id, Body: r.Value, DataAge: r.DataAge, FetchedAt: r.FetchedAt}, nil
+	return vehicle.DetailReading{RequestID: e.id, Body: r.Value, DataAge: r.DataAge, FetchedAt: r.FetchedAt}, nil
 }
 
-func invalidExtra(x vehicle.Extra, why error, id string) *vehicle.Fault {
+func invalidDetail(x vehicle.Detail, why error, id string) *vehicle.Fault {
 	f := vehicle.InvalidData(fmt.Sprintf("Smartcar's answer for %s is not valid: %s", x, why))
 	f.RequestID = id
 	return f
@@ -58,25 +58,25 @@ const (
 	maxCapacity = 10_000     // kWh
 )
 
-// vinForm takes what cars older than the present form have as well.
+// vinForm takes what vehicles older than the present form have as well.
 var vinForm = regexp.MustCompile(`^[A-Za-z0-9]{1,40}$`)
 
-// extraOf checks the known fields of an extra's body and returns it in metric units.
-func extraOf(x vehicle.Extra, o object, e entry) (json.RawMessage, error) {
+// valueOf checks the known fields of a detail's body and returns it in metric units.
+func valueOf(x vehicle.Detail, o object, e entry) (json.RawMessage, error) {
 	var err error
 	switch x {
-	case vehicle.ExtraOdometer:
+	case vehicle.DetailOdometer:
 		return odometerOf(o, e)
-	case vehicle.ExtraVIN:
+	case vehicle.DetailVIN:
 		var vin string
 		if vin, err = o.text("vin"); err == nil && !vinForm.MatchString(vin) {
-			err = errors.New("vin is not 1 to 40 letters and digits") // faults are logged, and a VIN names somebody's car
+			err = errors.New("vin is not 1 to 40 letters and digits") // faults are logged, and a VIN names somebody's vehicle
 		}
-	case vehicle.ExtraBatteryCapacity:
+	case vehicle.DetailBatteryCapacity:
 		_, err = o.number("capacity", 0, maxCapacity)
-	case vehicle.ExtraNominalCapacity:
+	case vehicle.DetailNominalCapacity:
 		err = checkNominal(o)
-	case vehicle.ExtraChargeLimit:
+	case vehicle.DetailChargeLimit:
 		_, err = o.number("limit", 0, 1)
 	default:
 		err = errors.New("there is no such path")
@@ -103,7 +103,7 @@ func odometerOf(o object, e entry) (json.RawMessage, error) {
 }
 
 // checkNominal checks the capacities that a model has and the one that was found for
-// the car, null when none was.
+// the vehicle, null when none was.
 func checkNominal(o object) error {
 	var list []json.RawMessage
 	if o.null("availableCapacities") {

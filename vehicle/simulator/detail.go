@@ -9,11 +9,11 @@ import (
 	"plugbeat/vehicle"
 )
 
-// offered is what an owner can agree to over HTTP: also the extras, which the source in
+// offered is what an owner can agree to over HTTP: also the details, which the source in
 // this process has not.
 func offered() []string {
 	ps := permissions()
-	for e := range vehicle.AllExtras() {
+	for e := range vehicle.AllDetails() {
 		if !slices.Contains(ps, e.Permission()) {
 			ps = append(ps, e.Permission())
 		}
@@ -21,17 +21,17 @@ func offered() []string {
 	return ps
 }
 
-// Odometer is how far car number i has gone at the instant, in kilometres: some
+// Odometer is how far vehicle number i has gone at the instant, in kilometres: some
 // thousands when its life begins, and 40 in each day of it.
 func (f *Fleet) Odometer(i int, at time.Time) float64 {
 	days := max(0, at.Sub(f.settings.Start).Hours()/f.settings.Hour.Hours()/24)
 	return math.Round(10*(5000+40_000*draw(f.settings.Seed, i, 0, 'o')+40*days)) / 10
 }
 
-// extra serves an endpoint that no delivery carries.
-func (s *Server) extra(e vehicle.Extra) func(*answer, *http.Request, int) {
+// detail serves an endpoint that no delivery carries.
+func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 	return func(a *answer, r *http.Request, i int) {
-		s.countReads(s.fleet.cars[i].ID, 1)
+		s.countReads(s.fleet.vehicles[i].ID, 1)
 		inject := s.injection(i, nil)
 		if s.interrupted(a, r, inject, i, 1) {
 			return
@@ -51,27 +51,27 @@ func (s *Server) extra(e vehicle.Extra) func(*answer, *http.Request, int) {
 		}
 		h := a.w.Header()
 		h["sc-fetched-at"], h["sc-data-age"] = []string{stamp(a.now)}, []string{stamp(a.now)}
-		if e == vehicle.ExtraOdometer {
+		if e == vehicle.DetailOdometer {
 			h["sc-unit-system"] = []string{a.unit}
 		}
-		a.ok(s.extraBody(e, i, a))
+		a.ok(s.detailBody(e, i, a))
 	}
 }
 
-func (s *Server) extraBody(e vehicle.Extra, i int, a *answer) any {
-	c := s.fleet.cars[i]
+func (s *Server) detailBody(e vehicle.Detail, i int, a *answer) any {
+	c := s.fleet.vehicles[i]
 	switch e {
-	case vehicle.ExtraOdometer:
+	case vehicle.DetailOdometer:
 		distance := s.fleet.Odometer(i, a.now)
 		if a.unit == "imperial" {
 			distance = math.Round(distance/1.609344*10) / 10
 		}
 		return map[string]any{"distance": distance}
-	case vehicle.ExtraVIN:
+	case vehicle.DetailVIN:
 		return map[string]any{"vin": c.VIN}
-	case vehicle.ExtraBatteryCapacity:
+	case vehicle.DetailBatteryCapacity:
 		return map[string]any{"capacity": c.Capacity}
-	case vehicle.ExtraNominalCapacity:
+	case vehicle.DetailNominalCapacity:
 		return map[string]any{
 			"availableCapacities": []any{map[string]any{"capacity": c.Capacity, "description": nil}},
 			"capacity":            map[string]any{"nominal": c.Capacity, "source": "SMARTCAR"},

@@ -7,15 +7,15 @@ import (
 	"plugbeat/webhook"
 )
 
-// teller decides on a slot, which is not parked, of a webhook that tells events; ok is
+// events decides on a subscription, which is not parked, of a webhook that tells events; ok is
 // false when it stays as it is.
 //
 // An event in the reading is a delivery at once, whoever asked for the reading and
-// whether or not the slot is due: no gap holds it back, for it is told once and nothing
-// stands for it later. The slot itself only has the car read. A reading of what its
+// whether or not the subscription is due: no gap holds it back, for it is told once and nothing
+// stands for it later. The subscription itself only has the vehicle read. A reading of what its
 // webhook reads serves it, and so does any in which the plug changed, from which its
-// grid starts again; without an event that is a quiet firing.
-func (r Rules) teller(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.ScheduleChange, ok bool) {
+// due times start again; without an event that is a quiet due time.
+func (r Rules) events(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.ScheduleChange, ok bool) {
 	old := v.Schedule
 	c.Schedule = old
 	s := &c.Schedule
@@ -30,7 +30,7 @@ func (r Rules) teller(v webhook.ScheduleView, mk string, state vehicle.State, rd
 		s.Anchor = seen
 	case due && complete:
 	case !due && old.State != state && old.Cause == webhook.CauseDue:
-		// Another cadence on the same grid: the next point may be another.
+		// Another cadence from the same anchor: the next due time may be another.
 	case due && r.within(old.ProducedAt, now):
 		// Nothing was read, because an event was told just now.
 		s.Due = old.ProducedAt.Add(r.Gap)
@@ -41,7 +41,7 @@ func (r Rules) teller(v webhook.ScheduleView, mk string, state vehicle.State, rd
 	before, after := r.schedule(v.Webhook, mk, old.State), r.schedule(v.Webhook, mk, state)
 	s.State, s.Cause = state, webhook.CauseDue
 	if due {
-		// Points that passed since the slot came due are covered by this reading.
+		// Points that passed since the subscription came due are covered by this reading.
 		c.Collapsed = before.Count(old.Anchor, old.Due, now)
 		if c.Draft == nil {
 			c.Quiet = 1

@@ -12,7 +12,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// more is a fleet that has extras.
+// more is a fleet that has details.
 type more struct {
 	*fleet
 	mu       sync.Mutex
@@ -23,7 +23,7 @@ type more struct {
 	fault    *vehicle.Fault
 }
 
-func (m *more) ReadExtra(ctx context.Context, _ vehicle.Ref, e vehicle.Extra) (vehicle.ExtraReading, error) {
+func (m *more) ReadDetail(ctx context.Context, _ vehicle.Ref, e vehicle.Detail) (vehicle.DetailReading, error) {
 	m.mu.Lock()
 	m.asked++
 	takes, fault := m.takes, m.fault
@@ -38,12 +38,12 @@ func (m *more) ReadExtra(ctx context.Context, _ vehicle.Ref, e vehicle.Extra) (v
 	select {
 	case <-time.After(takes):
 	case <-ctx.Done():
-		return vehicle.ExtraReading{}, ctx.Err()
+		return vehicle.DetailReading{}, ctx.Err()
 	}
 	if fault != nil {
-		return vehicle.ExtraReading{}, fault
+		return vehicle.DetailReading{}, fault
 	}
-	return vehicle.ExtraReading{Body: []byte(`{"distance":1}`), FetchedAt: time.Now().Add(time.Hour)}, nil
+	return vehicle.DetailReading{Body: []byte(`{"distance":1}`), FetchedAt: time.Now().Add(time.Hour)}, nil
 }
 
 func (m *more) set(takes time.Duration, f *vehicle.Fault) {
@@ -58,8 +58,8 @@ func (m *more) times() int {
 	return m.asked
 }
 
-// withExtras makes sim a source that has extras.
-func withExtras(w *world, change func(*SourceConfig)) *more {
+// withDetails makes sim a source that has details.
+func withDetails(w *world, change func(*SourceConfig)) *more {
 	m := &more{fleet: w.sim}
 	c := w.o.Sources["sim"]
 	c.Source = m
@@ -78,23 +78,23 @@ func kindOf(err error) string {
 	return f.Type + ":" + f.Code
 }
 
-// An extra is one call, waits for the vehicle's turn, and is no reading: nothing is
+// An detail is one call, waits for the vehicle's turn, and is no reading: nothing is
 // delivered or remembered of it.
-func TestReadExtra(t *testing.T) {
+func TestReadDetail(t *testing.T) {
 	inWorld(t, func(w *world) {
-		m := withExtras(w, nil)
+		m := withDetails(w, nil)
 		w.start()
 		car, other := w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
 		w.sim.took[car] = 30 * time.Second
 		w.subscribe(w.hook(webhook.Cadence{}), car)
 		w.until(10 * time.Second)
-		r, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer)
+		r, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer)
 		if err != nil || string(r.Body) != `{"distance":1}` || r.FetchedAt.After(time.Now()) || time.Since(w.t0) != 30*time.Second {
 			t.Errorf("%+v, %v after %s", r, err, time.Since(w.t0))
 		}
 		before := w.statusOf(car)
 		w.until(20 * time.Minute)
-		if _, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer); err != nil {
+		if _, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer); err != nil {
 			t.Error(err)
 		}
 		after := w.statusOf(car)
@@ -106,8 +106,8 @@ func TestReadExtra(t *testing.T) {
 		}
 		w.until(59 * time.Minute)
 		w.wantMade(car, "30s first")
-		if _, err := w.s.ReadExtra(w.t.Context(), other, vehicle.ExtraOdometer); kindOf(err) != "COMPATIBILITY:VEHICLE_NOT_CAPABLE" {
-			t.Errorf("a source without extras: %v", err)
+		if _, err := w.s.ReadDetail(w.t.Context(), other, vehicle.DetailOdometer); kindOf(err) != "COMPATIBILITY:VEHICLE_NOT_CAPABLE" {
+			t.Errorf("a source without details: %v", err)
 		}
 		if st := w.statusOf(other); st.Reads != 0 || m.times() != 2 {
 			t.Errorf("%+v, asked %d times", st, m.times())
@@ -116,7 +116,7 @@ func TestReadExtra(t *testing.T) {
 		m.set(10*time.Second, nil)
 		short, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.s.ReadExtra(short, car, vehicle.ExtraVIN); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.s.ReadDetail(short, car, vehicle.DetailVIN); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller who left: %v", err)
 		}
 		w.until(59*time.Minute + 30*time.Second)
@@ -126,18 +126,18 @@ func TestReadExtra(t *testing.T) {
 	})
 }
 
-// What the source says of the next read binds extras and slots alike.
-func TestExtraIsHeldBack(t *testing.T) {
+// What the source says of the next read binds details and schedules alike.
+func TestDetailIsHeldBack(t *testing.T) {
 	limit := func(code string) *vehicle.Fault {
 		return &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: code, Status: 429, RetryAfter: 10 * time.Minute}
 	}
 	inWorld(t, func(w *world) {
-		m := withExtras(w, nil)
+		m := withDetails(w, nil)
 		w.start()
 		car, second := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
 		m.set(0, limit("VEHICLE"))
 		ask := func() error {
-			_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraOdometer)
+			_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer)
 			return err
 		}
 		if err := ask(); kindOf(err) != "RATE_LIMIT:VEHICLE" {
@@ -156,7 +156,7 @@ func TestExtraIsHeldBack(t *testing.T) {
 		if err := ask(); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
 			t.Errorf("%v, asked %d times", err, m.times())
 		}
-		if _, err := w.s.ReadExtra(w.t.Context(), second, vehicle.ExtraOdometer); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
+		if _, err := w.s.ReadDetail(w.t.Context(), second, vehicle.DetailOdometer); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
 			t.Errorf("another car of a source that rests: %v, asked %d times", err, m.times())
 		}
 		w.until(22 * time.Minute)
@@ -167,10 +167,10 @@ func TestExtraIsHeldBack(t *testing.T) {
 	})
 }
 
-// An extra spends the vehicle's budget and the application's bucket, and ends with them.
-func TestExtraIsPaidFor(t *testing.T) {
+// An detail spends the vehicle's budget and the application's bucket, and ends with them.
+func TestDetailIsPaidFor(t *testing.T) {
 	inWorld(t, func(w *world) {
-		m := withExtras(w, func(c *SourceConfig) {
+		m := withDetails(w, func(c *SourceConfig) {
 			c.Plan = cadence.Plan{Calls: 4}
 			c.Bucket = vehicle.Bucket{Size: 3, Refill: time.Minute}
 		})
@@ -178,7 +178,7 @@ func TestExtraIsPaidFor(t *testing.T) {
 		car := w.car("sim", vehicle.Unplugged)
 		var got []string
 		for range 4 {
-			_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN)
+			_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN)
 			got = append(got, kindOf(err))
 		}
 		if got[2] != "" || got[3] != "RATE_LIMIT:SMARTCAR_API" || m.times() != 3 || w.statusOf(car).Spent.Calls != 3 {
@@ -188,22 +188,22 @@ func TestExtraIsPaidFor(t *testing.T) {
 		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil || !s.Charge.OK {
 			t.Errorf("%+v, %v", s.Charge, err)
 		}
-		if _, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN); kindOf(err) != "BILLING:VEHICLE_REQUEST_LIMIT" || m.times() != 3 {
+		if _, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN); kindOf(err) != "BILLING:VEHICLE_REQUEST_LIMIT" || m.times() != 3 {
 			t.Errorf("beyond the budget: %v, asked %d times", err, m.times())
 		}
 	})
 }
 
-// The drain cuts an extra short; its call counts.
-func TestExtraWhileClosing(t *testing.T) {
+// The drain cuts an detail short; its call counts.
+func TestDetailWhileClosing(t *testing.T) {
 	inWorld(t, func(w *world) {
-		m := withExtras(w, nil)
+		m := withDetails(w, nil)
 		w.start()
 		car := w.car("sim", vehicle.Unplugged)
 		m.set(time.Hour, nil)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := w.s.ReadExtra(context.Background(), car, vehicle.ExtraVIN)
+			_, err := w.s.ReadDetail(context.Background(), car, vehicle.DetailVIN)
 			ended <- err
 		}()
 		w.until(time.Second)
@@ -218,16 +218,16 @@ func TestExtraWhileClosing(t *testing.T) {
 }
 
 // One vehicle is asked one thing at a time, and callers beyond the bound are told to come back.
-func TestExtrasOneAtATime(t *testing.T) {
+func TestDetailsOneAtATime(t *testing.T) {
 	inWorld(t, func(w *world) {
-		m := withExtras(w, nil)
+		m := withDetails(w, nil)
 		w.start()
 		car := w.car("sim", vehicle.Unplugged)
 		m.set(time.Second, nil)
 		got := make(chan error, maxCallers+1)
 		for range maxCallers + 1 {
 			go func() {
-				_, err := w.s.ReadExtra(w.t.Context(), car, vehicle.ExtraVIN)
+				_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN)
 				got <- err
 			}()
 		}

@@ -2,13 +2,13 @@ package payload
 
 import "plugbeat/vehicle"
 
-// ExtraEntry is an extra as it stands in a batch reply.
-func ExtraEntry(e vehicle.Extra, r vehicle.ExtraReading, body Value, unitSystem string) Value {
+// DetailEntry is a detail as it stands in a batch reply.
+func DetailEntry(e vehicle.Detail, r vehicle.DetailReading, body Value, unitSystem string) Value {
 	members := []Member{{"sc-fetched-at", String(Timestamp(r.FetchedAt))}}
 	if !r.DataAge.IsZero() {
 		members = append(members, Member{"sc-data-age", String(Timestamp(r.DataAge))})
 	}
-	if e == vehicle.ExtraOdometer {
+	if e == vehicle.DetailOdometer {
 		members = append(members, Member{"sc-unit-system", String(unitSystem)})
 	}
 	return Object(
@@ -19,10 +19,10 @@ func ExtraEntry(e vehicle.Extra, r vehicle.ExtraReading, body Value, unitSystem 
 	)
 }
 
-// ExtraBody is the endpoint's own body for an extra, with the fields that its source
+// DetailBody is the endpoint's own body for a detail, with the fields that its source
 // gave it. Distances are kilometres, or miles when unitSystem is Imperial. A body that
 // has no canonical form is a fault.
-func ExtraBody(e vehicle.Extra, r vehicle.ExtraReading, unitSystem string) (Value, *vehicle.Fault) {
+func DetailBody(e vehicle.Detail, r vehicle.DetailReading, unitSystem string) (Value, *vehicle.Fault) {
 	body, err := Parse(r.Body)
 	if err == nil {
 		_, err = Append(nil, body)
@@ -32,7 +32,7 @@ func ExtraBody(e vehicle.Extra, r vehicle.ExtraReading, unitSystem string) (Valu
 		f.RequestID = r.RequestID
 		return Value{}, f
 	}
-	if e == vehicle.ExtraOdometer && unitSystem == Imperial {
+	if e == vehicle.DetailOdometer && unitSystem == Imperial {
 		for i, m := range body.members {
 			if m.Key == "distance" && m.Value.kind == kindNumber {
 				body.members[i].Value = Number(m.Value.number / kmPerMile)

@@ -13,10 +13,10 @@ import (
 	"plugbeat/vehicle/simulator"
 )
 
-// extra reads an extra of the first car and returns its fault, nil for a value.
-func (w *world) extra(t *testing.T, e vehicle.Extra) (vehicle.ExtraReading, *vehicle.Fault) {
+// detail reads a detail of the first vehicle and returns its fault, nil for a value.
+func (w *world) detail(t *testing.T, e vehicle.Detail) (vehicle.DetailReading, *vehicle.Fault) {
 	t.Helper()
-	r, err := w.source.ReadExtra(t.Context(), w.cars[0].Ref(), e)
+	r, err := w.source.ReadDetail(t.Context(), w.cars[0].Ref(), e)
 	if err == nil {
 		return r, nil
 	}
@@ -27,20 +27,20 @@ func (w *world) extra(t *testing.T, e vehicle.Extra) (vehicle.ExtraReading, *veh
 	return r, f
 }
 
-// Each extra of a car that has it is one call, and its body is the vendor's.
+// Each detail of a vehicle that has it is one call, and its body is the vendor's.
 func TestExtras(t *testing.T) {
 	w := newWorld(t, 2, simulator.ServerOptions{})
-	car := w.fleet.Car(0)
-	wants := map[vehicle.Extra]string{
-		vehicle.ExtraOdometer:        `{"distance":`,
-		vehicle.ExtraVIN:             `{"vin":"` + car.VIN + `"}`,
-		vehicle.ExtraBatteryCapacity: fmt.Sprintf(`{"capacity":%v}`, car.Capacity),
-		vehicle.ExtraNominalCapacity: `{"availableCapacities":[{"capacity":`,
-		vehicle.ExtraChargeLimit:     fmt.Sprintf(`{"limit":%v}`, car.Limit),
+	car := w.fleet.Vehicle(0)
+	wants := map[vehicle.Detail]string{
+		vehicle.DetailOdometer:        `{"distance":`,
+		vehicle.DetailVIN:             `{"vin":"` + car.VIN + `"}`,
+		vehicle.DetailBatteryCapacity: fmt.Sprintf(`{"capacity":%v}`, car.Capacity),
+		vehicle.DetailNominalCapacity: `{"availableCapacities":[{"capacity":`,
+		vehicle.DetailChargeLimit:     fmt.Sprintf(`{"limit":%v}`, car.Limit),
 	}
-	for e := range vehicle.AllExtras() {
+	for e := range vehicle.AllDetails() {
 		before := w.reads()
-		r, f := w.extra(t, e)
+		r, f := w.detail(t, e)
 		if f != nil || wants[e] == "" || !strings.HasPrefix(string(r.Body), wants[e]) || r.RequestID == "" || time.Since(r.FetchedAt) > time.Minute || r.DataAge.IsZero() {
 			t.Errorf("%s: %+v %s, %v", e, r, r.Body, f)
 		}
@@ -50,16 +50,16 @@ func TestExtras(t *testing.T) {
 	}
 }
 
-// What is no value is a fault, never a zero, and what the vendor says of an extra is
+// What is no value is a fault, never a zero, and what the vendor says of a detail is
 // passed on.
 func TestExtraFaults(t *testing.T) {
 	body := func(s string) simulator.Injection { return simulator.Injection{Body: []byte(s)} }
 	row := func(kind, code string) simulator.Injection {
 		return simulator.Injection{Fault: simulator.Row(kind, code)}
 	}
-	const o, v, c, n, l = vehicle.ExtraOdometer, vehicle.ExtraVIN, vehicle.ExtraBatteryCapacity, vehicle.ExtraNominalCapacity, vehicle.ExtraChargeLimit
+	const o, v, c, n, l = vehicle.DetailOdometer, vehicle.DetailVIN, vehicle.DetailBatteryCapacity, vehicle.DetailNominalCapacity, vehicle.DetailChargeLimit
 	for _, tt := range []struct {
-		e     vehicle.Extra
+		e     vehicle.Detail
 		in    simulator.Injection
 		fault string // its type and code; empty for a value
 		text  string
@@ -100,7 +100,7 @@ func TestExtraFaults(t *testing.T) {
 		t.Run(tt.e.String()+" "+string(tt.in.Body), func(t *testing.T) {
 			w := newWorld(t, 1, simulator.ServerOptions{})
 			w.server.Inject(w.cars[0].ID, tt.in)
-			r, f := w.extra(t, tt.e)
+			r, f := w.detail(t, tt.e)
 			if tt.fault == "" {
 				if f != nil || !strings.Contains(string(r.Body), tt.text) {
 					t.Errorf("%s, %v; want a value", r.Body, f)
@@ -114,7 +114,7 @@ func TestExtraFaults(t *testing.T) {
 	}
 }
 
-// answering answers every request for a car's data literally.
+// answering answers every request for a vehicle's data literally.
 func answering(body, units string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Sc-Unit-System": {units}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
@@ -125,11 +125,11 @@ func answering(body, units string) func(*http.Request) (*http.Response, error) {
 func TestExtraInMiles(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	w.seen.set(answering(`{"distance":1000}`, "imperial"))
-	if r, f := w.extra(t, vehicle.ExtraOdometer); f != nil || string(r.Body) != `{"distance":1609.344}` {
+	if r, f := w.detail(t, vehicle.DetailOdometer); f != nil || string(r.Body) != `{"distance":1609.344}` {
 		t.Errorf("%s, %v", r.Body, f)
 	}
 	w.seen.set(answering(`{"distance":1000}`, "nautical"))
-	if r, f := w.extra(t, vehicle.ExtraOdometer); f == nil || f.Code != "INVALID_DATA" {
+	if r, f := w.detail(t, vehicle.DetailOdometer); f == nil || f.Code != "INVALID_DATA" {
 		t.Errorf("%s, %v", r.Body, f)
 	}
 }
@@ -138,11 +138,11 @@ func TestExtraInMiles(t *testing.T) {
 func TestExtraRenews(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	w.server.ExpireAccess()
-	if _, f := w.extra(t, vehicle.ExtraVIN); f != nil {
+	if _, f := w.detail(t, vehicle.DetailVIN); f != nil {
 		t.Error(f)
 	}
 	w.server.RevokeAll()
-	if _, f := w.extra(t, vehicle.ExtraVIN); f == nil || f.Type != vehicle.TypeAccount || f.ResolutionURL == "" {
+	if _, f := w.detail(t, vehicle.DetailVIN); f == nil || f.Type != vehicle.TypeAccount || f.ResolutionURL == "" {
 		t.Errorf("tokens that are good no more: %+v", f)
 	}
 }
@@ -153,7 +153,7 @@ func TestExtraSignIn(t *testing.T) {
 	lost := *simulator.Row(vehicle.TypeAccount, "AUTHENTICATION_FAILED")
 	lost.ResolutionURL = ""
 	w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: &lost})
-	if _, f := w.extra(t, vehicle.ExtraOdometer); f == nil || !strings.Contains(f.ResolutionURL, w.cars[0].Native) {
+	if _, f := w.detail(t, vehicle.DetailOdometer); f == nil || !strings.Contains(f.ResolutionURL, w.cars[0].Native) {
 		t.Errorf("%+v", f)
 	}
 }

@@ -16,42 +16,42 @@ import (
 // A disturbance of a moment is over by the second try, one of some seconds by the third.
 const firstBackoff = 2 * time.Second
 
-// serve deals with the due slots of one vehicle and lets the loop know. After an
+// serve deals with the due subscriptions of one vehicle and lets the loop know. After an
 // error that does not pass by itself the vehicle rests for a while, so that a
-// slot that stays due does not have its source asked again and again.
-func (s *Scheduler) serve(ctx context.Context, src *source, c *car, due []webhook.ScheduleView) {
+// subscription that stays due does not have its source asked again and again.
+func (s *Scheduler) serve(ctx context.Context, src *source, a *activity, due []webhook.ScheduleView) {
 	id := due[0].Vehicle
 	failed := false
-	if c.take(ctx) {
+	if a.take(ctx) {
 		err := context.Canceled
-		if !s.left(c) {
-			err = s.slot(ctx, src, c, due)
+		if !s.disconnected(a) {
+			err = s.serveDue(ctx, src, a, due)
 		}
-		c.give()
+		a.give()
 		if err != nil && !errors.Is(err, context.Canceled) {
 			if !errors.Is(err, webhook.ErrNotFound) {
-				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due slots not served")
+				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due subscriptions not served")
 			}
-			c.wait(ctx, time.Now().Add(maxSleep))
-			failed = true // and its slots may be due still
+			a.wait(ctx, time.Now().Add(maxSleep))
+			failed = true // and its subscriptions may be due still
 		}
 	}
 	s.mu.Lock()
-	again := c.missed || failed
-	c.slots, c.serving, c.missed = false, nil, false
+	again := a.missed || failed
+	a.due, a.serving, a.missed = false, nil, false
 	s.served[id] = struct{}{}
 	if src.busy--; src.full && src.room() {
 		src.full, again = false, true
 	}
-	s.drop(id, c)
+	s.drop(id, a)
 	s.mu.Unlock()
 	if again {
 		s.again()
 	}
 }
 
-// slot reads a vehicle for its due slots, with tries, and commits the outcome.
-func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook.ScheduleView) error {
+// serveDue reads a vehicle for its due subscriptions, with tries, and commits the outcome.
+func (s *Scheduler) serveDue(ctx context.Context, src *source, a *activity, due []webhook.ScheduleView) error {
 	id := due[0].Vehicle
 	v, err := s.store.Vehicle(ctx, id)
 	if err != nil {
@@ -63,9 +63,9 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	}
 	start := time.Now()
 	if s.rules.Held(due, start) {
-		return s.commit(ctx, c, v, cadence.Read{})
+		return s.commit(ctx, a, v, cadence.Read{})
 	}
-	// What the webhooks of the slots do not carry is not asked for: a vendor counts
+	// What the webhooks of the subscriptions do not carry is not asked for: a vendor counts
 	// each path.
 	var need vehicle.Paths
 	for _, d := range due {
@@ -73,7 +73,7 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 	}
 	rd := cadence.Read{Fresh: src.fresh(st.Last, start, s.set.Freshness), Plan: src.plan}
 	if cost := (need &^ rd.Fresh).Len(); src.plan.Limited() && cost > 0 {
-		if skipped, err := s.spare(ctx, src, c, v, cost); skipped || err != nil {
+		if skipped, err := s.skipDue(ctx, src, a, v, cost); skipped || err != nil {
 			return err
 		}
 	}
@@ -82,35 +82,41 @@ func (s *Scheduler) slot(ctx context.Context, src *source, c *car, due []webhook
 			s.meter.ReadBegan(src.name, max(0, now.Sub(d.Due)))
 		}
 	}
-	if s.tries(ctx, src, c, v, st, need&^rd.Fresh, &rd, start, began) {
+	if s.tries(ctx, src, a, v, st, need&^rd.Fresh, &rd, start, began) {
 		rd.Schedule = true
 	} else if rd.Calls == 0 {
 		return nil // cut short before anything was asked: still due
 	}
-	return s.commit(ctx, c, v, rd)
+	return s.commit(ctx, a, v, rd)
 }
 
 // tries asks for the needed paths until each has a value or a fault that stands, for at
-// most the slot's tries and time. A fault that a pushing source has in its memory stands:
-// the source hints when it is over. began is told when the first try begins. tries
-// reports false when it was cut short.
-func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
+// most the settings' tries and time. A wait that the source asked for counts from the
+// source's answer: it may be as long as that time, whenever the answer came. A fault that
+// a pushing source has in its memory stands: the source hints when it is over. began is
+// told when the first try begins. tries reports false when it was cut short.
+func (s *Scheduler) tries(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, st vehicle.Status, need vehicle.Paths, rd *cadence.Read, start time.Time, began func(time.Time)) bool {
 	pause := firstBackoff
+	end := start.Add(s.set.ReadTime)
 	var next time.Time
-	for try := 0; need != 0 && try < s.set.SlotTries; {
+	for try := 0; need != 0 && try < s.set.ReadTries; {
 		now := time.Now()
 		at, why := s.gate(src, st, rd, need.Len(), now)
+		if why != nil && at.Sub(now) <= s.set.ReadTime {
+			// Waits that others' answers prolong end all the same.
+			end = earlier(at, start.Add(time.Duration(s.set.ReadTries)*s.set.ReadTime)).Add(s.set.ReadTime)
+		}
 		if next.After(at) {
 			at = next
 		}
-		if at.After(start.Add(s.set.SlotTime)) {
+		if at.After(end) {
 			if try == 0 {
-				rd.Held = why
+				rd.Held, rd.HeldUntil = why, at
 			}
 			return true
 		}
 		if at.After(now) {
-			if !c.wait(ctx, at) {
+			if !a.wait(ctx, at) {
 				return false
 			}
 			continue // the gate may have moved meanwhile
@@ -120,8 +126,8 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 		}
 		now = time.Now()
 		at = src.bucket.take(need.Len(), now)
-		late := try > 0 && at.After(start.Add(s.set.SlotTime))
-		if late || at.After(now) && !c.wait(ctx, at) {
+		late := try > 0 && at.After(end)
+		if late || at.After(now) && !a.wait(ctx, at) {
 			src.bucket.give(need.Len())
 			src.leave()
 			return late
@@ -133,9 +139,10 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 			continue
 		}
 		if try == 0 {
-			start = now // waiting for a place, or for the bucket, is not the slot's time
+			start = now // waiting for a place, or for the bucket, is not the read's time
+			end = start.Add(s.set.ReadTime)
 			began(now)
-		} else if now.After(start.Add(s.set.SlotTime)) {
+		} else if now.After(end) {
 			src.bucket.give(need.Len())
 			src.leave()
 			return true
@@ -155,4 +162,11 @@ func (s *Scheduler) tries(ctx context.Context, src *source, c *car, v vehicle.Ve
 		pause *= 5
 	}
 	return true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -44,7 +44,7 @@ func TestTries(t *testing.T) {
 		if st.Reads != 3 || st.PathReads != 7 || st.State != vehicle.StateUnplugged {
 			t.Errorf("status %+v", st)
 		}
-		// All three fail: a payload goes out all the same, and the grid stays.
+		// All three fail: a payload goes out all the same, and the due times stay.
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return up })
 		w.until(2 * time.Hour)
 		w.wantMade(car, "12s first", "1h0m12s due")
@@ -55,7 +55,7 @@ func TestRetryAfter(t *testing.T) {
 	limit := func(after time.Duration) *vehicle.Fault {
 		return &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Status: 429, RetryAfter: after}
 	}
-	t.Run("within the slot it is waited for", func(t *testing.T) {
+	t.Run("within the schedule it is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
@@ -68,23 +68,24 @@ func TestRetryAfter(t *testing.T) {
 			w.wantMade(car, "1m30s first")
 		})
 	})
-	t.Run("beyond the slot it is not undercut, across slots, callers and a restart", func(t *testing.T) {
+	t.Run("beyond the schedule it is not undercut, across schedules, callers and a restart", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
-			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(2*time.Hour + 30*time.Minute) })
 			w.subscribe(w.hook(webhook.Cadence{}), car)
+			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(2*time.Hour + 30*time.Minute) })
+			w.until(61 * time.Minute)
 			w.sim.failing(nil)
-			w.until(90 * time.Minute)
+			w.until(150 * time.Minute)
 			w.restart()
 			s, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
 			if err != nil || s.Charge.Fault == nil || s.Charge.Fault.RetryAfter != time.Hour {
 				t.Errorf("caller got %+v, %v", s, err)
 			}
-			w.until(3*time.Hour + time.Minute)
-			w.wantCalls(w.sim, car, "0s "+all, "3h0m0s "+all)
-			w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due")
-			for i, want := range []int{429, 429, 429, 200} {
+			w.until(4*time.Hour + time.Minute)
+			w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all, "4h0m0s "+all)
+			w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due", "4h0m0s due")
+			for i, want := range []int{200, 429, 429, 429, 200} {
 				if d := w.data(car, i); d["/charge"] != want || d["/location"] != want {
 					t.Errorf("payload %d: %v", i, d)
 				}
@@ -92,16 +93,17 @@ func TestRetryAfter(t *testing.T) {
 			w.wantCounted(w.sim)
 		})
 	})
-	t.Run("one that ends soon after the slot is due is waited for", func(t *testing.T) {
+	t.Run("one that ends soon after the schedule is due is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			car := w.car("sim", vehicle.Unplugged)
-			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(61 * time.Minute) })
 			w.subscribe(w.hook(webhook.Cadence{}), car)
+			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(61 * time.Minute) })
+			w.until(61 * time.Minute)
 			w.sim.failing(nil)
-			w.until(2 * time.Hour)
-			w.wantCalls(w.sim, car, "0s "+all, "1h1m0s "+all, "2h0m0s "+all)
-			w.wantMade(car, "0s first", "1h1m0s due", "2h0m0s due")
+			w.until(3 * time.Hour)
+			w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all, "2h1m0s "+all, "3h0m0s "+all)
+			w.wantMade(car, "0s first", "1h0m0s due", "2h1m0s due", "3h0m0s due")
 		})
 	})
 }
@@ -126,23 +128,22 @@ func TestApplicationRateLimitPausesTheSource(t *testing.T) {
 				t.Error("log does not tell")
 			}
 			if after == 0 {
-				// No time named: a minute, which the slots wait for.
+				// No time named: a minute, which the schedules wait for.
 				w.wantCalls(w.sim, first, "0s "+all, "1m0s "+all)
 				w.wantCalls(w.sim, second, "1m0s "+all)
 				w.wantMade(second, "1m0s first")
 				return
 			}
-			w.wantCalls(w.sim, first, "0s "+all)
-			w.wantCalls(w.sim, second)
-			w.wantMade(second, "1s first")
-			if d := w.data(second, 0); d["/charge"] != 429 {
-				t.Errorf("payload %v", d)
-			}
+			// Both were never read: their first deliveries wait for the source.
+			w.wantCalls(w.sim, first, "0s "+all, "10m0s "+all)
+			w.wantCalls(w.sim, second, "10m0s "+all)
+			w.wantMade(first, "10m0s first")
+			w.wantMade(second, "10m0s first")
 		})
 	}
 }
 
-func TestOneReadServesAllSlots(t *testing.T) {
+func TestOneReadServesAllSubscriptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		car := w.car("sim", vehicle.Unplugged)
@@ -150,7 +151,7 @@ func TestOneReadServesAllSlots(t *testing.T) {
 		w.until(40 * time.Second)
 		w.subscribe(w.hook(webhook.Cadence{}), car)
 		w.until(time.Hour + 2*time.Minute)
-		// The second slot is due within the window: no further read, at its own time.
+		// The second schedule is due within the window: no further read, at its own time.
 		w.wantMade(car, "0s first", "40s first", "1h0m0s due", "1h0m40s due")
 		w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all)
 		w.wantCounted(w.sim)
@@ -159,7 +160,7 @@ func TestOneReadServesAllSlots(t *testing.T) {
 
 func TestSlowReadHoldsUpNobody(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.o.Settings.SlotTries = 1
+		w.o.Settings.ReadTries = 1
 		w.start()
 		hook := w.hook(webhook.Cadence{})
 		slow, quick, elsewhere := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
@@ -260,7 +261,7 @@ func TestManyDueAtOnce(t *testing.T) {
 			t.Errorf("%d looks at the due queue for %d vehicles", looks, n)
 		}
 		if got := w.store.hooks[hook].DueTimes; got.Produced != n || got.Collapsed != 0 {
-			t.Errorf("firings %+v, want %d", got, n)
+			t.Errorf("deliveries %+v, want %d", got, n)
 		}
 		if w.sim.most != 8 {
 			t.Errorf("%d reads in flight", w.sim.most)
