@@ -43,8 +43,8 @@ type Config struct {
 	Backup      Backup            `yaml:"backup" doc:"The backups that the daemon makes by itself. The sealing key (key_file) is not in them and they are of no use without it: keep a copy of it elsewhere."`
 	Alerts      map[string]Alert  `yaml:"alerts" takes:"entries by name, 1 to 32 characters of a-z, 0-9 and '-'" doc:"Where people are told what went wrong and that it is well again, each target by a name of your choosing; docs/alerts.md has examples. plugbeat alert test tries them."`
 
-	// Floor is the fastest cadence taken. It is no key of the file: only the demo
-	// and tests lower it from one minute, through [Config.Scaled].
+	// Floor is the fastest cadence taken. It is no key of the file: only the demo and
+	// tests lower it from one minute.
 	Floor time.Duration `yaml:"-"`
 	// Dir is the folder the file lies in.
 	Dir string `yaml:"-"`

@@ -177,39 +177,6 @@ func TestSystemTemplate(t *testing.T) {
 	}
 }
 
-// TestScaled holds that an hour shown in five seconds is shorter by the same factor
-// everywhere but in the transport, and that the original stays.
-func TestScaled(t *testing.T) {
-	c := parse(t, "sources: {cars: {type: simulator}}\ncadence: {makes: {Kia: {fastest: 72m}}}\n")
-	before := c.clone()
-	s := c.Scaled(720)
-	if diff := cmp.Diff(before, c); diff != "" {
-		t.Errorf("the original changed: %s", diff)
-	}
-	if err := s.Check(); err != nil {
-		t.Error(err)
-	}
-	got := fmt.Sprint(s.Cadence.Unplugged, " ", s.Cadence.PluggedIn, " ", s.Cadence.Gap, " ", s.Cadence.UnknownAfter, " ", s.Cadence.Makes["KIA"].Fastest, " ", s.Floor, " ",
-		s.Delivery.Retries, " ", s.Delivery.ChallengeAfter, " ", s.Retention.Payloads, " ", s.Sources["cars"].Settings.(*simulator.SourceSettings).Hour, " ", s.Delivery.RecoverRate)
-	const want = "5s 2.5s 83ms 2m0s 6s 83ms [14ms, 69ms, 347ms, 1.736s, 8.681s, 43.403s] 1.25s 14m0s 5s 10000"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	if s.Delivery.Timeout != 2*time.Second || s.Reading.Time != 2*time.Second || s.Grace != c.Grace {
-		t.Errorf("transport: %s %s %s", s.Delivery.Timeout, s.Reading.Time, s.Grace)
-	}
-	if diff := cmp.Diff(c, c.Scaled(1)); diff != "" {
-		t.Errorf("a factor of 1: %s", diff)
-	}
-	cron := parse(t, "cadence: {unplugged: '0 * * * *'}").Scaled(10)
-	if cron.Cadence.Unplugged != "0 * * * *" {
-		t.Errorf("a cron expression became %s", cron.Cadence.Unplugged)
-	}
-	if err := c.Scaled(1e12).Check(); err != nil {
-		t.Errorf("the extreme: %v", err)
-	}
-}
-
 func TestPolicy(t *testing.T) {
 	c := parse(t, "cadence: {plugged_in: 20m, zone: Europe/Amsterdam, makes: {Kia: {fastest: 72m}}}")
 	p, err := c.Policy().Ready()
