@@ -234,7 +234,7 @@ func (o *opens) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error
 func (d *daemon) ids() []uuid.UUID {
 	d.t.Helper()
 	var ids []uuid.UUID
-	for v, err := range d.vehicles(d.t.Context()) {
+	for v, err := range vehicles(d.t.Context(), d.store) {
 		if err != nil {
 			d.t.Fatal(err)
 		}

@@ -145,7 +145,7 @@ func TestRunEnds(t *testing.T) {
 	t.Run("by a listener", func(t *testing.T) {
 		cfg := configured(t, shortDir(t), simulatorSource)
 		d := start(t, cfg)
-		must(t, d.listeners[0].ln.Close())
+		must(t, d.listeners.list[0].ln.Close())
 		wantError(t, <-d.ended, "http.api.listen")
 		d.cancel = nil
 		gone(t, cfg)
@@ -202,7 +202,7 @@ func TestStopsInReverse(t *testing.T) {
 func TestRequestsEndBeforeRunDoes(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	begun, result := make(chan struct{}), error(nil)
-	d.sources["sim"] = listing{Lister: d.sources["sim"].(vehicle.Lister), bring: func(ctx context.Context) error {
+	d.sources.byName["sim"] = listing{Lister: d.sources.byName["sim"].(vehicle.Lister), bring: func(ctx context.Context) error {
 		close(begun)
 		<-ctx.Done()
 		time.Sleep(50 * time.Millisecond)
