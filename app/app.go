@@ -112,7 +112,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		return a, fmt.Errorf("key_file: %w", err)
 	}
 	a.store, err = store.Open(store.Options{ //nolint:contextcheck // it ends by its own lock timeout
-		Path: cfg.DataFile(), Key: keys.sealing, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree),
+		Path: cfg.DataFile(), Key: keys.sealing, MaxSize: int64(cfg.Retention.MaxSize), MinFree: health.MinFree,
 		Meter: a.metrics, Committed: a.feed.Publish, Around: o.AroundCommit, Log: o.Log,
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 func schedulerSettings(cfg config.Config) scheduler.Settings {
 	c, r := cfg.Cadence, cfg.Reading
 	return scheduler.Settings{
-		FirstDelivery: c.FirstDelivery, Gap: c.Gap, Freshness: c.Freshness, UnknownAfter: c.UnknownAfter,
+		FirstDelivery: true, Gap: c.Gap, Freshness: c.Freshness, UnknownAfter: c.UnknownAfter,
 		ClockBack: c.ClockBack, SlotTries: r.Tries, SlotTime: r.Time, Drain: cfg.Grace,
 	}
 }

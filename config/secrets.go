@@ -172,12 +172,12 @@ type sourceSecret struct {
 // sourceSecrets yields those of the named source.
 func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
 	return func(yield func(sourceSecret) bool) {
-		for f, x := range c.Sources[name].settings() {
+		for f := range fields(c.Sources[name].Settings) {
 			what := f.tag.Get("credential")
 			if what == "" {
 				continue
 			}
-			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: x.String(),
+			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: f.value.String(),
 				credential: sourceCredential(name, what)}
 			s.read = func() (webhook.Secret, error) { return c.secret(s.setting, s.file, s.credential, what) }
 			if !yield(s) {
