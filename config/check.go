@@ -37,7 +37,8 @@ func (c Config) check(p *complaints) {
 		checkAlert(p, name, a)
 	}
 	if c.Application.ClientSecretFile != "" && strings.TrimSpace(c.Application.ClientID) == "" {
-		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in", "the client id that the application presents, or neither")
+		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in",
+			"the client id that the application presents, or neither")
 	}
 	for i, uri := range c.Application.RedirectURIs {
 		checkRedirect(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
@@ -121,7 +122,8 @@ func (c Config) checkDelivery(p *complaints) {
 	}
 	for i, a := range d.Allow {
 		if !allowable(a) {
-			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified")
+			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), "+
+				"loopback or private; none that is link-local, multicast or unspecified")
 		}
 	}
 }

@@ -1,11 +1,11 @@
 // Package config turns a YAML file into a valid [Config], or into an [Error] whose
 // every complaint names the setting, its value and what is allowed.
 //
-// It is strict: unknown keys, keys given twice, a second document, and durations
-// without a unit stop the start. Defaults come first, so an empty file is a valid text; to serve, a key and a token
-// are needed as well ([Config.CheckFiles]). The
-// file holds the daemon, the application, the sources and the defaults; webhooks,
-// vehicles, subscriptions and tokens live in the data file, and nothing is in both.
+// It is strict: unknown keys, keys given twice, a second document, and durations without a
+// unit stop the start. Defaults come first, so an empty file is a valid text; to serve, a key
+// and a token are needed as well ([Config.CheckFiles]). The file holds the daemon, the
+// application, the sources and the defaults; webhooks, vehicles, subscriptions and tokens
+// live in the data file, and nothing is in both.
 //
 // What there is to set is one table, reference.yaml: it documents each setting, and files are
 // read by it. The structs below only say where a value goes.

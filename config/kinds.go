@@ -96,8 +96,8 @@ func fieldsBelow(v reflect.Value, at string, yield func(field) bool) bool {
 func kindSettings(k vehicle.Kind) []Setting {
 	out := []Setting{
 		{Path: "type", Doc: typeDoc(), Allowed: strings.Join(kindNames(), ", "), Default: k.Name, Required: true},
-		{Path: "max_reads", Doc: "Reads of this source at a time. Each keeps one connection busy, some for minutes.", Allowed: "a whole number, 1 to 1000",
-			Default: "8", kind: number, low: "1", high: "1000"},
+		{Path: "max_reads", Doc: "Reads of this source at a time. Each keeps one connection busy, some for minutes.",
+			Allowed: "a whole number, 1 to 1000", Default: "8", kind: number, low: "1", high: "1000"},
 	}
 	for f := range fields(k.Settings()) {
 		out = append(out, settingOfField(f))

@@ -66,7 +66,8 @@ func Parse(text []byte, dir string) (Config, error) {
 	}
 	r := c.Resolve(dir)
 	if n := len(r.Socket); n > MaxSocket {
-		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n), fmt.Sprintf("a path of at most %d bytes, which is what every system takes; without one it is plugbeat.sock in data_dir", MaxSocket))
+		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n),
+			fmt.Sprintf("a path of at most %d bytes, which is what every system takes; without one it is plugbeat.sock in data_dir", MaxSocket))
 	}
 	if err := p.err(); err != nil {
 		return Config{}, err

@@ -135,10 +135,10 @@ var loadSettings = sync.OnceValue(func() (out []Setting) {
 
 // makeSettings are those of an entry of cadence.makes, which the reference writes in one line.
 var makeSettings = []Setting{
-	{Path: "cadence.makes.NAME.fastest", Doc: "The shortest sensible interval while plugged in.", Allowed: "a duration, 1ms to 24h", Required: true,
-		kind: duration, low: "1ms", high: "24h"},
-	{Path: "cadence.makes.NAME.unplugged", Doc: "The shortest sensible interval while unplugged; 0s for no limit.", Allowed: "a duration, 0s to 24h",
-		Default: "0s", kind: duration, low: "0s", high: "24h"},
+	{Path: "cadence.makes.NAME.fastest", Doc: "The shortest sensible interval while plugged in.",
+		Allowed: "a duration, 1ms to 24h", Required: true, kind: duration, low: "1ms", high: "24h"},
+	{Path: "cadence.makes.NAME.unplugged", Doc: "The shortest sensible interval while unplugged; 0s for no limit.",
+		Allowed: "a duration, 0s to 24h", Default: "0s", kind: duration, low: "0s", high: "24h"},
 	{Path: "cadence.makes.NAME.note", Doc: "Why, for the warning.", Allowed: "text, or empty", Default: `""`},
 }
 
@@ -256,7 +256,8 @@ func (c Config) value(s Setting, name string) string {
 	case set:
 		return given
 	case section == "cadence.makes": // one that is built in
-		return map[string]string{"fastest": formatDuration(m.Fastest), "unplugged": formatDuration(m.Unplugged), "note": quote(m.Note)}[s.Path[strings.LastIndexByte(s.Path, '.')+1:]]
+		key := s.Path[strings.LastIndexByte(s.Path, '.')+1:]
+		return map[string]string{"fastest": formatDuration(m.Fastest), "unplugged": formatDuration(m.Unplugged), "note": quote(m.Note)}[key]
 	}
 	return s.Default
 }
