@@ -45,7 +45,8 @@ type Alert struct {
 }
 
 func alertOf(c health.Condition, now time.Time) Alert {
-	return Alert{Code: c.Code, Severity: c.Severity, Subject: c.Subject.String(), Text: c.Text, Remedy: c.Advice(), At: now.UTC(), key: c.Key(), about: c.Subject}
+	return Alert{Code: c.Code, Severity: c.Severity, Subject: c.Subject.String(), Text: c.Text, Remedy: c.Advice(), At: now.UTC(),
+		key: c.Key(), about: c.Subject}
 }
 
 // Diff returns what changed between what is remembered and what stands at now, and
@@ -84,7 +85,8 @@ func Diff(marks map[string]Mark, r health.Report, now time.Time) (alerts []Alert
 			next[key] = was
 		case health.Ended:
 			if over := health.Over(was.Code, was.Subject); over != "" {
-				alerts = append(alerts, Alert{Code: was.Code, Severity: was.Severity, Recovery: true, Subject: was.Subject.String(), Text: over, At: now.UTC(), key: key, about: was.Subject})
+				alerts = append(alerts, Alert{Code: was.Code, Severity: was.Severity, Recovery: true, Subject: was.Subject.String(), Text: over,
+					At: now.UTC(), key: key, about: was.Subject})
 			}
 		case health.Gone:
 		}

@@ -91,7 +91,8 @@ type Tested struct {
 // or to all when the name is empty. An unknown name is a [*webhook.Invalid].
 func (a *Alerter) Test(ctx context.Context, name string) ([]Tested, error) {
 	now := time.Now()
-	return a.tell(ctx, name, Alert{Code: Test, Severity: health.Info, Subject: "test", At: now.UTC(), Text: "plugbeat can reach this target; alerts come here"})
+	return a.tell(ctx, name, Alert{Code: Test, Severity: health.Info, Subject: "test", At: now.UTC(),
+		Text: "plugbeat can reach this target; alerts come here"})
 }
 
 // Last tells every target of one condition at once, once, before the process ends.
@@ -126,7 +127,7 @@ func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]Tested, 
 	for i, r := range to {
 		all.Go(func() {
 			now := time.Now()
-			h, body := compose(r.Template, a.From, []Alert{what}, 0, now)
+			h, body := compose(r.Template, a.From, []Alert{what}, 0, 0, now)
 			out[i] = Tested{Target: r.Name, Host: r.state.Host, Result: r.send(ctx, h, body)}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,12 +30,21 @@ const (
 var Templates = [...]Template{Ntfy, Slack, JSON}
 
 // maxLines bounds the alerts of one message, maxText the bytes of one's text and maxRemedy
-// those of its remedy: ntfy takes messages of 4096 bytes.
+// those of its remedy.
 const (
 	maxLines  = 8
 	maxText   = 280
 	maxRemedy = 160
 )
+
+// limits is what each template's targets take of a text, in bytes, after escaping: ntfy 4 096,
+// the strictest of the chats, Discord, 2 000 characters, which bytes undercut. JSON has no limit
+// but its lines.
+var limits = map[Template]int{Ntfy: 4096, Slack: 2000}
+
+// shortest is how often a message is made shorter, each time by half, after a target that
+// would not take it.
+const shortest = 3
 
 // message is the body of the template JSON.
 type message struct {
@@ -50,15 +60,39 @@ type message struct {
 	More int `json:"more"`
 }
 
-// compose is the request's body and headers for some alerts, at least one, and how
-// many more were left out of them.
-func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (http.Header, []byte) {
-	m := message{Instance: from.Instance, Host: from.Host, SentAt: now.UTC(), Severity: worst(alerts), Alerts: alerts, More: left}
-	if added := len(alerts) - maxLines; added > 0 { // the newest say how things stand
-		m.Alerts, m.More = alerts[added:], m.More+added
+// compose is the request's body and headers for some alerts, at least one, and how many more
+// were left out of them. The newest stay, as many as the target takes; shorter is how often a
+// target would not take a message of these before.
+func compose(t Template, from Origin, alerts []Alert, left, shorter int, now time.Time) (http.Header, []byte) {
+	lines, limit := max(1, maxLines>>shorter), limits[t]>>shorter
+	for n := min(len(alerts), lines); ; n-- {
+		h, text, body := composed(t, from, alerts, n, left, now)
+		switch {
+		case limit == 0 || len(text) <= limit:
+			return h, body
+		case n == 1: // one alert is too long, as when all of it is escaped
+			alerts = slices.Clone(alerts)
+			alerts[len(alerts)-1] = cut(alerts[len(alerts)-1], len(text)-limit)
+			_, _, body = composed(t, from, alerts, 1, left, now)
+			return h, body
+		}
 	}
+}
+
+// cut is an alert with its text shorter by so many bytes, but for a stub, and without a remedy,
+// of which a part could be taken for a command.
+func cut(a Alert, by int) Alert {
+	a.Remedy, a.Text = "", clip(a.Text, max(20, min(maxText, len(a.Text))-by))
+	return a
+}
+
+// composed is a message of the newest n of some alerts: its headers, its text as the target
+// reads it, and its body.
+func composed(t Template, from Origin, alerts []Alert, n, left int, now time.Time) (h http.Header, text string, body []byte) {
+	m := message{Instance: from.Instance, Host: from.Host, SentAt: now.UTC(), Severity: worst(alerts)}
+	m.Alerts, m.More = alerts[len(alerts)-n:], left+len(alerts)-n // the newest say how things stand
 	m.Title = title(m)
-	lines := make([]string, 0, len(m.Alerts)+1)
+	lines := make([]string, 0, n+1)
 	for _, a := range m.Alerts {
 		lines = append(lines, line(a))
 	}
@@ -66,7 +100,7 @@ func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (
 		lines = append(lines, fmt.Sprintf("and %d more; see: plugbeat status", m.More))
 	}
 	m.Text = strings.Join(lines, "\n")
-	h := http.Header{}
+	h = http.Header{}
 	switch t {
 	case Ntfy:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -77,13 +111,14 @@ func compose(t Template, from Origin, alerts []Alert, left int, now time.Time) (
 			h.Set("Priority", "3")
 			h.Set("Tags", "white_check_mark")
 		}
-		return h, []byte(m.Text)
+		return h, m.Text, []byte(m.Text)
 	case Slack:
 		h.Set("Content-Type", "application/json")
-		return h, encode(map[string]string{"text": escape("*"+m.Title+"*") + "\n" + escape(m.Text)})
+		text = "*" + escape(m.Title) + "*\n" + escape(m.Text)
+		return h, text, encode(map[string]string{"text": text})
 	}
 	h.Set("Content-Type", "application/json")
-	return h, encode(m)
+	return h, m.Text, encode(m)
 }
 
 // encode never fails for what is given to it: strings, numbers and times.
@@ -92,9 +127,14 @@ func encode(v any) []byte {
 	return b
 }
 
-// escape keeps what receivers said from being read as mentions or links by a chat.
+// gap is a blank of no width. Chats have no common way to escape: it parts the marks that
+// they read as something, and shows nothing.
+const gap = "\u200b"
+
+// escape keeps what outsiders said from being read by a chat as mentions, links or markup:
+// Slack's own in <>, and the @everyone and [text](link) of Discord and Mattermost.
 func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@"+gap, "](", "]"+gap+"(", "://", ":"+gap+"//", "`", "'").Replace(s)
 }
 
 func title(m message) string {
@@ -112,8 +152,12 @@ func line(a Alert) string {
 	if a.Recovery {
 		mark = "[well again]"
 	}
-	if a.Remedy != "" {
-		remedy = "; " + clip(a.Remedy, maxRemedy)
+	switch {
+	case a.Remedy == "":
+	case len(words.Line(a.Remedy)) > maxRemedy: // a part of a command is another one
+		remedy = "; see: plugbeat status"
+	default:
+		remedy = "; " + words.Line(a.Remedy)
 	}
 	return fmt.Sprintf("%s %s %s: %s%s", a.At.Format("15:04:05Z"), mark, a.Code, clip(a.Text, maxText), remedy)
 }

@@ -179,6 +179,7 @@ type runner struct {
 	left       int // alerts folded since the last message
 	next       time.Time
 	failures   int
+	shorter    int // how often the target would not take what waits, for its length perhaps
 
 	mu    sync.Mutex
 	state State
@@ -244,29 +245,58 @@ func (r *runner) look(ctx context.Context) {
 	r.note(func(s *State) { s.Folded += uint64(left) }) //nolint:gosec // not negative
 }
 
-// flush sends all that waits as one message.
+// refused reports whether the target's answer blames the message: the same one would be
+// refused again.
+func (r Result) refused() bool {
+	return r.Status == http.StatusBadRequest || r.Status == http.StatusRequestEntityTooLarge
+}
+
+// flush sends all that waits as one message. One that the target refuses is sent shorter, and
+// after the shortest is let go, so that no message keeps those after it from the target.
 func (r *runner) flush(ctx context.Context, now time.Time) {
-	h, body := compose(r.Template, r.a.From, r.waiting, r.left, now)
+	h, body := compose(r.Template, r.a.From, r.waiting, r.left, r.shorter, now)
 	res := r.send(ctx, h, body)
 	if res.Err != nil && ctx.Err() != nil {
 		return // cut off by a stop; the next start tells it
 	}
 	if res.Err != nil {
-		r.failures++
-		r.next = time.Now().Add(max(retryAfter(r.failures, r.Interval), res.after))
-		r.a.Log.Error().Str("event", "alert.failed").Str("target", r.Name).Int("status", res.Status).Int("waiting", len(r.waiting)).Time("next", r.next).Err(res.Err).Msg("an alert could not be sent")
-		r.note(func(s *State) { s.Failed++; s.LastError, s.LastErrorAt = res.Err.Error(), now.UTC() })
+		r.fail(res, now)
 		return
 	}
-	r.a.Log.Info().Str("event", "alert.sent").Str("target", r.Name).Int("status", res.Status).Int("alerts", len(r.waiting)).Str("first", string(r.waiting[0].Code)).Msg("an alert was sent")
+	r.a.Log.Info().Str("event", "alert.sent").Str("target", r.Name).Int("status", res.Status).Int("alerts", len(r.waiting)).
+		Str("first", string(r.waiting[0].Code)).Msg("an alert was sent")
 	told := uint64(len(r.waiting))
-	r.waiting, r.left, r.failures = nil, 0, 0
+	r.waiting, r.left, r.failures, r.shorter = nil, 0, 0, 0
 	r.next = time.Now().Add(r.Interval)
 	r.note(func(s *State) {
 		s.Sent++
 		s.Told += told
 		s.LastSent, s.LastError, s.LastErrorAt = now.UTC(), "", time.Time{}
 	})
+}
+
+// fail takes in that a message did not arrive.
+func (r *runner) fail(res Result, now time.Time) {
+	what, waiting := "an alert could not be sent", len(r.waiting)
+	switch {
+	case !res.refused():
+	case r.shorter < shortest:
+		r.shorter++
+		what = "an alert was refused: it is made shorter"
+	default:
+		r.left += waiting
+		r.waiting, r.shorter = nil, 0
+		what = "an alert was refused in its shortest form: it is let go, and the next one counts it"
+	}
+	r.failures++
+	wait := retryAfter(r.failures, r.Interval)
+	if res.refused() {
+		wait = r.Interval / 6
+	}
+	r.next = time.Now().Add(max(wait, res.after))
+	r.a.Log.Error().Str("event", "alert.failed").Str("target", r.Name).Int("status", res.Status).Int("waiting", waiting).
+		Time("next", r.next).Err(res.Err).Msg(what)
+	r.note(func(s *State) { s.Failed++; s.LastError, s.LastErrorAt = res.Err.Error(), now.UTC() })
 }
 
 // keep remembers what was seen once it is told. Where that fails, as on a full disk, it

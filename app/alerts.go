@@ -5,33 +5,34 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
 	"plugbeat/alert"
+	"plugbeat/config"
+	"plugbeat/egress"
 	"plugbeat/health"
 	"plugbeat/server"
 	"plugbeat/store"
 	"plugbeat/webhook"
 )
 
-// newAlerts returns the alerter of the config's targets, none of which may be there.
-func (a *App) newAlerts(instance uuid.UUID) (*alert.Alerter, error) {
+// newAlerter returns the alerter of the config's targets, none of which may be there, over
+// an alerter's other options.
+func newAlerter(cfg config.Config, guard *egress.Guard, o alert.Options) (*alert.Alerter, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "this machine"
 	}
-	o := alert.Options{Standing: a.standing, Memory: alertMemory{a.store},
-		From: alert.Origin{Instance: instance.String(), Host: host}, Log: a.log}
-	for _, name := range a.cfg.AlertNames() {
-		c := a.cfg.Alerts[name]
-		url, err := a.cfg.AlertURL(name)
+	o.From.Host = host
+	for _, name := range cfg.AlertNames() {
+		c := cfg.Alerts[name]
+		url, err := cfg.AlertURL(name)
 		if err != nil {
 			return nil, err
 		}
-		token, err := a.cfg.AlertToken(name)
+		token, err := cfg.AlertToken(name)
 		if err != nil {
 			return nil, err
 		}
@@ -40,15 +41,15 @@ func (a *App) newAlerts(instance uuid.UUID) (*alert.Alerter, error) {
 			codes[i] = health.Code(e)
 		}
 		o.Targets = append(o.Targets, alert.Target{Name: name, Template: alert.Template(c.Template), URL: url, Token: token,
-			Severity: health.Severity(c.Severity), Codes: codes, Interval: c.Interval, Client: a.alertClient(c.AllowPrivate)})
+			Severity: health.Severity(c.Severity), Codes: codes, Interval: c.Interval, Client: alertClient(guard, c.AllowPrivate)})
 	}
 	return alert.New(o), nil
 }
 
 // alertClient makes requests that pass the check that those to webhooks pass: no proxy,
 // no redirect, every address looked at as it is dialled.
-func (a *App) alertClient(allowPrivate bool) *http.Client {
-	t := a.guard.Transport(func(string) bool { return allowPrivate }, alert.Timeout)
+func alertClient(guard *egress.Guard, allowPrivate bool) *http.Client {
+	t := guard.Transport(func(string) bool { return allowPrivate }, alert.Timeout)
 	t.DisableKeepAlives = true
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
@@ -71,43 +72,35 @@ func (t alertMemory) Save(ctx context.Context, target string, b []byte) error {
 	return t.store.PutSecret(ctx, store.AlertMemory+target, b)
 }
 
-// kicking is the delivery loop's meter, which also has alerts looked at when a webhook
+// alertingMeter is the delivery loop's meter, which also has alerts looked at when a webhook
 // changed.
-type kicking struct {
+type alertingMeter struct {
 	*server.Metrics
 	kick func()
 }
 
 // Transitioned counts a transition and has it told.
-func (k kicking) Transitioned(id uuid.UUID, t webhook.Transition) {
+func (k alertingMeter) Transitioned(id uuid.UUID, t webhook.Transition) {
 	k.Metrics.Transitioned(id, t)
 	k.kick()
 }
 
-// startTime is how long after the start the loops may take to turn before somebody is told.
-const startTime = time.Minute
-
-// standing is what is wrong, for alerts and the log: nothing is known while the daemon starts.
-func (a *App) standing(ctx context.Context) (health.Report, error) {
-	if err := a.unwell(time.Now()); err != nil && time.Since(a.opened) < startTime {
-		return health.Report{}, err
-	}
-	return a.health.Health(ctx), nil
-}
-
 // Alerts tells how the targets of alerts fare.
-func (u upkeep) Alerts() []adminapi.AlertTarget {
+func (u *upkeep) Alerts() []adminapi.AlertTarget {
 	var out []adminapi.AlertTarget
-	for _, s := range u.a.alerts.States() {
-		out = append(out, adminapi.AlertTarget{Name: s.Name, Template: string(s.Template), Severity: string(s.Severity), Host: s.Host, Waiting: s.Waiting,
-			Sent: s.Sent, Failed: s.Failed, Told: s.Told, Folded: s.Folded, LastSent: s.LastSent, LastError: s.LastError, LastErrorAt: s.LastErrorAt, NextTry: s.NextTry})
+	for _, s := range u.alerts.States() {
+		out = append(out, adminapi.AlertTarget{
+			Name: s.Name, Template: string(s.Template), Severity: string(s.Severity), Host: s.Host, Waiting: s.Waiting,
+			Sent: s.Sent, Failed: s.Failed, Told: s.Told, Folded: s.Folded,
+			LastSent: s.LastSent, LastError: s.LastError, LastErrorAt: s.LastErrorAt, NextTry: s.NextTry,
+		})
 	}
 	return out
 }
 
 // TestAlerts sends a test to one target, or to all for an empty name.
-func (u upkeep) TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error) {
-	results, err := u.a.alerts.Test(ctx, target)
+func (u *upkeep) TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error) {
+	results, err := u.alerts.Test(ctx, target)
 	out := make([]adminapi.AlertTested, 0, len(results))
 	for _, r := range results {
 		t := adminapi.AlertTested{Target: r.Target, Host: r.Host, Arrived: r.Err == nil, Status: r.Status, Duration: r.Duration}

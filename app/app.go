@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime"
 	"slices"
@@ -34,7 +33,6 @@ import (
 	"plugbeat/server"
 	"plugbeat/store"
 	"plugbeat/systemd"
-	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/webhook/payload"
 	"plugbeat/webhook/signing"
@@ -59,31 +57,22 @@ type App struct {
 	cfg        config.Config
 	log        zerolog.Logger
 	store      *store.Store
-	sources    map[string]vehicle.Source
-	resumers   map[string]vehicle.Resumer // those of the sources that are one
+	sources    *sources
+	fleet      *fleet
 	scheduler  *scheduler.Scheduler
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
 	feed       server.Feed
+	clocks     server.Clocks
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
-	health     *wellness
-	// nextToken is the fingerprint of the management token that replaces the present one;
-	// empty while none does.
-	nextToken string
-	listeners []*served
-	closers   []named // last in, first out
-	opened    time.Time
-	ran       atomic.Bool
-	stopping  atomic.Bool
-	clocks    server.Clocks
-
-	manager  *liaison
-	requests *requests
-	serving  sync.WaitGroup
-	// fleetTurn holds a token while vehicles are connected or disconnected.
-	fleetTurn chan struct{}
+	health     *facts
+	listeners  *listeners
+	manager    *reporter
+	closers    []named // last in, first out
+	ran        atomic.Bool
+	stopping   atomic.Bool
 }
 
 // named is something to undo.
@@ -92,19 +81,12 @@ type named struct {
 	undo func() error
 }
 
-// served is a bound listener with the server that will speak on it.
-type served struct {
-	name string
-	ln   net.Listener
-	http *http.Server
-}
-
 // New opens the data file, binds the listeners and builds everything, but starts
 // nothing. On an error nothing stays open. The error names the setting or the file
 // that is in the way.
 func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) {
-	a = &App{cfg: cfg, log: o.Log, opened: time.Now(), requests: newRequests(), fleetTurn: make(chan struct{}, 1)}
-	a.manager = newLiaison(ctx, o.Manager, o.Log)
+	a = &App{cfg: cfg, log: o.Log, listeners: &listeners{log: o.Log, requests: newRequests()}}
+	a.manager = newReporter(ctx, o.Manager, o.Log)
 	a.onClose("start", func() error { a.manager.started(); return nil })
 	defer func() {
 		if err != nil {
@@ -116,33 +98,43 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if a.guard, err = egress.New(egress.Options{Allow: cfg.Delivery.Allow}); err != nil {
 		return a, err
 	}
-	key, err := cfg.SealingKey()
-	if err != nil {
+	var keys keys
+	if keys.sealing, err = cfg.SealingKey(); err != nil {
 		return a, err
 	}
-	token, err := cfg.ManagementToken()
-	if err != nil {
+	if keys.token, err = cfg.ManagementToken(); err != nil {
 		return a, err
 	}
-	next, err := cfg.ManagementTokenNext()
-	if err != nil {
+	if keys.next, err = cfg.ManagementTokenNext(); err != nil {
 		return a, err
 	}
-	if a.store, err = store.Open(store.Options{Path: cfg.DataFile(), Key: key, MaxSize: int64(cfg.Retention.MaxSize), MinFree: int64(cfg.Retention.MinFree), Meter: a.metrics, Committed: a.feed.Publish, Around: o.AroundCommit, Log: o.Log}); err != nil { //nolint:contextcheck // it ends by its own lock timeout
+	if keys.login, err = hkdf.Key(sha256.New, keys.sealing, nil, "plugbeat: logins on their way through browsers", 32); err != nil {
+		return a, fmt.Errorf("key_file: %w", err)
+	}
+	a.store, err = store.Open(store.Options{ //nolint:contextcheck // it ends by its own lock timeout
+		Path: cfg.DataFile(), Key: keys.sealing, MaxSize: int64(cfg.Retention.MaxSize), MinFree: health.MinFree,
+		Meter: a.metrics, Committed: a.feed.Publish, Around: o.AroundCommit, Log: o.Log,
+	})
+	if err != nil {
 		return a, err
 	}
 	a.onClose("store", a.store.Close)
-	if err := a.openSources(ctx); err != nil {
+	a.sources = &sources{cfg: cfg, log: o.Log, store: a.store, guard: a.guard, clocks: &a.clocks}
+	a.onClose("sources", a.sources.close)
+	if err := a.sources.open(ctx); err != nil {
 		return a, err
 	}
-	loginKey, err := hkdf.Key(sha256.New, key, nil, "plugbeat: logins on their way through browsers", 32)
-	if err != nil {
-		return a, fmt.Errorf("key_file: %w", err)
-	}
-	if err := a.build(ctx, o, token, next, loginKey); err != nil {
+	a.fleet = &fleet{log: o.Log, store: a.store, sources: a.sources, busy: make(chan struct{}, 1)}
+	if err := a.fleet.connectListed(ctx); err != nil {
 		return a, err
 	}
-	return a, nil
+	return a, a.build(ctx, o, keys)
+}
+
+// keys are the secrets that the parts are made with.
+type keys struct {
+	sealing, token, next webhook.Secret
+	login                []byte
 }
 
 func version(o Options) adminapi.Version {
@@ -150,7 +142,7 @@ func version(o Options) adminapi.Version {
 }
 
 // build makes the loops and the servers over the open store.
-func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, loginKey []byte) (err error) {
+func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	policy, err := a.cfg.Policy().Ready()
 	if err != nil {
 		return err
@@ -158,62 +150,79 @@ func (a *App) build(ctx context.Context, o Options, token, next webhook.Secret, 
 	if err := a.checkWebhooks(ctx, policy); err != nil {
 		return err
 	}
-	sources := map[string]scheduler.SourceConfig{}
-	for name, s := range a.sources {
-		sources[name] = a.sourceConfig(name, s)
+	info, err := a.store.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.buildLoops(o, policy, k); err != nil {
+		return err
+	}
+	if a.backups, err = newBackups(a.cfg, a.store, info.Instance, o.Log); err != nil {
+		return err
+	}
+	maintenance := &upkeep{
+		cfg: a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
+	}
+	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping}
+	if len(k.next) > 0 {
+		a.health.nextToken = signing.Fingerprint(k.next)
+	}
+	a.alerts, err = newAlerter(a.cfg, a.guard, alert.Options{
+		Standing: a.health.standing, Memory: alertMemory{a.store}, From: alert.Origin{Instance: info.Instance.String()}, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	maintenance.alerts = a.alerts
+	application, err := application(a.cfg)
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(server.Options{
+		Application: application, PublicURL: func() string { return publicURL(a.cfg, a.APIAddr()) }, LoginKey: k.login,
+		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
+		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy,
+		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
+		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),
+		CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	a.onClose("listeners", a.listeners.close)
+	if err := a.listeners.tcp(ctx, apiListener, a.cfg.HTTP.API.Listen, srv.HTTP(srv.Public())); err != nil {
+		return err
+	}
+	if err := a.listeners.tcp(ctx, adminListener, a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.AdminHTTP())); err != nil {
+		return err
+	}
+	if err := a.listeners.unix(ctx, a.cfg.Socket, srv.HTTP(srv.Admin())); err != nil {
+		return err
+	}
+	a.guard.SetOwn(a.listeners.own())
+	return nil
+}
+
+// buildLoops makes the scheduler and the delivery loop.
+func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
+	configured := map[string]scheduler.SourceConfig{}
+	for name, s := range a.sources.byName {
+		configured[name] = sourceConfig(a.cfg, name, s)
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
-		Store: a.store, Sources: sources, Policy: policy, Settings: a.schedulerSettings(), UnitSystem: a.cfg.Webhooks.UnitSystem, Log: o.Log,
-		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics,
+		Store: a.store, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
+		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Log: o.Log,
 	})
 	if err != nil {
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: a.deliverySettings(), ManagementToken: token, ManagementTokenNext: next, Log: o.Log, Guard: a.guard, Meter: kicking{a.metrics, func() { a.alerts.Kick() }},
+		Store: a.store, Settings: deliverySettings(a.cfg), ManagementToken: k.token, ManagementTokenNext: k.next, Log: o.Log, Guard: a.guard,
+		Meter:  alertingMeter{a.metrics, func() { a.alerts.Kick() }},
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note, Around: o.AroundRequest,
 	})
-	if err != nil {
-		return err
-	}
-	info, err := a.store.Info(ctx)
-	if err != nil {
-		return err
-	}
-	a.health = &wellness{App: a}
-	if len(next) > 0 {
-		a.nextToken = signing.Fingerprint(next)
-	}
-	if a.backups, err = newBackups(a.cfg, a.store, info.Instance, o.Log); err != nil {
-		return err
-	}
-	if a.alerts, err = a.newAlerts(info.Instance); err != nil {
-		return err
-	}
-	application, err := a.application()
-	if err != nil {
-		return err
-	}
-	srv, err := server.New(server.Options{
-		Application: application, PublicURL: a.publicURL, LoginKey: loginKey,
-		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: fleet{a}, Upkeep: upkeep{a},
-		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy, ManagementToken: token, ManagementTokenNext: next, ApplicationID: info.Instance,
-		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover), CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.listen(ctx, "http.api.listen", a.cfg.HTTP.API.Listen, srv.HTTP(srv.Public())); err != nil {
-		return err
-	}
-	if err := a.listen(ctx, "http.admin.listen", a.cfg.HTTP.Admin.Listen, srv.HTTP(srv.AdminHTTP())); err != nil {
-		return err
-	}
-	if err := a.listenSocket(ctx, srv.HTTP(srv.Admin())); err != nil {
-		return err
-	}
-	a.guardListeners()
-	return nil
+	a.fleet.scheduler, a.fleet.dispatcher = a.scheduler, a.dispatcher
+	return err
 }
 
 // checkWebhooks warns of webhooks whose own cadence the config no longer allows;
@@ -245,22 +254,19 @@ func (a *App) close() error {
 	return errors.Join(errs...)
 }
 
+// The names of the listeners, which are those of their settings.
+const (
+	apiListener   = "http.api.listen"
+	adminListener = "http.admin.listen"
+)
+
 // APIAddr returns the address /v2.0 is served at, host:port; empty when that
 // listener is off. It is known once New returned, also for port 0.
-func (a *App) APIAddr() string { return a.addr("http.api.listen") }
+func (a *App) APIAddr() string { return a.listeners.addr(apiListener) }
 
 // AdminAddr returns the address /api/v1, /metrics and /readyz are served at, as
 // [App.APIAddr] does.
-func (a *App) AdminAddr() string { return a.addr("http.admin.listen") }
-
-func (a *App) addr(listener string) string {
-	for _, l := range a.listeners {
-		if l.name == listener {
-			return l.ln.Addr().String()
-		}
-	}
-	return ""
-}
+func (a *App) AdminAddr() string { return a.listeners.addr(adminListener) }
 
 // Run starts the loops and the servers and blocks until ctx ends or one of them,
 // or the store, fails. Then it stops picking work, waits for what is in flight up to
@@ -274,20 +280,21 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	loops, stopLoops := context.WithCancel(ctx)
 	defer stopLoops()
-	servers := a.serve()
+	servers := a.listeners.serve()
 
-	a.resumeTokens(loops)
+	a.sources.resume(loops)
 	ended := make(chan error, 3)
 	go func() { ended <- a.dispatcher.Run(loops) }()
 	go func() { ended <- a.scheduler.Run(loops) }()
 	go func() { a.housekeeping(loops); ended <- nil }()
 	watched := make(chan struct{})
-	go func() { defer close(watched); a.manager.supervise(loops, a.unwell, a.summary) }()
+	go func() { defer close(watched); a.manager.supervise(loops, a.health.unwell, a.health.summary) }()
 	defer func() { <-watched }()
 	telling := make(chan struct{})
 	go func() { defer close(telling); a.alerts.Run(loops) }()
 	defer func() { <-telling }()
-	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("admin", a.AdminAddr()).Str("socket", a.cfg.Socket).Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
+	a.log.Info().Str("event", "daemon.started").Str("api", a.APIAddr()).Str("admin", a.AdminAddr()).Str("socket", a.cfg.Socket).
+		Str("data", a.cfg.DataFile()).Msg("plugbeat is running")
 
 	running := 3
 	var broken error // the store's
@@ -312,7 +319,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 			err = errors.Join(err, e)
 		}
 	}
-	a.shutdown(grace)
+	a.listeners.shutdown(grace)
 	if broken == nil {
 		select {
 		case broken = <-a.store.Fatal():
@@ -321,7 +328,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	if broken != nil {
 		// The loops fail of the same; one cause is told.
-		err = fmt.Errorf("the data file cannot be trusted any more: %w; what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
+		err = fmt.Errorf("the data file cannot be trusted any more: %w; "+
+			"what was acknowledged before is in it: look at the disk, then start plugbeat again", broken)
 		a.log.Error().Str("event", "store.failed").Err(broken).Msg("the data file cannot be trusted any more: look at the disk, then start again")
 		a.alerts.Last(context.WithoutCancel(ctx), health.Broken(broken))
 	}
@@ -335,7 +343,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 func (a *App) housekeeping(ctx context.Context) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
-		logHealth := a.logHealth(a.log)
+		logHealth := a.health.logHealth(a.log)
 		logHealth(ctx)
 		scheduler.Every(ctx, cadence.Every(logEvery), logHealth)
 	})

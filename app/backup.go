@@ -137,7 +137,8 @@ func (b *backups) make(ctx context.Context, now time.Time) {
 	if err != nil {
 		b.state.Failed, b.state.FailedAt = err.Error(), now.UTC()
 		b.state.Next = backupDue(b.schedule, b.state.Last, now)
-		b.log.Error().Str("event", "backup.failed").Str("path", path).Time("next", b.state.Next).Time("last", b.state.Last).Err(err).Msg("no backup was made")
+		b.log.Error().Str("event", "backup.failed").Str("path", path).Time("next", b.state.Next).Time("last", b.state.Last).Err(err).
+			Msg("no backup was made")
 		return
 	}
 	b.state.Last, b.state.LastFile, b.state.LastBytes = at, path, sum.Bytes
@@ -160,7 +161,8 @@ func (b *backups) once(ctx context.Context, path string) (store.Summary, error) 
 	info, err := os.Stat(b.folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return store.Summary{}, fmt.Errorf("backup.folder %s does not exist: mount its disk, or make it and give it to the user plugbeat runs as", b.folder)
+		return store.Summary{}, fmt.Errorf("backup.folder %s does not exist: mount its disk, or make it and give it to the user plugbeat runs as",
+			b.folder)
 	case err != nil:
 		return store.Summary{}, fmt.Errorf("backup.folder: %w", err)
 	case !info.IsDir():

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -11,24 +12,36 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
+	"plugbeat/delivery"
+	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
+	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
 // fleet connects and disconnects vehicles for the server. It does one at a time,
 // so that a connection's tokens are not erased while a vehicle of it comes in.
-type fleet struct{ a *App }
+type fleet struct {
+	log        zerolog.Logger
+	store      *store.Store
+	sources    *sources
+	scheduler  *scheduler.Scheduler // nil while New connects the vehicles of a Lister
+	dispatcher *delivery.Dispatcher
+	// busy holds a token while vehicles are connected or disconnected.
+	busy chan struct{}
+}
 
 // vendorTime is how long a vendor may take to confirm a disconnection.
 const vendorTime = 20 * time.Second
 
-// turn waits until nobody else connects or disconnects.
-func (f fleet) turn(ctx context.Context) (done func(), err error) {
+// alone waits until nobody else connects or disconnects.
+func (f *fleet) alone(ctx context.Context) (done func(), err error) {
 	select {
-	case f.a.fleetTurn <- struct{}{}:
-		return func() { <-f.a.fleetTurn }, nil
+	case f.busy <- struct{}{}:
+		return func() { <-f.busy }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -36,12 +49,13 @@ func (f fleet) turn(ctx context.Context) (done func(), err error) {
 
 // Connect adds the vehicles that the refresh token reaches at the named source. A
 // vehicle that is connected already keeps its subscriptions and what is known of it.
-func (f fleet) Connect(ctx context.Context, name, refreshToken string) ([]vehicle.Vehicle, error) {
-	s := f.a.sources[name]
+func (f *fleet) Connect(ctx context.Context, name, refreshToken string) ([]vehicle.Vehicle, error) {
+	s := f.sources.byName[name]
 	if s == nil {
-		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a configured source: " + strings.Join(slices.Sorted(maps.Keys(f.a.sources)), ", ")}
+		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a configured source: " +
+			strings.Join(slices.Sorted(maps.Keys(f.sources.byName)), ", ")}
 	}
-	done, err := f.turn(ctx)
+	done, err := f.alone(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +83,7 @@ func bring(ctx context.Context, s vehicle.Source, refreshToken string) ([]vehicl
 }
 
 // connect adds the vehicles that the source of the name brings.
-func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle.Vehicle, error)) ([]vehicle.Vehicle, error) {
+func (f *fleet) connect(ctx context.Context, name string, bring func() ([]vehicle.Vehicle, error)) ([]vehicle.Vehicle, error) {
 	vs, err := bring()
 	if err != nil {
 		return nil, err
@@ -81,17 +95,17 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 	healed := map[uuid.UUID]bool{}
 	for i := range vs {
 		trouble := vs[i].Trouble
-		if st, err := f.a.store.VehicleStatus(ctx, vs[i].ID); err == nil && trouble == nil && st.Trouble() != vehicle.NoTrouble {
+		if st, err := f.store.VehicleStatus(ctx, vs[i].ID); err == nil && trouble == nil && st.Trouble() != vehicle.NoTrouble {
 			healed[vs[i].ID] = true
 		}
 		vs[i].Source, vs[i].ConnectedAt = name, time.Now().UTC()
-		if err := f.a.store.PutVehicle(ctx, vs[i]); err != nil {
+		if err := f.store.PutVehicle(ctx, vs[i]); err != nil {
 			return nil, err
 		}
-		if vs[i], err = f.a.store.Vehicle(ctx, vs[i].ID); err != nil {
+		if vs[i], err = f.store.Vehicle(ctx, vs[i].ID); err != nil {
 			return nil, err
 		}
-		f.a.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
+		f.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
 		if trouble != nil {
 			if err := f.note(ctx, vs[i], trouble); err != nil {
 				return nil, err
@@ -106,8 +120,8 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 	if err := f.hurry(ctx, healed); err != nil {
 		return nil, err
 	}
-	if f.a.scheduler != nil { // nil while New connects the vehicles of a Lister
-		f.a.scheduler.Kick()
+	if f.scheduler != nil {
+		f.scheduler.Kick()
 	}
 	return vs, nil
 }
@@ -115,14 +129,14 @@ func (f fleet) connect(ctx context.Context, name string, bring func() ([]vehicle
 // unclaimed returns the vehicles that the source of the name may have, with what is known
 // already of those that it could not describe, and those that another source gives up: one
 // that the config does not have any more. A vehicle that another source has stays there.
-func (f fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Vehicle) (vs, moved []vehicle.Vehicle, err error) {
+func (f *fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Vehicle) (vs, moved []vehicle.Vehicle, err error) {
 	for _, v := range listed {
-		old, known := f.a.store.Vehicle(ctx, v.ID)
+		old, known := f.store.Vehicle(ctx, v.ID)
 		switch {
 		case known != nil: // new here
-		case old.Source != name && f.a.sources[old.Source] != nil:
+		case old.Source != name && f.sources.byName[old.Source] != nil:
 			err = fmt.Errorf("vehicle %s: %w: it is connected through source %s; disconnect it there first", v.ID, webhook.ErrConflict, old.Source)
-			f.a.log.Warn().Str("event", "vehicle.claimed").Stringer("vehicle", v.ID).Str("source", name).Str("other", old.Source).
+			f.log.Warn().Str("event", "vehicle.claimed").Stringer("vehicle", v.ID).Str("source", name).Str("other", old.Source).
 				Msg("the vehicle is connected through another source and stays there")
 			continue
 		case old.Source != name:
@@ -142,10 +156,10 @@ func (f fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Vehi
 }
 
 // note keeps the trouble of a vehicle that was just connected, until it is read.
-func (f fleet) note(ctx context.Context, v vehicle.Vehicle, trouble *vehicle.Fault) error {
-	f.a.log.Warn().Str("event", "vehicle.incomplete").Stringer("vehicle", v.ID).Str("source", v.Source).Str("fault", trouble.Error()).
+func (f *fleet) note(ctx context.Context, v vehicle.Vehicle, trouble *vehicle.Fault) error {
+	f.log.Warn().Str("event", "vehicle.incomplete").Stringer("vehicle", v.ID).Str("source", v.Source).Str("fault", trouble.Error()).
 		Msg("the vehicle is connected, and its source could not describe it")
-	_, err := f.a.store.CompleteRead(ctx, v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
+	_, err := f.store.CompleteRead(ctx, v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
 		now := time.Now()
 		var s vehicle.Snapshot
 		s.Fail(vehicle.AllPaths, trouble, now)
@@ -156,34 +170,33 @@ func (f fleet) note(ctx context.Context, v vehicle.Vehicle, trouble *vehicle.Fau
 }
 
 // hurry has vehicles read now that could not be read before, not when they are due.
-func (f fleet) hurry(ctx context.Context, healed map[uuid.UUID]bool) error {
-	if f.a.scheduler == nil || len(healed) == 0 {
+func (f *fleet) hurry(ctx context.Context, healed map[uuid.UUID]bool) error {
+	if f.scheduler == nil || len(healed) == 0 {
 		return nil
 	}
-	_, err := f.a.scheduler.Hurry(ctx, func(v vehicle.Vehicle) bool { return healed[v.ID] })
+	_, err := f.scheduler.Hurry(ctx, func(v vehicle.Vehicle) bool { return healed[v.ID] })
 	return err
 }
 
 // Disconnect ends a vehicle: at its vendor where that can be reached, and then
 // here with all that is kept of it. A vendor that does not answer does not keep
 // the operator from erasing; it is logged. Erasing goes on when ctx ends.
-func (f fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
-	a := f.a
-	done, err := f.turn(ctx)
+func (f *fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err error) {
+	done, err := f.alone(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	v, err := a.store.Vehicle(ctx, id)
+	v, err := f.store.Vehicle(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	if s, ok := a.sources[v.Source].(vehicle.Connector); ok {
+	if s, ok := f.sources.byName[v.Source].(vehicle.Connector); ok {
 		vendor, cancel := context.WithTimeout(ctx, vendorTime)
 		err := s.Disconnect(vendor, v)
 		cancel()
 		if err != nil {
-			a.log.Warn().Str("event", "source.disconnect_failed").Stringer("vehicle", id).Err(err).
+			f.log.Warn().Str("event", "source.disconnect_failed").Stringer("vehicle", id).Err(err).
 				Msg("the vendor did not confirm the disconnection; end the access in the owner's account there too")
 		}
 	}
@@ -192,38 +205,82 @@ func (f fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err
 	if err := f.forget(ctx, v); err != nil {
 		return 0, err
 	}
-	gone, err := a.store.RemoveVehicle(ctx, id)
-	a.scheduler.Forget(id)
-	a.dispatcher.Forget(gone)
+	gone, err := f.store.RemoveVehicle(ctx, id)
+	f.scheduler.Forget(id)
+	f.dispatcher.Forget(gone)
 	if err != nil {
 		return len(gone), err
 	}
-	a.log.Info().Str("event", "vehicle.disconnected").Stringer("vehicle", id).Int("cancelled", len(gone)).Msg("vehicle disconnected, its data erased")
+	f.log.Info().Str("event", "vehicle.disconnected").Stringer("vehicle", id).Int("cancelled", len(gone)).
+		Msg("vehicle disconnected, its data erased")
 	return len(gone), nil
 }
 
 // forget erases the tokens of a vehicle's connection, unless another vehicle needs
 // them.
-func (f fleet) forget(ctx context.Context, v vehicle.Vehicle) error {
+func (f *fleet) forget(ctx context.Context, v vehicle.Vehicle) error {
 	if v.Connection == "" {
 		return nil
 	}
-	for other, err := range f.a.vehicles(ctx) {
+	for other, err := range vehicles(ctx, f.store) {
 		if err != nil || other.ID != v.ID && other.Source == v.Source && other.Connection == v.Connection {
 			return err
 		}
 	}
-	if s, ok := f.a.sources[v.Source].(vehicle.Connector); ok {
+	if s, ok := f.sources.byName[v.Source].(vehicle.Connector); ok {
 		return s.Forget(ctx, v.Connection)
 	}
-	return tokens{f.a, v.Source}.Save(ctx, v.Connection, nil)
+	return tokens{f.store, v.Source}.Save(ctx, v.Connection, nil)
+}
+
+// connectListed connects the vehicles of each [vehicle.Lister] at the source's first start.
+func (f *fleet) connectListed(ctx context.Context) error {
+	for _, name := range f.sources.cfg.SourceNames() {
+		if l, ok := f.sources.byName[name].(vehicle.Lister); ok {
+			if err := f.connectFirst(ctx, name, l); err != nil {
+				return fmt.Errorf("sources.%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// connectFirst connects the vehicles of a source once in the life of the data file.
+// Cars that another source has are that one's.
+func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
+	done := tokens{f.store, name}.name("connected")
+	switch _, err := f.store.Secret(ctx, done); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, webhook.ErrNotFound):
+		return err
+	}
+	_, err := f.connect(ctx, name, func() ([]vehicle.Vehicle, error) {
+		ctx, cancel := context.WithTimeout(ctx, openTime)
+		defer cancel()
+		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
+	})
+	if why := f.sources.broken(name, err); why != "" {
+		f.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+			Msg("the source does not list its vehicles: those that are connected already are read")
+		return nil
+	}
+	if errors.Is(err, webhook.ErrConflict) {
+		f.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).
+			Msg("the source's vehicles are another source's: two simulators need two seeds")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
 }
 
 // vehicles yields every vehicle, a page at a time.
-func (a *App) vehicles(ctx context.Context) iter.Seq2[vehicle.Vehicle, error] {
+func vehicles(ctx context.Context, s *store.Store) iter.Seq2[vehicle.Vehicle, error] {
 	return func(yield func(vehicle.Vehicle, error) bool) {
 		for after := uuid.Nil; ; {
-			vs, err := a.store.Vehicles(ctx, after, pageSize)
+			vs, err := s.Vehicles(ctx, after, pageSize)
 			if err != nil {
 				yield(vehicle.Vehicle{}, err)
 				return

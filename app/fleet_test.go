@@ -70,7 +70,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	d := start(t, configured(t, dir, simulatorSource))
 	ids := d.ids()
 	d.subscribed(ids[0])
-	must(t, tokens{d.App, "old"}.Save(t.Context(), "owner", []byte("secret")))
+	must(t, tokens{d.store, "old"}.Save(t.Context(), "owner", []byte("secret")))
 	lost := vehicle.Vehicle{ID: uuid.New(), Source: "old", Connection: "owner"}
 	must(t, d.store.PutVehicle(t.Context(), lost))
 	d.stop()
@@ -125,10 +125,10 @@ func TestDisconnectErasesTokens(t *testing.T) {
 func TestDisconnectWithoutTheVendor(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	id := d.ids()[0]
-	d.sources["sim"] = vendor{discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+	d.sources.byName["sim"] = vendor{discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := (fleet{d.App}).Disconnect(ctx, id); err != nil {
+	if _, err := d.fleet.Disconnect(ctx, id); err != nil {
 		t.Error(err)
 	}
 	if slices.Contains(d.ids(), id) {
@@ -143,21 +143,21 @@ func TestDisconnectWithoutTheVendor(t *testing.T) {
 func TestConnectAndDisconnectTakeTurns(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	held := make(chan struct{})
-	d.sources["sim"] = vendor{list: d.sources["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
+	d.sources.byName["sim"] = vendor{list: d.sources.byName["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
 	gone := make(chan error, 1)
 	go func() {
-		_, err := (fleet{d.App}).Disconnect(t.Context(), d.ids()[0])
+		_, err := d.fleet.Disconnect(t.Context(), d.ids()[0])
 		gone <- err
 	}()
 	<-held
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := (fleet{d.App}).Connect(ctx, "sim", "token"); err == nil {
+	if _, err := d.fleet.Connect(ctx, "sim", "token"); err == nil {
 		t.Error("it did not wait")
 	}
 	held <- struct{}{}
 	must(t, <-gone)
-	if vs, err := (fleet{d.App}).Connect(t.Context(), "sim", "token"); err != nil || len(vs) != 2 {
+	if vs, err := d.fleet.Connect(t.Context(), "sim", "token"); err != nil || len(vs) != 2 {
 		t.Error(vs, err)
 	}
 }
@@ -167,10 +167,10 @@ func TestConnectRefuses(t *testing.T) {
 	_, err := d.client.ConnectVehicles(t.Context(), "nobody", "")
 	wantError(t, err, "nobody", "sim")
 	must(t, d.store.PutVehicle(t.Context(), vehicle.Vehicle{ID: d.ids()[1], Source: "sim"}))
-	d.sources["twin"] = d.sources["sim"]
-	_, err = (fleet{d.App}).Connect(t.Context(), "twin", "")
+	d.sources.byName["twin"] = d.sources.byName["sim"]
+	_, err = d.fleet.Connect(t.Context(), "twin", "")
 	wantError(t, err, webhook.ErrConflict.Error(), "sim")
-	for v, err := range d.vehicles(t.Context()) {
+	for v, err := range vehicles(t.Context(), d.store) {
 		if err != nil || v.Source != "sim" {
 			t.Error(v, err)
 		}

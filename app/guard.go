@@ -6,24 +6,24 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"plugbeat/egress"
+	"plugbeat/server"
 	"plugbeat/vehicle"
 )
 
-// guarded returns the client of a source that may reach the given endpoints. Every
+// client returns the client of a source that may reach the given endpoints. Every
 // address it dials, after resolution, passes the check that webhooks pass too. A
 // private or loopback address is reached only where the operator's own setting
 // names one: an endpoint at such an address or at localhost, or delivery.allow.
-func (a *App) guarded(source string, endpoints ...vehicle.Endpoint) *http.Client {
+func (s *sources) client(source string, endpoints ...vehicle.Endpoint) *http.Client {
 	settings := make([]string, len(endpoints))
 	for i, e := range endpoints {
 		settings[i] = e.Setting
 	}
-	t := a.guard.Transport(egress.Origins(origins(endpoints)...), 10*time.Second)
+	t := s.guard.Transport(egress.Origins(origins(endpoints)...), 10*time.Second)
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, asked string) (net.Conn, error) {
 		c, err := dial(ctx, network, asked)
@@ -34,7 +34,7 @@ func (a *App) guarded(source string, endpoints ...vehicle.Endpoint) *http.Client
 		return c, err
 	}
 	t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 8, 20*time.Second
-	return &http.Client{Transport: dated{a, t}}
+	return &http.Client{Transport: dated{s.clocks, t}}
 }
 
 // origins are the URLs of endpoints.
@@ -48,7 +48,7 @@ func origins(endpoints []vehicle.Endpoint) []string {
 
 // dated notes what the answers of a source say of this machine's clock.
 type dated struct {
-	app *App
+	clocks *server.Clocks
 	*http.Transport
 }
 
@@ -57,18 +57,7 @@ func (d dated) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := time.Now()
 	res, err := d.Transport.RoundTrip(r.WithContext(egress.RepeatOnNew(r.Context(), d.Transport)))
 	if err == nil {
-		d.app.clocks.Note(r.URL.Host, res.Header, sent, time.Now())
+		d.clocks.Note(r.URL.Host, res.Header, sent, time.Now())
 	}
 	return res, err
-}
-
-// guardListeners names the addresses plugbeat listens on, where no request goes.
-func (a *App) guardListeners() {
-	var own []netip.AddrPort
-	for _, l := range a.listeners {
-		if ap, err := netip.ParseAddrPort(l.ln.Addr().String()); err == nil {
-			own = append(own, ap)
-		}
-	}
-	a.guard.SetOwn(own)
 }

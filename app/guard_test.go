@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"plugbeat/egress"
+	"plugbeat/server"
 	"plugbeat/vehicle"
 )
 
@@ -51,7 +52,7 @@ func TestSourceClient(t *testing.T) {
 	defer srv.Close()
 	g, err := egress.New(egress.Options{})
 	must(t, err)
-	a := &App{guard: g}
+	a := &sources{guard: g, clocks: &server.Clocks{}}
 	at := func(url string) vehicle.Endpoint { return vehicle.Endpoint{Setting: "api_origin", URL: url} }
 	get := func(client *http.Client, url string) error {
 		t.Helper()
@@ -64,13 +65,13 @@ func TestSourceClient(t *testing.T) {
 		}
 		return err
 	}
-	if tr, ok := a.guarded("car", at(srv.URL)).Transport.(dated); !ok || tr.Proxy != nil {
+	if tr, ok := a.client("car", at(srv.URL)).Transport.(dated); !ok || tr.Proxy != nil {
 		t.Error("a source's client would ask a proxy, which hides the address from the check")
 	}
-	if err := get(a.guarded("car", at(srv.URL)), srv.URL); err != nil {
+	if err := get(a.client("car", at(srv.URL)), srv.URL); err != nil {
 		t.Error("the configured origin is refused:", err)
 	}
-	err = get(a.guarded("car", at("https://api.smartcar.com")), srv.URL)
+	err = get(a.client("car", at("https://api.smartcar.com")), srv.URL)
 	if _, ok := errors.AsType[*egress.DeniedError](err); !ok {
 		t.Errorf("got %v", err)
 	}
@@ -82,10 +83,10 @@ func TestSmartcarSourceIsGuarded(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), smartcarAt("https://169.254.169.254")))
 	_, err := d.client.ConnectVehicles(t.Context(), "car", "refresh-token")
 	wantError(t, err, "169.254.169.254:443", "metadata")
-	must(t, tokens{d.App, "car"}.Save(t.Context(), "owner", []byte(`{"access_token":"a","refresh_token":"r","expires_at":"2100-01-01T00:00:00Z","renew_at":"2100-01-01T00:00:00Z"}`)))
+	must(t, tokens{d.store, "car"}.Save(t.Context(), "owner", []byte(`{"access_token":"a","refresh_token":"r","expires_at":"2100-01-01T00:00:00Z","renew_at":"2100-01-01T00:00:00Z"}`)))
 	ref := vehicle.Ref{Native: "x", Connection: "owner"}
 	for _, paths := range []vehicle.Paths{vehicle.AllPaths, vehicle.PathsOf(vehicle.PathCharge)} {
-		_, err := d.sources["car"].Read(t.Context(), ref, paths)
+		_, err := d.sources.byName["car"].Read(t.Context(), ref, paths)
 		wantError(t, err, "169.254.169.254:443", "metadata")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"plugbeat/config"
 	"plugbeat/store"
 	"plugbeat/vehicle"
+	"plugbeat/webhook"
 )
 
 // goroutines are those that run now, by their first line without their state.
@@ -234,34 +234,13 @@ func (o *opens) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error
 func (d *daemon) ids() []uuid.UUID {
 	d.t.Helper()
 	var ids []uuid.UUID
-	for v, err := range d.vehicles(d.t.Context()) {
+	for v, err := range vehicles(d.t.Context(), d.store) {
 		if err != nil {
 			d.t.Fatal(err)
 		}
 		ids = append(ids, v.ID)
 	}
 	return ids
-}
-
-// quiet is a demo's world without its course: the fleet's server, a receiver, and
-// a daemon whose hour takes a second.
-func quiet(t *testing.T) *demo {
-	t.Helper()
-	o := DemoOptions{Seed: 5, Vehicles: 3, For: demoHours * time.Second, Keep: shortDir(t), Out: io.Discard}
-	d := &demo{DemoOptions: o, started: time.Now(), hour: time.Second, dir: o.Keep}
-	d.show = newShow(o.Out, false, false, d.started, d.hour)
-	closeUpstream, err := d.openUpstream(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.halt(); err != nil {
-			t.Error(err)
-		}
-		closeUpstream()
-		d.receiving.close()
-	})
-	return d
 }
 
 func must(t *testing.T, err error) {
@@ -285,4 +264,11 @@ func wantError(t *testing.T, err error, parts ...string) {
 
 func smartcarAt(origin string) string {
 	return fmt.Sprintf("  car: {type: smartcar, client_id: id, client_secret_file: secret, api_origin: %q, auth_origin: %q}\n", origin, origin)
+}
+
+func mustKey(t *testing.T, cfg config.Config) webhook.Secret {
+	t.Helper()
+	key, err := cfg.SealingKey()
+	must(t, err)
+	return key
 }

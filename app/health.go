@@ -4,29 +4,38 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"plugbeat/adminapi"
 	"plugbeat/alert"
+	"plugbeat/delivery"
 	"plugbeat/health"
+	"plugbeat/server"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
-// wellness gathers the facts of health and has them judged. What it asks does not grow with
+// facts gathers the facts of health and has them judged. What it asks does not grow with
 // the number of vehicles, subscriptions or deliveries. It is safe for concurrent use.
-type wellness struct {
-	*App
+type facts struct {
+	*upkeep
+	dispatcher *delivery.Dispatcher
+	clocks     *server.Clocks
+	stopping   *atomic.Bool
+	// nextToken is the fingerprint of the management token that replaces the present one;
+	// empty while none does.
+	nextToken string
+
 	watch  health.Watch
 	losses losses
 }
 
 // Health says what is wrong now.
-func (h *wellness) Health(ctx context.Context) health.Report {
+func (h *facts) Health(ctx context.Context) health.Report {
 	f := h.readiness(ctx)
 	hooks, err := h.store.Webhooks(ctx)
 	if err != nil {
@@ -35,8 +44,11 @@ func (h *wellness) Health(ctx context.Context) health.Report {
 	queues := deliveries{h.dispatcher, h.scheduler}.Queues()
 	for _, w := range hooks {
 		q := queues[w.ID]
-		f.Webhooks = append(f.Webhooks, health.WebhookFacts{Webhook: w, InFlight: q.InFlight, Oldest: q.Oldest, DisabledAt: q.DisabledAt, Paused: q.Paused,
-			DeadToday: h.losses.today(ctx, h.store, w.ID, webhook.Dead, w.Ledger.Dead, f.Now), ExpiredToday: h.losses.today(ctx, h.store, w.ID, webhook.Expired, w.Ledger.Expired, f.Now)})
+		f.Webhooks = append(f.Webhooks, health.WebhookFacts{
+			Webhook: w, InFlight: q.InFlight, Oldest: q.Oldest, DisabledAt: q.DisabledAt, Paused: q.Paused,
+			DeadToday:    h.losses.today(ctx, h.store, w.ID, webhook.Dead, w.Ledger.Dead, f.Now),
+			ExpiredToday: h.losses.today(ctx, h.store, w.ID, webhook.Expired, w.Ledger.Expired, f.Now),
+		})
 	}
 	slices.SortFunc(f.Webhooks, func(a, b health.WebhookFacts) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	f.Clocks = h.clocks.Look(f.Now).Hosts
@@ -52,9 +64,11 @@ func (h *wellness) Health(ctx context.Context) health.Report {
 		}
 	}
 	for _, t := range h.alerts.States() {
-		f.Alerts = append(f.Alerts, health.AlertFacts{Name: t.Name, Host: t.Host, Asked: t.Sent+t.Failed > 0, Failed: t.LastError, FailedAt: t.LastErrorAt, Waiting: t.Waiting})
+		f.Alerts = append(f.Alerts, health.AlertFacts{
+			Name: t.Name, Host: t.Host, Asked: t.Sent+t.Failed > 0, Failed: t.LastError, FailedAt: t.LastErrorAt, Waiting: t.Waiting,
+		})
 	}
-	for _, s := range (upkeep{h.App}).Sources() {
+	for _, s := range h.Sources() {
 		f.Sources = append(f.Sources, sourceFacts(s, f.Now))
 	}
 	census, troubled := h.store.Census(health.MaxOwners)
@@ -77,30 +91,32 @@ func sourceFacts(s adminapi.Source, now time.Time) health.SourceFacts {
 		if c.Per == "day" {
 			from = c.Until.AddDate(0, 0, -1)
 		}
-		f.Budget = &health.BudgetFacts{Calls: c.Budget * uint64(s.Vehicles), Spent: c.Spent, Per: c.Per, From: from, Until: c.Until} //nolint:gosec // not negative
+		calls := c.Budget * uint64(s.Vehicles) //nolint:gosec // not negative
+		f.Budget = &health.BudgetFacts{Calls: calls, Spent: c.Spent, Per: c.Per, From: from, Until: c.Until}
 	}
 	return f
 }
 
 // Unready says what keeps the daemon from being ready. It costs less than all of Health:
 // strangers may ask.
-func (h *wellness) Unready(ctx context.Context) []health.Condition {
+func (h *facts) Unready(ctx context.Context) []health.Condition {
 	return health.Judge(h.readiness(ctx)).Unready()
 }
 
 // readiness are the facts that readiness depends on.
-func (h *wellness) readiness(ctx context.Context) health.Facts {
+func (h *facts) readiness(ctx context.Context) health.Facts {
 	f := health.Facts{Now: time.Now(), Stopping: h.stopping.Load()}
 	f.Parts = h.parts(f.Now)
-	info, err := upkeep{h.App}.Info(ctx)
+	info, err := h.Info(ctx)
 	f.Parts = append(f.Parts, health.PartFacts{Name: "store", Err: err})
-	f.Store = health.StoreFacts{Path: info.Path, State: info.State, FreeBytes: info.DiskFreeBytes, MinFreeBytes: info.MinFreeBytes, LiveBytes: info.LiveBytes, MaxBytes: info.MaxBytes}
+	f.Store = health.StoreFacts{Path: info.Path, State: info.State, FreeBytes: info.DiskFreeBytes, MinFreeBytes: info.MinFreeBytes,
+		LiveBytes: info.LiveBytes, MaxBytes: info.MaxBytes}
 	f.Subscriptions = info.Subscriptions
 	return f
 }
 
 // parts are the loops, and whether they turn.
-func (a *App) parts(now time.Time) []health.PartFacts {
+func (h *facts) parts(now time.Time) []health.PartFacts {
 	alive := func(name string, is func(time.Time) bool) health.PartFacts {
 		p := health.PartFacts{Name: name}
 		if !is(now) {
@@ -108,59 +124,7 @@ func (a *App) parts(now time.Time) []health.PartFacts {
 		}
 		return p
 	}
-	return []health.PartFacts{alive("scheduler", a.scheduler.Alive), alive("delivery", a.dispatcher.Alive)}
-}
-
-// lossFor is how long a lost delivery is a condition.
-const lossFor = 24 * time.Hour
-
-// losses remembers when deliveries died and expired. The store is asked once a webhook, of the
-// deliveries made in the last day; from then on the ledgers tell.
-type losses struct {
-	mu sync.Mutex
-	of map[lossOf]*lost
-}
-
-type lossOf struct {
-	webhook uuid.UUID
-	state   webhook.State
-}
-
-type lost struct {
-	count uint64
-	at    []time.Time
-}
-
-// today counts the losses of the last day. count is what the ledger says.
-func (l *losses) today(ctx context.Context, s interface {
-	Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error)
-}, id uuid.UUID, state webhook.State, count uint64, now time.Time) int {
-	if count == 0 {
-		return 0
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	of := lossOf{id, state}
-	was := l.of[of]
-	if was == nil || count < was.count {
-		made, err := s.Deliveries(ctx, webhook.DeliveryFilter{Webhook: id, State: state, Since: now.Add(-lossFor)}, uuid.Nil, adminapi.MaxLimit)
-		if err != nil {
-			return 0 // it is asked again; the store's own trouble is a condition too
-		}
-		was = &lost{count: count}
-		for _, d := range made {
-			was.at = append(was.at, d.FinishedAt)
-		}
-		if l.of == nil {
-			l.of = map[lossOf]*lost{}
-		}
-		l.of[of] = was
-	}
-	for ; was.count < count; was.count++ {
-		was.at = append(was.at, now)
-	}
-	was.at = slices.DeleteFunc(was.at, func(t time.Time) bool { return now.Sub(t) > lossFor })
-	return len(was.at)
+	return []health.PartFacts{alive("scheduler", h.scheduler.Alive), alive("delivery", h.dispatcher.Alive)}
 }
 
 // eventful are the codes that the log has an event of, written as it happens.
@@ -169,11 +133,61 @@ var eventful = []health.Code{
 	health.DeliveryDead, health.DeliveryExpired, health.BackupFailed, health.AlertFailed, health.SourceMissing,
 }
 
+// startTime is how long after the start the loops may take to turn before somebody is told.
+const startTime = time.Minute
+
+// standing is what is wrong, for alerts and the log: nothing is known while the daemon starts.
+func (h *facts) standing(ctx context.Context) (health.Report, error) {
+	if err := h.unwell(time.Now()); err != nil && time.Since(h.opened) < startTime {
+		return health.Report{}, err
+	}
+	return h.Health(ctx), nil
+}
+
+// unwell returns why the first of the loops that stands still does.
+func (h *facts) unwell(now time.Time) error {
+	for _, p := range h.parts(now) {
+		if p.Err != nil {
+			return p.Err
+		}
+	}
+	return nil
+}
+
+// shownConditions bounds the conditions in the manager's status line.
+const shownConditions = 3
+
+// summary is the daemon in one line, for systemctl status: what there is, and the conditions
+// that are more than notes.
+func (h *facts) summary(ctx context.Context) string {
+	info, err := h.store.Info(ctx)
+	if err != nil {
+		return "running"
+	}
+	text := fmt.Sprintf("vehicles: %d, webhooks: %d, deliveries waiting: %d", info.Vehicles, info.Webhooks, info.Waiting)
+	wrong := slices.DeleteFunc(h.Health(ctx).Conditions, func(c health.Condition) bool { return c.Severity == health.Info })
+	var shown []string
+	for _, c := range wrong[:min(shownConditions, len(wrong))] {
+		shown = append(shown, c.Headline())
+	}
+	if len(shown) > 0 {
+		text += "; wrong: " + strings.Join(shown, ", ")
+	}
+	if more := len(wrong) - shownConditions; more > 0 {
+		text += fmt.Sprintf(" and %d more; see: plugbeat status", more)
+	}
+	return text
+}
+
+var levels = map[health.Severity]zerolog.Level{
+	health.Info: zerolog.InfoLevel, health.Warning: zerolog.WarnLevel, health.Error: zerolog.ErrorLevel,
+}
+
 // logHealth returns a job that logs the other conditions as they begin and end.
-func (a *App) logHealth(log zerolog.Logger) func(context.Context) {
+func (h *facts) logHealth(log zerolog.Logger) func(context.Context) {
 	var seen map[string]alert.Mark
 	return func(ctx context.Context) {
-		r, err := a.standing(ctx)
+		r, err := h.standing(ctx)
 		if err != nil {
 			return
 		}
@@ -187,8 +201,8 @@ func (a *App) logHealth(log zerolog.Logger) func(context.Context) {
 				log.Info().Str("event", "condition.over").Str("code", string(c.Code)).Str("subject", c.Subject).Msg(c.Text)
 				continue
 			}
-			level := map[health.Severity]zerolog.Level{health.Info: zerolog.InfoLevel, health.Warning: zerolog.WarnLevel, health.Error: zerolog.ErrorLevel}[c.Severity]
-			log.WithLevel(level).Str("event", "condition.began").Str("code", string(c.Code)).Str("subject", c.Subject).Str("remedy", c.Remedy).Msg(c.Text)
+			log.WithLevel(levels[c.Severity]).Str("event", "condition.began").Str("code", string(c.Code)).Str("subject", c.Subject).
+				Str("remedy", c.Remedy).Msg(c.Text)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestHealthIsLogged(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	eventually(t, "it is ready", func() bool { return len(d.health.Unready(t.Context())) == 0 })
 	log := &lines{}
-	look := d.logHealth(zerolog.New(log))
+	look := d.health.logHealth(zerolog.New(log))
 	hear := func(by time.Duration) {
 		now := time.Now()
 		for range 2 {
@@ -80,11 +80,11 @@ func TestHealthIsLogged(t *testing.T) {
 		look(t.Context())
 	}
 	hear(0)
-	if line := d.summary(t.Context()); strings.Contains(line, "wrong") {
+	if line := d.health.summary(t.Context()); strings.Contains(line, "wrong") {
 		t.Errorf("all is well, and the manager is told: %s", line)
 	}
 	hear(time.Hour)
-	if line := d.summary(t.Context()); !strings.HasSuffix(line, "; wrong: the clock (clock.off)") {
+	if line := d.health.summary(t.Context()); !strings.HasSuffix(line, "; wrong: the clock (clock.off)") {
 		t.Errorf("the manager is told: %s", line)
 	}
 	hear(0)
@@ -102,7 +102,7 @@ func TestHealthIsLogged(t *testing.T) {
 func TestStartIsNoTrouble(t *testing.T) {
 	a, err := New(t.Context(), configured(t, shortDir(t), simulatorSource), Options{Log: zerolog.Nop()})
 	must(t, err)
-	if _, err := a.standing(t.Context()); err == nil {
+	if _, err := a.health.standing(t.Context()); err == nil {
 		t.Error("alerts look at a daemon that has not started")
 	}
 	if cs := a.health.Unready(t.Context()); len(cs) != 2 || cs[0].Code != health.DaemonNotReady {

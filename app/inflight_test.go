@@ -14,7 +14,7 @@ import (
 )
 
 // sound fails the test when the data file is not as it should be.
-func sound(t *testing.T, d *demo) {
+func sound(t *testing.T, d *world) {
 	t.Helper()
 	c, err := d.client.Check(t.Context())
 	must(t, err)
@@ -82,9 +82,9 @@ func TestGoneWhileInFlight(t *testing.T) {
 	must(t, d.halt())
 }
 
-// What expires because the data file grew too large leaves the lane as well, and
-// the lane goes on with what comes after it.
-func TestExpiredLeavesTheLane(t *testing.T) {
+// What expires because the data file grew too large leaves the queue as well, and
+// the queue goes on with what comes after it.
+func TestExpiredLeavesTheQueue(t *testing.T) {
 	d := quiet(t)
 	d.cfg.Retention.MaxSize = 1
 	must(t, d.boot(t.Context()))
@@ -102,7 +102,7 @@ func TestExpiredLeavesTheLane(t *testing.T) {
 	if n := status().Webhooks[0].Webhook.Ledger.Expired; n < 4 {
 		t.Errorf("%d expired", n)
 	}
-	eventually(t, "a lane as long as the ledger says", func() bool {
+	eventually(t, "a queue as long as the ledger says", func() bool {
 		st := status()
 		return st.Webhooks[0].Queue.Waiting == st.Webhooks[0].Webhook.Ledger.Waiting()
 	})

@@ -7,17 +7,57 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"plugbeat/config"
 )
 
-// listen binds an address of the config; an empty one is off.
-func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server) error {
+// listeners are the addresses that plugbeat serves at, and the requests that come in.
+type listeners struct {
+	log      zerolog.Logger
+	list     []*served
+	requests *requests
+	serving  sync.WaitGroup
+}
+
+// served is a bound listener with the server that will speak on it.
+type served struct {
+	name string
+	ln   net.Listener
+	http *http.Server
+}
+
+// addr is the address that the listener of the name is bound to; empty when it is off.
+func (l *listeners) addr(name string) string {
+	for _, s := range l.list {
+		if s.name == name {
+			return s.ln.Addr().String()
+		}
+	}
+	return ""
+}
+
+// own names the addresses that are listened at, where no request goes.
+func (l *listeners) own() []netip.AddrPort {
+	var own []netip.AddrPort
+	for _, s := range l.list {
+		if ap, err := netip.ParseAddrPort(s.ln.Addr().String()); err == nil {
+			own = append(own, ap)
+		}
+	}
+	return own
+}
+
+// tcp binds an address of the config; an empty one is off.
+func (l *listeners) tcp(ctx context.Context, setting, addr string, srv *http.Server) error {
 	if addr == "" {
 		return nil
 	}
@@ -30,11 +70,12 @@ func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server
 		if strings.HasPrefix(addr, "[") {
 			why = "; is IPv6 switched off?"
 		}
-		return fmt.Errorf("%s: %s is no address of this machine (%w)%s: set it to one that is, such as 127.0.0.1 with a port", setting, addr, err, why)
+		return fmt.Errorf("%s: %s is no address of this machine (%w)%s: set it to one that is, such as 127.0.0.1 with a port",
+			setting, addr, err, why)
 	case err != nil:
 		return fmt.Errorf("%s: %w", setting, err)
 	}
-	a.serveLater(setting, ln, srv)
+	l.add(setting, ln, srv)
 	return nil
 }
 
@@ -42,11 +83,11 @@ func (a *App) listen(ctx context.Context, setting, addr string, srv *http.Server
 // folder that init made 0700 or systemd gave the group.
 const socketMode = 0o660
 
-// listenSocket binds the local socket.
-func (a *App) listenSocket(ctx context.Context, srv *http.Server) error {
-	path := a.cfg.Socket
+// unix binds the local socket.
+func (l *listeners) unix(ctx context.Context, path string, srv *http.Server) error {
 	if len(path) > config.MaxSocket {
-		return fmt.Errorf("socket: %s has %d characters; allowed: at most %d, which is all that a unix socket's path may have", path, len(path), config.MaxSocket)
+		return fmt.Errorf("socket: %s has %d characters; allowed: at most %d, which is all that a unix socket's path may have",
+			path, len(path), config.MaxSocket)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("socket: %w", err)
@@ -61,7 +102,7 @@ func (a *App) listenSocket(ctx context.Context, srv *http.Server) error {
 	if err := os.Chmod(path, socketMode); err != nil {
 		return errors.Join(fmt.Errorf("socket: %w", err), ln.Close())
 	}
-	a.serveLater("socket", ln, srv)
+	l.add("socket", ln, srv)
 	return nil
 }
 
@@ -93,25 +134,31 @@ func clearSocket(ctx context.Context, path string) error {
 	return nil
 }
 
-func (a *App) serveLater(name string, ln net.Listener, srv *http.Server) {
-	srv.BaseContext = func(net.Listener) context.Context { return a.requests.ctx }
-	srv.Handler = a.requests.counted(srv.Handler)
-	a.listeners = append(a.listeners, &served{name: name, ln: ln, http: srv})
-	a.onClose(name, func() error {
-		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
+// add has a bound listener served later.
+func (l *listeners) add(name string, ln net.Listener, srv *http.Server) {
+	srv.BaseContext = func(net.Listener) context.Context { return l.requests.ctx }
+	srv.Handler = l.requests.counted(srv.Handler)
+	l.list = append(l.list, &served{name: name, ln: ln, http: srv})
+}
+
+// close closes what was bound; listeners that a server closed already are no error.
+func (l *listeners) close() error {
+	var errs []error
+	for _, s := range l.list {
+		if err := s.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
-		return nil
-	})
+	}
+	return errors.Join(errs...)
 }
 
 // serve starts every server. The channel yields the first that ends by itself.
-func (a *App) serve() <-chan error {
-	failed := make(chan error, len(a.listeners))
-	for _, l := range a.listeners {
-		a.serving.Go(func() {
-			if err := l.http.Serve(l.ln); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("%s: %w", l.name, err)
+func (l *listeners) serve() <-chan error {
+	failed := make(chan error, len(l.list))
+	for _, s := range l.list {
+		l.serving.Go(func() {
+			if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("%s: %w", s.name, err)
 			}
 		})
 	}
@@ -123,15 +170,15 @@ const cutTime = 5 * time.Second
 
 // shutdown ends the servers: requests under way may finish until ctx ends, and are
 // then cut off. No handler runs when it returns, or it is told which had to be left.
-func (a *App) shutdown(ctx context.Context) {
-	for _, l := range a.listeners {
-		if err := l.http.Shutdown(ctx); err != nil {
-			_ = l.http.Close()
+func (l *listeners) shutdown(ctx context.Context) {
+	for _, s := range l.list {
+		if err := s.http.Shutdown(ctx); err != nil {
+			_ = s.http.Close()
 		}
 	}
-	a.serving.Wait()
-	a.requests.cut()
-	if n := a.requests.wait(cutTime); n > 0 {
-		a.log.Error().Str("event", "daemon.cut").Int("requests", n).Msg("requests do not end and are left")
+	l.serving.Wait()
+	l.requests.cut()
+	if n := l.requests.wait(cutTime); n > 0 {
+		l.log.Error().Str("event", "daemon.cut").Int("requests", n).Msg("requests do not end and are left")
 	}
 }

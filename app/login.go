@@ -11,18 +11,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/config"
 	"plugbeat/server"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
 // application is who may log in at /oauth; without a client id nobody.
-func (a *App) application() (server.Application, error) {
-	c := a.cfg.Application
+func application(cfg config.Config) (server.Application, error) {
+	c := cfg.Application
 	if c.ClientID == "" {
 		return server.Application{}, nil
 	}
-	secret, err := a.cfg.ClientSecret()
+	secret, err := cfg.ClientSecret()
 	if err != nil {
 		return server.Application{}, err
 	}
@@ -31,11 +32,11 @@ func (a *App) application() (server.Application, error) {
 
 // publicURL is where browsers and the application reach http.api: the setting, else
 // the address it listens at, as this machine reaches it.
-func (a *App) publicURL() string {
-	if u := a.cfg.HTTP.PublicURL; u != "" {
+func publicURL(cfg config.Config, apiAddr string) string {
+	if u := cfg.HTTP.PublicURL; u != "" {
 		return strings.TrimRight(u, "/")
 	}
-	host, port, err := net.SplitHostPort(a.APIAddr())
+	host, port, err := net.SplitHostPort(apiAddr)
 	if err != nil {
 		return "" // it does not listen
 	}
@@ -47,42 +48,43 @@ func (a *App) publicURL() string {
 
 // callbackURL is where a vendor sends owners back to who signed in again; empty where
 // no setting says it.
-func (a *App) callbackURL() string {
-	if a.cfg.HTTP.PublicURL == "" {
+func callbackURL(cfg config.Config) string {
+	if cfg.HTTP.PublicURL == "" {
 		return ""
 	}
-	return a.publicURL() + "/oauth/callback"
+	return publicURL(cfg, "") + "/oauth/callback"
 }
 
 // reconnectURL is where an owner gives access again whose tokens the vendor takes no
 // more: plugbeat's own page, which leads to the vendor and takes the new tokens. Empty
 // where there is no public URL or no application to come back to.
-func (a *App) reconnectURL(source string) string {
-	app := a.cfg.Application
-	if a.cfg.HTTP.PublicURL == "" || app.ClientID == "" || len(app.RedirectURIs) == 0 {
+func reconnectURL(cfg config.Config, source string) string {
+	app := cfg.Application
+	if cfg.HTTP.PublicURL == "" || app.ClientID == "" || len(app.RedirectURIs) == 0 {
 		return ""
 	}
 	scope := []string{"read_vehicle_info"}
 	for p := range vehicle.AllPaths.All() {
 		scope = append(scope, p.Permission())
 	}
-	return a.publicURL() + "/oauth/authorize?" + url.Values{
-		"response_type": {"code"}, "client_id": {app.ClientID}, "redirect_uri": {app.RedirectURIs[0]}, "scope": {strings.Join(scope, " ")}, "source": {source},
+	return publicURL(cfg, "") + "/oauth/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {app.ClientID}, "redirect_uri": {app.RedirectURIs[0]},
+		"scope": {strings.Join(scope, " ")}, "source": {source},
 	}.Encode()
 }
 
 // Doors lists the sources, and how owners come in.
-func (f fleet) Doors() []server.Door {
+func (f *fleet) Doors() []server.Door {
 	var doors []server.Door
-	for _, name := range f.a.cfg.SourceNames() {
-		_, signIn := f.a.sources[name].(vehicle.Connector)
+	for _, name := range f.sources.cfg.SourceNames() {
+		_, signIn := f.sources.byName[name].(vehicle.Connector)
 		doors = append(doors, server.Door{Source: name, SignIn: signIn})
 	}
 	return doors
 }
 
-func (f fleet) vendor(name string) (vehicle.Connector, error) {
-	v, ok := f.a.sources[name].(vehicle.Connector)
+func (f *fleet) vendor(name string) (vehicle.Connector, error) {
+	v, ok := f.sources.byName[name].(vehicle.Connector)
 	if !ok {
 		return nil, &webhook.Invalid{Field: "source", Value: name, Allowed: "a source whose owners sign in at the vendor"}
 	}
@@ -90,7 +92,7 @@ func (f fleet) vendor(name string) (vehicle.Connector, error) {
 }
 
 // SignInURL is where an owner signs in.
-func (f fleet) SignInURL(name, callback, state string, q url.Values) (string, error) {
+func (f *fleet) SignInURL(name, callback, state string, q url.Values) (string, error) {
 	v, err := f.vendor(name)
 	if err != nil {
 		return "", err
@@ -100,12 +102,12 @@ func (f fleet) SignInURL(name, callback, state string, q url.Values) (string, er
 
 // SignedIn adds the vehicles that the vendor's code reaches. It goes on when ctx ends:
 // the code is good once.
-func (f fleet) SignedIn(ctx context.Context, name, code, callback string) ([]vehicle.Vehicle, error) {
+func (f *fleet) SignedIn(ctx context.Context, name, code, callback string) ([]vehicle.Vehicle, error) {
 	v, err := f.vendor(name)
 	if err != nil {
 		return nil, err
 	}
-	done, err := f.turn(ctx)
+	done, err := f.alone(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +118,8 @@ func (f fleet) SignedIn(ctx context.Context, name, code, callback string) ([]veh
 }
 
 // Offered lists the vehicles of a source that has no accounts.
-func (f fleet) Offered(ctx context.Context, name string) ([]vehicle.Vehicle, error) {
-	s, ok := f.a.sources[name].(vehicle.Lister)
+func (f *fleet) Offered(ctx context.Context, name string) ([]vehicle.Vehicle, error) {
+	s, ok := f.sources.byName[name].(vehicle.Lister)
 	if !ok {
 		return nil, fmt.Errorf("source %s: %w: its owners sign in at the vendor", name, webhook.ErrConflict)
 	}
@@ -125,8 +127,8 @@ func (f fleet) Offered(ctx context.Context, name string) ([]vehicle.Vehicle, err
 }
 
 // ConnectOffered connects those of them with the ids.
-func (f fleet) ConnectOffered(ctx context.Context, name string, ids []uuid.UUID) ([]vehicle.Vehicle, error) {
-	done, err := f.turn(ctx)
+func (f *fleet) ConnectOffered(ctx context.Context, name string, ids []uuid.UUID) ([]vehicle.Vehicle, error) {
+	done, err := f.alone(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -49,17 +49,18 @@ func NewLooker(cfg config.Config) (*Looker, error) {
 		}
 	}
 	g.SetOwn(own)
-	return &Looker{cfg: cfg, guard: g, dial: (&net.Dialer{Timeout: lookTime}).DialContext, lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+	lookup := func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	}}, nil
+	}
+	return &Looker{cfg: cfg, guard: g, dial: (&net.Dialer{Timeout: lookTime}).DialContext, lookup: lookup}, nil
 }
 
 // Look is what was seen of an URL.
 type Look struct {
 	// Host is the URL's, with its port.
 	Host string
-	// Named is true when the host is a name and no address. Resolve is why its name has no addresses; Resolver is true when no resolver
-	// answered at all.
+	// Named is true when the host is a name and no address. Resolve is why its name has no
+	// addresses; Resolver is true when no resolver answered at all.
 	Named    bool
 	Resolve  error
 	Resolver bool

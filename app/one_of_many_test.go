@@ -38,10 +38,10 @@ func TestOneOfManyIsConnected(t *testing.T) {
 	src := &account{vehicles: []vehicle.Vehicle{
 		{ID: theirs, Connection: "owner", Make: "TESLA"}, {ID: good, Connection: "owner", Make: "KIA"}, {ID: bad, Connection: "owner", Make: "VOLVO", Permissions: []string{"read_charge"}},
 	}}
-	d.sources["vendor"] = src
+	d.sources.byName["vendor"] = src
 	connect := func() {
 		t.Helper()
-		if vs, err := (fleet{d.App}).Connect(t.Context(), "vendor", "token"); err != nil || len(vs) != 2 {
+		if vs, err := d.fleet.Connect(t.Context(), "vendor", "token"); err != nil || len(vs) != 2 {
 			t.Fatalf("%+v %v", vs, err)
 		}
 	}

@@ -36,7 +36,7 @@ func BenchmarkScrape(b *testing.B) {
 				}
 			}()
 			fill(b, a, vehicles)
-			admin, socket := a.listeners[1].http.Handler, a.listeners[2].http.Handler
+			admin, socket := a.listeners.list[1].http.Handler, a.listeners.list[2].http.Handler
 			added := httptest.NewRecorder()
 			socket.ServeHTTP(added, httptest.NewRequest("POST", "/api/v1/tokens", strings.NewReader(`{"name":"p","scope":"read"}`)))
 			var token adminapi.TokenAdded

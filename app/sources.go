@@ -9,6 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"plugbeat/config"
+	"plugbeat/egress"
+	"plugbeat/server"
+	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -17,77 +23,82 @@ import (
 // seconds are plenty, and the start of the others waits for it.
 const openTime = 10 * time.Second
 
-// openSources opens every configured source. The error names each one whose settings
+// sources are the configured sources.
+type sources struct {
+	cfg      config.Config
+	log      zerolog.Logger
+	store    *store.Store
+	guard    *egress.Guard
+	clocks   *server.Clocks
+	byName   map[string]vehicle.Source
+	resumers map[string]vehicle.Resumer // those of the sources that are one
+}
+
+// open opens every configured source. The error names each one whose settings
 // fail. A source that panics or does not return has a stand-in, so that the others start.
-// The vehicles of a [vehicle.Lister] are connected at the source's first start.
-func (a *App) openSources(ctx context.Context) error {
-	names := a.cfg.SourceNames()
+func (s *sources) open(ctx context.Context) error {
+	names := s.cfg.SourceNames()
 	opened, errs := make([]vehicle.Source, len(names)), make([]error, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
-		all.Go(func() { opened[i], errs[i] = a.open(ctx, name) })
+		all.Go(func() { opened[i], errs[i] = s.openOne(ctx, name) })
 	}
 	all.Wait()
-	a.sources, a.resumers = map[string]vehicle.Source{}, map[string]vehicle.Resumer{}
+	s.byName, s.resumers = map[string]vehicle.Source{}, map[string]vehicle.Resumer{}
 	for i, name := range names {
 		if errs[i] != nil {
 			errs[i] = fmt.Errorf("sources.%s: %w", name, errs[i])
 			continue
 		}
-		a.sources[name] = opened[i]
+		s.byName[name] = opened[i]
 		if r, ok := opened[i].(vehicle.Resumer); ok {
-			a.resumers[name] = r
-		}
-		if c, ok := opened[i].(vehicle.Closer); ok {
-			a.onClose("source "+name, func() error { c.Close(); return nil })
+			s.resumers[name] = r
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for _, name := range names {
-		l, ok := a.sources[name].(vehicle.Lister)
-		if !ok {
-			continue
-		}
-		if err := a.connectFirst(ctx, name, l); err != nil {
-			return fmt.Errorf("sources.%s: %w", name, err)
+	for name, n := range s.store.VehiclesBySource() {
+		if s.byName[name] == nil {
+			s.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).Msg(missing)
 		}
 	}
-	for name, n := range a.store.VehiclesBySource() {
-		if a.sources[name] == nil {
-			a.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).Msg(missing)
+	return errors.Join(errs...)
+}
+
+// close has each source finish what it has to.
+func (s *sources) close() error {
+	for _, src := range s.byName {
+		if c, ok := src.(vehicle.Closer); ok {
+			c.Close()
 		}
 	}
 	return nil
 }
 
-// open opens one source.
-func (a *App) open(ctx context.Context, name string) (vehicle.Source, error) {
-	settings := a.cfg.Sources[name].Settings
+func (s *sources) openOne(ctx context.Context, name string) (vehicle.Source, error) {
+	settings := s.cfg.Sources[name].Settings
 	if settings == nil {
-		return nil, &webhook.Invalid{Field: "type", Value: a.cfg.Sources[name].Type, Allowed: "a type of source"}
+		return nil, &webhook.Invalid{Field: "type", Value: s.cfg.Sources[name].Type, Allowed: "a type of source"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	src, err := vehicle.Apart(ctx, func() (vehicle.Source, error) { return settings.Open(ctx, a.deps(name)) }, func(late vehicle.Source) {
+	open := func() (vehicle.Source, error) { return settings.Open(ctx, s.deps(name)) }
+	src, err := vehicle.Apart(ctx, open, func(late vehicle.Source) {
 		if c, ok := late.(vehicle.Closer); ok {
 			c.Close()
 		}
 	})
-	if why := a.broken(name, err); why != "" {
-		return a.standIn(name, why), nil
+	if why := s.broken(name, err); why != "" {
+		return s.standIn(name, why), nil
 	}
 	return src, err
 }
 
 // broken returns what is wrong with a source's program when that is why it did not open;
 // empty for other errors.
-func (a *App) broken(name string, err error) string {
+func (s *sources) broken(name string, err error) string {
 	p, panicked := errors.AsType[*vehicle.PanicError](err)
 	switch {
 	case panicked:
-		a.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+		s.log.Error().Str("event", "source.panicked").Str("source", name).Interface("panic", p.Value).Bytes("stack", p.Stack).
 			Msg("the source failed while it was opened")
 		return "its program failed while it was opened"
 	case errors.Is(err, vehicle.ErrStuck), errors.Is(err, context.DeadlineExceeded):
@@ -98,8 +109,8 @@ func (a *App) broken(name string, err error) string {
 
 // standIn takes the place of a source that did not open. It answers every read with the
 // reason.
-func (a *App) standIn(name, why string) vehicle.Source {
-	a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
+func (s *sources) standIn(name, why string) vehicle.Source {
+	s.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
 		Msg("the source is not read until plugbeat is started again; the others are")
 	f := vehicle.NoResponse(fmt.Sprintf("source %s is out of order: %s", name, why))
 	f.Network = true
@@ -109,35 +120,35 @@ func (a *App) standIn(name, why string) vehicle.Source {
 type standIn struct{ fault *vehicle.Fault }
 
 // Read implements [vehicle.Source].
-func (s standIn) Read(context.Context, vehicle.Ref, vehicle.Paths) (vehicle.Snapshot, error) {
-	f := *s.fault
+func (i standIn) Read(context.Context, vehicle.Ref, vehicle.Paths) (vehicle.Snapshot, error) {
+	f := *i.fault
 	return vehicle.Snapshot{}, &f
 }
 
 // deps is what a source is opened with.
-func (a *App) deps(name string) vehicle.Deps {
+func (s *sources) deps(name string) vehicle.Deps {
 	return vehicle.Deps{
-		Name: name, Log: a.log.With().Str("source", name).Logger(), Tokens: tokens{a, name},
-		CallbackURL: a.callbackURL(), ReconnectURL: a.reconnectURL(name),
-		Client: func(endpoints ...vehicle.Endpoint) *http.Client { return a.guarded(name, endpoints...) },
+		Name: name, Log: s.log.With().Str("source", name).Logger(), Tokens: tokens{s.store, name},
+		CallbackURL: callbackURL(s.cfg), ReconnectURL: reconnectURL(s.cfg, name),
+		Client: func(endpoints ...vehicle.Endpoint) *http.Client { return s.client(name, endpoints...) },
 		Secret: func(setting string) (string, error) {
-			secret, err := a.cfg.SourceSecret(name, setting)
+			secret, err := s.cfg.SourceSecret(name, setting)
 			return string(secret), err
 		},
-		Known: func(ctx context.Context) ([]vehicle.Known, error) { return a.known(ctx, name) },
+		Known: func(ctx context.Context) ([]vehicle.Known, error) { return s.known(ctx, name) },
 	}
 }
 
 // known returns the vehicles of a source with what is stored of them.
-func (a *App) known(ctx context.Context, source string) (list []vehicle.Known, err error) {
-	for v, err := range a.vehicles(ctx) {
+func (s *sources) known(ctx context.Context, source string) (list []vehicle.Known, err error) {
+	for v, err := range vehicles(ctx, s.store) {
 		if err != nil {
 			return nil, err
 		}
 		if v.Source != source {
 			continue
 		}
-		st, err := a.store.VehicleStatus(ctx, v.ID)
+		st, err := s.store.VehicleStatus(ctx, v.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -149,64 +160,34 @@ func (a *App) known(ctx context.Context, source string) (list []vehicle.Known, e
 // missing is what is said of a source that has vehicles and no place in the config.
 const missing = "it is not in the config, so its vehicles are not read: put it back, or disconnect them"
 
-// connectFirst connects the vehicles of a source once in the life of the data file.
-// Cars that another source has are that one's.
-func (a *App) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
-	done := tokens{a, name}.name("connected")
-	switch _, err := a.store.Secret(ctx, done); {
-	case err == nil:
-		return nil
-	case !errors.Is(err, webhook.ErrNotFound):
-		return err
-	}
-	_, err := (fleet{a}).connect(ctx, name, func() ([]vehicle.Vehicle, error) {
-		ctx, cancel := context.WithTimeout(ctx, openTime)
-		defer cancel()
-		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
-	})
-	if why := a.broken(name, err); why != "" {
-		a.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
-			Msg("the source does not list its vehicles: those that are connected already are read")
-		return nil
-	}
-	if errors.Is(err, webhook.ErrConflict) {
-		a.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).
-			Msg("the source's vehicles are another source's: two simulators need two seeds")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return a.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
-}
-
-// resumeTokens has the sources end the exchanges that were begun before a crash. It
+// resume has the sources end the exchanges that were begun before a crash. It
 // waits for none of them.
-func (a *App) resumeTokens(ctx context.Context) {
-	if len(a.resumers) == 0 {
+func (s *sources) resume(ctx context.Context) {
+	if len(s.resumers) == 0 {
 		return
 	}
 	connections := map[string][]string{}
-	for v, err := range a.vehicles(ctx) {
+	for v, err := range vehicles(ctx, s.store) {
 		if err != nil {
 			if ctx.Err() == nil {
-				a.log.Error().Str("event", "source.not_resumed").Err(err).Msg("exchanges of tokens that were begun before are made when a vehicle is read")
+				s.log.Error().Str("event", "source.not_resumed").Err(err).
+					Msg("exchanges of tokens that were begun before are made when a vehicle is read")
 			}
 			return
 		}
 		list := connections[v.Source]
-		if a.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
+		if s.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
 			connections[v.Source] = append(list, v.Connection)
 		}
 	}
 	for name, list := range connections {
-		a.resumers[name].Resume(list)
+		s.resumers[name].Resume(list)
 	}
 }
 
 // tokens keeps a source's credentials sealed in the store.
 type tokens struct {
-	app    *App
+	store  *store.Store
 	source string
 }
 
@@ -214,7 +195,7 @@ func (t tokens) name(account string) string { return "source/" + t.source + "/" 
 
 // Load returns nothing for an account that has nothing.
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.app.store.Secret(ctx, t.name(account))
+	b, err := t.store.Secret(ctx, t.name(account))
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, nil
 	}
@@ -224,12 +205,12 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 // Save returns once the tokens are durable.
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		if err := t.app.store.DeleteSecret(ctx, t.name(account)); !errors.Is(err, webhook.ErrNotFound) {
+		if err := t.store.DeleteSecret(ctx, t.name(account)); !errors.Is(err, webhook.ErrNotFound) {
 			return err
 		}
 		return nil
 	}
-	return t.app.store.PutSecret(ctx, t.name(account), b)
+	return t.store.PutSecret(ctx, t.name(account), b)
 }
 
 // pageSize bounds one look into the store.

@@ -46,7 +46,7 @@ func TestSourceThatDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release, closed := make(chan struct{}), make(chan struct{})
 		log := &lines{}
-		a := &App{log: zerolog.New(log), cfg: config.Default()}
+		a := &sources{log: zerolog.New(log), cfg: config.Default()}
 		a.cfg = with(a.cfg, "panics", func(context.Context, vehicle.Deps) (vehicle.Source, error) { panic("a bug") })
 		a.cfg = with(a.cfg, "late", func(ctx context.Context, _ vehicle.Deps) (vehicle.Source, error) { <-ctx.Done(); return nil, ctx.Err() })
 		a.cfg = with(a.cfg, "blocks", func(context.Context, vehicle.Deps) (vehicle.Source, error) {
@@ -55,7 +55,7 @@ func TestSourceThatDoesNotOpen(t *testing.T) {
 		})
 		for name, why := range map[string]string{"panics": "its program failed", "late": "did not open within 10s", "blocks": "did not open within 10s"} {
 			began := time.Now()
-			src, err := a.open(t.Context(), name)
+			src, err := a.openOne(t.Context(), name)
 			must(t, err)
 			if took := time.Since(began); took > openTime+vehicle.Patience {
 				t.Errorf("%s took %s", name, took)

@@ -13,19 +13,14 @@ import (
 	"plugbeat/receiver"
 )
 
-// hooked is a quiet demo with a verified webhook and its vehicles, not subscribed.
-func hooked(t *testing.T) (*demo, []uuid.UUID) {
+// hooked is a world with a verified webhook and its vehicles, not subscribed.
+func hooked(t *testing.T) (*world, []uuid.UUID) {
 	t.Helper()
 	d := quiet(t)
 	must(t, d.boot(t.Context()))
 	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
-	added, err := d.client.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
-	must(t, err)
-	d.hook = added.Webhook
-	must(t, d.receiver.Know(d.hook.ID.String(), added.SigningKey))
-	_, err = d.client.VerifyWebhook(t.Context(), "hook")
-	must(t, err)
+	d.addHook(t.Context(), "hook")
 	var ids []uuid.UUID
 	for _, v := range cars.Vehicles {
 		ids = append(ids, v.ID)

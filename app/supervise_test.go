@@ -67,7 +67,7 @@ func TestSupervise(t *testing.T) {
 			sick = err
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		l := newLiaison(t.Context(), m, zerolog.Nop())
+		l := newReporter(t.Context(), m, zerolog.Nop())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -112,7 +112,7 @@ func TestSupervise(t *testing.T) {
 func TestStartIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{began: time.Now()}
-		l := newLiaison(t.Context(), m, zerolog.Nop())
+		l := newReporter(t.Context(), m, zerolog.Nop())
 		time.Sleep(24 * time.Hour)
 		said := m.take()
 		if last := said[len(said)-1]; !strings.HasPrefix(last, "14m50s") && !strings.HasPrefix(last, "15m0s") {
@@ -153,10 +153,10 @@ func TestManagerIsTold(t *testing.T) {
 	}
 	// Both loops count: neither turns yet.
 	unwell := map[string]bool{}
-	for _, p := range a.parts(time.Now()) {
+	for _, p := range a.health.parts(time.Now()) {
 		unwell[p.Name] = p.Err != nil
 	}
-	if !unwell["scheduler"] || !unwell["delivery"] || a.unwell(time.Now()) == nil {
+	if !unwell["scheduler"] || !unwell["delivery"] || a.health.unwell(time.Now()) == nil {
 		t.Errorf("before it runs: %v", unwell)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -164,10 +164,10 @@ func TestManagerIsTold(t *testing.T) {
 	go func() { done <- a.Run(ctx) }()
 	var said []string
 	eventually(t, "READY", func() bool { said = append(said, m.take()...); return count(said, "READY=1") > 0 })
-	if err := a.unwell(time.Now()); err != nil {
+	if err := a.health.unwell(time.Now()); err != nil {
 		t.Errorf("ready, and yet: %v", err)
 	}
-	if err := a.unwell(time.Now().Add(3 * time.Minute)); err == nil {
+	if err := a.health.unwell(time.Now().Add(3 * time.Minute)); err == nil {
 		t.Error("well, though no loop has turned for three minutes")
 	}
 	if got := said[len(said)-1]; !strings.HasSuffix(got, "STATUS=vehicles: 2, webhooks: 0, deliveries waiting: 0") {

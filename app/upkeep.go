@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
+	"plugbeat/alert"
+	"plugbeat/config"
 	"plugbeat/delivery"
 	"plugbeat/scheduler"
 	"plugbeat/store"
@@ -17,21 +19,30 @@ import (
 )
 
 // upkeep tells the server of the data file and the sources.
-type upkeep struct{ a *App }
+type upkeep struct {
+	cfg       config.Config
+	store     *store.Store
+	scheduler *scheduler.Scheduler
+	backups   *backups // nil when none are scheduled
+	alerts    *alert.Alerter
+	requests  *requests
+	opened    time.Time
+}
 
 // Info describes the data file.
-func (u upkeep) Info(ctx context.Context) (adminapi.StoreInfo, error) {
-	i, err := u.a.store.Info(ctx)
+func (u *upkeep) Info(ctx context.Context) (adminapi.StoreInfo, error) {
+	i, err := u.store.Info(ctx)
 	return adminapi.StoreInfo{
-		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema, FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes,
-		Commits: i.Commits, Operations: i.Operations, FreePages: i.FreePages, Vehicles: i.Vehicles, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
+		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema,
+		FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes, FreePages: i.FreePages,
+		Commits: i.Commits, Operations: i.Operations, Vehicles: i.Vehicles, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
 		State: i.State, DiskFreeBytes: i.FreeBytes, DiskTotalBytes: i.TotalBytes, MinFreeBytes: i.MinFreeBytes,
 	}, err
 }
 
 // CheckFile looks for what is wrong in a data file that nobody has open.
-func (u upkeep) CheckFile(path string) ([]adminapi.Problem, error) {
-	ps, err := store.CheckFileContext(u.a.requests.ctx, path)
+func (u *upkeep) CheckFile(path string) ([]adminapi.Problem, error) {
+	ps, err := store.CheckFileContext(u.requests.ctx, path)
 	out := make([]adminapi.Problem, len(ps))
 	for i, p := range ps {
 		out[i] = adminapi.Problem(p)
@@ -40,27 +51,28 @@ func (u upkeep) CheckFile(path string) ([]adminapi.Problem, error) {
 }
 
 // Backups tells how the scheduled backups stand.
-func (u upkeep) Backups() *adminapi.Backups { return u.a.backups.status() }
+func (u *upkeep) Backups() *adminapi.Backups { return u.backups.status() }
 
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
-func (u upkeep) Sources() []adminapi.Source {
-	vehicles, spent := u.a.store.VehiclesBySource(), u.a.store.SpentBySource()
+func (u *upkeep) Sources() []adminapi.Source {
+	vehicles, spent := u.store.VehiclesBySource(), u.store.SpentBySource()
 	var out []adminapi.Source
-	for _, s := range u.a.scheduler.Sources() {
-		due, err := u.a.store.Due(u.a.requests.ctx, s.Name, time.Now(), 1, nil)
+	for _, s := range u.scheduler.Sources() {
+		due, err := u.store.Due(u.requests.ctx, s.Name, time.Now(), 1, nil)
 		if err == nil && len(due.Schedules) > 0 {
 			due.Next = due.Schedules[0].Due
 		} // the store's own trouble is told by Info
 		out = append(out, adminapi.Source{
-			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
+			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next,
+			InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
 			LastAnswer: s.LastAnswer, Silent: s.Silent, LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
 			Cost: costOf(s, spent[s.Name], time.Now()),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
-		if _, configured := u.a.cfg.Sources[name]; !configured {
-			out = append(out, adminapi.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.a.opened})
+		if _, configured := u.cfg.Sources[name]; !configured {
+			out = append(out, adminapi.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.opened})
 		}
 	}
 	return out
@@ -123,7 +135,10 @@ func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy
 func (d deliveries) Queues() map[uuid.UUID]adminapi.Queue {
 	queues := map[uuid.UUID]adminapi.Queue{}
 	for _, q := range d.Dispatcher.Queues() {
-		queues[q.Webhook] = adminapi.Queue{InFlight: q.InFlight, Waiting: uint64(q.Waiting), Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused} //nolint:gosec // not negative
+		queues[q.Webhook] = adminapi.Queue{
+			InFlight: q.InFlight, Waiting: uint64(q.Waiting), //nolint:gosec // not negative
+			Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused,
+		}
 	}
 	return queues
 }

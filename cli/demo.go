@@ -11,7 +11,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/app"
+	"plugbeat/demo"
 	"plugbeat/webhook"
 )
 
@@ -20,13 +20,14 @@ func (s *shell) demoCommand() *ucli.Command {
 		Name:  "demo",
 		Usage: "watch it work: a simulated fleet, a real receiver, an hour in seconds",
 		Description: `Needs no configuration. The fleet is a real HTTP server that speaks Smartcar v2.0, the receiver
-checks every signature, the daemon is the true one with its delays scaled. It shows cars being
-plugged in and out, a receiver's outage and a restart. Exit code 0 only if every delivery is
-accounted for on all sides.`,
+checks every signature, the daemon is the true one with its delays shortened. It shows a payload in
+full, cars being plugged in and out, a receiver's outage and a restart. Exit code 0 only if every
+delivery is accounted for on all sides.`,
 		Flags: []ucli.Flag{
 			&ucli.Int64Flag{Name: "seed", Usage: "the fleet's `SEED`; the same one drives the same trips", Value: 1},
 			&ucli.IntFlag{Name: "vehicles", Usage: "`N` cars, 3 or more", Value: 6},
 			&ucli.DurationFlag{Name: "for", Usage: "how long to run, a `TIME` of 20s or more", Value: time.Minute},
+			&ucli.BoolFlag{Name: "verbose", Usage: "print every delivery, where otherwise those that came as expected are counted"},
 			&ucli.StringFlag{Name: "keep", Usage: "leave config, keys and data in `DIR`"},
 		},
 		CustomHelpTemplate: example(`
@@ -44,9 +45,9 @@ func (s *shell) demo(c *ucli.Context) error {
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
 	out := &listener{w: s.out}
-	balanced, err := app.Demo(c.Context, app.DemoOptions{
+	balanced, err := demo.Run(c.Context, demo.Options{
 		Seed: c.Int64("seed"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
-		JSON: c.Bool("json"), Out: out, Color: s.outTTY && s.env("NO_COLOR") == "",
+		JSON: c.Bool("json"), Verbose: c.Bool("verbose"), Out: out, Color: s.outTTY && s.env("NO_COLOR") == "",
 	})
 	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
 		return &usageError{msg: bad.Error(), hint: "see: plugbeat demo --help"}

@@ -188,7 +188,7 @@ func (d *doctor) checkDisk() {
 		return
 	}
 	if d.st == nil { // else the daemon has told
-		f := health.StoreFacts{Path: d.cfg.DataFile(), FreeBytes: k.free, MinFreeBytes: min(int64(d.cfg.Retention.MinFree), k.total/10)}
+		f := health.StoreFacts{Path: d.cfg.DataFile(), FreeBytes: k.free, MinFreeBytes: min(health.MinFree, k.total/10)}
 		switch {
 		case k.readOnly:
 			f.State = webhook.DiskReadOnly

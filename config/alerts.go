@@ -57,7 +57,8 @@ func (c Config) AlertURL(name string) (webhook.Secret, error) {
 	setting := join("alerts", name) + ".url_file"
 	s, err := c.line(setting, a.URLFile)
 	if err == nil && !alertable(string(s)) {
-		return nil, &webhook.Invalid{Field: setting, Value: a.URLFile, Why: "what is in it is not a URL", Allowed: "a file with one line: " + alertURL}
+		return nil, &webhook.Invalid{Field: setting, Value: a.URLFile, Why: "what is in it is not a URL",
+			Allowed: "a file with one line: " + alertURL}
 	}
 	return s, err
 }
@@ -79,7 +80,8 @@ func (c Config) line(setting, file string) (webhook.Secret, error) {
 	}
 	text := trimmed(b)
 	if text == "" || strings.ContainsFunc(text, notToken) {
-		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "it is empty, or has spaces, line breaks or characters outside ASCII", Allowed: "one line of printable ASCII"}
+		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "it is empty, or has spaces, line breaks or characters outside ASCII",
+			Allowed: "one line of printable ASCII"}
 	}
 	return webhook.Secret(text), nil
 }

@@ -6,9 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"regexp"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,7 +26,6 @@ func (c Config) Check() error {
 }
 
 func (c Config) check(p *complaints) {
-	bounds(p, reflect.ValueOf(c), "")
 	if c.DataDir == "" {
 		p.add("data_dir", "", "it is empty", "a folder")
 	}
@@ -40,7 +37,8 @@ func (c Config) check(p *complaints) {
 		checkAlert(p, name, a)
 	}
 	if c.Application.ClientSecretFile != "" && strings.TrimSpace(c.Application.ClientID) == "" {
-		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in", "the client id that the application presents, or neither")
+		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in",
+			"the client id that the application presents, or neither")
 	}
 	for i, uri := range c.Application.RedirectURIs {
 		checkRedirect(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
@@ -54,87 +52,16 @@ func (c Config) check(p *complaints) {
 	for name, s := range c.Sources {
 		checkSource(p, name, s)
 	}
+	for name, m := range c.Cadence.Makes {
+		if m.Fastest <= 0 {
+			p.add("cadence.makes."+name+".fastest", formatDuration(m.Fastest), "", "1ms to 24h, as "+durationAllowed)
+		}
+	}
 	if c.Retention.Records < c.Retention.Payloads {
 		p.add("retention.records", formatDuration(c.Retention.Records), "it is shorter than retention.payloads",
 			formatDuration(c.Retention.Payloads)+" or longer")
 	}
 }
-
-// bounds holds the min, max and oneof tags of every setting. Durations are above
-// zero unless a tag allows it.
-func bounds(p *complaints, v reflect.Value, at string) {
-	for _, f := range fieldsIn(v) {
-		x, path := f.of(v), join(at, f.key)
-		switch {
-		case x.Kind() == reflect.Struct:
-			bounds(p, x, path)
-		case x.Kind() == reflect.Map:
-			for _, k := range x.MapKeys() {
-				bounds(p, x.MapIndex(k), join(path, k.String()))
-			}
-		case x.Kind() == reflect.Slice && x.Type() != reflect.TypeFor[[]string]():
-			for i := range x.Len() {
-				bound(p, x.Index(i), fmt.Sprintf("%s[%d]", path, i), f)
-			}
-		default:
-			bound(p, x, path, f)
-		}
-	}
-}
-
-func bound(p *complaints, x reflect.Value, path string, f field) {
-	low, high := f.limits(x.Type())
-	var n float64
-	switch {
-	case x.Type() == durationType:
-		d := time.Duration(x.Int())
-		if d < mustDuration(low) || d > mustDuration(high) {
-			p.add(path, formatDuration(d), "", rangeOf(low, high)+", as "+durationAllowed)
-		}
-		return
-	case x.Type() == sizeType:
-		if s := Size(x.Int()); s < mustSize(low) || high != "" && s > mustSize(high) {
-			p.add(path, s.String(), "", rangeOf(low, high)+", as "+sizeAllowed)
-		}
-		return
-	case x.Kind() == reflect.String:
-		if one := f.tag.Get("oneof"); one != "" && !slices.Contains(strings.Fields(one), x.String()) {
-			why := ""
-			switch {
-			case path == recoverPath && isDuration(x.String()):
-				why = recoverByTime
-			case f.key == "type" && x.String() != "":
-				why = "this version has no such type (was the file written for a newer one?)"
-			}
-			p.add(path, x.String(), why, strings.Join(strings.Fields(one), ", "))
-		}
-		return
-	case x.Kind() == reflect.Int:
-		n = float64(x.Int())
-	default:
-		return
-	}
-	lo, _ := strconv.ParseFloat(low, 64)
-	hi, err := strconv.ParseFloat(high, 64)
-	if n < lo || err == nil && n > hi || n != n {
-		p.add(path, fmt.Sprint(x), "", rangeOf(low, high))
-	}
-}
-
-// longest is the longest duration taken where no tag says less: ten years.
-const longest = "87600h"
-
-func rangeOf(low, high string) string {
-	if high == "" {
-		return low + " or more"
-	}
-	return low + " to " + high
-}
-
-// mustDuration reads a tag; the tests load every tag.
-func mustDuration(s string) time.Duration { d, _ := time.ParseDuration(s); return d }
-
-func mustSize(s string) Size { n, _ := parseSize(s); return n }
 
 const listenAllowed = "host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener"
 
@@ -195,7 +122,8 @@ func (c Config) checkDelivery(p *complaints) {
 	}
 	for i, a := range d.Allow {
 		if !allowable(a) {
-			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), loopback or private; none that is link-local, multicast or unspecified")
+			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), "+
+				"loopback or private; none that is link-local, multicast or unspecified")
 		}
 	}
 }
@@ -236,6 +164,11 @@ func checkSource(p *complaints, name string, s Source) {
 		p.add(at, name, "the name is not one", "1 to 16 characters of a-z, 0-9 and '-'")
 	}
 	if s.Settings == nil {
+		why := ""
+		if s.Type != "" {
+			why = "this version has no such type (was the file written for a newer one?)"
+		}
+		p.add(join(at, "type"), s.Type, why, strings.Join(kindNames(), ", "))
 		return
 	}
 	for _, c := range s.Settings.Check() {

@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,114 +10,174 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"plugbeat/scheduler/cadence"
+	"plugbeat/vehicle/all"
 )
 
-// decoder lays a YAML tree over a Config that holds the defaults.
-type decoder struct {
+// reader holds a YAML tree against the settings. It takes out what is wrong, with a complaint,
+// so that the rest can be decoded, and notes what is given.
+type reader struct {
 	*complaints
+	given map[string]string
 }
 
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	sizeType     = reflect.TypeFor[Size]()
-	scheduleType = reflect.TypeFor[RetrySchedule]()
-	sourceType   = reflect.TypeFor[Source]()
-	makeType     = reflect.TypeFor[Make]()
-	alertType    = reflect.TypeFor[Alert]()
-)
+// mapping looks at the keys of a section. at is its dotted path and pattern the one in the
+// table of settings, where NAME stands for names of the operator's. kind is the type of source
+// that the section is of; empty elsewhere.
+func (r reader) mapping(n *yaml.Node, at, pattern, kind string) {
+	r.pairs(n, at, func(key string, val *yaml.Node) bool {
+		path, known := join(at, key), join(pattern, key)
+		if _, there := r.lines[path]; !there {
+			r.lines[path] = val.Line
+		}
+		setting, keys := lookUp(known, kind)
+		switch {
+		case setting == nil && len(keys) == 0:
+			if !r.retired(val, path, below(pattern, kind)) {
+				r.unknown(key, at, pattern, kind)
+			}
+			return false
+		case !r.plain(val, path):
+			return false
+		case slices.Contains(named, known):
+			return r.section(val, path, "entries by name") && r.table(val, path, known)
+		case len(keys) > 0:
+			if !r.section(val, path, "keys: "+strings.Join(keys, ", ")) {
+				return false
+			}
+			r.mapping(val, path, known, kind)
+			return true
+		}
+		if !r.value(setting, val, path) {
+			return false
+		}
+		r.given[path] = shownNode(val)
+		return true
+	})
+}
 
-// value sets v from the node. at is the dotted path of the setting.
-func (d decoder) value(v reflect.Value, n *yaml.Node, at string) {
-	if _, ok := d.lines[at]; !ok {
-		d.lines[at] = n.Line
+// lookUp returns the setting at a path of the table, and the keys below it where it is a heading.
+func lookUp(pattern, kind string) (*Setting, []string) {
+	settings := loadSettings()
+	for i, s := range settings {
+		if s.Path == pattern && (s.Source == "" || s.Source == kind) {
+			return &settings[i], nil
+		}
 	}
-	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.add(at, text(n), "anchors and aliases are not read", "the value itself")
-		return
+	return nil, below(pattern, kind)
+}
+
+// below lists the keys right below a path of the table; the empty path is the whole file's.
+func below(pattern, kind string) []string {
+	var keys []string
+	for _, s := range loadSettings() {
+		rest, ok := strings.CutPrefix("."+s.Path, strings.TrimSuffix("."+pattern, ".")+".")
+		key, _, _ := strings.Cut(rest, ".")
+		if ok && (s.Source == "" || s.Source == kind) && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
 	}
-	if n.Style&yaml.TaggedStyle != 0 {
-		d.add(at, n.Tag, "tags are not read", "a value without one")
-		return
-	}
+	return keys
+}
+
+// plain complains about what YAML has beyond plain values.
+func (r reader) plain(n *yaml.Node, at string) bool {
 	switch {
-	case v.Type() == scheduleType:
-		d.schedule(v, n, at)
-	case v.Kind() == reflect.Struct:
-		d.mapping(v, n, at)
-	case v.Kind() == reflect.Map:
-		d.table(v, n, at)
-	case v.Kind() == reflect.Slice:
-		d.list(v, n, at)
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		r.add(at, nodeText(n), "anchors and aliases are not read", "the value itself, in quotes where it begins with * or &")
+	case n.Style&yaml.TaggedStyle != 0:
+		r.add(at, n.Tag, "tags are not read", "a value without one")
 	default:
-		d.scalar(v, n, at)
+		return true
 	}
+	return false
 }
 
-// mapping sets the fields of a struct.
-func (d decoder) mapping(v reflect.Value, n *yaml.Node, at string) {
+// section reports whether the node is a mapping; one with nothing in it becomes one.
+func (r reader) section(n *yaml.Node, at, allowed string) bool {
 	if isNull(n) {
-		return // a heading with nothing below it
+		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	}
 	if n.Kind != yaml.MappingNode {
-		d.add(at, text(n), "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(v.Type())), ", "))
-		return
+		r.add(at, nodeText(n), "it is not a mapping", allowed)
+		return false
 	}
-	fields := fieldsIn(v)
-	known := map[string]field{}
-	for _, f := range fields {
-		known[f.key] = f
-	}
-	for key, val := range d.pairs(n, at) {
-		f, ok := known[key]
-		switch {
-		case ok:
-			d.value(f.of(v), val, join(at, key))
-		case d.retired(val, join(at, key), keysOf(fields)):
-		default:
-			d.unknown(key, at, v, fields)
-		}
-	}
+	return true
 }
 
-// pairs yields the keys of a mapping, and complains about those that are no plain
-// text or come twice.
-func (d decoder) pairs(n *yaml.Node, at string) func(func(string, *yaml.Node) bool) {
-	return func(yield func(string, *yaml.Node) bool) {
-		seen := map[string]int{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			k, val := n.Content[i], n.Content[i+1]
-			if k.Kind != yaml.ScalarNode || k.ShortTag() == "!!merge" || k.ShortTag() == "!!null" || k.Value == "" {
-				d.lines[join(at, "?")] = k.Line
-				d.add(join(at, "?"), text(k), "the key is not plain text", "a key written out")
-				continue
+// table looks at entries that have names of the operator's.
+func (r reader) table(n *yaml.Node, at, pattern string) bool {
+	spelled := map[string]string{}
+	r.pairs(n, at, func(name string, val *yaml.Node) bool {
+		path, kind := join(at, name), ""
+		switch pattern {
+		case "sources":
+			kind = kindOf(val)
+		case "cadence.makes":
+			normal := cadence.NormalMake(name)
+			if first, ok := spelled[normal]; ok {
+				r.add(path, name, "it is the same make as "+first, "each make once")
+				return false
 			}
-			field := join(at, k.Value)
-			if first, ok := seen[k.Value]; ok {
-				d.lines[field] = k.Line
-				d.add(field, k.Value, fmt.Sprintf("the key is there twice, first on line %d", first), "each key once")
-				continue
+			if spelled[normal] = name; normal == "" {
+				r.add(path, name, "it has no letters", "the name of a make")
+				return false
 			}
-			seen[k.Value] = k.Line
-			d.lines[field] = k.Line
-			if !yield(k.Value, val) {
-				return
-			}
+			line := r.lines[path]
+			path = join(at, normal) // complaints go by the one spelling
+			r.lines[path] = line
 		}
-	}
+		keys := below(join(pattern, anyName), kind)
+		if !r.plain(val, path) || !r.section(val, path, "keys: "+strings.Join(keys, ", ")) {
+			return false
+		}
+		r.mapping(val, path, join(pattern, anyName), kind)
+		return true
+	})
+	return true
 }
 
-// unknown complains about a key that the mapping does not have, with what was
-// probably meant. The value is not shown: it may be a secret in the wrong place.
-func (d decoder) unknown(key, at string, v reflect.Value, fields []field) {
-	names := keysOf(fields)
+// pairs calls keep for each key of a mapping with its value, and leaves in the mapping what
+// it keeps. It complains about keys that are no plain text or come twice.
+func (r reader) pairs(n *yaml.Node, at string, keep func(key string, val *yaml.Node) bool) {
+	seen := map[string]int{}
+	var kept []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, val := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.ShortTag() == "!!merge" || k.ShortTag() == "!!null" || k.Value == "" {
+			r.lines[join(at, "?")] = k.Line
+			r.add(join(at, "?"), nodeText(k), "the key is not plain text", "a key written out")
+			continue
+		}
+		path := join(at, k.Value)
+		if first, ok := seen[k.Value]; ok {
+			r.lines[path] = k.Line
+			r.add(path, k.Value, fmt.Sprintf("the key is there twice, first on line %d", first), "each key once")
+			continue
+		}
+		seen[k.Value] = k.Line
+		r.lines[path] = k.Line
+		if keep(k.Value, val) {
+			k.Tag = "!!str"
+			kept = append(kept, k, val)
+		}
+	}
+	n.Content = kept
+}
+
+// unknown complains about a key that the section does not have, with what was probably
+// meant. The value is not shown: it may be a secret in the wrong place.
+func (r reader) unknown(key, at, pattern, kind string) {
+	names := below(pattern, kind)
 	why := "this version has no such key"
+	inSource := pattern == "sources."+anyName
+	ofAKind := inSource && slices.ContainsFunc(kindNames(), func(k string) bool { return slices.Contains(below(pattern, k), key) })
+	_, valid := all.Kind(kind)
 	near := nearest(key, names)
-	source, isSource := reflect.TypeAssert[Source](v)
 	switch {
-	case isSource && ofAnyKind(key) && source.Settings == nil:
+	case ofAKind && !valid:
 		return // no valid type was given, and that has its own complaint
-	case isSource && ofAnyKind(key):
-		why += fmt.Sprintf(" for type %s", source.Type)
+	case ofAKind:
+		why += fmt.Sprintf(" for type %s", kind)
 	case near != "":
 		why += fmt.Sprintf(" (did you mean %s?)", near)
 	case pathOf(key) != "":
@@ -125,56 +185,28 @@ func (d decoder) unknown(key, at string, v reflect.Value, fields []field) {
 	default:
 		why += " (was the file written for a newer one?)"
 	}
-	d.add(join(at, key), key, why, strings.Join(names, ", "))
+	r.add(join(at, key), key, why, strings.Join(names, ", "))
 }
 
-// table sets the entries of a map, on top of those that are there by default.
-func (d decoder) table(v reflect.Value, n *yaml.Node, at string) {
-	if isNull(n) {
-		return
-	}
-	if n.Kind != yaml.MappingNode {
-		d.add(at, text(n), "it is not a mapping", "entries by name")
-		return
-	}
-	spelled := map[string]string{}
-	for key, val := range d.pairs(n, at) {
-		entry := reflect.New(v.Type().Elem()).Elem()
-		name := key
-		switch entry.Type() {
-		case sourceType:
-			entry.Set(reflect.ValueOf(DefaultSource(kindOf(val))))
-		case alertType:
-			entry.Set(reflect.ValueOf(DefaultAlert()))
-		case makeType:
-			name = cadence.NormalMake(key)
-			if first, ok := spelled[name]; ok {
-				d.add(join(at, key), key, "it is the same make as "+first, "each make once")
-				continue
+// pathOf finds the one place in the whole config that has the key, so that a key
+// under the wrong heading can be answered with the right one. Empty when there is
+// none or more than one.
+func pathOf(key string) string {
+	found := ""
+	for _, s := range loadSettings() {
+		if strings.HasSuffix("."+s.Path, "."+key) && !strings.Contains(s.Path, anyName) {
+			if found != "" {
+				return ""
 			}
-			spelled[name] = key
-			if name == "" {
-				d.add(join(at, key), key, "it has no letters", "the name of a make")
-				continue
-			}
-			if old := v.MapIndex(reflect.ValueOf(name)); old.IsValid() {
-				entry.Set(old)
-			}
-			if name != key { // later complaints go by the one spelling
-				d.lines[join(at, name)] = d.lines[join(at, key)]
-			}
+			found = s.Path
 		}
-		d.value(entry, val, join(at, key))
-		v.SetMapIndex(reflect.ValueOf(name), entry)
 	}
+	return found
 }
 
 // kindOf is the type that a source's node names, empty when it names none.
 func kindOf(n *yaml.Node) string {
-	if n.Kind != yaml.MappingNode {
-		return ""
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == "type" && n.Content[i+1].Kind == yaml.ScalarNode {
 			return n.Content[i+1].Value
 		}
@@ -182,116 +214,126 @@ func kindOf(n *yaml.Node) string {
 	return ""
 }
 
-// list replaces a list; entries are named "allow[0]", counted from 0.
-func (d decoder) list(v reflect.Value, n *yaml.Node, at string) {
-	if n.Kind != yaml.SequenceNode {
-		d.add(at, text(n), "it is not a list", "a list in [brackets] or with a dash before each entry")
-		return
+// value reports whether a node is what the setting takes, and puts it as the library decodes it.
+func (r reader) value(s *Setting, n *yaml.Node, at string) bool {
+	switch {
+	case s.kind == waits && n.Kind == yaml.ScalarNode && !isNull(n):
+		if presetSchedule(n.Value) == nil {
+			r.add(at, n.Value, "there is no such preset", "default, smartcar, or a list of durations")
+			return false
+		}
+		return true
+	case s.kind == structured:
+		err := n.Load(s.fresh(), yaml.WithKnownFields())
+		if err != nil {
+			r.add(at, nodeText(n), strings.TrimPrefix(err.Error(), "yaml: construct errors: "), s.Allowed)
+		}
+		return err == nil
+	case s.kind == list, s.kind == waits:
+		if n.Kind != yaml.SequenceNode {
+			r.add(at, nodeText(n), "it is not a list", "a list in [brackets] or with a dash before each entry")
+			return false
+		}
+		item := Setting{kind: text}
+		if s.kind == waits {
+			item = Setting{kind: duration, low: s.low, high: s.high}
+		}
+		good := true
+		for i, x := range n.Content {
+			path := fmt.Sprintf("%s[%d]", at, i)
+			r.lines[path] = x.Line
+			good = r.plain(x, path) && r.value(&item, x, path) && good
+		}
+		return good
+	case n.Kind != yaml.ScalarNode || isNull(n) && s.kind != text:
+		r.add(at, nodeText(n), "it is not a single value", takes[s.kind])
+		return false
 	}
-	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
-	for i, item := range n.Content {
-		d.value(out.Index(i), item, fmt.Sprintf("%s[%d]", at, i))
+	why, allowed := s.wrong(n)
+	if allowed != "" {
+		r.add(at, nodeText(n), why, allowed)
 	}
-	v.Set(out)
+	return allowed == ""
 }
 
-// schedule reads the name of a preset or a list of waits.
-func (d decoder) schedule(v reflect.Value, n *yaml.Node, at string) {
-	if n.Kind != yaml.ScalarNode || isNull(n) {
-		waits := reflect.New(reflect.TypeFor[[]time.Duration]()).Elem()
-		d.list(waits, n, at)
-		v.Set(waits.Convert(scheduleType))
-		return
-	}
-	preset := presetSchedule(n.Value)
-	if preset == nil {
-		d.add(at, n.Value, "there is no such preset", "default, smartcar, or a list of durations")
-		return
-	}
-	v.Set(reflect.ValueOf(preset))
-}
+// takes says of each kind of setting what it takes, where nothing nearer is said.
+var takes = map[kind]string{text: "text", yesNo: "true or false", number: "a whole number", duration: durationAllowed, size: sizeAllowed}
 
-// scalar sets one value.
-func (d decoder) scalar(v reflect.Value, n *yaml.Node, at string) {
-	wrong := func(why, allowed string) { d.add(at, text(n), why, allowed) }
-	if n.Kind != yaml.ScalarNode || isNull(n) && v.Kind() != reflect.String {
-		wrong("it is not a single value", allowedFor(v))
-		return
-	}
+// wrong says why a node's value is not one that the setting takes, and what is; allowed is
+// empty for one that it does take.
+func (s *Setting) wrong(n *yaml.Node) (why, allowed string) {
+	var low, high, x float64
 	var err error
-	switch v.Type() {
-	case durationType:
-		var x time.Duration
-		if x, err = parseDuration(n.Value); err == nil {
-			v.SetInt(int64(x))
+	unit := ""
+	switch s.kind {
+	case yesNo:
+		if n.Value != "true" && n.Value != "false" {
+			return "it is not true or false", takes[yesNo]
 		}
-	case sizeType:
-		var x Size
-		if x, err = parseSize(n.Value); err == nil {
-			v.SetInt(int64(x))
+		return "", ""
+	case duration:
+		var d time.Duration
+		d, err = parseDuration(n.Value)
+		least, _ := time.ParseDuration(s.low)
+		most, _ := time.ParseDuration(s.high)
+		x, low, high, unit = float64(d), float64(least), float64(most), ", as "+durationAllowed
+	case size:
+		var b Size
+		b, err = parseSize(n.Value)
+		least, _ := parseSize(s.low)
+		most, _ := parseSize(s.high)
+		x, low, high, unit = float64(b), float64(least), float64(most), ", as "+sizeAllowed
+	case number:
+		if x, err = wholeNumber(n); err == nil {
+			low, _ = strconv.ParseFloat(s.low, 64)
+			high, _ = strconv.ParseFloat(s.high, 64)
 		}
 	default:
-		err = plain(v, n)
-	}
-	if err != nil {
-		wrong(err.Error(), allowedFor(v))
-	}
-}
-
-// plain sets a string, truth value or number.
-func plain(v reflect.Value, n *yaml.Node) error {
-	switch v.Kind() {
-	case reflect.String:
 		if isNull(n) {
-			v.SetString("")
-			return nil
+			n.Value = ""
 		}
-		v.SetString(n.Value)
-	case reflect.Bool:
-		switch n.Value {
-		case "true", "false":
-			v.SetBool(n.Value == "true")
-		default:
-			return fmt.Errorf("it is not true or false")
+		if n.Tag = "!!str"; len(s.oneOf) > 0 && !slices.Contains(s.oneOf, n.Value) {
+			if strings.HasPrefix(s.Path, recoverPath) && isDuration(n.Value) {
+				why = recoverByTime
+			}
+			return why, strings.Join(s.oneOf, ", ")
 		}
-	case reflect.Int:
-		x, err := strconv.ParseInt(n.Value, 10, 32)
-		if err != nil {
-			return fmt.Errorf("it is not a whole number")
-		}
-		v.SetInt(x)
-	case reflect.Uint64:
-		x, err := strconv.ParseUint(n.Value, 10, 64)
-		if err != nil {
-			return fmt.Errorf("it is not a whole number from 0")
-		}
-		v.SetUint(x)
-	default:
-		return fmt.Errorf("settings cannot be %s", v.Type())
+		return "", ""
 	}
-	return nil
+	switch {
+	case err != nil:
+		return err.Error(), takes[s.kind]
+	case x < low, s.high != "" && x > high:
+		return "", rangeOf(s.low, s.high) + unit
+	}
+	return "", ""
 }
 
-func allowedFor(v reflect.Value) string {
-	switch v.Type() {
-	case durationType:
-		return durationAllowed
-	case sizeType:
-		return sizeAllowed
+// wholeNumber reads a number and has it decoded as a decimal one.
+func wholeNumber(n *yaml.Node) (float64, error) {
+	if x, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
+		n.Value, n.Tag, n.Style = strconv.FormatInt(x, 10), "!!int", 0
+		return float64(x), nil
 	}
-	switch v.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int, reflect.Uint64:
-		return "a whole number"
+	x, err := strconv.ParseUint(n.Value, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("it is not a whole number")
 	}
-	return "text"
+	n.Value, n.Tag, n.Style = strconv.FormatUint(x, 10), "!!int", 0
+	return float64(x), nil
+}
+
+func rangeOf(low, high string) string {
+	if high == "" {
+		return low + " or more"
+	}
+	return low + " to " + high
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// text shows a node in a complaint: a value as it is, cut when it is long.
-func text(n *yaml.Node) string {
+// nodeText shows a node in a complaint: a value as it is, cut when it is long.
+func nodeText(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "{...}"
@@ -305,3 +347,23 @@ func text(n *yaml.Node) string {
 	}
 	return n.Value
 }
+
+// shownNode is a good value as the reference would write it.
+func shownNode(n *yaml.Node) string {
+	if n.Kind == yaml.SequenceNode {
+		items := make([]string, len(n.Content))
+		for i, x := range n.Content {
+			items[i] = shownNode(x)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	if d, err := time.ParseDuration(n.Value); err == nil {
+		return formatDuration(d)
+	}
+	if n.Tag == "!!str" {
+		return quote(n.Value)
+	}
+	return n.Value
+}
+
+func join(at, key string) string { return strings.TrimPrefix(at+"."+key, ".") }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -56,14 +55,19 @@ func Parse(text []byte, dir string) (Config, error) {
 	p := newComplaints()
 	root, ok := document(p, text)
 	if root != nil {
-		decoder{p}.value(reflect.ValueOf(&c).Elem(), root, "")
+		c.Given = map[string]string{}
+		reader{p, c.Given}.mapping(root, "", "", "")
+		if err := root.Decode(&c); err != nil { // what is wrong was taken out
+			p.add(wholeFile, "", "it cannot be read: "+err.Error(), "keys and values, as in config.example.yaml")
+		}
 	}
 	if ok {
 		c.check(p)
 	}
 	r := c.Resolve(dir)
 	if n := len(r.Socket); n > MaxSocket {
-		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n), fmt.Sprintf("a path of at most %d bytes, which is what every system takes; without one it is plugbeat.sock in data_dir", MaxSocket))
+		p.add("socket", r.Socket, fmt.Sprintf("its path has %d bytes", n),
+			fmt.Sprintf("a path of at most %d bytes, which is what every system takes; without one it is plugbeat.sock in data_dir", MaxSocket))
 	}
 	if err := p.err(); err != nil {
 		return Config{}, err
@@ -94,6 +98,9 @@ func document(p *complaints, b []byte) (*yaml.Node, bool) {
 	case err != nil:
 		why, line := syntax(err)
 		p.lines[wholeFile] = line
+		if why, allowed := mistake(b, line); why != "" {
+			return wrong("", why, allowed)
+		}
 		return wrong("", "it is not YAML: "+why, "keys and values, as in config.example.yaml")
 	}
 	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
@@ -103,13 +110,13 @@ func document(p *complaints, b []byte) (*yaml.Node, bool) {
 		return nil, true
 	}
 	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
-		return wrong("", "it is not a mapping", "keys: "+strings.Join(keysOf(fieldsOf(reflect.TypeFor[Config]())), ", "))
+		return wrong("", "it is not a mapping", "keys: "+strings.Join(below("", ""), ", "))
 	}
 	return doc.Content[0], true
 }
 
 // scanned is how the YAML library words what it cannot read, and where.
-var scanned = regexp.MustCompile(`^(?:go-yaml load error )?in \w+(?: \((.*?)\))? at L(\d+)\.C\d+(?:-L\d+\.C\d+)?: (.*)$`)
+var scanned = regexp.MustCompile(`^(?:go-yaml load error )?in \w+(?: \((.*?)\))? at L(\d+)\.C\d+(?:-(?:L\d+\.)?C\d+)?: (.*)$`)
 
 // syntax takes the library's error apart; line is 0 where it names none.
 func syntax(err error) (why string, line int) {
@@ -123,6 +130,26 @@ func syntax(err error) (why string, line int) {
 	}
 	line, _ = strconv.Atoi(m[2]) // digits
 	return why, line
+}
+
+// unquoted is a value that YAML takes for something else, as a cron expression that begins
+// with a star.
+var unquoted = regexp.MustCompile(`(?:[:\[{,]|^\s*-)\s+([*&!%@\x60][^#]*?)\s*(?:#.*)?$`)
+
+// mistake knows what people write that is no YAML, by the lines around the one that the
+// library complains of; it is empty where it does not know.
+func mistake(file []byte, line int) (why, allowed string) {
+	lines := strings.Split(string(file), "\n")
+	for _, text := range lines[max(0, line-2):min(len(lines), line+1)] {
+		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+		if strings.Contains(indent, "\t") {
+			return "there is a tab before " + strconv.Quote(strings.TrimSpace(text)), "spaces: YAML indents with nothing else"
+		}
+		if m := unquoted.FindStringSubmatch(text); m != nil {
+			return "YAML reads a value that begins with " + m[1][:1] + " as something else", "the value in quotes: " + strconv.Quote(m[1])
+		}
+	}
+	return "", ""
 }
 
 // Resolve returns the config with its paths made absolute against dir and the
@@ -149,9 +176,9 @@ func (c Config) Resolve(dir string) Config {
 	at(&c.Application.ManagementTokenFile)
 	at(&c.Application.ManagementTokenNextFile)
 	for _, s := range c.Sources {
-		for f, x := range s.settings() {
+		for f := range fields(s.Settings) {
 			if f.tag.Get("path") != "" || f.tag.Get("credential") != "" {
-				at(x.Addr().Interface().(*string))
+				at(f.value.Addr().Interface().(*string))
 			}
 		}
 	}
@@ -168,7 +195,7 @@ func (c Config) DataFile() string { return filepath.Join(c.DataDir, "plugbeat.db
 
 // clone returns a copy that shares nothing with c.
 func (c Config) clone() Config {
-	sources, makes, alerts := map[string]Source{}, map[string]Make{}, map[string]Alert{}
+	sources, makes, alerts := map[string]Source{}, Makes{}, map[string]Alert{}
 	for name, s := range c.Sources {
 		sources[name] = s.clone()
 	}
@@ -192,17 +219,4 @@ func (s Source) clone() Source {
 		s.Settings = copied.Interface().(vehicle.Settings)
 	}
 	return s
-}
-
-// settings yields the settings that the source's kind has, with their values, which can
-// be set.
-func (s Source) settings() iter.Seq2[field, reflect.Value] {
-	return func(yield func(field, reflect.Value) bool) {
-		v := reflect.ValueOf(s)
-		for _, f := range fieldsIn(v) {
-			if f.kind != "" && !yield(f, f.of(v)) {
-				return
-			}
-		}
-	}
 }

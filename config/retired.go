@@ -31,6 +31,11 @@ func RetiredSettings() []Retired {
 	return []Retired{
 		{Path: "sources.NAME.bucket_counts", Became: "each path of a batch counts as a call" + fixed},
 		{Path: "cadence.max_sleep", Became: "the clock is looked at every 30 seconds" + fixed},
+		{Path: "cadence.first_delivery", Became: "the first delivery goes out at once on subscribing" + fixed},
+		{Path: "cadence.unknown_after", Became: "a plug that cannot be read keeps its last known state for 24 hours" + fixed},
+		{Path: "cadence.clock_back", Became: "due times are set anew when the clock goes back by more than a minute" + fixed},
+		{Path: "reading.time", Became: "no try begins later than 2 minutes after the first" + fixed},
+		{Path: "retention.min_free", Became: "plugbeat warns when less than 256 MiB, or a tenth of a smaller disk, are free" + fixed},
 		{Path: "reading.backoff", Became: "the second try comes 2 seconds after the first, and each later wait is five times as long" + fixed},
 		{Path: "reading.read_time", Became: "a source has 5m10s to answer" + fixed},
 		{Path: "reading.source_pause", Became: "a source rests for a minute after a rate limit that does not say for how long" + fixed},
@@ -81,19 +86,20 @@ func samePath(pattern, path string) bool {
 // retired complains about a setting that left, with what became of it; of a heading that left,
 // about each setting below it. allowed are the keys that stand beside the setting. It reports
 // false for a setting that did not leave.
-func (d decoder) retired(n *yaml.Node, at string, allowed []string) bool {
-	r, ok := RetiredSetting(at)
+func (r reader) retired(n *yaml.Node, at string, allowed []string) bool {
+	gone, ok := RetiredSetting(at)
 	if !ok {
 		return false
 	}
 	whole := n.Kind != yaml.MappingNode || len(n.Content) == 0
 	if n.Kind == yaml.MappingNode {
-		for key, below := range d.pairs(n, at) {
-			whole = !d.retired(below, join(at, key), allowed) || whole
-		}
+		r.pairs(n, at, func(key string, val *yaml.Node) bool {
+			whole = !r.retired(val, join(at, key), allowed) || whole
+			return true
+		})
 	}
 	if whole {
-		d.add(at, at[strings.LastIndexByte(at, '.')+1:], r.Became, strings.Join(allowed, ", "))
+		r.add(at, at[strings.LastIndexByte(at, '.')+1:], gone.Became, strings.Join(allowed, ", "))
 	}
 	return true
 }

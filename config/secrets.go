@@ -172,12 +172,12 @@ type sourceSecret struct {
 // sourceSecrets yields those of the named source.
 func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
 	return func(yield func(sourceSecret) bool) {
-		for f, x := range c.Sources[name].settings() {
+		for f := range fields(c.Sources[name].Settings) {
 			what := f.tag.Get("credential")
 			if what == "" {
 				continue
 			}
-			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: x.String(),
+			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: f.value.String(),
 				credential: sourceCredential(name, what)}
 			s.read = func() (webhook.Secret, error) { return c.secret(s.setting, s.file, s.credential, what) }
 			if !yield(s) {
@@ -405,11 +405,13 @@ func (c Config) Warnings() []string {
 	}
 	for setting, listen := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {
 		if listen != "" && !loopbackListen(listen) {
-			out = append(out, fmt.Sprintf("%s %s: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1", setting, listen))
+			out = append(out, fmt.Sprintf("%s %s: other machines can reach it and it speaks plain HTTP; "+
+				"put a reverse proxy with TLS in front and listen on 127.0.0.1", setting, listen))
 		}
 	}
 	if c.Grace < c.Delivery.Timeout {
-		out = append(out, fmt.Sprintf("grace %s: it is shorter than delivery.timeout %s, so a stop may cut requests off, which are then sent again", formatDuration(c.Grace), formatDuration(c.Delivery.Timeout)))
+		out = append(out, fmt.Sprintf("grace %s: it is shorter than delivery.timeout %s, so a stop may cut requests off, which are then sent again",
+			formatDuration(c.Grace), formatDuration(c.Delivery.Timeout)))
 	}
 	sort.Strings(out)
 	return out

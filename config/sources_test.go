@@ -3,10 +3,12 @@ package config
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
 	"plugbeat/vehicle"
 )
@@ -63,5 +65,37 @@ func TestPathsOfSources(t *testing.T) {
 	r := c.Resolve("/etc/plugbeat")
 	if got := []string{c.Sources["a"].Settings.(*local).File, r.Sources["a"].Settings.(*local).File, r.Sources["b"].Settings.(*local).File}; !slices.Equal(got, []string{"cars.json", "/etc/plugbeat/cars.json", ""}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestStructuredSettings: a setting of a type that a source has of its own is decoded by the
+// YAML library, and a key that the type does not have is a complaint with its line.
+func TestStructuredSettings(t *testing.T) {
+	type topic struct {
+		Name string `yaml:"name"`
+	}
+	var settings struct {
+		Topics []topic `yaml:"topics" takes:"a list of topics"`
+	}
+	at := settingOfField(field{"topics", reflect.TypeOf(settings).Field(0).Tag, reflect.ValueOf(&settings).Elem().Field(0)})
+	for text, good := range map[string]bool{"[{name: a}, {name: b}]": true, "[{nam: a}]": false, "soon": false} {
+		var n yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+			t.Fatal(err)
+		}
+		p := newComplaints()
+		if got := (reader{p, nil}).value(&at, n.Content[0], "sources.a.topics"); got != good {
+			t.Errorf("%s: %v", text, p.err())
+		}
+	}
+}
+
+// TestDefaultIsOnesOwn holds that whoever changes what Default returns changes it for nobody else.
+func TestDefaultIsOnesOwn(t *testing.T) {
+	c := Default()
+	c.Cadence.Makes["KIA"] = Make{}
+	c.Delivery.Retries[0] = 0
+	if d := Default(); d.Cadence.Makes["KIA"].Fastest == 0 || d.Delivery.Retries[0] == 0 {
+		t.Error("the default was changed")
 	}
 }

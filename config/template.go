@@ -114,7 +114,7 @@ func Template(o InitOptions) []byte {
 // that name the files of secrets, which systemd hands over.
 func section(k vehicle.Kind, system bool) string {
 	files := map[string]string{}
-	for f := range DefaultSource(k.Name).settings() {
+	for f := range fields(k.Settings()) {
 		if what := f.tag.Get("credential"); what != "" {
 			files["{"+f.key+"}"] = sourceCredential(k.Example, what)
 		}

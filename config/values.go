@@ -3,10 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // Size is a number of bytes.
@@ -14,6 +17,21 @@ type Size int64
 
 // RetrySchedule is the waits before each retry.
 type RetrySchedule []time.Duration
+
+// UnmarshalYAML reads a size with its unit.
+func (s *Size) UnmarshalYAML(n *yaml.Node) (err error) {
+	*s, err = parseSize(n.Value)
+	return err
+}
+
+// UnmarshalYAML reads the name of a preset, or a list of waits.
+func (s *RetrySchedule) UnmarshalYAML(n *yaml.Node) error {
+	if *s = presetSchedule(n.Value); *s != nil {
+		return nil
+	}
+	*s = RetrySchedule{}
+	return n.Decode((*[]time.Duration)(s))
+}
 
 // presetSchedule returns the retry schedule of that name, nil when there is none.
 func presetSchedule(name string) RetrySchedule {
@@ -49,6 +67,9 @@ func (s RetrySchedule) String() string {
 
 const durationAllowed = "a duration with its unit, like 45s, 30m or 1h30m"
 
+// wordy is a duration with its unit in words, or with a blank before it.
+var wordy = regexp.MustCompile(`^(\d+) *([smh])(?:s|ecs?|econds?|ins?|inutes?|rs?|ours?)?$`)
+
 // parseDuration reads a duration that is not negative and has a unit.
 func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
@@ -59,6 +80,9 @@ func parseDuration(s string) (time.Duration, error) {
 		}
 		if strings.HasSuffix(s, "d") || strings.HasSuffix(s, "w") {
 			return 0, errors.New("the longest unit is the hour")
+		}
+		if m := wordy.FindStringSubmatch(strings.ToLower(s)); m != nil {
+			return 0, errors.New("its unit is a word: write " + m[1] + m[2])
 		}
 		return 0, errors.New("it is not a duration")
 	case d < 0 || strings.HasPrefix(s, "-"):

@@ -38,6 +38,10 @@ type PartFacts struct {
 	Err error
 }
 
+// MinFree is what should be free on the disk of the data file, in bytes, but at most a tenth
+// of the disk: room for some days of deliveries, so that there is time to mend it.
+const MinFree = 256 << 20
+
 // StoreFacts is the data file and the disk it is on.
 type StoreFacts struct {
 	Path string

@@ -72,7 +72,7 @@ func (j *judge) store() {
 			Remedy: "see the kernel's log for why, then mount the disk for writing"})
 	case f.FreeBytes < f.MinFreeBytes:
 		j.add(Condition{Code: StoreNearlyFull, Subject: s, Remedy: "make room on that disk",
-			Text: fmt.Sprintf("the disk is nearly full: %d MiB are free where %s is and %d should be (retention.min_free); when none is left nothing is read or delivered",
+			Text: fmt.Sprintf("the disk is nearly full: %d MiB are free where %s is and %d should be; when none is left nothing is read or delivered",
 				f.FreeBytes>>20, f.Path, f.MinFreeBytes>>20)})
 	}
 	if f.MaxBytes > 0 && f.LiveBytes > f.MaxBytes/10*maxSizeShare {

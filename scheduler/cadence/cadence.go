@@ -116,6 +116,9 @@ func Parse(spec, zone string, floor time.Duration) (Schedule, error) {
 		}
 		return interval{every: every, spec: s}, nil
 	}
+	if short := unitInWords(s); short != "" {
+		return bad("its unit is a word: write " + short)
+	}
 	c, why := parseCalendar(s, loc)
 	if why != "" {
 		return bad(why)
@@ -192,6 +195,9 @@ func parseCalendar(s string, loc *time.Location) (c *calendar, why string) {
 		why = err.Error()
 		if strings.HasPrefix(why, "failed to parse int") {
 			why = "one of its fields is not a number"
+		}
+		if out := beyond(s); out != "" {
+			why = out
 		}
 		return nil, clip(why)
 	}

@@ -52,7 +52,7 @@ func TestParseRefuses(t *testing.T) {
 		{spec: "0 0 30 feb *", field: "cadence", why: "no such day"},
 		{spec: "* * * *", field: "cadence", why: "4 fields"},
 		{spec: "0 * * * * *", field: "cadence", why: "6 fields"},
-		{spec: "60 * * * *", field: "cadence", why: "above maximum"},
+		{spec: "60 * * * *", field: "cadence", why: "minutes are 0 to 59, and 60 is not"},
 		{spec: "*/0 * * * *", field: "cadence", why: "positive"},
 		{spec: "x * * * *", field: "cadence", why: "not a number"},
 		{spec: ", * * * *", field: "cadence", why: "empty element"},

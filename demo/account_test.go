@@ -1,4 +1,4 @@
-package app
+package demo
 
 import (
 	"testing"
@@ -8,8 +8,8 @@ import (
 	"plugbeat/webhook"
 )
 
-// The demo's account counts a lane of any length: it is read in pages.
-func TestAccountOfALongLane(t *testing.T) {
+// The demo's account counts a queue of any length: it is read in pages.
+func TestAccountOfALongQueue(t *testing.T) {
 	d := quiet(t)
 	must(t, d.boot(t.Context()))
 	must(t, d.setUp(t.Context()))

@@ -1,4 +1,4 @@
-package app
+package demo
 
 import (
 	"context"
@@ -138,38 +138,54 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 		}
 	}
 	s.Balanced = len(s.Complaints) == 0
-	return s.Balanced, d.show.end(s)
+	return s.Balanced, d.show.summary(s)
 }
 
-// end prints the summary.
-func (s *show) end(sum summary) error {
+// summary prints the end.
+func (s *show) summary(sum summary) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.json {
 		return json.NewEncoder(s.out).Encode(sum)
 	}
+	s.settle()
 	l := sum.Ledger
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nSummary\n")
+	b.WriteString("\n" + s.styled("1", "The accounts of the daemon, the receiver and the fleet") + "\n")
 	fmt.Fprintf(&b, "  ledger     %d produced = %d delivered + %d superseded + %d dead + %d expired + %d cancelled + %d waiting\n",
 		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, sum.Waiting)
+	if sum.Waiting > 0 {
+		b.WriteString("             what waits is in the data file, and leaves at its next retry after a start\n")
+	}
 	fmt.Fprintf(&b, "  due times  %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced, sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
 	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice, sum.Wrong)
 	fmt.Fprintf(&b, "  reads      %d paths read, %d served by the fleet\n", sum.Reads, sum.ReadsServed)
 	for _, c := range sum.Complaints {
 		fmt.Fprintf(&b, "  WRONG      %s\n", c)
 	}
-	verdict, colour := "balanced: every delivery and every read is accounted for on both sides", "1;32"
+	verdict := s.styled("1;32", "balanced: every delivery and every read is accounted for on both sides")
 	if !sum.Balanced {
-		verdict, colour = "NOT balanced", "1;31"
-	}
-	if s.color {
-		verdict = "\x1b[" + colour + "m" + verdict + "\x1b[0m"
+		verdict = s.styled("1;31", "NOT balanced")
 	}
 	fmt.Fprintf(&b, "  %s\n", verdict)
 	if sum.Balanced {
-		fmt.Fprintf(&b, "\nNext: plugbeat init --dir D, and the quickstart in README.md\n")
+		b.WriteString(whatNext)
 	}
 	_, err := fmt.Fprint(s.out, b.String())
 	return err
 }
+
+// whatNext is what somebody who liked the demo does.
+const whatNext = `
+What to do next
+  plugbeat init --dir garage                            a config with three simulated cars
+  export PLUGBEAT_CONFIG="$PWD/garage/config.yaml"
+  plugbeat serve                                        the daemon; its data lie in garage
+  plugbeat listen                                       a receiver to try it with, in another terminal
+  plugbeat webhook add                                  asks for what it needs
+In a clone of the repository plugbeat is ./plugbeat, once go build -o plugbeat . has made it.
+README.md has these steps as its quickstart, and says how to connect real cars.
+`
+
+// pageSize bounds one look into the store.
+const pageSize = 500
