@@ -32,6 +32,7 @@ import (
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server"
+	"plugbeat/server/admin"
 	"plugbeat/store"
 	"plugbeat/systemd"
 	"plugbeat/vehicle"
@@ -65,7 +66,7 @@ type App struct {
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
-	feed       server.Feed
+	feed       admin.Feed
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
 	health     *wellness

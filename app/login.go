@@ -12,21 +12,23 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/server"
+	"plugbeat/server/oauth"
+	"plugbeat/server/web"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
 // application is who may log in at /oauth; without a client id nobody.
-func (a *App) application() (server.Application, error) {
+func (a *App) application() (web.Application, error) {
 	c := a.cfg.Application
 	if c.ClientID == "" {
-		return server.Application{}, nil
+		return web.Application{}, nil
 	}
 	secret, err := a.cfg.ClientSecret()
 	if err != nil {
-		return server.Application{}, err
+		return web.Application{}, err
 	}
-	return server.Application{ClientID: c.ClientID, Secret: secret, RedirectURIs: c.RedirectURIs}, nil
+	return web.Application{ClientID: c.ClientID, Secret: secret, RedirectURIs: c.RedirectURIs}, nil
 }
 
 // publicURL is where browsers and the application reach http.api: the setting, else
@@ -71,14 +73,14 @@ func (a *App) reconnectURL(source string) string {
 	}.Encode()
 }
 
-// Doors lists the sources, and how owners come in.
-func (f fleet) Doors() []server.Door {
-	var doors []server.Door
+// OwnerSources lists the sources, and how owners connect.
+func (f fleet) OwnerSources() []oauth.Source {
+	var sources []oauth.Source
 	for _, name := range f.a.cfg.SourceNames() {
 		_, signIn := f.a.sources[name].(vehicle.Connector)
-		doors = append(doors, server.Door{Source: name, SignIn: signIn})
+		sources = append(sources, oauth.Source{Name: name, SignIn: signIn})
 	}
-	return doors
+	return sources
 }
 
 func (f fleet) vendor(name string) (vehicle.Connector, error) {
