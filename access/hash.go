@@ -11,8 +11,8 @@ func CodeHash(code string) TokenHash { return sha256.Sum256([]byte("code\n" + co
 // RefreshHash is that of a refresh token.
 func RefreshHash(token string) TokenHash { return sha256.Sum256([]byte("refresh\n" + token)) }
 
-// AccessHash is that of a consent's access token.
-func AccessHash(token string) TokenHash { return sha256.Sum256([]byte("access\n" + token)) }
+// BearerHash is that of a consent's access token.
+func BearerHash(token string) TokenHash { return sha256.Sum256([]byte("access\n" + token)) }
 
 // GrantHash is that of an access token that an operator made for the application.
 func GrantHash(token string) [32]byte { return sha256.Sum256([]byte(token)) }

@@ -32,7 +32,6 @@ import (
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server"
-	"plugbeat/server/admin"
 	"plugbeat/store"
 	"plugbeat/systemd"
 	"plugbeat/vehicle"
@@ -66,7 +65,7 @@ type App struct {
 	dispatcher *delivery.Dispatcher
 	guard      *egress.Guard // of every request out
 	metrics    *server.Metrics
-	feed       admin.Feed
+	feed       server.Feed
 	backups    *backups // nil when none are scheduled
 	alerts     *alert.Alerter
 	health     *wellness

@@ -12,23 +12,21 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/server"
-	"plugbeat/server/oauth"
-	"plugbeat/server/web"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
 // application is who may log in at /oauth; without a client id nobody.
-func (a *App) application() (web.Application, error) {
+func (a *App) application() (server.Application, error) {
 	c := a.cfg.Application
 	if c.ClientID == "" {
-		return web.Application{}, nil
+		return server.Application{}, nil
 	}
 	secret, err := a.cfg.ClientSecret()
 	if err != nil {
-		return web.Application{}, err
+		return server.Application{}, err
 	}
-	return web.Application{ClientID: c.ClientID, Secret: secret, RedirectURIs: c.RedirectURIs}, nil
+	return server.Application{ClientID: c.ClientID, Secret: secret, RedirectURIs: c.RedirectURIs}, nil
 }
 
 // publicURL is where browsers and the application reach http.api: the setting, else
@@ -74,11 +72,11 @@ func (a *App) reconnectURL(source string) string {
 }
 
 // OwnerSources lists the sources, and how owners connect.
-func (f fleet) OwnerSources() []oauth.Source {
-	var sources []oauth.Source
+func (f fleet) OwnerSources() []server.OwnerSource {
+	var sources []server.OwnerSource
 	for _, name := range f.a.cfg.SourceNames() {
 		_, signIn := f.a.sources[name].(vehicle.Connector)
-		sources = append(sources, oauth.Source{Name: name, SignIn: signIn})
+		sources = append(sources, server.OwnerSource{Name: name, SignIn: signIn})
 	}
 	return sources
 }

@@ -35,10 +35,10 @@ func (n narrow) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	return n.w.Webhooks(ctx)
+	return n.w.Store().Webhooks(ctx)
 }
 
-func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Census(limit) }
+func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Store().Census(limit) }
 
 // metered is a server over a narrow world.
 func metered(t *testing.T, w *servertest.World, changes ...func(*server.Options)) *server.Server {

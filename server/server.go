@@ -30,6 +30,15 @@ import (
 	"plugbeat/webhook"
 )
 
+type (
+	// Application is the one program that plugbeat serves.
+	Application = web.Application
+	// Feed hands what commits changed to those who follow it.
+	Feed = admin.Feed
+	// OwnerSource is how the owners of a source's vehicles connect them.
+	OwnerSource = oauth.Source
+)
+
 // Store is what the rooms need of the data file.
 type Store interface {
 	web.AuthStore
@@ -80,7 +89,7 @@ type Options struct {
 	// going on.
 	ManagementTokenNext webhook.Secret
 	// Application is who may log in at /oauth.
-	Application web.Application
+	Application Application
 	// PublicURL is where browsers and the application reach the API, without /oauth;
 	// nil or empty means that nobody can.
 	PublicURL func() string
@@ -99,7 +108,7 @@ type Options struct {
 	// shows only what stands.
 	Metrics *Metrics
 	// Feed is told what commits change; nil is one that nobody tells.
-	Feed *admin.Feed
+	Feed *Feed
 	// JSON turns a YAML document into JSON.
 	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
@@ -150,7 +159,7 @@ func New(o Options) (*Server, error) {
 		o.Metrics = NewMetrics(o.Version, nil)
 	}
 	if o.Feed == nil {
-		o.Feed = &admin.Feed{}
+		o.Feed = &Feed{}
 	}
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}

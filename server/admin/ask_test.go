@@ -26,7 +26,7 @@ func TestCostEndpoint(t *testing.T) {
 		{adminapi.NewWebhook{Cadence: webhook.Cadence{Unplugged: "0 7 * * *", PluggedIn: "0 7 * * *", Zone: "Europe/Amsterdam"}}, "source cars: three paths at 0 7 * * * are 9"},
 		{adminapi.NewWebhook{Cadence: webhook.Cadence{Fastest: true}}, "source cars: three paths every 1h are 2 190"},
 		{adminapi.NewWebhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/charge"}}},
-			"source cars: one path every 1h are 730 calls a month for each vehicle; points are skipped to keep to the budget of 500 calls a month, one path every 88 min"},
+			"source cars: one path every 1h are 730 calls a month for each vehicle; points are skipped to keep to the budget of 500 calls a month, one path every 1h 27m"},
 	} {
 		if got := servertest.Must[adminapi.Costs](t)(c.Cost(t.Context(), k.n)); len(got.Lines) != 1 || !strings.HasPrefix(got.Lines[0], k.want) {
 			t.Errorf("%+v: %q", k.n, got.Lines)

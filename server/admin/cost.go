@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"plugbeat/adminapi"
 	"plugbeat/scheduler/cadence"
@@ -160,7 +159,7 @@ func costLine(src adminapi.Source, k demand) string {
 	if !plan.Limited() {
 		return text + fmt.Sprintf("; without a budget all of them are made: to keep within a plan, set sources.%s.budget", src.Name)
 	}
-	fits := fmt.Sprintf("%s calls a %s, %s every %s", grouped(cost.Budget), cost.Per, pathsInWords[n], span(plan.Every(n)))
+	fits := fmt.Sprintf("%s calls a %s, %s every %s", grouped(cost.Budget), cost.Per, pathsInWords[n], words.Span(plan.Every(n)))
 	switch {
 	case max(unplugged, pluggedIn) <= cost.Budget:
 		return text + "; that is within the budget of " + fits
@@ -257,19 +256,6 @@ func often(k cadence.Schedule) string {
 		return "every " + s
 	}
 	return "at " + k.String()
-}
-
-// span rounds a time for a person: 4.4 h, 26 min.
-func span(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return strconv.FormatFloat(d.Hours()/24, 'f', 1, 64) + " days"
-	case d >= 100*time.Minute:
-		return strconv.FormatFloat(d.Hours(), 'f', 1, 64) + " h"
-	case d >= 2*time.Minute:
-		return strconv.FormatFloat(d.Minutes(), 'f', 0, 64) + " min"
-	}
-	return strconv.FormatFloat(d.Seconds(), 'f', 0, 64) + " s"
 }
 
 // grouped writes a number with spaces between its thousands.

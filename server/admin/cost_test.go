@@ -3,7 +3,6 @@ package admin
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"plugbeat/adminapi"
 	"plugbeat/scheduler/cadence"
@@ -34,15 +33,15 @@ func TestCostLine(t *testing.T) {
 		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month"},
 			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); without a budget all of them are made: to keep within a plan, set sources.cars.budget"},
 		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month", Budget: 500},
-			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"},
+			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4h 22m; /charge alone every 1h is 730"},
 		{"1h", "30m", adminapi.Cost{Per: "month", Budget: 3000},
-			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); while plugged in points are skipped to keep to the budget of 3 000 calls a month, three paths every 44 min; /charge alone every 1h is 730"},
+			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); while plugged in points are skipped to keep to the budget of 3 000 calls a month, three paths every 43m; /charge alone every 1h is 730"},
 		{"6h", "6h", adminapi.Cost{Per: "month", Budget: 500},
-			"three paths every 6h are 365 calls a month for each vehicle; that is within the budget of 500 calls a month, three paths every 4.4 h"},
+			"three paths every 6h are 365 calls a month for each vehicle; that is within the budget of 500 calls a month, three paths every 4h 22m"},
 		{"0 7 * * *", "0 7 * * *", adminapi.Cost{Per: "day", Budget: 50},
-			"three paths at 0 7 * * * are 3 calls a day for each vehicle; that is within the budget of 50 calls a day, three paths every 86 min"},
+			"three paths at 0 7 * * * are 3 calls a day for each vehicle; that is within the budget of 50 calls a day, three paths every 1h 26m"},
 		{"15m", "15m", adminapi.Cost{Per: "month", Budget: 30},
-			"three paths every 15m are 8 760 calls a month for each vehicle; points are skipped to keep to the budget of 30 calls a month, three paths every 3.0 days; /charge alone every 15m is 2 920"},
+			"three paths every 15m are 8 760 calls a month for each vehicle; points are skipped to keep to the budget of 30 calls a month, three paths every 3d 1h; /charge alone every 15m is 2 920"},
 	} {
 		if got := costLine(adminapi.Source{Name: "cars", Cost: &c.cost}, kept(t, c.unplugged, c.pluggedIn)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
@@ -68,15 +67,10 @@ func TestBucketLine(t *testing.T) {
 	}
 }
 
-func TestGroupedAndSpan(t *testing.T) {
+func TestGrouped(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 730: "730", 2190: "2 190", 1234567: "1 234 567"} {
 		if got := grouped(n); got != want {
 			t.Errorf("%d is %q", n, got)
-		}
-	}
-	for d, want := range map[time.Duration]string{90 * time.Second: "90 s", 26 * time.Minute: "26 min", 262*time.Minute + 48*time.Second: "4.4 h", 80 * time.Hour: "3.3 days"} {
-		if got := span(d); got != want {
-			t.Errorf("%v is %q", d, got)
 		}
 	}
 }

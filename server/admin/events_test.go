@@ -214,7 +214,7 @@ func TestEventsEndWithTheToken(t *testing.T) {
 	if got := other.delivery(); got != 1 {
 		t.Errorf("the other's got %d", got)
 	}
-	if err := w.DeleteGrant(t.Context(), "operateer"); err != nil {
+	if err := w.Store().DeleteGrant(t.Context(), "operateer"); err != nil {
 		t.Fatal(err)
 	}
 	s.Feed.Publish(made(aDelivery(2, servertest.VehicleA)))

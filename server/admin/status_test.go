@@ -91,7 +91,7 @@ func TestStatusCost(t *testing.T) {
 				w.States[v.ID] = vehicle.Status{Restricted: true}
 			}
 		}
-		counted := &counting{Store: w, calls: map[string]int{}}
+		counted := &counting{Store: w.Store(), calls: map[string]int{}}
 		s := servertest.NewServer(t, w, func(o *server.Options) { o.Store = counted })
 		servertest.Must[adminapi.Status](t)(servertest.OverSocket(t, s).Status(t.Context()))
 		return counted.calls

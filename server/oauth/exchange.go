@@ -79,5 +79,5 @@ func refusedGrant(err error) error {
 // newPair makes an access token and a refresh token, and what is kept of them.
 func newPair() (tokenAnswer, access.Pair) {
 	a := tokenAnswer{AccessToken: web.NewIssued(), TokenType: "Bearer", ExpiresIn: int(access.AccessLife / time.Second), RefreshToken: web.NewIssued()}
-	return a, access.Pair{Access: access.AccessHash(a.AccessToken), Refresh: access.RefreshHash(a.RefreshToken)}
+	return a, access.Pair{Access: access.BearerHash(a.AccessToken), Refresh: access.RefreshHash(a.RefreshToken)}
 }

@@ -138,7 +138,7 @@ func (p *pages) codePage(w http.ResponseWriter, l login, status int, bad string,
 	}
 	for _, source := range signIns {
 		l.Source = source
-		d.SignIns = append(d.SignIns, signInLink{source, p.printer.below("/oauth/signin?") + url.Values{"login": {p.logins.seal(stepSignIn, l)}}.Encode()})
+		d.SignIns = append(d.SignIns, signInLink{source, p.below("/oauth/signin?") + url.Values{"login": {p.logins.seal(stepSignIn, l)}}.Encode()})
 	}
 	if wait > 0 {
 		w.Header()[web.HeaderRetryAfter] = []string{web.RetryAfter(wait)}

@@ -28,7 +28,7 @@ import (
 // Document loads openapi.yaml as it is served.
 var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	rec := httptest.NewRecorder()
-	s, err := server.New(server.Options{Store: &World{}, Scheduler: &World{}, Deliveries: hooksOf{}, Fleet: &World{}, Upkeep: &World{}, Health: &World{}, JSON: toJSON})
+	s, err := server.New(server.Options{Store: (&World{}).Store(), Scheduler: schedulerOf{}, Deliveries: hooksOf{}, Fleet: fleetOf{}, Upkeep: &World{}, Health: &World{}, JSON: toJSON})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ import (
 	"plugbeat/webhook"
 )
 
-func (w *World) GrantByHash(_ context.Context, h [32]byte) (access.Grant, error) {
+func (of tokensOf) GrantByHash(_ context.Context, h [32]byte) (access.Grant, error) {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	for _, g := range w.Tokens {
@@ -25,9 +26,12 @@ func (w *World) GrantByHash(_ context.Context, h [32]byte) (access.Grant, error)
 	return access.Grant{}, missing("grant", "?")
 }
 
-func (w *World) Grants(context.Context) ([]access.Grant, error) { return slices.Clone(w.Tokens), nil }
+func (of tokensOf) Grants(context.Context) ([]access.Grant, error) {
+	return slices.Clone(of.w.Tokens), nil
+}
 
-func (w *World) PutGrant(_ context.Context, g access.Grant) error {
+func (of tokensOf) PutGrant(_ context.Context, g access.Grant) error {
+	w := of.w
 	if slices.ContainsFunc(w.Tokens, func(o access.Grant) bool { return o.Name == g.Name }) {
 		return fmt.Errorf("token %s: %w", g.Name, webhook.ErrExists)
 	}
@@ -35,7 +39,8 @@ func (w *World) PutGrant(_ context.Context, g access.Grant) error {
 	return w.Fail
 }
 
-func (w *World) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
+func (of tokensOf) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	for i := range w.Tokens {
@@ -47,7 +52,8 @@ func (w *World) UseGrant(_ context.Context, hash [32]byte, at time.Time) error {
 	return w.Fail
 }
 
-func (w *World) DeleteGrant(_ context.Context, name string) error {
+func (of tokensOf) DeleteGrant(_ context.Context, name string) error {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	n := len(w.Tokens)
@@ -58,14 +64,16 @@ func (w *World) DeleteGrant(_ context.Context, name string) error {
 	return nil
 }
 
-func (w *World) PutConsent(_ context.Context, c access.Consent) error {
+func (of tokensOf) PutConsent(_ context.Context, c access.Consent) error {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	w.Given = append(w.Given, c)
 	return w.Fail
 }
 
-func (w *World) ConsentByHash(_ context.Context, h access.TokenHash) (access.Consent, error) {
+func (of tokensOf) ConsentByHash(_ context.Context, h access.TokenHash) (access.Consent, error) {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	for _, c := range w.Given {
@@ -76,7 +84,8 @@ func (w *World) ConsentByHash(_ context.Context, h access.TokenHash) (access.Con
 	return access.Consent{}, missing("consent", "?")
 }
 
-func (w *World) Consents(_ context.Context, after uuid.UUID, limit int) (cs []access.Consent, _ error) {
+func (of tokensOf) Consents(_ context.Context, after uuid.UUID, limit int) (cs []access.Consent, _ error) {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	for _, c := range w.Given {
@@ -88,7 +97,8 @@ func (w *World) Consents(_ context.Context, after uuid.UUID, limit int) (cs []ac
 	return cs[:min(limit, len(cs))], nil
 }
 
-func (w *World) DeleteConsent(_ context.Context, id uuid.UUID) error {
+func (of tokensOf) DeleteConsent(_ context.Context, id uuid.UUID) error {
+	w := of.w
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	n := len(w.Given)
@@ -99,8 +109,9 @@ func (w *World) DeleteConsent(_ context.Context, id uuid.UUID) error {
 	return nil
 }
 
-func (w *World) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
-	c, err := w.ConsentByHash(ctx, h)
+func (of tokensOf) ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error {
+	w := of.w
+	c, err := of.ConsentByHash(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -116,7 +127,8 @@ func (w *World) ChangeConsent(ctx context.Context, h access.TokenHash, change fu
 	return nil
 }
 
-func (w *World) UseManagementToken(_ context.Context, fingerprint string, at time.Time) error {
+func (of tokensOf) UseManagementToken(_ context.Context, fingerprint string, at time.Time) error {
+	w := of.w
 	if w.TokenUses == nil {
 		w.TokenUses = map[string]time.Time{}
 	}
@@ -124,6 +136,7 @@ func (w *World) UseManagementToken(_ context.Context, fingerprint string, at tim
 	return w.Fail
 }
 
-func (w *World) ManagementTokenUse(_ context.Context, fingerprint string) (time.Time, error) {
+func (of tokensOf) ManagementTokenUse(_ context.Context, fingerprint string) (time.Time, error) {
+	w := of.w
 	return w.TokenUses[fingerprint], w.Fail
 }

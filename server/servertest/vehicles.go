@@ -16,7 +16,8 @@ import (
 	"plugbeat/webhook"
 )
 
-func (w *World) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+func (of vehiclesOf) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+	w := of.w
 	for _, v := range w.Known {
 		if v.ID == id {
 			return v, nil
@@ -25,7 +26,8 @@ func (w *World) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error
 	return vehicle.Vehicle{}, missing("vehicle", id)
 }
 
-func (w *World) Vehicles(_ context.Context, after uuid.UUID, limit int) (out []vehicle.Vehicle, _ error) {
+func (of vehiclesOf) Vehicles(_ context.Context, after uuid.UUID, limit int) (out []vehicle.Vehicle, _ error) {
+	w := of.w
 	for _, v := range w.Known {
 		if bytes.Compare(v.ID[:], after[:]) > 0 && len(out) < limit {
 			out = append(out, v)
@@ -34,11 +36,13 @@ func (w *World) Vehicles(_ context.Context, after uuid.UUID, limit int) (out []v
 	return out, nil
 }
 
-func (w *World) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
+func (of vehiclesOf) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
+	w := of.w
 	return w.States[id], nil
 }
 
-func (w *World) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
+func (of vehiclesOf) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
+	w := of.w
 	for _, v := range w.Known {
 		st := w.States[v.ID]
 		if c.Count(st, 1); st.Trouble() != vehicle.NoTrouble && len(troubled) < limit {
@@ -48,7 +52,8 @@ func (w *World) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
 	return c, troubled
 }
 
-func (w *World) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
+func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
+	w := of.w
 	for _, s := range w.Subscribed {
 		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
 			p.Schedules = append(p.Schedules, s)
@@ -59,7 +64,8 @@ func (w *World) Due(_ context.Context, source string, at time.Time, limit int, _
 	return p, nil
 }
 
-func (w *World) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey, limit int) (out []webhook.ScheduleView, _ error) {
+func (of vehiclesOf) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey, limit int) (out []webhook.ScheduleView, _ error) {
+	w := of.w
 	for _, s := range w.Subscribed {
 		later := after == webhook.SubscriptionKey{} || keyText(s.SubscriptionKey) > keyText(after)
 		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (car == uuid.Nil || car == s.Vehicle) && later && len(out) < limit {
@@ -69,7 +75,8 @@ func (w *World) Subscriptions(_ context.Context, hook, car uuid.UUID, after webh
 	return out, nil
 }
 
-func (w *World) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
+func (of schedulerOf) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
+	w := of.w
 	if w.Fail != nil {
 		return webhook.Subscription{}, false, w.Fail
 	}
@@ -88,7 +95,8 @@ func (w *World) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Ti
 	return sub, true, nil
 }
 
-func (w *World) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error) {
+func (of schedulerOf) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error) {
+	w := of.w
 	n := len(w.Subscribed)
 	w.Subscribed = slices.DeleteFunc(w.Subscribed, func(s webhook.ScheduleView) bool {
 		return s.SubscriptionKey == webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
@@ -96,7 +104,8 @@ func (w *World) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error
 	return len(w.Subscribed) < n, w.Fail
 }
 
-func (w *World) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
+func (of schedulerOf) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
+	w := of.w
 	w.Mu.Lock()
 	w.Reads = append(w.Reads, p)
 	w.Mu.Unlock()
@@ -106,7 +115,8 @@ func (w *World) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	return w.Read(ctx, id, p)
 }
 
-func (w *World) ReadExtra(_ context.Context, _ uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
+func (of schedulerOf) ReadExtra(_ context.Context, _ uuid.UUID, e vehicle.Extra) (vehicle.ExtraReading, error) {
+	w := of.w
 	w.Mu.Lock()
 	w.Others = append(w.Others, e)
 	w.Mu.Unlock()
@@ -119,7 +129,8 @@ func (w *World) ReadExtra(_ context.Context, _ uuid.UUID, e vehicle.Extra) (vehi
 	return w.Other(e)
 }
 
-func (w *World) Connect(_ context.Context, source, token string) ([]vehicle.Vehicle, error) {
+func (of fleetOf) Connect(_ context.Context, source, token string) ([]vehicle.Vehicle, error) {
+	w := of.w
 	if source == "vendor" && w.Vendor != nil {
 		return w.Vendor(token)
 	}
@@ -129,27 +140,34 @@ func (w *World) Connect(_ context.Context, source, token string) ([]vehicle.Vehi
 	return w.Known, w.Fail
 }
 
-func (w *World) OwnerSources() []oauth.Source {
+// OwnerSources has sim, whose owners have no account, and vendor where one is set.
+func (of fleetOf) OwnerSources() []oauth.Source {
+	w := of.w
 	if w.Vendor != nil {
 		return []oauth.Source{{Name: "sim"}, {Name: "vendor", SignIn: true}}[w.OnlyVendor:]
 	}
 	return []oauth.Source{{Name: "sim"}}
 }
 
-func (w *World) SignInURL(source, callback, state string, q url.Values) (string, error) {
+func (of fleetOf) SignInURL(source, callback, state string, q url.Values) (string, error) {
+	w := of.w
 	q = maps.Clone(q)
 	q.Set("state", state)
 	q.Set("redirect_uri", callback)
 	return "https://connect.example.com/oauth/authorize?" + q.Encode(), w.Fail
 }
 
-func (w *World) SignedIn(ctx context.Context, source, code, _ string) ([]vehicle.Vehicle, error) {
+func (of fleetOf) SignedIn(ctx context.Context, source, code, _ string) ([]vehicle.Vehicle, error) {
+	w := of.w
 	return w.Vendor(code)
 }
 
-func (w *World) Offered(context.Context, string) ([]vehicle.Vehicle, error) { return w.Known, w.Fail }
+func (of fleetOf) Offered(context.Context, string) ([]vehicle.Vehicle, error) {
+	return of.w.Known, of.w.Fail
+}
 
-func (w *World) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs []vehicle.Vehicle, _ error) {
+func (of fleetOf) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs []vehicle.Vehicle, _ error) {
+	w := of.w
 	for _, v := range w.Known {
 		if slices.Contains(ids, v.ID) {
 			vs = append(vs, v)
@@ -158,7 +176,8 @@ func (w *World) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs
 	return vs, w.Fail
 }
 
-func (w *World) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
+func (of fleetOf) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
+	w := of.w
 	w.Disconnected = append(w.Disconnected, id)
 	return 3, w.Fail
 }

@@ -14,7 +14,8 @@ import (
 	"plugbeat/webhook"
 )
 
-func (w *World) Webhook(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
+func (of deliveriesOf) Webhook(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {
+	w := of.w
 	for _, h := range w.Hooks {
 		if h.ID == id {
 			return h, nil
@@ -23,11 +24,13 @@ func (w *World) Webhook(_ context.Context, id uuid.UUID) (webhook.Webhook, error
 	return webhook.Webhook{}, missing("webhook", id)
 }
 
-func (w *World) Webhooks(context.Context) ([]webhook.Webhook, error) {
+func (of deliveriesOf) Webhooks(context.Context) ([]webhook.Webhook, error) {
+	w := of.w
 	return slices.Clone(w.Hooks), nil
 }
 
-func (w *World) Delivery(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {
+func (of deliveriesOf) Delivery(_ context.Context, id uuid.UUID) (webhook.Delivery, error) {
+	w := of.w
 	for _, d := range w.Past {
 		if d.ID == id {
 			return d, nil
@@ -36,16 +39,20 @@ func (w *World) Delivery(_ context.Context, id uuid.UUID) (webhook.Delivery, err
 	return webhook.Delivery{}, missing("delivery", id)
 }
 
-func (w *World) Payload(_ context.Context, id uuid.UUID) ([]byte, error) {
+func (of deliveriesOf) Payload(_ context.Context, id uuid.UUID) ([]byte, error) {
+	w := of.w
 	if b, ok := w.Payloads[id]; ok {
 		return b, nil
 	}
 	return nil, missing("payload", id)
 }
 
-func (w *World) Attempts(context.Context, uuid.UUID) ([]webhook.Attempt, error) { return nil, nil }
+func (of deliveriesOf) Attempts(context.Context, uuid.UUID) ([]webhook.Attempt, error) {
+	return nil, nil
+}
 
-func (w *World) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery, _ error) {
+func (of deliveriesOf) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery, _ error) {
+	w := of.w
 	for _, d := range slices.Backward(w.Past) {
 		fits := (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) && (f.Webhook == uuid.Nil || f.Webhook == d.Webhook)
 		if fits && (before == uuid.Nil || bytes.Compare(d.ID[:], before[:]) < 0) && len(out) < limit {

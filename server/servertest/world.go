@@ -18,6 +18,7 @@ import (
 	"plugbeat/access"
 	"plugbeat/adminapi"
 	"plugbeat/health"
+	"plugbeat/server"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -124,18 +125,37 @@ func Reading(p vehicle.Paths) vehicle.Snapshot {
 	return s
 }
 
+// The parts of the world as a server's interfaces.
+type (
+	tokensOf     struct{ w *World }
+	vehiclesOf   struct{ w *World }
+	deliveriesOf struct{ w *World }
+	schedulerOf  struct{ w *World }
+	fleetOf      struct{ w *World }
+)
+
+type storeOf struct {
+	tokensOf
+	vehiclesOf
+	deliveriesOf
+}
+
+// Store is what a server reads and writes of the world.
+func (w *World) Store() server.Store { return storeOf{tokensOf{w}, vehiclesOf{w}, deliveriesOf{w}} }
+
 func missing(kind string, id any) error {
 	return fmt.Errorf("%s %v: %w", kind, id, webhook.ErrNotFound)
 }
 
-func (w *World) Copy(_ context.Context, path string) error {
+func (of vehiclesOf) Copy(_ context.Context, path string) error {
+	w := of.w
 	if w.Copying != nil {
 		w.Copying()
 	}
 	return errors.Join(w.Fail, os.WriteFile(path, w.Copied, 0o600))
 }
 
-// OwnerSources has sim, whose owners have no account, and vendor where one is set.
+// Info is what is said of the data file.
 func (w *World) Info(context.Context) (adminapi.StoreInfo, error) { return w.File, nil }
 
 func (w *World) CheckFile(path string) ([]adminapi.Problem, error) {

@@ -63,7 +63,7 @@ func (r reads) batch(ctx context.Context, c *call) (reply, error) {
 			entries[i] = e
 			continue
 		}
-		entries[i] = batchEntry(c, n, snap)
+		entries[i] = batchEntry(ctx, c, n, snap)
 	}
 	return reply{body: payload.Object(payload.Member{Key: "responses", Value: payload.Array(entries...)})}, nil
 }
@@ -85,7 +85,7 @@ func readFault(err error) (*vehicle.Fault, bool) {
 	return nil, false
 }
 
-func batchEntry(c *call, name string, snap vehicle.Snapshot) payload.Value {
+func batchEntry(ctx context.Context, c *call, name string, snap vehicle.Snapshot) payload.Value {
 	p, isPath := vehicle.ParsePath(name)
 	if isPath && c.permits(p.Permission()) == nil {
 		return payload.Entry(p, snap, c.units, c.id)
@@ -101,7 +101,7 @@ func batchEntry(c *call, name string, snap vehicle.Snapshot) payload.Value {
 		}
 		f = web.FaultOf(err)
 	case name == "permissions":
-		if list, err := permissions(c.Context(), c); err == nil {
+		if list, err := permissions(ctx, c); err == nil {
 			return plainEntry(name, http.StatusOK, list.body)
 		}
 	}

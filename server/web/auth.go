@@ -95,7 +95,7 @@ func (a *Auth) consented(ctx context.Context, token string) (access.Grant, bool,
 	if !IsIssued(token) {
 		return access.Grant{}, false, nil
 	}
-	hash := access.AccessHash(token)
+	hash := access.BearerHash(token)
 	c, err := a.Store.ConsentByHash(ctx, hash)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return access.Grant{}, false, nil
