@@ -169,7 +169,7 @@ func New(o Options) (*Server, error) {
 	s.end = sync.OnceFunc(func() { close(ending) })
 	var err error
 	if s.oauth, err = oauth.New(oauth.Options{
-		Store: o.Store, Fleet: o.Fleet, Replies: s.replies, Application: o.Application, ApplicationID: o.ApplicationID, PublicURL: o.PublicURL, LoginKey: o.LoginKey,
+		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Replies: s.replies, Application: o.Application, ApplicationID: o.ApplicationID, PublicURL: o.PublicURL, LoginKey: o.LoginKey,
 	}); err != nil {
 		return nil, err
 	}

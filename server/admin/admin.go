@@ -30,6 +30,7 @@ import (
 // revokes. Unknown ids are [webhook.ErrNotFound].
 type Store interface {
 	web.Vehicles
+	web.Consents
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
 	// Census counts the vehicles and lists at most limit of those in trouble, the
@@ -50,8 +51,6 @@ type Store interface {
 	Grants(ctx context.Context) ([]access.Grant, error)
 	PutGrant(ctx context.Context, g access.Grant) error
 	DeleteGrant(ctx context.Context, name string) error
-	Consents(ctx context.Context, after uuid.UUID, limit int) ([]access.Consent, error)
-	DeleteConsent(ctx context.Context, id uuid.UUID) error
 	// ManagementTokenUse is when a caller used the management token with this
 	// fingerprint; zero for never.
 	ManagementTokenUse(ctx context.Context, fingerprint string) (time.Time, error)

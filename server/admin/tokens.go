@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,19 +40,13 @@ func (h tokens) list(r *http.Request) (any, error) {
 	for _, g := range grants {
 		add(adminapi.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
 	}
-	for last := uuid.Nil; ; {
-		cs, err := h.Store.Consents(r.Context(), last, adminapi.MaxLimit)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range cs {
-			last = c.ID
-			if !c.Ended(h.Replies.Now()) {
-				add(adminapi.TokenView{Name: c.ID.String(), Kind: adminapi.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
-			}
-		}
-		if len(cs) < adminapi.MaxLimit {
-			break
+	consents, err := web.AllConsents(r.Context(), h.Store)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range consents {
+		if !c.Ended(h.Replies.Now()) {
+			add(adminapi.TokenView{Name: c.ID.String(), Kind: adminapi.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
 		}
 	}
 	slices.SortFunc(shown, func(a, b adminapi.TokenView) int { return strings.Compare(a.Name, b.Name) })
@@ -106,7 +101,7 @@ func (h tokens) remove(r *http.Request) (any, error) {
 	name := r.PathValue("name")
 	var err error
 	if id, ok := web.ParseID(name); ok { // no name of a token is one
-		err = h.Store.DeleteConsent(r.Context(), id)
+		err = h.revoke(r.Context(), id)
 	} else {
 		err = h.Store.DeleteGrant(r.Context(), name)
 	}
@@ -118,4 +113,17 @@ func (h tokens) remove(r *http.Request) (any, error) {
 		h.Replies.Log.Info().Str("event", "token.removed").Str("token", name).Msg("a token was revoked")
 	}
 	return struct{}{}, err
+}
+
+// revoke ends a consent and the subscriptions that the application made by it.
+func (h tokens) revoke(ctx context.Context, id uuid.UUID) error {
+	consents, err := web.AllConsents(ctx, h.Store)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(consents, func(c access.Consent) bool { return c.ID == id })
+	if i < 0 {
+		return webhook.ErrNotFound
+	}
+	return web.Revoke(ctx, h.Store, h.Scheduler, consents[i])
 }

@@ -64,6 +64,9 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 		p.connects.back(l.Connect)
 		return err
 	}
+	if err := p.narrow(context.WithoutCancel(ctx), c); err != nil {
+		return err
+	}
 	p.connects.end(l.Connect, adminapi.ConnectDone, vs, "", true)
 	p.replies.Log.Info().Str("event", "oauth.consented").Stringer("consent", c.ID).Str("source", c.Source).Int("vehicles", len(vs)).Msg("an owner allowed the application to reach vehicles")
 	p.redirect(w, r, l.App.back(url.Values{"code": {code}}))

@@ -22,17 +22,21 @@ func (t *tokens) exchange(ctx context.Context, form url.Values) (tokenAnswer, er
 	}
 	a, pair := newPair()
 	var ended uuid.UUID
+	var made []access.Made
 	err := t.store.ChangeConsent(ctx, access.CodeHash(code), func(c *access.Consent) error {
 		ended = uuid.Nil
 		err := c.Exchange(access.Exchange{RedirectURI: redirectOf(form), Verifier: form.Get("code_verifier")}, pair, t.now())
 		if errors.Is(err, access.ErrCodeUsed) { // who else has it?
-			ended, c.Code, c.Tokens = c.ID, nil, nil
+			ended, made, c.Code, c.Tokens = c.ID, c.Made, nil, nil
 			return nil
 		}
 		return err
 	})
 	switch {
 	case err == nil && ended != uuid.Nil:
+		if err := web.EndMade(ctx, t.scheduler, made); err != nil {
+			return tokenAnswer{}, err
+		}
 		t.replies.Log.Warn().Str("event", "oauth.code_reused").Stringer("consent", ended).Msg("an authorization code came a second time: the tokens it gave were revoked")
 		return tokenAnswer{}, invalidGrant("The code was used before; the tokens that it gave are revoked.")
 	case err == nil:

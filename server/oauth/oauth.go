@@ -14,9 +14,11 @@ package oauth
 import (
 	"cmp"
 	"context"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,15 +28,13 @@ import (
 	"plugbeat/access"
 	"plugbeat/server/web"
 	"plugbeat/vehicle"
+	"plugbeat/webhook"
 )
 
 // Store keeps consents. Unknown ones are [webhook.ErrNotFound].
 type Store interface {
+	web.Consents
 	PutConsent(ctx context.Context, c access.Consent) error
-	// ChangeConsent finds a consent by its code or one of its tokens. A change that
-	// returns an error changes nothing; a consent that it leaves without code and tokens
-	// is gone.
-	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }
 
 // Fleet connects vehicles of the configured sources.
@@ -63,9 +63,10 @@ type Source struct {
 	SignIn bool
 }
 
-// Options are what the room is made of. Store, Fleet and Replies are needed.
+// Options are what the room is made of. Store, Scheduler, Fleet and Replies are needed.
 type Options struct {
 	Store       Store
+	Scheduler   web.Unsubscriber
 	Fleet       Fleet
 	Replies     *web.Replies
 	Application web.Application
@@ -99,7 +100,7 @@ func New(o Options) (*OAuth, error) {
 	}
 	site := site{o.PublicURL}
 	connects := &Connects{site: site, fleet: o.Fleet, replies: o.Replies}
-	owners := owners{o.Store, o.ApplicationID, o.Replies}
+	owners := owners{o.Store, o.Scheduler, o.ApplicationID, o.Replies}
 	return &OAuth{
 		tokens: &tokens{owners: owners, fleet: o.Fleet, app: o.Application,
 			redeeming: make(chan struct{}, 1), tries: rate.NewLimiter(rate.Every(adoptEvery), adoptBurst)},
@@ -148,6 +149,7 @@ func (s site) callback() string { return s.url() + "/oauth/callback" }
 // owners keeps what owners allow.
 type owners struct {
 	store       Store
+	scheduler   web.Unsubscriber
 	application uuid.UUID
 	replies     *web.Replies
 }
@@ -160,6 +162,36 @@ func (o owners) consentTo(vs []vehicle.Vehicle, scope []string) access.Consent {
 		c.Source, c.User = v.Source, web.UserOf(o.application, v)
 	}
 	return c
+}
+
+// narrow takes the vehicles of a new consent out of older ones of the owner's that allow
+// more, and ends what was made by those.
+func (o owners) narrow(ctx context.Context, c access.Consent) error {
+	all, err := web.AllConsents(ctx, o.store)
+	if err != nil || len(c.Scope) == 0 {
+		return err
+	}
+	for _, old := range all {
+		shared := slices.DeleteFunc(slices.Clone(c.Vehicles), func(id uuid.UUID) bool { return !slices.Contains(old.Vehicles, id) })
+		if old.ID == c.ID || len(shared) == 0 || access.Allows(c.Scope, old.Scope) {
+			continue
+		}
+		var made []access.Made
+		err := o.store.ChangeConsent(ctx, old.Hashes()[0], func(old *access.Consent) error {
+			made = nil
+			for _, id := range shared {
+				made = append(made, old.Release(id)...)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			return err
+		}
+		if err := web.EndMade(ctx, o.scheduler, made); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o owners) now() time.Time { return o.replies.Now().UTC() }

@@ -33,6 +33,9 @@ type Store interface {
 	web.Vehicles
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error)
+	// ChangeConsent changes the consent that a token is of.
+	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }
 
 // Scheduler subscribes vehicles and reads them.
@@ -87,7 +90,8 @@ type call struct {
 	id string
 	// units is payload.Metric or payload.Imperial.
 	units string
-	// grant is what the access token reaches, set by [API.access].
+	// token is the access token, and grant what it reaches, set by [API.access].
+	token string
 	grant access.Grant
 	// vehicle is that of the path, set by [API.ofVehicle].
 	vehicle vehicle.Vehicle
@@ -203,11 +207,11 @@ func errIncapable() *vehicle.Fault {
 // access lets a request with a valid access token through.
 func (a *API) access(next handler) handler {
 	return func(ctx context.Context, c *call) (reply, error) {
-		token, err := web.Bearer(c.Header)
-		if err != nil {
+		var err error
+		if c.token, err = web.Bearer(c.Header); err != nil {
 			return reply{}, err
 		}
-		if c.grant, err = a.Auth.Application(ctx, token); err != nil {
+		if c.grant, err = a.Auth.Application(ctx, c.token); err != nil {
 			return reply{}, err
 		}
 		if c.units, err = unitSystem(c.Header); err != nil {
