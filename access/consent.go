@@ -89,6 +89,9 @@ type Consent struct {
 	Code *AuthCode `json:"code,omitempty"`
 	// Tokens are those issued and still good or in their grace, oldest first.
 	Tokens []ConsentToken `json:"tokens"`
+	// Made are the subscriptions that the application made by this consent, and that end
+	// with it.
+	Made []Made `json:"made,omitempty"`
 }
 
 // AuthCode is an authorization code. It stays with its consent, so that a second use

@@ -1,8 +1,6 @@
 package adminapi
 
 import (
-	"context"
-	"net/http"
 	"time"
 )
 
@@ -51,9 +49,4 @@ type AlertTested struct {
 	Duration time.Duration `json:"duration"`
 	// Error says why it did not arrive.
 	Error string `json:"error,omitempty"`
-}
-
-// TestAlerts sends a test alert to one target, or to all for an empty name.
-func (c *Client) TestAlerts(ctx context.Context, target string) (a AlertsTested, err error) {
-	return a, c.within(challengeTime).do(ctx, http.MethodPost, c.path("alerts", "test"), nil, AlertTest{target}, &a)
 }

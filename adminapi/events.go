@@ -30,7 +30,7 @@ type EventsQuery struct {
 
 // Events is an open stream. It is not safe for concurrent use.
 type Events struct {
-	c       *Client
+	c       *conn
 	body    io.ReadCloser
 	lines   *bufio.Scanner
 	patient *time.Timer
@@ -39,7 +39,7 @@ type Events struct {
 }
 
 // Events opens the stream of what changes from now on; the caller closes it.
-func (c *Client) Events(ctx context.Context, q EventsQuery) (*Events, error) {
+func (c deliveryCalls) Events(ctx context.Context, q EventsQuery) (*Events, error) {
 	v := url.Values{}
 	if q.Webhook != "" {
 		v.Set("webhook", q.Webhook)
@@ -49,7 +49,7 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*Events, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	patient := time.AfterFunc(c.wait, func() { cancel(ErrNoAnswer) })
-	e := &Events{c: c, cancel: cancel, patient: patient, body: http.NoBody, ended: func(err error) error { return c.unreachable(ctx, err) }}
+	e := &Events{c: c.conn, cancel: cancel, patient: patient, body: http.NoBody, ended: func(err error) error { return c.unreachable(ctx, err) }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://plugbeat"+c.path("events")+"?"+v.Encode(), nil)
 	if err != nil {
 		e.Close()

@@ -73,14 +73,14 @@ func reconnectURL(cfg config.Config, source string) string {
 	}.Encode()
 }
 
-// Doors lists the sources, and how owners come in.
-func (f *fleet) Doors() []server.Door {
-	var doors []server.Door
+// OwnerSources lists the sources, and how owners connect.
+func (f *fleet) OwnerSources() []server.OwnerSource {
+	var sources []server.OwnerSource
 	for _, name := range f.sources.cfg.SourceNames() {
 		_, signIn := f.sources.byName[name].(vehicle.Connector)
-		doors = append(doors, server.Door{Source: name, SignIn: signIn})
+		sources = append(sources, server.OwnerSource{Name: name, SignIn: signIn})
 	}
-	return doors
+	return sources
 }
 
 func (f *fleet) vendor(name string) (vehicle.Connector, error) {

@@ -1,29 +1,19 @@
-package server
+package server_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/server"
+	"plugbeat/server/servertest"
+	"plugbeat/server/web"
 	"plugbeat/vehicle"
 )
-
-type logBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(p)
-}
 
 // TestLog: an error that is ours stands in the log under the id that its caller was
 // given, with its cause; no line shows a token.
@@ -41,22 +31,19 @@ func TestLog(t *testing.T) {
 		{"the caller's", &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
-			w.read = func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error) {
+			w := servertest.NewWorld()
+			w.Read = func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error) {
 				if tt.fail == nil {
 					panic("boom")
 				}
 				return vehicle.Snapshot{}, tt.fail
 			}
-			s := newServer(t, w)
-			var log logBuffer
-			s.Log = zerolog.New(&log).Level(zerolog.TraceLevel)
-			addr := serve(t, s.Public())
-			a := exchange(t, addr, "GET", "/v2.0/vehicles/"+carA.String()+"/battery?token="+allToken, bearerOf(allToken), "")
-			exchange(t, addr, "GET", "/v2.0/vehicles", bearerOf(management), "")
-			log.mu.Lock()
+			var log servertest.LogBuffer
+			s := servertest.NewServer(t, w, func(o *server.Options) { o.Log = zerolog.New(&log).Level(zerolog.TraceLevel) })
+			addr := servertest.Serve(t, s.Public())
+			a := servertest.Exchange(t, addr, "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+"/battery?token="+servertest.AllToken, servertest.BearerOf(servertest.AllToken), "")
+			servertest.Exchange(t, addr, "GET", "/v2.0/vehicles", servertest.BearerOf(servertest.Management), "")
 			text := log.String()
-			log.mu.Unlock()
 			lines := strings.Split(strings.TrimSpace(text), "\n")
 			if last := lines[len(lines)-1]; !strings.Contains(last, `"event":"http.refused"`) || !strings.Contains(last, `"route":"GET /v2.0/vehicles"`) {
 				t.Errorf("the refused token is not logged: %s", last)
@@ -64,11 +51,11 @@ func TestLog(t *testing.T) {
 			if tt.event == "" && len(lines) > 1 {
 				t.Errorf("what the caller did wrong is logged: %s", text)
 			}
-			id := strings.Join(a.header[headerRequestID], "")
+			id := strings.Join(a.Header[web.HeaderRequestID], "")
 			if tt.event != "" && (!strings.Contains(text, `"event":"`+tt.event+`"`) || !strings.Contains(text, `"request":"`+id+`"`) || !strings.Contains(text, tt.says)) {
 				t.Errorf("the log does not say %s with request %s and %q:\n%s", tt.event, id, tt.says, text)
 			}
-			if strings.Contains(text, allToken) || strings.Contains(text, management) {
+			if strings.Contains(text, servertest.AllToken) || strings.Contains(text, servertest.Management) {
 				t.Errorf("a token is in the log:\n%s", text)
 			}
 		})

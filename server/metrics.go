@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"plugbeat/adminapi"
+	"plugbeat/server/web"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -154,13 +155,12 @@ func (m *Metrics) Committed(operations int, took time.Duration, err error) {
 	m.groupSize.Observe(float64(operations))
 }
 
-// answered counts an answer to a request; status 0 is none.
-func (m *Metrics) answered(l listener, t *tracker, took time.Duration) {
-	m.requests.WithLabelValues(string(l), classes[min(t.status/100, len(classes)-1)]).Inc()
-	if t.endless {
-		return
+// answered counts an answer to a request.
+func (m *Metrics) answered(l listener, a web.Answered) {
+	m.requests.WithLabelValues(string(l), classes[min(a.Status/100, len(classes)-1)]).Inc()
+	if !a.Endless {
+		m.answerTime.WithLabelValues(string(l)).Observe(a.Took.Seconds())
 	}
-	m.answerTime.WithLabelValues(string(l)).Observe(took.Seconds())
 }
 
 // hookMetrics is what is counted of one webhook. It lives as long as the webhook.

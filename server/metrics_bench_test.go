@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"net/http/httptest"
@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
+	"plugbeat/server"
+	"plugbeat/server/servertest"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -16,29 +18,28 @@ import (
 // a read of three paths, two commits, an attempt. A loop of it must stay far below a
 // commit, which takes a millisecond.
 func BenchmarkMeters(b *testing.B) {
-	m := NewMetrics(adminapi.Version{}, []string{"sim"})
+	m := server.NewMetrics(adminapi.Version{}, []string{"sim"})
 	for b.Loop() {
 		m.ReadBegan("sim", time.Millisecond)
 		m.ReadEnded("sim", 3, 200*time.Millisecond)
 		m.DeliveryProduced("sim", 201*time.Millisecond)
 		m.Committed(1, time.Millisecond, nil)
-		m.AttemptEnded(hookID, webhook.OutcomeDelivered, 20*time.Millisecond)
+		m.AttemptEnded(servertest.HookID, webhook.OutcomeDelivered, 20*time.Millisecond)
 		m.Committed(1, time.Millisecond, nil)
-		m.Delivered(hookID, 250*time.Millisecond)
+		m.Delivered(servertest.HookID, 250*time.Millisecond)
 	}
 }
 
 // BenchmarkScrape is a scrape of twenty webhooks, without the store.
 func BenchmarkScrape(b *testing.B) {
-	w := newWorld()
+	w := servertest.NewWorld()
 	for i := range 20 {
-		w.hooks = append(w.hooks, webhook.Webhook{ID: uuid.UUID{15: byte(i + 1)}, Name: "hook", Type: webhook.TypeDynamic, Status: webhook.Active})
+		w.Hooks = append(w.Hooks, webhook.Webhook{ID: uuid.UUID{15: byte(i + 1)}, Name: "hook", Type: webhook.TypeDynamic, Status: webhook.Active})
 	}
-	w.sources = []adminapi.Source{{Name: "sim", Configured: true}}
-	w.states = map[uuid.UUID]vehicle.Status{}
-	s := newServer(b, w)
-	s.Metrics = NewMetrics(adminapi.Version{}, []string{"sim"})
+	w.SourceList = []adminapi.Source{{Name: "sim", Configured: true}}
+	w.States = map[uuid.UUID]vehicle.Status{}
+	s := servertest.NewServer(b, w, func(o *server.Options) { o.Metrics = server.NewMetrics(adminapi.Version{}, []string{"sim"}) })
 	for b.Loop() {
-		s.metrics(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
+		s.ServeMetrics(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/health"
+	"plugbeat/server"
+	"plugbeat/server/servertest"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -24,34 +26,33 @@ import (
 // narrow is a world in which a scrape may read webhooks, and nothing of which there
 // may be many.
 type narrow struct {
-	Store // nil: every call of it panics
-	w     *world
-	err   error
+	server.Store // nil: every call of it panics
+	w            *servertest.World
+	err          error
 }
 
 func (n narrow) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	return n.w.Webhooks(ctx)
+	return n.w.Store().Webhooks(ctx)
 }
 
-func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Census(limit) }
+func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Store().Census(limit) }
 
 // metered is a server over a narrow world.
-func metered(t *testing.T, w *world) *Server {
+func metered(t *testing.T, w *servertest.World, changes ...func(*server.Options)) *server.Server {
 	t.Helper()
-	s := newServer(t, w)
-	s.Store = narrow{w: w}
-	s.Metrics = NewMetrics(adminapi.Version{Version: "v1.2.3", Go: "go1.26"}, []string{"sim"})
-	return s
+	return servertest.NewServer(t, w, append([]func(*server.Options){func(o *server.Options) {
+		o.Store, o.Metrics = narrow{w: w}, server.NewMetrics(adminapi.Version{Version: "v1.2.3", Go: "go1.26"}, []string{"sim"})
+	}}, changes...)...)
 }
 
 // scrapeOf returns the samples of a scrape by name and labels as they are printed.
-func scrapeOf(t *testing.T, s *Server) map[string]float64 {
+func scrapeOf(t *testing.T, s *server.Server) map[string]float64 {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	s.metrics(rec, httptest.NewRequest("GET", "/metrics", nil))
+	s.ServeMetrics(rec, httptest.NewRequest("GET", "/metrics", nil))
 	if rec.Code != http.StatusOK {
 		t.Fatalf("%d: %s", rec.Code, rec.Body)
 	}
@@ -83,90 +84,90 @@ func wantSamples(t *testing.T, got map[string]float64, want map[string]float64) 
 // A scrape tells what stands: of the webhooks, their queues, the sources, the data
 // file and what is wrong.
 func TestScrapeTellsWhatStands(t *testing.T) {
-	w := newWorld()
-	w.hooks[0] = webhook.Webhook{
-		ID: hookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
-		Breaker:  webhook.Breaker{OpenSince: noon.Add(-time.Hour), Step: 3, LastSuccess: noon.Add(-2 * time.Hour)},
+	w := servertest.NewWorld()
+	w.Hooks[0] = webhook.Webhook{
+		ID: servertest.HookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
+		Breaker:  webhook.Breaker{OpenSince: servertest.Noon.Add(-time.Hour), Step: 3, LastSuccess: servertest.Noon.Add(-2 * time.Hour)},
 		Ledger:   webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
 		DueTimes: webhook.DueTimes{Produced: 20, Collapsed: 5, Skipped: 6},
 	}
-	w.hooks = append(w.hooks, webhook.Webhook{ID: noID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
-	w.states = map[uuid.UUID]vehicle.Status{carA: {State: vehicle.StatePluggedIn}, carB: {Restricted: true}}
-	w.queues = map[uuid.UUID]adminapi.Queue{hookID: {InFlight: 3, Waiting: 9, Oldest: noon.Add(-90 * time.Second), DisabledAt: noon.Add(time.Hour)}}
-	w.sources = []adminapi.Source{
-		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: noon.Add(-30 * time.Second), LastOK: noon.Add(-time.Minute), LastAnswer: noon, NotBefore: noon.Add(time.Minute),
+	w.Hooks = append(w.Hooks, webhook.Webhook{ID: servertest.NoID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
+	w.States = map[uuid.UUID]vehicle.Status{servertest.VehicleA: {State: vehicle.StatePluggedIn}, servertest.VehicleB: {Restricted: true}}
+	w.QueueList = map[uuid.UUID]adminapi.Queue{servertest.HookID: {InFlight: 3, Waiting: 9, Oldest: servertest.Noon.Add(-90 * time.Second), DisabledAt: servertest.Noon.Add(time.Hour)}}
+	w.SourceList = []adminapi.Source{
+		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: servertest.Noon.Add(-30 * time.Second), LastOK: servertest.Noon.Add(-time.Minute), LastAnswer: servertest.Noon, NotBefore: servertest.Noon.Add(time.Minute),
 			Cost: &adminapi.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
-		{Name: "fresh", Configured: true, Due: noon.Add(time.Hour)},
-		{Name: "mute", Configured: true, LastAnswer: noon.Add(-time.Hour)},
+		{Name: "fresh", Configured: true, Due: servertest.Noon.Add(time.Hour)},
+		{Name: "mute", Configured: true, LastAnswer: servertest.Noon.Add(-time.Hour)},
 		{Name: "lost", Vehicles: 7},
 	}
-	w.info = adminapi.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
+	w.File = adminapi.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
 		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
-	w.backup = &adminapi.Backups{Last: noon.Add(-time.Hour), Next: noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
-	w.conditions = []health.Condition{
-		{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: hookID.String(), Name: `a "name"`}},
-		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Vehicle, ID: carA.String(), Name: "KIA EV6"}},
+	w.Backup = &adminapi.Backups{Last: servertest.Noon.Add(-time.Hour), Next: servertest.Noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
+	w.Conditions = []health.Condition{
+		{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: servertest.HookID.String(), Name: `a "name"`}},
+		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Vehicle, ID: servertest.VehicleA.String(), Name: "KIA EV6"}},
 		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Fleet}, Of: 7},
 		{Code: health.ClockOff, Severity: health.Error, Subject: health.Subject{Kind: health.ClockKind}},
 	}
 	got := scrapeOf(t, metered(t, w))
-	one, two := `{webhook="`+hookID.String()+`"}`, `{webhook="`+noID.String()+`"}`
+	one, two := `{webhook="`+servertest.HookID.String()+`"}`, `{webhook="`+servertest.NoID.String()+`"}`
 	with := func(label, value string) string {
-		return `{` + label + `="` + value + `",webhook="` + hookID.String() + `"}`
+		return `{` + label + `="` + value + `",webhook="` + servertest.HookID.String() + `"}`
 	}
 	wantSamples(t, got, map[string]float64{
-		`plugbeat_build_info{go_version="go1.26",version="v1.2.3"}`:                                        1,
-		`plugbeat_webhook_info{name="a \"name\"",type="dynamic",webhook="` + hookID.String() + `"}`:        1,
-		"plugbeat_webhook_status" + with("status", "active"):                                               1,
-		"plugbeat_webhook_status" + with("status", "disabled"):                                             0,
-		"plugbeat_webhook_probes_failed" + one:                                                             3,
-		"plugbeat_webhook_disabled_at_timestamp_seconds" + one:                                             float64(noon.Add(time.Hour).Unix()),
-		`plugbeat_health_condition{code="webhook.opened",severity="warning",subject="webhook a \"name\""}`: 1,
-		`plugbeat_health_condition{code="vehicle.needs_owner",severity="error",subject="vehicles"}`:        8,
-		`plugbeat_health_condition{code="clock.off",severity="error",subject="the clock"}`:                 1,
-		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                            float64(noon.Add(-2 * time.Hour).Unix()),
-		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                            0,
-		"plugbeat_scheduler_due_times_total" + with("result", "produced"):                                  20,
-		"plugbeat_scheduler_due_times_total" + with("result", "collapsed"):                                 5,
-		"plugbeat_scheduler_due_times_total" + with("result", "skipped"):                                   6,
-		"plugbeat_delivery_produced_total" + one:                                                           21,
-		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + hookID.String() + `"}`:       10,
-		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + hookID.String() + `"}`:      1,
-		"plugbeat_delivery_finished_total" + `{state="dead",webhook="` + hookID.String() + `"}`:            2,
-		"plugbeat_delivery_finished_total" + `{state="expired",webhook="` + hookID.String() + `"}`:         3,
-		"plugbeat_delivery_finished_total" + `{state="cancelled",webhook="` + hookID.String() + `"}`:       4,
-		"plugbeat_queue_waiting_deliveries" + one:                                                          1,
-		"plugbeat_queue_in_flight_requests" + one:                                                          3,
-		"plugbeat_queue_in_flight_requests" + two:                                                          0,
-		"plugbeat_queue_oldest_age_seconds" + one:                                                          90,
-		"plugbeat_queue_oldest_age_seconds" + two:                                                          0,
-		`plugbeat_source_budget_calls{source="sim"}`:                                                       500,
-		`plugbeat_source_spent_calls{source="sim"}`:                                                        137,
-		`plugbeat_source_bucket_calls{source="sim"}`:                                                       7,
-		`plugbeat_source_vehicles{source="lost"}`:                                                          7,
-		`plugbeat_source_in_flight_reads{source="sim"}`:                                                    1,
-		`plugbeat_source_last_value_timestamp_seconds{source="sim"}`:                                       float64(noon.Add(-time.Minute).Unix()),
-		`plugbeat_source_not_before_timestamp_seconds{source="sim"}`:                                       float64(noon.Add(time.Minute).Unix()),
-		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                      0,
-		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                              30,
-		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                            0,
-		`plugbeat_fleet_vehicles{state="plugged_in"}`:                                                      1,
-		`plugbeat_fleet_vehicles{state="unplugged"}`:                                                       0,
-		`plugbeat_fleet_vehicles{state="unknown"}`:                                                         1,
-		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                          1,
-		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                               0,
-		"plugbeat_backup_last_timestamp_seconds":                                                           float64(noon.Add(-time.Hour).Unix()),
-		"plugbeat_backup_next_timestamp_seconds":                                                           float64(noon.Add(23 * time.Hour).Unix()),
-		"plugbeat_backup_last_bytes":                                                                       42,
-		"plugbeat_backup_kept_files":                                                                       3,
-		"plugbeat_scheduler_subscriptions":                                                                 3,
-		"plugbeat_store_file_bytes":                                                                        4 << 20,
-		"plugbeat_store_live_bytes":                                                                        1 << 20,
-		"plugbeat_store_max_bytes":                                                                         1 << 30,
-		"plugbeat_store_free_pages":                                                                        12,
-		"plugbeat_store_disk_free_bytes":                                                                   100,
-		"plugbeat_store_disk_size_bytes":                                                                   1000,
-		"plugbeat_store_disk_min_free_bytes":                                                               200,
+		`plugbeat_build_info{go_version="go1.26",version="v1.2.3"}`:                                              1,
+		`plugbeat_webhook_info{name="a \"name\"",type="dynamic",webhook="` + servertest.HookID.String() + `"}`:   1,
+		"plugbeat_webhook_status" + with("status", "active"):                                                     1,
+		"plugbeat_webhook_status" + with("status", "disabled"):                                                   0,
+		"plugbeat_webhook_probes_failed" + one:                                                                   3,
+		"plugbeat_webhook_disabled_at_timestamp_seconds" + one:                                                   float64(servertest.Noon.Add(time.Hour).Unix()),
+		`plugbeat_health_condition{code="webhook.opened",severity="warning",subject="webhook a \"name\""}`:       1,
+		`plugbeat_health_condition{code="vehicle.needs_owner",severity="error",subject="vehicles"}`:              8,
+		`plugbeat_health_condition{code="clock.off",severity="error",subject="the clock"}`:                       1,
+		"plugbeat_webhook_last_success_timestamp_seconds" + one:                                                  float64(servertest.Noon.Add(-2 * time.Hour).Unix()),
+		"plugbeat_webhook_last_success_timestamp_seconds" + two:                                                  0,
+		"plugbeat_scheduler_due_times_total" + with("result", "produced"):                                        20,
+		"plugbeat_scheduler_due_times_total" + with("result", "collapsed"):                                       5,
+		"plugbeat_scheduler_due_times_total" + with("result", "skipped"):                                         6,
+		"plugbeat_delivery_produced_total" + one:                                                                 21,
+		"plugbeat_delivery_finished_total" + `{state="delivered",webhook="` + servertest.HookID.String() + `"}`:  10,
+		"plugbeat_delivery_finished_total" + `{state="superseded",webhook="` + servertest.HookID.String() + `"}`: 1,
+		"plugbeat_delivery_finished_total" + `{state="dead",webhook="` + servertest.HookID.String() + `"}`:       2,
+		"plugbeat_delivery_finished_total" + `{state="expired",webhook="` + servertest.HookID.String() + `"}`:    3,
+		"plugbeat_delivery_finished_total" + `{state="cancelled",webhook="` + servertest.HookID.String() + `"}`:  4,
+		"plugbeat_queue_waiting_deliveries" + one:                                                                1,
+		"plugbeat_queue_in_flight_requests" + one:                                                                3,
+		"plugbeat_queue_in_flight_requests" + two:                                                                0,
+		"plugbeat_queue_oldest_age_seconds" + one:                                                                90,
+		"plugbeat_queue_oldest_age_seconds" + two:                                                                0,
+		`plugbeat_source_budget_calls{source="sim"}`:                                                             500,
+		`plugbeat_source_spent_calls{source="sim"}`:                                                              137,
+		`plugbeat_source_bucket_calls{source="sim"}`:                                                             7,
+		`plugbeat_source_vehicles{source="lost"}`:                                                                7,
+		`plugbeat_source_in_flight_reads{source="sim"}`:                                                          1,
+		`plugbeat_source_last_value_timestamp_seconds{source="sim"}`:                                             float64(servertest.Noon.Add(-time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="sim"}`:                                             float64(servertest.Noon.Add(time.Minute).Unix()),
+		`plugbeat_source_not_before_timestamp_seconds{source="mute"}`:                                            0,
+		`plugbeat_scheduler_oldest_due_seconds{source="sim"}`:                                                    30,
+		`plugbeat_scheduler_oldest_due_seconds{source="fresh"}`:                                                  0,
+		`plugbeat_fleet_vehicles{state="plugged_in"}`:                                                            1,
+		`plugbeat_fleet_vehicles{state="unplugged"}`:                                                             0,
+		`plugbeat_fleet_vehicles{state="unknown"}`:                                                               1,
+		`plugbeat_fleet_troubled_vehicles{trouble="needs_owner"}`:                                                1,
+		`plugbeat_fleet_troubled_vehicles{trouble="unread"}`:                                                     0,
+		"plugbeat_backup_last_timestamp_seconds":                                                                 float64(servertest.Noon.Add(-time.Hour).Unix()),
+		"plugbeat_backup_next_timestamp_seconds":                                                                 float64(servertest.Noon.Add(23 * time.Hour).Unix()),
+		"plugbeat_backup_last_bytes":                                                                             42,
+		"plugbeat_backup_kept_files":                                                                             3,
+		"plugbeat_scheduler_subscriptions":                                                                       3,
+		"plugbeat_store_file_bytes":                                                                              4 << 20,
+		"plugbeat_store_live_bytes":                                                                              1 << 20,
+		"plugbeat_store_max_bytes":                                                                               1 << 30,
+		"plugbeat_store_free_pages":                                                                              12,
+		"plugbeat_store_disk_free_bytes":                                                                         100,
+		"plugbeat_store_disk_size_bytes":                                                                         1000,
+		"plugbeat_store_disk_min_free_bytes":                                                                     200,
 	})
 	for _, absent := range []string{`plugbeat_source_in_flight_reads{source="lost"}`} {
 		if _, there := got[absent]; there {
@@ -174,7 +175,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		}
 	}
 	for sample := range got {
-		for _, car := range []uuid.UUID{carA, carB} {
+		for _, car := range []uuid.UUID{servertest.VehicleA, servertest.VehicleB} {
 			if strings.Contains(sample, car.String()) {
 				t.Errorf("a vehicle has a series of its own: %s", sample)
 			}
@@ -184,10 +185,10 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 
 // What happens is counted, from nought, and under closed sets of labels.
 func TestMetersCount(t *testing.T) {
-	w := newWorld()
+	w := servertest.NewWorld()
 	s := metered(t, w)
 	m := s.Metrics
-	hook := `webhook="` + hookID.String() + `"}`
+	hook := `webhook="` + servertest.HookID.String() + `"}`
 	first := scrapeOf(t, s)
 	for _, o := range webhook.Outcomes {
 		wantSamples(t, first, map[string]float64{`plugbeat_delivery_attempts_total{outcome="` + string(o) + `",` + hook: 0})
@@ -202,13 +203,13 @@ func TestMetersCount(t *testing.T) {
 	m.DeliveryProduced("sim", time.Minute)
 	m.Committed(5, 3*time.Millisecond, nil)
 	m.Committed(9, time.Hour, errors.New("full"))
-	m.AttemptEnded(hookID, webhook.OutcomeFailed, 30*time.Millisecond)
-	m.ChallengeEnded(hookID, true, false)
-	m.ChallengeEnded(hookID, false, false)
-	m.ChallengeEnded(hookID, false, true)
-	m.ChallengeEnded(hookID, false, true)
-	m.Delivered(hookID, time.Minute)
-	m.Transitioned(hookID, webhook.TransitionOpened)
+	m.AttemptEnded(servertest.HookID, webhook.OutcomeFailed, 30*time.Millisecond)
+	m.ChallengeEnded(servertest.HookID, true, false)
+	m.ChallengeEnded(servertest.HookID, false, false)
+	m.ChallengeEnded(servertest.HookID, false, true)
+	m.ChallengeEnded(servertest.HookID, false, true)
+	m.Delivered(servertest.HookID, time.Minute)
+	m.Transitioned(servertest.HookID, webhook.TransitionOpened)
 	wantSamples(t, scrapeOf(t, s), map[string]float64{
 		`plugbeat_scheduler_read_lateness_seconds_sum{source="sim"}`:                              2,
 		`plugbeat_source_read_duration_seconds_bucket{source="sim",le="30"}`:                      0,
@@ -233,32 +234,32 @@ func TestMetersCount(t *testing.T) {
 
 // A webhook that was removed leaves no series, not even by what of it ends later.
 func TestRemovedWebhookLeavesNoSeries(t *testing.T) {
-	w := newWorld()
+	w := servertest.NewWorld()
 	s := metered(t, w)
-	s.Metrics.AttemptEnded(hookID, webhook.OutcomeDelivered, time.Second)
+	s.Metrics.AttemptEnded(servertest.HookID, webhook.OutcomeDelivered, time.Second)
 	scrapeOf(t, s)
-	w.hooks = nil
-	s.Metrics.AttemptEnded(hookID, webhook.OutcomeInterrupted, time.Second)
+	w.Hooks = nil
+	s.Metrics.AttemptEnded(servertest.HookID, webhook.OutcomeInterrupted, time.Second)
 	for range 2 {
 		for sample := range scrapeOf(t, s) {
-			if strings.Contains(sample, hookID.String()) {
+			if strings.Contains(sample, servertest.HookID.String()) {
 				t.Errorf("still there: %s", sample)
 			}
 		}
-		if n := len(s.Metrics.known()); n != 0 {
+		if n := s.Metrics.Known(); n != 0 {
 			t.Errorf("%d webhooks are still counted", n)
 		}
-		s.Metrics.hook(hookID) // an answer that came after the scrape
+		s.Metrics.Late(servertest.HookID) // an answer that came after the scrape
 	}
 }
 
 // While the data file cannot be read a scrape tells the rest, and the log why.
 func TestScrapeWithoutTheStore(t *testing.T) {
-	w := newWorld()
-	s := metered(t, w)
-	s.Store = narrow{w: w, err: errors.New("the data file is closed")}
-	var log logBuffer
-	s.Log = zerolog.New(&log)
+	w := servertest.NewWorld()
+	var log servertest.LogBuffer
+	s := metered(t, w, func(o *server.Options) {
+		o.Store, o.Log = narrow{w: w, err: errors.New("the data file is closed")}, zerolog.New(&log)
+	})
 	got := scrapeOf(t, s)
 	wantSamples(t, got, map[string]float64{"plugbeat_store_commit_failures_total": 0})
 	if _, ok := got["go_goroutines"]; !ok {
@@ -271,12 +272,12 @@ func TestScrapeWithoutTheStore(t *testing.T) {
 
 // Who asks for OpenMetrics gets it.
 func TestOpenMetrics(t *testing.T) {
-	s := metered(t, newWorld())
+	s := metered(t, servertest.NewWorld())
 	for accept, want := range map[string]string{"": "text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0": "application/openmetrics-text; version=1.0.0"} {
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		r.Header.Set("Accept", accept)
 		rec := httptest.NewRecorder()
-		s.metrics(rec, r)
+		s.ServeMetrics(rec, r)
 		if got := rec.Header().Get("Content-Type"); !strings.HasPrefix(got, want) {
 			t.Errorf("%q is answered with %q", accept, got)
 		}
@@ -289,8 +290,8 @@ func TestOpenMetrics(t *testing.T) {
 // Every answer is counted where it was given, also that of a handler that panicked
 // and that of a caller who has gone.
 func TestAnswersAreCounted(t *testing.T) {
-	w := newWorld()
-	s := newServer(t, w)
+	w := servertest.NewWorld()
+	s := servertest.NewServer(t, w)
 	for _, l := range []struct {
 		h    http.Handler
 		path string
@@ -300,7 +301,7 @@ func TestAnswersAreCounted(t *testing.T) {
 	for _, p := range []any{"boom", http.ErrAbortHandler} {
 		func() {
 			defer func() { _ = recover() }()
-			s.guard(apiListener, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(p) }), s.v2Error).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			s.GuardPublic(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(p) })).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 		}()
 	}
 	want := map[string]float64{}

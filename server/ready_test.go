@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"net/http"
@@ -7,23 +7,24 @@ import (
 	"testing"
 
 	"plugbeat/health"
+	"plugbeat/server/servertest"
 )
 
 // What keeps the daemon from being ready is told to whoever asks by its code alone; what does
 // not is not told.
 func TestReady(t *testing.T) {
-	w := newWorld()
-	h := newServer(t, w).AdminHTTP()
+	w := servertest.NewWorld()
+	h := servertest.NewServer(t, w).AdminHTTP()
 	get := func() *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
 		return rec
 	}
-	w.conditions = []health.Condition{{Code: health.WebhookOpened, Subject: health.Subject{Kind: health.Webhook, Name: "home"}}}
+	w.Conditions = []health.Condition{{Code: health.WebhookOpened, Subject: health.Subject{Kind: health.Webhook, Name: "home"}}}
 	if rec := get(); rec.Code != http.StatusOK || strings.TrimSpace(rec.Body.String()) != `{"status":"ready"}` {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
-	w.conditions = append(w.conditions, health.Condition{Code: health.StoreNoSpace, Subject: health.Subject{Kind: health.Store}, Text: "no room for /d/plugbeat.db", Unready: true},
+	w.Conditions = append(w.Conditions, health.Condition{Code: health.StoreNoSpace, Subject: health.Subject{Kind: health.Store}, Text: "no room for /d/plugbeat.db", Unready: true},
 		health.Condition{Code: health.DaemonNotReady, Subject: health.Subject{Kind: health.DaemonPart, Name: "scheduler"}, Unready: true})
 	want := `{"status":"not ready","not_ready":["the data file (store.no_space)","the part scheduler (daemon.not_ready)"]}`
 	if rec := get(); rec.Code != http.StatusServiceUnavailable || strings.TrimSpace(rec.Body.String()) != want {

@@ -1,20 +1,18 @@
-// Package server serves everything that is spoken over HTTP: Smartcar's v2.0
-// endpoints for the application and the way that owners connect their vehicles to it
-// ([Server.Public]), and the admin API for the operator,
-// on the socket ([Server.Admin]) and, to tokens, on the admin listener beside
-// readiness and metrics ([Server.AdminHTTP]).
+// Package server has plugbeat's listeners and mounts its rooms on them: on the public one
+// Smartcar's v2.0 endpoints (server/smartcar) and the way that owners connect their
+// vehicles (server/oauth); on the socket and, to tokens, on the admin listener the
+// operator's API (server/admin). Readiness and metrics are its own.
 //
-// It guarantees that every answer under /v2.0 is JSON that each of Smartcar's SDKs
-// decodes, whatever was asked (docs/api.md); that errors of both APIs come from one
-// table; that lists are paged and bodies bounded; that no route redirects but those of a
-// login, and those only to the vendor and to the application's own redirect URIs; and that
-// no answer, error or log line shows a token or a key; and that an application's
-// token opens nothing of the operator's, nor the reverse.
+// It guarantees that each request passes the guard of server/web and is counted; that
+// connections, headers and bodies are bounded; and that what waits for something to happen
+// ends when the servers begin to stop. The rooms never import it, nor each other.
+//
+// Change here what is served where, and metrics.
 package server
 
 import (
+	"context"
 	"errors"
-	"html/template"
 	"net/http"
 	"sync"
 	"time"
@@ -23,18 +21,60 @@ import (
 	"github.com/rs/zerolog"
 
 	"plugbeat/adminapi"
+	"plugbeat/health"
 	"plugbeat/scheduler/cadence"
+	"plugbeat/server/admin"
+	"plugbeat/server/oauth"
+	"plugbeat/server/smartcar"
+	"plugbeat/server/web"
 	"plugbeat/webhook"
 )
 
+type (
+	// Application is the one program that plugbeat serves.
+	Application = web.Application
+	// Feed hands what commits changed to those who follow it.
+	Feed = admin.Feed
+	// OwnerSource is how the owners of a source's vehicles connect them.
+	OwnerSource = oauth.Source
+)
+
+// Store is what the rooms need of the data file.
+type Store interface {
+	web.AuthStore
+	oauth.Store
+	smartcar.Store
+	admin.Store
+}
+
+// Scheduler subscribes vehicles and reads them.
+type Scheduler interface {
+	smartcar.Scheduler
+	admin.Scheduler
+}
+
+// Fleet connects and disconnects vehicles.
+type Fleet interface {
+	oauth.Fleet
+	smartcar.Fleet
+	admin.Fleet
+}
+
+// Health says what is wrong now.
+type Health interface {
+	admin.Health
+	// Unready says what keeps the daemon from being ready. It costs less.
+	Unready(ctx context.Context) []health.Condition
+}
+
 // Options are what a server is made of. Store, Scheduler, Deliveries, Fleet,
-// Upkeep and Health are needed.
+// Upkeep, Health and JSON are needed.
 type Options struct {
 	Store      Store
 	Scheduler  Scheduler
-	Deliveries Deliveries
+	Deliveries admin.Deliveries
 	Fleet      Fleet
-	Upkeep     Upkeep
+	Upkeep     admin.Upkeep
 	Health     Health
 	// Stopping reports whether the daemon waits for what is in flight, to end then;
 	// nil is never.
@@ -69,7 +109,7 @@ type Options struct {
 	Metrics *Metrics
 	// Feed is told what commits change; nil is one that nobody tells.
 	Feed *Feed
-	// JSON turns a YAML document into JSON. It is needed.
+	// JSON turns a YAML document into JSON.
 	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
@@ -85,29 +125,20 @@ type Options struct {
 // Server makes the handlers. It holds no connection and starts no goroutine.
 type Server struct {
 	Options
-	checking sync.Mutex // one copy of the data file at a time
-	sending  sync.Mutex // one backup at a time
-	converted
-	refusals refusals
-	// ending is closed when the servers begin to stop: what waits for something to
-	// happen answers that nothing did.
-	ending chan struct{}
-	end    func()
-	uses   uses
+	replies *web.Replies
+	auth    *web.Auth
 
-	logins    *sealer
-	pages     *template.Template
-	connects  connects
-	adoptions adoptions
+	smartcar *smartcar.API
+	oauth    *oauth.OAuth
+	admin    *admin.API
+	// end says that the servers begin to stop.
+	end func()
 }
 
 // New returns a server. It fails when a needed option is missing.
 func New(o Options) (*Server, error) {
-	if o.JSON == nil {
-		return nil, errors.New("server: JSON is needed")
-	}
-	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil {
-		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep and Health are needed")
+	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil || o.JSON == nil {
+		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep, Health and JSON are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -132,80 +163,57 @@ func New(o Options) (*Server, error) {
 	}
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
-	s := &Server{Options: o, ending: make(chan struct{})}
-	s.adoptions.turn = make(chan struct{}, 1)
+	s := &Server{Options: o, replies: web.NewReplies(o.Log, o.Now)}
+	s.auth = &web.Auth{Store: o.Store, Replies: s.replies, Management: o.ManagementToken, ManagementNext: o.ManagementTokenNext}
+	ending := make(chan struct{})
+	s.end = sync.OnceFunc(func() { close(ending) })
 	var err error
-	if s.logins, err = newSealer(o.LoginKey); err != nil {
+	if s.oauth, err = oauth.New(oauth.Options{
+		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Replies: s.replies, Application: o.Application, ApplicationID: o.ApplicationID, PublicURL: o.PublicURL, LoginKey: o.LoginKey,
+	}); err != nil {
 		return nil, err
 	}
-	if s.pages, err = template.New("").Parse(pageText); err != nil {
-		return nil, err
-	}
-	s.end = sync.OnceFunc(func() { close(s.ending) })
+	s.smartcar = smartcar.New(smartcar.Options{
+		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Auth: s.auth, Replies: s.replies,
+		Application: o.Application, ApplicationID: o.ApplicationID, ReadTime: ReadTimeout,
+	})
+	s.admin = admin.New(admin.Options{
+		Store: o.Store, Scheduler: o.Scheduler, Deliveries: o.Deliveries, Fleet: o.Fleet, Connects: s.oauth.Connects, Upkeep: o.Upkeep, Health: o.Health,
+		Clocks: o.Clocks, Feed: o.Feed, Auth: s.auth, Replies: s.replies, Stopping: o.Stopping, Ending: ending,
+		Policy: o.Policy, Retries: o.Retries, Recover: o.Recover, Signing: o.Signing, ReadTime: ReadTimeout,
+		JSON: o.JSON, CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,
+	})
 	return s, nil
-}
-
-// Limits of a connection. A read of a car may take 300 s, and SDKs wait 310.
-const (
-	ReadTimeout   = 310 * time.Second
-	headerTimeout = 10 * time.Second
-	bodyTimeout   = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-	headerBytes   = 64 << 10
-)
-
-// HTTP returns an http.Server with the handler and the timeouts that fit it. The
-// caller sets BaseContext where requests must end before the process does.
-func (s *Server) HTTP(h http.Handler) *http.Server {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       bodyTimeout,
-		WriteTimeout:      ReadTimeout + bodyTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          s.errorLog(),
-	}
-	srv.RegisterOnShutdown(s.end)
-	return srv
-}
-
-// routes is what of an http.ServeMux the route tables use.
-type routes interface {
-	Handle(pattern string, h http.Handler)
 }
 
 // Public serves /v2.0, /oauth and /healthz.
 func (s *Server) Public() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.healthz)
-	s.routeV2(mux)
-	s.routeOAuth(mux)
-	mux.Handle("/", s.v2(s.noRoute))
-	return s.guard(apiListener, mux, s.v2Error)
+	mux.HandleFunc("GET /healthz", healthz)
+	s.smartcar.Routes(mux)
+	s.oauth.Routes(mux)
+	return s.guard(apiListener, mux, s.smartcar.Error)
 }
 
 // Admin serves /api/v1. It asks for no credentials: whoever may open the socket
 // that it is served on is the operator.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	s.routeAdmin(mux, trusted)
-	mux.Handle("/", s.admin(noAdminRoute))
-	return s.guard(socketListener, mux, s.adminError)
+	s.admin.Routes(mux, web.Trusted)
+	return s.guard(socketListener, mux, s.replies.APIError)
 }
 
 // AdminHTTP serves the admin listener: /api/v1 and /metrics to operators' tokens, and
 // /readyz and /healthz to all who ask.
 func (s *Server) AdminHTTP() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", s.allow(toRead, http.HandlerFunc(s.metrics)))
-	s.routeAdmin(mux, s.allow)
-	mux.Handle("/", s.admin(noAdminRoute))
-	return s.guard(adminListener, mux, s.adminError)
+	mux.Handle("GET /metrics", s.auth.Allow(web.ToRead, http.HandlerFunc(s.metrics)))
+	s.admin.Routes(mux, s.auth.Allow)
+	return s.guard(adminListener, mux, s.replies.APIError)
 }
 
-func noAdminRoute(r *http.Request) (any, error) {
-	return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "no route " + r.Method + " " + clip(r.URL.Path), Hint: "docs/api.md lists the routes"}
+func (s *Server) guard(l listener, next http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
+	return s.replies.Guard(next, fail, func(a web.Answered) { s.Metrics.answered(l, a) })
 }

@@ -1,0 +1,71 @@
+package admin_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"plugbeat/adminapi"
+	"plugbeat/server/servertest"
+	"plugbeat/webhook"
+)
+
+func TestAdminDeliveries(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	for i := range 5 {
+		d := webhook.Delivery{ID: uuid.MustParse(fmt.Sprintf("01900000-0000-7000-8000-00000000000%d", i)), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered}
+		w.Past = append(w.Past, d)
+		w.Payloads[d.ID] = []byte(`{"version":"2.0","x":"<&>"}`)
+	}
+	w.Past[0].State = webhook.Dead
+	delete(w.Payloads, w.Past[0].ID)
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	var ids []uuid.UUID
+	pages := 0
+	for d, err := range adminapi.All(func(before string) (adminapi.Page[webhook.Delivery], error) {
+		pages++
+		return c.Deliveries(ctx, adminapi.DeliveryQuery{Webhook: "home", Before: before, Limit: 2})
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, d.ID)
+	}
+	if pages != 3 || len(ids) != 5 || !slices.IsSortedFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) }) {
+		t.Errorf("%d pages: %v", pages, ids)
+	}
+	if p := servertest.Must[adminapi.Page[webhook.Delivery]](t)(c.Deliveries(ctx, adminapi.DeliveryQuery{State: webhook.Dead, Since: servertest.Noon, Until: servertest.Noon})); len(p.Items) != 1 {
+		t.Errorf("dead: %+v", p)
+	}
+	_, err := c.Deliveries(ctx, adminapi.DeliveryQuery{State: "lost"})
+	servertest.Refused(t, err, adminapi.CodeInvalid, "waiting, delivered, superseded, dead, expired, cancelled")
+	_, err = c.Deliveries(ctx, adminapi.DeliveryQuery{Limit: 501})
+	servertest.Refused(t, err, adminapi.CodeInvalid, "1 to 500")
+	_, err = c.Delivery(ctx, servertest.VehicleA)
+	servertest.Refused(t, err, adminapi.CodeNotFound, "delivery "+servertest.VehicleA.String(), "plugbeat delivery list")
+	d := servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, w.Past[1].ID))
+	if string(d.Payload) != `{"version":"2.0","x":"<&>"}` || d.Attempts == nil {
+		t.Errorf("%+v, payload %s", d, d.Payload)
+	}
+	if d = servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, w.Past[0].ID)); string(d.Payload) != "null" {
+		t.Errorf("erased payload %s", d.Payload)
+	}
+	_, err = c.Delivery(ctx, servertest.NoID)
+	servertest.Refused(t, err, adminapi.CodeNotFound)
+
+	_, err = c.Resend(ctx, servertest.NoID)
+	servertest.Refused(t, err, adminapi.CodeNotFound, "plugbeat delivery list")
+	w.Past[2].State = webhook.Waiting
+	_, err = c.Resend(ctx, w.Past[2].ID)
+	servertest.Refused(t, err, adminapi.CodeConflict, "it waits")
+	d = servertest.Must[adminapi.DeliveryView](t)(c.Resend(ctx, w.Past[0].ID))
+	if d.Delivery.ResendOf == nil || *d.Delivery.ResendOf != w.Past[0].ID || d.Webhook == nil || d.Webhook.Name != "home" {
+		t.Errorf("%+v", d)
+	}
+	w.Fail = webhook.ErrNoSpace
+	_, err = c.Resend(ctx, w.Past[0].ID)
+	servertest.Refused(t, err, adminapi.CodeNoSpace)
+}

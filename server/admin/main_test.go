@@ -1,0 +1,10 @@
+package admin_test
+
+import (
+	"os"
+	"testing"
+
+	"plugbeat/server/servertest"
+)
+
+func TestMain(m *testing.M) { os.Exit(servertest.RunDescribed(m)) }

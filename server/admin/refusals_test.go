@@ -1,0 +1,138 @@
+package admin_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"plugbeat/server/servertest"
+	"plugbeat/vehicle"
+	"plugbeat/webhook"
+)
+
+// What single routes refuse, beyond what the tests of their subjects show.
+func TestAdminRefusals(t *testing.T) {
+	car, none := servertest.VehicleA.String(), servertest.NoID.String()
+	conflict := fmt.Errorf("webhook %s: %w: its state does not allow it", servertest.HookID, webhook.ErrConflict)
+	tests := []struct {
+		request, body string
+		fail          error // of what the daemon does
+		status        int
+		says          string
+	}{
+		{"GET /api/v1/webhooks?after=x", "", nil, 400, `"field":"after"`},
+		{"GET /api/v1/webhooks?limit=x", "", nil, 400, `"field":"limit"`},
+		{"GET /api/v1/webhooks/none", "", nil, 404, `webhook \"none\": not found`},
+		{"PATCH /api/v1/webhooks/none", `{"name":"n"}`, nil, 404, "webhook list"},
+		{"PATCH /api/v1/webhooks/home", `{"signing":"both"}`, conflict, 409, `"code":"conflict"`},
+		{"PATCH /api/v1/webhooks/home", `{"name":"other"}`, fmt.Errorf("webhook other: %w", webhook.ErrExists), 409, `"code":"exists"`},
+		{"DELETE /api/v1/webhooks/none", "", nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/none/verify", "", nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/none/test", "", nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/none/disable", "", nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/none/key", `{"step":"rotate"}`, nil, 404, "webhook list"},
+		{"POST /api/v1/webhooks/home/key", `{"step":"turn"}`, nil, 400, "rotate, try, finish or cancel"},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate","overlap":"a day"}`, nil, 400, `"field":"overlap"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"cancel","overlap":"1h"}`, nil, 400, `"field":"overlap"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate","force":true}`, nil, 400, `"field":"force"`},
+		{"POST /api/v1/webhooks/home/key", `{"step":"rotate"}`, errors.New("secret detail of the inside"), 500, `"code":"internal"`},
+		{"POST /api/v1/webhooks/home/enable?force=perhaps", "", nil, 400, `"field":"force"`},
+
+		{"GET /api/v1/vehicles?after=x", "", nil, 400, `"field":"after"`},
+		{"GET /api/v1/vehicles/x", "", nil, 400, `"field":"vehicle"`},
+		{"DELETE /api/v1/vehicles/x", "", nil, 400, `"field":"vehicle"`},
+		{"DELETE /api/v1/vehicles/" + none, "", nil, 404, "vehicle list"},
+		{"POST /api/v1/vehicles/" + car + "/read?paths=odometer", "", nil, 400, `"field":"paths"`},
+		{"POST /api/v1/vehicles/" + none + "/read", "", nil, 404, "vehicle list"},
+		{"POST /api/v1/vehicles/" + car + "/read", "", &vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502, Resolution: vehicle.ResolveRetryLater}, 502, `"code":"source"`},
+		{"POST /api/v1/vehicles/connect", `{"source":"sim"}`, conflict, 409, `"code":"conflict"`},
+
+		{"GET /api/v1/subscriptions?vehicle=x", "", nil, 400, `"field":"vehicle"`},
+		{"GET /api/v1/subscriptions?after=x", "", nil, 400, `"field":"after"`},
+		{"GET /api/v1/subscriptions?webhook=none", "", nil, 404, "webhook list"},
+		{"DELETE /api/v1/subscriptions/home/x", "", nil, 400, `"field":"vehicle"`},
+		{"DELETE /api/v1/subscriptions/none/" + car, "", nil, 404, "webhook list"},
+
+		{"GET /api/v1/deliveries?vehicle=x", "", nil, 400, `"field":"vehicle"`},
+		{"GET /api/v1/deliveries?since=yesterday", "", nil, 400, `"field":"since"`},
+		{"GET /api/v1/deliveries?webhook=none", "", nil, 404, "webhook list"},
+		{"GET /api/v1/deliveries/x", "", nil, 400, `"field":"delivery"`},
+		{"POST /api/v1/deliveries/x/resend", "", nil, 400, `"field":"delivery"`},
+
+		{"GET /api/v1/tokens?limit=0", "", nil, 400, `"field":"limit"`},
+		{"POST /api/v1/check", "", errors.New("secret detail of the inside"), 500, `"code":"internal"`},
+	}
+	for _, tt := range tests {
+		w := servertest.NewWorld()
+		w.Fail = tt.fail
+		method, target, _ := strings.Cut(tt.request, " ")
+		rec := httptest.NewRecorder()
+		servertest.Described(t, servertest.NewServer(t, w).Admin()).ServeHTTP(rec, httptest.NewRequest(method, target, strings.NewReader(tt.body)))
+		if rec.Code != tt.status || !strings.Contains(rec.Body.String(), tt.says) || strings.Contains(rec.Body.String(), "secret detail") {
+			t.Errorf("%s %s: %d %s, want %d with %s", tt.request, tt.body, rec.Code, rec.Body, tt.status, tt.says)
+		}
+	}
+}
+
+// A list is parted into pages and cut down as its query says.
+func TestAdminLists(t *testing.T) {
+	w := servertest.NewWorld()
+	w.Hooks = append(w.Hooks, w.Hooks[0])
+	w.Hooks[1].ID, w.Hooks[1].Name = servertest.NoID, "second"
+	w.Past = []webhook.Delivery{{ID: servertest.NoID, Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered}}
+	h := servertest.Described(t, servertest.NewServer(t, w).Admin())
+	for target, says := range map[string]string{
+		"/api/v1/version":          `"version":"test"`,
+		"/api/v1/webhooks?limit=1": `"next":"webhooks:` + servertest.HookID.String() + `"`,
+		"/api/v1/webhooks?after=webhooks:" + servertest.HookID.String(): `"name":"second"`,
+		"/api/v1/deliveries?vehicle=" + servertest.VehicleA.String():    `"id":"` + servertest.NoID.String() + `"`,
+		"/api/v1/deliveries?vehicle=" + servertest.VehicleB.String():    `{"items":[],"next":""}`,
+	} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", target, nil))
+		if rec.Code != 200 || !strings.Contains(rec.Body.String(), says) {
+			t.Errorf("%s: %d %s, want %s", target, rec.Code, rec.Body, says)
+		}
+	}
+}
+
+// A cursor is of one list: that of another is refused, not taken for a place in it.
+func TestCursorsOfOtherLists(t *testing.T) {
+	h := servertest.Described(t, servertest.NewServer(t, servertest.NewWorld()).Admin())
+	id := servertest.VehicleA.String()
+	lists := map[string]string{ // a cursor of each
+		"webhooks?after=": "webhooks:" + id, "vehicles?after=": "vehicles:" + id, "subscriptions?after=": "subscriptions:" + id + "." + id,
+		"deliveries?before=": "deliveries:" + id, "tokens?after=": "tokens:a",
+	}
+	for asked := range lists {
+		for of, cursor := range lists {
+			rec, e := servertest.Ask(t, h, "", "GET", "/api/v1/"+asked+cursor, "")
+			if same := asked == of; same != (rec.Code == 200) || !same && (rec.Code != 400 || !strings.Contains(e.Allowed, "of this list")) {
+				t.Errorf("%s%s: %d %s", asked, cursor, rec.Code, e)
+			}
+		}
+		name, _, _ := strings.Cut(asked, "?")
+		for _, bad := range []string{id, name + ":", ":" + id, "x"} {
+			if rec, e := servertest.Ask(t, h, "", "GET", "/api/v1/"+asked+bad, ""); rec.Code != 400 || e.Value == "" {
+				t.Errorf("%s%s: %d %s", asked, bad, rec.Code, e)
+			}
+		}
+	}
+}
+
+// A body is JSON; what a client library says of another kind of body is refused, what
+// curl says of any -d is not.
+func TestContentTypes(t *testing.T) {
+	for kind, status := range map[string]int{
+		"": 200, "application/json": 200, "Application/JSON; charset=utf-8": 200, "application/x-www-form-urlencoded": 200,
+		"text/plain": 400, "application/xml": 400, "multipart/form-data; boundary=x": 400, "application/jsonp": 400,
+	} {
+		h := servertest.NewServer(t, servertest.NewWorld()).Admin() // the document names one type only
+		rec, e := servertest.Ask(t, h, "", "PATCH", "/api/v1/webhooks/home", `{"name":"n"}`, [2]string{"Content-Type", kind})
+		if rec.Code != status || status == 400 && (e.Field != "content-type" || e.Allowed != "application/json") {
+			t.Errorf("%q: %d %s", kind, rec.Code, e)
+		}
+	}
+}

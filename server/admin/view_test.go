@@ -1,0 +1,173 @@
+package admin_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plugbeat/adminapi"
+	"plugbeat/server"
+	"plugbeat/server/servertest"
+	"plugbeat/webhook"
+)
+
+// Force skips the challenge, and never the first proof that a callback is the
+// operator's.
+func TestEnableByForceNeedsAProof(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	for _, h := range []webhook.Webhook{
+		{Status: webhook.Unverified},
+		{Status: webhook.Disabled, Reason: webhook.CallbackChanged},
+		{Status: webhook.Disabled, Reason: webhook.ByOperator},
+	} {
+		h.ID, h.Name, h.Type, h.Signing = servertest.HookID, "home", webhook.TypeDynamic, webhook.SignBoth
+		w.Hooks[0] = h
+		_, err := c.EnableWebhook(ctx, "home", true, "")
+		servertest.Refused(t, err, adminapi.CodeConflict, "webhook home ("+servertest.HookID.String()+")", "never verified", "plugbeat webhook verify home")
+		if w.Hooks[0].Status != h.Status {
+			t.Errorf("%s %s became %s", h.Status, h.Reason, w.Hooks[0].Status)
+		}
+	}
+	w.Hooks[0].VerifiedAt = servertest.Noon
+	if got, err := c.EnableWebhook(ctx, "home", true, ""); err != nil || got.Status != webhook.Active {
+		t.Errorf("a webhook that was verified before: %v, %v", got.Status, err)
+	}
+}
+
+// Errors say the name that was typed beside the id, and the command that comes
+// next, without the word that classes them.
+func TestErrorsNameWebhooks(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	w.Hooks[0].Status, w.Hooks[0].Reason = webhook.Disabled, webhook.Gone
+	w.Fail = fmt.Errorf("webhook %s: %w: it is disabled and gets only challenges", servertest.HookID, webhook.ErrConflict)
+	_, err := c.TestWebhook(ctx, "home")
+	e := servertest.Refusal(t, err, adminapi.CodeConflict)
+	if want := "webhook home (" + servertest.HookID.String() + "): it is disabled and gets only challenges"; e.Message != want || e.Hint != "run: plugbeat webhook enable home" {
+		t.Errorf("%q, hint %q", e.Message, e.Hint)
+	}
+	w.Fail = nil
+	w.Wrong = true
+	_, err = c.EnableWebhook(ctx, "home", false, "")
+	servertest.Refused(t, err, adminapi.CodeChallengeFailed, "webhook home ("+servertest.HookID.String()+")")
+	w.Fail, w.Wrong = errors.New("secret detail of the inside"), false
+	_, err = c.TestWebhook(ctx, "home")
+	if servertest.Refused(t, err, adminapi.CodeInternal); strings.Contains(err.Error(), "secret detail") {
+		t.Errorf("%v", err)
+	}
+}
+
+// One webhook has one status, in whatever list or table it stands.
+func TestOneSummary(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	s := servertest.NewServer(t, w)
+	c := servertest.OverSocket(t, s)
+	h := &w.Hooks[0]
+	for want, edit := range map[string]func(){
+		"active":                       func() {},
+		"unverified":                   func() { h.Status = webhook.Unverified },
+		"disabled (operator)":          func() { h.Status, h.Reason = webhook.Disabled, webhook.ByOperator },
+		"failing, 2 of 6 probes spent": func() { h.Breaker.OpenSince, h.Breaker.Step = servertest.Noon.Add(-time.Minute), 2 },
+	} {
+		*h = webhook.Webhook{ID: servertest.HookID, Name: "home", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active}
+		edit()
+		w.Subscribed = []webhook.ScheduleView{{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: servertest.HookID, Vehicle: servertest.VehicleA}}, Webhook: h}}
+		list := servertest.Must[adminapi.Page[adminapi.WebhookView]](t)(c.Webhooks(ctx, "", 0))
+		one := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home"))
+		st := servertest.Must[adminapi.Status](t)(c.Status(ctx))
+		subs := servertest.Must[adminapi.Page[adminapi.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil, "", 0))
+		car := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA))
+		for where, got := range map[string]string{
+			"list": list.Items[0].Summary(), "show": one.Summary(), "subscriptions": subs.Items[0].WebhookSummary, "vehicle": car.Subscriptions[0].WebhookSummary,
+			"status": adminapi.WebhookView{Webhook: st.Webhooks[0].Webhook, Derived: st.Webhooks[0].Derived}.Summary(),
+		} {
+			if got != want {
+				t.Errorf("%s says %q, want %q", where, got, want)
+			}
+		}
+	}
+	if got := (adminapi.WebhookView{Webhook: webhook.Webhook{Status: webhook.Active, Breaker: webhook.Breaker{OpenSince: servertest.Noon, Step: 2}}}).Summary(); got != "failing, 2 probes spent" {
+		t.Errorf("without the number of retries: %q", got)
+	}
+}
+
+// The next reading is that of the source whose first slot comes due first.
+func TestNextReading(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	if st := servertest.Must[adminapi.Status](t)(c.Status(ctx)); !st.NextReading.IsZero() {
+		t.Errorf("without subscriptions: %v", st.NextReading)
+	}
+	w.SourceList = []adminapi.Source{{Name: "a"}, {Name: "b", Due: servertest.Noon.Add(2 * time.Hour)}, {Name: "c", Due: servertest.Noon.Add(time.Hour)}}
+	if st := servertest.Must[adminapi.Status](t)(c.Status(ctx)); !st.NextReading.Equal(servertest.Noon.Add(time.Hour)) {
+		t.Errorf("%v, want %v", st.NextReading, servertest.Noon.Add(time.Hour))
+	}
+}
+
+// A waiting delivery tells what it belongs to and what it waits behind.
+func TestDeliverySurroundings(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	id := func(i byte) uuid.UUID { return uuid.UUID{0: 1, 6: 0x70, 8: 0x80, 15: i} }
+	w.Past = []webhook.Delivery{
+		{ID: id(1), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered},
+		{ID: id(2), Webhook: servertest.HookID, Vehicle: servertest.VehicleB, State: webhook.Waiting},
+		{ID: id(3), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Waiting},
+		{ID: id(4), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Waiting},
+		{ID: id(5), Webhook: servertest.NoID, Vehicle: servertest.NoID, State: webhook.Cancelled},
+	}
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	show := func(i byte) adminapi.DeliveryView {
+		return servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, id(i)))
+	}
+	first, second, gone := show(3), show(4), show(5)
+	if first.Behind != nil || first.Webhook.Name != "home" || first.Vehicle.Model != "Model 3" {
+		t.Errorf("%+v", first)
+	}
+	if second.Behind == nil || *second.Behind != id(3) {
+		t.Errorf("behind %v, want %v", second.Behind, id(3))
+	}
+	if gone.Webhook != nil || gone.Vehicle != nil || gone.Behind != nil {
+		t.Errorf("%+v", gone)
+	}
+}
+
+// The status lists webhooks by name.
+func TestStatusOrder(t *testing.T) {
+	w := servertest.NewWorld()
+	w.Hooks = append(w.Hooks, webhook.Webhook{ID: servertest.NoID, Name: "a first one", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active})
+	st := servertest.Must[adminapi.Status](t)(servertest.OverSocket(t, servertest.NewServer(t, w)).Status(t.Context()))
+	if st.Webhooks[0].Webhook.Name != "a first one" {
+		t.Errorf("%+v", st.Webhooks)
+	}
+}
+
+// A verification tells whether anything is subscribed.
+func TestVerifiedTellsOfSubscriptions(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	if v := servertest.Must[adminapi.Verified](t)(c.VerifyWebhook(ctx, "home")); v.Subscribed {
+		t.Error("subscribed, and nothing is")
+	}
+	if _, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true}); err != nil {
+		t.Fatal(err)
+	}
+	if v := servertest.Must[adminapi.Verified](t)(c.VerifyWebhook(ctx, "home")); !v.Subscribed {
+		t.Error("nothing subscribed, and two are")
+	}
+}
+
+// The cadence in force is the daemon's where the webhook names none.
+func TestEffectiveCadence(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld()
+	s := servertest.NewServer(t, w, func(o *server.Options) { o.Policy.Default = webhook.Cadence{Unplugged: "2h", Zone: "Europe/Berlin"} })
+	c := servertest.OverSocket(t, s)
+	w.Hooks[0].Cadence.PluggedIn = "15m"
+	if got, want := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home")).Effective, (webhook.Cadence{Unplugged: "2h", PluggedIn: "15m", Zone: "Europe/Berlin"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

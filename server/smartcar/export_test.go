@@ -1,0 +1,7 @@
+package smartcar
+
+// MaxBatch bounds the entries of one batch.
+const MaxBatch = maxBatch
+
+// NotServed are the endpoints to read that no source has.
+func NotServed() []string { return notServed[:] }

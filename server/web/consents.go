@@ -1,0 +1,70 @@
+package web
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"plugbeat/access"
+	"plugbeat/webhook"
+)
+
+// Consents is where consents are found and changed.
+type Consents interface {
+	// Consents lists consents by id, those after the given one.
+	Consents(ctx context.Context, after uuid.UUID, limit int) ([]access.Consent, error)
+	// ChangeConsent finds a consent by its code or one of its tokens. A change that
+	// returns an error changes nothing; a consent that it leaves without code and tokens
+	// is gone.
+	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
+}
+
+// Unsubscriber ends subscriptions.
+type Unsubscriber interface {
+	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+}
+
+// AllConsents returns every consent, read a page at a time.
+func AllConsents(ctx context.Context, store Consents) (all []access.Consent, err error) {
+	const size = 200
+	for after := uuid.Nil; ; after = all[len(all)-1].ID {
+		cs, err := store.Consents(ctx, after, size)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cs...)
+		if len(cs) < size {
+			return all, nil
+		}
+	}
+}
+
+// Revoke ends a consent, and the subscriptions that were made by it. These end first, so
+// that after a crash in between the consent is there to be revoked again.
+func Revoke(ctx context.Context, store Consents, scheduler Unsubscriber, c access.Consent) error {
+	if err := EndMade(ctx, scheduler, c.Made); err != nil {
+		return err
+	}
+	var since []access.Made // made while the others ended
+	for _, h := range c.Hashes() {
+		err := store.ChangeConsent(ctx, h, func(c *access.Consent) error {
+			since, c.Code, c.Tokens = c.Made, nil, nil
+			return nil
+		})
+		if !errors.Is(err, webhook.ErrNotFound) {
+			return errors.Join(err, EndMade(ctx, scheduler, since))
+		}
+	}
+	return webhook.ErrNotFound
+}
+
+// EndMade ends subscriptions; those that have ended already are as good.
+func EndMade(ctx context.Context, scheduler Unsubscriber, made []access.Made) error {
+	for _, m := range made {
+		if _, err := scheduler.Unsubscribe(ctx, m.Webhook, m.Vehicle); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
