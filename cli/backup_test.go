@@ -104,8 +104,8 @@ func TestBackupRefuses(t *testing.T) {
 		"no space":    {clitest.NewDaemon(t).Fail("POST", "/backup", 507, clitest.Refusal(adminapi.CodeNoSpace, "no space left for the data file", "free space")), file, "no space left"},
 		"a photo":     {clitest.NewDaemon(t).Sends(b), photo, "photo.jpg exists and is no sound backup"},
 		"a folder":    {clitest.NewDaemon(t).Sends(b), dir, "is a folder: name a file in it"},
-		"no folder":   {clitest.NewDaemon(t).Sends(b), filepath.Join(dir, "none", "x.db"), "no such file or directory"},
-		"not allowed": {clitest.NewDaemon(t).Sends(b), "/proc/x.db", "/proc/x.db"},
+		"no folder":   {clitest.NewDaemon(t).Sends(b), filepath.Join(dir, "none", "x.db"), "there is no folder " + filepath.Join(dir, "none") + "\n  make it: mkdir -p "},
+		"not allowed": {clitest.NewDaemon(t).Sends(b), "/proc/x.db", "may not write in /proc\n"},
 	} {
 		r := clitest.Session{App: App, Socket: c.d.Socket}.Run(t, "backup", c.to)
 		if r.Code != terminal.ExitFailure || r.Out != "" || !strings.Contains(r.Err, c.want) {

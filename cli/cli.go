@@ -45,7 +45,7 @@ Every command has --help, ending in an example, and --json.`
 // Ending ctx drains a daemon and stops any other command.
 func Run(ctx context.Context, b terminal.Build, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	s := terminal.NewSession(b, stdin, stdout, stderr)
-	return s.Run(ctx, App(s), args)
+	return s.Run(ctx, App(s), args) //nolint:contextcheck // commands take it from the library, and what bridge passes on is not called off
 }
 
 // App is the command tree.

@@ -12,7 +12,6 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/adminapi"
-	"plugbeat/cli/machine"
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/webhook"
@@ -192,7 +191,7 @@ func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
 // beginToken makes the file of a next token, as the present one's: its owner, its
 // mode. What is there already stays.
 func beginToken(present, next string) error {
-	return putToken(next, present, append([]byte(config.NewManagementToken()), '\n'))
+	return putToken(next, present, config.NewManagementToken())
 }
 
 // finishToken puts the next token in the present one's place, then removes its file.
@@ -244,7 +243,7 @@ func putToken(path, like string, b []byte) (err error) {
 	if _, err = f.Write(b); err != nil {
 		return err
 	}
-	if uid, gid := machine.OwnerOf(like, info); uid >= 0 && os.Geteuid() == 0 {
+	if uid, gid := terminal.OwnerOf(like, info); uid >= 0 && os.Geteuid() == 0 {
 		if err = f.Chown(uid, gid); err != nil {
 			return err
 		}

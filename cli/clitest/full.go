@@ -24,7 +24,15 @@ func Full(t *testing.T) *Daemon {
 	d.On("GET", "/webhooks/fleet", hooks[0])
 	d.On("GET", "/webhooks/"+HookID.String(), hooks[0])
 	d.On("GET", "/subscriptions", terminal.Items(Subscriptions()))
-	d.On("GET", "/cost", adminapi.Costs{Lines: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
+	d.Mux.HandleFunc("GET /api/v1/cost", func(w http.ResponseWriter, r *http.Request) {
+		if every := r.URL.Query().Get("every"); every == "every day" {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(Refusal(adminapi.CodeInvalid, `cadence.every "every day": it is no cadence`, ""))
+			return
+		}
+		line := "source cars: three paths every 1h are 2 190 calls a month for each vehicle"
+		_ = json.NewEncoder(w).Encode(adminapi.Costs{Lines: []string{line}})
+	})
 	d.On("GET", "/vehicles", terminal.Items(Cars()))
 	one := Cars()[0]
 	one.Subscriptions = Subscriptions()[:1]

@@ -17,6 +17,7 @@ import (
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/systemd"
+	"plugbeat/words"
 )
 
 // commands are the commands of this topic in one session.
@@ -65,7 +66,7 @@ func (s commands) serve(c *ucli.Context) (err error) {
 	}
 	cfg, err := config.Load(file)
 	if err == nil {
-		err = cfg.CheckFiles()
+		err = secrets(cfg)
 	}
 	if err != nil {
 		return &terminal.Futile{Err: terminal.LoadError(file, err), Code: terminal.ExitConfig}
@@ -93,6 +94,21 @@ func (s commands) serve(c *ucli.Context) (err error) {
 		return &terminal.Futile{Err: err, Code: terminal.ExitData}
 	}
 	return err
+}
+
+// secrets looks whether the secrets can be had. Where the service manager handed none over,
+// it says that alone, and how it does: run as root, the daemon would leave files of root.
+func secrets(cfg config.Config) error {
+	err := cfg.CheckFiles()
+	if err == nil {
+		return nil
+	}
+	folder, lacks := cfg.LacksCredentials()
+	if !lacks {
+		return err
+	}
+	return terminal.Hint(fmt.Errorf("the service manager gave no credentials ($CREDENTIALS_DIRECTORY is not set), and %s may not read %s", terminal.UserName(os.Geteuid()), folder),
+		"a drop-in may empty LoadCredential=; systemctl edit plugbeat, and under [Service]: LoadCredential=plugbeat:%s", words.Shell(folder))
 }
 
 // sandboxed adds to the error of a service that may not write where its config

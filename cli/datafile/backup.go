@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	ucli "github.com/urfave/cli/v2"
@@ -85,9 +86,19 @@ func (s commands) backup(c *ucli.Context) error {
 		}
 	}
 	if err != nil {
-		return s.Explain(err, socket, from)
+		return s.Explain(cannotWrite(err, to), socket, from)
 	}
 	return s.showBackup(c, out, "the running daemon's data")
+}
+
+// cannotWrite says what is the matter with the folder of a backup, where that is why it
+// was not made.
+func cannotWrite(err error, file string) error {
+	pe, ok := errors.AsType[*fs.PathError](err)
+	if !ok || filepath.Dir(pe.Path) != filepath.Dir(file) {
+		return err
+	}
+	return terminal.FolderError(err, file, "choose another folder, or run this as one who may write there")
 }
 
 // backupFile copies the data file of a daemon that does not run.
@@ -105,7 +116,7 @@ func (s commands) backupFile(c *ucli.Context, file string, out backedUp) (err er
 		out.FileSummary, err = app.CopyDataFile(c.Context, file, out.File)
 	}
 	if err != nil {
-		return err
+		return cannotWrite(err, out.File)
 	}
 	return s.showBackup(c, out, "the data file of a daemon that does not run")
 }

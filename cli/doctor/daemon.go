@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/cli/machine"
 	"plugbeat/cli/terminal"
+	"plugbeat/config"
 	"plugbeat/systemd"
 	"plugbeat/words"
 )
@@ -33,7 +33,8 @@ func (d *doctor) checkDaemon() {
 		case d.lost:
 			d.warn(checkDaemon, "", "correct the config, or name the socket: --socket PATH", "whether one runs cannot be told: the config would say where its socket is")
 		case errors.Is(d.away, fs.ErrPermission):
-			d.problem(checkDaemon, d.socket, "sudo usermod -aG "+systemd.User+" $USER, then log in again; or run this as root", "this user may not speak to the daemon")
+			text, mend := terminal.ClosedSocket(d.socket)
+			d.problem(checkDaemon, d.socket, mend, "%s", text)
 		case errors.Is(d.away, adminapi.ErrNoAnswer):
 			d.problem(checkDaemon, d.socket, "look at its log (journalctl -u plugbeat), or restart it", "it takes calls and does not answer")
 		case errors.Is(d.away, adminapi.ErrNoDaemon):
@@ -215,7 +216,7 @@ const manyRestarts = 3
 func (d *doctor) checkState(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := d.m.Systemctl(ctx, "show", systemd.UnitName, "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result")
+	out, err := d.m.Systemctl(ctx, "show", systemd.UnitName, "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential")
 	if err != nil {
 		d.warn(checkService, systemd.UnitName, "", "systemd does not tell of it: %v", err)
 		return
@@ -237,18 +238,14 @@ func (d *doctor) checkState(ctx context.Context) {
 	if s := is["UnitFileState"]; s == "disabled" || s == "masked" {
 		d.warn(checkService, systemd.UnitName, "systemctl enable plugbeat", "it is %s: it does not start at boot", s)
 	}
+	if secrets := machine.ConfigDir + "/" + config.SecretsDirName; strings.Contains(out, "LoadCredential=") && !strings.Contains(is["LoadCredential"], secrets) && d.m.There(secrets) {
+		d.problem(checkService, systemd.UnitName, "systemctl edit plugbeat, and under [Service]: LoadCredential=plugbeat:"+secrets,
+			"it hands the daemon no credentials: a drop-in empties LoadCredential=, and only root reads %s", secrets)
+	}
 	if is["NeedDaemonReload"] == "yes" {
 		d.warn(checkService, systemd.UnitName, "systemctl daemon-reload, then: systemctl restart plugbeat", "the unit was changed since systemd read it")
 	}
 	if n, err := strconv.Atoi(is["NRestarts"]); err == nil && n > manyRestarts {
 		d.warn(checkService, systemd.UnitName, log, "systemd restarted it %d times", n)
 	}
-}
-
-// userName is the name of a user id, or the id.
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return fmt.Sprintf("user %d", uid)
 }

@@ -278,6 +278,10 @@ func TestDoctor(t *testing.T) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 502, 0)
 		}, warning(checkWebhook, "answers with 502", "its log")},
+		{"receiver knows no HEAD", func(c *clinic) {
+			c.data(c.key(), hook)
+			c.looks["https://example.com/hook"] = far("example.com", 501, 0)
+		}, fine(checkWebhook, "example.com answers (501 to HEAD)")},
 		{"certificate ends", func(c *clinic) {
 			c.data(c.key(), hook)
 			l := far("example.com", 200, 0)
@@ -306,6 +310,14 @@ func TestDoctor(t *testing.T) {
 			c.replace("config.yaml", "cars:", smartcarSource)
 			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Err: errors.New("timeout"), Cause: "is the receiver running?"}
 		}, problem(checkSource, "api.smartcar.com does not answer: timeout", "see whether the service behind the source runs")},
+		{"source without a name", func(c *clinic) {
+			c.replace("config.yaml", "cars:", smartcarSource)
+			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Resolve: errors.New("no such host"), Cause: "no such host; check the callback URI's name"}
+		}, problem(checkSource, "cannot be looked up", "in the source's section of the config")},
+		{"alerts silent", func(c *clinic) {
+			c.replace("config.yaml", "http:", "alerts: {phone: {url: 'https://ntfy.example/secret-topic'}}\nhttp:")
+			c.looks["https://ntfy.example/"] = app.Look{Host: "ntfy.example", Err: errors.New("refused"), Cause: "nothing listens there; is the receiver running?"}
+		}, problem(checkAlert, "ntfy.example does not answer: refused", "the service that takes the alerts")},
 		{"source answers", func(c *clinic) {
 			c.replace("config.yaml", "cars:", smartcarSource)
 			c.looks["smartcar"] = far("api.smartcar.com", 404, 0)
@@ -379,7 +391,7 @@ func pretty(v any) string {
 // TestDoctorOfTheService looks at units: as they are written, edited, of another
 // version, and hidden; and at what systemd says.
 func TestDoctorOfTheService(t *testing.T) {
-	const show = "systemctl show plugbeat.service --property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result"
+	const show = "systemctl show plugbeat.service --property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential"
 	packaged, err := systemd.Unit(systemd.PackagedExe)
 	must(t, err)
 	own, err := systemd.Unit("/usr/local/bin/plugbeat")
@@ -436,6 +448,16 @@ func TestDoctorOfTheService(t *testing.T) {
 			l.Put(machine.OwnUnit, systemd.Marked(own))
 			l.Out[show] = "ActiveState=active\nNRestarts=9\n"
 		}, resultWarning, "restarted it 9 times", "journalctl"},
+		{"without credentials", func(l *clitest.Lab) {
+			l.Put(machine.OwnUnit, systemd.Marked(own))
+			l.Put("/etc/plugbeat/secrets/sealing_key", "x")
+			l.Out[show] = "ActiveState=activating\nLoadCredential=\n"
+		}, resultProblem, "it hands the daemon no credentials", "under [Service]: LoadCredential=plugbeat:/etc/plugbeat/secrets"},
+		{"with credentials", func(l *clitest.Lab) {
+			l.Put(machine.OwnUnit, systemd.Marked(own))
+			l.Put("/etc/plugbeat/secrets/sealing_key", "x")
+			l.Out[show] = "ActiveState=active\nLoadCredential=plugbeat:/etc/plugbeat/secrets\n"
+		}, resultOK, "plugbeat.service: active", ""},
 		{"no answer", func(l *clitest.Lab) {
 			l.Put(machine.OwnUnit, systemd.Marked(own))
 			l.Fail[show] = errors.New("Failed to connect to bus")

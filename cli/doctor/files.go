@@ -10,6 +10,7 @@ import (
 
 	"plugbeat/app"
 	"plugbeat/cli/machine"
+	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/health"
 	"plugbeat/webhook"
@@ -149,12 +150,12 @@ func (d *doctor) checkData() {
 		}
 		if u, _ := d.m.Owner(file, f); u != owner {
 			fine = false
-			d.problem(checkData, file, fmt.Sprintf("chown --reference=%s %s", words.Shell(dir), words.Shell(file)), "it belongs to %s and its folder to %s: the daemon may not open it (was it started once as another user?)", userName(u), userName(owner))
+			d.problem(checkData, file, fmt.Sprintf("chown --reference=%s %s", words.Shell(dir), words.Shell(file)), "it belongs to %s and its folder to %s: the daemon may not open it (was it started once as another user?)", terminal.UserName(u), terminal.UserName(owner))
 		}
 	}
 	if uid, _, err := d.m.IDs(); err == nil && d.isService() && owner != uid && owner >= 0 {
 		fine = false
-		d.problem(checkData, dir, "plugbeat init --systemd, which sets owners right", "it belongs to %s, and the service runs as %s", userName(owner), userName(uid))
+		d.problem(checkData, dir, "plugbeat init --systemd, which sets owners right", "it belongs to %s, and the service runs as %s", terminal.UserName(owner), terminal.UserName(uid))
 	}
 	if fine {
 		d.ok(checkData, dir, "owner and modes are right")

@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -41,12 +43,11 @@ func (t target) local() bool {
 	return true
 }
 
-// mend is the remedy for a far end that is not reached: in words of a source, or of a receiver.
-func (t target) mend(source string) string {
-	if t.check == checkSource {
-		return source
-	}
-	return t.look.Cause
+// remedies are what to do about a far end that is no receiver: where its name is not found,
+// and where it does not answer. What to do about a receiver the look itself says.
+var remedies = map[string]struct{ unnamed, silent string }{
+	checkSource: {"check the host's name in the source's section of the config", "see whether the service behind the source runs and can be reached from here"},
+	checkAlert:  {"check the host's name in the section alerts of the config", "see whether the service that takes the alerts runs and can be reached from here"},
 }
 
 // checkFarEnds looks at receivers and sources, and at what they tell of the clock and
@@ -233,11 +234,11 @@ func (d *doctor) judge(t target) {
 	case l.Resolver:
 		say(resultProblem, "see the line on names", "cannot be looked up: %v", l.Resolve)
 	case l.Resolve != nil:
-		say(resultProblem, t.mend("check the host's name in the source's section of the config"), "cannot be looked up: %v", l.Resolve)
+		say(resultProblem, cmp.Or(remedies[t.check].unnamed, l.Cause), "cannot be looked up: %v", l.Resolve)
 	case len(denied) > 0 && len(denied) == len(l.Addresses):
 		say(resultProblem, "see the address check: plugbeat config describe delivery.allow", "is not sent to: %s", strings.Join(denied, "; "))
 	case !l.Answered():
-		say(resultProblem, t.mend("see whether the service behind the source runs and can be reached from here"), "does not answer: %v", l.Err)
+		say(resultProblem, cmp.Or(remedies[t.check].silent, l.Cause), "does not answer: %v", l.Err)
 	default:
 		d.judgeAnswer(t, say)
 	}
@@ -253,6 +254,8 @@ func (d *doctor) judgeAnswer(t target, say func(result, mend, text string, args 
 	switch status := l.Status; {
 	case t.check != checkWebhook && status < 500:
 		say(resultOK, "", "answers")
+	case status == http.StatusNotImplemented: // of HEAD, as 405 is
+		say(resultOK, "", "answers (%d to HEAD)", status)
 	case status >= 500:
 		say(resultWarning, "look at its log", "answers with %d", status)
 	case status >= 300 && status < 400:

@@ -56,7 +56,7 @@ func This() (Machine, error) {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}
-	return Machine{Exe: exe, UID: os.Geteuid(), Run: runProgram, IDs: daemonIDs, Group: groupThere, Chown: os.Lchown, Owner: OwnerOf}, nil
+	return Machine{Exe: exe, UID: os.Geteuid(), Run: runProgram, IDs: daemonIDs, Group: groupThere, Chown: os.Lchown, Owner: terminal.OwnerOf}, nil
 }
 
 // At is where a path of the machine is.

@@ -115,7 +115,7 @@ func newReceiver(s *terminal.Session, c *ucli.Context) (*receiver.Receiver, erro
 	if err != nil {
 		return nil, fmt.Errorf("read signing keys: %w", err)
 	}
-	for i, l := range strings.Split(string(b), "\n") {
+	for i, l := range strings.Split(config.SecretText(b), "\n") {
 		if l = strings.TrimSpace(l); l == "" {
 			continue
 		}
@@ -132,7 +132,7 @@ func managementToken(s *terminal.Session, c *ucli.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read management token: %w", err)
 		}
-		if token := strings.TrimSpace(string(b)); token != "" {
+		if token := config.SecretText(b); token != "" {
 			return token, nil
 		}
 		return "", fmt.Errorf("read management token: %s is empty", file)

@@ -108,6 +108,9 @@ func setUp(dir string) (initialised, error) {
 		return r, nil
 	}
 	data := filepath.Join(dir, config.DataDirName)
+	if err := mayMakeKey(filepath.Join(data, "plugbeat.db"), filepath.Join(dir, config.KeyFileName)); err != nil {
+		return r, err
+	}
 	r.Socket = filepath.Join(data, "plugbeat.sock")
 	if len(r.Socket) > config.MaxSocket {
 		return r, terminal.Hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir, r.Socket, len(r.Socket), config.MaxSocket), "choose a folder nearer to the root")
@@ -117,7 +120,7 @@ func setUp(dir string) (initialised, error) {
 		mode fs.FileMode
 	}{{dir, 0o755}, {data, 0o700}} {
 		if err := os.MkdirAll(d.path, d.mode); err != nil {
-			return r, fmt.Errorf("make folder: %w", err)
+			return r, cannotWrite(err, d.path)
 		}
 	}
 	for _, f := range []struct {
@@ -127,11 +130,29 @@ func setUp(dir string) (initialised, error) {
 		{config.KeyFileName, config.NewSealingKey()},
 		{config.ManagementTokenFileName, config.NewManagementToken()},
 	} {
-		if err := r.create(filepath.Join(dir, f.name), append([]byte(f.text), '\n'), 0o600); err != nil {
+		if err := r.create(filepath.Join(dir, f.name), f.text, 0o600); err != nil {
 			return r, err
 		}
 	}
 	return r, r.create(r.Config, config.Template(config.InitOptions{}), 0o644)
+}
+
+// cannotWrite says why a path cannot be made.
+func cannotWrite(err error, path string) error {
+	return terminal.FolderError(err, path, "choose a folder of your own: plugbeat init --dir ~/plugbeat")
+}
+
+// mayMakeKey refuses a new key where there is data that was sealed with another, which is
+// gone: the new one could not open it.
+func mayMakeKey(data, key string) error {
+	if _, err := os.Stat(key); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(data); err != nil && !errors.Is(err, fs.ErrPermission) { // what may not be looked at may be there
+		return nil
+	}
+	return terminal.Hint(fmt.Errorf("there is a data file at %s, and no key at %s: a new key could not open it", data, key),
+		"put the key back that it was made with, or move the data file away")
 }
 
 // usableConfig loads a config that is there, and looks at its secrets.
@@ -150,7 +171,7 @@ func usableConfig(path string) (config.Config, error) {
 func (r *initialised) create(path string, text []byte, mode fs.FileMode) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".init-*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return cannotWrite(err, path)
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
 	_, err = tmp.Write(text)

@@ -68,8 +68,8 @@ func (m service) install(ctx context.Context) (initialised, error) {
 			return r, err
 		}
 		r.Socket = strings.TrimPrefix(cfg.Socket, m.Root)
-	} else if data, key := machine.DataDir+"/plugbeat.db", secrets+"/"+config.KeyFileName; m.There(data) && !m.There(key) {
-		return r, terminal.Hint(fmt.Errorf("there is a data file at %s, and no key at %s: a new key could not open it", data, key), "put the key back that it was made with, or move the data file away")
+	} else if err := mayMakeKey(m.At(machine.DataDir+"/plugbeat.db"), m.At(secrets+"/"+config.KeyFileName)); err != nil {
+		return r, err
 	}
 
 	// The user.
@@ -101,8 +101,8 @@ func (m service) install(ctx context.Context) (initialised, error) {
 		mode fs.FileMode
 		gid  int
 	}{
-		{secrets + "/" + config.KeyFileName, append([]byte(config.NewSealingKey()), '\n'), 0o600, 0},
-		{secrets + "/" + config.ManagementTokenFileName, append([]byte(config.NewManagementToken()), '\n'), 0o600, 0},
+		{secrets + "/" + config.KeyFileName, config.NewSealingKey(), 0o600, 0},
+		{secrets + "/" + config.ManagementTokenFileName, config.NewManagementToken(), 0o600, 0},
 		{file, config.Template(config.InitOptions{System: true}), 0o640, gid},
 	} {
 		// A config names its own keys, or has them here.

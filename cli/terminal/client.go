@@ -77,6 +77,10 @@ func (s *Session) WithClient(least, most int, do func(ctx context.Context, c *uc
 // Explain adds to a client's error what the operator can do about it, after what the
 // command itself says of that.
 func (s *Session) Explain(err error, path, from string) error {
+	if errors.Is(err, fs.ErrPermission) {
+		text, mend := ClosedSocket(path)
+		return Hint(fmt.Errorf("socket %s: %w: %s", path, fs.ErrPermission, text), "%s", mend)
+	}
 	if !errors.Is(err, adminapi.ErrNoDaemon) {
 		return err
 	}
@@ -119,6 +123,9 @@ func (s *Session) nearbyConfig() string {
 func LoadError(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Hint(fmt.Errorf("no config at %s", file), "write one: plugbeat init --dir DIR")
+	}
+	if h, ok := errors.AsType[*Hinted](err); ok {
+		return Hint(fmt.Errorf("config %s: %w", file, err), "%s", h.Hint)
 	}
 	return Hint(fmt.Errorf("config %s: %w", file, err), "correct it, then: plugbeat check-config %s", file)
 }

@@ -15,6 +15,7 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/cli/phrase"
 	"plugbeat/cli/terminal"
+	"plugbeat/config"
 	"plugbeat/vehicle"
 	"plugbeat/words"
 )
@@ -157,7 +158,7 @@ func (s commands) readToken() (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read refresh token from standard input: %w", err)
 	}
-	token := strings.TrimSpace(text)
+	token := config.SecretText([]byte(text))
 	switch {
 	case token == "":
 		return "", &terminal.UsageError{Text: "no refresh token on standard input", Hint: "plugbeat vehicle connect --source NAME --refresh-token-stdin < token.txt"}

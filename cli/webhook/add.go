@@ -149,7 +149,7 @@ func checkSigning(v webhook.Signing) error {
 // webhookWizard asks for what a webhook needs and whether to verify it.
 func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *terminal.Prompter, n *adminapi.NewWebhook) (verify bool, err error) {
 	if !c.IsSet("type") {
-		if n.Type, err = askType(p); err != nil {
+		if n.Type, err = askType(ctx, p); err != nil {
 			return false, err
 		}
 	}
@@ -157,12 +157,7 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 		return false, err
 	}
 	if n.Name == "" {
-		n.Name, err = p.Ask("name", "", func(v string) error {
-			if v == "" {
-				return errors.New("a name is needed; commands will know the webhook by it")
-			}
-			return webhook.CheckName(v)
-		})
+		n.Name, err = p.Ask(ctx, "name", "", checkName(ctx, a))
 		if err != nil {
 			return false, err
 		}
@@ -170,7 +165,7 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 	if err := s.askCallback(ctx, c, p, n); err != nil {
 		return false, err
 	}
-	if err := askContent(c, p, n); err != nil {
+	if err := askContent(ctx, c, a, p, n); err != nil {
 		return false, err
 	}
 	// What it costs is no reason to stop when it cannot be told.
@@ -179,7 +174,7 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 			p.Say("cost: " + terminal.Clean(line))
 		}
 	}
-	yes, err := p.Confirm(fmt.Sprintf("add webhook %s to %s", terminal.Clean(n.Name), terminal.Clean(n.CallbackURI)), true)
+	yes, err := p.Confirm(ctx, fmt.Sprintf("add webhook %s to %s", terminal.Clean(n.Name), terminal.Clean(n.CallbackURI)), true)
 	if err != nil {
 		return false, err
 	}
@@ -189,7 +184,7 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 	if c.Bool("verify") {
 		return true, nil
 	}
-	return p.Confirm("send the challenge now, so that it may receive payloads", true)
+	return p.Confirm(ctx, "send the challenge now, so that it may receive payloads", true)
 }
 
 // askCallback asks for a callback unless a flag gave it, until it is one that
@@ -204,7 +199,7 @@ func (s commands) askCallback(ctx context.Context, c *ucli.Context, p *terminal.
 	for {
 		var err error
 		if asked {
-			n.CallbackURI, err = p.Ask("callback URI", "", func(v string) error {
+			n.CallbackURI, err = p.Ask(ctx, "callback URI", "", func(v string) error {
 				if v == "" {
 					return errors.New("a callback URI is needed: where payloads are POSTed, such as https://example.com/hook")
 				}

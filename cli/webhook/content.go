@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -85,31 +87,31 @@ func needsMore(n *adminapi.NewWebhook) bool {
 }
 
 // askType asks for the type.
-func askType(p *terminal.Prompter) (webhook.Type, error) {
+func askType(ctx context.Context, p *terminal.Prompter) (webhook.Type, error) {
 	var names []string
 	for _, t := range webhook.Types {
 		names = append(names, string(t))
 	}
-	v, err := p.Ask("type ("+strings.Join(names, ", ")+")", string(webhook.TypeDynamic), func(v string) error { return webhook.CheckType(webhook.Type(v)) })
+	v, err := p.Ask(ctx, "type ("+strings.Join(names, ", ")+")", string(webhook.TypeDynamic), func(v string) error { return webhook.CheckType(webhook.Type(v)) })
 	return webhook.Type(v), err
 }
 
 // askContent asks for what the type needs or lets be chosen, but for what flags said.
-func askContent(c *ucli.Context, p *terminal.Prompter, n *adminapi.NewWebhook) (err error) {
+func askContent(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *terminal.Prompter, n *adminapi.NewWebhook) (err error) {
 	kind := n.Type.Kind()
 	if !kind.FollowsPlug && n.Cadence.Every == "" {
-		if n.Cadence.Every, err = p.Ask("how often (hourly, daily, weekly, monthly, \"2 weeks\", or a cron expression)", "daily", func(string) error { return nil }); err != nil {
+		if n.Cadence.Every, err = p.Ask(ctx, "how often (hourly, daily, weekly, monthly, \"2 weeks\", or a cron expression)", "daily", checkEvery(ctx, a, n.Type)); err != nil {
 			return err
 		}
 	}
 	if !kind.FollowsPlug && len(strings.Fields(n.Cadence.Every)) == 5 && n.Cadence.Zone == "" {
-		if n.Cadence.Zone, err = p.Ask("time zone of the expression, as Europe/Berlin (nothing for the daemon's)", "", checkZone); err != nil {
+		if n.Cadence.Zone, err = p.Ask(ctx, "time zone of the expression, as Europe/Berlin (nothing for the daemon's)", "", checkZone); err != nil {
 			return err
 		}
 	}
 	if kind.ChoosesPaths && !c.IsSet("paths") {
 		all := strings.ReplaceAll(kind.Reads.String(), "/", "")
-		text, err := p.Ask("endpoints", all, func(v string) error {
+		text, err := p.Ask(ctx, "endpoints", all, func(v string) error {
 			if len(listOf(v)) == 0 {
 				return errors.New("at least one of " + all)
 			}
@@ -123,7 +125,7 @@ func askContent(c *ucli.Context, p *terminal.Prompter, n *adminapi.NewWebhook) (
 		}
 	}
 	if kind.Events && !c.IsSet("events") {
-		text, err := p.Ask("events", "started stopped completed", func(v string) error {
+		text, err := p.Ask(ctx, "events", "started stopped completed", func(v string) error {
 			if len(listOf(v)) == 0 {
 				return errors.New("at least one of started, stopped, completed")
 			}
@@ -137,11 +139,44 @@ func askContent(c *ucli.Context, p *terminal.Prompter, n *adminapi.NewWebhook) (
 		}
 	}
 	if kind.ChoosesPaths && !c.IsSet("unit-system") {
-		n.Content.UnitSystem, err = p.Ask("unit system (metric, imperial; nothing for the daemon's)", "", func(v string) error {
+		n.Content.UnitSystem, err = p.Ask(ctx, "unit system (metric, imperial; nothing for the daemon's)", "", func(v string) error {
 			return webhook.CheckContent(n.Type, webhook.Content{UnitSystem: v})
 		})
 	}
 	return err
+}
+
+// checkEvery refuses what is no cadence for the daemon, which is asked.
+func checkEvery(ctx context.Context, a *adminapi.Client, t webhook.Type) func(string) error {
+	return func(every string) error {
+		_, err := a.Cost(ctx, adminapi.NewWebhook{Type: t, Cadence: webhook.Cadence{Every: every}})
+		return refusalOf(err, adminapi.CodeInvalid)
+	}
+}
+
+// checkName refuses what is no name, and the name of a webhook that there is.
+func checkName(ctx context.Context, a *adminapi.Client) func(string) error {
+	return func(name string) error {
+		if name == "" {
+			return errors.New("a name is needed; commands will know the webhook by it")
+		}
+		if err := webhook.CheckName(name); err != nil {
+			return err
+		}
+		if _, err := a.Webhook(ctx, name); err == nil {
+			return fmt.Errorf("there is a webhook %s already; choose another name", name)
+		}
+		return nil
+	}
+}
+
+// refusalOf is the daemon's refusal of that code. Any other error is no reason to ask again:
+// the command meets it at its end.
+func refusalOf(err error, code adminapi.Code) error {
+	if e, ok := errors.AsType[*adminapi.Error](err); ok && e.Code == code {
+		return e
+	}
+	return nil
 }
 
 // checkZone refuses what is no zone of this machine's table; the daemon has its own.
