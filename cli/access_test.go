@@ -129,7 +129,7 @@ func TestInitWhereOneMayNotWrite(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, errs)
 	}
 	// So is one that is there already.
-	if code, errs = asNobody(t, nil, "init", "--dir", dir); code != terminal.ExitFailure || !strings.Contains(errs, " may not write in "+dir+"\n") || strings.Contains(errs, ".init-") {
+	if code, errs = asNobody(t, nil, "init", "--dir", dir); code != terminal.ExitFailure || !strings.Contains(errs, " may not write in "+dir+"\n") || strings.Contains(errs, ".plugbeat-new") {
 		t.Errorf("exit %d\n%s", code, errs)
 	}
 }

@@ -53,7 +53,8 @@ func App(s *terminal.Session) *ucli.App {
 	a := terminal.NewApp(s, demoCommand(s), setup.InitCommand(s), setup.ConfigCommand(s), setup.CheckCommand(s), daemon.ServeCommand(s),
 		daemon.StatusCommand(s), webhook.Command(s), vehicle.Command(s), vehicle.SubscribeCommand(s), vehicle.UnsubscribeCommand(s),
 		delivery.Command(s), receive.ListenCommand(s), receive.BridgeCommand(s), access.Command(s), daemon.AlertCommand(s),
-		doctor.Command(s, doctor.These()), datafile.CheckCommand(s), datafile.BackupCommand(s), datafile.RestoreCommand(s), datafile.CompactCommand(s),
+		doctor.Command(s, doctor.These()), datafile.CheckCommand(s), datafile.BackupCommand(s), datafile.RestoreCommand(s),
+		datafile.CompactCommand(s),
 		completionCommand(s), versionCommand(s))
 	a.Description = description
 	a.CustomAppHelpTemplate = terminal.AppExample(`

@@ -59,7 +59,8 @@ func demo(s *terminal.Session, c *ucli.Context) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	if !balanced {
-		return terminal.Hint(errors.New("demo: the accounts do not balance; the summary above says which"), "run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
+		return terminal.Hint(errors.New("demo: the accounts do not balance; the summary above says which"),
+			"run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/adminapi"
+	"plugbeat/cli/machine"
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/webhook"
@@ -110,7 +111,8 @@ func (s commands) rotateManagement(c *ucli.Context) error {
 		}
 	case c.Bool("cancel"):
 		if names := holders(r.Tokens, adminapi.HasNext); len(names) > 0 && !c.Bool("force") {
-			return terminal.Hint(fmt.Errorf("these receivers have the next token already: %s; nothing was changed", strings.Join(names, ", ")), "give them the old one again, or finish: plugbeat token rotate-management --finish")
+			return terminal.Hint(fmt.Errorf("these receivers have the next token already: %s; nothing was changed", strings.Join(names, ", ")),
+				"give them the old one again, or finish: plugbeat token rotate-management --finish")
 		}
 		if err := cancelToken(r.NextFile); err != nil {
 			return err
@@ -171,7 +173,8 @@ func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
 		return nil // there is nothing to lose, or it was asked for
 	}
 	if r.Tokens.Next != signing.Fingerprint(next) {
-		return terminal.Hint(errors.New("the daemon does not know the next token yet, so no receiver can have been asked for it; nothing was changed"), "restart plugbeat, then: plugbeat token rotate-management --try")
+		return terminal.Hint(errors.New("the daemon does not know the next token yet, so no receiver was asked for it; nothing was changed"),
+			"restart plugbeat, then: plugbeat token rotate-management --try")
 	}
 	var late []string
 	for _, w := range r.Tokens.Webhooks {
@@ -183,7 +186,8 @@ func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
 		}
 	}
 	if len(late) > 0 {
-		return terminal.Hint(fmt.Errorf("these receivers did not answer with the next token: %s; nothing was changed", strings.Join(late, ", ")), "see why: plugbeat token rotate-management --try; or finish all the same: plugbeat token rotate-management --finish --force")
+		return terminal.Hint(fmt.Errorf("these receivers did not answer with the next token: %s; nothing was changed", strings.Join(late, ", ")),
+			"see why: plugbeat token rotate-management --try; or finish all the same: plugbeat token rotate-management --finish --force")
 	}
 	return nil
 }
@@ -216,60 +220,28 @@ func cancelToken(next string) error {
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the next token: %w", err)
 	}
-	return syncDir(filepath.Dir(next))
+	return machine.SyncDir(filepath.Dir(next))
 }
 
-// putToken writes a file whole or not at all, with the owner and the mode of like.
-func putToken(path, like string, b []byte) (err error) {
+// putToken writes a file with the owner and the mode of like, and removes what a crash left
+// beside it.
+func putToken(path, like string, text []byte) error {
+	if err := machine.RemoveUnfinished(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
 	info, err := os.Stat(like)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write %s: %w", path, err)
+	uid, gid := -1, -1
+	if os.Geteuid() == 0 {
+		uid, gid = terminal.OwnerOf(like, info)
 	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(temp)
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	if _, err = f.Write(b); err != nil {
-		return err
-	}
-	if uid, gid := terminal.OwnerOf(like, info); uid >= 0 && os.Geteuid() == 0 {
-		if err = f.Chown(uid, gid); err != nil {
-			return err
-		}
-	}
-	if err = f.Chmod(info.Mode().Perm()); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return machine.PutFile(path, text, info.Mode().Perm(), uid, gid, true)
 }
 
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
+var tokenHas = map[adminapi.TokenHas]string{
+	adminapi.HasPresent: "the old one", adminapi.HasNext: "the next one", adminapi.HasUnknown: "not known",
 }
 
 func showManagement(p *terminal.Page, r *managementRotation) {
@@ -305,7 +277,7 @@ func showManagement(p *terminal.Page, r *managementRotation) {
 		if w.Challenge != nil {
 			said = w.Challenge.Text
 		}
-		rows = append(rows, terminal.Texts(w.Name, string(w.Status), map[adminapi.TokenHas]string{adminapi.HasPresent: "the old one", adminapi.HasNext: "the next one", adminapi.HasUnknown: "not known"}[w.Has], p.Rel(w.At), said))
+		rows = append(rows, terminal.Texts(w.Name, string(w.Status), tokenHas[w.Has], p.Rel(w.At), said))
 	}
 	if len(rows) > 0 {
 		p.Table(append(terminal.Columns("WEBHOOK", "STATUS", "ITS RECEIVER HAS", "ANSWERED"), terminal.Column{Head: "NOW", Least: 20}), rows)

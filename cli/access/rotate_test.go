@@ -62,8 +62,8 @@ func TestManagementTokenCrash(t *testing.T) {
 		next    string
 	}{
 		{"finishing: nothing done", nil, oldToken, nextToken},
-		{"finishing: the new file was begun", map[string]string{"token.new": ""}, oldToken, nextToken},
-		{"finishing: the new file was written", map[string]string{"token.new": nextToken}, oldToken, nextToken},
+		{"finishing: the new file was begun", map[string]string{".plugbeat-new-1": ""}, oldToken, nextToken},
+		{"finishing: the new file was written", map[string]string{".plugbeat-new-1": nextToken}, oldToken, nextToken},
 		{"finishing: it was put in place", map[string]string{"token": nextToken}, nextToken, ""},
 	} {
 		t.Run(crashed.name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestManagementTokenCrash(t *testing.T) {
 	file, tokens := tokenFiles(t, "none.sock", oldToken, "")
 	dir := filepath.Dir(file)
 	for _, half := range []string{"", "half"} {
-		if err := os.WriteFile(filepath.Join(dir, "token_next.new"), []byte(half), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, ".plugbeat-new-1"), []byte(half), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if a, b := tokens(); a != oldToken || b != "" {

@@ -46,8 +46,9 @@ func (s commands) addCommand() *ucli.Command {
 		ArgsUsage: "NAME",
 		Flags: terminal.ClientFlags(
 			terminal.Switch("access", "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles"),
-			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read sees everything but keys and tokens, operate changes things too"},
-			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated", DefaultText: "every vehicle"},
+			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read (all but keys and tokens) or operate"},
+			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated",
+				DefaultText: "every vehicle"},
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat token add backend --access
@@ -63,7 +64,8 @@ plugbeat token add grafana --scope read`),
 				return err
 			}
 			return s.Print(c, t, func(p *terminal.Page) {
-				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)}, [2]string{"token", t.Token + "   (shown once)"})
+				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)},
+					[2]string{"token", t.Token + "   (shown once)"})
 			})
 		}),
 	}
@@ -76,12 +78,16 @@ func newToken(c *ucli.Context) (adminapi.NewToken, error) {
 	command := "plugbeat token add " + words.Shell(name)
 	switch {
 	case c.Bool("access") == c.IsSet("scope"):
-		return adminapi.NewToken{}, &terminal.UsageError{Text: "token add needs the kind of token: --access for an application, or --scope for an operator",
-			Hint: command + " --access\n" + command + " --scope read"}
+		return adminapi.NewToken{}, &terminal.UsageError{
+			Text: "token add needs the kind of token: --access for an application, or --scope for an operator",
+			Hint: command + " --access\n" + command + " --scope read",
+		}
 	case c.IsSet("scope") && scope != access.ScopeRead && scope != access.ScopeOperate:
-		return adminapi.NewToken{}, &terminal.UsageError{Text: fmt.Sprintf("--scope %q: want read or operate", string(scope)), Hint: command + " --scope read"}
+		return adminapi.NewToken{}, &terminal.UsageError{Text: fmt.Sprintf("--scope %q: want read or operate", string(scope)),
+			Hint: command + " --scope read"}
 	case c.IsSet("scope") && c.IsSet("vehicle"):
-		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; an operator's token reaches every vehicle", Hint: command + " --scope " + string(scope)}
+		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; an operator's token reaches every vehicle",
+			Hint: command + " --scope " + string(scope)}
 	}
 	ids, err := terminal.VehicleIDs(c.StringSlice("vehicle"))
 	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
@@ -132,7 +138,8 @@ plugbeat token list`),
 				}
 				var rows []terminal.Row
 				for _, t := range list {
-					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.Rel(t.CreatedAt), p.Or(t.LastUsedAt, "never")))
+					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.Rel(t.CreatedAt),
+						p.Or(t.LastUsedAt, "never")))
 				}
 				p.Table(terminal.Columns("NAME", "KIND", "REACHES", "MADE", "LAST USED"), rows)
 			})

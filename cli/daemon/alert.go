@@ -46,7 +46,8 @@ plugbeat alert list`),
 				}
 				var rows []terminal.Row
 				for _, t := range st.Alerts {
-					rows = append(rows, terminal.Texts(t.Name, t.Template, t.Host, t.Severity, fmt.Sprint(t.Waiting), p.Or(t.LastSent, "never"), t.LastError))
+					rows = append(rows, terminal.Texts(t.Name, t.Template, t.Host, t.Severity, fmt.Sprint(t.Waiting), p.Or(t.LastSent, "never"),
+						t.LastError))
 				}
 				p.Table(terminal.Columns("NAME", "TEMPLATE", "HOST", "SEVERITY", "WAITING", "LAST SENT", "TROUBLE"), rows)
 			})

@@ -49,7 +49,8 @@ func (s commands) serve(c *ucli.Context) (err error) {
 	}
 	file, _ := s.ConfigPath(c)
 	if file == "" {
-		return &terminal.UsageError{Text: "serve needs a config: there is none at " + s.DefaultConfig, Hint: "plugbeat serve --config FILE; write one: plugbeat init --dir DIR"}
+		return &terminal.UsageError{Text: "serve needs a config: there is none at " + s.DefaultConfig,
+			Hint: "plugbeat serve --config FILE; write one: plugbeat init --dir DIR"}
 	}
 	manager, err := systemd.NewNotifier(s.Env)
 	if err != nil {
@@ -107,7 +108,8 @@ func secrets(cfg config.Config) error {
 	if !lacks {
 		return err
 	}
-	return terminal.Hint(fmt.Errorf("the service manager gave no credentials ($CREDENTIALS_DIRECTORY is not set), and %s may not read %s", terminal.UserName(os.Geteuid()), folder),
+	return terminal.Hint(fmt.Errorf("the service manager gave no credentials ($CREDENTIALS_DIRECTORY is not set), and %s may not read %s",
+		terminal.UserName(os.Geteuid()), folder),
 		"a drop-in may empty LoadCredential=; systemctl edit plugbeat, and under [Service]: LoadCredential=plugbeat:%s", words.Shell(folder))
 }
 
@@ -117,5 +119,6 @@ func (s commands) sandboxed(err error) error {
 	if s.Env("INVOCATION_ID") == "" || !errors.Is(err, syscall.EROFS) {
 		return err
 	}
-	return terminal.Hint(err, "the unit lets it write to /var/lib/plugbeat and /run/plugbeat only: for another data_dir, systemctl edit plugbeat, and under [Service] ReadWritePaths= with that folder\nor the file system is read-only: look at the disk")
+	return terminal.Hint(err, "the unit lets it write to /var/lib/plugbeat and /run/plugbeat only: for another data_dir, "+
+		"systemctl edit plugbeat, and under [Service] ReadWritePaths= with that folder\nor the file system is read-only: look at the disk")
 }

@@ -69,7 +69,8 @@ func showStatus(p *terminal.Page, st adminapi.Status) {
 	case !st.Ready:
 		state, colour = "not ready", terminal.Red
 	}
-	p.Line("%s  %s  up %s", p.Paint(terminal.Bold, "plugbeat "+terminal.Clean(st.Version.Version)), p.Paint(colour, state), words.Span(p.Now.Sub(st.StartedAt)))
+	p.Line("%s  %s  up %s", p.Paint(terminal.Bold, "plugbeat "+terminal.Clean(st.Version.Version)), p.Paint(colour, state),
+		words.Span(p.Now.Sub(st.StartedAt)))
 	for _, c := range st.Conditions {
 		condition(p, c)
 	}
@@ -87,7 +88,9 @@ func showStatus(p *terminal.Page, st adminapi.Status) {
 }
 
 // severityStyles are the colours of severities.
-var severityStyles = map[health.Severity]terminal.Style{health.Error: terminal.Red, health.Warning: terminal.Yellow, health.Info: terminal.Plain}
+var severityStyles = map[health.Severity]terminal.Style{
+	health.Error: terminal.Red, health.Warning: terminal.Yellow, health.Info: terminal.Plain,
+}
 
 // about returns the place in the list of the most urgent condition of a subject; its length
 // for none.
@@ -167,7 +170,8 @@ func showSources(p *terminal.Page, st adminapi.Status) {
 		for _, line := range spending(p, s) {
 			notes = append(notes, terminal.Cell{Text: line, Style: terminal.Dim})
 		}
-		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: s.Name}, state, {Text: p.Rel(s.LastOK)}, {Text: fmt.Sprint(s.Vehicles)}, {Text: fmt.Sprint(s.Reads)}, {Text: fmt.Sprint(s.PathReads)},
+		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: s.Name}, state, {Text: p.Rel(s.LastOK)}, {Text: fmt.Sprint(s.Vehicles)},
+			{Text: fmt.Sprint(s.Reads)}, {Text: fmt.Sprint(s.PathReads)},
 			{Text: fmt.Sprint(s.Faults)}, {Text: p.Next(s.Due)}}, Notes: notes})
 	}
 	columns := terminal.Columns("SOURCE", "STATE", "LAST OK", "VEHICLES", "READS", "PATHS", "FAULTS", "NEXT")
@@ -184,7 +188,8 @@ func spending(p *terminal.Page, s adminapi.Source) []string {
 	}
 	line := fmt.Sprintf("%s spent this %s", words.Count(int(c.Spent), "call"), c.Per) //nolint:gosec // a count
 	if c.Budget > 0 {
-		line = fmt.Sprintf("budget %d calls a %s for each vehicle; %d of %d spent; a new %s begins %s", c.Budget, c.Per, c.Spent, c.Budget*uint64(s.Vehicles), c.Per, p.Rel(c.Until)) //nolint:gosec // a count
+		line = fmt.Sprintf("budget %d calls a %s for each vehicle; %d of %d spent; a new %s begins %s", c.Budget, c.Per, c.Spent,
+			c.Budget*uint64(s.Vehicles), c.Per, p.Rel(c.Until)) //nolint:gosec // a count
 	}
 	if c.BucketSize > 0 {
 		line += fmt.Sprintf("; %d of %d calls to be had at once", c.BucketLeft, c.BucketSize)
@@ -197,7 +202,8 @@ func showQueues(p *terminal.Page, st adminapi.Status) {
 		p.Line("no webhooks yet; add one: plugbeat webhook add")
 		return
 	}
-	hooks, place := slices.Clone(st.Webhooks), func(h adminapi.WebhookStatus) int { return about(st.Conditions, health.Webhook, h.Webhook.ID.String()) }
+	hooks := slices.Clone(st.Webhooks)
+	place := func(h adminapi.WebhookStatus) int { return about(st.Conditions, health.Webhook, h.Webhook.ID.String()) }
 	slices.SortStableFunc(hooks, func(a, b adminapi.WebhookStatus) int { return cmp.Compare(place(a), place(b)) })
 	var rows []terminal.Row
 	for _, h := range hooks[:min(len(hooks), shownWebhooks)] {
@@ -224,7 +230,8 @@ func showQueues(p *terminal.Page, st adminapi.Status) {
 		if !queue.Oldest.IsZero() {
 			age = words.Span(p.Now.Sub(queue.Oldest))
 		}
-		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: w.Name}, state, {Text: probes}, {Text: fmt.Sprint(queue.Waiting)}, {Text: age}, {Text: p.Upcoming(next)},
+		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: w.Name}, state, {Text: probes}, {Text: fmt.Sprint(queue.Waiting)},
+			{Text: age}, {Text: p.Upcoming(next)},
 			{Text: p.Upcoming(w.Breaker.NextChallenge)}, {Text: p.Rel(w.Breaker.LastSuccess)}}, Notes: notes})
 	}
 	columns := terminal.Columns("WEBHOOK", "STATUS", "PROBES", "WAITING", "OLDEST", "NEXT", "CHALLENGE", "LAST OK")
@@ -266,7 +273,8 @@ func showVehicles(p *terminal.Page, st adminapi.Status) {
 		if g.Subscriptions == 0 {
 			due = "no webhook"
 		}
-		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: id(g)}, {Text: phrase.Vehicle(g.Vehicle)}, {Text: g.Vehicle.Source}, state, {Text: p.Rel(g.Since)}, {Text: p.Rel(g.ReadAt)}, {Text: due}}, Notes: notes})
+		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: id(g)}, {Text: phrase.Vehicle(g.Vehicle)}, {Text: g.Vehicle.Source},
+			state, {Text: p.Rel(g.Since)}, {Text: p.Rel(g.ReadAt)}, {Text: due}}, Notes: notes})
 	}
 	columns := terminal.Columns("ID", "VEHICLE", "SOURCE", "STATE", "SINCE", "READ", "NEXT DUE")
 	columns[1].Least = 10

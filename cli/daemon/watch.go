@@ -82,7 +82,8 @@ func (w *watching) show(p *terminal.Page) {
 		attention(p, fmt.Sprintf("no daemon answers at %s, for %s; waiting for it", w.socket, words.Span(p.Now.Sub(w.gone))))
 		return
 	case !w.gone.IsZero() && w.st.Stopping:
-		attention(p, fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last", words.Span(p.Now.Sub(w.gone))))
+		attention(p, fmt.Sprintf("the daemon stopped %s ago; waiting for it to come back; below is what it said last",
+			words.Span(p.Now.Sub(w.gone))))
 	case !w.gone.IsZero():
 		why := fmt.Sprint(w.why)
 		if errors.Is(w.why, adminapi.ErrNoDaemon) {
@@ -104,7 +105,8 @@ func (s commands) watch(c *ucli.Context) (err error) {
 	}
 	every := c.Duration("every")
 	if every < leastEvery || every > mostEvery {
-		return &terminal.UsageError{Text: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, words.Span(mostEvery)), Hint: "see: plugbeat status --help"}
+		return &terminal.UsageError{Text: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, words.Span(mostEvery)),
+			Hint: "see: plugbeat status --help"}
 	}
 	path, from, err := s.Socket(c)
 	if err != nil {

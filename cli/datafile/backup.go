@@ -58,7 +58,8 @@ func (s commands) backup(c *ucli.Context) error {
 	}
 	to := c.Args().First()
 	if to == "-" && s.OutTTY {
-		return &terminal.UsageError{Text: "backup - writes a data file, and standard output is a terminal", Hint: "plugbeat backup FILE; or: plugbeat backup - > FILE"}
+		return &terminal.UsageError{Text: "backup - writes a data file, and standard output is a terminal",
+			Hint: "plugbeat backup FILE; or: plugbeat backup - > FILE"}
 	}
 	socket, from, err := s.Socket(c)
 	if err != nil {

@@ -77,7 +77,8 @@ func (s commands) check(c *ucli.Context) error {
 // present returns an error where there is no data file.
 func present(file string) error {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return terminal.Hint(fmt.Errorf("there is no data file at %s", file), "data files are named plugbeat.db, in the config's data_dir; the daemon makes its own at its first start")
+		return terminal.Hint(fmt.Errorf("there is no data file at %s", file),
+			"data files are named plugbeat.db, in the config's data_dir; the daemon makes its own at its first start")
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func (s commands) compact(c *ucli.Context) error {
 			p.Line("%s: %s, and nothing to gain", terminal.Clean(out.DataFile), words.Size(out.Before))
 			return
 		}
-		p.Line("%s: %s, was %s: %s gained", terminal.Clean(out.DataFile), words.Size(out.After), words.Size(out.Before), words.Size(out.Before-out.After))
+		p.Line("%s: %s, was %s: %s gained", terminal.Clean(out.DataFile), words.Size(out.After), words.Size(out.Before),
+			words.Size(out.Before-out.After))
 	})
 }

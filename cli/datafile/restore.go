@@ -62,7 +62,8 @@ func (s commands) restore(c *ucli.Context) error {
 	}
 	if k := c.String("key-file"); k != "" {
 		if cfg.KeyFile != "" && cfg.KeyFile != k {
-			return &terminal.UsageError{Text: "the config names its key_file, " + cfg.KeyFile + ", which the daemon will use", Hint: "put the backup's key there instead of giving --key-file"}
+			return &terminal.UsageError{Text: "the config names its key_file, " + cfg.KeyFile + ", which the daemon will use",
+				Hint: "put the backup's key there instead of giving --key-file"}
 		}
 		cfg.KeyFile = k
 	}
@@ -96,7 +97,8 @@ func (s commands) restore(c *ucli.Context) error {
 func (s commands) offline(c *ucli.Context, command string) (config.Config, error) {
 	file, _ := s.ConfigPath(c)
 	if file == "" {
-		return config.Config{}, &terminal.UsageError{Text: command + " needs the daemon's config: there is none at " + s.DefaultConfig, Hint: "plugbeat " + command + " --config FILE"}
+		return config.Config{}, &terminal.UsageError{Text: command + " needs the daemon's config: there is none at " + s.DefaultConfig,
+			Hint: "plugbeat " + command + " --config FILE"}
 	}
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -119,9 +121,11 @@ func (s commands) restoreRefused(r restored, err error) error {
 	case errors.Is(err, app.ErrInUse):
 		return terminal.Hint(err, stopFirst)
 	case errors.Is(err, app.ErrOtherInstance):
-		return terminal.Hint(err, "%s\nto take it all the same, add --other-instance: none of the data that is there would be used any more; %s", held(r), kept)
+		return terminal.Hint(err, "%s\nto take it all the same, add --other-instance: none of the data that is there would be used any more; %s",
+			held(r), kept)
 	case errors.Is(err, app.ErrOlder):
-		return terminal.Hint(err, "%s\n%s\nto take it all the same, add --discard-newer; %s", held(r), strings.Join(losses(r.Restored), "\n"), kept)
+		return terminal.Hint(err, "%s\n%s\nto take it all the same, add --discard-newer; %s", held(r), strings.Join(losses(r.Restored), "\n"),
+			kept)
 	}
 	return err
 }
@@ -155,16 +159,19 @@ func losses(r app.Restored) []string {
 		lines = append(lines, "not in the backup: later changes of what both have")
 	}
 	if l.Again > 0 {
-		lines = append(lines, fmt.Sprintf("sent again: %s that ended since; receivers know them by their webhook-id", words.Count(l.Again, "delivery")))
+		lines = append(lines, fmt.Sprintf("sent again: %s that ended since; receivers know them by their webhook-id",
+			words.Count(l.Again, "delivery")))
 	}
 	if back := counted(l.Back.Webhooks, l.Back.Vehicles, l.Back.Subscriptions, l.Back.Tokens); len(back) > 0 {
 		lines = append(lines, "back again, though let go of since: "+strings.Join(back, ", "))
 	}
 	if l.Keys > 0 {
-		lines = append(lines, fmt.Sprintf("the signing keys of %s were replaced since, and the old ones are in force again: give their receivers those, or rotate anew", words.Count(l.Keys, "webhook")))
+		lines = append(lines, fmt.Sprintf("the signing keys of %s were replaced since, and the old ones are in force again: "+
+			"give their receivers those, or rotate anew", words.Count(l.Keys, "webhook")))
 	}
 	if l.Accounts > 0 {
-		lines = append(lines, fmt.Sprintf("the tokens of %s were renewed since; where the vendor refuses the old ones the owner gives access again (plugbeat status tells)", words.Count(l.Accounts, "connection")))
+		lines = append(lines, fmt.Sprintf("the tokens of %s were renewed since; "+
+			"where the vendor refuses the old ones the owner gives access again (plugbeat status tells)", words.Count(l.Accounts, "connection")))
 	}
 	return lines
 }

@@ -108,9 +108,11 @@ func (s commands) listDeliveries(ctx context.Context, c *ucli.Context, a *admina
 			behind := slices.ContainsFunc(out.Items[i+1:], func(o webhook.Delivery) bool {
 				return o.State == webhook.Waiting && o.Webhook == d.Webhook && o.Vehicle == d.Vehicle
 			})
-			rows = append(rows, terminal.Texts(d.ID.String(), p.Rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(), d.Cause.String(), deliveryNote(p, d, w, behind)))
+			rows = append(rows, terminal.Texts(d.ID.String(), p.Rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(),
+				d.Cause.String(), deliveryNote(p, d, w, behind)))
 		}
-		p.Table(append(terminal.Columns("ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE"), terminal.Column{Head: "NOTE", Least: 20}), rows)
+		p.Table(append(terminal.Columns("ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE"),
+			terminal.Column{Head: "NOTE", Least: 20}), rows)
 		if out.Next != "" {
 			p.Line("\nolder: --before %s, or --limit %d", terminal.Clean(out.Next), 5*want)
 		}

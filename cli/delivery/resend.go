@@ -54,7 +54,8 @@ func (s commands) resend(ctx context.Context, c *ucli.Context, a *adminapi.Clien
 		return s.resendAll(ctx, c, a)
 	}
 	if i := slices.IndexFunc(resendFilters, c.IsSet); i >= 0 {
-		return &terminal.UsageError{Text: "DELIVERY and --" + resendFilters[i] + " exclude each other", Hint: "see: plugbeat delivery resend --help"}
+		return &terminal.UsageError{Text: "DELIVERY and --" + resendFilters[i] + " exclude each other",
+			Hint: "see: plugbeat delivery resend --help"}
 	}
 	id, err := deliveryID(c)
 	if err != nil {
@@ -106,7 +107,8 @@ func (s commands) resendAll(ctx context.Context, c *ucli.Context, a *adminapi.Cl
 	}
 	return s.Print(c, made, func(p *terminal.Page) {
 		showResendPlan(p, r.Webhook, made.Plan)
-		p.Line("%s made, waiting to be sent; follow them: plugbeat delivery tail --webhook %s", words.Count(made.Made, "delivery"), words.Shell(r.Webhook))
+		p.Line("%s made, waiting to be sent; follow them: plugbeat delivery tail --webhook %s", words.Count(made.Made, "delivery"),
+			words.Shell(r.Webhook))
 	})
 }
 

@@ -22,7 +22,8 @@ func deliveryID(c *ucli.Context) (uuid.UUID, error) {
 	arg := c.Args().First()
 	id, err := uuid.Parse(arg)
 	if err != nil || len(arg) != 36 {
-		return uuid.Nil, &terminal.UsageError{Text: fmt.Sprintf("%q is not a delivery id", arg), Hint: "ids are listed by: plugbeat delivery list"}
+		return uuid.Nil, &terminal.UsageError{Text: fmt.Sprintf("%q is not a delivery id", arg),
+			Hint: "ids are listed by: plugbeat delivery list"}
 	}
 	return id, nil
 }

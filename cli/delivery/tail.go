@@ -157,7 +157,8 @@ func stepText(c webhook.Change) string {
 		parts = append(parts, string(d.State))
 	}
 	if c.Attempt != nil {
-		parts = append(parts, strings.TrimSuffix(fmt.Sprintf("attempt %d in %s: %s", c.Attempt.N, words.Took(c.Attempt.Duration), phrase.Answer(*c.Attempt)), ": -"))
+		parts = append(parts, strings.TrimSuffix(fmt.Sprintf("attempt %d in %s: %s", c.Attempt.N, words.Took(c.Attempt.Duration),
+			phrase.Answer(*c.Attempt)), ": -"))
 	}
 	text := strings.Join(parts, ", ")
 	if d.State.Final() && d.FinalText != "" {

@@ -25,13 +25,15 @@ import (
 // checkDaemon tells whether one runs, answers and is ready.
 func (d *doctor) checkDaemon() {
 	if info, err := os.Lstat(d.socket); err == nil && info.Mode()&fs.ModeSocket != 0 && info.Mode().Perm()&0o002 != 0 {
-		d.problem(checkDaemon, d.socket, "chmod 660 "+words.Shell(d.socket), "its mode %04o lets every user of this machine operate the daemon", info.Mode().Perm())
+		d.problem(checkDaemon, d.socket, "chmod 660 "+words.Shell(d.socket), "its mode %04o lets every user of this machine operate the daemon",
+			info.Mode().Perm())
 	}
 	st := d.st
 	if st == nil {
 		switch {
 		case d.lost:
-			d.warn(checkDaemon, "", "correct the config, or name the socket: --socket PATH", "whether one runs cannot be told: the config would say where its socket is")
+			d.warn(checkDaemon, "", "correct the config, or name the socket: --socket PATH",
+				"whether one runs cannot be told: the config would say where its socket is")
 		case errors.Is(d.away, fs.ErrPermission):
 			text, mend := terminal.ClosedSocket(d.socket)
 			d.problem(checkDaemon, d.socket, mend, "%s", text)
@@ -52,7 +54,8 @@ func (d *doctor) checkDaemon() {
 		return
 	}
 	if v := st.Version.Version; v != d.Build.Version {
-		d.warn(checkDaemon, "version", "restart the daemon, or use the plugbeat that it is of", "the daemon runs %s, and this is %s", v, d.Build.Version)
+		d.warn(checkDaemon, "version", "restart the daemon, or use the plugbeat that it is of", "the daemon runs %s, and this is %s", v,
+			d.Build.Version)
 	}
 	if st.Ready {
 		d.ok(checkDaemon, d.socket, "%s has been running for %s and is ready", st.Version.Version, words.Span(d.now.Sub(st.StartedAt)))
@@ -133,7 +136,8 @@ func (d *doctor) binds(ctx context.Context, setting, at string, port uint16) {
 		which := fmt.Sprintf("sudo ss -ltnp 'sport = :%d'", port)
 		d.problem(checkListener, setting, "see which: "+which+"\nthen stop it, or choose another port", "%s is taken by another program", at)
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
-		d.problem(checkListener, setting, "set it to an address that this machine has, like 127.0.0.1:"+strconv.Itoa(int(port)), "this machine has no address %s%s", at, perhapsIPv6(at))
+		d.problem(checkListener, setting, "set it to an address that this machine has, like 127.0.0.1:"+strconv.Itoa(int(port)),
+			"this machine has no address %s%s", at, perhapsIPv6(at))
 	case errors.Is(err, fs.ErrPermission):
 		d.warn(checkListener, setting, sudo, "this user may not listen at %s: whether it is free cannot be told", at)
 	default:
@@ -154,7 +158,8 @@ func (d *doctor) checkService(ctx context.Context) {
 	own, packaged := d.m.There(machine.OwnUnit), d.m.PackagedUnit()
 	if !own && packaged == "" {
 		if d.m.SystemdRuns() && d.file == d.m.At(machine.ConfigDir+"/config.yaml") {
-			d.warn(checkService, "", "plugbeat init --systemd", "there is a config in %s and no unit: nothing starts the daemon at boot", machine.ConfigDir)
+			d.warn(checkService, "", "plugbeat init --systemd", "there is a config in %s and no unit: nothing starts the daemon at boot",
+				machine.ConfigDir)
 		}
 		return
 	}
@@ -162,7 +167,8 @@ func (d *doctor) checkService(ctx context.Context) {
 	if own {
 		path = machine.OwnUnit
 		if packaged != "" {
-			d.warn(checkService, machine.OwnUnit, "move it away to use the package's, and keep changes in a drop-in: systemctl edit plugbeat", "it hides the package's unit %s", packaged)
+			d.warn(checkService, machine.OwnUnit, "move it away to use the package's, and keep changes in a drop-in: systemctl edit plugbeat",
+				"it hides the package's unit %s", packaged)
 		}
 	}
 	d.checkUnit(path)
@@ -193,9 +199,11 @@ func (d *doctor) checkUnit(path string) {
 	again := fmt.Sprintf("%s\nthen move that file away and have it written anew: mv %[2]s %[2]s.old && plugbeat init --systemd", dropIn, path)
 	switch {
 	case path == machine.OwnUnit && systemd.Edited(text):
-		d.warn(checkService, path, again, "it was edited by hand, or written by somebody else: an upgrade does not change it, and this version's hardening and watchdog may be missing")
+		d.warn(checkService, path, again, "it was edited by hand, or written by somebody else: "+
+			"an upgrade does not change it, and this version's hardening and watchdog may be missing")
 	case err != nil || text != want && path != machine.OwnUnit:
-		d.warn(checkService, path, dropIn+"\nthen put the package's own file back: apt install --reinstall plugbeat, or dnf reinstall plugbeat", "it is not what this version of plugbeat installs")
+		d.warn(checkService, path, dropIn+"\nthen put the package's own file back: apt install --reinstall plugbeat, or dnf reinstall plugbeat",
+			"it is not what this version of plugbeat installs")
 	case text != want:
 		d.warn(checkService, path, "plugbeat init --systemd", "another version of plugbeat wrote it")
 	default:
@@ -216,7 +224,8 @@ const manyRestarts = 3
 func (d *doctor) checkState(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := d.m.Systemctl(ctx, "show", systemd.UnitName, "--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential")
+	out, err := d.m.Systemctl(ctx, "show", systemd.UnitName,
+		"--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential")
 	if err != nil {
 		d.warn(checkService, systemd.UnitName, "", "systemd does not tell of it: %v", err)
 		return
@@ -238,12 +247,14 @@ func (d *doctor) checkState(ctx context.Context) {
 	if s := is["UnitFileState"]; s == "disabled" || s == "masked" {
 		d.warn(checkService, systemd.UnitName, "systemctl enable plugbeat", "it is %s: it does not start at boot", s)
 	}
-	if secrets := machine.ConfigDir + "/" + config.SecretsDirName; strings.Contains(out, "LoadCredential=") && !strings.Contains(is["LoadCredential"], secrets) && d.m.There(secrets) {
+	secrets := machine.ConfigDir + "/" + config.SecretsDirName
+	if given, told := is["LoadCredential"]; told && !strings.Contains(given, secrets) && d.m.There(secrets) {
 		d.problem(checkService, systemd.UnitName, "systemctl edit plugbeat, and under [Service]: LoadCredential=plugbeat:"+secrets,
 			"it hands the daemon no credentials: a drop-in empties LoadCredential=, and only root reads %s", secrets)
 	}
 	if is["NeedDaemonReload"] == "yes" {
-		d.warn(checkService, systemd.UnitName, "systemctl daemon-reload, then: systemctl restart plugbeat", "the unit was changed since systemd read it")
+		d.warn(checkService, systemd.UnitName, "systemctl daemon-reload, then: systemctl restart plugbeat",
+			"the unit was changed since systemd read it")
 	}
 	if n, err := strconv.Atoi(is["NRestarts"]); err == nil && n > manyRestarts {
 		d.warn(checkService, systemd.UnitName, log, "systemd restarted it %d times", n)

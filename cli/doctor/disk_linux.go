@@ -6,7 +6,8 @@ import (
 
 // Magic numbers of file systems, statfs(2).
 var fileSystems = map[int64]string{
-	0x6969: "nfs", 0xff534d42: "cifs", 0xfe534d42: "smb2", 0x517b: "smb", 0x01021997: "9p", 0x65735546: "fuse", 0x00c36400: "ceph", 0x5346414f: "afs", 0x0bd00bd0: "lustre",
+	0x6969: "nfs", 0xff534d42: "cifs", 0xfe534d42: "smb2", 0x517b: "smb", 0x01021997: "9p",
+	0x65735546: "fuse", 0x00c36400: "ceph", 0x5346414f: "afs", 0x0bd00bd0: "lustre",
 	0x01021994: "tmpfs", 0x858458f6: "ramfs",
 }
 

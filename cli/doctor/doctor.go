@@ -201,8 +201,9 @@ func (d *doctor) problem(check, subject, mend, text string, args ...any) {
 
 // kindChecks is the check that conditions of a kind are shown as.
 var kindChecks = map[health.Kind]string{
-	health.Daemon: checkDaemon, health.DaemonPart: checkDaemon, health.Store: checkDisk, health.ClockKind: checkClock, health.Backup: checkBackup,
-	health.Token: checkSecret, health.AlertTarget: checkAlert, health.Webhook: checkWebhook, health.Source: checkSource, health.Vehicle: checkVehicle, health.Fleet: checkVehicle,
+	health.Daemon: checkDaemon, health.DaemonPart: checkDaemon, health.Store: checkDisk, health.ClockKind: checkClock,
+	health.Backup: checkBackup, health.Token: checkSecret, health.AlertTarget: checkAlert, health.Webhook: checkWebhook,
+	health.Source: checkSource, health.Vehicle: checkVehicle, health.Fleet: checkVehicle,
 }
 
 // conditions shows what health judged.

@@ -19,7 +19,8 @@ import (
 
 func (d *doctor) checkConfig() {
 	if d.file == "" {
-		d.problem(checkConfig, "", "plugbeat init --dir DIR, or name the config: --config FILE, or export PLUGBEAT_CONFIG=FILE", "there is none at %s, and nothing names another", d.DefaultConfig)
+		d.problem(checkConfig, "", "plugbeat init --dir DIR, or name the config: --config FILE, or export PLUGBEAT_CONFIG=FILE",
+			"there is none at %s, and nothing names another", d.DefaultConfig)
 		return
 	}
 	cfg, err := config.Load(d.file)
@@ -42,7 +43,8 @@ func (d *doctor) checkConfig() {
 	}
 	d.cfg = &cfg
 	if info, err := os.Stat(d.file); err == nil && info.Mode().Perm()&0o022 != 0 {
-		d.problem(checkConfig, d.file, "chmod go-w "+words.Shell(d.file), "its mode %04o lets others change it, and with it where vehicles' data goes", info.Mode().Perm())
+		d.problem(checkConfig, d.file, "chmod go-w "+words.Shell(d.file),
+			"its mode %04o lets others change it, and with it where vehicles' data goes", info.Mode().Perm())
 	}
 	d.ok(checkConfig, d.file, "valid")
 	for _, w := range cfg.Warnings() {
@@ -61,7 +63,8 @@ func (d *doctor) checkSecrets() {
 		return
 	}
 	if at := d.changedSince(d.file); !at.IsZero() {
-		d.warn(checkConfig, d.file, "restart the daemon to apply it", "changed %s ago, after the daemon started: it still runs with what was there before", words.Span(d.now.Sub(at)))
+		d.warn(checkConfig, d.file, "restart the daemon to apply it",
+			"changed %s ago, after the daemon started: it still runs with what was there before", words.Span(d.now.Sub(at)))
 	}
 	readable := true
 	for _, f := range d.cfg.SecretFiles() {
@@ -70,7 +73,8 @@ func (d *doctor) checkSecrets() {
 		switch {
 		case f.Err == nil:
 			if at := d.changedSince(f.Path); !at.IsZero() {
-				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon", "%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, words.Span(d.now.Sub(at)))
+				d.warn(checkSecret, f.Setting, "be sure it is the right one, then restart the daemon",
+					"%s was changed %s ago, after the daemon started: the daemon still has the one before", f.Path, words.Span(d.now.Sub(at)))
 				continue
 			}
 			d.ok(checkSecret, f.Setting, "%s can be read and is well-formed", f.Path)
@@ -100,9 +104,11 @@ func (d *doctor) tryKey() {
 	case errors.Is(err, fs.ErrPermission):
 		d.warn(checkData, d.cfg.DataFile(), sudo, "this user may not read it")
 	case in.WrongKey:
-		d.problem(checkSecret, "key_file", "put back the key that the data file was made with, or restore both from the same backup", "the key does not open %s: it was sealed with another", d.cfg.DataFile())
+		d.problem(checkSecret, "key_file", "put back the key that the data file was made with, or restore both from the same backup",
+			"the key does not open %s: it was sealed with another", d.cfg.DataFile())
 	case in.InUse:
-		d.warn(checkData, d.cfg.DataFile(), "name that daemon's socket: --socket PATH", "another process has it open, and does not answer at %s", d.socket)
+		d.warn(checkData, d.cfg.DataFile(), "name that daemon's socket: --socket PATH", "another process has it open, and does not answer at %s",
+			d.socket)
 	case err != nil:
 		d.problem(checkData, d.cfg.DataFile(), "plugbeat check, then restore a backup", "%v", err)
 	default:
@@ -150,12 +156,15 @@ func (d *doctor) checkData() {
 		}
 		if u, _ := d.m.Owner(file, f); u != owner {
 			fine = false
-			d.problem(checkData, file, fmt.Sprintf("chown --reference=%s %s", words.Shell(dir), words.Shell(file)), "it belongs to %s and its folder to %s: the daemon may not open it (was it started once as another user?)", terminal.UserName(u), terminal.UserName(owner))
+			d.problem(checkData, file, fmt.Sprintf("chown --reference=%s %s", words.Shell(dir), words.Shell(file)),
+				"it belongs to %s and its folder to %s: the daemon may not open it (was it started once as another user?)",
+				terminal.UserName(u), terminal.UserName(owner))
 		}
 	}
 	if uid, _, err := d.m.IDs(); err == nil && d.isService() && owner != uid && owner >= 0 {
 		fine = false
-		d.problem(checkData, dir, "plugbeat init --systemd, which sets owners right", "it belongs to %s, and the service runs as %s", terminal.UserName(owner), terminal.UserName(uid))
+		d.problem(checkData, dir, "plugbeat init --systemd, which sets owners right", "it belongs to %s, and the service runs as %s",
+			terminal.UserName(owner), terminal.UserName(uid))
 	}
 	if fine {
 		d.ok(checkData, dir, "owner and modes are right")
@@ -200,7 +209,8 @@ func (d *doctor) checkDisk() {
 		d.conditions(health.Judge(health.Facts{Now: d.now, Store: f}).Conditions)
 	}
 	if k.Files > 0 && k.FreeFiles < leastFiles {
-		d.problem(checkDisk, dir, "remove files: the file system has no place for more, whatever their size", "%d inodes of %d are free", k.FreeFiles, k.Files)
+		d.problem(checkDisk, dir, "remove files: the file system has no place for more, whatever their size", "%d inodes of %d are free",
+			k.FreeFiles, k.Files)
 	}
 	d.ok(checkDisk, dir, "%s of %s are free", words.Size(k.Free), words.Size(k.Total))
 	switch k.Kind {
@@ -208,7 +218,8 @@ func (d *doctor) checkDisk() {
 	case "tmpfs", "ramfs":
 		d.warn(checkDisk, dir, "set data_dir to a folder on a disk", "it is on a %s, which is gone with the next boot", k.Kind)
 	default:
-		d.problem(checkDisk, dir, "set data_dir to a folder on a local disk", "it is on a file system of type %s: such a one may have no locks and no memory mapping, and the data file may be damaged", k.Kind)
+		d.problem(checkDisk, dir, "set data_dir to a folder on a local disk",
+			"it is on a file system of type %s: such a one may have no locks and no memory mapping, and the data file may be damaged", k.Kind)
 	}
 }
 
@@ -219,7 +230,9 @@ func (d *doctor) checkBackups() {
 	}
 	folder := d.cfg.Backup.Folder
 	if folder == "" {
-		d.warn(checkBackup, "", "set backup.folder (plugbeat config describe backup), or run plugbeat backup FILE from a timer of your own; keep a copy of the sealing key elsewhere", "none are made by the daemon itself")
+		const mend = "set backup.folder (plugbeat config describe backup), or run plugbeat backup FILE from a timer of your own; " +
+			"keep a copy of the sealing key elsewhere"
+		d.warn(checkBackup, "", mend, "none are made by the daemon itself")
 		return
 	}
 	const mount = "make the folder, or mount its disk"

@@ -46,8 +46,10 @@ func (t target) local() bool {
 // remedies are what to do about a far end that is no receiver: where its name is not found,
 // and where it does not answer. What to do about a receiver the look itself says.
 var remedies = map[string]struct{ unnamed, silent string }{
-	checkSource: {"check the host's name in the source's section of the config", "see whether the service behind the source runs and can be reached from here"},
-	checkAlert:  {"check the host's name in the section alerts of the config", "see whether the service that takes the alerts runs and can be reached from here"},
+	checkSource: {"check the host's name in the source's section of the config",
+		"see whether the service behind the source runs and can be reached from here"},
+	checkAlert: {"check the host's name in the section alerts of the config",
+		"see whether the service that takes the alerts runs and can be reached from here"},
 }
 
 // checkFarEnds looks at receivers and sources, and at what they tell of the clock and
@@ -189,7 +191,8 @@ func (d *doctor) checkNames(targets []target) {
 	}
 	switch {
 	case silent > 0 && resolved == 0:
-		d.problem(checkNetwork, "names", "look at /etc/resolv.conf and at the network: resolvectl status, ip route", "no resolver answers, so no name can be reached; the daemon runs and waits, and spends no retries meanwhile")
+		d.problem(checkNetwork, "names", "look at /etc/resolv.conf and at the network: resolvectl status, ip route",
+			"no resolver answers, so no name can be reached; the daemon runs and waits, and spends no retries meanwhile")
 	case silent > 0:
 		d.warn(checkNetwork, "names", "look at /etc/resolv.conf", "the resolver did not answer for %d of %d names", silent, silent+resolved)
 	case resolved > 0:
@@ -213,7 +216,9 @@ func (d *doctor) checkNames(targets []target) {
 		if works[true] {
 			why = "their IPv6 is broken"
 		}
-		d.warn(checkNetwork, "IPv6", "nothing breaks by it, but each new connection may wait for IPv6 first: mend IPv6, switch it off, or have the names' AAAA records removed",
+		const mend = "nothing breaks by it, but each new connection may wait for IPv6 first: " +
+			"mend IPv6, switch it off, or have the names' AAAA records removed"
+		d.warn(checkNetwork, "IPv6", mend,
 			"%s answered over IPv4 only, though the name has an IPv6 address: %s", strings.Join(broken, ", "), why)
 	}
 }
@@ -259,7 +264,8 @@ func (d *doctor) judgeAnswer(t target, say func(result, mend, text string, args 
 	case status >= 500:
 		say(resultWarning, "look at its log", "answers with %d", status)
 	case status >= 300 && status < 400:
-		say(resultWarning, "plugbeat webhook change "+words.Shell(t.name)+" --callback URI, with the final address", "redirects to %s, and redirects are never followed", terminal.OrDash(webhook.Redact(l.Header.Get("Location"))))
+		say(resultWarning, "plugbeat webhook change "+words.Shell(t.name)+" --callback URI, with the final address",
+			"redirects to %s, and redirects are never followed", terminal.OrDash(webhook.Redact(l.Header.Get("Location"))))
 	default:
 		say(resultOK, "", "answers (%d to HEAD)", status)
 	}

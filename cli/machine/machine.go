@@ -56,7 +56,8 @@ func This() (Machine, error) {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}
-	return Machine{Exe: exe, UID: os.Geteuid(), Run: runProgram, IDs: daemonIDs, Group: groupThere, Chown: os.Lchown, Owner: terminal.OwnerOf}, nil
+	return Machine{Exe: exe, UID: os.Geteuid(), Run: runProgram, IDs: daemonIDs, Group: groupThere, Chown: os.Lchown,
+		Owner: terminal.OwnerOf}, nil
 }
 
 // At is where a path of the machine is.
@@ -81,7 +82,8 @@ func (m Machine) Systemctl(ctx context.Context, args ...string) (string, error) 
 func (m Machine) CheckSystemd(ctx context.Context) error {
 	text, err := m.Systemctl(ctx, "--version")
 	if errors.Is(err, exec.ErrNotFound) {
-		return terminal.Hint(errors.New("there is no systemd on this machine"), "plugbeat init --dir DIR, and let your own supervisor run: plugbeat serve --config DIR/config.yaml")
+		return terminal.Hint(errors.New("there is no systemd on this machine"),
+			"plugbeat init --dir DIR, and let your own supervisor run: plugbeat serve --config DIR/config.yaml")
 	}
 	if err != nil {
 		return err
@@ -91,7 +93,8 @@ func (m Machine) CheckSystemd(ctx context.Context) error {
 		version, _ = strconv.Atoi(strings.SplitN(words[1], ".", 2)[0])
 	}
 	if version > 0 && version < systemd.MinVersion {
-		return terminal.Hint(fmt.Errorf("systemd %d is too old: the unit needs %d or later, as in Debian 12, Ubuntu 24.04 and RHEL 9.2", version, systemd.MinVersion),
+		return terminal.Hint(fmt.Errorf("systemd %d is too old: the unit needs %d or later, as in Debian 12, Ubuntu 24.04 and RHEL 9.2", version,
+			systemd.MinVersion),
 			"upgrade the system; or plugbeat init --dir DIR, with a unit of your own")
 	}
 	return nil

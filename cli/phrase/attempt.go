@@ -13,7 +13,8 @@ import (
 func Attempts(p *terminal.Page, attempts []webhook.Attempt) {
 	var rows []terminal.Row
 	for _, t := range attempts {
-		rows = append(rows, terminal.Texts(fmt.Sprint(t.N), p.Rel(t.StartedAt), words.Took(t.Duration), string(t.Outcome), Answer(t), terminal.OrDash(t.Address)))
+		rows = append(rows, terminal.Texts(fmt.Sprint(t.N), p.Rel(t.StartedAt), words.Took(t.Duration), string(t.Outcome), Answer(t),
+			terminal.OrDash(t.Address)))
 	}
 	p.Table(terminal.Columns("N", "STARTED", "TOOK", "OUTCOME", "ANSWER", "ADDRESS"), rows)
 }

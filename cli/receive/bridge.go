@@ -48,7 +48,8 @@ plugbeat webhook add --name home --callback http://127.0.0.1:8098/ --allow-priva
 			if u, err := url.Parse(to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 				return &terminal.UsageError{Text: fmt.Sprintf("%q: want an absolute http or https URL", to), Hint: "see: plugbeat bridge --help"}
 			}
-			client := &http.Client{Timeout: forwardTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			asItIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			client := &http.Client{Timeout: forwardTime, CheckRedirect: asItIs}
 			r := &receiving{Session: s, json: c.Bool("json"), brief: true}
 			return r.run(c.Context, c, func(m receiver.Message) receiver.Answer {
 				if m.Event == "verify" || !signed(m) {

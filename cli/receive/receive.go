@@ -77,7 +77,8 @@ func (r *receiving) run(ctx context.Context, c *ucli.Context, rule func(receiver
 	from.Heard(r.heard)
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", c.String("listen"))
 	if err != nil {
-		return terminal.Hint(fmt.Errorf("listen on %s: %w", c.String("listen"), err), "choose another: %s --listen 127.0.0.1:0", c.Command.HelpName)
+		return terminal.Hint(fmt.Errorf("listen on %s: %w", c.String("listen"), err), "choose another: %s --listen 127.0.0.1:0",
+			c.Command.HelpName)
 	}
 	srv := &http.Server{Handler: from, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
 	ended := make(chan error, 1)
@@ -139,8 +140,10 @@ func managementToken(s *terminal.Session, c *ucli.Context) (string, error) {
 	}
 	file, _ := s.ConfigPath(c)
 	if file == "" {
-		return "", &terminal.UsageError{Text: c.Command.Name + " needs the management token: nothing names a config, and there is none at " + s.DefaultConfig,
-			Hint: c.Command.HelpName + " --token-file FILE, or --config FILE; with a daemon of another machine, copy its token here"}
+		return "", &terminal.UsageError{
+			Text: c.Command.Name + " needs the management token: nothing names a config, and there is none at " + s.DefaultConfig,
+			Hint: c.Command.HelpName + " --token-file FILE, or --config FILE; with a daemon of another machine, copy its token here",
+		}
 	}
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -289,11 +292,12 @@ func (r *receiving) summarise() error {
 	if r.json {
 		r.putJSON(s)
 	} else {
-		r.put(fmt.Sprintf("\n%s taken, %d of them again; %d not taken; %s answered; %s\n", words.Count(s.Taken, "delivery"), s.Repeated, s.Refused,
-			words.Count(s.Challenges, "challenge"), wrong))
+		r.put(fmt.Sprintf("\n%s taken, %d of them again; %d not taken; %s answered; %s\n", words.Count(s.Taken, "delivery"),
+			s.Repeated, s.Refused, words.Count(s.Challenges, "challenge"), wrong))
 	}
 	if s.Wrong > 0 {
-		return terminal.Hint(fmt.Errorf("%s without a right signature", words.Count(s.Wrong, "request")), "look at the management token and the keys: plugbeat doctor")
+		return terminal.Hint(fmt.Errorf("%s without a right signature", words.Count(s.Wrong, "request")),
+			"look at the management token and the keys: plugbeat doctor")
 	}
 	return nil
 }

@@ -75,13 +75,16 @@ func (s commands) initialise(c *ucli.Context) error {
 	case c.Bool("purge") && !c.Bool("remove"):
 		return &terminal.UsageError{Text: "--purge goes with --remove", Hint: "plugbeat init --systemd --remove --purge"}
 	case c.Bool("remove") && !c.Bool("systemd"):
-		return &terminal.UsageError{Text: "--remove goes with --systemd", Hint: "plugbeat init --systemd --remove; a folder that init --dir made is yours to delete"}
+		return &terminal.UsageError{Text: "--remove goes with --systemd",
+			Hint: "plugbeat init --systemd --remove; a folder that init --dir made is yours to delete"}
 	case c.Bool("systemd") && c.String("dir") != "":
-		return &terminal.UsageError{Text: "init takes --dir or --systemd, not both", Hint: "the service has its config in " + machine.ConfigDir + " and its data in " + machine.DataDir}
+		return &terminal.UsageError{Text: "init takes --dir or --systemd, not both",
+			Hint: "the service has its config in " + machine.ConfigDir + " and its data in " + machine.DataDir}
 	case c.Bool("systemd"):
 		return s.initialiseSystem(c)
 	case c.String("dir") == "":
-		return &terminal.UsageError{Text: "init needs the folder to set up", Hint: "plugbeat init --dir ~/plugbeat\nor, as root: plugbeat init --systemd"}
+		return &terminal.UsageError{Text: "init needs the folder to set up",
+			Hint: "plugbeat init --dir ~/plugbeat\nor, as root: plugbeat init --systemd"}
 	}
 	dir, err := filepath.Abs(c.String("dir"))
 	if err != nil {
@@ -113,7 +116,8 @@ func setUp(dir string) (initialised, error) {
 	}
 	r.Socket = filepath.Join(data, "plugbeat.sock")
 	if len(r.Socket) > config.MaxSocket {
-		return r, terminal.Hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir, r.Socket, len(r.Socket), config.MaxSocket), "choose a folder nearer to the root")
+		return r, terminal.Hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir,
+			r.Socket, len(r.Socket), config.MaxSocket), "choose a folder nearer to the root")
 	}
 	for _, d := range []struct {
 		path string
@@ -162,29 +166,20 @@ func usableConfig(path string) (config.Config, error) {
 		err = cfg.CheckFiles()
 	}
 	if err != nil {
-		err = terminal.Hint(fmt.Errorf("%s is already there, and cannot be used: %w", path, err), "correct it, then: plugbeat check-config %s\nor set up another folder", words.Shell(path))
+		err = terminal.Hint(fmt.Errorf("%s is already there, and cannot be used: %w", path, err),
+			"correct it, then: plugbeat check-config %s\nor set up another folder", words.Shell(path))
 	}
 	return cfg, err
 }
 
 // create writes a whole file that was not there, or keeps the one that is.
-func (r *initialised) create(path string, text []byte, mode fs.FileMode) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".init-*")
-	if err != nil {
-		return cannotWrite(err, path)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(text)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
-	if err == nil {
-		// A link, unlike a rename, never replaces what is there.
-		err = os.Link(tmp.Name(), path)
-	}
+func (r *initialised) create(path string, text []byte, mode fs.FileMode) error {
+	err := machine.PutFile(path, text, mode, -1, -1, false)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		r.Kept = append(r.Kept, path)
 	case err != nil:
-		return fmt.Errorf("write %s: %w", path, err)
+		return cannotWrite(err, path)
 	default:
 		r.Created = append(r.Created, path)
 	}
@@ -204,7 +199,8 @@ func showInit(p *terminal.Page, r initialised) {
 		}
 	}
 	if len(r.Created) > 0 {
-		p.Line("\nyour receivers verify with the management token in %s", words.Shell(filepath.Join(filepath.Dir(r.Config), config.ManagementTokenFileName)))
+		p.Line("\nyour receivers verify with the management token in %s",
+			words.Shell(filepath.Join(filepath.Dir(r.Config), config.ManagementTokenFileName)))
 	}
 	p.Line(`
 next, in this terminal:

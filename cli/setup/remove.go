@@ -23,7 +23,8 @@ type uninstalled struct {
 
 func (s commands) removeSystem(c *ucli.Context, m service) error {
 	if p := m.PackagedUnit(); p != "" && !m.There(machine.OwnUnit) {
-		return terminal.Hint(fmt.Errorf("%s belongs to a package", p), "apt remove plugbeat, or dnf remove plugbeat; apt purge plugbeat removes config, keys and data too")
+		return terminal.Hint(fmt.Errorf("%s belongs to a package", p),
+			"apt remove plugbeat, or dnf remove plugbeat; apt purge plugbeat removes config, keys and data too")
 	}
 	purge := c.Bool("purge")
 	if purge {

@@ -178,7 +178,7 @@ func (m service) putUnit(ctx context.Context, r *initialised, text string) error
 	case string(before) == text:
 		r.Kept = append(r.Kept, machine.OwnUnit)
 	case there:
-		if err := replaceFile(m.At(machine.OwnUnit), []byte(text), 0o644); err != nil {
+		if err := machine.PutFile(m.At(machine.OwnUnit), []byte(text), 0o644, -1, -1, true); err != nil {
 			return err
 		}
 		r.Mended = append(r.Mended, machine.OwnUnit)
@@ -253,20 +253,6 @@ func (m service) write(r *initialised, path string, text []byte, mode fs.FileMod
 		r.Kept = append(r.Kept, path)
 	}
 	return nil
-}
-
-// replaceFile puts text in a file's place, whole or not at all.
-func replaceFile(path string, text []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".init-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(tmp.Name(), path)
 }
 
 func showSystem(p *terminal.Page, r initialised) {

@@ -56,7 +56,8 @@ func Moment(c *ucli.Context, flag string, now time.Time) (time.Time, error) {
 	if t, ok := parseMoment(v, now); ok {
 		return t, nil
 	}
-	return time.Time{}, &UsageError{Text: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)", flag, v)}
+	return time.Time{}, &UsageError{Text: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)",
+		flag, v)}
 }
 
 func parseMoment(v string, now time.Time) (time.Time, bool) {

@@ -69,9 +69,11 @@ func (s commands) connectNow(ctx context.Context, c *ucli.Context, a *adminapi.C
 	done, err := a.ConnectVehicles(ctx, source, token)
 	if e, ok := errors.AsType[*adminapi.Error](err); ok && e.Field == "refresh_token" {
 		if token != "" {
-			return terminal.Hint(fmt.Errorf("source %s has no accounts and needs no token", source), "plugbeat vehicle connect --source %s --now", words.Shell(source))
+			return terminal.Hint(fmt.Errorf("source %s has no accounts and needs no token", source), "plugbeat vehicle connect --source %s --now",
+				words.Shell(source))
 		}
-		return terminal.Hint(fmt.Errorf("source %s has accounts, whose owners sign in", source), "leave out --now, or take over a connection with --refresh-token-stdin")
+		return terminal.Hint(fmt.Errorf("source %s has accounts, whose owners sign in", source),
+			"leave out --now, or take over a connection with --refresh-token-stdin")
 	}
 	if err != nil {
 		return err
@@ -103,7 +105,8 @@ func (s commands) connectInBrowser(ctx context.Context, c *ucli.Context, a *admi
 	// On standard error, so that --json prints one thing.
 	_, _ = fmt.Fprintf(s.Err, "open this in a browser:\n\n  %s\n", begun.URL)
 	if begun.Code != "" {
-		_, _ = fmt.Fprintf(s.Err, "\nthe one-time code that the page asks for:\n\n  %s\n\n(all of the source's vehicles here and now, without a browser: --now)\n", begun.Code)
+		_, _ = fmt.Fprintf(s.Err, "\nthe one-time code that the page asks for:\n\n  %s\n\n", begun.Code)
+		_, _ = fmt.Fprintln(s.Err, "(all of the source's vehicles here and now, without a browser: --now)")
 	}
 	_, _ = fmt.Fprintf(s.Err, "\nwaiting until %s; Ctrl-C ends it ...\n\n", begun.ExpiresAt.Local().Format("15:04"))
 	v, err := s.awaitConnect(ctx, a, begun.ID)
@@ -115,7 +118,8 @@ func (s commands) connectInBrowser(ctx context.Context, c *ucli.Context, a *admi
 	case adminapi.ConnectExpired:
 		return terminal.Hint(errors.New("nobody came in time"), "begin again: plugbeat vehicle connect --source %s", words.Shell(source))
 	default:
-		return terminal.Hint(fmt.Errorf("nothing was connected: %s", terminal.Clean(v.Reason)), "begin again: plugbeat vehicle connect --source %s", words.Shell(source))
+		return terminal.Hint(fmt.Errorf("nothing was connected: %s", terminal.Clean(v.Reason)),
+			"begin again: plugbeat vehicle connect --source %s", words.Shell(source))
 	}
 	return s.Print(c, v, func(p *terminal.Page) {
 		if v.Application {
@@ -161,7 +165,8 @@ func (s commands) readToken() (string, error) {
 	token := config.SecretText([]byte(text))
 	switch {
 	case token == "":
-		return "", &terminal.UsageError{Text: "no refresh token on standard input", Hint: "plugbeat vehicle connect --source NAME --refresh-token-stdin < token.txt"}
+		return "", &terminal.UsageError{Text: "no refresh token on standard input",
+			Hint: "plugbeat vehicle connect --source NAME --refresh-token-stdin < token.txt"}
 	case len(token) > maxToken || strings.ContainsAny(token, " \t"):
 		return "", &terminal.UsageError{Text: "what is on standard input is not a refresh token: one word, at most 16 KiB"}
 	}

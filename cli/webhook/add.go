@@ -45,7 +45,7 @@ Several webhooks may share a callback; eventName and webhookId tell their delive
 		CustomHelpTemplate: terminal.Example(`
 plugbeat webhook add
 plugbeat webhook add --name fleet --callback https://example.com/hook --verify
-plugbeat webhook add --name daily --type schedule --every "0 7 * * *" --zone Europe/Berlin --paths battery --callback https://example.com/hook
+plugbeat webhook add --name daily --type schedule --every "0 7 * * *" --zone Europe/Berlin --callback https://example.com/hook
 plugbeat webhook add --name local --callback http://127.0.0.1:8000/hook --allow-private`),
 		Action: s.WithClient(0, 0, s.addWebhook),
 	}
@@ -69,10 +69,12 @@ func (s commands) addWebhook(ctx context.Context, c *ucli.Context, a *adminapi.C
 	}
 	if n.Name == "" || n.CallbackURI == "" || needsMore(&n) {
 		if !ask && n.Name != "" && n.CallbackURI != "" {
-			return &terminal.UsageError{Text: fmt.Sprintf("webhook add --type %s needs --every", n.Type), Hint: "such as --every daily, --every \"2 weeks\" or --every \"0 7 * * *\""}
+			return &terminal.UsageError{Text: fmt.Sprintf("webhook add --type %s needs --every", n.Type),
+				Hint: "such as --every daily, --every \"2 weeks\" or --every \"0 7 * * *\""}
 		}
 		if !ask {
-			return &terminal.UsageError{Text: "webhook add needs --name and --callback", Hint: "on a terminal it asks for them; see: plugbeat webhook add --help"}
+			return &terminal.UsageError{Text: "webhook add needs --name and --callback",
+				Hint: "on a terminal it asks for them; see: plugbeat webhook add --help"}
 		}
 		// Nobody should answer questions for a daemon that is not there.
 		if _, err := a.Version(ctx); err != nil {
@@ -98,7 +100,8 @@ func (s commands) addWebhook(ctx context.Context, c *ucli.Context, a *adminapi.C
 			verified, added.Webhook = &v, v.Webhook
 		} else {
 			// The key is shown only here, so the result comes first.
-			refused = terminal.Hint(fmt.Errorf("webhook %s was added but is not verified: %w", added.Webhook.Name, err), "%s", verifyHint(err, added.Webhook.Name))
+			refused = terminal.Hint(fmt.Errorf("webhook %s was added but is not verified: %w", added.Webhook.Name, err), "%s",
+				verifyHint(err, added.Webhook.Name))
 		}
 	}
 	return errors.Join(s.Print(c, added, func(p *terminal.Page) { showAdded(p, added, verified) }), refused)
@@ -110,7 +113,8 @@ func newWebhook(c *ucli.Context) (adminapi.NewWebhook, error) {
 	}
 	n := adminapi.NewWebhook{
 		Type: webhook.Type(c.String("type")), Name: c.String("name"), CallbackURI: c.String("callback"),
-		Cadence: webhook.Cadence{Every: c.String("every"), Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"), Zone: c.String("zone"), Fastest: c.Bool("fastest")},
+		Cadence: webhook.Cadence{Every: c.String("every"), Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"),
+			Zone: c.String("zone"), Fastest: c.Bool("fastest")},
 		Signing: webhook.Signing(c.String("signing")), Recover: webhook.Policy(c.String("recover")),
 	}
 	n.Content, _ = changedContent(c, n.Content)
@@ -147,7 +151,8 @@ func checkSigning(v webhook.Signing) error {
 }
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
-func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *terminal.Prompter, n *adminapi.NewWebhook) (verify bool, err error) {
+func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *terminal.Prompter,
+	n *adminapi.NewWebhook) (verify bool, err error) {
 	if !c.IsSet("type") {
 		if n.Type, err = askType(ctx, p); err != nil {
 			return false, err

@@ -119,7 +119,8 @@ func (s commands) changeWebhook(ctx context.Context, c *ucli.Context, a *adminap
 
 // changedCadence is the webhook's cadence with the flags that were typed.
 func changedCadence(c *ucli.Context, old webhook.Cadence) *webhook.Cadence {
-	for flag, field := range map[string]*string{"every": &old.Every, "unplugged": &old.Unplugged, "plugged-in": &old.PluggedIn, "zone": &old.Zone} {
+	for flag, field := range map[string]*string{"every": &old.Every, "unplugged": &old.Unplugged, "plugged-in": &old.PluggedIn,
+		"zone": &old.Zone} {
 		if c.IsSet(flag) {
 			*field = c.String(flag)
 		}
@@ -164,7 +165,8 @@ func showVerified(p *terminal.Page, v adminapi.Verified) {
 		p.Line("%s answered the challenge rightly in %s, but it is still disabled (%s)", name, in, w.Reason)
 		p.Line("next: %s", phrase.ComeBack(w))
 	case w.Failing():
-		p.Line("%s answered the challenge rightly in %s, and nothing has changed: it is %s; %s waiting", name, in, phrase.NextProbe(p, w), words.Count(w.Ledger.Waiting(), "delivery"))
+		p.Line("%s answered the challenge rightly in %s, and nothing has changed: it is %s; %s waiting", name, in, phrase.NextProbe(p, w),
+			words.Count(w.Ledger.Waiting(), "delivery"))
 		p.Line("to send a probe now: plugbeat webhook enable %s", words.Shell(w.Name))
 	default:
 		p.Line("%s is verified: the callback answered the challenge in %s and receives payloads now", name, in)
@@ -204,7 +206,8 @@ plugbeat webhook test fleet`),
 				if t.Status == 0 {
 					verb = "did not get"
 				}
-				return terminal.Hint(fmt.Errorf("%s %s the test payload: %s in %s", name, verb, phrase.Answer(t), words.Took(t.Duration)), "correct the receiver, then: plugbeat webhook test %s", words.Shell(c.Args().First()))
+				return terminal.Hint(fmt.Errorf("%s %s the test payload: %s in %s", name, verb, phrase.Answer(t), words.Took(t.Duration)),
+					"correct the receiver, then: plugbeat webhook test %s", words.Shell(c.Args().First()))
 			}
 			return nil
 		}),
@@ -226,7 +229,8 @@ plugbeat webhook disable fleet`),
 				return err
 			}
 			return s.Print(c, w, func(p *terminal.Page) {
-				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(), words.Count(w.Ledger.Waiting(), "delivery"))
+				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
+					words.Count(w.Ledger.Waiting(), "delivery"))
 				p.Line("to go on: plugbeat webhook enable %s", words.Shell(w.Name))
 			})
 		}),
@@ -247,7 +251,8 @@ plugbeat webhook rm fleet --yes`),
 			if err != nil {
 				return err
 			}
-			question := fmt.Sprintf("remove webhook %s and cancel its %s waiting", terminal.Clean(w.Name), words.Count(w.Ledger.Waiting(), "delivery"))
+			question := fmt.Sprintf("remove webhook %s and cancel its %s waiting", terminal.Clean(w.Name),
+				words.Count(w.Ledger.Waiting(), "delivery"))
 			if err := s.Sure(c, question); err != nil {
 				return err
 			}

@@ -36,7 +36,8 @@ func (s commands) consent(ctx context.Context, c *ucli.Context, p *terminal.Prom
 			Hint: "add --allow-private; or --allow-private=false when the config's delivery.allow lists it",
 		}
 	}
-	return p.Confirm(ctx, fmt.Sprintf("the callback's address %s is %s; may plugbeat send to such addresses for this webhook", addr, class), false)
+	return p.Confirm(ctx, fmt.Sprintf("the callback's address %s is %s; may plugbeat send to such addresses for this webhook", addr, class),
+		false)
 }
 
 // privateAddress returns the first address of the callback's host that needs

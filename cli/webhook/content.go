@@ -92,7 +92,8 @@ func askType(ctx context.Context, p *terminal.Prompter) (webhook.Type, error) {
 	for _, t := range webhook.Types {
 		names = append(names, string(t))
 	}
-	v, err := p.Ask(ctx, "type ("+strings.Join(names, ", ")+")", string(webhook.TypeDynamic), func(v string) error { return webhook.CheckType(webhook.Type(v)) })
+	v, err := p.Ask(ctx, "type ("+strings.Join(names, ", ")+")", string(webhook.TypeDynamic),
+		func(v string) error { return webhook.CheckType(webhook.Type(v)) })
 	return webhook.Type(v), err
 }
 
@@ -100,12 +101,14 @@ func askType(ctx context.Context, p *terminal.Prompter) (webhook.Type, error) {
 func askContent(ctx context.Context, c *ucli.Context, a *adminapi.Client, p *terminal.Prompter, n *adminapi.NewWebhook) (err error) {
 	kind := n.Type.Kind()
 	if !kind.FollowsPlug && n.Cadence.Every == "" {
-		if n.Cadence.Every, err = p.Ask(ctx, "how often (hourly, daily, weekly, monthly, \"2 weeks\", or a cron expression)", "daily", checkEvery(ctx, a, n.Type)); err != nil {
+		if n.Cadence.Every, err = p.Ask(ctx, "how often (hourly, daily, weekly, monthly, \"2 weeks\", or a cron expression)", "daily",
+			checkEvery(ctx, a, n.Type)); err != nil {
 			return err
 		}
 	}
 	if !kind.FollowsPlug && len(strings.Fields(n.Cadence.Every)) == 5 && n.Cadence.Zone == "" {
-		if n.Cadence.Zone, err = p.Ask(ctx, "time zone of the expression, as Europe/Berlin (nothing for the daemon's)", "", checkZone); err != nil {
+		if n.Cadence.Zone, err = p.Ask(ctx, "time zone of the expression, as Europe/Berlin (nothing for the daemon's)", "",
+			checkZone); err != nil {
 			return err
 		}
 	}
@@ -200,5 +203,6 @@ func carries(w *webhook.Webhook) [][2]string {
 			events = append(events, string(e))
 		}
 	}
-	return [][2]string{{"paths", paths}, {"events", strings.Join(events, " ")}, {"event name", w.Content.EventName}, {"unit system", w.Content.UnitSystem}}
+	return [][2]string{{"paths", paths}, {"events", strings.Join(events, " ")}, {"event name", w.Content.EventName},
+		{"unit system", w.Content.UnitSystem}}
 }

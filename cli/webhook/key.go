@@ -27,7 +27,7 @@ with the new one, both in webhook-signature. Then:
 --cancel keeps the old key: also when the new one was lost before anybody wrote it down. SC-Signature has
 another key, the management token; see docs/keys.md.`,
 		Flags: terminal.ClientFlags(
-			&ucli.StringFlag{Name: "overlap", Usage: "both keys sign for this `TIME`, 0s to 720h; with 0s the old one is gone at once (default: 24h)"},
+			&ucli.StringFlag{Name: "overlap", Usage: "both keys sign for this `TIME`, 0s to 720h; after 0s the old one is gone (default: 24h)"},
 			terminal.Switch("try", "ask the receiver whether it can do without the old key"),
 			terminal.Switch("finish", "end the overlap now, when the receiver can do without the old key"),
 			terminal.Switch("force", "with --finish: without asking the receiver"),
@@ -78,7 +78,8 @@ func (s commands) rotateKey(ctx context.Context, c *ucli.Context, a *adminapi.Cl
 		return err
 	}
 	if t := done.Attempt; k.Step == adminapi.KeyTry && t != nil && t.Outcome != webhook.OutcomeDelivered {
-		return terminal.Hint(fmt.Errorf("%s did not accept a test payload signed with the new key alone: %s in %s", done.Webhook.Name, phrase.Answer(*t), words.Took(t.Duration)),
+		return terminal.Hint(fmt.Errorf("%s did not accept a test payload signed with the new key alone: %s in %s", done.Webhook.Name,
+			phrase.Answer(*t), words.Took(t.Duration)),
 			"give the receiver the new key, then: plugbeat webhook rotate-key %s --try", words.Shell(done.Webhook.Name))
 	}
 	return nil

@@ -40,12 +40,14 @@ plugbeat webhook enable fleet --recover latest`),
 			w, err := a.EnableWebhook(ctx, name, c.Bool("force"), policy)
 			if err != nil {
 				if challengeOf(err) != nil {
-					return terminal.Hint(err, "correct the receiver and try again, or skip the challenge: plugbeat webhook enable %s --force", words.Shell(name))
+					return terminal.Hint(err, "correct the receiver and try again, or skip the challenge: plugbeat webhook enable %s --force",
+						words.Shell(name))
 				}
 				return err
 			}
 			return s.Print(c, w, func(p *terminal.Page) {
-				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(), words.Count(w.Ledger.Waiting(), "delivery"))
+				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
+					words.Count(w.Ledger.Waiting(), "delivery"))
 				if w.Recovery != nil {
 					p.Line("recovering: %s", phrase.Recovering(w.Recovery))
 				}
@@ -80,7 +82,8 @@ plugbeat webhook recover fleet none --yes`),
 			}
 			inForce := cmp.Or(policy, w.EffectiveRecover)
 			if n := w.Ledger.Waiting(); n > 0 && inForce != webhook.RecoverAll {
-				if err := s.Sure(c, fmt.Sprintf("apply the policy %s to %s of %s", inForce, words.Count(n, "waiting delivery"), terminal.Clean(w.Name))); err != nil {
+				if err := s.Sure(c, fmt.Sprintf("apply the policy %s to %s of %s", inForce, words.Count(n, "waiting delivery"),
+					terminal.Clean(w.Name))); err != nil {
 					return err
 				}
 			}
@@ -89,7 +92,8 @@ plugbeat webhook recover fleet none --yes`),
 				return err
 			}
 			return s.Print(c, done, func(p *terminal.Page) {
-				p.Fields([2]string{"webhook", done.Name}, [2]string{"recover", string(inForce)}, [2]string{"waiting", fmt.Sprint(done.Ledger.Waiting())})
+				p.Fields([2]string{"webhook", done.Name}, [2]string{"recover", string(inForce)},
+					[2]string{"waiting", fmt.Sprint(done.Ledger.Waiting())})
 				if done.Recovery != nil {
 					p.Line("it has begun; see: plugbeat webhook show %s", words.Shell(done.Name))
 				}

@@ -67,7 +67,8 @@ plugbeat webhook list --json`),
 					rows = append(rows, terminal.Texts(w.Name, string(w.Type), w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
 						p.Rel(w.Breaker.LastSuccess), w.CallbackURI, w.ID.String()))
 				}
-				p.Table(append(terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST"), terminal.Column{Head: "CALLBACK", Least: 20}, terminal.Column{Head: "ID"}), rows)
+				p.Table(append(terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST"),
+					terminal.Column{Head: "CALLBACK", Least: 20}, terminal.Column{Head: "ID"}), rows)
 			})
 		}),
 	}
