@@ -3,15 +3,15 @@ package cli
 import (
 	"bytes"
 	"context"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"plugbeat/adminapi"
 	"plugbeat/app"
+	"plugbeat/cli/clitest"
+	"plugbeat/cli/terminal"
 	"plugbeat/store"
 )
 
@@ -56,39 +56,30 @@ func soundFile(compacted bool) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// sends makes the daemon answer a backup with the bytes.
-func (d *daemon) sends(b []byte) *daemon {
-	d.mux.HandleFunc("POST /api/v1/backup", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-		_, _ = w.Write(b)
-	})
-	return d
-}
-
 func TestBackup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup.db")
 	b := kept(t)
-	d := newDaemon(t).sends(b)
-	x := session{socket: d.socket}
-	r := x.run(t, "backup", file)
-	if r.code != ExitOK || r.err != "" {
-		t.Fatalf("exit %d\n%s", r.code, r.err)
+	d := clitest.NewDaemon(t).Sends(b)
+	x := clitest.Session{App: App, Socket: d.Socket}
+	r := x.Run(t, "backup", file)
+	if r.Code != terminal.ExitOK || r.Err != "" {
+		t.Fatalf("exit %d\n%s", r.Code, r.Err)
 	}
-	golden(t, "output/backup.txt", strings.ReplaceAll(strings.ReplaceAll(r.out, file, "FILE"), d.socket, "SOCKET"))
-	d.wasAsked(t, "POST /api/v1/backup ")
+	clitest.Golden(t, "output/backup.txt", strings.ReplaceAll(strings.ReplaceAll(r.Out, file, "FILE"), d.Socket, "SOCKET"))
+	d.WasAsked(t, "POST /api/v1/backup ")
 	if ps, err := app.CheckFile(file); err != nil || len(ps) > 0 {
 		t.Error(ps, err)
 	}
 	// Again over itself, as JSON.
-	r = x.run(t, "backup", file, "--json")
-	golden(t, "output/backup.json", strings.ReplaceAll(strings.ReplaceAll(r.out, file, "FILE"), d.socket, "SOCKET"))
+	r = x.Run(t, "backup", file, "--json")
+	clitest.Golden(t, "output/backup.json", strings.ReplaceAll(strings.ReplaceAll(r.Out, file, "FILE"), d.Socket, "SOCKET"))
 
-	r = x.run(t, "backup", "-")
-	if r.code != ExitOK || r.out != string(b) || !strings.Contains(r.err, "checked") || !strings.Contains(r.err, "sealing key") {
-		t.Errorf("to standard output: exit %d, %d bytes, %s", r.code, len(r.out), r.err)
+	r = x.Run(t, "backup", "-")
+	if r.Code != terminal.ExitOK || r.Out != string(b) || !strings.Contains(r.Err, "checked") || !strings.Contains(r.Err, "sealing key") {
+		t.Errorf("to standard output: exit %d, %d bytes, %s", r.Code, len(r.Out), r.Err)
 	}
-	if r = (session{socket: d.socket, tty: true}).run(t, "backup", "-"); r.code != ExitUsage || r.out != "" || !strings.Contains(r.err, "standard output is a terminal") {
-		t.Errorf("to a terminal: exit %d, %d bytes, %s", r.code, len(r.out), r.err)
+	if r = (clitest.Session{App: App, Socket: d.Socket, TTY: true}).Run(t, "backup", "-"); r.Code != terminal.ExitUsage || r.Out != "" || !strings.Contains(r.Err, "standard output is a terminal") {
+		t.Errorf("to a terminal: exit %d, %d bytes, %s", r.Code, len(r.Out), r.Err)
 	}
 }
 
@@ -104,21 +95,21 @@ func TestBackupRefuses(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		d    *daemon
+		d    *clitest.Daemon
 		to   string
 		want string
 	}{
-		"damaged":     {newDaemon(t).sends(b[:8192]), file, "damaged"},
-		"no backup":   {newDaemon(t).sends([]byte("hello")), file, "damaged"},
-		"no space":    {newDaemon(t).fail("POST", "/backup", 507, refusal(adminapi.CodeNoSpace, "no space left for the data file", "free space")), file, "no space left"},
-		"a photo":     {newDaemon(t).sends(b), photo, "photo.jpg exists and is no sound backup"},
-		"a folder":    {newDaemon(t).sends(b), dir, "is a folder: name a file in it"},
-		"no folder":   {newDaemon(t).sends(b), filepath.Join(dir, "none", "x.db"), "no such file or directory"},
-		"not allowed": {newDaemon(t).sends(b), "/proc/x.db", "/proc/x.db"},
+		"damaged":     {clitest.NewDaemon(t).Sends(b[:8192]), file, "damaged"},
+		"no backup":   {clitest.NewDaemon(t).Sends([]byte("hello")), file, "damaged"},
+		"no space":    {clitest.NewDaemon(t).Fail("POST", "/backup", 507, clitest.Refusal(adminapi.CodeNoSpace, "no space left for the data file", "free space")), file, "no space left"},
+		"a photo":     {clitest.NewDaemon(t).Sends(b), photo, "photo.jpg exists and is no sound backup"},
+		"a folder":    {clitest.NewDaemon(t).Sends(b), dir, "is a folder: name a file in it"},
+		"no folder":   {clitest.NewDaemon(t).Sends(b), filepath.Join(dir, "none", "x.db"), "there is no folder " + filepath.Join(dir, "none") + "\n  make it: mkdir -p "},
+		"not allowed": {clitest.NewDaemon(t).Sends(b), "/proc/x.db", "may not write in /proc\n"},
 	} {
-		r := session{socket: c.d.socket}.run(t, "backup", c.to)
-		if r.code != ExitFailure || r.out != "" || !strings.Contains(r.err, c.want) {
-			t.Errorf("%s: exit %d\n%s%s", name, r.code, r.out, r.err)
+		r := clitest.Session{App: App, Socket: c.d.Socket}.Run(t, "backup", c.to)
+		if r.Code != terminal.ExitFailure || r.Out != "" || !strings.Contains(r.Err, c.want) {
+			t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Out, r.Err)
 		}
 	}
 	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, b) {

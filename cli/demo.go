@@ -11,11 +11,12 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"plugbeat/demo"
+	"plugbeat/cli/terminal"
+	show "plugbeat/demo"
 	"plugbeat/webhook"
 )
 
-func (s *shell) demoCommand() *ucli.Command {
+func demoCommand(s *terminal.Session) *ucli.Command {
 	return &ucli.Command{
 		Name:  "demo",
 		Usage: "watch it work: a simulated fleet, a real receiver, an hour in seconds",
@@ -27,39 +28,40 @@ delivery is accounted for on all sides.`,
 			&ucli.Int64Flag{Name: "seed", Usage: "the fleet's `SEED`; the same one drives the same trips", Value: 1},
 			&ucli.IntFlag{Name: "vehicles", Usage: "`N` cars, 3 or more", Value: 6},
 			&ucli.DurationFlag{Name: "for", Usage: "how long to run, a `TIME` of 20s or more", Value: time.Minute},
-			&ucli.BoolFlag{Name: "verbose", Usage: "print every delivery, where otherwise those that came as expected are counted"},
+			terminal.Switch("verbose", "print every delivery, where otherwise those that came as expected are counted"),
 			&ucli.StringFlag{Name: "keep", Usage: "leave config, keys and data in `DIR`"},
 		},
-		CustomHelpTemplate: example(`
+		CustomHelpTemplate: terminal.Example(`
 plugbeat demo
 plugbeat demo --for 2m --vehicles 20 --json`),
-		Action: s.demo,
+		Action: func(c *ucli.Context) error { return demo(s, c) },
 	}
 }
 
-func (s *shell) demo(c *ucli.Context) error {
-	if err := wantArgs(c, 0, 0); err != nil {
+func demo(s *terminal.Session, c *ucli.Context) error {
+	if err := terminal.WantArgs(c, 0, 0); err != nil {
 		return err
 	}
 	// A closed pipe is a failed write, after which the demo clears up and ends.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
-	out := &listener{w: s.out}
-	balanced, err := demo.Run(c.Context, demo.Options{
+	out := &listener{w: s.Out}
+	balanced, err := show.Run(c.Context, show.Options{
 		Seed: c.Int64("seed"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
-		JSON: c.Bool("json"), Verbose: c.Bool("verbose"), Out: out, Color: s.outTTY && s.env("NO_COLOR") == "",
+		JSON: c.Bool("json"), Verbose: c.Bool("verbose"), Out: out, Color: s.Colours(),
 	})
 	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {
-		return &usageError{msg: bad.Error(), hint: "see: plugbeat demo --help"}
+		return &terminal.UsageError{Text: bad.Error(), Hint: "see: plugbeat demo --help"}
 	}
 	if err != nil && out.left.Load() {
-		return &silent{err} // as with: plugbeat demo | head
+		return &terminal.Silent{Err: err} // as with: plugbeat demo | head
 	}
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	if !balanced {
-		return hint(errors.New("demo: the accounts do not balance; the summary above says which"), "run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
+		return terminal.Hint(errors.New("demo: the accounts do not balance; the summary above says which"),
+			"run it again with --keep DIR and look at the data: plugbeat check DIR/data/plugbeat.db")
 	}
 	return nil
 }

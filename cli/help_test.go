@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/cli/clitest"
+	"plugbeat/cli/terminal"
+
 	ucli "github.com/urfave/cli/v2"
 )
 
@@ -12,14 +15,14 @@ import (
 func TestHelp(t *testing.T) {
 	var walk func(path []string, cmds []*ucli.Command)
 	walk = func(path []string, cmds []*ucli.Command) {
-		r := session{}.run(t, append(append([]string{}, path...), "--help")...)
-		if r.code != ExitOK || r.err != "" {
-			t.Errorf("%v --help: exit %d, %s", path, r.code, r.err)
+		r := clitest.Session{App: App}.Run(t, append(append([]string{}, path...), "--help")...)
+		if r.Code != terminal.ExitOK || r.Err != "" {
+			t.Errorf("%v --help: exit %d, %s", path, r.Code, r.Err)
 		}
-		golden(t, "help/"+strings.Join(append([]string{"plugbeat"}, path...), "_")+".txt", r.out)
-		_, ex, ok := strings.Cut(r.out, "\nEXAMPLE:\n")
+		clitest.Golden(t, "help/"+strings.Join(append([]string{"plugbeat"}, path...), "_")+".txt", r.Out)
+		_, ex, ok := strings.Cut(r.Out, "\nEXAMPLE:\n")
 		if !ok || strings.Contains(ex, "\n\nOPTIONS") || strings.TrimSpace(ex) == "" {
-			t.Errorf("%v --help does not end in an example:\n%s", path, r.out)
+			t.Errorf("%v --help does not end in an example:\n%s", path, r.Out)
 		}
 		for l := range strings.SplitSeq(ex, "\n") {
 			exampleParses(t, strings.TrimSpace(l))
@@ -28,7 +31,7 @@ func TestHelp(t *testing.T) {
 			walk(append(append([]string{}, path...), c.Name), c.Subcommands)
 		}
 	}
-	walk(nil, (&shell{}).app().Commands)
+	walk(nil, App(&terminal.Session{}).Commands)
 }
 
 func exampleParses(t *testing.T, l string) {
@@ -40,22 +43,21 @@ func exampleParses(t *testing.T, l string) {
 		if !ok {
 			continue
 		}
-		app := (&shell{}).app()
-		if _, err := arrange(app, strings.Fields(args)); err != nil {
-			t.Errorf("example %q: %v", cmd, err)
+		if r := (clitest.Session{App: App}).Run(t, append(strings.Fields(args), "--help")...); r.Code != terminal.ExitOK {
+			t.Errorf("example %q: %s", cmd, r.Err)
 		}
 	}
 }
 
 // TestHelpForms: every way to ask for help gives the same text.
 func TestHelpForms(t *testing.T) {
-	want := session{}.run(t, "webhook", "add", "--help").out
+	want := clitest.Session{App: App}.Run(t, "webhook", "add", "--help").Out
 	for _, args := range [][]string{{"help", "webhook", "add"}, {"webhook", "add", "-h"}, {"webhook", "--help", "add"}, {"--help", "webhook", "add"}, {"webhook", "add", "--name", "x", "--help"}} {
-		if r := (session{}).run(t, args...); r.out != want || r.code != ExitOK {
-			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.out, r.err)
+		if r := (clitest.Session{App: App}).Run(t, args...); r.Out != want || r.Code != terminal.ExitOK {
+			t.Errorf("%v: exit %d\n%s%s", args, r.Code, r.Out, r.Err)
 		}
 	}
-	if r := (session{}).run(t); r.code != ExitOK || !strings.Contains(r.out, "COMMANDS:") {
-		t.Errorf("no command: exit %d\n%s%s", r.code, r.out, r.err)
+	if r := (clitest.Session{App: App}).Run(t); r.Code != terminal.ExitOK || !strings.Contains(r.Out, "COMMANDS:") {
+		t.Errorf("no command: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 }

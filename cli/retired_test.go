@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/cli/clitest"
+	"plugbeat/cli/terminal"
 	"plugbeat/config"
 )
 
@@ -63,23 +65,23 @@ func TestRetiredSettings(t *testing.T) {
 		}
 
 		file := fileWith(t, r)
-		got := session{}.run(t, "check-config", file)
-		if want := "plugbeat: config " + file + ": " + complaintOf(r); got.code != ExitFailure || !strings.HasPrefix(got.err, want) {
-			t.Errorf("%s: exit %d\n got %s\nwant %s", r.Path, got.code, got.err, want)
+		got := clitest.Session{App: App}.Run(t, "check-config", file)
+		if want := "plugbeat: config " + file + ": " + complaintOf(r); got.Code != terminal.ExitFailure || !strings.HasPrefix(got.Err, want) {
+			t.Errorf("%s: exit %d\n got %s\nwant %s", r.Path, got.Code, got.Err, want)
 		}
 		if r.Value != "" {
 			continue // the setting is there, only the value is not
 		}
-		got = session{}.run(t, "config", "describe", r.Path)
-		if got.code != ExitUsage || !strings.Contains(got.err, r.Became) {
-			t.Errorf("describe %s: exit %d\n%s", r.Path, got.code, got.err)
+		got = clitest.Session{App: App}.Run(t, "config", "describe", r.Path)
+		if got.Code != terminal.ExitUsage || !strings.Contains(got.Err, r.Became) {
+			t.Errorf("describe %s: exit %d\n%s", r.Path, got.Code, got.Err)
 		}
 	}
 
-	got := session{}.run(t, "check-config", fileWith(t, lines...))
+	got := clitest.Session{App: App}.Run(t, "check-config", fileWith(t, lines...))
 	for _, r := range lines {
-		if !strings.Contains(got.err, "\n  "+complaintOf(r)) {
-			t.Errorf("with all of them in the file, nothing is said of %s:\n%s", r.Path, got.err)
+		if !strings.Contains(got.Err, "\n  "+complaintOf(r)) {
+			t.Errorf("with all of them in the file, nothing is said of %s:\n%s", r.Path, got.Err)
 		}
 	}
 }

@@ -5,21 +5,14 @@ import (
 	"runtime/debug"
 
 	ucli "github.com/urfave/cli/v2"
-)
 
-// Build says which plugbeat this is.
-type Build struct {
-	Version  string `json:"version"`            // "1.2.3", or "devel" for a build without one
-	Revision string `json:"revision,omitempty"` // the commit, where the build knew it
-	Modified bool   `json:"modified,omitempty"` // the tree had changes
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
-}
+	"plugbeat/cli/terminal"
+)
 
 // ReadBuild returns the running binary's build; version is the one set by the
 // linker, empty for none.
-func ReadBuild(version string) Build {
-	b := Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+func ReadBuild(version string) terminal.Build {
+	b := terminal.Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		for _, kv := range info.Settings {
@@ -40,24 +33,24 @@ func ReadBuild(version string) Build {
 	return b
 }
 
-func (s *shell) versionCommand() *ucli.Command {
+func versionCommand(s *terminal.Session) *ucli.Command {
 	return &ucli.Command{
 		Name:  "version",
 		Usage: "print the version of this binary",
-		CustomHelpTemplate: example(`
+		CustomHelpTemplate: terminal.Example(`
 plugbeat version
 plugbeat version --json`),
 		Action: func(c *ucli.Context) error {
-			if err := wantArgs(c, 0, 0); err != nil {
+			if err := terminal.WantArgs(c, 0, 0); err != nil {
 				return err
 			}
-			return s.print(c, s.build, func(p *page) {
-				p.line("plugbeat %s", s.build.Version)
-				revision := s.build.Revision
-				if s.build.Modified {
+			return s.Print(c, s.Build, func(p *terminal.Page) {
+				p.Line("plugbeat %s", s.Build.Version)
+				revision := s.Build.Revision
+				if s.Build.Modified {
 					revision += " (modified)"
 				}
-				p.fields([2]string{"revision", revision}, [2]string{"go", s.build.Go}, [2]string{"platform", s.build.Platform})
+				p.Fields([2]string{"revision", revision}, [2]string{"go", s.Build.Go}, [2]string{"platform", s.Build.Platform})
 			})
 		},
 	}

@@ -78,7 +78,7 @@ func (c Config) line(setting, file string) (webhook.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := trimmed(b)
+	text := SecretText(b)
 	if text == "" || strings.ContainsFunc(text, notToken) {
 		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "it is empty, or has spaces, line breaks or characters outside ASCII",
 			Allowed: "one line of printable ASCII"}

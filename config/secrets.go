@@ -99,7 +99,7 @@ func (c Config) ManagementTokenNextPath() string {
 
 // tokenOf is the token that a file holds.
 func tokenOf(setting, path string, b []byte) (webhook.Secret, error) {
-	text := trimmed(b)
+	text := SecretText(b)
 	switch {
 	case len(text) < minToken:
 		return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("the token in it has %d characters", len(text)),
@@ -124,7 +124,7 @@ func (c Config) SealingKey() (webhook.Secret, error) {
 	if len(b) == keySize { // a raw key may end in any byte
 		return b, nil
 	}
-	text := trimmed(b)
+	text := SecretText(b)
 	if k, err := hex.DecodeString(text); err == nil && len(k) == keySize {
 		return k, nil
 	}
@@ -143,6 +143,11 @@ func (c Config) keyAdvice() string {
 	if c.DataDir != "" {
 		if _, err := os.Stat(c.DataFile()); !errors.Is(err, fs.ErrNotExist) {
 			return "put back the key that " + c.DataFile() + " was created with; a new one cannot open it"
+		}
+	}
+	if c.Backup.Folder != "" {
+		if kept, _ := filepath.Glob(filepath.Join(c.Backup.Folder, "*.db")); len(kept) > 0 { // the pattern is well-formed
+			return "put back the key that the backups in " + c.Backup.Folder + " were made with; a new one cannot open them"
 		}
 	}
 	return "openssl rand -base64 32 makes one"
@@ -198,7 +203,7 @@ func (c Config) secret(setting, file, credential, what string) (webhook.Secret, 
 	if err != nil {
 		return nil, err
 	}
-	text := trimmed(b)
+	text := SecretText(b)
 	if text == "" {
 		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty",
 			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
@@ -248,6 +253,17 @@ func (c Config) handedOver(path string) bool {
 	return c.Dir != "" && filepath.Dir(path) == filepath.Join(c.Dir, SecretsDirName)
 }
 
+// LacksCredentials reports whether the secrets lie in the folder that only the service
+// manager reads, and the manager handed none over. It returns the folder.
+func (c Config) LacksCredentials() (folder string, yes bool) {
+	folder = filepath.Join(c.Dir, SecretsDirName)
+	if c.Dir == "" || os.Getenv("CREDENTIALS_DIRECTORY") != "" {
+		return folder, false
+	}
+	_, err := os.ReadDir(folder)
+	return folder, errors.Is(err, fs.ErrPermission)
+}
+
 // mayBeThere is false for a secret that certainly is not: its file is missing, or
 // would be one of those that systemd hands over, and was not.
 func (c Config) mayBeThere(path string) bool {
@@ -256,8 +272,12 @@ func (c Config) mayBeThere(path string) bool {
 	return path != "" && !missing
 }
 
-// trimmed is the text without the line break that ends it.
-func trimmed(b []byte) string { return strings.TrimRight(string(b), "\r\n") }
+// SecretText is the secret of one line that a file holds: without a byte order mark, and
+// without blanks and line breaks around it. Every reader of such a file goes by it, so that
+// all see the same secret.
+func SecretText(b []byte) string {
+	return strings.TrimSpace(strings.TrimPrefix(string(b), "\ufeff"))
+}
 
 // read returns the path of a secret's file and its content.
 func (c Config) read(setting, file, credential, how string) (path string, b []byte, err error) {

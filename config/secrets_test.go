@@ -284,5 +284,15 @@ func TestKeyAdvice(t *testing.T) {
 		if got := (Config{DataDir: folder}).keyAdvice(); strings.Contains(got, "openssl") != new {
 			t.Errorf("%s: %q", folder, got)
 		}
+	} // Nor where there are backups, whose data file is gone.
+	cfg := Config{DataDir: filepath.Join(dir, "data"), Backup: Backup{Folder: dir}}
+	if got := cfg.keyAdvice(); !strings.Contains(got, "openssl") {
+		t.Errorf("without a backup: %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "plugbeat-2026-03-01.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.keyAdvice(); strings.Contains(got, "openssl") || !strings.Contains(got, "the key that the backups in "+dir) {
+		t.Errorf("with a backup: %q", got)
 	}
 }

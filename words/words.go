@@ -59,15 +59,51 @@ func Shell(name string) string {
 	return "'" + strings.ReplaceAll(Line(name), "'", `'\''`) + "'"
 }
 
-// Line makes one line of a text that outsiders had a hand in. Control characters, line and
-// paragraph separators and marks that reverse the order of writing become blanks; blanks in a
-// row become one.
-func Line(s string) string {
-	s = strings.Map(func(r rune) rune {
+// Clean makes a text that outsiders had a hand in safe for a line of a terminal: control
+// characters, which could move the cursor or hide text, line and paragraph separators and marks
+// that reverse the order of writing become blanks.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	return strings.Join(strings.Fields(s), " ")
+}
+
+// Line is [Clean] with one blank for blanks in a row.
+func Line(s string) string { return strings.Join(strings.Fields(Clean(s)), " ") }
+
+// Took is how long something lasted, to three digits: 87ms, 1.25s, 15s.
+func Took(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+// Typed writes a duration as a person types it into a flag or a config: 1h, not 1h0m0s.
+func Typed(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// Size is a number of bytes: 512 B, 1.5 KiB, 3.0 MiB, 12.0 GiB.
+func Size(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value := float64(n)
+	for _, unit := range []string{"KiB", "MiB"} {
+		if value /= 1024; value < 1024 {
+			return fmt.Sprintf("%.1f %s", value, unit)
+		}
+	}
+	return fmt.Sprintf("%.1f GiB", value/1024)
 }

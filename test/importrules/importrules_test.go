@@ -46,7 +46,12 @@ var allowed = map[string][]string{
 	"receiver":          {"webhook/signing"},
 	"app":               {"*"},
 	"demo":              {"adminapi", "app", "config", "receiver", "store", "vehicle", "vehicle/simulator", "webhook", "words"},
-	"cli":               {"access", "adminapi", "config", "app", "demo", "egress", "receiver", "systemd", "health", "vehicle", "webhook", "webhook/payload", "webhook/signing", "words", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/mattn/go-isatty"},
+	"cli":               {"app", "demo", "cli/terminal", "cli/*", "webhook", "github.com/urfave/cli/v2"},
+	"cli/terminal":      {"adminapi", "config", "words", "github.com/urfave/cli/v2", "github.com/xrash/smetrics", "golang.org/x/term"},
+	"cli/phrase":        {"cli/terminal", "adminapi", "vehicle", "webhook", "words"},
+	"cli/machine":       {"systemd", "words", "cli/terminal"},
+	"cli/*":             {"cli/terminal", "cli/phrase", "cli/machine", "access", "adminapi", "config", "app", "egress", "receiver", "systemd", "health", "vehicle", "webhook", "webhook/payload", "webhook/signing", "words", "github.com/urfave/cli/v2"},
+	"cli/clitest":       {"cli/terminal", "cli/machine", "access", "adminapi", "health", "systemd", "vehicle", "webhook", "github.com/urfave/cli/v2", "github.com/google/go-cmp"},
 	"":                  {"cli"},
 }
 

@@ -1,0 +1,170 @@
+// Package access is the commands about tokens: those of applications and operators, and the
+// rotation of the application management token.
+//
+// Change here what these commands ask and print, and how the files of the management token are
+// replaced: whole or not at all, whatever step was the last before a crash.
+package access
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/access"
+	"plugbeat/adminapi"
+	"plugbeat/cli/terminal"
+	"plugbeat/words"
+)
+
+// commands are the commands of this topic in one session.
+type commands struct{ *terminal.Session }
+
+// Command is the command token.
+func Command(session *terminal.Session) *ucli.Command {
+	s := commands{session}
+	return &ucli.Command{
+		Name:  "token",
+		Usage: "tokens: of applications for the v2.0 API, of operators for the admin API",
+		Description: `An application's access token opens /v2.0 on http.api; an operator's token opens /api/v1 on
+http.admin. Neither works in place of the other. On this machine the plugbeat command needs none.
+A token is printed once; only its hash is kept.`,
+		CustomHelpTemplate: terminal.Example(`
+plugbeat token add backend --access
+curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles
+plugbeat token add grafana --scope read
+curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8766/api/v1/status`),
+		Subcommands: []*ucli.Command{s.addCommand(), s.listCommand(), s.removeCommand(), s.rotateManagementCommand()},
+	}
+}
+
+func (s commands) addCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "add",
+		Usage:     "make a token and print it, this once",
+		ArgsUsage: "NAME",
+		Flags: terminal.ClientFlags(
+			terminal.Switch("access", "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles"),
+			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read (all but keys and tokens) or operate"},
+			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated",
+				DefaultText: "every vehicle"},
+		),
+		CustomHelpTemplate: terminal.Example(`
+plugbeat token add backend --access
+plugbeat token add one-car --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
+plugbeat token add grafana --scope read`),
+		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			n, err := newToken(c)
+			if err != nil {
+				return err
+			}
+			t, err := a.AddToken(ctx, n)
+			return s.Show(c, t, err, func(p *terminal.Page) {
+				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)},
+					[2]string{"token", t.Token + "   (shown once)"})
+			})
+		}),
+	}
+}
+
+// newToken is the token that the flags describe: one kind, and only what that kind
+// can have.
+func newToken(c *ucli.Context) (adminapi.NewToken, error) {
+	name, scope := c.Args().First(), access.Scope(c.String("scope"))
+	command := "plugbeat token add " + words.Shell(name)
+	switch {
+	case c.Bool("access") == c.IsSet("scope"):
+		return adminapi.NewToken{}, &terminal.UsageError{
+			Text: "token add needs the kind of token: --access for an application, or --scope for an operator",
+			Hint: command + " --access\n" + command + " --scope read",
+		}
+	case c.IsSet("scope") && scope != access.ScopeRead && scope != access.ScopeOperate:
+		return adminapi.NewToken{}, &terminal.UsageError{Text: fmt.Sprintf("--scope %q: want read or operate", string(scope)),
+			Hint: command + " --scope read"}
+	case c.IsSet("scope") && c.IsSet("vehicle"):
+		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; an operator's token reaches every vehicle",
+			Hint: command + " --scope " + string(scope)}
+	}
+	ids, err := terminal.VehicleIDs(c.StringSlice("vehicle"))
+	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
+}
+
+// kind says whose a token is and, of an operator's, its scope.
+func kind(k adminapi.TokenKind, scope access.Scope) string {
+	if scope == "" {
+		return string(k)
+	}
+	return string(k) + ", " + string(scope)
+}
+
+func reaches(k adminapi.TokenKind, ids []uuid.UUID) string {
+	if k == adminapi.OperatorToken {
+		return "the admin API"
+	}
+	switch len(ids) {
+	case 0:
+		if k == adminapi.ConsentToken {
+			return "no vehicle any more"
+		}
+		return "every vehicle"
+	case 1:
+		return ids[0].String()
+	}
+	return fmt.Sprintf("%d vehicles", len(ids))
+}
+
+func (s commands) listCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "list",
+		Usage: "list tokens by name, without the tokens",
+		Flags: terminal.ClientFlags(),
+		CustomHelpTemplate: terminal.Example(`
+plugbeat token list`),
+		Action: s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			list, err := terminal.Collect(func(after string) (adminapi.Page[adminapi.TokenView], error) {
+				return a.Tokens(ctx, after, adminapi.MaxLimit)
+			})
+			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
+				if len(list) == 0 {
+					p.Line("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate")
+					return
+				}
+				var rows []terminal.Row
+				for _, t := range list {
+					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.Rel(t.CreatedAt),
+						p.Or(t.LastUsedAt, "never")))
+				}
+				p.Table(terminal.Columns("NAME", "KIND", "REACHES", "MADE", "LAST USED"), rows)
+			})
+		}),
+	}
+}
+
+// tokenRemoved is the JSON of token rm.
+type tokenRemoved struct {
+	Removed string `json:"removed"`
+}
+
+func (s commands) removeCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:        "rm",
+		Usage:       "revoke a token, at once",
+		ArgsUsage:   "NAME",
+		Description: "A consent is revoked with all tokens of it, by the id that token list shows. On a terminal it asks first.",
+		Flags:       terminal.ClientFlags(terminal.YesFlag()),
+		CustomHelpTemplate: terminal.Example(`
+plugbeat token rm backend --yes
+plugbeat token rm 50200dbd-358e-4baf-8343-2a23dadae302 --yes`),
+		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
+			name := c.Args().First()
+			if err := s.Sure(c, fmt.Sprintf("revoke token %s; its callers are refused from now on", words.Clean(name))); err != nil {
+				return err
+			}
+			if err := a.RemoveToken(ctx, name); err != nil {
+				return err
+			}
+			return s.Print(c, tokenRemoved{name}, func(p *terminal.Page) { p.Line("revoked %s", words.Clean(name)) })
+		}),
+	}
+}

@@ -1,0 +1,168 @@
+package delivery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/adminapi"
+	"plugbeat/cli/phrase"
+	"plugbeat/cli/terminal"
+	"plugbeat/webhook"
+	"plugbeat/words"
+)
+
+// tailRetry is how long a daemon that is away is left alone between questions.
+const tailRetry = time.Second
+
+func (s commands) tailCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:  "tail",
+		Usage: "follow deliveries as they are made, attempted and finished",
+		Description: `Prints a line for each step from now on, until Ctrl-C. A daemon that restarts is waited for. What
+happened meanwhile is not shown: the tail says so, and since when to list deliveries. With --json each
+line is an object with the delivery and its attempt.`,
+		Flags: terminal.ClientFlags(
+			&ucli.StringFlag{Name: "webhook", Usage: "only of this `WEBHOOK`, a name or an id"},
+			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
+		),
+		CustomHelpTemplate: terminal.Example(`
+plugbeat delivery tail
+plugbeat delivery tail --webhook fleet --json`),
+		Action: s.tail,
+	}
+}
+
+// tail follows the daemon's events. A stream that is cut off is opened again until the
+// command ends, which is how it is meant to end.
+func (s commands) tail(c *ucli.Context) error {
+	if err := terminal.WantArgs(c, 0, 0); err != nil {
+		return err
+	}
+	q := adminapi.EventsQuery{Webhook: c.String("webhook")}
+	var err error
+	if v := c.String("vehicle"); v != "" {
+		if q.Vehicle, err = terminal.VehicleID(v); err != nil {
+			return err
+		}
+	}
+	path, from, err := s.Socket(c)
+	if err != nil {
+		return err
+	}
+	a := adminapi.Dial(path)
+	defer a.Close()
+	var cut time.Time // when the stream was cut off; zero before the first
+	for {
+		events, err := a.Events(c.Context, q)
+		switch {
+		case c.Err() != nil:
+			return nil
+		case err != nil && (cut.IsZero() || !passes(err)):
+			return s.Explain(err, path, from)
+		case err == nil:
+			if !cut.IsZero() {
+				s.say("the daemon is back; what happened meanwhile is not shown, see: " + listSince(q, cut))
+			}
+			err = s.tailLines(c, q, events)
+			events.Close()
+			if err != nil || c.Err() != nil {
+				return err
+			}
+			cut = s.Now()
+			s.say("the tail was cut off; waiting for the daemon")
+		}
+		if s.Rest(c.Context, tailRetry) != nil {
+			return nil
+		}
+	}
+}
+
+// passes reports whether an error of a tail that was open is one that waiting mends.
+func passes(err error) bool {
+	if errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	e, ok := errors.AsType[*adminapi.Error](err)
+	return !ok || e.Code == adminapi.CodeUnavailable
+}
+
+// listSince is the command that lists what a tail did not show.
+func listSince(q adminapi.EventsQuery, since time.Time) string {
+	text := "plugbeat delivery list --since " + since.UTC().Format(time.RFC3339)
+	if q.Webhook != "" {
+		text += " --webhook " + words.Shell(q.Webhook)
+	}
+	return text
+}
+
+// say tells of the tail itself, beside its lines.
+func (s commands) say(text string) { _, _ = fmt.Fprintf(s.Err, "plugbeat: %s\n", text) }
+
+// tailLines prints a line for each change of a delivery until the stream ends. Its error
+// is one of printing.
+func (s commands) tailLines(c *ucli.Context, q adminapi.EventsQuery, events *adminapi.Events) error {
+	last := s.Now()
+	for {
+		change, missed, err := events.Next()
+		if err != nil {
+			return nil //nolint:nilerr // however it ended, the tail goes on or was meant to end
+		}
+		if missed > 0 {
+			s.say(fmt.Sprintf("this tail was read too slowly and missed %s; see: %s", words.Count(missed, "event"), listSince(q, last)))
+			continue
+		}
+		if last = change.At; change.Delivery == nil {
+			continue
+		}
+		if err := s.tailLine(c, change); err != nil {
+			return err
+		}
+	}
+}
+
+func (s commands) tailLine(c *ucli.Context, change webhook.Change) error {
+	p := s.Page()
+	if c.Bool("json") {
+		b, err := json.Marshal(change)
+		if err != nil {
+			return fmt.Errorf("encode result: %w", err)
+		}
+		return s.Write(string(b) + "\n")
+	}
+	at := change.At.UTC().Format("2006-01-02T15:04:05.000Z")
+	if s.OutTTY {
+		at = change.At.Local().Format("15:04:05.000")
+	}
+	p.Line("%s  %s  %s  %s  %s", at, words.Clean(change.WebhookName), change.Vehicle, change.Delivery.ID, words.Clean(stepText(change)))
+	return s.Write(p.String())
+}
+
+// stepText says in one line what happened to a delivery.
+func stepText(c webhook.Change) string {
+	d := c.Delivery
+	switch {
+	case c.Action == webhook.Made && d.ResendOf != nil:
+		return "made, a resend of " + d.ResendOf.String()
+	case c.Action == webhook.Made:
+		return fmt.Sprintf("made (%s), %s", d.Cause, words.Size(int64(d.Bytes)))
+	}
+	var parts []string
+	if d.State.Final() {
+		parts = append(parts, string(d.State))
+	}
+	if c.Attempt != nil {
+		parts = append(parts, strings.TrimSuffix(fmt.Sprintf("attempt %d in %s: %s", c.Attempt.N, words.Took(c.Attempt.Duration),
+			phrase.Answer(*c.Attempt)), ": -"))
+	}
+	text := strings.Join(parts, ", ")
+	if d.State.Final() && d.FinalText != "" {
+		text += "; " + d.FinalText
+	}
+	return text
+}

@@ -1,0 +1,130 @@
+package setup
+
+import (
+	"fmt"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/cli/terminal"
+	"plugbeat/config"
+)
+
+// ConfigCommand is the command config.
+func ConfigCommand(session *terminal.Session) *ucli.Command {
+	s := commands{session}
+	return &ucli.Command{
+		Name:  "config",
+		Usage: "describe the settings of the config",
+		CustomHelpTemplate: terminal.Example(`
+plugbeat config describe delivery.timeout`),
+		Subcommands: []*ucli.Command{s.describeCommand()},
+	}
+}
+
+func (s commands) describeCommand() *ucli.Command {
+	return &ucli.Command{
+		Name:      "describe",
+		Usage:     "print what there is to set: all of it, one section, or one setting",
+		ArgsUsage: "[SETTING]",
+		Description: `Without SETTING it is the complete commented reference, config.example.yaml: a file with every default.
+SETTING is a section (delivery), a setting (delivery.timeout), or the end of one (timeout). Of a
+setting its value in your config is shown as well, where there is one.`,
+		Flags: []ucli.Flag{terminal.ConfigFlag()},
+		CustomHelpTemplate: terminal.Example(`
+plugbeat config describe > config.yaml
+plugbeat config describe delivery
+plugbeat config describe delivery.timeout`),
+		Action: s.configDescribe,
+	}
+}
+
+func (s commands) configDescribe(c *ucli.Context) error {
+	if err := terminal.WantArgs(c, 0, 1); err != nil {
+		return err
+	}
+	asked := c.Args().First()
+	cfg, file, err := s.configHere(c)
+	if err != nil {
+		return err
+	}
+	if asked == "" {
+		return s.Print(c, config.Settings(), func(p *terminal.Page) { p.Text(config.Describe()) })
+	}
+	found := cfg.Find(asked)
+	if part := config.DescribeSection(asked); len(part) > 0 {
+		return s.Print(c, sectionOf(asked), func(p *terminal.Page) { p.Text(part) })
+	}
+	if gone, ok := config.RetiredSetting(asked); ok {
+		return &terminal.UsageError{Text: fmt.Sprintf("there is no setting %q: %s", asked, gone.Became)}
+	}
+	if len(found) == 0 {
+		hint := "plugbeat config describe, without a setting, lists all of them"
+		if near := config.Nearest(asked); near != "" {
+			hint = "did you mean: plugbeat config describe " + near
+		}
+		return &terminal.UsageError{Text: fmt.Sprintf("there is no setting %q", asked), Hint: hint}
+	}
+	return s.Print(c, found, func(p *terminal.Page) {
+		for i, f := range found {
+			if i > 0 {
+				p.Line("")
+			}
+			showSetting(p, f, file)
+		}
+	})
+}
+
+// configHere loads the config whose values are shown. One that cannot be loaded is
+// in the way only where the command line names it: who asks what may be set is often
+// about to correct it.
+func (s commands) configHere(c *ucli.Context) (cfg config.Config, file string, err error) {
+	if file, _ = s.ConfigPath(c); file == "" {
+		return config.Config{}, "", nil
+	}
+	cfg, err = config.Load(file)
+	switch {
+	case err == nil:
+		return cfg, file, nil
+	case c.String("config") != "":
+		return config.Config{}, "", terminal.LoadError(file, err)
+	}
+	return config.Config{}, "", nil
+}
+
+// sectionOf lists the settings below a heading.
+func sectionOf(path string) []config.Setting {
+	var out []config.Setting
+	for _, f := range config.Settings() {
+		if strings.HasPrefix(f.Path, path+".") {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func showSetting(p *terminal.Page, f config.Setting, file string) {
+	p.Line("%s", f.Path)
+	p.Paragraph("  ", f.Doc)
+	value, def := "", f.Default
+	if file != "" && f.Value != "" {
+		value = f.Value + ", in " + file
+		if f.Value == f.Default {
+			value = "the default, in " + file
+		}
+	}
+	if f.Required {
+		def = "none: it has to be set"
+	}
+	of := ""
+	if f.Source != "" {
+		of = "sources of type " + f.Source
+	}
+	p.Line("")
+	p.FieldsAt("  ",
+		[2]string{"allowed", f.Allowed},
+		[2]string{"default", def},
+		[2]string{"belongs to", of},
+		[2]string{"value", value},
+	)
+}

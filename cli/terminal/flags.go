@@ -1,0 +1,104 @@
+package terminal
+
+import (
+	"fmt"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+)
+
+// Switch is a flag that is there or not.
+func Switch(name, usage string) ucli.Flag {
+	return &ucli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
+}
+
+// YesFlag is the flag of commands that ask before they do what cannot be undone.
+func YesFlag() ucli.Flag {
+	return &ucli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask", DisableDefaultText: true}
+}
+
+// ConfigFlag names the daemon's config. The environment is looked at by [Session.ConfigPath]
+// and not by the library, because a flag typed beats any variable.
+func ConfigFlag() ucli.Flag {
+	return &ucli.StringFlag{Name: "config", Usage: "the daemon's config `FILE` [$PLUGBEAT_CONFIG]"}
+}
+
+// ClientFlags are the flags of a command that speaks to a daemon, after its own.
+func ClientFlags(own ...ucli.Flag) []ucli.Flag {
+	return append(own, ConfigFlag(), &ucli.StringFlag{Name: "socket", Usage: "the daemon's unix socket `PATH` [$PLUGBEAT_SOCKET]"})
+}
+
+// NewApp is a command line of these commands.
+func NewApp(s *Session, commands ...*ucli.Command) *ucli.App {
+	return &ucli.App{
+		Name: "plugbeat", HelpName: "plugbeat", Usage: "webhooks for vehicles, at a cadence that follows the plug",
+		Reader: s.In, Writer: s.Out, ErrWriter: s.Err,
+		HideVersion: true, HideHelpCommand: true, EnableBashCompletion: true, DisableSliceFlagSeparator: true,
+		ExitErrHandler: func(*ucli.Context, error) {}, // Run reports errors
+		Commands:       commands,
+	}
+}
+
+// AppExample is [Example] for the program itself.
+func AppExample(text string) string { return withExample(ucli.AppHelpTemplate, text) }
+
+// Example returns the library's help template with an EXAMPLE section at its end, of
+// command lines that can be typed as they are.
+func Example(text string) string { return withExample(ucli.SubcommandHelpTemplate, text) }
+
+func withExample(template, text string) string {
+	lines := strings.ReplaceAll("\n"+strings.TrimSpace(text), "\n", "\n   ")
+	return template + "\nEXAMPLE:" + strings.ReplaceAll(lines, "\n   \n", "\n\n") + "\n"
+}
+
+// WantArgs checks the number of arguments; most < 0 means any number.
+func WantArgs(c *ucli.Context, least, most int) error {
+	name, n := c.Command.HelpName, c.NArg()
+	text := ""
+	switch {
+	case n < least:
+		text = fmt.Sprintf("%s needs %s", name, c.Command.ArgsUsage)
+	case most == 0 && n > 0:
+		text = fmt.Sprintf("%s takes no argument, got %q", name, c.Args().First())
+	case most >= 0 && n > most:
+		text = fmt.Sprintf("%s takes %s, got one more: %q", name, c.Command.ArgsUsage, c.Args().Get(most))
+	default:
+		return nil
+	}
+	return &UsageError{Text: text, Hint: seeHelp(name)}
+}
+
+// onUsageError turns the library's complaints about a flag's value into usage errors.
+func onUsageError(c *ucli.Context, err error, _ bool) error {
+	text := err.Error()
+	// invalid value "x" for flag -spread: parse error
+	// invalid boolean value "x" for -json: parse error
+	for _, form := range [][2]string{{"invalid value ", " for flag -"}, {"invalid boolean value ", " for -"}} {
+		after, ok := strings.CutPrefix(text, form[0])
+		if value, rest, cut := strings.Cut(after, form[1]); ok && cut {
+			name, why, _ := strings.Cut(rest, ": ")
+			text = fmt.Sprintf("--%s %s: %s", name, value, expectation(c.Command.Flags, name, why))
+		}
+	}
+	return &UsageError{Text: text, Hint: seeHelp(c.Command.HelpName)}
+}
+
+// expectation says what a flag's value may be.
+func expectation(flags []ucli.Flag, name, why string) string {
+	for _, f := range flags {
+		if f.Names()[0] != name {
+			continue
+		}
+		switch f.(type) {
+		case *ucli.DurationFlag:
+			return "want a duration with its unit, such as 90s, 30m or 1h"
+		case *ucli.IntFlag, *ucli.Int64Flag:
+			return "want a whole number"
+		case *ucli.Float64Flag:
+			return "want a number"
+		case *ucli.BoolFlag:
+			return "want true or false, or no value"
+		}
+	}
+	return why
+}
