@@ -242,15 +242,15 @@ func TestCheck(t *testing.T) {
 		"a short age":         {Vehicle{ID: "a", Plug: plug, MaxAge: time.Second}, "a minute or more"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := fmt.Sprint(Check("vehicles", []Vehicle{c.v}, true)); !strings.Contains(got, c.want) {
+			if got := fmt.Sprint(Check("vehicles", []Vehicle{c.v}, Topics)); !strings.Contains(got, c.want) {
 				t.Errorf("%s, want %q", got, c.want)
 			}
 		})
 	}
-	if got := Check("vehicles", []Vehicle{mg4, mg4}, true); len(got) != 1 || !strings.Contains(fmt.Sprint(got), "vehicles[0] has it too") {
+	if got := Check("vehicles", []Vehicle{mg4, mg4}, Topics); len(got) != 1 || !strings.Contains(fmt.Sprint(got), "vehicles[0] has it too") {
 		t.Errorf("two vehicles with one id: %v", got)
 	}
-	if got := Check("vehicles", []Vehicle{mg4}, true); len(got) != 0 {
+	if got := Check("vehicles", []Vehicle{mg4}, Topics); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
 }

@@ -24,7 +24,7 @@ func TestRecorded(t *testing.T) {
 		"teslamate-day":        {ID: "model3", Preset: "teslamate", With: map[string]string{"car": "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if bad := Check("vehicles", []Vehicle{v}, true); len(bad) > 0 {
+			if bad := Check("vehicles", []Vehicle{v}, Topics); len(bad) > 0 {
 				t.Fatal(bad)
 			}
 			f, err := os.Open("testdata/" + name + ".log")

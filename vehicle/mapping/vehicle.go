@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"plugbeat/vehicle"
 )
 
@@ -101,10 +103,23 @@ var (
 // maxAge of a map that says nothing of it.
 const maxAge = 24 * time.Hour
 
+// Form is what the messages of a source are.
+type Form int
+
+// The forms of messages.
+const (
+	// Topics are messages of a broker; each field has the topic it is said in.
+	Topics Form = iota
+	// Documents are fetched; the topic of a field is the path of its document, empty for the
+	// source's own URL.
+	Documents
+	// Posted are documents that come; a field has no topic.
+	Posted
+)
+
 // Check returns what is wrong with the maps of a source; setting is the key of the list.
-// topics says whether messages of the source have topics.
-func Check(setting string, vehicles []Vehicle, topics bool) []vehicle.Complaint {
-	c := checker{topics: topics}
+func Check(setting string, vehicles []Vehicle, form Form) []vehicle.Complaint {
+	c := checker{form: form}
 	seen := map[string]string{}
 	for i, v := range vehicles {
 		c.at = fmt.Sprintf("%s[%d]", setting, i)
@@ -115,13 +130,16 @@ func Check(setting string, vehicles []Vehicle, topics bool) []vehicle.Complaint 
 			c.complain("id", v.ID, other+" has it too", "an id of its own for each vehicle")
 		}
 		seen[v.ID] = c.at
+		if _, err := uuid.Parse(v.UUID); err != nil && v.UUID != "" {
+			c.complain("uuid", v.UUID, "", "a UUID, or leave it out")
+		}
 		c.vehicle(v)
 	}
 	return c.complaints
 }
 
 type checker struct {
-	topics     bool
+	form       Form
 	at         string
 	complaints []vehicle.Complaint
 }
@@ -212,9 +230,11 @@ func (c *checker) once(key string, lists ...[]string) {
 
 func (c *checker) topic(key, topic string) {
 	switch {
-	case !c.topics && topic != "":
-		c.complain(key+".topic", topic, "this source has documents and no topics", "leave it out")
-	case !c.topics:
+	case c.form == Posted && topic != "":
+		c.complain(key+".topic", topic, "this source is sent documents, which have no topics", "leave it out")
+	case c.form == Posted || c.form == Documents && topic == "":
+	case c.form == Documents && !strings.HasPrefix(topic, "/"):
+		c.complain(key+".topic", topic, "it is the path of a document at the source's url", "a path that begins with /")
 	case topic == "":
 		c.complain(key+".topic", "", "", "the exact topic, as plugbeat source watch or the publisher's pages show it")
 	case strings.ContainsAny(topic, "+#"):
