@@ -7,20 +7,13 @@
 // written here. A [Memory] takes messages by that map and holds the last value of each
 // path with its true age; [Memory.Read] answers from it.
 //
-// Everything here is pure: no clock, no network, no goroutine. Every time is a parameter.
-// It guarantees that a value that is missing, empty, of a wrong type or out of range never
+// Everything but [Fleet] is pure: no clock, no network, no goroutine. Every time is a
+// parameter. The package guarantees that a value that is missing, empty, of a wrong type or out of range never
 // becomes a zero and never flips the plug, and that what a broker repeats makes no value
 // younger than it is.
 package mapping
 
-import (
-	"strings"
-	"time"
-
-	"github.com/google/uuid"
-
-	"plugbeat/vehicle"
-)
+import "time"
 
 // MaxPayload is the length in bytes of the longest message that is looked at.
 const MaxPayload = 64 << 10
@@ -46,26 +39,3 @@ type Verdict struct {
 	// Refused says why nothing was taken.
 	Refused string
 }
-
-// Matches reports whether a topic is the pattern's, where + stands for one level.
-func Matches(pattern, topic string) bool {
-	_, ok := match(pattern, topic)
-	return ok
-}
-
-// VehicleOf is the vehicle of a checked map. Its id is made of the source's name and the id
-// in the map, unless the map gives one.
-func VehicleOf(source string, v Vehicle) vehicle.Vehicle {
-	id, err := uuid.Parse(v.UUID)
-	if err != nil {
-		id = uuid.NewSHA1(namespace, []byte(source+"\x00"+v.ID))
-	}
-	model := v.Model
-	if model == "" {
-		model = v.Name
-	}
-	return vehicle.Vehicle{ID: id, Native: v.ID, Make: strings.ToUpper(v.Make), Model: model, Year: v.Year, VIN: v.VIN, Mode: vehicle.ModeLive}
-}
-
-// namespace keeps the ids apart from those that others make of the same names.
-var namespace = uuid.MustParse("5f0c8f0e-6a4e-4d0c-9e0a-7d1b6f2c9b34")

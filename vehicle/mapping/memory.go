@@ -73,14 +73,6 @@ func NewMemory(v Vehicle, settle time.Duration, stored vehicle.Snapshot, opened 
 	return m
 }
 
-// Topics lists what has to be subscribed for the vehicle.
-func (m *Memory) Topics() (topics []string) {
-	for t := range m.plan.topics() {
-		topics = append(topics, t)
-	}
-	return topics
-}
-
 // Connected is the connection's coming up. What was said before has to be said again for a
 // sign of life to confirm it.
 func (m *Memory) Connected(at time.Time) {

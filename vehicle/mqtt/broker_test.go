@@ -185,7 +185,8 @@ func open(t *testing.T, s Settings, known ...vehicle.Known) *opened {
 		t.Fatal(err)
 	}
 	o := &opened{Source: src.(*Source)}
-	o.id = o.vehicles[0].ID
+	vs, _ := o.List(t.Context())
+	o.id = vs[0].ID
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -132,7 +132,7 @@ func (c *connection) wait(attempt int) time.Duration {
 // came has every topic subscribed on a connection that came up. It is called on the loop of
 // the library and must not block.
 func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
-	c.up(time.Now().UTC())
+	c.Connected()
 	c.deps.Log.Info().Str("event", "source.connected").Str("broker", c.broker.Host).Msg("connected to the broker")
 	go func() {
 		err := c.subscribe(ctx, m)
@@ -144,7 +144,7 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 			c.drop()
 			return
 		}
-		time.AfterFunc(c.settings.Settle+firstWait/2, c.arrived)
+		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
 	}()
 }
 
@@ -153,8 +153,9 @@ const subscribeAtOnce = 100
 
 // subscribe asks for every topic and holds the broker to each.
 func (c *connection) subscribe(ctx context.Context, m *autopaho.ConnectionManager) error {
-	for from := 0; from < len(c.topics); from += subscribeAtOnce {
-		some := c.topics[from:min(from+subscribeAtOnce, len(c.topics))]
+	topics := c.Topics()
+	for from := 0; from < len(topics); from += subscribeAtOnce {
+		some := topics[from:min(from+subscribeAtOnce, len(topics))]
 		p := &paho.Subscribe{}
 		for _, topic := range some {
 			p.Subscriptions = append(p.Subscriptions, paho.SubscribeOptions{Topic: topic, QoS: 1})
@@ -195,7 +196,7 @@ func (c *connection) drop() {
 }
 
 func (c *connection) went() {
-	c.down()
+	c.Disconnected()
 	c.deps.Log.Warn().Str("event", "source.disconnected").Str("broker", c.broker.Host).Msg("the connection to the broker is lost; it is made anew")
 }
 
@@ -222,17 +223,6 @@ func (c *connection) told(err error) {
 	c.Source.mu.Unlock()
 	if news && err != nil {
 		c.deps.Log.Error().Str("event", "source.unreachable").Str("broker", c.broker.Host).Err(err).Str("text", p.Text).Str("remedy", p.Remedy).Msg("the broker does not serve us")
-	}
-}
-
-// arrived lets reads go on that wait for what the broker repeats.
-func (s *Source) arrived() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.ready:
-	default:
-		close(s.ready)
 	}
 }
 

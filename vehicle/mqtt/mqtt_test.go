@@ -30,7 +30,8 @@ func TestSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := src.(*Source).vehicles[0].ID
+		vs, _ := src.(*Source).List(t.Context())
+		id := vs[0].ID
 		return sourcetest.Harness{
 			Source: src, Ref: vehicle.Ref{ID: id}, Plug: vehicle.PluggedIn, Unknown: vehicle.Ref{},
 			Change: func() {

@@ -118,13 +118,12 @@ const silence = 30 * time.Second
 type trouble struct {
 	problem   vehicle.Problem // Code is empty while all is well
 	connected time.Time
-	last      time.Time // of the last message
 }
 
 // set notes a problem, or that there is none, and reports whether that is news.
 func (t *trouble) set(p vehicle.Problem, now time.Time) bool {
 	if p.Code == "" {
-		t.connected, t.last = now, time.Time{}
+		t.connected = now
 	}
 	if p.Code == t.problem.Code && p.Text == t.problem.Text {
 		return false
@@ -134,8 +133,6 @@ func (t *trouble) set(p vehicle.Problem, now time.Time) bool {
 	return true
 }
 
-func (t *trouble) heard(at time.Time) { t.last = at }
-
 // Problems implements [vehicle.Reporter].
 func (s *Source) Problems(now time.Time) []vehicle.Problem {
 	s.mu.Lock()
@@ -143,8 +140,8 @@ func (s *Source) Problems(now time.Time) []vehicle.Problem {
 	switch t := s.trouble; {
 	case t.problem.Code != "":
 		return []vehicle.Problem{t.problem}
-	case !t.connected.IsZero() && t.last.IsZero() && now.Sub(t.connected) > silence:
-		return []vehicle.Problem{{Code: "nothing_arrives", Since: t.connected, Text: fmt.Sprintf("the broker %s takes the subscription, and nothing arrives, of topics such as %s", s.broker.Host, s.topics[0]),
+	case !t.connected.IsZero() && s.LastMessage().IsZero() && now.Sub(t.connected) > silence:
+		return []vehicle.Problem{{Code: "nothing_arrives", Since: t.connected, Text: fmt.Sprintf("the broker %s takes the subscription, and nothing arrives, of topics such as %s", s.broker.Host, s.Topics()[0]),
 			Remedy: "compare the topics with what is published (plugbeat source watch " + s.deps.Name + "); check that the user may read them: some brokers drop in silence"}}
 	}
 	return nil

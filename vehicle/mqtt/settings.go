@@ -82,7 +82,7 @@ func (s *Settings) Endpoints() []vehicle.Endpoint {
 
 // Open implements [vehicle.Settings].
 func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
-	o := options{settings: *s, deps: d, opened: time.Now().UTC()}
+	o := options{settings: *s, deps: d}
 	u, err := url.Parse(s.Broker)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
@@ -107,7 +107,7 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	if err != nil {
 		return nil, err
 	}
-	return newSource(o, known), nil
+	return &Source{Fleet: mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known), options: o}, nil
 }
 
 // tls is how the broker is checked, and shown a client certificate.
