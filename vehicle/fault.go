@@ -180,3 +180,9 @@ func Garbled(description string) *Fault {
 func NotCapable(description string) *Fault {
 	return &Fault{Type: TypeCompatibility, Code: "VEHICLE_NOT_CAPABLE", Status: 501, Description: description}
 }
+
+// NotInMap is the fault of a vehicle that the source's section of the config has no map for.
+func NotInMap(source string) *Fault {
+	return &Fault{Type: TypeNotFound, Code: "", Status: 404, Resolution: ResolveContactSupport,
+		Description: "the vehicle is not in the config any more: put it back under sources." + source + ".vehicles, or disconnect it"}
+}

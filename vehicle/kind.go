@@ -3,6 +3,7 @@ package vehicle
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -86,6 +87,9 @@ type Deps struct {
 	// address it dials passes plugbeat's dial check; a private one is reached only where
 	// an endpoint names it.
 	Client func(endpoints ...Endpoint) *http.Client
+	// Dial connects to an endpoint that speaks no HTTP, past the same check. It tries for
+	// as long as ctx allows.
+	Dial func(ctx context.Context, e Endpoint) (net.Conn, error)
 	// Secret returns the secret of the setting whose key has a credential tag. The error
 	// names the setting.
 	Secret func(setting string) (string, error)

@@ -102,3 +102,20 @@ type Bucket struct {
 	// Refill is how long it takes to get one call back, above zero.
 	Refill time.Duration
 }
+
+// Reporter is a source that knows by itself what is wrong with its far side.
+type Reporter interface {
+	Source
+	// Problems lists what is wrong now; it costs nothing.
+	Problems(now time.Time) []Problem
+}
+
+// Problem is one thing that is wrong with a source's far side.
+type Problem struct {
+	// Code is of a closed set: login_refused, mqtt5_missing, wrong_certificate, not_a_broker,
+	// subscription_denied, nothing_arrives, plain_password, taken_over, unreachable.
+	Code string
+	// Text says what is wrong, and Remedy what to do.
+	Text, Remedy string
+	Since        time.Time
+}

@@ -21,6 +21,8 @@ var allowed = map[string][]string{
 	"vehicle":           {},
 	"vehicle/smartcar":  {"vehicle", "golang.org/x/oauth2"},
 	"vehicle/*":         {"vehicle"},
+	"vehicle/httpjson":  {"vehicle", "vehicle/mapping"},
+	"vehicle/mqtt":      {"vehicle", "vehicle/mapping", "github.com/eclipse/paho.golang"},
 	"vehicle/all":       {"vehicle", "vehicle/*"},
 	"webhook":           {"vehicle"},
 	"webhook/payload":   {"webhook", "vehicle"},

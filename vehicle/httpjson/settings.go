@@ -1,0 +1,118 @@
+package httpjson
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/mapping"
+)
+
+// Settings are the config's section of a source of this kind.
+type Settings struct {
+	URL          string            `yaml:"url" takes:"an absolute http or https URL" required:"yes" doc:"Where the document is, or the server whose paths the maps name. There is no default: it has to be set."`
+	Preset       string            `yaml:"preset" oneof:" evcc" takes:"evcc, or empty" doc:"evcc: the url is evcc's, and each vehicle names evcc's vehicle or loadpoint in its with."`
+	Every        time.Duration     `yaml:"every" min:"5s" max:"24h" doc:"How often the documents are fetched."`
+	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user for basic authentication; empty for none."`
+	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password."`
+	TokenFile    string            `yaml:"token_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer."`
+	HeaderFile   string            `yaml:"header_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with one line, NAME: VALUE, that is sent as a header."`
+	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long documents are awaited that belong together before the vehicle is judged."`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a map of its own, or with what the preset needs."`
+}
+
+var _ vehicle.Endpoints = (*Settings)(nil)
+
+// evcc is the one preset.
+const evcc = "evcc"
+
+// Kind is this kind of source.
+func Kind() vehicle.Kind {
+	return vehicle.Kind{
+		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map", Example: "evcc",
+		Settings: func() vehicle.Settings { return &Settings{Every: 30 * time.Second, Settle: 500 * time.Millisecond} },
+	}
+}
+
+// Check implements [vehicle.Settings].
+func (s *Settings) Check() (wrong []vehicle.Complaint) {
+	if c := vehicle.CheckURL("url", s.URL, "an absolute http or https URL; a user and a password have settings of their own"); c != nil {
+		wrong = append(wrong, *c)
+	}
+	ways := 0
+	for _, way := range []string{s.Username, s.TokenFile} {
+		if way != "" {
+			ways++
+		}
+	}
+	if ways > 1 {
+		wrong = append(wrong, vehicle.Complaint{Setting: "token_file", Value: s.TokenFile, Why: "there is a user, too", Allowed: "username with password_file, or token_file"})
+	}
+	if (s.Username == "") != (s.PasswordFile == "") {
+		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both", Allowed: "username and password_file, or neither"})
+	}
+	if len(s.Vehicles) == 0 {
+		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
+	}
+	for i, v := range s.Vehicles {
+		if s.Preset == "" && v.Preset != "" {
+			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset, Why: "presets of vehicles are those of a broker",
+				Allowed: "leave it out; preset: evcc is the whole source's"})
+		}
+	}
+	return append(wrong, mapping.Check("vehicles", s.maps(), mapping.Documents)...)
+}
+
+// maps are the vehicles' maps. A vehicle without fields of its own has the source's preset.
+func (s *Settings) maps() []mapping.Vehicle {
+	vs := make([]mapping.Vehicle, len(s.Vehicles))
+	copy(vs, s.Vehicles)
+	if s.Preset == evcc {
+		for i := range vs {
+			vs[i].Preset = evcc
+		}
+	}
+	return vs
+}
+
+// Endpoints implements [vehicle.Endpoints].
+func (s *Settings) Endpoints() []vehicle.Endpoint {
+	return []vehicle.Endpoint{{Setting: "url", URL: s.URL}}
+}
+
+// Open implements [vehicle.Settings].
+func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
+	known, err := d.Known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{}, Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
+	src.client.Timeout = fetchTime
+	src.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	src.header.Set("Accept", "application/json")
+	for setting, file := range map[string]string{"password_file": s.PasswordFile, "token_file": s.TokenFile, "header_file": s.HeaderFile} {
+		if file == "" {
+			continue
+		}
+		secret, err := d.Secret(setting)
+		if err != nil {
+			return nil, err
+		}
+		switch setting {
+		case "password_file":
+			src.password = secret
+		case "token_file":
+			src.header.Set("Authorization", "Bearer "+secret)
+		case "header_file":
+			name, value, ok := strings.Cut(secret, ":")
+			if !ok || strings.ContainsAny(secret, "\r\n") || strings.TrimSpace(name) == "" {
+				return nil, fmt.Errorf("header_file: %s has no line of the form NAME: VALUE", file)
+			}
+			src.header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+	}
+	return src, nil
+}

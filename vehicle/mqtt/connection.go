@@ -1,0 +1,289 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/google/uuid"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/mapping"
+)
+
+// The times of a connection.
+const (
+	connectTime = 10 * time.Second
+	keepAlive   = 30 // seconds
+	// Waits between attempts double from firstWait to lastWait. Where the broker refuses
+	// who we are, nobody but a person can help, and it is lastWait at once.
+	firstWait = time.Second
+	lastWait  = 5 * time.Minute
+)
+
+// connection is the broker's side of a source: one connection after another until ctx ends.
+type connection struct {
+	*Source
+	mu sync.Mutex
+	// conn is the one that is up, so that it can be dropped.
+	conn net.Conn
+	// refused is true after the broker refused the login or a topic.
+	refused bool
+}
+
+// connect keeps a connection until ctx ends.
+func (s *Source) connect(ctx context.Context) error {
+	c := &connection{Source: s}
+	m, err := autopaho.NewConnection(ctx, autopaho.ClientConfig{
+		ServerUrls: []*url.URL{s.broker}, KeepAlive: keepAlive, ConnectTimeout: connectTime,
+		ConnectUsername: s.settings.Username, ConnectPassword: s.password,
+		CleanStartOnInitialConnection: true, AttemptConnection: c.dial, ReconnectBackoff: c.wait,
+		ConnectPacketBuilder: ask, OnConnectionUp: func(m *autopaho.ConnectionManager, _ *paho.Connack) { c.came(ctx, m) },
+		OnConnectionDown: func() bool { c.went(); return true },
+		OnConnectError:   c.failed,
+		ClientConfig: paho.ClientConfig{
+			ClientID:           "plugbeat-" + uuid.NewString()[:13],
+			OnServerDisconnect: c.sentAway,
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+				s.take(p.Packet.Topic, p.Packet.Payload, p.Packet.Retain)
+				return true, nil
+			}},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("broker %s: %w", s.broker.Host, err)
+	}
+	<-m.Done()
+	return ctx.Err()
+}
+
+// ask completes CONNECT: nothing old is queued for us, and no packet is longer than we look
+// at.
+func ask(p *paho.Connect, _ *url.URL) (*paho.Connect, error) {
+	p.CleanStart = true
+	largest := uint32(maxPacket)
+	p.Properties = &paho.ConnectProperties{MaximumPacketSize: &largest}
+	return p, nil
+}
+
+// dial connects to the broker, past plugbeat's dial check. The library gives no time limit
+// here.
+func (c *connection) dial(ctx context.Context, _ autopaho.ClientConfig, _ *url.URL) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	conn, err := c.deps.Dial(ctx, vehicle.Endpoint{Setting: "broker", URL: c.broker.String()})
+	if err != nil {
+		return nil, err
+	}
+	if a, err := netip.ParseAddrPort(conn.RemoteAddr().String()); c.tls == nil && len(c.password) > 0 && (err != nil || public(a.Addr())) {
+		_ = conn.Close()
+		return nil, &plainPasswordError{c.broker.Hostname(), conn.RemoteAddr().String()}
+	}
+	if c.tls != nil {
+		secure := tls.Client(conn, c.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = secure
+	}
+	conn = packets.NewThreadSafeConn(&bounded{Conn: conn})
+	c.mu.Lock()
+	c.conn = conn
+	c.mu.Unlock()
+	return conn, nil
+}
+
+// plainPasswordError is a password that would leave one's own network as it is.
+type plainPasswordError struct{ host, address string }
+
+// Error implements error.
+func (e *plainPasswordError) Error() string {
+	return fmt.Sprintf("%s is %s, an address of the internet, and the password would go there as it is", e.host, e.address)
+}
+
+// wait is how long to wait before an attempt.
+func (c *connection) wait(attempt int) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused {
+		return lastWait
+	}
+	if attempt == 0 {
+		return firstWait / 10
+	}
+	d := lastWait
+	if attempt < 10 {
+		d = min(firstWait<<attempt, lastWait)
+	}
+	return d/2 + rand.N(d/2) //nolint:gosec // no secret
+}
+
+// came has every topic subscribed on a connection that came up. It is called on the loop of
+// the library and must not block.
+func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
+	c.Connected()
+	c.deps.Log.Info().Str("event", "source.connected").Str("broker", c.broker.Host).Msg("connected to the broker")
+	go func() {
+		err := c.subscribe(ctx, m)
+		if ctx.Err() != nil {
+			return
+		}
+		c.told(err)
+		if err != nil {
+			c.drop()
+			return
+		}
+		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
+	}()
+}
+
+// subscribeAtOnce is how many topics are asked for in one packet.
+const subscribeAtOnce = 100
+
+// subscribe asks for every topic and holds the broker to each.
+func (c *connection) subscribe(ctx context.Context, m *autopaho.ConnectionManager) error {
+	topics := c.Topics()
+	for from := 0; from < len(topics); from += subscribeAtOnce {
+		some := topics[from:min(from+subscribeAtOnce, len(topics))]
+		p := &paho.Subscribe{}
+		for _, topic := range some {
+			p.Subscriptions = append(p.Subscriptions, paho.SubscribeOptions{Topic: topic, QoS: 1})
+		}
+		ack, err := m.Subscribe(ctx, p)
+		if ack != nil {
+			for i, reason := range ack.Reasons {
+				if reason >= 0x80 && i < len(some) {
+					return &deniedError{some[i], reason}
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	return nil
+}
+
+// deniedError is a topic that the broker does not let us have.
+type deniedError struct {
+	topic  string
+	reason byte
+}
+
+// Error implements error.
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("the broker denies the topic %s (reason 0x%02x)", e.topic, e.reason)
+}
+
+// drop ends the connection; the library makes another one.
+func (c *connection) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		_ = c.conn.Close()
+	}
+}
+
+func (c *connection) went() {
+	c.Disconnected()
+	c.deps.Log.Warn().Str("event", "source.disconnected").Str("broker", c.broker.Host).Msg("the connection to the broker is lost; it is made anew")
+}
+
+// sentAway is a broker's word at the end of a connection.
+func (c *connection) sentAway(d *paho.Disconnect) { c.told(&sentAwayError{d.ReasonCode}) }
+
+type sentAwayError struct{ reason byte }
+
+// Error implements error.
+func (e *sentAwayError) Error() string {
+	return fmt.Sprintf("the broker ended the connection (reason 0x%02x)", e.reason)
+}
+
+func (c *connection) failed(err error) { c.told(err) }
+
+// told notes how the last attempt went; nil is well.
+func (c *connection) told(err error) {
+	p, refused := problemOf(err, c.Source)
+	c.mu.Lock()
+	c.refused = refused
+	c.mu.Unlock()
+	c.Source.mu.Lock()
+	news := c.trouble.set(p, time.Now().UTC())
+	c.Source.mu.Unlock()
+	if news && err != nil {
+		c.deps.Log.Error().Str("event", "source.unreachable").Str("broker", c.broker.Host).Err(err).Str("text", p.Text).Str("remedy", p.Remedy).Msg("the broker does not serve us")
+	}
+}
+
+// maxPacket is the longest packet that is read: the longest payload, its topic, and a
+// little.
+const maxPacket = mapping.MaxPayload + 4096
+
+// bounded refuses a packet that is longer than we asked for before anything is allocated
+// for it. It follows the lengths in what is read.
+type bounded struct {
+	net.Conn
+	// left is how much of the packet's body is still to come.
+	left int
+	// inLength is true within a packet's length, of which length is known and the next byte
+	// goes to shift.
+	inLength      bool
+	shift, length int
+	// first is the first byte that came; zero before.
+	first byte
+}
+
+var (
+	errTooLong = errors.New("the broker announced a packet that is longer than plugbeat asked for")
+	errOld     = errors.New("the broker answered as MQTT 3.1.1 does")
+)
+
+// oldAnswer is the first byte of a CONNACK, whose body is two bytes in MQTT 3.1.1 and more
+// in MQTT 5.
+const oldAnswer = 0x20
+
+// Read implements net.Conn.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	for rest := p[:n]; len(rest) > 0; {
+		switch {
+		case b.left > 0:
+			skip := min(b.left, len(rest))
+			b.left -= skip
+			rest = rest[skip:]
+		case !b.inLength:
+			b.inLength, b.shift, b.length = true, 0, 0
+			if b.first == 0 {
+				b.first = rest[0]
+			}
+			rest = rest[1:]
+		default:
+			b.length |= int(rest[0]&0x7f) << b.shift
+			b.shift += 7
+			last := rest[0]&0x80 == 0
+			rest = rest[1:]
+			if b.length > maxPacket || b.shift > 28 {
+				return 0, errTooLong
+			}
+			if last && b.first == oldAnswer && b.length == 2 {
+				return 0, errOld
+			}
+			if last {
+				b.first = ^byte(oldAnswer) // the answer has been looked at
+				b.left, b.inLength = b.length, false
+			}
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,134 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"time"
+
+	"plugbeat/vehicle"
+	"plugbeat/vehicle/mapping"
+)
+
+// Settings are the config's section of a source of this kind.
+type Settings struct {
+	Broker       string            `yaml:"broker" takes:"mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" required:"yes" doc:"The broker. mqtts is TLS; its certificate is always checked. There is no default: it has to be set."`
+	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user at the broker; empty for none."`
+	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password; empty for none."`
+	CAFile       string            `yaml:"ca_file" path:"yes" takes:"a file, or empty" doc:"Certificates (PEM) that sign the broker's. Empty: those of the system."`
+	CertFile     string            `yaml:"cert_file" path:"yes" takes:"a file, or empty" doc:"The client certificate (PEM), where the broker asks for one."`
+	KeyFile      string            `yaml:"key_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"The client certificate's key (PEM)."`
+	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long messages are awaited that belong together before the vehicle is judged. A plug-in is delivered so much later."`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a preset or a map of its own."`
+}
+
+var _ vehicle.Endpoints = (*Settings)(nil)
+
+// Kind is this kind of source.
+func Kind() vehicle.Kind {
+	return vehicle.Kind{
+		Name: "mqtt", Doc: "mqtt reads vehicles from the owner's own broker: TeslaMate, evcc, openWB, OVMS, or any map", Example: "broker",
+		Settings: func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
+	}
+}
+
+// Check implements [vehicle.Settings].
+func (s *Settings) Check() (wrong []vehicle.Complaint) {
+	add := func(c vehicle.Complaint) { wrong = append(wrong, c) }
+	const want = "mqtt://HOST:PORT or mqtts://HOST:PORT; the user and the password have settings of their own"
+	u, err := url.Parse(s.Broker)
+	switch {
+	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || u.Hostname() == "":
+		add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "it is no address of a broker", Allowed: want})
+	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		add(vehicle.Complaint{Setting: "broker", Value: u.Redacted(), Why: "it has more than a host and a port", Allowed: want})
+	case u.Scheme == "mqtt" && s.PasswordFile != "":
+		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is", Allowed: "mqtts://, or a broker in your own network"}
+		addr, err := netip.ParseAddr(u.Hostname())
+		plain.Warning = err != nil || !public(addr)
+		add(plain)
+	case u.Scheme == "mqtt":
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil && public(addr) {
+			add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "whoever is on the way can read and change what it says", Allowed: "mqtts://", Warning: true})
+		}
+	}
+	if s.PasswordFile != "" && s.Username == "" {
+		add(vehicle.Complaint{Setting: "username", Why: "there is a password for it", Allowed: "the user's name at the broker"})
+	}
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		add(vehicle.Complaint{Setting: "key_file", Value: s.KeyFile, Why: "a client certificate needs both", Allowed: "cert_file and key_file, or neither"})
+	}
+	if len(s.Vehicles) == 0 {
+		add(vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}"})
+	}
+	return append(wrong, mapping.Check("vehicles", s.Vehicles, mapping.Topics)...)
+}
+
+// public reports whether the address is one of the internet at large.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !netip.MustParsePrefix("100.64.0.0/10").Contains(a)
+}
+
+// Endpoints implements [vehicle.Endpoints].
+func (s *Settings) Endpoints() []vehicle.Endpoint {
+	return []vehicle.Endpoint{{Setting: "broker", URL: s.Broker}}
+}
+
+// Open implements [vehicle.Settings].
+func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
+	o := options{settings: *s, deps: d}
+	u, err := url.Parse(s.Broker)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	o.broker = u
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[u.Scheme])
+	}
+	if s.PasswordFile != "" {
+		password, err := d.Secret("password_file")
+		if err != nil {
+			return nil, err
+		}
+		o.password = []byte(password)
+	}
+	if u.Scheme == "mqtts" {
+		if o.tls, err = s.tls(u.Hostname()); err != nil {
+			return nil, err
+		}
+	}
+	known, err := d.Known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{Fleet: mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known), options: o}, nil
+}
+
+// tls is how the broker is checked, and shown a client certificate.
+func (s *Settings) tls(host string) (*tls.Config, error) {
+	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: %s has no certificate in PEM form", s.CAFile)
+		}
+	}
+	if s.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
