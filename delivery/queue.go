@@ -243,11 +243,11 @@ func (q *queue) nextRetry(now time.Time) time.Time {
 
 // probe returns what an open breaker's probe sends. It is of the vehicle whose last
 // attempt is longest ago: its oldest delivery, or where that attempt reached the receiver
-// its oldest one that was not tried yet. What was set aside is a probe only where aside
-// allows it and nothing else waits.
+// its next one after those that were tried. What was set aside is a probe only where aside
+// allows it and nothing else waits; its order is that of the retries.
 func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) {
 	var (
-		best     []uuid.UUID // of one vehicle, oldest first
+		best     []uuid.UUID // of one vehicle, in its order
 		vehicle  uuid.UUID
 		bestRank int
 		last     webhook.Tried
@@ -272,8 +272,11 @@ func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) 
 	if bestRank >= 0 {
 		last = tried[bestRank]
 	}
-	id := best[0]
-	if next := slices.IndexFunc(best, func(id uuid.UUID) bool { return older(last.Delivery, id) }); last.Reached && next > 0 {
+	id, next := best[0], slices.Index(best, last.Delivery)+1
+	if next == 0 && !aside {
+		next = slices.IndexFunc(best, func(id uuid.UUID) bool { return older(last.Delivery, id) })
+	}
+	if last.Reached && next > 0 && next < len(best) {
 		id = best[next]
 	}
 	if it := q.aside[id]; it != nil {
@@ -282,13 +285,12 @@ func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) 
 	return webhook.Queued{Delivery: id, Vehicle: vehicle}, true
 }
 
-// asideIDs lists what is set aside of a vehicle, oldest first.
+// asideIDs lists what is set aside of a vehicle, soonest retry first.
 func (l *line) asideIDs() []uuid.UUID {
 	ids := make([]uuid.UUID, 0, len(l.aside))
 	for _, it := range l.aside {
 		ids = append(ids, it.Delivery)
 	}
-	slices.SortFunc(ids, byID)
 	return ids
 }
 
