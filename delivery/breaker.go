@@ -28,15 +28,9 @@ type Rules struct {
 	Recover webhook.Policy
 }
 
-const (
-	// maxFailuresInRow is how many deliveries in a row open the breaker when the first
-	// attempt of each is answered with an error.
-	maxFailuresInRow = 3
-	// maxBadVehicles is how many vehicles may be answered with errors one after the other
-	// before a probe spends a step, so that a few bad ones delay no other by more than
-	// seconds.
-	maxBadVehicles = 5
-)
+// maxFailuresInRow is how many deliveries in a row open the breaker when the first
+// attempt of each is answered with an error.
+const maxFailuresInRow = 3
 
 // Probe says whether an attempt is a probe, and which.
 type Probe uint8
@@ -196,11 +190,12 @@ func (u *ruling) failed() {
 
 // failedClosed sets the delivery aside or opens the breaker.
 func (u *ruling) failedClosed() {
+	answered := u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
 	first := u.d.Attempts == 1
-	if u.answered() && first {
+	if answered && first {
 		u.b.FailuresInRow++
 	}
-	aside := u.answered() || !first || u.succeededSince(u.e.StartedAt)
+	aside := answered || !first || u.succeededSince(u.e.StartedAt)
 	if aside {
 		u.setAside()
 	}
@@ -271,15 +266,12 @@ func (r Rules) askedFor(b *webhook.Breaker, wait time.Duration, now time.Time) {
 // was in flight when the breaker opened, or is of an opening before.
 func (u *ruling) failedOpen() {
 	b := u.b
-	free := u.another()
 	u.note()
 	switch {
 	case u.e.Probe == noProbe || u.e.StartedAt.Before(b.OpenSince):
 		return
 	case u.e.Probe == stepProbe:
-		if !free {
-			b.Step++
-		}
+		b.Step++
 		b.NextProbe = time.Time{}
 	default:
 		if b.Owed == webhook.OwedToChallenge {
@@ -299,21 +291,6 @@ func (u *ruling) failedOpen() {
 	}
 	b.NextProbe = later(b.NextProbe, b.NotBefore)
 	u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
-}
-
-// another reports whether the attempt was answered with an error and is of one more of the
-// few vehicles that may be bad: one that was not tried since the breaker opened. The
-// deliveries that opened it may have been of maxFailuresInRow vehicles, and only the last
-// of those is in Tried.
-func (u *ruling) another() bool {
-	tried := slices.ContainsFunc(u.b.Tried, func(t webhook.Tried) bool { return t.Vehicle == u.d.Vehicle })
-	return u.answered() && !tried && len(u.b.Tried)+maxFailuresInRow <= maxBadVehicles
-}
-
-// answered reports whether the receiver answered with an error that it had time to decide
-// on.
-func (u *ruling) answered() bool {
-	return u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
 }
 
 func (u *ruling) exhaust(why string, n int) {

@@ -24,7 +24,6 @@ const (
 	inFlight       = 8
 	inFlightIdle   = 2 // where nothing was delivered within a minute
 	failuresToOpen = 3
-	badVehicles    = 5                     // that may fail in a row before a step is spent
 	perDelivery    = 20 * time.Millisecond // of a backlog
 	timeout        = 15 * time.Second
 	retryAfter     = 2 * time.Minute // what 503 asks for
@@ -92,7 +91,6 @@ type breaker struct {
 	owed, toChallenge    bool          // a probe is owed, to a challenge rather than the operator
 	failedAnswers        int
 	tried                map[uuid.UUID]try
-	vehicles             map[uuid.UUID]bool // that were tried
 }
 
 type breakerModel struct {
@@ -384,9 +382,8 @@ func (m *breakerModel) setAside(f *flight) {
 // note keeps that a vehicle was tried, and how long the receiver asks to be left alone.
 func (m *breakerModel) note(f *flight) {
 	if m.tried == nil {
-		m.tried, m.vehicles = map[uuid.UUID]try{}, map[uuid.UUID]bool{}
+		m.tried = map[uuid.UUID]try{}
 	}
-	m.vehicles[f.vehicle] = true
 	m.tries++
 	t := try{m.tries, f.ends != absent}
 	m.tried[f.vehicle], m.tried[f.id] = t, t
@@ -397,7 +394,6 @@ func (m *breakerModel) note(f *flight) {
 
 // failedOpen spends a step if the attempt was this opening's probe by the schedule.
 func (m *breakerModel) failedOpen(f *flight) {
-	free := m.another(f)
 	m.note(f)
 	probe := f.probe && f.opening == m.opening
 	if probe {
@@ -405,7 +401,7 @@ func (m *breakerModel) failedOpen(f *flight) {
 			m.failedAnswers++
 		}
 		m.owed = false
-		if !f.owed && !free {
+		if !f.owed {
 			m.step++
 		}
 		if m.step == len(retryWaits) {
@@ -425,15 +421,8 @@ func (m *breakerModel) failedOpen(f *flight) {
 	}
 }
 
-// another reports whether an error is the answer to one more of five vehicles that may be
-// bad, of which three opened the breaker: such a probe spends no step.
-func (m *breakerModel) another(f *flight) bool {
-	_, known := m.vehicles[f.vehicle]
-	return (f.ends == refusal || f.ends == failure) && !known && len(m.vehicles)+failuresToOpen <= badVehicles
-}
-
 func (m *breakerModel) exhaust() {
-	m.breaker = breaker{state: exhausted, notBefore: m.notBefore, failedAnswers: m.failedAnswers, tried: m.tried, vehicles: m.vehicles}
+	m.breaker = breaker{state: exhausted, notBefore: m.notBefore, failedAnswers: m.failedAnswers, tried: m.tried}
 	m.tell("webhook.disabled")
 }
 
