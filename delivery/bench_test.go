@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -68,5 +69,30 @@ func BenchmarkDeparture(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkAside is what setting aside, retrying and finishing one delivery costs in the
+// queue, where so many of the same vehicle are set aside.
+func BenchmarkAside(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("aside=%d", n), func(b *testing.B) {
+			random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // any order
+			after := func() time.Duration { return time.Duration(random.Int64N(int64(time.Hour))) }
+			q := newQueue()
+			for i := range n {
+				q.add(aside(i, 1, after()))
+			}
+			for i := n; b.Loop(); i++ {
+				q.add(aside(i, 1, after()))
+				it, ok := q.next(8, epoch.Add(time.Hour))
+				if !ok {
+					b.Fatal("nothing leaves")
+				}
+				q.start(it, noProbe)
+				q.remove(it.Delivery, it.Vehicle)
+				q.land(it)
+			}
+		})
 	}
 }

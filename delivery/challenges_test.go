@@ -265,3 +265,35 @@ func TestPolicyOnComingBack(t *testing.T) {
 		}
 	}
 }
+
+// A receiver that takes no challenge and asks to be left alone gets neither a challenge nor a
+// probe before that time.
+func TestRetryAfterOfAChallenge(t *testing.T) {
+	for name, arrange := range map[string]func(*testing.T) (*machine, *webhook.Delivery){"open": opened, "exhausted": exhaustedMachine} {
+		m, d := arrange(t)
+		for name == "open" && m.w.Breaker.NextChallenge.IsZero() {
+			m.now = m.w.Breaker.NextProbe
+			m.attempt(d, webhook.OutcomeUnreachable)
+		}
+		m.now = m.w.Breaker.NextChallenge
+		m.w, _ = m.Challenged(m.w, Answer{At: m.now, RetryAfter: 7 * time.Hour}, m.now)
+		until := m.now.Add(7 * time.Hour)
+		if b := m.w.Breaker; !b.NotBefore.Equal(until) || !b.NextChallenge.IsZero() && b.NextChallenge.Before(until) || b.Open() && b.NextProbe.Before(until) {
+			t.Errorf("%s: the next probe at %s, the next challenge at %s; asked for is %s", name, b.NextProbe, b.NextChallenge, until)
+		}
+		q := queueOf(webhook.Queued{Delivery: d.ID, Vehicle: d.Vehicle})
+		m.w.Breaker.Owed = webhook.OwedToChallenge
+		if _, _, ok := m.departure(&m.w, q, 8, until.Add(-time.Second)); ok {
+			t.Errorf("%s: a probe leaves before", name)
+		}
+		m.w, _ = m.Challenged(m.w, Answer{At: m.now, RetryAfter: 1 << 62}, m.now)
+		if most := m.now.Add(m.Schedule.longest()); !m.w.Breaker.NotBefore.Equal(most) {
+			t.Errorf("%s: of an endless one %s is believed", name, m.w.Breaker.NotBefore.Sub(m.now))
+		}
+	}
+	m := newMachine(t)
+	m.w, _ = m.Challenged(m.w, Answer{At: m.now, RetryAfter: time.Hour}, m.now)
+	if !m.w.Breaker.NotBefore.IsZero() {
+		t.Error("a closed breaker is held back by it")
+	}
+}

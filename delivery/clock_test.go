@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,4 +144,51 @@ func (w *world) setBackHook(by time.Duration) {
 		return nil, nil
 	})
 	w.must(err)
+}
+
+// The clock went back, and an attempt that was in flight lands before the worker looks: what
+// is set aside is retried within its wait all the same, and what memory holds of the repair
+// is wall clock time alone.
+func TestAttemptLandsAfterTheClockWentBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(failsWith(500), true)
+		d := w.produce(1)[0]
+		pass(time.Second)
+		w.receiver.be(accept, true)
+		const back = 5 * time.Hour
+		w.change(func(_ *webhook.Webhook, ds []*webhook.Delivery) { ds[0].RetryAt = ds[0].RetryAt.Add(back) })
+		k := w.worker(w.id)
+		k.with(func() { k.clock = stamp().Add(back) }) // of when it was stored
+		pass(15 * time.Second)
+		if got := w.get(d.ID); got.State != webhook.Delivered {
+			t.Errorf("%s, to be retried in %s", got.State, time.Until(got.RetryAt))
+		}
+		w.setBackHook(back)
+		synctest.Wait()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if at := k.w.Breaker.LastAttempt; at.After(time.Now()) || strings.Contains(at.String(), " m=") {
+			t.Errorf("the last attempt was at %s", at)
+		}
+	})
+}
+
+// What is retried later than any wait shows that the clock went back while the daemon was
+// away, also where the breaker does not.
+func TestRetriesInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.receiver.be(failsWith(500), true)
+		w.produce(1)
+		pass(time.Second)
+		w.receiver.be(accept, true)
+		w.stop()
+		w.open()
+		w.change(func(_ *webhook.Webhook, ds []*webhook.Delivery) { ds[0].RetryAt = ds[0].RetryAt.Add(50 * years) })
+		w.must(w.store.Close())
+		w.start()
+		pass(15 * time.Second)
+		w.ledger(webhook.Ledger{Delivered: 1})
+	})
 }

@@ -144,6 +144,28 @@ func TestStoreBroken(t *testing.T) {
 	})
 }
 
+// A store that cannot be worked with ends Run at once, also while an outcome of the same
+// webhook waits for space on the disk.
+func TestStoreBrokenOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.faults.set(webhook.ErrNoSpace)
+		w.produce(1)
+		pass(time.Second)
+		broken := errors.New("the file is damaged")
+		w.worker(w.id).fatal(broken)
+		pass(time.Second)
+		if w.Alive(time.Now()) {
+			t.Error("it goes on")
+		}
+		if err := w.halt(); !errors.Is(err, broken) {
+			t.Errorf("Run: %v", err)
+		}
+		w.faults.set(nil)
+		w.start()
+	})
+}
+
 // A fault of our own is shown while it lasts, and no longer, also when nothing is left
 // to send.
 func TestPausedIsShownWhileItLasts(t *testing.T) {

@@ -18,9 +18,9 @@ type queue struct {
 	vehicles map[uuid.UUID]*line
 	// idle holds the vehicles that have nothing in flight, in the order in which they
 	// may leave.
-	idle lines
+	idle places[*line]
 	// aside holds what is set aside and not in flight.
-	aside   map[uuid.UUID]*webhook.Queued
+	aside   map[uuid.UUID]*retry
 	flying  map[uuid.UUID]*flight
 	waiting int
 	last    uuid.UUID // the newest id ever added
@@ -29,11 +29,40 @@ type queue struct {
 // line is what waits of one vehicle.
 type line struct {
 	vehicle uuid.UUID
-	ids     []uuid.UUID       // not set aside, oldest first
-	aside   []*webhook.Queued // soonest retry first
-	flying  *flight           // nil unless something is in flight
-	place   int               // in idle; nowhere unless the line is there
+	ids     []uuid.UUID    // not set aside, oldest first
+	aside   places[*retry] // soonest retry first
+	flying  *flight        // nil unless something is in flight
+	at      int            // its place in idle, or nowhere
 }
+
+// before reports whether a vehicle's next delivery leaves before another's: by the oldest of
+// them, and behind those the vehicles that have only retries, by the soonest.
+func (l *line) before(o *line) bool {
+	switch {
+	case len(l.ids) > 0 && len(o.ids) > 0:
+		return older(l.ids[0], o.ids[0])
+	case len(l.ids)+len(o.ids) > 0:
+		return len(l.ids) > 0
+	}
+	return l.aside[0].before(o.aside[0])
+}
+
+func (l *line) place() *int { return &l.at }
+
+// retry is a delivery that is set aside.
+type retry struct {
+	webhook.Queued
+	at int // its place in its vehicle's line
+}
+
+func (r *retry) before(o *retry) bool {
+	if c := r.RetryAt.Compare(o.RetryAt); c != 0 {
+		return c < 0
+	}
+	return older(r.Delivery, o.Delivery)
+}
+
+func (r *retry) place() *int { return &r.at }
 
 // flight is an attempt under way.
 type flight struct {
@@ -43,65 +72,52 @@ type flight struct {
 	gone bool
 }
 
-// lines is a heap of vehicles: by their oldest deliveries, and behind those the ones that
-// have only retries, by the soonest of them.
-type lines []*line
+// places is a heap whose items know their places in it, so that one can be moved or taken
+// out; nowhere is the place of an item that is in none.
+type places[T interface {
+	before(T) bool
+	place() *int
+}] []T
 
 const nowhere = -1
 
-func (h lines) Len() int { return len(h) }
-func (h lines) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	switch {
-	case len(a.ids) > 0 && len(b.ids) > 0:
-		return older(a.ids[0], b.ids[0])
-	case len(a.ids)+len(b.ids) > 0:
-		return len(a.ids) > 0
-	}
-	return byRetry(a.aside[0], b.aside[0]) < 0
-}
-func (h lines) Swap(i, j int) {
+func (h places[T]) Len() int           { return len(h) }
+func (h places[T]) Less(i, j int) bool { return h[i].before(h[j]) }
+func (h places[T]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+	*h[i].place(), *h[j].place() = i, j
 }
-func (h *lines) Push(x any) {
-	l, _ := x.(*line)
-	l.place = len(*h)
-	*h = append(*h, l)
+func (h *places[T]) Push(x any) {
+	item, _ := x.(T)
+	*item.place() = len(*h)
+	*h = append(*h, item)
 }
-func (h *lines) Pop() any {
+func (h *places[T]) Pop() any {
 	last := len(*h) - 1
-	l := (*h)[last]
+	item := (*h)[last]
 	*h = slices.Delete(*h, last, last+1)
-	l.place = nowhere
-	return l
+	*item.place() = nowhere
+	return item
 }
 
 func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
 func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
-func byRetry(a, b *webhook.Queued) int {
-	if c := a.RetryAt.Compare(b.RetryAt); c != 0 {
-		return c
-	}
-	return byID(a.Delivery, b.Delivery)
-}
-
 func newQueue() *queue {
-	return &queue{vehicles: map[uuid.UUID]*line{}, aside: map[uuid.UUID]*webhook.Queued{}, flying: map[uuid.UUID]*flight{}}
+	return &queue{vehicles: map[uuid.UUID]*line{}, aside: map[uuid.UUID]*retry{}, flying: map[uuid.UUID]*flight{}}
 }
 
 // fix puts a vehicle where it belongs after a change of its line.
 func (q *queue) fix(l *line) {
 	waits := len(l.ids)+len(l.aside) > 0
 	switch idle := waits && l.flying == nil; {
-	case idle && l.place == nowhere:
+	case idle && l.at == nowhere:
 		heap.Push(&q.idle, l)
 	case idle:
-		heap.Fix(&q.idle, l.place)
-	case l.place != nowhere:
-		heap.Remove(&q.idle, l.place)
+		heap.Fix(&q.idle, l.at)
+	case l.at != nowhere:
+		heap.Remove(&q.idle, l.at)
 	}
 	if !waits && l.flying == nil {
 		delete(q.vehicles, l.vehicle)
@@ -117,19 +133,18 @@ func (q *queue) insert(l *line, it webhook.Queued) bool {
 	case it.RetryAt.IsZero():
 		l.ids = slices.Insert(l.ids, at, it.Delivery)
 	default:
-		q.aside[it.Delivery] = &it
-		at, _ := slices.BinarySearchFunc(l.aside, &it, byRetry)
-		l.aside = slices.Insert(l.aside, at, &it)
+		r := &retry{Queued: it, at: nowhere}
+		q.aside[it.Delivery] = r
+		heap.Push(&l.aside, r)
 	}
 	return true
 }
 
 // take takes a delivery out of its vehicle's line; false if it is not there.
 func (q *queue) take(l *line, id uuid.UUID) bool {
-	if it := q.aside[id]; it != nil {
+	if r := q.aside[id]; r != nil {
 		delete(q.aside, id)
-		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
-		l.aside = slices.Delete(l.aside, at, at+1)
+		heap.Remove(&l.aside, r.at)
 		return true
 	}
 	at, known := slices.BinarySearchFunc(l.ids, id, byID)
@@ -147,7 +162,7 @@ func (q *queue) add(items ...webhook.Queued) {
 		}
 		l := q.vehicles[it.Vehicle]
 		if l == nil {
-			l = &line{vehicle: it.Vehicle, place: nowhere}
+			l = &line{vehicle: it.Vehicle, at: nowhere}
 			q.vehicles[it.Vehicle] = l
 		}
 		if q.insert(l, it) {
@@ -228,7 +243,7 @@ func (q *queue) next(window int, now time.Time) (it webhook.Queued, ok bool) {
 			retries++
 		}
 	}
-	it = *l.aside[0]
+	it = l.aside[0].Queued
 	return it, retries < max(window/2, 1) && !it.RetryAt.After(now)
 }
 
@@ -243,11 +258,11 @@ func (q *queue) nextRetry(now time.Time) time.Time {
 
 // probe returns what an open breaker's probe sends. It is of the vehicle whose last
 // attempt is longest ago: its oldest delivery, or where that attempt reached the receiver
-// its oldest one that was not tried yet. What was set aside is a probe only where aside
-// allows it and nothing else waits.
+// its next one after those that were tried. What was set aside is a probe only where aside
+// allows it and nothing else waits; its order is that of the retries.
 func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) {
 	var (
-		best     []uuid.UUID // of one vehicle, oldest first
+		best     []uuid.UUID // of one vehicle, in its order
 		vehicle  uuid.UUID
 		bestRank int
 		last     webhook.Tried
@@ -272,23 +287,25 @@ func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) 
 	if bestRank >= 0 {
 		last = tried[bestRank]
 	}
-	id := best[0]
-	if next := slices.IndexFunc(best, func(id uuid.UUID) bool { return older(last.Delivery, id) }); last.Reached && next > 0 {
+	id, next := best[0], slices.Index(best, last.Delivery)+1
+	if next == 0 && !aside {
+		next = slices.IndexFunc(best, func(id uuid.UUID) bool { return older(last.Delivery, id) })
+	}
+	if last.Reached && next > 0 && next < len(best) {
 		id = best[next]
 	}
-	if it := q.aside[id]; it != nil {
-		return *it, true
+	if r := q.aside[id]; r != nil {
+		return r.Queued, true
 	}
 	return webhook.Queued{Delivery: id, Vehicle: vehicle}, true
 }
 
-// asideIDs lists what is set aside of a vehicle, oldest first.
+// asideIDs lists what is set aside of a vehicle, soonest retry first.
 func (l *line) asideIDs() []uuid.UUID {
 	ids := make([]uuid.UUID, 0, len(l.aside))
-	for _, it := range l.aside {
-		ids = append(ids, it.Delivery)
+	for _, r := range slices.SortedFunc(slices.Values(l.aside), func(a, b *retry) int { return a.RetryAt.Compare(b.RetryAt) }) {
+		ids = append(ids, r.Delivery)
 	}
-	slices.SortFunc(ids, byID)
 	return ids
 }
 

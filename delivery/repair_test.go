@@ -196,3 +196,49 @@ func TestStateFromTheFuture(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A probe belongs to the opening in which it left, also when the clock went back and the
+// breaker was repaired meanwhile.
+func TestRepairDuringAProbe(t *testing.T) {
+	m, d := opened(t)
+	const back = 5 * time.Hour
+	e := m.leaves()
+	e.StartedAt = m.w.Breaker.NextProbe
+	m.now = e.StartedAt.Add(time.Second - back)
+	m.w, _ = m.Repair(m.w, m.now)
+	m.ends(d, e, webhook.OutcomeUnreachable)
+	m.open(1, m.wait(1))
+
+	// One of an opening before spends nothing of this one.
+	m, d = opened(t)
+	e = m.leaves()
+	m.pass(time.Minute)
+	m.w = m.Activate(m.w, "", m.now)
+	m.pass(time.Second)
+	if m.ends(d, e, webhook.OutcomeUnreachable); m.w.Breaker.Owed == "" || m.w.Breaker.Step != 0 {
+		t.Errorf("%+v", m.w.Breaker)
+	}
+}
+
+// A clock that went back by less than a second is no reason to write anything.
+func TestSmallStepsOfTheClock(t *testing.T) {
+	m, _ := opened(t)
+	m.pass(-time.Millisecond)
+	if _, changed := m.Repair(m.w, m.now); changed {
+		t.Error("a millisecond is repaired")
+	}
+	m.pass(-time.Second)
+	if _, changed := m.Repair(m.w, m.now); !changed {
+		t.Error("a second is not repaired")
+	}
+	d := &webhook.Delivery{ID: uuid.UUID{1}, Webhook: m.w.ID, RetryAt: m.now.Add(9 * years), Retries: 1, FirstAttemptAt: m.now.Add(years)}
+	m.repairDelivery(d, m.now)
+	if got := d.RetryAt.Sub(m.now); got != m.wait(1) || d.FirstAttemptAt.After(m.now) {
+		t.Errorf("it is retried in %s, was first tried at %s", got, d.FirstAttemptAt)
+	}
+	d.RetryAt, d.LastOutcome = m.now.Add(2*time.Hour), webhook.OutcomeUnavailable
+	m.repairDelivery(d, m.now)
+	if got := d.RetryAt.Sub(m.now); got != 2*time.Hour {
+		t.Errorf("what the receiver may have asked for was cut to %s", got)
+	}
+}

@@ -59,6 +59,9 @@ type checked struct {
 	err     error
 }
 
+// shownOfAnswer is how many bytes of a wrong answer an error shows.
+const shownOfAnswer = 60
+
 // challenge sends a challenge and checks the answer.
 func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
@@ -75,6 +78,12 @@ func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked 
 		c.Text = "answered rightly"
 		var with webhook.Secret
 		if with, c.err = signing.CheckAnswerWith(d.ManagementToken, d.ManagementTokenNext, challenge, body); c.err != nil {
+			if begin := a.Body[:min(len(a.Body), shownOfAnswer)]; len(begin) > 0 {
+				c.err = fmt.Errorf("%w; the answer begins with %q", c.err, begin)
+			}
+			if len(body) == bodyRead {
+				c.err = fmt.Errorf("%w; only its first %d bytes were read", c.err, bodyRead)
+			}
 			c.Text = strings.TrimPrefix(c.err.Error(), webhook.ErrChallenge.Error()+": ")
 		} else {
 			c.Token = signing.Fingerprint(with)

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -173,6 +174,55 @@ func TestChangeAndDisable(t *testing.T) {
 			t.Error(h, err)
 		}
 	})
+}
+
+// slowAdd is a store whose AddWebhook returns a while after its commit.
+type slowAdd struct {
+	Store
+	committed func(id uuid.UUID)
+}
+
+func (s *slowAdd) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+	err := s.Store.AddWebhook(ctx, w)
+	s.committed(w.ID)
+	return err
+}
+
+// A webhook is changed or removed as soon as it is added, before it has a worker: the worker
+// has the change, or there is none.
+func TestChangedAsSoonAsAdded(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var slow slowAdd
+			slow.committed = func(uuid.UUID) {}
+			w := newWorld(t, Settings{}, func(o *Options) { slow.Store, o.Store = o.Store, &slow })
+			slow.committed = func(id uuid.UUID) {
+				var err error
+				if removed {
+					_, err = w.Remove(t.Context(), id)
+				} else {
+					uri := "http://other.test/"
+					_, err = w.Change(t.Context(), id, Change{CallbackURI: &uri})
+				}
+				w.must(err)
+			}
+			h, err := w.Add(t.Context(), webhook.Webhook{Name: "two", CallbackURI: "http://receiver.test/2"})
+			w.must(err)
+			synctest.Wait()
+			k := w.worker(h.ID)
+			if removed {
+				if k != nil || !w.Alive(time.Now()) {
+					t.Error("a removed webhook has a worker")
+				}
+				return
+			}
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if k.w.CallbackURI != "http://other.test/" {
+				t.Errorf("its worker has %s", k.w.CallbackURI)
+			}
+		})
+	}
 }
 
 // Forty webhooks with much waiting at receivers that hang: what runs is bounded, and

@@ -318,22 +318,28 @@ func TestChallengeOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, f := range map[string]func(string) string{
-		"echo":  func(c string) string { return `{"challenge":"` + c + `"}` },
-		"empty": func(string) string { return "" },
-		"html":  func(string) string { return "<html>" },
-		"wrong": func(c string) string { return `{"challenge":"` + signing.AnswerOf(webhook.Secret("x"), c) + `"}` },
+	right := func(c string) string { return `{"challenge":"` + signing.AnswerOf(testToken, c) + `"}` }
+	for name, wrong := range map[string]struct {
+		answer func(string) string
+		says   string
+	}{
+		"echo":    {func(c string) string { return `{"challenge":"` + c + `"}` }, `the answer begins with "{\"challenge\":`},
+		"empty":   {func(string) string { return "" }, "plugbeat bridge"},
+		"html":    {func(string) string { return "<html>" }, `the answer begins with "<html>"`},
+		"secrets": {func(string) string { return string(testToken) + " is right" }, `the answer begins with "[redacted] is right"`},
+		"wrong":   {func(c string) string { return `{"challenge":"` + signing.AnswerOf(webhook.Secret("x"), c) + `"}` }, "the hash is wrong"},
+		"long":    {func(c string) string { return right(c)[:1] + strings.Repeat(" ", 8<<10) + right(c)[1:] }, "only its first 4096 bytes were read"},
 	} {
-		answer = f
+		answer = wrong.answer
 		_, c, err := d.Verify(t.Context(), w.ID)
-		if !errors.Is(err, webhook.ErrChallenge) || c.Status != 200 || c.Text == "" {
+		if !errors.Is(err, webhook.ErrChallenge) || c.Status != 200 || !strings.Contains(c.Text, wrong.says) || !strings.Contains(err.Error(), c.Text) {
 			t.Errorf("%s: %+v %v", name, c, err)
 		}
 		if kept, err := d.Store.Webhook(t.Context(), w.ID); err != nil || kept.Status != webhook.Unverified {
 			t.Errorf("%s: %s %v", name, kept.Status, err)
 		}
 	}
-	answer = func(c string) string { return `{"challenge":"` + signing.AnswerOf(testToken, c) + `"}` }
+	answer = func(c string) string { return "\xef\xbb\xbf" + right(c) }
 	if got, _, err := d.Verify(t.Context(), w.ID); err != nil || got.Status != webhook.Active {
 		t.Errorf("%v", err)
 	}

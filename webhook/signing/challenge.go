@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -41,25 +42,29 @@ func CheckAnswerWith(managementToken, next webhook.Secret, challenge string, res
 }
 
 // CheckAnswer returns nil when responseBody is a JSON object whose key "challenge"
-// holds the right answer, compared in constant time; content type and other keys do
-// not matter. Otherwise the error wraps [webhook.ErrChallenge] and says what is
+// holds the right answer, compared in constant time; content type, other keys and a byte
+// order mark do not matter. Otherwise the error wraps [webhook.ErrChallenge] and says what is
 // wrong with the answer and what to look at; it never contains the right one.
 func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody []byte) error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", webhook.ErrChallenge, fmt.Sprintf(format, args...))
 	}
-	if len(bytes.TrimSpace(responseBody)) == 0 {
-		return wrong(`the body is empty; answer {"challenge":"<hex>"}`)
+	responseBody = bytes.TrimSpace(bytes.TrimPrefix(responseBody, []byte("\xef\xbb\xbf")))
+	if len(responseBody) == 0 {
+		return wrong(`the body is empty; answer {"challenge":"<hex>"}, or have plugbeat bridge answer for a receiver that cannot`)
 	}
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(responseBody, &answer); err != nil {
-		return wrong(`the body is not a JSON object; answer {"challenge":"<hex>"}`)
-	}
-	var got string
-	if err := json.Unmarshal(answer["challenge"], &got); err != nil {
-		return wrong(`the body has no text under "challenge"; answer {"challenge":"<hex>"}`)
+		return wrong(`%s; answer {"challenge":"<hex>"}`, noObject(responseBody))
 	}
 	want := AnswerOf(managementToken, challenge)
+	var got string
+	if err := json.Unmarshal(answer["challenge"], &got); err != nil {
+		if key := oneDown(answer); key != "" {
+			return wrong(`"challenge" stands one level down, under %.40q; answer {"challenge":"<hex>"}`, key)
+		}
+		return wrong(`the body has no text under "challenge"; answer {"challenge":"<hex>"}`)
+	}
 	switch {
 	case hmac.Equal([]byte(got), []byte(want)):
 		return nil
@@ -78,4 +83,31 @@ func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody 
 		}
 	}
 	return wrong("the hash is wrong; the receiver's management token is probably another one (ours has the fingerprint %s)", Fingerprint(managementToken))
+}
+
+// noObject says what a body is that is not a JSON object.
+func noObject(body []byte) string {
+	bare := strings.Trim(string(body), `"`)
+	_, notHex := hex.DecodeString(bare)
+	object := bytes.IndexByte(body, '{')
+	switch {
+	case bytes.HasPrefix(body, []byte("\x1f\x8b")):
+		return "the body is compressed with gzip, which plugbeat does not ask for"
+	case len(bare) == hex.EncodedLen(sha256.Size) && notHex == nil:
+		return "the body is a bare hash"
+	case object > 0 && json.Valid(body[object:]):
+		return "other text stands before the JSON"
+	}
+	return "the body is not a JSON object"
+}
+
+// oneDown returns the key under which an object holds "challenge"; empty for none.
+func oneDown(answer map[string]json.RawMessage) string {
+	for key, value := range answer {
+		var inner map[string]json.RawMessage
+		if json.Unmarshal(value, &inner) == nil && inner["challenge"] != nil {
+			return key
+		}
+	}
+	return ""
 }
