@@ -139,7 +139,10 @@ func (w *world) up() {
 	w.must(err)
 	policy, err := cadence.Policy{Floor: 10 * time.Second}.Ready()
 	w.must(err)
-	var set delivery.Settings
+	set := delivery.Settings{
+		Schedule: retryWaits[:], Timeout: timeout, InFlight: inFlight, ChallengeAfter: firstChallenge,
+		Recover: webhook.RecoverAll, RecoverRate: int(time.Second / perDelivery), UserAgent: "Smartcar/2.0", Drain: 20 * time.Second,
+	}
 	if w.session < len(w.downs) {
 		set.Drain = w.downs[w.session].drain()
 	}
