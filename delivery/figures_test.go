@@ -19,119 +19,6 @@ import (
 
 var figuresAll = flag.Bool("figures", false, "all seeds and the whole months of the breaker's figures")
 
-// play is a webhook's life in a scenario.
-type play struct {
-	*world
-	// produced ends the day: vehicles 0 to vehicles-1 are due every so often, each at
-	// its own moment after the hour.
-	vehicles int
-	every    time.Duration
-	after    func(vehicle int) time.Duration
-}
-
-func together(int) time.Duration { return 0 }
-
-// spread has the vehicles due evenly over an hour.
-func (p *play) spread(v int) time.Duration {
-	return time.Duration(v) * time.Hour / time.Duration(p.vehicles)
-}
-
-// live has the vehicles due until the time is over.
-func (p *play) live(span time.Duration) {
-	type due struct {
-		at      time.Duration
-		vehicle int
-	}
-	var dues []due
-	for v := range p.vehicles {
-		for at := p.after(v); at < span; at += p.every {
-			dues = append(dues, due{at, v})
-		}
-	}
-	slices.SortStableFunc(dues, func(a, b due) int { return int(a.at - b.at) })
-	for i := 0; i < len(dues); {
-		pass(time.Until(p.t0.Add(dues[i].at)))
-		n := 0
-		for i+n < len(dues) && dues[i+n].at == dues[i].at {
-			n++
-		}
-		if h := p.hook(); h.Fires() {
-			var vs []int
-			for _, d := range dues[i : i+n] {
-				vs = append(vs, d.vehicle)
-			}
-			p.produce(vs...)
-		}
-		i += n
-	}
-	pass(time.Until(p.t0.Add(span)))
-}
-
-// figures are what a row of the table says.
-type figures struct {
-	attempts, challenges int
-	disabledAt           time.Duration // 0 for never
-	late                 time.Duration // the worst of those that were not to blame
-}
-
-func (f figures) String() string {
-	disabled := "never"
-	if f.disabledAt > 0 {
-		disabled = fmt.Sprintf("%d h %02d", int(f.disabledAt.Hours()), int(f.disabledAt.Minutes())%60)
-	}
-	return fmt.Sprintf("%d attempts, %d challenges, disabled at %s, others late by %s", f.attempts, f.challenges, disabled, f.late.Round(100*time.Millisecond))
-}
-
-// figures counts what the receiver saw in a span from the beginning. A vehicle is to
-// blame where bad says so.
-func (p *play) figures(span time.Duration, bad func(vehicle, number int) bool) (f figures) {
-	for _, r := range p.receiver.sent() {
-		if d := p.since(r.at); d >= 0 && d < span {
-			f.attempts++
-		}
-	}
-	for _, at := range p.receiver.asked() {
-		if d := p.since(at); d > 0 && d < span {
-			f.challenges++
-		}
-	}
-	if h := p.hook(); h.Status == webhook.Disabled {
-		f.disabledAt = p.since(h.StatusSince)
-	}
-	for id, m := range p.made {
-		if bad != nil && bad(m.vehicle, m.number) {
-			continue
-		}
-		d := p.get(id)
-		end := d.FinishedAt
-		if d.State != webhook.Delivered {
-			end = time.Now()
-		}
-		f.late = max(f.late, end.Sub(m.at)-accept.after)
-	}
-	return f
-}
-
-func newPlay(t *testing.T, vehicles int) *play {
-	p := &play{world: newWorld(t, Settings{}), vehicles: vehicles, every: time.Hour}
-	p.after = p.spread
-	return p
-}
-
-// row prints a row's figures.
-func row(t *testing.T, name string, figures any) {
-	t.Helper()
-	fmt.Printf("%-64s %s\n", name, figures)
-}
-
-// within fails the test unless a figure is within its bounds.
-func within[T int | time.Duration](t *testing.T, what string, got, least, most T) {
-	t.Helper()
-	if got < least || got > most {
-		t.Errorf("%s: %v, want %v to %v", what, got, least, most)
-	}
-}
-
 func TestFiguresDeadReceiver(t *testing.T) {
 	blackHole := answer{after: 15 * time.Second, err: errRefusedConnection}
 	for name, c := range map[string]struct {
@@ -381,21 +268,6 @@ func TestFiguresRandomErrors(t *testing.T) {
 	})
 }
 
-// outOfOrder counts the deliveries that arrived after a newer one of their vehicle.
-func (p *play) outOfOrder() (n int) {
-	newest := map[int]int{}
-	for _, r := range p.receiver.sent() {
-		if !r.accepted {
-			continue
-		}
-		if last, ok := newest[r.vehicle]; ok && r.number < last {
-			n++
-		}
-		newest[r.vehicle] = max(newest[r.vehicle], r.number)
-	}
-	return n
-}
-
 func TestFiguresAway(t *testing.T) {
 	var found, current []time.Duration
 	for i, away := range []time.Duration{3 * time.Hour, 7 * time.Hour, 14 * time.Hour, 22 * time.Hour, 31 * time.Hour, 50 * time.Hour} {
@@ -445,16 +317,6 @@ func TestFiguresAway(t *testing.T) {
 		slices.Min(found).Round(time.Minute), slices.Max(found).Round(time.Minute), slices.Max(current).Round(time.Second)))
 	within(t, "found", slices.Max(found), 0, time.Hour)
 	within(t, "current", slices.Max(current), 0, time.Minute)
-}
-
-// numbersBefore is how many deliveries of a vehicle were made before a time.
-func (p *play) numbersBefore(vehicle int, d time.Duration) (n int) {
-	for _, m := range p.made {
-		if m.vehicle == vehicle && p.since(m.at) < d {
-			n++
-		}
-	}
-	return n
 }
 
 func TestFiguresRandomOutages(t *testing.T) {

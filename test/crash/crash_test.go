@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,8 +34,16 @@ import (
 
 var (
 	kills = flag.Int("kills", 2, "how often the daemon is killed with requests in flight; twice as often the command that rotates a token is")
-	seed  = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
+	given = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
 )
+
+// seedOf returns the seed of this run.
+var seedOf = sync.OnceValue(func() uint64 {
+	if *given != 0 {
+		return *given
+	}
+	return uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+})
 
 const (
 	cars     = 300
@@ -46,11 +55,10 @@ const (
 // checks the file. In the end every delivery that was committed before a kill has reached the receiver, and the receiver
 // got no more of them twice than were in flight.
 func TestKill(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d", *seed)
-	random := rand.New(rand.NewPCG(*seed, 1))
+	t.Parallel()
+	seed := seedOf()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
 
 	d := daemon.New(t, func(config string) string {
 		config = daemon.Ports(config)
@@ -58,7 +66,7 @@ func TestKill(t *testing.T) {
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	r := receiver.New(d.ManagementToken())
-	delays := rand.New(rand.NewPCG(*seed, 2))
+	delays := rand.New(rand.NewPCG(seed, 2))
 	lock := make(chan struct{}, 1)
 	r.Rule(func(m receiver.Message) receiver.Answer {
 		lock <- struct{}{}

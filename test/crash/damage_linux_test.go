@@ -33,11 +33,10 @@ var trace = regexp.MustCompile(`(?m)^goroutine \d+|^panic:|runtime error|fatal e
 // it never ends otherwise. The test prints how much of the damage was met, how much
 // only `plugbeat check` tells of, and how much nobody.
 func TestDamage(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	random := rand.New(rand.NewPCG(*seed, 4))
-	h := newHarness(t, buildStepped(t), *seed, often)
+	t.Parallel()
+	seed := seedOf()
+	random := rand.New(rand.NewPCG(seed, 4))
+	h := newHarness(t, buildStepped(t), seed, often)
 	for deadline := time.Now().Add(time.Minute); len(h.r.Accepted()) < 3*fleet; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the daemon does not deliver")
@@ -77,7 +76,7 @@ func TestDamage(t *testing.T) {
 	for _, met := range []string{atStart, atWork, "by check only", "by nobody"} {
 		fmt.Fprintf(&b, "%5d  met %s\n", seen[met], met)
 	}
-	t.Logf("seed %d, %d times damaged:\n%s", *seed, *damages, b.String())
+	t.Logf("seed %d, %d times damaged:\n%s", seed, *damages, b.String())
 	// About half of all damage is met; a few may all be of the other half.
 	if *damages >= 20 && seen[atStart]+seen[atWork] == 0 {
 		t.Error("no damage was met")

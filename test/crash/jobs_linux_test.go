@@ -19,10 +19,9 @@ import (
 // of keys, under load. Each step of a rotation was made or was not: what was answered
 // is made, what was not committed is not, and the receiver's check never fails.
 func TestRotationSteps(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	h := newHarness(t, buildStepped(t), *seed, often)
+	t.Parallel()
+	seed := seedOf()
+	h := newHarness(t, buildStepped(t), seed, often)
 	h.faulty.mend()
 	ctx := context.Background()
 	count := map[string]int{}
@@ -97,7 +96,7 @@ func TestRotationSteps(t *testing.T) {
 	for what, n := range count {
 		fmt.Fprintf(&b, "%5d  %s\n", n, what)
 	}
-	t.Logf("seed %d, %d stops in rotations:\n%s", *seed, *points/5, b.String())
+	t.Logf("seed %d, %d stops in rotations:\n%s", seed, *points/5, b.String())
 }
 
 // underWay reports whether a request had begun when one of its webhook's rotations was

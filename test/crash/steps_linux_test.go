@@ -39,11 +39,10 @@ type point struct {
 // had more retries than the schedule has. In the end each has reached the receiver, and none came again
 // oftener than it was in flight at a stop.
 func TestSteps(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
+	t.Parallel()
+	seed := seedOf()
 	binary := buildStepped(t)
-	all := plan(*points, rand.New(rand.NewPCG(*seed, 3)))
+	all := plan(*points, rand.New(rand.NewPCG(seed, 3)))
 	began := time.Now()
 	var mu sync.Mutex
 	h := histogram{}
@@ -51,7 +50,7 @@ func TestSteps(t *testing.T) {
 		for n := 0; n < len(all); n += perFolder {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				got := walk(t, newHarness(t, binary, *seed+uint64(n), often), all[n:min(n+perFolder, len(all))])
+				got := walk(t, newHarness(t, binary, seed+uint64(n), often), all[n:min(n+perFolder, len(all))])
 				mu.Lock()
 				defer mu.Unlock()
 				h.add(got)
@@ -59,7 +58,7 @@ func TestSteps(t *testing.T) {
 		}
 	})
 	h.print(t)
-	t.Logf("seed %d, %d points in %v", *seed, len(all), time.Since(began).Round(time.Second))
+	t.Logf("seed %d, %d points in %v", seed, len(all), time.Since(began).Round(time.Second))
 	least := len(all) / len(steps)
 	for _, name := range names() {
 		if h.count[name] < least && !t.Failed() {

@@ -40,32 +40,31 @@ type Daemon struct {
 	log    *Buffer
 }
 
-var build struct {
-	sync.Once
-	path string
-	err  error
-}
-
-// Binary builds plugbeat once for this test process and returns its path.
+// Binary builds plugbeat and returns its path. The linked program lies in Go's build cache,
+// where go run keeps it, so that the packages of tests link it once.
 func Binary(t testing.TB) string {
 	t.Helper()
-	build.Do(func() {
-		dir, err := os.MkdirTemp("", "plugbeat-test-")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "plugbeat")
-		out, err := exec.Command("go", "build", "-o", build.path, "plugbeat").CombinedOutput()
-		if err != nil {
-			build.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return build.path
+	return path
 }
+
+var built = sync.OnceValues(func() (path string, err error) {
+	for range 2 { // the first run may link it elsewhere before it keeps it
+		var errs strings.Builder
+		cmd := exec.Command("go", "run", "-exec", "echo", "plugbeat")
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("go run: %w\n%s", err, errs.String())
+		}
+		path = strings.TrimSpace(string(out))
+	}
+	_, err = os.Stat(path)
+	return path, err
+})
 
 // New builds the binary and sets up a fresh folder. edit may change the config's
 // text; nil leaves it.

@@ -16,6 +16,11 @@ import (
 // then. It asks the circuit breaker itself what it waits for, and holds that exactly that
 // leaves, and in time.
 
+// retryWaits is the retry schedule.
+var retryWaits = [...]time.Duration{
+	10 * time.Second, 50 * time.Second, 250 * time.Second, 1250 * time.Second, 6250 * time.Second, 31250 * time.Second,
+}
+
 const (
 	inFlight     = 8
 	inFlightIdle = 2                     // where nothing was delivered within a minute
@@ -24,6 +29,8 @@ const (
 	stepSlack    = timeout + time.Second // of a probe or a challenge and its commit
 	queueSlack   = 5 * time.Minute       // of what waits at a closed breaker
 	mostRetries  = 6
+
+	firstChallenge = 15 * time.Minute // after the last attempt
 )
 
 // The retry schedule and the first challenge, as they are by default.
