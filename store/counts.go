@@ -113,9 +113,6 @@ func (c *counts) begin(tx *bolt.Tx) error {
 
 // add takes in what a commit changed.
 func (c *counts) add(change tally) {
-	if change.subscriptions == 0 && len(change.vehicles) == 0 && change.census == (vehicle.Census{}) && len(change.troubled) == 0 && len(change.spent) == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now.subscriptions += change.subscriptions
@@ -211,7 +208,10 @@ func glance(b []byte) (st vehicle.Status, err error) {
 	if b == nil {
 		return st, nil
 	}
-	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !bytes.Contains(rest, restricted) && !bytes.Contains(rest, faulty) && !bytes.Contains(rest, spent) {
+	special := func(b []byte) bool {
+		return bytes.Contains(b, restricted) || bytes.Contains(b, faulty) || bytes.Contains(b, spent)
+	}
+	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !special(rest) {
 		if name, _, ok := bytes.Cut(rest, []byte(`"`)); ok && st.State.UnmarshalText(name) == nil {
 			return st, nil
 		}

@@ -26,7 +26,8 @@ func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, li
 }
 
 // queue lists what of makes of each row of a webhook's queue.
-func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limit int, of func(reader, webhook.Queued) (T, error)) ([]T, error) {
+func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limit int, of func(reader, webhook.Queued) (T, error),
+) ([]T, error) {
 	limit = pageLimit(limit)
 	return viewed(ctx, s, func(r reader) (items []T, err error) {
 		for k, v := range r.rows(bucketWaiting, webhookID[:], following(pairKey(webhookID, after))) {

@@ -125,9 +125,12 @@ type (
 // newStore puts the parts around the open file.
 func newStore(c *core) *Store {
 	r := &removals{core: c}
-	s := &Store{
-		core: c, webhooks: &Webhooks{c, r}, Schedules: &Schedules{c}, vehicles: &Vehicles{c, r}, deliveries: &Deliveries{c}, Secrets: &Secrets{c},
-	}
+	s := &Store{core: c}
+	s.webhooks = &Webhooks{c, r}
+	s.Schedules = &Schedules{c}
+	s.vehicles = &Vehicles{c, r}
+	s.deliveries = &Deliveries{c}
+	s.Secrets = &Secrets{c}
 	s.Access = &Access{c, s.Secrets}
 	s.Maintenance = &Maintenance{core: c, webhooks: s.webhooks, access: s.Access, removals: r}
 	return s
