@@ -143,7 +143,7 @@ func (c *counts) look() tally {
 
 // VehiclesBySource tells how many vehicles each source has, those of a source that
 // is not configured any more as well. It is cheap: nothing is read.
-func (s *Vehicles) VehiclesBySource() map[string]int {
+func (s *VehicleRecords) VehiclesBySource() map[string]int {
 	if n := s.counts.look().vehicles; n != nil {
 		return n
 	}
@@ -152,7 +152,7 @@ func (s *Vehicles) VehiclesBySource() map[string]int {
 
 // SpentBySource tells what the vehicles of each source that counts calls have cost in
 // its newest period, and when that began. It is cheap: nothing is read.
-func (s *Vehicles) SpentBySource() map[string]vehicle.Spending {
+func (s *VehicleRecords) SpentBySource() map[string]vehicle.Spending {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
 	spent := map[string]vehicle.Spending{}
@@ -168,7 +168,7 @@ func (s *Vehicles) SpentBySource() map[string]vehicle.Spending {
 // Census counts the vehicles by how they fare, and lists at most limit of those in
 // trouble: first those that need their owner, then those that cannot be read, each by
 // id. It is cheap: nothing is read.
-func (s *Vehicles) Census(limit int) (vehicle.Census, []uuid.UUID) {
+func (s *VehicleRecords) Census(limit int) (vehicle.Census, []uuid.UUID) {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
 	if limit <= 0 {

@@ -11,15 +11,15 @@
 //   - No reader outlives its call: a read copies out a bounded page and ends.
 //   - Signing keys and vendors' tokens are sealed from the first write.
 //
-// [Store.Check] and [CheckFile] prove the second and third by walking every index
+// [Maintenance.Check] and [CheckFile] prove the second and third by walking every index
 // both ways.
 //
 // # Parts
 //
-// A [Store] is made of parts, each about one thing: [Webhooks], [Schedules], [Vehicles],
-// [Deliveries], [Access], [Secrets] and [Maintenance]. They share one open file (core.go)
-// with its writer (writer.go), and one transaction (tx.go), so that a change of several
-// things is one commit. What a part reads or changes is a function beside it; what
+// A [Store] is made of parts, each about one thing: [WebhookRecords], [Schedules],
+// [VehicleRecords], [DeliveryRecords], [Access], [Secrets] and [Maintenance]. They share
+// one open file (core.go) with its writer (writer.go), and one transaction (tx.go), so
+// that a change of several things is one commit. What a part reads or changes is a function beside it; what
 // several parts do to a record is a method of the transaction.
 //
 // Functions of the package work on a file that no process has open: [CheckFile],

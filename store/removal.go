@@ -24,7 +24,7 @@ type removals struct {
 // Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
 // check refuses, as it stands in the first transaction, is not removed. gone is called
 // once, after that transaction.
-func (s *Webhooks) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *WebhookRecords) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
 	return s.removals.webhook(ctx, id, gone, checks...)
@@ -87,7 +87,7 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 // from the first, and from then on the end of ctx does not stop it. When an error
 // does, calling it again, the next Sweep or the next Open goes on. An unknown
 // vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
-func (s *Vehicles) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *VehicleRecords) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
 	return s.removals.vehicle(ctx, id)

@@ -77,7 +77,7 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.
-func (s *Webhooks) endOverlaps(ctx context.Context, now time.Time) error {
+func (s *WebhookRecords) endOverlaps(ctx context.Context, now time.Time) error {
 	over := func(w *webhook.Webhook) bool { return w.KeyOverlap != nil && !now.Before(w.KeyOverlap.Until) }
 	ws, err := s.Webhooks(ctx)
 	if err != nil {
