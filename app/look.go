@@ -246,6 +246,6 @@ func InspectData(cfg config.Config) (DataFile, error) {
 	if err != nil {
 		return DataFile{}, err
 	}
-	in, err := store.Inspect(cfg.DataFile(), key)
-	return DataFile{Webhooks: in.Webhooks, WrongKey: errors.Is(err, store.ErrKey), InUse: errors.Is(err, store.ErrInUse)}, err
+	ws, err := store.Inspect(cfg.DataFile(), key)
+	return DataFile{Webhooks: ws, WrongKey: errors.Is(err, store.ErrKey), InUse: errors.Is(err, store.ErrInUse)}, err
 }

@@ -87,7 +87,8 @@ func check(ctx context.Context, r reader) ([]Problem, error) {
 	c := &checker{reader: r, ctx: ctx, hooks: make(map[uuid.UUID]webhookRecord)}
 	for _, walk := range []func(*checker){
 		checkMeta, checkWebhooks, checkVehicles, checkVehicleState, checkSubscriptions, checkSubsByVehicle, checkSchedules, checkDue,
-		checkDeliveries, checkAttempts, checkPayloads, checkQueues, checkFinished, checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash,
+		checkDeliveries, checkAttempts, checkPayloads, checkQueues, checkFinished,
+		checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash,
 	} {
 		walk(c)
 		if err := ctx.Err(); err != nil {
@@ -147,7 +148,10 @@ func subscriptionName(k webhook.SubscriptionKey) string {
 
 func checkMeta(c *checker) {
 	c.walk(bucketMeta, func(k, v []byte) {
-		want := map[string]int{string(metaSchema): 4, string(metaInstance): idLen, string(metaCreated): timeLen, string(metaLastID): idLen, string(metaCanary): sealedMin + len(canaryText)}
+		want := map[string]int{
+			string(metaSchema): 4, string(metaInstance): idLen, string(metaCreated): timeLen, string(metaLastID): idLen,
+			string(metaCanary): sealedMin + len(canaryText),
+		}
 		if n, known := want[string(k)]; !known {
 			c.bad(bucketMeta, string(k), "it is not known")
 		} else if len(v) != n {

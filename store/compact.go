@@ -86,7 +86,9 @@ func compact(ctx context.Context, path string, flushFolder func(dir string) erro
 
 // rewrite writes all that tx sees into the empty file temp, and holds it against tx.
 func (h *held) rewrite(ctx context.Context, tx *bolt.Tx, temp string) error {
-	to, err := bolt.Open(temp, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoSync: true, NoGrowSync: true, Timeout: defaultLockTimeout})
+	to, err := bolt.Open(temp, 0o600, &bolt.Options{
+		FreelistType: bolt.FreelistMapType, NoSync: true, NoGrowSync: true, Timeout: defaultLockTimeout,
+	})
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,8 @@ func saveCopy(ctx context.Context, path string, flushFolder func(dir string) err
 // saveAs makes a file under a temporary name beside path, mode 0600, flushes it, has it
 // verified and gives it its name. Nothing is left of it after an error. A warning means
 // that the file is there and its folder could not be flushed.
-func saveAs(path string, flushFolder func(dir string) error, fill func(*os.File) error, verify func(temp string) error) (warning string, err error) {
+func saveAs(path string, flushFolder func(dir string) error, fill func(*os.File) error, verify func(temp string) error,
+) (warning string, err error) {
 	temp, err := tempBeside(path, newPattern, fill)
 	if err != nil {
 		return "", err

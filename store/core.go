@@ -58,6 +58,9 @@ func (s *core) broken() error {
 	return nil
 }
 
+// reader reads what the transaction sees.
+func (s *core) reader(tx *bolt.Tx) reader { return reader{tx: tx, sealer: s.sealer, memos: &s.memos} }
+
 // viewed returns what read makes of a view; the zero T with an error.
 func viewed[T any](ctx context.Context, s *core, read func(reader) (T, error)) (T, error) {
 	var made, none T
@@ -89,6 +92,6 @@ func (s *core) view(ctx context.Context, read func(reader) error) error {
 			return fmt.Errorf("read data file %s: %w", s.options.Path, err)
 		}
 		defer func() { _ = tx.Rollback() }()
-		return readable(s.options.Path, read(reader{tx: tx, sealer: s.sealer, memos: &s.memos}))
+		return readable(s.options.Path, read(s.reader(tx)))
 	})
 }

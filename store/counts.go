@@ -113,9 +113,6 @@ func (c *counts) begin(tx *bolt.Tx) error {
 
 // add takes in what a commit changed.
 func (c *counts) add(change tally) {
-	if change.subscriptions == 0 && len(change.vehicles) == 0 && change.census == (vehicle.Census{}) && len(change.troubled) == 0 && len(change.spent) == 0 {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now.subscriptions += change.subscriptions
@@ -146,7 +143,7 @@ func (c *counts) look() tally {
 
 // VehiclesBySource tells how many vehicles each source has, those of a source that
 // is not configured any more as well. It is cheap: nothing is read.
-func (s *Vehicles) VehiclesBySource() map[string]int {
+func (s *VehicleRecords) VehiclesBySource() map[string]int {
 	if n := s.counts.look().vehicles; n != nil {
 		return n
 	}
@@ -155,7 +152,7 @@ func (s *Vehicles) VehiclesBySource() map[string]int {
 
 // SpentBySource tells what the vehicles of each source that counts calls have cost in
 // its newest period, and when that began. It is cheap: nothing is read.
-func (s *Vehicles) SpentBySource() map[string]vehicle.Spending {
+func (s *VehicleRecords) SpentBySource() map[string]vehicle.Spending {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
 	spent := map[string]vehicle.Spending{}
@@ -171,7 +168,7 @@ func (s *Vehicles) SpentBySource() map[string]vehicle.Spending {
 // Census counts the vehicles by how they fare, and lists at most limit of those in
 // trouble: first those that need their owner, then those that cannot be read, each by
 // id. It is cheap: nothing is read.
-func (s *Vehicles) Census(limit int) (vehicle.Census, []uuid.UUID) {
+func (s *VehicleRecords) Census(limit int) (vehicle.Census, []uuid.UUID) {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
 	if limit <= 0 {
@@ -211,7 +208,10 @@ func glance(b []byte) (st vehicle.Status, err error) {
 	if b == nil {
 		return st, nil
 	}
-	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !bytes.Contains(rest, restricted) && !bytes.Contains(rest, faulty) && !bytes.Contains(rest, spent) {
+	special := func(b []byte) bool {
+		return bytes.Contains(b, restricted) || bytes.Contains(b, faulty) || bytes.Contains(b, spent)
+	}
+	if rest, ok := bytes.CutPrefix(b, statusHead); ok && !special(rest) {
 		if name, _, ok := bytes.Cut(rest, []byte(`"`)); ok && st.State.UnmarshalText(name) == nil {
 			return st, nil
 		}

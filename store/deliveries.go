@@ -13,12 +13,12 @@ import (
 // Queue lists what waits on a webhook in the order of creation, the deliveries
 // greater than after, at most limit; a limit of 0 or less means 100. A webhook
 // that is unknown has an empty queue.
-func (s *Deliveries) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
+func (s *DeliveryRecords) Queue(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Queued, error) {
 	return queue(ctx, s.core, webhookID, after, limit, func(_ reader, q webhook.Queued) (webhook.Queued, error) { return q, nil })
 }
 
 // Backlog lists what waits on a webhook as Queue does, with all that is stored of it.
-func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *DeliveryRecords) Backlog(ctx context.Context, webhookID, after uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	return queue(ctx, s.core, webhookID, after, limit, func(r reader, q webhook.Queued) (webhook.Delivery, error) {
 		rec, err := r.delivery(q.Delivery)
 		return rec.Delivery, err
@@ -26,7 +26,8 @@ func (s *Deliveries) Backlog(ctx context.Context, webhookID, after uuid.UUID, li
 }
 
 // queue lists what of makes of each row of a webhook's queue.
-func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limit int, of func(reader, webhook.Queued) (T, error)) ([]T, error) {
+func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limit int, of func(reader, webhook.Queued) (T, error),
+) ([]T, error) {
 	limit = pageLimit(limit)
 	return viewed(ctx, s, func(r reader) (items []T, err error) {
 		for k, v := range r.rows(bucketWaiting, webhookID[:], following(pairKey(webhookID, after))) {
@@ -49,7 +50,7 @@ func queue[T any](ctx context.Context, s *core, webhookID, after uuid.UUID, limi
 
 // Outgoing returns a delivery with its payload, nil where none is kept. An unknown
 // delivery is webhook.ErrNotFound.
-func (s *Deliveries) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
+func (s *DeliveryRecords) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Delivery, payload []byte, err error) {
 	err = s.view(ctx, func(r reader) error {
 		rec, err := r.delivery(id)
 		d, payload = rec.Delivery, bytes.Clone(r.get(bucketPayloads, id[:]))
@@ -59,7 +60,7 @@ func (s *Deliveries) Outgoing(ctx context.Context, id uuid.UUID) (d webhook.Deli
 }
 
 // Delivery returns a delivery, or an error wrapping webhook.ErrNotFound.
-func (s *Deliveries) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+func (s *DeliveryRecords) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
 	return viewed(ctx, s.core, func(r reader) (webhook.Delivery, error) {
 		rec, err := r.delivery(id)
 		return rec.Delivery, err
@@ -68,7 +69,7 @@ func (s *Deliveries) Delivery(ctx context.Context, id uuid.UUID) (webhook.Delive
 
 // Payload returns a delivery's bytes, or an error wrapping webhook.ErrNotFound
 // that says whether the delivery is unknown or its payload was erased.
-func (s *Deliveries) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) {
+func (s *DeliveryRecords) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) {
 	return viewed(ctx, s.core, func(r reader) ([]byte, error) {
 		if b := r.get(bucketPayloads, id[:]); b != nil {
 			return bytes.Clone(b), nil
@@ -83,7 +84,7 @@ func (s *Deliveries) Payload(ctx context.Context, id uuid.UUID) ([]byte, error) 
 
 // Attempts lists a delivery's attempts from the first; none when its vehicle was
 // removed. An unknown delivery is webhook.ErrNotFound.
-func (s *Deliveries) Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error) {
+func (s *DeliveryRecords) Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Attempt, error) {
 	return viewed(ctx, s.core, func(r reader) (as []webhook.Attempt, err error) {
 		if !r.has(bucketDeliveries, id[:]) {
 			return nil, noDelivery(id)
@@ -102,7 +103,7 @@ func (s *Deliveries) Attempts(ctx context.Context, id uuid.UUID) ([]webhook.Atte
 // Deliveries lists the deliveries that the filter selects, newest first, those
 // less than before (uuid.Nil for the newest), at most limit; a limit of 0 or less
 // means 100. Since is inclusive and Until exclusive, both about CreatedAt.
-func (s *Deliveries) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *DeliveryRecords) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	var state []byte // as it stands in a record of that state

@@ -11,8 +11,19 @@
 //   - No reader outlives its call: a read copies out a bounded page and ends.
 //   - Signing keys and vendors' tokens are sealed from the first write.
 //
-// [Store.Check] and [CheckFile] prove the second and third by walking every index
+// [Maintenance.Check] and [CheckFile] prove the second and third by walking every index
 // both ways.
+//
+// # Parts
+//
+// A [Store] is made of parts, each about one thing: [WebhookRecords], [Schedules],
+// [VehicleRecords], [DeliveryRecords], [Access], [Secrets] and [Maintenance]. They share
+// one open file (core.go) with its writer (writer.go), and one transaction (tx.go), so
+// that a change of several things is one commit. What a part reads or changes is a function beside it; what
+// several parts do to a record is a method of the transaction.
+//
+// Functions of the package work on a file that no process has open: [CheckFile],
+// [CopyFile], [SaveCopy], [Compact], [Restore], [Describe], [Inspect].
 //
 // # Buckets
 //
@@ -38,7 +49,8 @@
 //	consents         consent                            JSON: what an owner allowed the application, its tokens as hashes
 //	consents_by_hash sha256                             consent, for its code and each of its tokens
 //
-// A parked schedule (its webhook does not fire) has no due time and no slot_due row.
+// The buckets slots and slot_due hold schedules. A schedule whose webhook does not fire
+// is parked: it has no due time and no row in slot_due.
 // Delivery ids are made by the writer and only grow, so a queue is in commit order.
 //
 // # Writing

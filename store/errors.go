@@ -88,6 +88,11 @@ func damaged(path string, why any) error {
 		mend: "restore it from a backup, stopped: plugbeat restore BACKUP", cause: cause}
 }
 
+// inUse is the error for a file that another process holds.
+func inUse(path, mend string) error {
+	return &fileError{path: path, kind: ErrInUse, is: fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), mend: mend}
+}
+
 // notRegular is the error for a folder, a pipe or a device where a data file should be.
 func notRegular(path string) error {
 	return &fileError{path: path, kind: errForeign, is: "is not a regular file", mend: "name another"}
@@ -156,7 +161,8 @@ func uncheckable(err error, name string) error {
 	if !ok || !errors.As(r.err, new(syscall.Errno)) {
 		return err
 	}
-	return &fileError{path: name, backup: true, kind: r.err, is: fmt.Sprintf("is not kept, because it cannot be checked in its folder: %v", r.err),
+	return &fileError{path: name, backup: true, kind: r.err,
+		is:   fmt.Sprintf("is not kept, because it cannot be checked in its folder: %v", r.err),
 		mend: "name a folder on a disk whose file system has locks and memory mapping: network shares and some FUSE file systems have not"}
 }
 
@@ -176,7 +182,8 @@ func (e *refusedError) Error() string {
 	case refusal(e.err) == webhook.DiskReadOnly:
 		return text + "; mount it for writing, or choose another data_dir"
 	case errors.As(e.err, new(syscall.Errno)):
-		return text + "; data_dir must be on a local disk, whose file system has locks and memory mapping: network shares and some FUSE file systems have not"
+		return text + "; data_dir must be on a local disk, whose file system has locks and memory mapping: " +
+			"network shares and some FUSE file systems have not"
 	}
 	return text
 }

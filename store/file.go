@@ -61,7 +61,7 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 	db, err = bolt.Open(path, 0o600, &o)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, nil, &fileError{path: path, kind: ErrInUse, is: fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), mend: "stop it, or choose another data directory"}
+		return nil, nil, inUse(path, "stop it, or choose another data directory")
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, nil, cutOff(path, damaged(path, err))
 	case errors.As(err, new(syscall.Errno)):

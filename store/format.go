@@ -62,7 +62,8 @@ func initialise(tx *bolt.Tx, sl *sealer, schema uint32, now time.Time) error {
 func checkKey(path string, tx *bolt.Tx, sl *sealer) error {
 	canary, err := sl.open(bucketMeta, metaCanary, tx.Bucket([]byte(bucketMeta)).Get(metaCanary))
 	if err != nil || !bytes.Equal(canary, canaryText) {
-		return &fileError{path: path, kind: ErrKey, is: fmt.Sprintf("is %v than the one given", ErrKey), mend: "give the key it was created with, or restore file and key from the same backup"}
+		return &fileError{path: path, kind: ErrKey, is: fmt.Sprintf("is %v than the one given", ErrKey),
+			mend: "give the key it was created with, or restore file and key from the same backup"}
 	}
 	return nil
 }
@@ -102,10 +103,13 @@ func checkFile(path string, tx *bolt.Tx, want uint32) error {
 		return err
 	}
 	if n > want {
-		return &fileError{path: path, kind: ErrNewer, is: fmt.Sprintf("was %v of plugbeat: its schema is %d and this one knows %d", ErrNewer, n, want),
-			mend: fmt.Sprintf("run the newer plugbeat, or restore a backup made before the upgrade (%s.schema%d-TIME beside it, where the upgrade was made here)", filepath.Base(path), want)}
+		return &fileError{path: path, kind: ErrNewer,
+			is: fmt.Sprintf("was %v of plugbeat: its schema is %d and this one knows %d", ErrNewer, n, want),
+			mend: fmt.Sprintf("run the newer plugbeat, or restore a backup made before the upgrade "+
+				"(%s.schema%d-TIME beside it, where the upgrade was made here)", filepath.Base(path), want)}
 	} else if n < want {
-		return &fileError{path: path, kind: errOlder, is: fmt.Sprintf("has the older schema %d and this plugbeat knows %d", n, want), mend: "it is brought there when the daemon opens it, or when it is restored"}
+		return &fileError{path: path, kind: errOlder, is: fmt.Sprintf("has the older schema %d and this plugbeat knows %d", n, want),
+			mend: "it is brought there when the daemon opens it, or when it is restored"}
 	}
 	meta := tx.Bucket([]byte(bucketMeta))
 	if len(meta.Get(metaInstance)) != idLen || len(meta.Get(metaCreated)) != timeLen {

@@ -32,12 +32,20 @@ func fastDir(t testing.TB) string {
 	return t.TempDir()
 }
 
-// fixture is a store with a clock that the test moves.
+// fixture is the parts of a store, with a clock that the test moves.
 type fixture struct {
-	*Store
-	t   testing.TB
-	o   Options
-	now time.Time
+	*core
+	*WebhookRecords
+	*Schedules
+	*VehicleRecords
+	*DeliveryRecords
+	*Access
+	*Secrets
+	*Maintenance
+	store *Store
+	t     testing.TB
+	o     Options
+	now   time.Time
 }
 
 func open(t testing.TB, change ...func(*Options)) *fixture {
@@ -58,8 +66,17 @@ func (f *fixture) open() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.Store = s
+	f.use(s)
 }
+
+// use makes the parts of the store the fixture's.
+func (f *fixture) use(s *Store) {
+	f.store, f.core = s, s.core
+	f.WebhookRecords, f.Schedules, f.VehicleRecords, f.DeliveryRecords = s.WebhookRecords, s.Schedules, s.VehicleRecords, s.DeliveryRecords
+	f.Access, f.Secrets, f.Maintenance = s.Access, s.Secrets, s.Maintenance
+}
+
+func (f *fixture) Close() error { return f.store.Close() }
 
 func (f *fixture) reopen() {
 	f.t.Helper()

@@ -49,7 +49,7 @@ func hold(path string) (*held, error) {
 	}
 	if err := lock(h.file); err != nil {
 		_ = h.file.Close()
-		return nil, &fileError{path: path, kind: ErrInUse, is: fmt.Sprintf("is %v (another plugbeat?)", ErrInUse), mend: "stop it first"}
+		return nil, inUse(path, "stop it first")
 	}
 	return h, nil
 }

@@ -121,7 +121,8 @@ func (l layout) readCopy(ctx context.Context, path string, read func(*bolt.Tx) e
 // newer one. The file is db, open and locked; when it was upgraded, db is the older one.
 func upgrade(o Options, db *bolt.DB, sl *sealer) (upgraded bool, err error) {
 	failed := func(err error) (bool, error) {
-		return false, fmt.Errorf("data file %s: %w; the file is as it was: run the plugbeat that it worked with until this is mended", o.Path, err)
+		return false, fmt.Errorf("data file %s: %w; the file is as it was: run the plugbeat that it worked with until this is mended",
+			o.Path, err)
 	}
 	var from uint32
 	temp := ""

@@ -69,7 +69,8 @@ func Open(o Options) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("open data file %s: end an interrupted removal: %w", o.Path, err)
 	}
-	s.options.Log.Info().Str("event", "store.opened").Str("path", s.options.Path).Stringer("instance", s.instance).Uint32("schema", s.options.layout.version).Msg("data file opened")
+	o.Log.Info().Str("event", "store.opened").Str("path", o.Path).Stringer("instance", c.instance).Uint32("schema", o.layout.version).
+		Msg("data file opened")
 	return s, nil
 }
 

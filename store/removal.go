@@ -24,7 +24,7 @@ type removals struct {
 // Sweep or the next Open goes on. An unknown webhook is webhook.ErrNotFound. What a
 // check refuses, as it stands in the first transaction, is not removed. gone is called
 // once, after that transaction.
-func (s *Webhooks) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
+func (s *WebhookRecords) RemoveWebhook(ctx context.Context, id uuid.UUID, gone func(), checks ...webhook.Check) (cancelled int, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
 	return s.removals.webhook(ctx, id, gone, checks...)
@@ -59,23 +59,17 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 	ctx = context.WithoutCancel(ctx)
 	// From here on nothing new is produced for the webhook.
 	of := func(k, _ []byte) (take, more bool) { in := bytes.HasPrefix(k, id[:]); return in, in }
-	finished, err := inSlices(ctx, s.core, bucketWaiting, id[:], of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
-		rec, err := t.delivery(uuid.UUID(k[idLen:]))
-		if err != nil {
-			return d, false, err
-		}
-		d, err = t.finish(rec, webhook.Cancelled, "the webhook was removed", erasedNothing)
-		return d, true, err
-	})
+	finished, err := inSlices(ctx, s.core, bucketWaiting, id[:], of, cancelling("the webhook was removed", erasedNothing))
 	if err != nil {
 		return len(finished), err
 	}
-	_, err = inSlices(ctx, s.core, bucketSubscriptions, id[:], of, func(t *writeTx, k []byte) (key webhook.SubscriptionKey, changed bool, err error) {
+	unsubscribe := func(t *writeTx, k []byte) (key webhook.SubscriptionKey, changed bool, err error) {
 		if key, err = parseSubscriptionKey(k); err != nil {
 			return key, false, err
 		}
 		return key, true, t.deleteSubscription(key)
-	})
+	}
+	_, err = inSlices(ctx, s.core, bucketSubscriptions, id[:], of, unsubscribe)
 	if err != nil {
 		return len(finished), err
 	}
@@ -93,7 +87,7 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 // from the first, and from then on the end of ctx does not stop it. When an error
 // does, calling it again, the next Sweep or the next Open goes on. An unknown
 // vehicle is webhook.ErrNotFound. It returns the deliveries it cancelled.
-func (s *Vehicles) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
+func (s *VehicleRecords) RemoveVehicle(ctx context.Context, id uuid.UUID) (cancelled []webhook.Delivery, err error) {
 	s.removals.Lock()
 	defer s.removals.Unlock()
 	return s.removals.vehicle(ctx, id)
@@ -140,7 +134,9 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 	}
 	// From here on nothing new is produced for the vehicle.
 	ctx = context.WithoutCancel(ctx)
-	if cancelled, err = s.cancel(ctx, id); err != nil {
+	of := func(_, v []byte) (take, more bool) { return bytes.HasPrefix(v, id[:]), true }
+	cancelled, err = inSlices(ctx, s.core, bucketWaiting, nil, of, cancelling("the vehicle was disconnected", erasedAll))
+	if err != nil {
 		return cancelled, err
 	}
 	if err := s.erase(ctx, id); err != nil {
@@ -149,17 +145,17 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
 }
 
-// cancel cancels what waits for a vehicle and erases it.
-func (s *removals) cancel(ctx context.Context, id uuid.UUID) ([]webhook.Delivery, error) {
-	of := func(_, v []byte) (take, more bool) { return bytes.HasPrefix(v, id[:]), true }
-	return inSlices(ctx, s.core, bucketWaiting, nil, of, func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
+// cancelling cancels a delivery that waits, by its key in bucket waiting, and erases of
+// it what gone says.
+func cancelling(text string, gone erased) func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
+	return func(t *writeTx, k []byte) (d webhook.Delivery, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k[idLen:]))
 		if err != nil {
 			return d, false, err
 		}
-		d, err = t.finish(rec, webhook.Cancelled, "the vehicle was disconnected", erasedAll)
+		d, err = t.finish(rec, webhook.Cancelled, text, gone)
 		return d, true, err
-	})
+	}
 }
 
 // erase erases the payloads and attempts of a vehicle's finished deliveries.

@@ -26,9 +26,9 @@ func (c *leaving) Err() error {
 // A removal that has begun goes on without its caller: nothing of a vehicle that
 // is gone for callers stays in the file.
 func TestRemovalOutlivesItsCaller(t *testing.T) {
-	for name, remove := range map[string]func(*Store, context.Context) error{
-		"vehicle": func(s *Store, ctx context.Context) error { _, err := s.RemoveVehicle(ctx, vid(1)); return err },
-		"webhook": func(s *Store, ctx context.Context) error {
+	for name, remove := range map[string]func(*fixture, context.Context) error{
+		"vehicle": func(s *fixture, ctx context.Context) error { _, err := s.RemoveVehicle(ctx, vid(1)); return err },
+		"webhook": func(s *fixture, ctx context.Context) error {
 			_, err := s.RemoveWebhook(ctx, wid(1), func() {})
 			return err
 		},
@@ -39,7 +39,7 @@ func TestRemovalOutlivesItsCaller(t *testing.T) {
 			for range sliceRows + 5 {
 				f.produce(1)
 			}
-			must(t, remove(f.Store, &leaving{ctx, 1}))
+			must(t, remove(f, &leaving{ctx, 1}))
 			must(t, f.view(ctx, func(r reader) error {
 				for _, bucket := range []string{bucketVehicles, bucketWebhooks} {
 					ids, err := r.removing(bucket)
@@ -53,7 +53,7 @@ func TestRemovalOutlivesItsCaller(t *testing.T) {
 				t.Errorf("%+v %v", i, err)
 			}
 			f.sound()
-			if err := remove(f.Store, &leaving{ctx, 0}); !errors.Is(err, context.Canceled) && !errors.Is(err, webhook.ErrNotFound) {
+			if err := remove(f, &leaving{ctx, 0}); !errors.Is(err, context.Canceled) && !errors.Is(err, webhook.ErrNotFound) {
 				t.Error(err)
 			}
 		})

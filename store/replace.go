@@ -201,7 +201,8 @@ func flushable(err error) error {
 // when that fails. The file is in its place all the same.
 func unflushed(flushFolder func(dir string) error, path string) (warning string) {
 	if err := flushFolder(filepath.Dir(path)); err != nil {
-		return fmt.Sprintf("%s is in its place, but its folder could not be flushed to disk (%v): after a power cut it may be missing there", path, err)
+		return fmt.Sprintf("%s is in its place, but its folder could not be flushed to disk (%v): after a power cut it may be missing there",
+			path, err)
 	}
 	return ""
 }

@@ -17,7 +17,7 @@ import (
 // two are linked both ways, and the ledger counts the new one as produced. A
 // delivery that waits, whose payload was erased, or whose webhook or vehicle was
 // removed is webhook.ErrConflict; an unknown one webhook.ErrNotFound.
-func (s *Deliveries) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
+func (s *DeliveryRecords) Resend(ctx context.Context, id uuid.UUID) (webhook.Delivery, error) {
 	return updated(ctx, s.core, func(t *writeTx) (webhook.Delivery, error) {
 		rec, err := t.delivery(id)
 		if err != nil {
@@ -84,7 +84,7 @@ func resend(t *writeTx, old deliveryRecord) (webhook.Delivery, error) {
 // Past lists finished deliveries that the filter selects, oldest first, those
 // greater than after and not greater than upto, at most limit. A bounded number is
 // looked at, so that a page may be empty before the end.
-func (s *Deliveries) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error) {
+func (s *DeliveryRecords) Past(ctx context.Context, f webhook.DeliveryFilter, after, upto uuid.UUID, limit int) (webhook.PastPage, error) {
 	limit = pageLimit(limit)
 	from := after
 	// An id's time is never before the creation.
@@ -127,7 +127,7 @@ func less(a, b uuid.UUID) bool { return string(a[:]) < string(b[:]) }
 
 // ResendAll resends, in one commit and in the order of ids, those of the deliveries that
 // can be resent and were not resent before. It returns what it made.
-func (s *Deliveries) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error) {
+func (s *DeliveryRecords) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error) {
 	return updated(ctx, s.core, func(t *writeTx) (made []webhook.Delivery, err error) {
 		for _, id := range ids {
 			rec, err := t.delivery(id)

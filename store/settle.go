@@ -20,7 +20,7 @@ import (
 // A delivery that is finished is webhook.ErrConflict, an unknown webhook or
 // delivery webhook.ErrNotFound; with these, and with an error of settle, nothing
 // is written.
-func (s *Deliveries) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
+func (s *DeliveryRecords) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
 	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
 ) (w webhook.Webhook, d webhook.Delivery, err error) {
 	err = s.updateAs(ctx, StepOutcome, func(t *writeTx) error {
@@ -64,7 +64,7 @@ func (s *Deliveries) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID
 // committing transaction, in the order of ids; it may run more than once, and may
 // change what Settle's function may. The same errors hold; where none of ids waits
 // any more, finish gets none.
-func (s *Deliveries) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
+func (s *DeliveryRecords) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID,
 	finish func(w *webhook.Webhook, ds []*webhook.Delivery) error,
 ) (out webhook.Webhook, ds []webhook.Delivery, err error) {
 	err = s.update(ctx, func(t *writeTx) error {

@@ -20,7 +20,7 @@ type Options struct {
 	Key []byte
 	// Log gets store.opened, store.no_space, store.read_only and store.space_back.
 	Log zerolog.Logger
-	// MaxSize is the bytes of live data above which [Store.Sweep] lets go of the
+	// MaxSize is the bytes of live data above which [Maintenance.Sweep] lets go of the
 	// oldest; 0 means 1 GiB.
 	MaxSize int64
 	// MinFree is how many bytes of the file system should be free, at most a tenth of
@@ -69,40 +69,33 @@ const (
 // goroutine, and what they return shares no memory with the store.
 type Store struct {
 	*core
-	*webhooks
+	*WebhookRecords
 	*Schedules
-	*vehicles
-	*deliveries
+	*VehicleRecords
+	*DeliveryRecords
 	*Access
 	*Secrets
 	*Maintenance
 }
 
-// Other names for the parts whose type has a method of the same name, which a field of
-// that name would hide.
+// The parts of a store, each with what is about one thing. None has a method of its own
+// name, so that a struct may embed any of them.
 type (
-	webhooks   = Webhooks
-	vehicles   = Vehicles
-	deliveries = Deliveries
-)
-
-// The parts of a store, each with what is about one thing.
-type (
-	// Webhooks keeps the webhooks: their settings, circuit breakers, ledgers and keys.
-	Webhooks struct {
+	// WebhookRecords keeps the webhooks: their settings, circuit breakers, ledgers and keys.
+	WebhookRecords struct {
 		*core
 		removals *removals
 	}
 	// Schedules keeps subscriptions, each with its schedule, and the due queue.
 	Schedules struct{ *core }
-	// Vehicles keeps the vehicles and what was read of them.
-	Vehicles struct {
+	// VehicleRecords keeps the vehicles and what was read of them.
+	VehicleRecords struct {
 		*core
 		removals *removals
 	}
-	// Deliveries keeps deliveries with their payloads and attempts, and each webhook's
-	// queue.
-	Deliveries struct{ *core }
+	// DeliveryRecords keeps deliveries with their payloads and attempts, and each
+	// webhook's queue.
+	DeliveryRecords struct{ *core }
 	// Access keeps who may come in: grants, consents, and when the management token was
 	// used.
 	Access struct {
@@ -115,7 +108,7 @@ type (
 	// size, and lets go of what is old.
 	Maintenance struct {
 		*core
-		webhooks *Webhooks
+		webhooks *WebhookRecords
 		access   *Access
 		removals *removals
 		swept    sweepMark
@@ -125,17 +118,20 @@ type (
 // newStore puts the parts around the open file.
 func newStore(c *core) *Store {
 	r := &removals{core: c}
-	s := &Store{
-		core: c, webhooks: &Webhooks{c, r}, Schedules: &Schedules{c}, vehicles: &Vehicles{c, r}, deliveries: &Deliveries{c}, Secrets: &Secrets{c},
-	}
+	s := &Store{core: c}
+	s.WebhookRecords = &WebhookRecords{c, r}
+	s.Schedules = &Schedules{c}
+	s.VehicleRecords = &VehicleRecords{c, r}
+	s.DeliveryRecords = &DeliveryRecords{c}
+	s.Secrets = &Secrets{c}
 	s.Access = &Access{c, s.Secrets}
-	s.Maintenance = &Maintenance{core: c, webhooks: s.webhooks, access: s.Access, removals: r}
+	s.Maintenance = &Maintenance{core: c, webhooks: s.WebhookRecords, access: s.Access, removals: r}
 	return s
 }
 
-// Fatal yields at most one error: a commit failed for another reason than lack
-// of space or a read-only file system, so what is on disk is unknown. All calls return that error from then
-// on, and the process should end.
+// Fatal yields at most one error: a commit failed for another reason than lack of space
+// or a read-only file system, so what is on disk is unknown. All calls return that error
+// from then on, and the process should end.
 func (s *Store) Fatal() <-chan error { return s.fatalC }
 
 // Close commits what is queued, waits for readers, and releases the file. Calls

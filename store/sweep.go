@@ -30,14 +30,14 @@ type sweepMark struct {
 	payloads []byte // key in finished
 }
 
-// Sweep erases the payloads of deliveries that finished more than payloadsFor
-// ago and removes the records of those that finished more than recordsFor ago.
-// When the live data is larger than Options.MaxSize after that, the oldest records of
-// finished deliveries go first, and when none is left the oldest waiting deliveries expire, losing their payload. Removals that were interrupted
-// are ended first, and old signing keys whose overlap is over are erased, as are consents
-// that can give no token any more. It works
-// in slices, each one transaction; with an error the
-// result tells what was done until then.
+// Sweep lets go of what is old. It ends removals that were interrupted, erases old
+// signing keys whose overlap is over, and removes consents that can give no token any
+// more. It erases the payloads of deliveries that finished more than payloadsFor ago and
+// removes the records of those that finished more than recordsFor ago. While the live
+// data is larger than Options.MaxSize after that, the oldest records of finished
+// deliveries go; when none is left, the oldest waiting deliveries expire and lose their
+// payload. Sweep works in slices, each one transaction. With an error the result tells
+// what was done until then.
 func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
@@ -49,7 +49,9 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 	if err := s.access.sweepConsents(ctx, now); err != nil {
 		return res, err
 	}
-	if err := s.sweepRecords(ctx, now.Add(-recordsFor), &res); err != nil {
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(now.Add(-recordsFor)), removeFinished)
+	res.Records += len(removed)
+	if err != nil {
 		return res, err
 	}
 	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), &res); err != nil {
@@ -75,7 +77,7 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.
-func (s *Webhooks) endOverlaps(ctx context.Context, now time.Time) error {
+func (s *WebhookRecords) endOverlaps(ctx context.Context, now time.Time) error {
 	over := func(w *webhook.Webhook) bool { return w.KeyOverlap != nil && !now.Before(w.KeyOverlap.Until) }
 	ws, err := s.Webhooks(ctx)
 	if err != nil {
@@ -107,12 +109,6 @@ func finishedUntil(until time.Time) selector {
 	}
 }
 
-func (s *Maintenance) sweepRecords(ctx context.Context, until time.Time, res *SweepResult) error {
-	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(until), removeFinished)
-	res.Records += len(removed)
-	return err
-}
-
 // removeFinished removes a finished delivery whole, by its key in finished.
 func removeFinished(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error) {
 	if _, id, err = parseDone(k); err != nil {
@@ -129,6 +125,8 @@ func removeFinished(t *writeTx, k []byte) (id uuid.UUID, changed bool, err error
 	return id, true, nil
 }
 
+// sweepPayloads erases the payloads of deliveries that finished until then, from where the
+// last sweep ended.
 func (s *Maintenance) sweepPayloads(ctx context.Context, until time.Time, res *SweepResult) error {
 	if at, _, err := parseDone(s.swept.payloads); err == nil && int64(at) > until.UnixMilli() {
 		s.swept.payloads = nil // the clock went back, or more is kept now: walk again

@@ -32,7 +32,7 @@ type writeTx struct {
 }
 
 func (s *core) begin(tx *bolt.Tx) *writeTx {
-	return &writeTx{reader: reader{tx: tx, sealer: s.sealer, memos: &s.memos}, now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
+	return &writeTx{reader: s.reader(tx), now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
 }
 
 // flush writes what operations of the group shared.

@@ -24,7 +24,9 @@ const (
 
 // walk hands the rows of a bucket whose keys begin with prefix and are greater than after
 // to row, until row returns false. One read transaction looks at no more than pageRows.
-func (s *core) walk(ctx context.Context, bucket string, prefix, after []byte, row func(r reader, k, v []byte) (more bool, err error)) error {
+func (s *core) walk(ctx context.Context, bucket string, prefix, after []byte,
+	row func(r reader, k, v []byte) (more bool, err error),
+) error {
 	after = bytes.Clone(after)
 	for left := true; left; {
 		left = false

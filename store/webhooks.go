@@ -12,7 +12,7 @@ import (
 
 // AddWebhook adds a webhook. Its ledger and its counts of due times begin at zero, its CreatedAt
 // is now unless given. A taken id or name is webhook.ErrExists.
-func (s *Webhooks) AddWebhook(ctx context.Context, w webhook.Webhook) error {
+func (s *WebhookRecords) AddWebhook(ctx context.Context, w webhook.Webhook) error {
 	if w.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: w.ID.String(), Allowed: "any other UUID"}
 	}
@@ -57,7 +57,7 @@ func nameFree(t *writeTx, name string, id uuid.UUID) error {
 
 // Webhook returns a webhook with its key, or an error wrapping
 // webhook.ErrNotFound.
-func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
+func (s *WebhookRecords) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error) {
 	return viewed(ctx, s.core, func(r reader) (webhook.Webhook, error) {
 		rec, err := r.webhookRecord(id)
 		if err == nil && rec.Removing {
@@ -68,7 +68,7 @@ func (s *Webhooks) Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 }
 
 // Webhooks lists all webhooks with their keys, by id.
-func (s *Webhooks) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
+func (s *WebhookRecords) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
 	return viewed(ctx, s.core, func(r reader) (ws []webhook.Webhook, err error) {
 		err = r.eachWebhook(func(rec webhookRecord) {
 			if !rec.Removing {
@@ -85,7 +85,7 @@ func (s *Webhooks) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
 // Ledger and DueTimes; a Recovery without Upto is about the deliveries there are. When
 // the webhook begins or ceases to fire, its schedules are unparked, due now, or parked in
 // the same transaction.
-func (s *Webhooks) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
+func (s *WebhookRecords) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
 	return updated(ctx, s.core, func(t *writeTx) (webhook.Webhook, error) {
 		h, err := t.liveHook(id)
 		if err != nil {

@@ -226,13 +226,16 @@ func (s *core) refuse(now webhook.DiskState, err error) {
 	if was == now {
 		return
 	}
+	o := &s.options
 	switch now {
 	case webhook.DiskFull:
-		s.options.Log.Error().Str("event", "store.no_space").Str("path", s.options.Path).Err(err).Msg("no space left for the data file; changes are refused until there is")
+		o.Log.Error().Str("event", "store.no_space").Str("path", o.Path).Err(err).
+			Msg("no space left for the data file; changes are refused until there is")
 	case webhook.DiskReadOnly:
-		s.options.Log.Error().Str("event", "store.read_only").Str("path", s.options.Path).Err(err).Msg("the data file's file system is read-only; changes are refused until it takes them")
+		o.Log.Error().Str("event", "store.read_only").Str("path", o.Path).Err(err).
+			Msg("the data file's file system is read-only; changes are refused until it takes them")
 	default:
-		s.options.Log.Info().Str("event", "store.space_back").Str("path", s.options.Path).Any("was", was).Msg("the data file can be written again")
+		o.Log.Info().Str("event", "store.space_back").Str("path", o.Path).Any("was", was).Msg("the data file can be written again")
 	}
 }
 

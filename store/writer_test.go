@@ -232,7 +232,7 @@ func fill(f *fixture, free func()) {
 	}
 	f.sound()
 	select {
-	case err := <-f.Fatal():
+	case err := <-f.store.Fatal():
 		t.Fatal(err)
 	default:
 	}
@@ -308,7 +308,7 @@ func TestFatal(t *testing.T) {
 		}
 	}
 	select {
-	case err := <-f.Fatal():
+	case err := <-f.store.Fatal():
 		if !errors.Is(err, os.ErrClosed) {
 			t.Fatal(err)
 		}
@@ -330,7 +330,8 @@ func TestFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := Open(Options{Path: path, Key: testKey})
 		must(t, err)
-		f := &fixture{Store: s, t: t, now: time.Now()}
+		f := &fixture{t: t, now: time.Now()}
+		f.use(s)
 		f.fleet(1, 1)
 		for range 24 {
 			time.Sleep(time.Hour)

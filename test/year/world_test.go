@@ -140,7 +140,7 @@ func (w *world) up() {
 	policy, err := cadence.Policy{Floor: 10 * time.Second}.Ready()
 	w.must(err)
 	set := delivery.Settings{
-		Schedule: retryWaits, Timeout: timeout, InFlight: inFlight, ChallengeAfter: firstChallenge,
+		Schedule: retryWaits[:], Timeout: timeout, InFlight: inFlight, ChallengeAfter: firstChallenge,
 		Recover: webhook.RecoverAll, RecoverRate: int(time.Second / perDelivery), UserAgent: "Smartcar/2.0", Drain: 20 * time.Second,
 	}
 	if w.session < len(w.downs) {

@@ -12,7 +12,7 @@ import (
 // PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its schedules
 // follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
-func (s *Vehicles) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
+func (s *VehicleRecords) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
 	if v.ID == uuid.Nil {
 		return &webhook.Invalid{Field: "id", Value: v.ID.String(), Allowed: "any other UUID"}
 	}
@@ -94,13 +94,13 @@ func moveSchedules(t *writeTx, id uuid.UUID, source string) error {
 }
 
 // Vehicle returns a vehicle, or an error wrapping webhook.ErrNotFound.
-func (s *Vehicles) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+func (s *VehicleRecords) Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
 	return viewed(ctx, s.core, func(r reader) (vehicle.Vehicle, error) { return r.vehicle(id) })
 }
 
 // Vehicles lists vehicles by id, those greater than after, at most limit; a limit
 // of 0 or less means 100.
-func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
+func (s *VehicleRecords) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error) {
 	limit = pageLimit(limit)
 	var vs []vehicle.Vehicle
 	err := s.walk(ctx, bucketVehicles, nil, after[:], func(_ reader, k, b []byte) (bool, error) {
@@ -121,7 +121,7 @@ func (s *Vehicles) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]
 
 // VehicleStatus returns what is known of a vehicle from its readings; the zero
 // Status before the first. An unknown vehicle is webhook.ErrNotFound.
-func (s *Vehicles) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
+func (s *VehicleRecords) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
 	return viewed(ctx, s.core, func(r reader) (vehicle.Status, error) {
 		if _, err := r.vehicle(id); err != nil {
 			return vehicle.Status{}, err

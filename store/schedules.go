@@ -18,7 +18,9 @@ import (
 // source, and parks it when the webhook does not fire. A subscription that exists
 // stays as it is, with created false. An unknown webhook or vehicle is
 // webhook.ErrNotFound.
-func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error)) (sub webhook.Subscription, created bool, err error) {
+func (s *Schedules) Subscribe(ctx context.Context, key webhook.SubscriptionKey,
+	plan func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error),
+) (sub webhook.Subscription, created bool, err error) {
 	err = s.update(ctx, func(t *writeTx) error {
 		sub, created = webhook.Subscription{}, false
 		h, err := t.liveHook(key.Webhook)
@@ -90,7 +92,8 @@ func (s *Schedules) Unsubscribe(ctx context.Context, key webhook.SubscriptionKey
 // Subscriptions lists schedules with their webhooks: of one webhook, of one vehicle,
 // of both, or all (uuid.Nil selects any). They come by webhook and vehicle, those
 // greater than after, at most limit; a limit of 0 or less means 100.
-func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
+func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int,
+) ([]webhook.ScheduleView, error) {
 	limit = pageLimit(limit)
 	bucket, prefix, from := bucketSubscriptions, []byte(nil), subscriptionKey(after)
 	switch {
@@ -106,8 +109,11 @@ func (s *Schedules) Subscriptions(ctx context.Context, webhookID, vehicleID uuid
 		if bucket == bucketSubsByVehicle {
 			key = webhook.SubscriptionKey{Webhook: key.Vehicle, Vehicle: key.Webhook}
 		}
-		if err != nil || webhookID != uuid.Nil && key.Webhook != webhookID || bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
-			return true, err
+		if err != nil {
+			return false, err
+		}
+		if webhookID != uuid.Nil && key.Webhook != webhookID || bytes.Compare(subscriptionKey(key), subscriptionKey(after)) <= 0 {
+			return true, nil
 		}
 		view, err := r.scheduleView(key, hooks)
 		if err == nil && view.Webhook != nil {
@@ -147,7 +153,8 @@ func (r reader) scheduleView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*w
 // limit, with their webhooks, whose keys stay sealed and empty. The schedules of a webhook
 // that is being removed are not among them. skip runs within a read transaction: it must
 // be quick and must not call the store.
-func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (page webhook.DuePage, err error) {
+func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool,
+) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
 		return page, err
 	}
@@ -158,7 +165,7 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 	limit = pageLimit(limit)
 	prefix := padSource(source)
 	err = s.view(ctx, func(r reader) error {
-		r.sealer = nil // no key is needed, and this is done at every turn of the loop
+		r.sealer = nil // no signing key is needed, and the due loop asks often
 		hooks := make(map[uuid.UUID]*webhook.Webhook)
 		for k := range r.rows(bucketDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
@@ -195,7 +202,8 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 // asked for every schedule that is not parked and answers with the new time, or false
 // to leave it. Reschedule works in slices, each one transaction, and returns how
 // many schedules changed. due may run more than once for a schedule and changes nothing.
-func (s *Schedules) Reschedule(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (changed int, err error) {
+func (s *Schedules) Reschedule(ctx context.Context, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool),
+) (changed int, err error) {
 	all := func(_, _ []byte) (take, more bool) { return true, true }
 	moved, err := inSlices(ctx, s.core, bucketSchedules, nil, all, func(t *writeTx, k []byte) (none struct{}, moved bool, err error) {
 		key, err := parseSubscriptionKey(k)
@@ -208,6 +216,7 @@ func (s *Schedules) Reschedule(ctx context.Context, due func(webhook.ScheduleVie
 	return len(moved), err
 }
 
+// rebase gives a schedule the time that due answers, and reports whether it is another.
 func rebase(t *writeTx, key webhook.SubscriptionKey, due func(webhook.ScheduleView, vehicle.Vehicle) (time.Time, bool)) (bool, error) {
 	old, err := t.schedule(key)
 	if err != nil || old.Due.IsZero() {
