@@ -24,7 +24,7 @@ const (
 	// RefreshGrace is how long it works after that, so that an application whose
 	// answer was lost may ask again.
 	RefreshGrace = 10 * time.Minute
-	// maxTokens bounds the tokens of one consent; the oldest go first.
+	// maxTokens bounds the tokens of one consent. At most half of them are refresh tokens.
 	maxTokens = 64
 )
 
@@ -43,6 +43,9 @@ var (
 	// ErrRefreshSpent means that the refresh token has expired, or was used more than
 	// [RefreshGrace] ago.
 	ErrRefreshSpent = errors.New("the refresh token has expired or was used before")
+	// ErrRefreshBusy means that the application has refreshed too often within
+	// [RefreshGrace]. It is no invalid_grant: the token works again soon.
+	ErrRefreshBusy = errors.New("the tokens were refreshed too often within ten minutes")
 )
 
 // TokenHash is the SHA-256 of a code or token with a word for its kind before it, the
@@ -165,44 +168,68 @@ func verifies(verifier, challenge string) bool {
 	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }
 
-// Refresh marks the refresh token as used and adds the pair. The token works on for
-// [RefreshGrace].
-func (c *Consent) Refresh(token TokenHash, p Pair, now time.Time) error {
+// Refresh marks the refresh token as used and adds the pair, unless it was added before.
+// It returns until when the pair's access token is good. The refresh token works on for
+// [RefreshGrace]; [ErrRefreshBusy] means that too many others do.
+func (c *Consent) Refresh(token TokenHash, p Pair, now time.Time) (until time.Time, err error) {
 	i := slices.IndexFunc(c.Tokens, func(t ConsentToken) bool { return t.Hash == token && t.Kind == RefreshKind })
 	if i < 0 || !c.Tokens[i].good(now) {
-		return ErrRefreshSpent
+		return until, ErrRefreshSpent
 	}
-	c.Tokens = slices.Clone(c.Tokens)
-	if c.Tokens[i].UsedAt.IsZero() {
-		c.Tokens[i].UsedAt = now
+	next := *c
+	next.Tokens = slices.Clone(c.Tokens)
+	if next.Tokens[i].UsedAt.IsZero() {
+		next.Tokens[i].UsedAt = now
 	}
-	c.issue(p, now)
-	return nil
+	next.issue(p, now)
+	refreshing := 0
+	for _, t := range next.Tokens {
+		if t.Kind == RefreshKind {
+			refreshing++
+		}
+		if t.Hash == p.Access {
+			until = t.ExpiresAt
+		}
+	}
+	if refreshing > maxTokens/2 {
+		return until, ErrRefreshBusy
+	}
+	*c = next
+	return until, nil
 }
 
 // Adopt makes the consent know a refresh token of the source's own, which was just
 // used there, as one of its own that is used: asking again with it within the grace
-// gives another pair.
+// gives the pair again.
 func (c *Consent) Adopt(token TokenHash, p Pair, now time.Time) {
 	c.Tokens = append(slices.Clone(c.Tokens), ConsentToken{Hash: token, Kind: RefreshKind, ExpiresAt: now.Add(RefreshLife), UsedAt: now})
 	c.issue(p, now)
 }
 
+// issue adds those tokens of the pair that are not there yet.
 func (c *Consent) issue(p Pair, now time.Time) {
-	c.Tokens = append(slices.Clone(c.Tokens),
-		ConsentToken{Hash: p.Access, Kind: AccessKind, ExpiresAt: now.Add(AccessLife)},
-		ConsentToken{Hash: p.Refresh, Kind: RefreshKind, ExpiresAt: now.Add(RefreshLife)},
-	)
+	c.Tokens = slices.Clone(c.Tokens)
+	for _, t := range [...]ConsentToken{
+		{Hash: p.Access, Kind: AccessKind, ExpiresAt: now.Add(AccessLife)},
+		{Hash: p.Refresh, Kind: RefreshKind, ExpiresAt: now.Add(RefreshLife)},
+	} {
+		if !slices.ContainsFunc(c.Tokens, func(o ConsentToken) bool { return o.Hash == t.Hash }) {
+			c.Tokens = append(c.Tokens, t)
+		}
+	}
 	c.Prune(now)
 }
 
-// Prune lets go of tokens that work no more, and of the oldest where there are too
-// many, those that were used before those that were not.
+// Prune lets go of tokens that work no more, and of the oldest access tokens where there
+// are too many. A refresh token that works is kept: an application may come with it again.
 func (c *Consent) Prune(now time.Time) {
 	c.Tokens = slices.DeleteFunc(slices.Clone(c.Tokens), func(t ConsentToken) bool { return !t.good(now) })
 	for len(c.Tokens) > maxTokens {
-		i := slices.IndexFunc(c.Tokens, func(t ConsentToken) bool { return !t.UsedAt.IsZero() })
-		c.Tokens = slices.Delete(c.Tokens, max(i, 0), max(i, 0)+1)
+		i := slices.IndexFunc(c.Tokens, func(t ConsentToken) bool { return t.Kind == AccessKind })
+		if i < 0 {
+			return
+		}
+		c.Tokens = slices.Delete(c.Tokens, i, i+1)
 	}
 }
 

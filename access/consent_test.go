@@ -21,8 +21,14 @@ func TestConsentStaysSmall(t *testing.T) {
 	if err := c.Exchange(Exchange{}, pairOf(0), now); err != nil {
 		t.Fatal(err)
 	}
+	busy := 0
 	for n := 1; n <= 500; n++ {
-		if err := c.Refresh(pairOf(n-1).Refresh, pairOf(n), now); err != nil {
+		_, err := c.Refresh(pairOf(n-1).Refresh, pairOf(n), now)
+		for ; errors.Is(err, ErrRefreshBusy); _, err = c.Refresh(pairOf(n-1).Refresh, pairOf(n), now) {
+			busy++
+			now = now.Add(time.Second)
+		}
+		if err != nil {
 			t.Fatalf("refresh %d: %v", n, err)
 		}
 		if len(c.Tokens) > maxTokens {
@@ -33,11 +39,14 @@ func TestConsentStaysSmall(t *testing.T) {
 		}
 		now = now.Add(time.Second)
 	}
+	if busy == 0 {
+		t.Error("there is no bound")
+	}
 	// At a usual pace only what works is kept: access tokens of two hours, the last two
 	// refresh tokens.
 	for n := 501; n <= 520; n++ {
 		now = now.Add(AccessLife / 2)
-		if err := c.Refresh(pairOf(n-1).Refresh, pairOf(n), now); err != nil {
+		if _, err := c.Refresh(pairOf(n-1).Refresh, pairOf(n), now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +71,7 @@ func TestConsentCopies(t *testing.T) {
 		t.Error(err)
 	}
 	again := changed
-	if err := again.Refresh(pairOf(1).Refresh, pairOf(2), now); err != nil {
+	if _, err := again.Refresh(pairOf(1).Refresh, pairOf(2), now); err != nil {
 		t.Error(err)
 	}
 	if len(changed.Tokens) != 2 || !changed.Tokens[1].UsedAt.IsZero() {
@@ -79,5 +88,23 @@ func TestConsentCopies(t *testing.T) {
 		if new(TokenHash).UnmarshalText([]byte(text)) == nil {
 			t.Errorf("%q is a hash", text)
 		}
+	}
+}
+
+// A refresh token gives its pair again within the grace, however often it comes.
+func TestRefreshGivesThePairAgain(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	c := Consent{ID: uuid.New(), Code: &AuthCode{ExpiresAt: now.Add(CodeLife)}}
+	if err := c.Exchange(Exchange{}, pairOf(0), now); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 {
+		until, err := c.Refresh(pairOf(0).Refresh, pairOf(1), now.Add(time.Duration(n)*time.Second))
+		if err != nil || !until.Equal(now.Add(AccessLife)) || len(c.Tokens) != 4 {
+			t.Fatalf("%d: %v %v, %d tokens", n, until, err, len(c.Tokens))
+		}
+	}
+	if _, err := c.Refresh(pairOf(0).Refresh, pairOf(1), now.Add(RefreshGrace)); !errors.Is(err, ErrRefreshSpent) {
+		t.Errorf("after the grace: %v", err)
 	}
 }

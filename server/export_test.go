@@ -19,3 +19,9 @@ func (m *Metrics) Known() int { return len(m.known()) }
 
 // Late counts what comes of a webhook after it was removed.
 func (m *Metrics) Late(id uuid.UUID) { m.hook(id) }
+
+// Bound bounds the connections of a server of [Server.HTTP].
+func Bound(srv *http.Server, most int) { srv.ConnState = (&connections{most: most}).changed }
+
+// ShareOf is the bound where so many files may be open.
+func ShareOf(files uint64) int { return shareOf(files) }

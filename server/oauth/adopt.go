@@ -60,15 +60,11 @@ func (t *tokens) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 	case <-ctx.Done():
 		return tokenAnswer{}, ctx.Err()
 	}
-	a, pair := newPair()
 	// Another request may have brought the same token in meanwhile.
-	err := t.store.ChangeConsent(ctx, hash, func(c *access.Consent) error { return c.Refresh(hash, pair, t.now()) })
-	if err == nil {
-		return a, nil
+	if a, err := t.again(ctx, token); !errors.Is(err, webhook.ErrNotFound) {
+		return a, refusedGrant(err)
 	}
-	if !errors.Is(err, webhook.ErrNotFound) {
-		return tokenAnswer{}, refusedGrant(err)
-	}
+	a, pair := t.pairAfter(token)
 	if t.isBad(hash, t.now()) {
 		return tokenAnswer{}, unknown
 	}

@@ -2,7 +2,10 @@ package oauth
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -54,9 +57,7 @@ func (t *tokens) refresh(ctx context.Context, form url.Values) (tokenAnswer, err
 	if token == "" {
 		return tokenAnswer{}, invalidRequest("refresh_token is missing.")
 	}
-	a, pair := newPair()
-	hash := access.RefreshHash(token)
-	err := t.store.ChangeConsent(ctx, hash, func(c *access.Consent) error { return c.Refresh(hash, pair, t.now()) })
+	a, err := t.again(ctx, token)
 	if errors.Is(err, webhook.ErrNotFound) && !web.IsIssued(token) {
 		return t.adopt(ctx, token)
 	}
@@ -69,8 +70,23 @@ func (t *tokens) refresh(ctx context.Context, form url.Values) (tokenAnswer, err
 	return a, nil
 }
 
+// again gives the pair that follows a refresh token that is known.
+func (t *tokens) again(ctx context.Context, token string) (tokenAnswer, error) {
+	a, pair := t.pairAfter(token)
+	hash, now := access.RefreshHash(token), t.now()
+	err := t.store.ChangeConsent(ctx, hash, func(c *access.Consent) error {
+		until, err := c.Refresh(hash, pair, now)
+		a.ExpiresIn = int(until.Sub(now) / time.Second)
+		return err
+	})
+	return a, err
+}
+
 // refusedGrant is the reason of a consent as the caller sees it.
 func refusedGrant(err error) error {
+	if errors.Is(err, access.ErrRefreshBusy) {
+		return &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "The tokens were refreshed too often. Try again.", retryAfter: time.Minute}
+	}
 	for _, reason := range [...]error{access.ErrCodeLate, access.ErrRedirect, access.ErrVerifier, access.ErrRefreshSpent} {
 		if errors.Is(err, reason) {
 			text := reason.Error()
@@ -81,7 +97,21 @@ func refusedGrant(err error) error {
 }
 
 // newPair makes an access token and a refresh token, and what is kept of them.
-func newPair() (tokenAnswer, access.Pair) {
-	a := tokenAnswer{AccessToken: web.NewIssued(), TokenType: "Bearer", ExpiresIn: int(access.AccessLife / time.Second), RefreshToken: web.NewIssued()}
-	return a, access.Pair{Access: access.BearerHash(a.AccessToken), Refresh: access.RefreshHash(a.RefreshToken)}
+func newPair() (tokenAnswer, access.Pair) { return pairOf(web.NewIssued(), web.NewIssued()) }
+
+// pairAfter is the pair that follows a refresh token: the same one each time, so that an
+// application which asks again, or with many requests at once, gets what it got before.
+// Nobody can work it out without the key.
+func (t *tokens) pairAfter(token string) (tokenAnswer, access.Pair) {
+	next := func(kind string) string {
+		h := hmac.New(sha256.New, t.key)
+		h.Write([]byte(kind + "\n" + token))
+		return web.IssuedFrom([16]byte(h.Sum(nil)[:16]))
+	}
+	return pairOf(next("access after"), next("refresh after"))
+}
+
+func pairOf(bearer, refresh string) (tokenAnswer, access.Pair) {
+	return tokenAnswer{AccessToken: bearer, TokenType: "Bearer", ExpiresIn: int(access.AccessLife / time.Second), RefreshToken: refresh},
+		access.Pair{Access: access.BearerHash(bearer), Refresh: access.RefreshHash(refresh)}
 }

@@ -63,13 +63,8 @@ type authorization struct {
 // sealer seals logins.
 type sealer struct{ aead cipher.AEAD }
 
-// newSealer takes a key of 32 bytes; nil makes one, with which no login outlives the
-// process.
+// newSealer takes a key of 32 bytes.
 func newSealer(key []byte) (*sealer, error) {
-	if key == nil {
-		key = make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("LoginKey: %w", err)

@@ -14,6 +14,7 @@ package oauth
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"html/template"
 	"net/http"
@@ -75,8 +76,8 @@ type Options struct {
 	// PublicURL is where browsers and the application reach the API, without /oauth;
 	// nil or empty means that nobody can.
 	PublicURL func() string
-	// LoginKey seals logins on their way through browsers, 32 bytes; nil makes one for
-	// this process.
+	// LoginKey seals logins on their way through browsers and makes tokens that follow
+	// others, 32 bytes; nil makes one for this process.
 	LoginKey []byte
 }
 
@@ -90,6 +91,10 @@ type OAuth struct {
 
 // New returns the room. It fails when the key is none, or a template is wrong.
 func New(o Options) (*OAuth, error) {
+	if o.LoginKey == nil {
+		o.LoginKey = make([]byte, 32)
+		_, _ = rand.Read(o.LoginKey) // never fails
+	}
 	sealer, err := newSealer(o.LoginKey)
 	if err != nil {
 		return nil, err
@@ -102,7 +107,7 @@ func New(o Options) (*OAuth, error) {
 	connects := &Connects{site: site, fleet: o.Fleet, replies: o.Replies}
 	owners := owners{o.Store, o.Scheduler, o.ApplicationID, o.Replies}
 	return &OAuth{
-		tokens: &tokens{owners: owners, fleet: o.Fleet, app: o.Application,
+		tokens: &tokens{owners: owners, fleet: o.Fleet, app: o.Application, key: o.LoginKey,
 			redeeming: make(chan struct{}, 1), tries: rate.NewLimiter(rate.Every(adoptEvery), adoptBurst)},
 		pages: &pages{owners: owners, fleet: o.Fleet, app: o.Application, connects: connects,
 			logins: logins{site, sealer, o.Replies.Now}, printer: printer{site, text},

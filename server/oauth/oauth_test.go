@@ -58,6 +58,57 @@ func TestConsentToTokens(t *testing.T) {
 	}
 }
 
+// Many requests at once with one refresh token all get the pair that follows it.
+func TestRefreshesAtOnce(t *testing.T) {
+	p := servertest.NewPortal(t)
+	first := p.Exchange(p.Code(servertest.Asked()))
+	const n = 32
+	got := make(chan servertest.TokenAnswer, n)
+	for range n {
+		go func() { got <- p.Refresh(first.RefreshToken) }()
+	}
+	pairs := map[string]bool{}
+	for range n {
+		a := <-got
+		if a.Status != 200 || p.Reads(a.AccessToken, servertest.ChargeOf(servertest.VehicleA)) != 200 {
+			t.Errorf("%d %s %s", a.Status, a.Error, a.Description)
+		}
+		pairs[a.AccessToken+a.RefreshToken] = true
+	}
+	if len(pairs) != 1 || len(p.W.Given[0].Tokens) != 4 {
+		t.Errorf("%d pairs, %d tokens are kept", len(pairs), len(p.W.Given[0].Tokens))
+	}
+}
+
+// Whoever refreshes over and over is asked to wait; no token that is still promised is
+// refused for it.
+func TestRefreshingTooOften(t *testing.T) {
+	p := servertest.NewPortal(t)
+	at := p.Exchange(p.Code(servertest.Asked())).RefreshToken
+	first := at
+	for range 200 {
+		got := p.Refresh(at)
+		if got.Status == 503 {
+			if got.Header["retry-after"] == nil || got.Error != "temporarily_unavailable" {
+				t.Errorf("%+v", got)
+			}
+			if got := p.Refresh(first); got.Status != 200 {
+				t.Errorf("the first within the grace: %+v", got)
+			}
+			p.Now = p.Now.Add(10 * time.Minute)
+			if got := p.Refresh(at); got.Status != 200 {
+				t.Errorf("later: %+v", got)
+			}
+			return
+		}
+		if got.Status != 200 {
+			t.Fatalf("%+v", got)
+		}
+		at = got.RefreshToken
+	}
+	t.Error("there is no bound")
+}
+
 // The old refresh token works for ten minutes more, whatever came in between.
 func TestRefreshRotates(t *testing.T) {
 	p := servertest.NewPortal(t)
@@ -68,7 +119,7 @@ func TestRefreshRotates(t *testing.T) {
 	}
 	p.Now = p.Now.Add(10*time.Minute - time.Second)
 	again := p.Refresh(first.RefreshToken)
-	if again.Status != 200 {
+	if again.Status != 200 || again.AccessToken != second.AccessToken || again.RefreshToken != second.RefreshToken || again.ExpiresIn != 6601 {
 		t.Fatalf("within the grace: %+v", again)
 	}
 	p.Now = p.Now.Add(time.Second)

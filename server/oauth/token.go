@@ -23,6 +23,7 @@ type tokens struct {
 	owners
 	fleet Fleet
 	app   web.Application
+	key   []byte // makes the pairs that follow refresh tokens
 
 	// redeeming holds a token while one of the vendor's is redeemed, so that two requests
 	// with one refresh token redeem it once. tries bounds how many are tried.

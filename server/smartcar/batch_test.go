@@ -41,6 +41,7 @@ func TestBatch(t *testing.T) {
 		{"escaped", `{"requests":[{"path":"\/charge"}]}`, 200, chargeEntry, 1},
 		{"info", `{"requests":[{"path":"/"},{"path":"/permissions"}]}`, 200, `{"path":"/","code":200,"body":{"id":"` + servertest.VehicleA.String() + `","make":"TESLA","model":"Model 3","year":2021},"headers":{}}`, 0},
 		{"unsupported beside supported", `{"requests":[{"path":"/odometer"},{"path":"/charge"}]}`, 200, `"headers":{}},` + chargeEntry, 1},
+		{"trouble codes beside a read", `{"requests":[{"path":"/diagnostics/dtcs"},{"path":"/service/history"},{"path":"/battery"}]}`, 200, `{"path":"/diagnostics/dtcs","code":501,"body":{"type":"COMPATIBILITY","code":"VEHICLE_NOT_CAPABLE"`, 1},
 		{"only unsupported", `{"requests":[{"path":"/tires/pressure"}]}`, 200, `{"path":"/tires/pressure","code":501,"body":{"type":"COMPATIBILITY","code":"VEHICLE_NOT_CAPABLE"`, 0},
 		{"unknown", `{"requests":[{"path":"/charge"},{"path":"/seats"}]}`, 400, `"detail":[{"field":["requests","1","path"],"message":`, 0},
 		{"two slashes", `{"requests":[{"path":"//charge"}]}`, 400, `"VALIDATION"`, 0},

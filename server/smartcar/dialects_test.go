@@ -202,6 +202,7 @@ func vectors() []vector {
 		{"connections", "Java,Ruby", "GET", "/v2.0/management/connections?user_id={other}", "management", nil, "", 200, has(`"connections":[`, `"paging":{"cursor":`)},
 		{"connections", "Python", "GET", "/v2.0/management/connections/?limit=10", "management", nil, "", 200, has(`"connectedAt":"`, `"mode":"`)},
 		{"delete connections", "Python", "DELETE", "/v2.0/management/connections/?vehicle_id={other}", "management", nil, "", 200, has(`"connections":[]`)},
+		{"compatibility matrix", "Python,Java,Ruby", "GET", "/v2.0/compatibility/matrix?scope=read_charge", "client", nil, "", 501, has(`"COMPATIBILITY"`)},
 		{"compatibility", "Python,Java,Ruby", "GET", "/v2.0/compatibility?vin=5YJSA1CN5DFP00101&scope=read_charge&country=US", "client", nil, "", 501, has(`"COMPATIBILITY"`)},
 		{"compatibility", "Go v1", "GET", "/v2.0/compatibility/?vin=5YJSA1CN5DFP00101&scope=read_charge&country=US", "client", nil, "", 501, nil},
 		{"no token", "", "GET", "/v2.0/vehicles/{car}/battery", "", nil, "", 401, has(`"AUTHENTICATION"`)},

@@ -5,3 +5,6 @@ const MaxBatch = maxBatch
 
 // NotServed are the endpoints to read that no source has.
 func NotServed() []string { return notServed[:] }
+
+// NotDone are the commands.
+func NotDone() []string { return notDone[:] }

@@ -100,7 +100,12 @@ type call struct {
 type handler func(ctx context.Context, c *call) (reply, error)
 
 // notServed are the endpoints to read of Smartcar v2.0 that no source of plugbeat has.
-var notServed = [...]string{"attributes", "engine/oil", "fuel", "security", "tires/pressure"}
+var notServed = [...]string{
+	"attributes", "diagnostics/dtcs", "diagnostics/system_status", "engine/oil", "fuel", "security", "service/history", "tires/pressure",
+}
+
+// notDone are the commands of Smartcar v2.0; plugbeat commands no vehicle.
+var notDone = [...]string{"charge", "charge/limit", "navigation/destination", "security"}
 
 // Routes is the table of /v2.0, and of every path that no other room takes. The guard has
 // taken trailing slashes off; `flags` and other unknown query parameters are ignored
@@ -127,10 +132,11 @@ func (a *API) Routes(mux web.Mux) {
 	handle("GET /v2.0/management/connections", management.allowed(management.list))
 	handle("DELETE /v2.0/management/connections", management.allowed(management.remove))
 	handle("GET /v2.0/compatibility", a.compatibility)
+	handle("GET /v2.0/compatibility/matrix", a.compatibility)
 	for _, name := range notServed {
 		handle("GET /v2.0/vehicles/{vehicle}/"+name, a.ofVehicle(incapable))
 	}
-	for _, action := range [...]string{"charge", "charge/limit", "security"} {
+	for _, action := range notDone {
 		handle("POST /v2.0/vehicles/{vehicle}/"+action, a.ofVehicle(incapable))
 	}
 	handle("/", noRoute)
@@ -173,7 +179,7 @@ func (a *API) Error(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Status == http.StatusUnauthorized {
 		a.Replies.Refused(r, f.Description)
 		header["www-authenticate"] = "Bearer"
-		if strings.HasPrefix(r.URL.Path, "/v2.0/management/") || r.URL.Path == "/v2.0/compatibility" {
+		if strings.HasPrefix(r.URL.Path, "/v2.0/management/") || strings.HasPrefix(r.URL.Path, "/v2.0/compatibility") {
 			header["www-authenticate"] = `Basic realm="plugbeat"`
 		}
 	}
@@ -258,7 +264,7 @@ func (a *API) disconnect(ctx context.Context, c *call) (reply, error) {
 	return reply{body: success}, nil
 }
 
-// compatibility answers GET /v2.0/compatibility, which takes the client's credentials
+// compatibility answers GET /v2.0/compatibility and its matrix, which take the client's credentials
 // and which no source of plugbeat can answer.
 func (a *API) compatibility(_ context.Context, c *call) (reply, error) {
 	if id, secret, ok := c.BasicAuth(); !ok || !a.Application.Is(id, secret) {

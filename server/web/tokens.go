@@ -31,12 +31,17 @@ func NewGrantToken(operator bool) (token string, hash [32]byte) {
 	return token, access.GrantHash(token)
 }
 
-// NewIssued makes a code or token as /oauth gives it. It looks like the vendor's, a UUID,
-// so that it fits wherever an application keeps it. Version 8 marks plugbeat's, which the
-// vendor never makes: such a token is never offered to it.
+// NewIssued makes a code or token as /oauth gives it.
 func NewIssued() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
+	return IssuedFrom(b)
+}
+
+// IssuedFrom is the token of the bits. It looks like the vendor's, a UUID, so that it fits
+// wherever an application keeps it. Version 8 marks plugbeat's, which the vendor never
+// makes: such a token is never offered to it.
+func IssuedFrom(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
 	return uuid.UUID(b).String()
 }
