@@ -11,7 +11,6 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/cli/terminal"
-	"plugbeat/config"
 	"plugbeat/words"
 )
 
@@ -36,14 +35,11 @@ file of the config is opened, read only. Exit code 1 means that problems were fo
 		CustomHelpTemplate: terminal.Example(`
 plugbeat check
 plugbeat check ./copy-of/plugbeat.db`),
-		Action: s.check,
+		Action: terminal.Args(0, 1, s.check),
 	}
 }
 
 func (s commands) check(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 1); err != nil {
-		return err
-	}
 	file := c.Args().First()
 	if file != "" {
 		return s.checkFile(c, file)
@@ -55,14 +51,12 @@ func (s commands) check(c *ucli.Context) error {
 	a := adminapi.Dial(path)
 	defer a.Close()
 	r, err := a.Check(c.Context)
-	if errors.Is(err, adminapi.ErrNoDaemon) {
-		if cfgFile, _ := s.ConfigPath(c); cfgFile != "" && c.String("socket") == "" {
-			cfg, err := config.Load(cfgFile)
-			if err != nil {
-				return terminal.LoadError(cfgFile, err)
-			}
-			return s.checkFile(c, cfg.DataFile())
+	if s.fileInstead(c, err) {
+		cfg, _, err := s.Config(c, "")
+		if err != nil {
+			return err
 		}
+		return s.checkFile(c, cfg.DataFile())
 	}
 	if err != nil {
 		return s.Explain(err, path, from)

@@ -86,20 +86,17 @@ warnings do not count.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat doctor
 plugbeat doctor --json | jq '.findings[] | select(.result != "ok")'`),
-		Action: func(c *ucli.Context) error { return examine(s, at, c) },
+		Action: terminal.Args(0, 0, func(c *ucli.Context) error { return examine(s, at, c) }),
 	}
 }
 
 func examine(s *terminal.Session, at Surroundings, c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	m, err := at.Machine()
 	if err != nil {
 		return err
 	}
 	d := &doctor{Session: s, at: at, m: m, now: s.Now(), offline: c.Bool("offline")}
-	d.file, _ = s.ConfigPath(c)
+	d.file = s.ConfigPath(c)
 	if _, err := os.Stat(s.DefaultConfig); d.file == "" && errors.Is(err, fs.ErrPermission) {
 		d.file = s.DefaultConfig // it may be there
 	}
