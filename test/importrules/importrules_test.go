@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"access":            {},
 	"adminapi":          {"access", "health", "webhook", "vehicle", "words"},
 	"words":             {},
+	"clock":             {},
 	"health":            {"vehicle", "webhook", "words"},
 	"alert":             {"health", "webhook", "words"},
 	"scheduler/cadence": {"vehicle", "webhook", "github.com/robfig/cron/v3"},
