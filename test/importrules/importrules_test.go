@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"egress":            {},
 	"delivery":          {"egress", "webhook", "webhook/signing"},
 	"store":             {"access", "vehicle", "webhook", "go.etcd.io/bbolt", "golang.org/x/sys"},
-	"config":            {"health", "vehicle", "vehicle/all", "webhook", "scheduler/cadence", "go.yaml.in/yaml/v4"},
+	"config":            {"health", "vehicle", "vehicle/all", "webhook", "words", "scheduler/cadence", "go.yaml.in/yaml/v4"},
 	"server":            {"access", "adminapi", "health", "vehicle", "webhook", "webhook/payload", "webhook/signing", "words", "scheduler/cadence", "github.com/prometheus/client_golang"},
 	"systemd":           {},
 	"receiver":          {"webhook/signing"},
