@@ -164,6 +164,12 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 		cfg: a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
 	}
 	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping}
+	if a.health.clock, err = newClock(ctx, a.store); err != nil {
+		return err
+	}
+	if a.backups != nil {
+		a.backups.doubt = a.health.doubt
+	}
 	if len(k.next) > 0 {
 		a.health.nextToken = signing.Fingerprint(k.next)
 	}
@@ -361,8 +367,11 @@ const sweepEvery = 10 * time.Minute
 const logEvery = time.Minute
 
 func (a *App) sweep(ctx context.Context) {
-	r := a.cfg.Retention
-	res, err := a.store.Sweep(ctx, time.Now(), r.Payloads, r.Records)
+	now, payloads, records := time.Now(), a.cfg.Retention.Payloads, a.cfg.Retention.Records
+	if a.health.doubt() != "" { // nothing is old at the beginning of time; what is too large is still let go
+		now, payloads, records = time.Unix(0, 0), 0, 0
+	}
+	res, err := a.store.Sweep(ctx, now, payloads, records)
 	a.dispatcher.Forget(res.Expired)
 	for _, d := range res.Expired {
 		a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).

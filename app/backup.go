@@ -40,6 +40,7 @@ type backups struct {
 	schedule cadence.Schedule
 	prefix   string // of this instance's files
 	save     func(ctx context.Context, path string) (store.Summary, error)
+	doubt    func() string // why the clock cannot be believed; empty when it can
 	log      zerolog.Logger
 
 	mu    sync.Mutex
@@ -67,9 +68,15 @@ func (b *backups) run(ctx context.Context) {
 	if b == nil {
 		return
 	}
+	doubted := false
 	b.recall(time.Now())
 	look := func(ctx context.Context) {
-		if now := time.Now(); !now.Before(b.status().Next) {
+		doubt := b.doubt()
+		now := time.Now()
+		if doubted && doubt == "" { // what was from the future is not any more, or is now
+			b.recall(now)
+		}
+		if doubted = doubt != ""; !doubted && !now.Before(b.status().Next) {
 			b.make(ctx, now)
 		}
 	}
@@ -150,7 +157,7 @@ func (b *backups) make(ctx context.Context, now time.Time) {
 				e.Str("warning", sum.Warning)
 			}
 		}).Msg("a backup was made and checked")
-	b.state.Kept, err = b.prune()
+	b.state.Kept, err = b.prune(at)
 	if err != nil {
 		b.state.Failed, b.state.FailedAt = err.Error(), now.UTC()
 		b.log.Error().Str("event", "backup.failed").Str("path", b.folder).Err(err).Msg("an old backup could not be removed")
@@ -207,14 +214,16 @@ func (b *backups) files() ([]backupFile, error) {
 	return files, nil
 }
 
-// prune removes this instance's oldest backups beyond those that are kept and
-// returns how many are there.
-func (b *backups) prune() (kept int, err error) {
+// prune removes this instance's oldest backups beyond those that are kept and returns how
+// many are there. Files from the future, which a clock that was wrong has left, are neither
+// removed nor counted among those that are kept: how old they are is not known.
+func (b *backups) prune(now time.Time) (kept int, err error) {
 	files, err := b.files()
 	if err != nil {
 		return 0, err
 	}
 	kept = len(files)
+	files = slices.DeleteFunc(files, func(f backupFile) bool { return f.at.After(now) })
 	for _, f := range files[:max(0, len(files)-b.keep)] {
 		if rerr := os.Remove(filepath.Join(b.folder, f.name)); rerr != nil {
 			err = errors.Join(err, rerr)

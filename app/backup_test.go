@@ -59,6 +59,7 @@ func newDisk(t *testing.T, spec string, keep int) *disk {
 	must(t, err)
 	d := &disk{t: t, log: &lines{}}
 	d.backups = &backups{folder: t.TempDir(), keep: keep, schedule: s, prefix: "plugbeat-0badcafe-", log: zerolog.New(d.log)}
+	d.doubt = func() string { return "" }
 	d.save = func(ctx context.Context, path string) (store.Summary, error) {
 		time.Sleep(d.slow)
 		if err := ctx.Err(); err != nil {
@@ -76,7 +77,7 @@ func newDisk(t *testing.T, spec string, keep int) *disk {
 // running runs the backups as a daemon that starts, and returns what stops them.
 func (d *disk) running() (stop func()) {
 	b := d.backups
-	d.backups = &backups{folder: b.folder, keep: b.keep, schedule: b.schedule, prefix: b.prefix, log: b.log, save: b.save}
+	d.backups = &backups{folder: b.folder, keep: b.keep, schedule: b.schedule, prefix: b.prefix, log: b.log, save: b.save, doubt: b.doubt}
 	ctx, cancel := context.WithCancel(d.t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.run(ctx) }()
@@ -226,4 +227,58 @@ func TestDaemonBacksUp(t *testing.T) {
 			t.Fatalf("%+v", st.Backup)
 		}
 	}
+}
+
+// TestBackupsFromTheFuture: what a clock that was wrong has left does not push the new backups
+// out, and is not removed for it.
+func TestBackupsFromTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk(t, "24h", 3)
+		for _, year := range []string{"2077", "2078", "2079"} {
+			must(t, os.WriteFile(filepath.Join(d.folder, d.prefix+year+"0101T000000Z.db"), nil, 0o600))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); d.run(ctx) }()
+		time.Sleep(5*24*time.Hour + time.Minute)
+		synctest.Wait()
+		cancel()
+		<-done
+		st := d.status()
+		if _, err := os.Stat(st.LastFile); err != nil || st.Kept != 6 || time.Since(st.Last) > 24*time.Hour {
+			t.Errorf("%v: %+v", err, st)
+		}
+	})
+}
+
+// TestNoBackupOnADoubtedClock: while the clock cannot be believed no backup is made or removed,
+// and one is made as soon as it can.
+func TestNoBackupOnADoubtedClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk(t, "24h", 1)
+		var doubt atomic.Bool
+		doubt.Store(true)
+		d.doubt = func() string {
+			if doubt.Load() {
+				return "it says 1970"
+			}
+			return ""
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); d.run(ctx) }()
+		time.Sleep(3 * 24 * time.Hour)
+		synctest.Wait()
+		if n := d.saved.Load(); n != 0 {
+			t.Errorf("%d were made", n)
+		}
+		doubt.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := d.saved.Load(); n != 1 {
+			t.Errorf("%d were made once the clock is believed", n)
+		}
+		cancel()
+		<-done
+	})
 }

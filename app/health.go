@@ -3,18 +3,22 @@ package app
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"plugbeat/adminapi"
 	"plugbeat/alert"
+	"plugbeat/clock"
 	"plugbeat/delivery"
 	"plugbeat/health"
 	"plugbeat/server"
+	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -30,8 +34,37 @@ type facts struct {
 	// empty while none does.
 	nextToken string
 
+	clock  *clock.Judge
 	watch  health.Watch
 	losses losses
+}
+
+// doubt is why this machine's clock cannot be believed; empty when it can. What cannot be
+// undone waits while there is one.
+func (h *facts) doubt() string {
+	now := time.Now()
+	var ahead []time.Duration
+	for _, host := range h.clocks.Look(now).Hosts {
+		ahead = append(ahead, host.Ahead)
+	}
+	return h.clock.Doubt(now.Round(0), now.Sub(h.opened), ahead)
+}
+
+// newClock is the judge of this machine's clock over the store's data.
+func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
+	var built, stored time.Time
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.time" {
+				built, _ = time.Parse(time.RFC3339, setting.Value) // zero where it is none
+			}
+		}
+	}
+	newest, err := s.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 1)
+	if len(newest) > 0 {
+		stored = newest[0].CreatedAt
+	}
+	return clock.New(built, stored), err
 }
 
 // Health says what is wrong now.
@@ -51,7 +84,7 @@ func (h *facts) Health(ctx context.Context) health.Report {
 		})
 	}
 	slices.SortFunc(f.Webhooks, func(a, b health.WebhookFacts) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	f.Clocks = h.clocks.Look(f.Now).Hosts
+	f.Clocks, f.ClockDoubt = h.clocks.Look(f.Now).Hosts, h.doubt()
 	if b := h.backups.status(); b != nil {
 		f.Backup = &health.BackupFacts{Folder: b.Folder, Last: b.Last, Next: b.Next, Failed: b.Failed, FailedAt: b.FailedAt}
 	}

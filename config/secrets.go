@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // The names of the systemd credentials that stand in for an empty file setting.
@@ -393,16 +394,7 @@ func (c Config) CheckFiles() error {
 // users may read, and listeners that other machines may reach.
 func (c Config) Warnings() []string {
 	var out []string
-	files := map[string]string{
-		"key_file":                               c.secretPath(c.KeyFile, credentialKey),
-		"application.management_token_file":      c.secretPath(c.Application.ManagementTokenFile, credentialToken),
-		"application.management_token_next_file": c.ManagementTokenNextPath(),
-		"application.client_secret_file":         c.secretPath(c.Application.ClientSecretFile, credentialSecret),
-	}
 	for name, s := range c.Sources {
-		for f := range c.sourceSecrets(name) {
-			files[f.setting] = c.secretPath(f.file, f.credential)
-		}
 		if s.Settings == nil {
 			continue
 		}
@@ -412,15 +404,10 @@ func (c Config) Warnings() []string {
 			}
 		}
 	}
-	for name, a := range c.Alerts {
-		files[join("alerts", name)+".url_file"], files[join("alerts", name)+".token_file"] = a.URLFile, a.TokenFile
-	}
-	for setting, path := range files {
-		if path == "" {
-			continue
-		}
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&^widest != 0 {
-			out = append(out, fmt.Sprintf("%s %s: its mode %04o lets other users at it; run: chmod 600 %s", setting, path, info.Mode().Perm(), path))
+	for _, f := range c.SecretFiles() {
+		if info, err := os.Stat(f.Path); err == nil && info.Mode().Perm()&^widest != 0 {
+			out = append(out, fmt.Sprintf("%s %s: its mode %04o lets other users at it; run: chmod 600 %s",
+				f.Setting, f.Path, info.Mode().Perm(), words.Shell(f.Path)))
 		}
 	}
 	for setting, listen := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {

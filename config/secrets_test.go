@@ -215,7 +215,7 @@ func TestWarnings(t *testing.T) {
 	if got := cfg.Warnings(); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
-	cfg.KeyFile = write(t, dir, "key", "k", 0o644)
+	cfg.KeyFile = write(t, dir, "the key; rm x", "k", 0o644)
 	cfg.HTTP.API.Listen, cfg.HTTP.Admin.Listen = ":8765", "[::1]:8766"
 	cfg.Grace = cfg.Delivery.Timeout / 2
 	unfilled := DefaultSource("smartcar")
@@ -224,7 +224,7 @@ func TestWarnings(t *testing.T) {
 	got := strings.Join(cfg.Warnings(), "\n")
 	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +
 		"http.api.listen :8765: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1\n" +
-		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 600 " + cfg.KeyFile + "\n" +
+		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 600 '" + cfg.KeyFile + "'\n" +
 		"sources.mine.client_id \"your-client-id\": it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

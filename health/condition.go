@@ -29,6 +29,7 @@ const (
 	StoreNearlyFull   Code = "store.nearly_full"
 	StoreMaxSize      Code = "store.max_size"
 	ClockOff          Code = "clock.off"
+	ClockDoubted      Code = "clock.doubted"
 	WebhookPaused     Code = "webhook.paused"
 	WebhookDisabled   Code = "webhook.disabled"
 	WebhookOpened     Code = "webhook.opened"
@@ -205,6 +206,7 @@ var rules = index([]struct {
 	{DeliveryDead, rule{severity: Error, kind: Webhook, group: "dead", counted: true}},
 	{WebhookDisabled, rule{severity: Error, kind: Webhook, group: "webhook", over: "it takes deliveries again"}},
 	{WebhookOpened, rule{severity: Warning, kind: Webhook, group: "webhook", over: "it takes deliveries again"}},
+	{ClockDoubted, rule{severity: Warning, after: settling, kind: ClockKind, group: "clock/doubt", over: "it is believed again"}},
 	{WebhookPaused, rule{severity: Warning, after: settling, kind: Webhook, group: "paused", over: "nothing of this machine's own holds it any more"}},
 	{WebhookStuck, rule{severity: Warning, kind: Webhook, group: "stuck", over: "nothing waits for long any more"}},
 	{BackupFailed, rule{severity: Error, kind: Backup, group: "backup", over: "one was made"}},

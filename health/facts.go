@@ -17,6 +17,8 @@ type Facts struct {
 	Parts  []PartFacts
 	Store  StoreFacts
 	Clocks []ClockHost
+	// ClockDoubt is why this machine's clock cannot be believed; empty when it can.
+	ClockDoubt string
 	// Backup is nil where none are scheduled.
 	Backup *BackupFacts
 	// Rotation is nil while the management token is not being replaced.

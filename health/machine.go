@@ -165,6 +165,12 @@ func (j *judge) clock() {
 		}
 	}
 	j.there(s, len(off)+len(right) > 0)
+	j.known[rules[ClockDoubted].group] = true
+	if j.ClockDoubt != "" {
+		j.add(Condition{Code: ClockDoubted, Subject: s, Remedy: "set this machine's clock, or wait for an answer from elsewhere that agrees with it",
+			Text:    "this machine's clock may be wrong: " + j.ClockDoubt + "; until it is believed nothing is erased for its age, and no backup is made or removed",
+			Command: "timedatectl set-ntp true"})
+	}
 	if len(off) == 0 {
 		return
 	}

@@ -210,7 +210,7 @@ func TestConfig(t *testing.T) {
 		{"grace: 30", []string{`grace "30"`, "it has no unit", "like 45s"}},
 		{"grace: -5m", []string{`grace "-5m"`, "negative", "like 45s"}},
 		{"grace: 0", []string{`grace "0"`, "like 45s"}},
-		{"reading: {time: 0s}", []string{`reading.time "0s"`, "1ms to"}},
+		{"retention: {payloads: 0s}", []string{`retention.payloads "0s"`, "1ms to"}},
 		{"webhooks: {signing: \"\xff\"}", []string{"UTF-8"}},
 		{"http: {api: {listen: 8765}}", []string{`http.api.listen "8765"`, "host:port"}},
 		{"application: {redirect_uris: [\"https://u:hunter2%zz@h/\"]}", []string{"application.redirect_uris[0]"}},

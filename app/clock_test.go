@@ -1,0 +1,62 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"plugbeat/adminapi"
+	"plugbeat/clock"
+	"plugbeat/health"
+	"plugbeat/webhook"
+)
+
+// TestNothingIsErasedOnADoubtedClock: on a clock that cannot be believed retention erases
+// nothing, reads and deliveries go on, and health says so; once another machine agrees, it erases.
+func TestNothingIsErasedOnADoubtedClock(t *testing.T) {
+	d := quiet(t)
+	d.cfg.Retention.Payloads, d.cfg.Retention.Records = time.Millisecond, time.Millisecond
+	must(t, d.boot(t.Context()))
+	d.app.health.clock = clock.New(time.Time{}, time.Now().Add(30*24*time.Hour)) // the newest record is of next month
+	must(t, d.setUp(t.Context()))
+	delivered := func() int {
+		page, err := d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{State: webhook.Delivered})
+		must(t, err)
+		return len(page.Items)
+	}
+	eventually(t, "deliveries", func() bool { return delivered() >= 3 })
+	time.Sleep(5 * time.Millisecond)
+	d.app.sweep(t.Context())
+	if n := delivered(); n < 3 {
+		t.Errorf("%d records are left", n)
+	}
+	st, err := d.client.Status(t.Context())
+	must(t, err)
+	if !strings.Contains(wrong(st), "this machine's clock may be wrong: it says ") || st.Conditions[0].Code != health.ClockDoubted {
+		t.Errorf("the status says: %s", wrong(st))
+	}
+	now := time.Now()
+	d.app.clocks.Note("vendor.example", http.Header{"Date": {now.UTC().Format(http.TimeFormat)}}, now, now)
+	before := delivered()
+	d.app.sweep(t.Context())
+	if n := delivered(); n >= before {
+		t.Errorf("%d records are left of %d, although the clock is right", n, before)
+	}
+}
+
+// TestClockOverTheStore: the newest delivery of the data file tells a start on a clock that is
+// a month off, either way.
+func TestClockOverTheStore(t *testing.T) {
+	d := quiet(t)
+	must(t, d.boot(t.Context()))
+	must(t, d.setUp(t.Context()))
+	eventually(t, "a delivery", func() bool { return len(d.receiver.Accepted()) > 0 })
+	for by, believed := range map[time.Duration]bool{0: true, 30 * 24 * time.Hour: false, -30 * 24 * time.Hour: false} {
+		j, err := newClock(t.Context(), d.app.store)
+		must(t, err)
+		if why := j.Doubt(time.Now().Add(by), 0, nil); (why == "") != believed {
+			t.Errorf("off by %s: %q", by, why)
+		}
+	}
+}
