@@ -81,7 +81,7 @@ func (j *judge) vehicles() {
 		name := strings.TrimSpace(v.Make + " " + v.Model + " " + id[:8])
 		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name}, Text: fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
 			Remedy: "see what its owner has to do", Command: command("vehicle", "show", id)}
-		if f := v.Last.Fault(vehicle.PathCharge); f != nil {
+		if f := v.TroubleFault(); f != nil {
 			again := f.Resolution == vehicle.ResolveReauthenticate
 			if again {
 				c.Remedy, c.Command = "its owner gives access again", command("vehicle", "connect", "--source", v.Source)
@@ -109,7 +109,7 @@ func (j *judge) vehicles() {
 
 // WhyUnread says why a vehicle in trouble cannot be read.
 func WhyUnread(st vehicle.Status) string {
-	if f := st.Last.Fault(vehicle.PathCharge); f != nil {
+	if f := st.TroubleFault(); f != nil {
 		return words.Line(f.Error())
 	}
 	return "its account, permission or plan does not let it be read"

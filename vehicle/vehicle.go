@@ -105,8 +105,9 @@ type Status struct {
 	// one may change it.
 	Charge           ChargeState `json:"charge,omitempty"`
 	ChargeObservedAt time.Time   `json:"charge_observed_at,omitzero"`
-	// Restricted is true while the last answer for /charge was a fault of
-	// account, permission or billing; the unplugged cadence applies then.
+	// Restricted is true while the last answer for /charge, or for the other paths where
+	// /charge is not read, was a fault of account, permission or billing; the unplugged
+	// cadence applies then.
 	Restricted bool `json:"restricted"`
 	// ReadAt is when the last read of this vehicle ended; zero before the first.
 	ReadAt time.Time `json:"read_at"`
