@@ -198,11 +198,19 @@ func (c *Client) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView, err 
 
 // ReadVehicle reads the vehicle now, all paths for none; faults of single paths are in the snapshot.
 func (c *Client) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.readVehicle(ctx, id, paths, url.Values{})
+}
+
+// ReadVehicleRegardless is ReadVehicle although the source asked for a wait, which is over then.
+func (c *Client) ReadVehicleRegardless(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.readVehicle(ctx, id, paths, url.Values{"ignore_retry_after": {"true"}})
+}
+
+func (c *Client) readVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths, q url.Values) (s vehicle.Snapshot, err error) {
 	var names []string
 	for p := range paths.All() {
 		names = append(names, strings.TrimPrefix(p.String(), "/"))
 	}
-	q := url.Values{}
 	if len(names) > 0 {
 		q.Set("paths", strings.Join(names, ","))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/vehicle"
+	"plugbeat/words"
 )
 
 func (s *shell) vehicleCommand() *ucli.Command {
@@ -137,9 +138,10 @@ func (s *shell) vehicleReadCommand() *ucli.Command {
 		Name:        "read",
 		Usage:       "read a vehicle now",
 		ArgsUsage:   "VEHICLE",
-		Description: "A read of one's own goes through the same limits as the daemon's and counts as a reading: a change it sees is delivered.",
+		Description: "The source is asked anew, within the same limits as the daemon's reads, and a change that is seen is delivered. While the source may not be asked, it says why and shows what is known, with its age.",
 		Flags: append([]ucli.Flag{
 			&ucli.StringFlag{Name: "paths", Usage: "the `PATHS` to read, separated by commas", Value: "charge,battery,location"},
+			&ucli.BoolFlag{Name: "ignore-retry-after", Usage: "read although the source asked for a wait, which is over then"},
 		}, clientFlags()...),
 		CustomHelpTemplate: example(`
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,battery`),
@@ -156,7 +158,11 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 				}
 				paths |= vehicle.PathsOf(path)
 			}
-			snap, err := a.ReadVehicle(ctx, id, paths)
+			read := a.ReadVehicle
+			if c.Bool("ignore-retry-after") {
+				read = a.ReadVehicleRegardless
+			}
+			snap, err := read(ctx, id, paths)
 			if err != nil {
 				return err
 			}
@@ -168,6 +174,12 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 // showSnapshot prints each path that was asked for, with its value or fault.
 func showSnapshot(p *page, snap vehicle.Snapshot) {
 	asked := snap.Asked()
+	if snap.Held != nil {
+		p.line("not asked now: %s", clean(snap.Held.Error()))
+		if wait := snap.Held.RetryAfter; wait > 0 {
+			p.line("it may be asked in %s; what follows is of before", words.Span(wait))
+		}
+	}
 	if asked.Len() == 0 {
 		p.line("not read yet")
 		return

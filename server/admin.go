@@ -62,7 +62,7 @@ func (s *Server) adminRoutes() []adminRoute {
 		{"POST /api/v1/vehicles/connect", toOperate, s.connectVehicles, nil},
 		{"GET /api/v1/vehicles/{vehicle}", toRead, s.showVehicle, nil},
 		{"DELETE /api/v1/vehicles/{vehicle}", toOperate, s.disconnectVehicle, nil},
-		{"POST /api/v1/vehicles/{vehicle}/read", toOperate, s.readVehicle, []string{"paths"}},
+		{"POST /api/v1/vehicles/{vehicle}/read", toOperate, s.readVehicle, []string{"paths", "ignore_retry_after"}},
 
 		{"POST /api/v1/connects", bySocket, s.beginConnect, nil},
 		{"GET /api/v1/connects/{connect}", bySocket, s.showConnect, []string{"wait"}},

@@ -92,8 +92,13 @@ func (s *Server) readVehicle(r *http.Request) (any, error) {
 			paths |= vehicle.PathsOf(p)
 		}
 	}
-	snap, err := s.readNow(r.Context(), v.ID, paths)
-	return snap, err
+	ignore := r.URL.Query().Get("ignore_retry_after")
+	if ignore != "" && ignore != "true" && ignore != "false" {
+		return nil, &webhook.Invalid{Field: "ignore_retry_after", Value: clip(ignore), Allowed: "true or false"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), ReadTimeout)
+	defer cancel()
+	return s.Scheduler.ReadAnew(ctx, v.ID, paths, ignore == "true")
 }
 
 func (s *Server) connectVehicles(r *http.Request) (any, error) {

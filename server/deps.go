@@ -68,6 +68,9 @@ type Scheduler interface {
 	// ReadNow reads a car within the same limits as the scheduler's own reads.
 	// The faults of paths are in the snapshot.
 	ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error)
+	// ReadAnew asks the source whatever the last reading's age, or says in the snapshot's Held
+	// why it did not. With clear the operator no longer keeps to a retry-after.
+	ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error)
 	// ReadDetail reads an endpoint that no delivery carries, within the same limits; a
 	// source that has none is a [*vehicle.Fault].
 	ReadDetail(ctx context.Context, vehicleID uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error)

@@ -332,6 +332,10 @@ func (w *world) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (veh
 	return w.read(ctx, id, p)
 }
 
+func (w *world) ReadAnew(ctx context.Context, id uuid.UUID, p vehicle.Paths, _ bool) (vehicle.Snapshot, error) {
+	return w.ReadNow(ctx, id, p)
+}
+
 func (w *world) ReadDetail(_ context.Context, _ uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error) {
 	w.mu.Lock()
 	w.extras = append(w.extras, e)
