@@ -131,4 +131,16 @@ type Status struct {
 type Spending struct {
 	Since time.Time `json:"since"`
 	Calls uint64    `json:"calls"`
+	// Added are those of Calls that were made since the clock last moved to another period,
+	// and Before and BeforeThat are the periods it was in before. A clock that was wrong
+	// for a moment comes back to what was spent.
+	Added      uint64 `json:"added,omitempty"`
+	Before     Period `json:"before,omitzero"`
+	BeforeThat Period `json:"before_that,omitzero"`
+}
+
+// Period is what was spent in a period that the clock has left.
+type Period struct {
+	Since time.Time `json:"since"`
+	Calls uint64    `json:"calls"`
 }
