@@ -95,11 +95,19 @@ func (c vehicleCalls) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView,
 
 // ReadVehicle reads the vehicle now, all paths for none; faults of single paths are in the snapshot.
 func (c vehicleCalls) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.read(ctx, id, paths, url.Values{})
+}
+
+// ReadVehicleRegardless is ReadVehicle although the source asked for a wait, which is over then.
+func (c vehicleCalls) ReadVehicleRegardless(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.read(ctx, id, paths, url.Values{"ignore_retry_after": {"true"}})
+}
+
+func (c vehicleCalls) read(ctx context.Context, id uuid.UUID, paths vehicle.Paths, q url.Values) (s vehicle.Snapshot, err error) {
 	var names []string
 	for p := range paths.All() {
 		names = append(names, strings.TrimPrefix(p.String(), "/"))
 	}
-	q := url.Values{}
 	if len(names) > 0 {
 		q.Set("paths", strings.Join(names, ","))
 	}

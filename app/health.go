@@ -109,8 +109,14 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	for _, id := range troubled {
 		v, err := h.store.Vehicle(ctx, id)
 		known, kerr := h.store.VehicleStatus(ctx, id)
-		if err == nil && kerr == nil && known.Trouble() == vehicle.NeedsOwner { // else it was disconnected meanwhile
-			f.Owners = append(f.Owners, health.VehicleFacts{Vehicle: v, Status: known})
+		if err != nil || kerr != nil { // it was disconnected meanwhile
+			continue
+		}
+		switch facts := (health.VehicleFacts{Vehicle: v, Status: known}); {
+		case known.Trouble() == vehicle.NeedsOwner:
+			f.Owners = append(f.Owners, facts)
+		case known.NotBefore.After(f.Now):
+			f.Held = append(f.Held, facts)
 		}
 	}
 	return h.watch.Judge(f)

@@ -49,6 +49,7 @@ const (
 	SourceSpent       Code = "source.spent"
 	SourceLate        Code = "source.late"
 	VehicleOwner      Code = "vehicle.needs_owner"
+	VehicleHeld       Code = "vehicle.held"
 	SubscriptionNone  Code = "subscription.none"
 )
 
@@ -185,6 +186,9 @@ const (
 	// settling is how long trouble stands that often passes by itself before a person should
 	// look: a name service that restarts, a rate limit, a queue that a burst of reads made.
 	settling = 10 * time.Minute
+	// heldFor is how long a source has to refuse one vehicle before it is told. Shorter waits
+	// end before the next due time of the default cadence.
+	heldFor = time.Hour
 	// downAfter is how long a source gives nothing but faults before a person should look.
 	// A vendor's hiccup lasts minutes, and readings are at most half-hourly by default.
 	downAfter = 15 * time.Minute
@@ -220,6 +224,7 @@ var rules = index([]struct {
 	{SourceSpent, rule{severity: Warning, kind: Source, group: "source", over: "it has calls to spend again"}},
 	{SourceLate, rule{severity: Warning, kind: Source, group: "source", over: "its vehicles are read in time again"}},
 	{VehicleOwner, rule{severity: Error, kind: Vehicle, group: "vehicle", over: "the owner is needed no more"}},
+	{VehicleHeld, rule{severity: Warning, kind: Vehicle, group: "held", over: "it may be read again"}},
 	{WebhookUnverified, rule{severity: Info, kind: Webhook, group: "webhook", over: "it is verified"}},
 	{SubscriptionNone, rule{severity: Info, kind: Daemon, group: "subscription", over: "a vehicle is subscribed"}},
 	{TokenRotating, rule{severity: Info, kind: Token, group: "token", over: "its rotation is over"}},

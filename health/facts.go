@@ -29,6 +29,8 @@ type Facts struct {
 	// NeedsOwner counts the vehicles that need their owner. Owners are the first of them.
 	NeedsOwner int
 	Owners     []VehicleFacts
+	// Held are vehicles that their source refuses for a while.
+	Held []VehicleFacts
 	// Vehicles and Subscriptions count those there are.
 	Vehicles, Subscriptions int
 }

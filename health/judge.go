@@ -40,6 +40,9 @@ func (r Report) Fate(key string) Fate {
 	case there:
 		return Unknown
 	}
+	if strings.HasPrefix(key, rules[VehicleHeld].group+"/") {
+		return Ended
+	}
 	if strings.HasPrefix(key, rules[VehicleOwner].group+"/") {
 		// Vehicles in trouble are listed, others are not.
 		if r.known[rules[VehicleOwner].group] {
@@ -73,6 +76,7 @@ func Judge(f Facts) Report {
 	j.alerts()
 	j.sources()
 	j.vehicles()
+	j.held()
 	order(j.Conditions)
 	return j.Report
 }

@@ -53,6 +53,12 @@ func owner(f *vehicle.Fault) health.Facts {
 	return health.Facts{NeedsOwner: 1, Owners: []health.VehicleFacts{v}}
 }
 
+func held(wait time.Duration) health.Facts {
+	v := health.VehicleFacts{Vehicle: vehicle.Vehicle{ID: carID, Make: "KIA", Model: "Niro", Source: "cars"}}
+	v.NotBefore, v.NotBeforeFault = noon.Add(wait), &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE"}
+	return health.Facts{Held: []health.VehicleFacts{v}}
+}
+
 func clocks(hosts ...health.ClockHost) health.Facts { return health.Facts{Clocks: hosts} }
 
 func said(host string, ahead time.Duration) health.ClockHost {
@@ -171,6 +177,10 @@ var all = []found{
 	{health.VehicleOwner, health.Error, "its account, permission or plan keeps it from being read; 5 vehicles are named, one more condition counts the rest",
 		owner(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Resolution: vehicle.ResolveReauthenticate}), health.Facts{},
 		"vehicle KIA Niro 0191b2a4 cannot be read: CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED", "its owner gives access again: plugbeat vehicle connect --source cars"},
+	{health.VehicleHeld, health.Warning, "its source asked for an hour or more without a read of it; at most a day is believed",
+		held(time.Hour), held(time.Hour - time.Second),
+		"vehicle KIA Niro 0191b2a4 is not read for 1h, because its source asked for it: RATE_LIMIT:VEHICLE",
+		"wait, or have it read all the same: plugbeat vehicle read --ignore-retry-after 0191b2a4-1111-7000-8000-000000000002"},
 	{health.WebhookUnverified, health.Info, "its receiver has not answered a challenge yet",
 		hook(func(w *health.WebhookFacts) { w.Status = webhook.Unverified }), hook(func(*health.WebhookFacts) {}),
 		"webhook home is not verified, so nothing is delivered to it", "have its receiver answer a challenge: plugbeat webhook verify home"},

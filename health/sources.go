@@ -77,11 +77,10 @@ func (b *BudgetFacts) spentSoon(now time.Time) bool {
 func (j *judge) vehicles() {
 	first := j.Owners[:min(len(j.Owners), MaxOwners)]
 	for _, v := range first {
-		id := v.ID.String()
-		name := strings.TrimSpace(v.Make + " " + v.Model + " " + id[:8])
+		id, name := v.ID.String(), v.name()
 		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name}, Text: fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
 			Remedy: "see what its owner has to do", Command: command("vehicle", "show", id)}
-		if f := v.Last.Fault(vehicle.PathCharge); f != nil {
+		if f := v.TroubleFault(); f != nil {
 			again := f.Resolution == vehicle.ResolveReauthenticate
 			if again {
 				c.Remedy, c.Command = "its owner gives access again", command("vehicle", "connect", "--source", v.Source)
@@ -107,9 +106,28 @@ func (j *judge) vehicles() {
 	}
 }
 
+// name is what people call a vehicle.
+func (v VehicleFacts) name() string {
+	return strings.TrimSpace(v.Make + " " + v.Model + " " + v.ID.String()[:8])
+}
+
+// held judges vehicles that their source refuses for long.
+func (j *judge) held() {
+	for _, v := range j.Held[:min(len(j.Held), MaxOwners)] {
+		wait := v.NotBefore.Sub(j.Now)
+		if wait < heldFor || v.NotBeforeFault == nil {
+			continue
+		}
+		name := v.name()
+		j.add(Condition{Code: VehicleHeld, Subject: Subject{Kind: Vehicle, ID: v.ID.String(), Name: name},
+			Text:   fmt.Sprintf("vehicle %s is not read for %s, because its source asked for it: %s", name, words.Span(wait), words.Line(v.NotBeforeFault.Error())),
+			Remedy: "wait, or have it read all the same", Command: command("vehicle", "read", "--ignore-retry-after", v.ID.String())})
+	}
+}
+
 // WhyUnread says why a vehicle in trouble cannot be read.
 func WhyUnread(st vehicle.Status) string {
-	if f := st.Last.Fault(vehicle.PathCharge); f != nil {
+	if f := st.TroubleFault(); f != nil {
 		return words.Line(f.Error())
 	}
 	return "its account, permission or plan does not let it be read"

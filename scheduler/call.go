@@ -157,7 +157,7 @@ func (s *Scheduler) toldBy(f *vehicle.Fault, src *source, now time.Time, rd *cad
 	if f.RetryAfter <= 0 {
 		return
 	}
-	until := now.Add(f.RetryAfter)
+	until := now.Add(min(f.RetryAfter, vehicle.MaxRetryAfter))
 	if until.After(rd.NotBefore) {
 		rd.NotBefore, rd.NotBeforeFault = until, f
 	}

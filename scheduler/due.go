@@ -71,7 +71,10 @@ func (s *Scheduler) serveDue(ctx context.Context, src *source, a *activity, due 
 	for _, d := range due {
 		need |= d.Webhook.Reads()
 	}
-	rd := cadence.Read{Fresh: src.fresh(st.Last, start, s.set.Freshness), Plan: src.plan}
+	rd := cadence.Read{Plan: src.plan}
+	if !s.readsAnew(id) {
+		rd.Fresh = src.fresh(st.Last, start, s.set.Freshness)
+	}
 	if cost := (need &^ rd.Fresh).Len(); src.plan.Limited() && cost > 0 {
 		if skipped, err := s.skipDue(ctx, src, a, v, cost); skipped || err != nil {
 			return err

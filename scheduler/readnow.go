@@ -39,11 +39,25 @@ var ErrClosing = webhook.ErrStopping
 // when 32 callers wait for the vehicle already, or ctx's. A read that has begun
 // goes on without the caller and is taken in.
 func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error) {
+	return s.readFor(ctx, vehicleID, paths, wish{})
+}
+
+// ReadAnew is [Scheduler.ReadNow] without the freshness window: it asks the source, or says
+// in the snapshot's Held why it did not, beside the readings of before. With clear the
+// operator no longer keeps to a retry-after, neither of the vehicle nor of its source.
+func (s *Scheduler) ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error) {
+	return s.readFor(ctx, vehicleID, paths, wish{anew: true, clear: clear})
+}
+
+// wish is how a caller wants a vehicle read.
+type wish struct{ anew, clear bool }
+
+func (s *Scheduler) readFor(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
 		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
 	}
 	return asCaller(ctx, s, vehicleID, func(src *source, a *activity, v vehicle.Vehicle) (vehicle.Snapshot, error) {
-		return s.callersRead(ctx, src, a, v, paths)
+		return s.callersRead(ctx, src, a, v, paths, how)
 	})
 }
 
@@ -102,7 +116,7 @@ func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, rea
 	}
 }
 
-func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, paths vehicle.Paths) (vehicle.Snapshot, error) {
+func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
 	none := func(err error) (vehicle.Snapshot, error) {
 		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, err)
 	}
@@ -127,34 +141,52 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v
 		return none(err)
 	}
 	now := time.Now()
-	rd := cadence.Read{Fresh: src.fresh(st.Last, now, s.set.Freshness), Plan: src.plan}
+	rd := cadence.Read{Plan: src.plan, Cleared: how.clear}
+	if !how.anew {
+		rd.Fresh = src.fresh(st.Last, now, s.set.Freshness)
+	}
+	if how.clear {
+		src.clear()
+		st.NotBefore, st.NotBeforeFault = time.Time{}, nil
+	}
 	need := paths &^ rd.Fresh
-	refused := func(now time.Time) bool {
+	// unasked is what the caller gets while the source may not be asked.
+	unasked := func(why *vehicle.Fault) (vehicle.Snapshot, error) {
+		if how.anew {
+			known := pick(st.Last, paths)
+			known.Held = why
+			return known, nil
+		}
+		rd.Got.Fail(need, why, time.Now())
+		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	}
+	refused := func(now time.Time) *vehicle.Fault {
 		until, why := s.gate(src, st, &rd, need.Len(), now)
 		if why == nil {
-			return false
+			return nil
 		}
 		left := *why
 		left.RetryAfter = until.Sub(now)
-		rd.Got.Fail(need, &left, now)
-		return true
+		return &left
 	}
-	if need == 0 || refused(now) {
-		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	if need == 0 {
+		return pick(st.Last, rd.Fresh&paths), nil
+	}
+	if why := refused(now); why != nil {
+		return unasked(why)
 	}
 	if !src.place(wctx) {
 		return none(ended())
 	}
-	if refused(time.Now()) { // the source was paused meanwhile
+	if why := refused(time.Now()); why != nil { // the source was paused meanwhile
 		src.leave()
-		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+		return unasked(why)
 	}
 	now = time.Now()
 	if at := src.bucket.take(need.Len(), now); at.After(now) {
 		src.bucket.give(need.Len())
 		src.leave()
-		rd.Got.Fail(need, vehicle.BucketEmpty(at.Sub(now)), now)
-		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+		return unasked(vehicle.BucketEmpty(at.Sub(now)))
 	}
 	answered := s.call(ctx, src, v, need, &rd)
 	src.leave()

@@ -24,6 +24,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -155,6 +156,7 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	active  map[uuid.UUID]*activity
+	anew    map[uuid.UUID]struct{} // vehicles whose next read uses nothing again
 	served  map[uuid.UUID]struct{} // since the loop last began to look at the due queue
 	reads   map[*read]struct{}
 	closing chan struct{} // closed when Run's context ended
@@ -185,6 +187,7 @@ func New(o Options) (*Scheduler, error) {
 		sources: map[string]*source{},
 		kick:    make(chan struct{}, 1),
 		active:  map[uuid.UUID]*activity{},
+		anew:    map[uuid.UUID]struct{}{},
 		served:  map[uuid.UUID]struct{}{},
 		reads:   map[*read]struct{}{},
 		closing: make(chan struct{}),
@@ -274,18 +277,52 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 	return n, nil
 }
 
-// Hurry makes the subscriptions of vehicles due now whose owners gave access again, and returns
-// how many moved. The anchor stays; a webhook whose times nothing moves keeps them.
+// Hurry has vehicles read now whose owners gave access again, and returns how many of their
+// subscriptions became due. A webhook whose times nothing moves keeps them: where a vehicle
+// has no other, it is read for those webhooks' paths alone.
 func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
 	now := time.Now()
+	moving, fixed := map[uuid.UUID]bool{}, map[uuid.UUID]vehicle.Paths{}
 	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
-		return now, v.Due.After(now) && v.Webhook.Type.Kind().FollowsPlug && healed(c)
+		if !healed(c) {
+			return now, false
+		}
+		fixed[c.ID] |= v.Webhook.Reads()
+		if !v.Webhook.Type.Kind().FollowsPlug {
+			return now, false
+		}
+		moving[c.ID] = true
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.anew[c.ID] = struct{}{}
+		return now, v.Due.After(now)
 	})
 	if err != nil {
 		return n, fmt.Errorf("make the subscriptions of reconnected vehicles due: %w", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, paths := range fixed {
+		if moving[id] || s.closed {
+			continue
+		}
+		s.work.Go(func() {
+			if _, err := s.ReadAnew(context.WithoutCancel(ctx), id, paths, false); err != nil && !errors.Is(err, ErrClosing) {
+				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("a reconnected vehicle was not read")
+			}
+		})
+	}
 	s.Kick()
 	return n, nil
+}
+
+// readsAnew reports, once, that the vehicle's next read uses nothing again.
+func (s *Scheduler) readsAnew(id uuid.UUID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, anew := s.anew[id]
+	delete(s.anew, id)
+	return anew
 }
 
 // Forget drops what is kept in memory of a vehicle that was disconnected; a wait
@@ -294,6 +331,7 @@ func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool
 func (s *Scheduler) Forget(vehicleID uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.anew, vehicleID)
 	s.forget(vehicleID)
 }
 

@@ -99,7 +99,7 @@ func (src *source) paused(now time.Time) (time.Time, *vehicle.Fault) {
 		return time.Time{}, nil
 	}
 	// A clock that went back does not prolong the rest.
-	if most := now.Add(src.why.RetryAfter); src.notBefore.After(most) {
+	if most := now.Add(min(src.why.RetryAfter, vehicle.MaxRetryAfter)); src.notBefore.After(most) {
 		src.notBefore = most
 	}
 	return src.notBefore, src.why
@@ -114,6 +114,13 @@ func (src *source) pause(until time.Time, why *vehicle.Fault) bool {
 	}
 	src.notBefore, src.why = until, why
 	return true
+}
+
+// clear ends the rest of the whole source.
+func (src *source) clear() {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	src.notBefore, src.why = time.Time{}, nil
 }
 
 // fresh returns the paths of a last reading that are used again. A source that answers

@@ -1,5 +1,7 @@
 package vehicle
 
+import "time"
+
 // Trouble is how much of a person's eye a vehicle needs.
 type Trouble uint8
 
@@ -7,23 +9,69 @@ type Trouble uint8
 const (
 	// NoTrouble is also that of a vehicle that sleeps or was never read.
 	NoTrouble Trouble = iota
-	// Unread is the trouble of a vehicle whose last answer for /charge was a fault.
+	// Unread is the trouble of a vehicle of which a path that is read had a fault last.
 	Unread
 	// NeedsOwner is that of a vehicle whose account, permission or plan does not let
 	// it be read, or whose vendor says that somebody must do something.
 	NeedsOwner
 )
 
-// Trouble says whether the vehicle's readings fail.
+// stillRead is how long a path's last reading counts beside newer ones of other paths: a path
+// that nobody reads any more is in nobody's way.
+const stillRead = 24 * time.Hour
+
+// Trouble says whether the vehicle's readings fail, whichever paths are read.
 func (s Status) Trouble() Trouble {
-	f := s.Last.Charge.Fault
-	switch {
-	case s.Restricted, f != nil && f.NeedsPerson():
-		return NeedsOwner
-	case f != nil && f.Type != TypeVehicleState:
-		return Unread
+	t, _ := s.trouble()
+	return t
+}
+
+// TroubleFault returns the fault that makes the vehicle's trouble; nil where there is none,
+// or none is known.
+func (s Status) TroubleFault() *Fault {
+	_, f := s.trouble()
+	return f
+}
+
+func (s Status) trouble() (worst Trouble, why *Fault) {
+	var newest, value time.Time
+	for p := range AllPaths.All() {
+		at := s.Last.FetchedAt(p)
+		if at.After(newest) {
+			newest = at
+		}
+		if s.Last.Asked().Has(p) && s.Last.Fault(p) == nil && at.After(value) {
+			value = at
+		}
 	}
-	return NoTrouble
+	silent := false
+	for p := range AllPaths.All() {
+		f, at := s.Last.Fault(p), s.Last.FetchedAt(p)
+		if f == nil || newest.Sub(at) > stillRead {
+			continue
+		}
+		// What an owner did not allow, or a model does not have, concerns that path alone
+		// while another one has values.
+		alone := f.Type == TypePermission || f.Type == TypeCompatibility
+		if alone && !value.IsZero() && at.Sub(value) <= stillRead {
+			continue
+		}
+		silent = silent || f.Network
+		t := NoTrouble
+		switch {
+		case f.NeedsPerson():
+			t = NeedsOwner
+		case f.Type != TypeVehicleState:
+			t = Unread
+		}
+		if t > worst {
+			worst, why = t, f
+		}
+	}
+	if s.Restricted && (silent || newest.IsZero()) {
+		worst = NeedsOwner // a network without an answer says nothing of the access
+	}
+	return worst, why
 }
 
 // Census counts vehicles by how they fare.

@@ -38,6 +38,10 @@ const (
 	ResolveFinance        = "FINANCE"
 )
 
+// MaxRetryAfter is the longest wait that a source is believed to ask for. An hour's slip in
+// a vendor's answer must not leave a vehicle unread for weeks.
+const MaxRetryAfter = 24 * time.Hour
+
 // Fault is why a path has no value. It is also the error object of Smartcar
 // v2.0, in payloads and in API replies alike.
 type Fault struct {

@@ -106,6 +106,9 @@ type Snapshot struct {
 	Charge    Reading[Charge]   `json:"charge,omitzero"`
 	Battery   Reading[Battery]  `json:"battery,omitzero"`
 	Location  Reading[Location] `json:"location,omitzero"`
+	// Held is why the source was not asked although somebody wanted it to be: the readings
+	// are then those of before. It is nil in whatever is stored.
+	Held *Fault `json:"held,omitempty"`
 }
 
 // Fault returns the fault that stands at p, nil where there is a value or the

@@ -105,8 +105,9 @@ type Status struct {
 	// one may change it.
 	Charge           ChargeState `json:"charge,omitempty"`
 	ChargeObservedAt time.Time   `json:"charge_observed_at,omitzero"`
-	// Restricted is true while the last answer for /charge was a fault of
-	// account, permission or billing; the unplugged cadence applies then.
+	// Restricted is true while the last answer for /charge, or for the other paths where
+	// /charge is not read, was a fault of account, permission or billing; the unplugged
+	// cadence applies then.
 	Restricted bool `json:"restricted"`
 	// ReadAt is when the last read of this vehicle ended; zero before the first.
 	ReadAt time.Time `json:"read_at"`
@@ -128,6 +129,18 @@ type Status struct {
 // Spending counts what a vendor counts, the paths of each call, in the period of its
 // plan that began at Since.
 type Spending struct {
+	Since time.Time `json:"since"`
+	Calls uint64    `json:"calls"`
+	// Added are those of Calls that were made since the clock last moved to another period,
+	// and Before and BeforeThat are the periods it was in before. A clock that was wrong
+	// for a moment comes back to what was spent.
+	Added      uint64 `json:"added,omitempty"`
+	Before     Period `json:"before,omitzero"`
+	BeforeThat Period `json:"before_that,omitzero"`
+}
+
+// Period is what was spent in a period that the clock has left.
+type Period struct {
 	Since time.Time `json:"since"`
 	Calls uint64    `json:"calls"`
 }

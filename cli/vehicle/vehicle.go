@@ -141,9 +141,11 @@ func (s commands) readCommand() *ucli.Command {
 		Name:        "read",
 		Usage:       "read a vehicle now",
 		ArgsUsage:   "VEHICLE",
-		Description: "A read of one's own goes through the same limits as the daemon's and counts as a reading: a change it sees is delivered.",
+		Description: `The source is asked anew, within the same limits as the daemon's reads, and a change that is seen is delivered. While
+the source may not be asked, it says why and shows what is known, with its age.`,
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "paths", Usage: "the `PATHS` to read, separated by commas", Value: "charge,battery,location"},
+			terminal.Switch("ignore-retry-after", "read although the source asked for a wait, which is over then"),
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,battery`),
@@ -160,7 +162,11 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 				}
 				paths |= vehicle.PathsOf(path)
 			}
-			snap, err := a.ReadVehicle(ctx, id, paths)
+			read := a.ReadVehicle
+			if c.Bool("ignore-retry-after") {
+				read = a.ReadVehicleRegardless
+			}
+			snap, err := read(ctx, id, paths)
 			return s.Show(c, snap, err, func(p *terminal.Page) { showSnapshot(p, snap) })
 		}),
 	}
@@ -169,6 +175,12 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 // showSnapshot prints each path that was asked for, with its value or fault.
 func showSnapshot(p *terminal.Page, snap vehicle.Snapshot) {
 	asked := snap.Asked()
+	if snap.Held != nil {
+		p.Line("not asked now: %s", words.Clean(snap.Held.Error()))
+		if wait := snap.Held.RetryAfter; wait > 0 {
+			p.Line("it may be asked in %s; what follows is of before", words.Span(wait))
+		}
+	}
 	if asked.Len() == 0 {
 		p.Line("not read yet")
 		return

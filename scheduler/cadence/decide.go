@@ -46,6 +46,8 @@ type Read struct {
 	// as NotBeforeFault told in this read; zero when it said nothing.
 	NotBefore      time.Time
 	NotBeforeFault *vehicle.Fault
+	// Cleared is true when the operator no longer keeps to what the source asked before.
+	Cleared bool
 }
 
 // Outcome is a decision with what the caller needs to carry it out. The drafts of
@@ -86,7 +88,11 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 		if v.Due.IsZero() || !v.Webhook.Fires() {
 			continue
 		}
-		if reads := v.Webhook.Reads(); v.Cause == webhook.CauseFirst && !v.Due.After(now) && rd.Schedule && reads&^throttled == 0 {
+		reads := v.Webhook.Reads()
+		if waits := v.Cause == webhook.CauseFirst && v.Due.After(v.Anchor); waits && v.Due.After(now) && missing&reads == 0 && rd.Got.Asked()&reads&^throttled != 0 {
+			v.Due = now // it waited for the source, and somebody had it read before
+		}
+		if v.Cause == webhook.CauseFirst && !v.Due.After(now) && rd.Schedule && reads&^throttled == 0 {
 			out.Schedules = append(out.Schedules, r.postponed(v, view.Vehicle.Make, again))
 			continue
 		}
@@ -237,6 +243,9 @@ func (r Rules) Held(due []webhook.ScheduleView, now time.Time) bool {
 // remember keeps what the source said of its next read, and takes back what no
 // longer binds.
 func (r Rules) remember(st *vehicle.Status, rd Read, now time.Time) {
+	if rd.Cleared {
+		st.NotBefore, st.NotBeforeFault = time.Time{}, nil
+	}
 	if rd.NotBefore.After(st.NotBefore) {
 		st.NotBefore, st.NotBeforeFault = rd.NotBefore, rd.NotBeforeFault
 	}
@@ -250,12 +259,12 @@ func (r Rules) remember(st *vehicle.Status, rd Read, now time.Time) {
 // NotBefore returns the earliest time the source allows the next read of a vehicle
 // and the fault that said so; nil when it may be read at now. The wait is never
 // longer than the source asked for, so that a clock that went back does not
-// prolong it.
+// prolong it, and never longer than [vehicle.MaxRetryAfter].
 func NotBefore(st vehicle.Status, now time.Time) (time.Time, *vehicle.Fault) {
 	if st.NotBeforeFault == nil || !st.NotBefore.After(now) {
 		return time.Time{}, nil
 	}
-	if most := now.Add(st.NotBeforeFault.RetryAfter); st.NotBefore.After(most) {
+	if most := now.Add(min(st.NotBeforeFault.RetryAfter, vehicle.MaxRetryAfter)); st.NotBefore.After(most) {
 		return most, st.NotBeforeFault
 	}
 	return st.NotBefore, st.NotBeforeFault

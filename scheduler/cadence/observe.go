@@ -17,20 +17,16 @@ import (
 // newest observation that told the current state; so an old cached answer never
 // flips it. A plug that is not known changes nothing.
 //
-// Restricted follows the last answer for /charge; a fault without any answer
-// (network) leaves it.
+// Restricted follows the last answer for /charge, or for the other paths where /charge was
+// not asked for; a fault without any answer (network) leaves it.
 func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, bool) {
 	st.Last = st.Last.Merge(s)
 	if s.Asked() != 0 {
 		st.ReadAt = now
 	}
+	st.Restricted = restricted(st, s)
 	if !s.Charge.Asked() {
 		return st, false
-	}
-	if f := s.Charge.Fault; f == nil {
-		st.Restricted = false
-	} else if !f.Network {
-		st.Restricted = f.Restricts()
 	}
 	state := vehicle.StateOf(s.Charge)
 	if state == vehicle.StateUnknown {
@@ -57,6 +53,28 @@ func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Stat
 		return st, true
 	}
 	return st, false
+}
+
+// restricted reports whether the vehicle may not be read, after an answer that st has in Last.
+// The answer for /charge decides. Without one, another path's value says that the account can
+// be read, and another path's fault that it cannot, unless the owner kept back that path alone.
+func restricted(st vehicle.Status, s vehicle.Snapshot) bool {
+	if s.Charge.Asked() {
+		if f := s.Charge.Fault; f != nil && f.Network {
+			return st.Restricted
+		}
+		return s.Charge.Fault != nil && s.Charge.Fault.Restricts()
+	}
+	charge, is := st.Last.Charge, st.Restricted
+	for p := range s.Asked().All() {
+		switch f := s.Fault(p); {
+		case f == nil:
+			return st.Restricted && charge.Fault != nil && charge.Fault.Type == vehicle.TypePermission
+		case !f.Network && (f.Type != vehicle.TypePermission || !charge.OK):
+			is = f.Restricts()
+		}
+	}
+	return is
 }
 
 // happened takes what a read answered of the charging into a vehicle's status, and

@@ -47,25 +47,50 @@ func (p Plan) Span(now time.Time) (from, until time.Time) {
 	return from, from.AddDate(0, 1, 0)
 }
 
-// Book adds calls to a vehicle's spending. A new period begins at nought.
+// Book adds calls to a vehicle's spending. A new period begins at nought. One that the clock
+// was in before goes on, with what was spent meanwhile: a clock that jumped and came back
+// gives nothing back. Nor does one that jumped into the past.
 func (p Plan) Book(s vehicle.Spending, calls uint64, now time.Time) vehicle.Spending {
 	if !p.Counts() || calls == 0 {
 		return s
 	}
-	if from, _ := p.Span(now); !s.Since.Equal(from) {
-		s = vehicle.Spending{Since: from}
-	}
+	s = p.in(s, now)
 	s.Calls += calls
+	s.Added += calls
 	return s
 }
 
-// Spent returns the calls of the period that now is in.
-func (p Plan) Spent(s vehicle.Spending, now time.Time) uint64 {
-	if from, _ := p.Span(now); !s.Since.Equal(from) {
-		return 0
+// in returns the spending as it is in the period that now is in.
+func (p Plan) in(s vehicle.Spending, now time.Time) vehicle.Spending {
+	from, _ := p.Span(now)
+	if s.Since.Equal(from) {
+		return s
 	}
-	return s.Calls
+	left := vehicle.Period{Since: s.Since, Calls: s.Calls}
+	for _, e := range []*vehicle.Period{&s.Before, &s.BeforeThat} {
+		if !e.Since.Equal(from) {
+			continue
+		}
+		back := vehicle.Spending{Since: from, Calls: e.Calls}
+		if _, next := p.Span(s.Since); !next.Equal(from) { // else time just went on
+			back.Calls += s.Added
+		}
+		*e = left
+		back.Before, back.BeforeThat = s.Before, s.BeforeThat
+		return back
+	}
+	next := vehicle.Spending{Since: from}
+	if !s.Since.IsZero() {
+		next.Before, next.BeforeThat = left, s.Before
+	}
+	if from.Before(s.Since) {
+		next.Calls = s.Calls
+	}
+	return next
 }
+
+// Spent returns the calls of the period that now is in.
+func (p Plan) Spent(s vehicle.Spending, now time.Time) uint64 { return p.in(s, now).Calls }
 
 // Affords reports whether a read that costs so many calls is within the budget.
 func (p Plan) Affords(s vehicle.Spending, cost uint64, now time.Time) bool {

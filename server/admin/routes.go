@@ -74,7 +74,7 @@ func routes(o *Options) []route {
 		{"POST /api/v1/vehicles/connect", operate, with(vehicles.connect), nil},
 		{"GET /api/v1/vehicles/{vehicle}", read, vehicles.show, nil},
 		{"DELETE /api/v1/vehicles/{vehicle}", operate, vehicles.disconnect, nil},
-		{"POST /api/v1/vehicles/{vehicle}/read", operate, vehicles.read, []string{"paths"}},
+		{"POST /api/v1/vehicles/{vehicle}/read", operate, vehicles.read, []string{"paths", "ignore_retry_after"}},
 
 		{"POST /api/v1/connects", socket, with(connects.begin), nil},
 		{"GET /api/v1/connects/{connect}", socket, connects.show, []string{"wait"}},

@@ -81,9 +81,13 @@ func (h vehicles) read(r *http.Request) (any, error) {
 			paths |= vehicle.PathsOf(p)
 		}
 	}
+	ignore := r.URL.Query().Get("ignore_retry_after")
+	if ignore != "" && ignore != "true" && ignore != "false" {
+		return nil, &webhook.Invalid{Field: "ignore_retry_after", Value: web.Clip(ignore), Allowed: "true or false"}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.ReadTime)
 	defer cancel()
-	return h.Scheduler.ReadNow(ctx, v.ID, paths)
+	return h.Scheduler.ReadAnew(ctx, v.ID, paths, ignore == "true")
 }
 
 func (h vehicles) connect(r *http.Request, c adminapi.Connect) (any, error) {

@@ -115,6 +115,10 @@ func (of schedulerOf) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths
 	return w.Read(ctx, id, p)
 }
 
+func (of schedulerOf) ReadAnew(ctx context.Context, id uuid.UUID, p vehicle.Paths, _ bool) (vehicle.Snapshot, error) {
+	return of.ReadNow(ctx, id, p)
+}
+
 func (of schedulerOf) ReadDetail(_ context.Context, _ uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error) {
 	w := of.w
 	w.Mu.Lock()

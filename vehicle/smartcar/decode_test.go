@@ -43,7 +43,7 @@ func FuzzBatch(f *testing.F) {
 				t.Fatal(err)
 			}
 			for p := range paths.All() {
-				if fault := snap.Fault(p); fault != nil && (fault.RetryAfter < 0 || fault.RetryAfter > maxRetryAfter) {
+				if fault := snap.Fault(p); fault != nil && (fault.RetryAfter < 0 || fault.RetryAfter > vehicle.MaxRetryAfter) {
 					t.Fatalf("retry after %v", fault.RetryAfter)
 				}
 			}

@@ -54,9 +54,6 @@ var resolutions = map[string]string{
 // constant is the form of types, codes and resolutions.
 var constant = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 
-// maxRetryAfter bounds the wait that an answer may ask for.
-const maxRetryAfter = 31 * 24 * time.Hour
-
 // maxDetail is the largest detail kept, in bytes.
 const maxDetail = 16 << 10
 
@@ -183,13 +180,13 @@ func retryAfter(e entry) time.Duration {
 		switch {
 		case !(s > 0):
 			return 0
-		case s > maxRetryAfter.Seconds():
-			return maxRetryAfter
+		case s > vehicle.MaxRetryAfter.Seconds():
+			return vehicle.MaxRetryAfter
 		}
 		return time.Duration(s * float64(time.Second))
 	}
 	if t, err := http.ParseTime(text); err == nil {
-		return min(max(0, t.Sub(e.at)), maxRetryAfter)
+		return min(max(0, t.Sub(e.at)), vehicle.MaxRetryAfter)
 	}
 	return 0
 }
