@@ -24,6 +24,7 @@ const (
 	inFlight       = 8
 	inFlightIdle   = 2 // where nothing was delivered within a minute
 	failuresToOpen = 3
+	badVehicles    = 5                     // while no more failed in a row, one that was not tried is tried at once
 	perDelivery    = 20 * time.Millisecond // of a backlog
 	timeout        = 15 * time.Second
 	retryAfter     = 2 * time.Minute // what 503 asks for
@@ -191,7 +192,18 @@ func (m *breakerModel) candidates() []*waiting {
 // anything may have come first, or nothing yet.
 func (m *breakerModel) probes(heads []*waiting) (may []*waiting) {
 	if _, due := m.probeDue(); !due {
-		return nil
+		if !m.free() || m.inRow < failuresToOpen || m.inRow > badVehicles {
+			return nil
+		}
+		for _, d := range heads {
+			if m.tried[d.vehicle].n == 0 {
+				may = append(may, d)
+				if d.made < m.now {
+					break
+				}
+			}
+		}
+		return may
 	}
 	older := slices.DeleteFunc(slices.Clone(heads), func(d *waiting) bool { return d.made == m.now })
 	if len(older) == 0 && m.takesAside() {
@@ -243,11 +255,16 @@ func (m *breakerModel) soonestAside() (first *waiting) {
 
 // probeDue reports whether a probe is to leave now, and whether it spends a step.
 func (m *breakerModel) probeDue() (step, due bool) {
-	if m.now < m.notBefore || slices.ContainsFunc(m.flying, func(f *flight) bool { return f.probe }) {
+	if !m.free() {
 		return false, false
 	}
 	step = m.nextProbe > 0 && m.nextProbe <= m.now
 	return step, step || m.owed
+}
+
+// free reports whether the receiver asked for no wait and no probe is under way.
+func (m *breakerModel) free() bool {
+	return m.now >= m.notBefore && !slices.ContainsFunc(m.flying, func(f *flight) bool { return f.probe })
 }
 
 // held reports whether the pace of a backlog holds a delivery back, at most 50 a second.
@@ -302,8 +319,10 @@ func (m *breakerModel) settle(f *flight) {
 	case f.ends == taken:
 		m.delivered(f)
 	case m.state == closed:
+		m.countFailure(f)
 		m.failedClosed(f)
 	case m.state == open, m.state == exhausted:
+		m.countFailure(f)
 		m.failedOpen(f)
 	}
 	m.lastAttempt = m.now
@@ -344,20 +363,29 @@ func (m *breakerModel) measureBacklog() {
 	}
 }
 
+func (f *flight) answered() bool { return f.ends == refusal || f.ends == failure }
+
+// countFailure counts the first attempts that were answered with errors in a row. At an open
+// breaker one that was not answered ends the row.
+func (m *breakerModel) countFailure(f *flight) {
+	switch {
+	case f.answered() && f.attempts == 1:
+		m.inRow++
+	case !f.answered() && m.state == open:
+		m.inRow = 0
+	}
+}
+
 // failedClosed sets the delivery aside or opens the breaker.
 func (m *breakerModel) failedClosed(f *flight) {
-	answered := f.ends == refusal || f.ends == failure
-	if answered && f.attempts == 1 {
-		m.inRow++
-	}
-	aside := answered || m.lastSuccess > f.left || f.attempts > 1
+	aside := f.answered() || m.lastSuccess > f.left || f.attempts > 1
 	if aside {
 		m.setAside(f)
 	}
 	if m.state != closed || aside && m.inRow < failuresToOpen {
 		return
 	}
-	m.breaker = breaker{state: open, opening: m.now, nextProbe: m.now + m.wait(0, f.ends)}
+	m.breaker = breaker{state: open, opening: m.now, inRow: m.inRow, nextProbe: m.now + m.wait(0, f.ends)}
 	m.note(f)
 	m.tell("webhook.opened")
 }
