@@ -28,9 +28,14 @@ type Rules struct {
 	Recover webhook.Policy
 }
 
-// maxFailuresInRow is how many deliveries in a row open the breaker when the first
-// attempt of each is answered with an error.
-const maxFailuresInRow = 3
+const (
+	// maxFailuresInRow is how many deliveries in a row open the breaker when the first
+	// attempt of each is answered with an error.
+	maxFailuresInRow = 3
+	// maxBadVehicles is up to how many such deliveries in a row are taken for those of a few
+	// bad vehicles: a vehicle that was not tried is tried at once then, for it may be well.
+	maxBadVehicles = 5
+)
 
 // Probe says whether an attempt is a probe, and which.
 type Probe uint8
@@ -172,7 +177,15 @@ func (u *ruling) delivered() {
 // policy is the recovery in force: the webhook's own, else the default.
 func (r Rules) policy(w *webhook.Webhook) webhook.Policy { return cmp.Or(w.Recover, r.Recover) }
 
+// answered reports whether the receiver answered with an error, which may be the payload's.
+func (u *ruling) answered() bool {
+	return u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
+}
+
 func (u *ruling) failed() {
+	if u.answered() && u.d.Attempts == 1 {
+		u.b.FailuresInRow++
+	}
 	switch {
 	case u.w.Status == webhook.Active && u.b.Open():
 		u.failedOpen()
@@ -190,12 +203,7 @@ func (u *ruling) failed() {
 
 // failedClosed sets the delivery aside or opens the breaker.
 func (u *ruling) failedClosed() {
-	answered := u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
-	first := u.d.Attempts == 1
-	if answered && first {
-		u.b.FailuresInRow++
-	}
-	aside := answered || !first || u.succeededSince(u.e.StartedAt)
+	aside := u.answered() || u.d.Attempts > 1 || u.succeededSince(u.e.StartedAt)
 	if aside {
 		u.setAside()
 	}
@@ -230,7 +238,7 @@ func (u *ruling) setAside() {
 
 func (u *ruling) open() {
 	b := u.b
-	b.OpenSince, b.Step, b.Owed, b.FailuresInRow, b.Tried = u.now, 0, "", 0, nil
+	b.OpenSince, b.Step, b.Owed, b.Tried = u.now, 0, "", nil
 	b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, 0, u.e.RetryAfter))
 	u.note()
 	u.tellOf(Effect{Name: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
@@ -266,6 +274,9 @@ func (r Rules) askedFor(b *webhook.Breaker, wait time.Duration, now time.Time) {
 // was in flight when the breaker opened, or is of an opening before.
 func (u *ruling) failedOpen() {
 	b := u.b
+	if !u.answered() {
+		b.FailuresInRow = 0
+	}
 	u.note()
 	switch {
 	case u.e.Probe == noProbe || u.e.StartedAt.Before(b.OpenSince):

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"plugbeat/webhook"
@@ -39,7 +40,8 @@ func (r Rules) departure(w *webhook.Webhook, q *queue, inFlight int, now time.Ti
 // it is the newest delivery: the others are superseded or cancelled once it has arrived.
 // What was set aside is a probe only while nothing else waits: where one is owed, and
 // once the step has waited for an hour. It spends no step, so a payload that is to blame
-// disables no webhook.
+// disables no webhook. Neither does a vehicle that was not tried, while no more than
+// maxBadVehicles were answered with errors in a row: it need not wait for a step.
 func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Queued, p Probe, ok bool) {
 	b := &w.Breaker
 	switch {
@@ -49,6 +51,9 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 		p = stepProbe
 	case b.Owed != "":
 		p = freeProbe
+	case w.Recovery == nil && b.FailuresInRow >= maxFailuresInRow && b.FailuresInRow <= maxBadVehicles:
+		it, ok = q.probe(b.Tried, false)
+		return it, freeProbe, ok && !slices.ContainsFunc(b.Tried, func(t webhook.Tried) bool { return t.Vehicle == it.Vehicle })
 	default:
 		return it, noProbe, false
 	}

@@ -27,8 +27,8 @@ type Breaker struct {
 	// Tried lists the vehicles that were tried since the breaker opened and were not
 	// served, in the order of their last attempts.
 	Tried []Tried `json:"tried,omitempty"`
-	// FailuresInRow counts the deliveries whose first attempt was refused or failed,
-	// since the last success.
+	// FailuresInRow counts the deliveries whose first attempt was refused or failed, since
+	// the last success and, at an open breaker, the last attempt without an answer.
 	FailuresInRow int `json:"failures_in_row"`
 	// LastAttempt and LastSuccess are when the last attempt with an outcome, and the
 	// last delivered one, ended.
