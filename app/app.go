@@ -84,6 +84,8 @@ type App struct {
 	serving  sync.WaitGroup
 	// fleetTurn holds a token while vehicles are connected or disconnected.
 	fleetTurn chan struct{}
+	// disconnects counts the vehicles that were disconnected.
+	disconnects atomic.Uint64
 }
 
 // named is something to undo.

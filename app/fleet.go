@@ -145,6 +145,7 @@ func (f fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, err
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
+	a.disconnects.Add(1)
 	// The tokens first: were they last, a crash in between would leave them for ever.
 	if err := f.forget(ctx, v); err != nil {
 		return 0, err
