@@ -32,6 +32,8 @@ type fleet struct {
 	dispatcher *delivery.Dispatcher
 	// busy holds a token while vehicles are connected or disconnected.
 	busy chan struct{}
+	// disconnects counts the vehicles that were disconnected.
+	disconnects atomic.Uint64
 }
 
 // vendorTime is how long a vendor may take to confirm a disconnection.
@@ -201,6 +203,7 @@ func (f *fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, er
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
+	f.disconnects.Add(1)
 	// The tokens first: were they last, a crash in between would leave them for ever.
 	if err := f.forget(ctx, v); err != nil {
 		return 0, err

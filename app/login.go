@@ -101,9 +101,18 @@ func (f *fleet) SignInURL(name, callback, state string, q url.Values) (string, e
 }
 
 // SignedIn adds the vehicles that the vendor's code reaches. It goes on when ctx ends:
-// the code is good once.
+// the code is good once. Strangers bring it about, so it holds up nobody while the vendor
+// is asked; where a vehicle was disconnected meanwhile, its tokens may have gone with it,
+// and the owner begins again.
 func (f *fleet) SignedIn(ctx context.Context, name, code, callback string) ([]vehicle.Vehicle, error) {
 	v, err := f.vendor(name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.ReadTimeout)
+	defer cancel()
+	before := f.disconnects.Load()
+	vs, err := v.ConnectCode(ctx, code, callback)
 	if err != nil {
 		return nil, err
 	}
@@ -112,9 +121,10 @@ func (f *fleet) SignedIn(ctx context.Context, name, code, callback string) ([]ve
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.ReadTimeout)
-	defer cancel()
-	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return v.ConnectCode(ctx, code, callback) })
+	if f.disconnects.Load() != before {
+		return nil, fmt.Errorf("%w: a vehicle was disconnected meanwhile: sign in again", webhook.ErrConflict)
+	}
+	return f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return vs, nil })
 }
 
 // Offered lists the vehicles of a source that has no accounts.

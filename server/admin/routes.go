@@ -37,7 +37,7 @@ func routes(o *Options) []route {
 	overview := overview{Options: o, views: views, costs: costs, management: management}
 	file := &dataFile{Options: o}
 	events := events{find, o}
-	webhooks := webhooks{views: views, costs: costs, deliveries: o.Deliveries, signing: o.Signing}
+	webhooks := webhooks{views: views, costs: costs, deliveries: o.Deliveries, scheduler: o.Scheduler, signing: o.Signing}
 	keys := keys{o.Deliveries}
 	vehicles := vehicles{views: views, Options: o}
 	connects := connects{o.Connects, o.Ending, o.Replies.Now}

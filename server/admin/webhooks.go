@@ -22,6 +22,7 @@ type webhooks struct {
 	views
 	costs      costs
 	deliveries Deliveries
+	scheduler  Scheduler
 	signing    webhook.Signing
 }
 
@@ -164,6 +165,11 @@ func (h webhooks) change(r *http.Request, w webhook.Webhook) (any, error) {
 	changed, err := h.deliveries.Change(r.Context(), w.ID, c, checks...)
 	if err != nil {
 		return nil, err
+	}
+	if c.Content != nil { // it may send more now than owners allowed
+		if err := web.EndBeyond(r.Context(), h.store, h.scheduler, &changed); err != nil {
+			return nil, err
+		}
 	}
 	return tagged{web.ETagOf(&changed), adminapi.WebhookChanged{Webhook: changed, Derived: h.derived(&changed), Warnings: warnings, Costs: costs}}, nil
 }

@@ -73,7 +73,7 @@ func (t *tokens) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 		if !src.SignIn {
 			continue
 		}
-		if wait := waitFor(t.tries, t.now()); wait > 0 {
+		if wait := t.tries.Take("", t.now()); wait > 0 {
 			return tokenAnswer{}, &tokenError{status: http.StatusTooManyRequests, code: "temporarily_unavailable", description: "Too many refresh tokens are unknown here; try again later.", retryAfter: wait}
 		}
 		vs, err := t.fleet.Connect(ctx, src.Name, token)

@@ -26,7 +26,7 @@ const (
 	maxConnects = 100
 )
 
-// Guesses at one-time codes, of which each is one of 2^40.
+// Guesses at one-time codes, of which each is one of 2^40, of one caller.
 const (
 	guessBurst = 10
 	guessEvery = 5 * time.Second

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -25,6 +26,13 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	from, _ := web.Caller(r)
+	if wait := p.signIns.Wait(from, p.now()); wait > 0 && q.Has("code") {
+		return &pageError{status: http.StatusTooManyRequests, text: "Too many owners sign in at once. Wait a few seconds and load this page again.", retryAfter: wait}
+	}
+	if !p.logins.spend(l) {
+		return errLogin // before a token is taken: it costs nobody else anything
+	}
 	if code := q.Get("error"); code != "" {
 		more := url.Values{}
 		for _, name := range vendorErrors[1:] {
@@ -41,9 +49,10 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) error {
 	if l.Connect != uuid.Nil && !p.connects.take(l.Connect, p.now()) {
 		return refusePage("This link is over. Ask for a new one: plugbeat vehicle connect.")
 	}
+	p.signIns.Take(from, p.now())
 	vs, err := p.fleet.SignedIn(r.Context(), l.Source, code, p.logins.callback())
 	if err != nil {
-		p.replies.Log.Warn().Str("event", "oauth.signin_failed").Str("source", l.Source).Err(err).Msg("an owner came back from the vendor and the vendor's code gave no vehicles")
+		p.signInFailed(l.Source, err)
 		why := "the vendor did not take its own code"
 		if f, ok := errors.AsType[*vehicle.Fault](err); ok {
 			why = web.Clip(f.Description)
@@ -54,6 +63,13 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) error {
 		return p.failed(l, "no_vehicles", "the account has no vehicles", nil)
 	}
 	return p.connected(r.Context(), w, r, l, vs)
+}
+
+func (p *pages) signInFailed(source string, err error) {
+	if more, ok := p.replies.Line("oauth.signin_failed"); ok {
+		p.replies.Log.Warn().Str("event", "oauth.signin_failed").Str("source", source).Err(err).Int("more", more).
+			Msg("an owner came back from the vendor and the vendor's code gave no vehicles")
+	}
 }
 
 // connected ends a login whose vehicles are connected: the application gets a code.
@@ -81,12 +97,20 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 // failed ends a login without vehicles.
 func (p *pages) failed(l login, code, description string, more url.Values) error {
 	p.connects.end(l.Connect, adminapi.ConnectFailed, nil, strings.TrimSpace(code+": "+description), l.App != nil)
-	p.replies.Log.Info().Str("event", "oauth.not_consented").Str("source", l.Source).Str("error", code).Msg("a login ended without vehicles")
+	if more, ok := p.replies.Line("oauth.not_consented"); ok {
+		p.replies.Log.Info().Str("event", "oauth.not_consented").Str("source", l.Source).Str("error", code).Int("more", more).Msg("a login ended without vehicles")
+	}
 	if l.App == nil {
 		return refusePage("Nothing was connected: %s %s", code, description)
 	}
 	return &backError{app: l.App, code: code, description: description, more: more}
 }
+
+// What strangers may have asked of a vendor.
+const (
+	signInBurst = 20
+	signInEvery = 3 * time.Second
+)
 
 // enterCode answers POST /oauth/code: a right one-time code opens the page that lists
 // the vehicles.
@@ -95,13 +119,20 @@ func (p *pages) enterCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Right ones count too, so that how long it takes tells nothing.
-	if wait := waitFor(p.guesses, p.now()); wait > 0 {
+	// Right ones count too, so that how long it takes tells nothing. Who cannot be told
+	// from others is bounded by his page, not together with them.
+	from, apart := web.Caller(r)
+	if !apart {
+		from = l.Browser
+	}
+	if wait := p.guesses.Take(from, p.now()); wait > 0 {
 		return p.codePage(w, l, http.StatusTooManyRequests, "There were too many tries. Wait a few seconds and try again.", wait)
 	}
 	id, source, ok := p.connects.claim(form.Get("code"), l.Browser, p.now())
 	if !ok {
-		p.replies.Log.Warn().Str("event", "oauth.wrong_code").Msg("a one-time code was wrong, used or over")
+		if more, ok := p.replies.Line("oauth.wrong_code"); ok {
+			p.replies.Log.Warn().Str("event", "oauth.wrong_code").Int("more", more).Msg("a one-time code was wrong, used or over")
+		}
 		return p.codePage(w, l, http.StatusForbidden, "This code is wrong, used or over.", 0)
 	}
 	l.Connect, l.Source = id, source

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +38,8 @@ const loginLife = time.Hour
 // through the browser, sealed and bound to the browser's cookie, so that no page can
 // be brought up by another site and no login be finished in another browser.
 type login struct {
+	// ID is of the way to the vendor and back, which is gone once.
+	ID      uuid.UUID `json:"id,omitzero"`
 	Browser string    `json:"browser"` // the cookie's hash
 	Ends    time.Time `json:"ends"`
 	// App is what the application asked for; nil for an operator's own.
@@ -100,6 +103,28 @@ type logins struct {
 	site
 	*sealer
 	now func() time.Time
+
+	mu    sync.Mutex
+	spent map[uuid.UUID]time.Time // logins that came back from the vendor: until when they could
+}
+
+// maxSpent bounds how many logins that came back are remembered.
+const maxSpent = 10_000
+
+// spend reports whether a login comes back from the vendor for the first time.
+func (s *logins) spend(l login) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again := s.spent[l.ID]; again {
+		return false
+	}
+	for id, until := range s.spent {
+		if len(s.spent) >= maxSpent || !s.now().Before(until) {
+			delete(s.spent, id)
+		}
+	}
+	s.spent[l.ID] = l.Ends
+	return true
 }
 
 // cookieName is that of the cookie which binds logins to a browser.
@@ -107,7 +132,7 @@ const cookieName = "plugbeat_login"
 
 // browser returns what binds a login to the browser of the request, and gives the
 // browser its cookie where it has none.
-func (s logins) browser(w http.ResponseWriter, r *http.Request) string {
+func (s *logins) browser(w http.ResponseWriter, r *http.Request) string {
 	var value string
 	if c, err := r.Cookie(cookieName); err == nil && len(c.Value) == 43 {
 		value = c.Value // logins in two tabs are both of this browser
@@ -129,12 +154,12 @@ func hashText(v string) string {
 }
 
 // begin starts a login in the browser of the request.
-func (s logins) begin(w http.ResponseWriter, r *http.Request, app *authorization) login {
+func (s *logins) begin(w http.ResponseWriter, r *http.Request, app *authorization) login {
 	return login{Browser: s.browser(w, r), Ends: s.now().Add(loginLife).UTC(), App: app}
 }
 
 // resume opens a login that the browser of the request brings back.
-func (s logins) resume(r *http.Request, at step, text string) (login, error) {
+func (s *logins) resume(r *http.Request, at step, text string) (login, error) {
 	l, err := s.open(at, text)
 	if err != nil {
 		return l, err
@@ -147,7 +172,7 @@ func (s logins) resume(r *http.Request, at step, text string) (login, error) {
 }
 
 // form reads the form of a step.
-func (s logins) form(r *http.Request, at step) (login, url.Values, error) {
+func (s *logins) form(r *http.Request, at step) (login, url.Values, error) {
 	body, err := web.ReadBody(r)
 	if err != nil {
 		return login{}, nil, refusePage("The form cannot be read.")

@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 
 	"plugbeat/access"
 	"plugbeat/server/web"
@@ -108,10 +107,11 @@ func New(o Options) (*OAuth, error) {
 	owners := owners{o.Store, o.Scheduler, o.ApplicationID, o.Replies}
 	return &OAuth{
 		tokens: &tokens{owners: owners, fleet: o.Fleet, app: o.Application, key: o.LoginKey,
-			redeeming: make(chan struct{}, 1), tries: rate.NewLimiter(rate.Every(adoptEvery), adoptBurst)},
+			redeeming: make(chan struct{}, 1),
+			tries:     web.NewLimits(adoptBurst, adoptEvery), guesses: web.NewLimits(secretBurst, secretEvery)},
 		pages: &pages{owners: owners, fleet: o.Fleet, app: o.Application, connects: connects,
-			logins: logins{site, sealer, o.Replies.Now}, printer: printer{site, text},
-			guesses: rate.NewLimiter(rate.Every(guessEvery), guessBurst)},
+			logins: &logins{site: site, sealer: sealer, now: o.Replies.Now, spent: map[uuid.UUID]time.Time{}}, printer: printer{site, text},
+			guesses: web.NewLimits(guessBurst, guessEvery), signIns: web.NewLimits(signInBurst, signInEvery)},
 		Connects: connects,
 	}, nil
 }
@@ -200,14 +200,3 @@ func (o owners) narrow(ctx context.Context, c access.Consent) error {
 }
 
 func (o owners) now() time.Time { return o.replies.Now().UTC() }
-
-// waitFor takes one token of the limiter. It returns how long to wait where there is none,
-// and 0 when one was taken.
-func waitFor(l *rate.Limiter, now time.Time) time.Duration {
-	r := l.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return wait
-}

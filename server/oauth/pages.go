@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/google/uuid"
 
 	"plugbeat/server/web"
 )
@@ -20,8 +20,10 @@ type pages struct {
 	fleet    Fleet
 	app      web.Application
 	connects *Connects
-	logins   logins
-	guesses  *rate.Limiter
+	logins   *logins
+	// guesses bounds tries of one-time codes, signIns what is asked of a vendor, each by
+	// who brings it about.
+	guesses, signIns *web.Limits
 }
 
 // page serves a step of a login: what it returns as an error becomes a page, or sends
@@ -119,6 +121,7 @@ func (p *pages) toVendor(w http.ResponseWriter, r *http.Request, l login, source
 	if l.App != nil {
 		q = l.App.Vendor
 	}
+	l.ID = uuid.New()
 	to, err := p.fleet.SignInURL(source, p.logins.callback(), p.logins.seal(stepVendor, l), q)
 	if err != nil {
 		return err

@@ -11,8 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/time/rate"
-
 	"plugbeat/access"
 	"plugbeat/server/web"
 	"plugbeat/webhook"
@@ -28,7 +26,9 @@ type tokens struct {
 	// redeeming holds a token while one of the vendor's is redeemed, so that two requests
 	// with one refresh token redeem it once. tries bounds how many are tried.
 	redeeming chan struct{}
-	tries     *rate.Limiter
+	tries     *web.Limits
+	// guesses bounds wrong credentials, by who sends them.
+	guesses *web.Limits
 
 	mu  sync.Mutex
 	bad map[access.TokenHash]time.Time // refused by the vendor: until when not to ask again
@@ -98,7 +98,7 @@ func (t *tokens) give(r *http.Request) (tokenAnswer, error) {
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	if err := t.authenticate(r, form); err != nil {
+	if err := t.admit(r, form); err != nil {
 		return tokenAnswer{}, err
 	}
 	switch grant := form.Get("grant_type"); grant {
@@ -146,6 +146,30 @@ func readForm(r *http.Request) (url.Values, error) {
 		}
 	}
 	return form, nil
+}
+
+// Guesses at the application's credentials.
+const (
+	secretBurst = 30
+	secretEvery = 3 * time.Second
+)
+
+// admit checks the application's credentials. Who was wrong too often is not listened to
+// for a while; where callers cannot be told apart, the right credentials are still taken.
+func (t *tokens) admit(r *http.Request, form url.Values) error {
+	from, apart := web.Caller(r)
+	wait := t.guesses.Wait(from, t.now())
+	if wait == 0 || !apart {
+		err := t.authenticate(r, form)
+		if e, ok := errors.AsType[*tokenError](err); !ok || e.status != http.StatusUnauthorized {
+			return err
+		}
+		if wait = t.guesses.Take(from, t.now()); wait == 0 {
+			return err
+		}
+	}
+	return &tokenError{status: http.StatusTooManyRequests, code: "temporarily_unavailable",
+		description: "The client's credentials were wrong too often; try again later.", retryAfter: wait}
 }
 
 // authenticate checks the application's credentials: in the Basic header, as most

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"plugbeat/adminapi"
 	"plugbeat/server/servertest"
 	"plugbeat/webhook"
 )
@@ -91,6 +92,26 @@ func TestNarrowingEndsWhatWasMade(t *testing.T) {
 	for token, want := range map[string]int{old: 403, same: 403, narrow: 200} {
 		if got := p.Reads(token, servertest.ChargeOf(servertest.VehicleA)); got != want {
 			t.Errorf("%d, want %d", got, want)
+		}
+	}
+}
+
+// An operator who widens what a webhook sends ends the subscriptions whose owners did not
+// allow that.
+func TestWideningEndsWhatWasMade(t *testing.T) {
+	p := servertest.NewPortal(t)
+	p.W.Hooks[0].Type, p.W.Hooks[0].Content = webhook.TypeSchedule, webhook.Content{Paths: []string{"/charge"}}
+	subscribe(t, p, p.Exchange(p.Code(servertest.Asked("scope", "read_charge read_battery"))).AccessToken)
+	c := servertest.OverSocket(t, p.S)
+	for _, tt := range []struct {
+		paths []string
+		left  int
+	}{{[]string{"/charge", "/battery"}, 1}, {[]string{"/charge", "/location"}, 0}} {
+		if _, err := c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{Content: &webhook.Content{Paths: tt.paths}}); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.W.Subscribed) != tt.left {
+			t.Errorf("%v: %d subscriptions are left", tt.paths, len(p.W.Subscribed))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -57,6 +58,29 @@ func Revoke(ctx context.Context, store Consents, scheduler Unsubscriber, c acces
 		}
 	}
 	return webhook.ErrNotFound
+}
+
+// EndBeyond ends the subscriptions to a webhook that were made by consents which do not
+// allow all that it sends.
+func EndBeyond(ctx context.Context, store Consents, scheduler Unsubscriber, w *webhook.Webhook) error {
+	var needs []string
+	for p := range w.Reads().All() {
+		needs = append(needs, p.Permission())
+	}
+	all, err := AllConsents(ctx, store)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if access.Allows(c.Scope, needs) {
+			continue
+		}
+		beyond := slices.DeleteFunc(slices.Clone(c.Made), func(m access.Made) bool { return m.Webhook != w.ID })
+		if err := EndMade(ctx, scheduler, beyond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EndMade ends subscriptions; those that have ended already are as good.

@@ -3,14 +3,12 @@ package web
 import (
 	"errors"
 	"log"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 
 	"plugbeat/adminapi"
 )
@@ -21,38 +19,45 @@ type Replies struct {
 	Log zerolog.Logger
 	Now func() time.Time
 
-	mu       sync.Mutex
-	refusals *rate.Limiter
-	silent   int // refusals since the last line
+	lines *Limits
+
+	mu     sync.Mutex
+	silent map[string]int // lines of each event that were left out since its last
 }
 
 // NewReplies returns a Replies.
 func NewReplies(l zerolog.Logger, now func() time.Time) *Replies {
-	return &Replies{Log: l, Now: now, refusals: rate.NewLimiter(rate.Every(refusalEvery), refusalBurst)}
+	return &Replies{Log: l, Now: now, lines: NewLimits(lineBurst, lineEvery), silent: map[string]int{}}
 }
 
-// refusalBurst refusals are logged at once, then one every refusalEvery.
+// Of what strangers bring about, lineBurst lines of an event are logged at once, then one
+// every lineEvery.
 const (
-	refusalBurst = 5
-	refusalEvery = 20 * time.Second
+	lineBurst = 5
+	lineEvery = 20 * time.Second
 )
 
-// Refused logs that a request was refused for its token, a few lines a minute
-// whoever tries how often.
-func (p *Replies) Refused(r *http.Request, why string) {
+// Line reports whether one more line of an event that strangers bring about is logged, and
+// how many were left out since the last.
+func (p *Replies) Line(event string) (more int, ok bool) {
 	p.mu.Lock()
-	if !p.refusals.AllowN(p.Now(), 1) {
-		p.silent++
-		p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.lines.Take(event, p.Now()) > 0 {
+		p.silent[event]++
+		return 0, false
+	}
+	more = p.silent[event]
+	delete(p.silent, event)
+	return more, true
+}
+
+// Refused logs that a request was refused for its token.
+func (p *Replies) Refused(r *http.Request, why string) {
+	more, ok := p.Line("http.refused")
+	if !ok {
 		return
 	}
-	more := p.silent
-	p.silent = 0
-	p.mu.Unlock()
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		from = r.RemoteAddr
-	}
+	from, _ := Caller(r)
 	p.Log.Warn().Str("event", "http.refused").Str("from", from).Str("route", RouteName(r)).Str("why", why).Int("more", more).
 		Msg("a request was refused for its token")
 }
