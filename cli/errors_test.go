@@ -61,6 +61,16 @@ func TestChallengeFailed(t *testing.T) {
 	if r = x.Run(t, "webhook", "verify", "down"); r.Err != "plugbeat: connection refused\n  then try again: plugbeat webhook verify down\n" {
 		t.Errorf("verify without an answer: %s", r.Err)
 	}
+	// A receiver that takes everything and answers nothing is told of the way that works.
+	silent := clitest.Refusal(adminapi.CodeChallengeFailed, "the body is empty", "")
+	silent.Error.Challenge = &adminapi.Challenge{Status: 200, Text: "the body is empty"}
+	d.Fail("POST", "/webhooks/ha/verify", http.StatusFailedDependency, silent)
+	d.Fail("POST", "/webhooks/ha/enable", http.StatusFailedDependency, silent)
+	for _, command := range []string{"verify", "enable"} {
+		if r = x.Run(t, "webhook", command, "ha"); !strings.Contains(r.Err, "gets its deliveries by: plugbeat bridge URL\n") {
+			t.Errorf("%s of a receiver that answers nothing: %s", command, r.Err)
+		}
+	}
 	if r = x.Run(t, "webhook", "verify", "fleet"); r.Code != terminal.ExitFailure || r.Out != "" || !strings.Contains(r.Err, "HMAC-SHA256(management token, payload.challenge)") {
 		t.Errorf("verify: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}

@@ -7,11 +7,9 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -22,7 +20,6 @@ import (
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/health"
-	"plugbeat/words"
 )
 
 // Surroundings are what doctor asks of the machine and of far ends.
@@ -41,50 +38,6 @@ func These() Surroundings {
 		Machine: machine.This, Looker: func(cfg config.Config) (Looker, error) { return app.NewLooker(cfg) },
 		Disk: diskOf, ClockSynchronised: clockSynchronised,
 	}
-}
-
-// The results of a check.
-const (
-	resultOK      = "ok"
-	resultWarning = "warning" // works, or cannot be told; worth a look
-	resultProblem = "problem" // keeps something from working
-)
-
-// The checks, in the order they are shown. The set is closed.
-const (
-	checkConfig   = "config"
-	checkSecret   = "secret"
-	checkData     = "data"
-	checkDisk     = "disk"
-	checkBackup   = "backup"
-	checkDaemon   = "daemon"
-	checkListener = "listener"
-	checkService  = "service"
-	checkClock    = "clock"
-	checkNetwork  = "network"
-	checkSource   = "source"
-	checkWebhook  = "webhook"
-	checkAlert    = "alert"
-	checkVehicle  = "vehicle"
-)
-
-// finding is what one check came to.
-type finding struct {
-	Check string `json:"check"`
-	// Subject is what was checked: a path, a setting, a webhook's name; or the code of a
-	// condition that the daemon told of.
-	Subject string `json:"subject,omitempty"`
-	Result  string `json:"result"`
-	Text    string `json:"text"`
-	// Mend says what to do; empty where nothing is to be done.
-	Mend string `json:"mend,omitempty"`
-}
-
-// diagnosis is the JSON of doctor.
-type diagnosis struct {
-	Problems int       `json:"problems"`
-	Warnings int       `json:"warnings"`
-	Findings []finding `json:"findings"`
 }
 
 // doctor looks for what is wrong. It changes nothing, here or elsewhere.
@@ -106,7 +59,7 @@ type doctor struct {
 	// neither could be asked.
 	hooks []callback
 	asked bool
-	found []finding
+	report
 }
 
 // Disk is what a file system tells of itself.
@@ -183,40 +136,6 @@ func examine(s *terminal.Session, at Surroundings, c *ucli.Context) error {
 	return nil
 }
 
-func (d *doctor) add(check, subject, result, mend, text string, args ...any) {
-	d.found = append(d.found, finding{Check: check, Subject: subject, Result: result, Text: fmt.Sprintf(text, args...), Mend: mend})
-}
-
-func (d *doctor) ok(check, subject, text string, args ...any) {
-	d.add(check, subject, resultOK, "", text, args...)
-}
-
-func (d *doctor) warn(check, subject, mend, text string, args ...any) {
-	d.add(check, subject, resultWarning, mend, text, args...)
-}
-
-func (d *doctor) problem(check, subject, mend, text string, args ...any) {
-	d.add(check, subject, resultProblem, mend, text, args...)
-}
-
-// kindChecks is the check that conditions of a kind are shown as.
-var kindChecks = map[health.Kind]string{
-	health.Daemon: checkDaemon, health.DaemonPart: checkDaemon, health.Store: checkDisk, health.ClockKind: checkClock,
-	health.Backup: checkBackup, health.Token: checkSecret, health.AlertTarget: checkAlert, health.Webhook: checkWebhook,
-	health.Source: checkSource, health.Vehicle: checkVehicle, health.Fleet: checkVehicle,
-}
-
-// conditions shows what health judged.
-func (d *doctor) conditions(cs []health.Condition) {
-	for _, c := range cs {
-		result := resultWarning
-		if c.Severity == health.Error {
-			result = resultProblem
-		}
-		d.add(kindChecks[c.Subject.Kind], string(c.Code), result, c.Advice(), "%s", c.Text)
-	}
-}
-
 // told reports whether the daemon told of a condition.
 func (d *doctor) told(codes ...health.Code) bool {
 	return d.st != nil && slices.ContainsFunc(d.st.Conditions, func(c health.Condition) bool { return slices.Contains(codes, c.Code) })
@@ -256,35 +175,6 @@ func (d *doctor) changedSince(path string) time.Time {
 		return time.Time{}
 	}
 	return info.ModTime()
-}
-
-func showDiagnosis(p *terminal.Page, r diagnosis) {
-	wide := 0
-	for _, f := range r.Findings {
-		wide = max(wide, len(f.Check))
-	}
-	colours := map[string]terminal.Style{resultOK: terminal.Green, resultWarning: terminal.Yellow, resultProblem: terminal.Red}
-	for _, f := range r.Findings {
-		text := f.Text
-		if f.Subject != "" {
-			text = f.Subject + ": " + text
-		}
-		indent := len(resultProblem) + 2 + wide + 2
-		mark := fmt.Sprintf("%s%*s%-*s", p.Paint(colours[f.Result], f.Result), len(resultProblem)+2-len(f.Result), "", wide+2, f.Check)
-		p.Marked(mark, indent, text, terminal.Plain)
-		if f.Mend == "" {
-			continue
-		}
-		for mend := range strings.SplitSeq(f.Mend, "\n") {
-			p.Marked(strings.Repeat(" ", indent)+p.Paint(terminal.Bold, "-> "), indent+3, mend, terminal.Bold)
-		}
-	}
-	p.Line("")
-	if r.Problems+r.Warnings == 0 {
-		p.Line("%s", p.Paint(terminal.Green, "no problems"))
-		return
-	}
-	p.Line("%s, %s", words.Count(r.Problems, "problem"), words.Count(r.Warnings, "warning"))
 }
 
 // callback is a webhook as far as its receiver is looked at.

@@ -255,5 +255,14 @@ func verifyHint(err error, name string) string {
 		lines = append([]string{`the callback answers a body with "eventName": "verify" by status 200 and {"challenge": HEX}, where HEX is`,
 			"HMAC-SHA256(management token, payload.challenge); Smartcar's SDKs have it as hashChallenge"}, lines...)
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines, "\n") + bridgeHint(err)
+}
+
+// bridgeHint names the way that works for a receiver that takes every POST and answers no
+// challenge; empty where the receiver refused or did not answer.
+func bridgeHint(err error) string {
+	if ch := challengeOf(err); ch == nil || ch.Status < 200 || ch.Status > 299 {
+		return ""
+	}
+	return "\na receiver that cannot answer it, as Home Assistant's webhook trigger, gets its deliveries by: plugbeat bridge URL"
 }
