@@ -59,18 +59,20 @@ func Shell(name string) string {
 	return "'" + strings.ReplaceAll(Line(name), "'", `'\''`) + "'"
 }
 
-// Line makes one line of a text that outsiders had a hand in. Control characters, line and
-// paragraph separators and marks that reverse the order of writing become blanks; blanks in a
-// row become one.
-func Line(s string) string {
-	s = strings.Map(func(r rune) rune {
+// Clean makes a text that outsiders had a hand in safe for a line of a terminal: control
+// characters, which could move the cursor or hide text, line and paragraph separators and marks
+// that reverse the order of writing become blanks.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	return strings.Join(strings.Fields(s), " ")
 }
+
+// Line is [Clean] with one blank for blanks in a row.
+func Line(s string) string { return strings.Join(strings.Fields(Clean(s)), " ") }
 
 // Took is how long something lasted, to three digits: 87ms, 1.25s, 15s.
 func Took(d time.Duration) string {

@@ -17,6 +17,7 @@ import (
 	"plugbeat/config"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
+	"plugbeat/words"
 )
 
 func (s commands) rotateManagementCommand() *ucli.Command {
@@ -160,7 +161,7 @@ func holders(m *adminapi.ManagementToken, has ...adminapi.TokenHas) (names []str
 	for _, w := range m.Webhooks {
 		for _, h := range has {
 			if w.Has == h && w.Status == webhook.Active {
-				names = append(names, terminal.Clean(w.Name))
+				names = append(names, words.Clean(w.Name))
 			}
 		}
 	}
@@ -182,7 +183,7 @@ func mayFinish(r *managementRotation, next webhook.Secret, force bool) error {
 			continue
 		}
 		if w.Has != adminapi.HasNext || w.Challenge == nil || w.Challenge.Token != r.Tokens.Next {
-			late = append(late, terminal.Clean(w.Name))
+			late = append(late, words.Clean(w.Name))
 		}
 	}
 	if len(late) > 0 {
@@ -247,14 +248,14 @@ var tokenHas = map[adminapi.TokenHas]string{
 func showManagement(p *terminal.Page, r *managementRotation) {
 	switch r.Did {
 	case "created":
-		p.Line("made the next management token: %s", terminal.Clean(r.NextFile))
+		p.Line("made the next management token: %s", words.Clean(r.NextFile))
 	case "finished":
-		p.Line("the next management token is the management token now: %s", terminal.Clean(r.File))
+		p.Line("the next management token is the management token now: %s", words.Clean(r.File))
 	case "cancelled":
-		p.Line("removed the next management token; %s stays", terminal.Clean(r.File))
+		p.Line("removed the next management token; %s stays", words.Clean(r.File))
 	default:
 		if r.Next {
-			p.Line("a rotation is going on: the next management token is in %s", terminal.Clean(r.NextFile))
+			p.Line("a rotation is going on: the next management token is in %s", words.Clean(r.NextFile))
 		} else {
 			p.Line("no rotation of the management token is going on")
 		}
@@ -288,7 +289,7 @@ func showManagement(p *terminal.Page, r *managementRotation) {
 	}
 	p.Line("")
 	if late := holders(t, adminapi.HasPresent, adminapi.HasUnknown); len(late) > 0 {
-		p.Line("next: give these receivers the token in %s, then --try: %s", terminal.Clean(r.NextFile), strings.Join(late, ", "))
+		p.Line("next: give these receivers the token in %s, then --try: %s", words.Clean(r.NextFile), strings.Join(late, ", "))
 		return
 	}
 	p.Line("next: plugbeat token rotate-management --finish")

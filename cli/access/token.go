@@ -60,10 +60,7 @@ plugbeat token add grafana --scope read`),
 				return err
 			}
 			t, err := a.AddToken(ctx, n)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, t, func(p *terminal.Page) {
+			return s.Show(c, t, err, func(p *terminal.Page) {
 				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)},
 					[2]string{"token", t.Token + "   (shown once)"})
 			})
@@ -128,10 +125,7 @@ plugbeat token list`),
 			list, err := terminal.Collect(func(after string) (adminapi.Page[adminapi.TokenView], error) {
 				return a.Tokens(ctx, after, adminapi.MaxLimit)
 			})
-			if err != nil {
-				return err
-			}
-			return s.Print(c, terminal.Items(list), func(p *terminal.Page) {
+			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
 				if len(list) == 0 {
 					p.Line("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate")
 					return
@@ -164,13 +158,13 @@ plugbeat token rm backend --yes
 plugbeat token rm 50200dbd-358e-4baf-8343-2a23dadae302 --yes`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			name := c.Args().First()
-			if err := s.Sure(c, fmt.Sprintf("revoke token %s; its callers are refused from now on", terminal.Clean(name))); err != nil {
+			if err := s.Sure(c, fmt.Sprintf("revoke token %s; its callers are refused from now on", words.Clean(name))); err != nil {
 				return err
 			}
 			if err := a.RemoveToken(ctx, name); err != nil {
 				return err
 			}
-			return s.Print(c, tokenRemoved{name}, func(p *terminal.Page) { p.Line("revoked %s", terminal.Clean(name)) })
+			return s.Print(c, tokenRemoved{name}, func(p *terminal.Page) { p.Line("revoked %s", words.Clean(name)) })
 		}),
 	}
 }

@@ -36,10 +36,7 @@ func (s commands) listCommand() *ucli.Command {
 plugbeat alert list`),
 		Action: s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			st, err := a.Status(ctx)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, terminal.Items(st.Alerts), func(p *terminal.Page) {
+			return s.Show(c, terminal.Items(st.Alerts), err, func(p *terminal.Page) {
 				if len(st.Alerts) == 0 {
 					p.Line("no targets of alerts; add one to the config: plugbeat config describe alerts")
 					return
@@ -74,10 +71,10 @@ plugbeat alert test phone`),
 			err = s.Print(c, r, func(p *terminal.Page) {
 				for _, t := range r.Results {
 					if t.Arrived {
-						p.Line("%s: %s took it (%d, %s)", terminal.Clean(t.Target), terminal.Clean(t.Host), t.Status, words.Took(t.Duration))
+						p.Line("%s: %s took it (%d, %s)", words.Clean(t.Target), words.Clean(t.Host), t.Status, words.Took(t.Duration))
 						continue
 					}
-					p.Line("%s: %s did not take it: %s", terminal.Clean(t.Target), terminal.Clean(t.Host), terminal.Clean(t.Error))
+					p.Line("%s: %s did not take it: %s", words.Clean(t.Target), words.Clean(t.Host), words.Clean(t.Error))
 				}
 			})
 			for _, t := range r.Results {

@@ -54,10 +54,7 @@ func (s commands) status(c *ucli.Context) error {
 	}
 	return s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 		st, err := a.Status(ctx)
-		if err != nil {
-			return err
-		}
-		return s.Print(c, st, func(p *terminal.Page) { showStatus(p, st) })
+		return s.Show(c, st, err, func(p *terminal.Page) { showStatus(p, st) })
 	})(c)
 }
 
@@ -69,7 +66,7 @@ func showStatus(p *terminal.Page, st adminapi.Status) {
 	case !st.Ready:
 		state, colour = "not ready", terminal.Red
 	}
-	p.Line("%s  %s  up %s", p.Paint(terminal.Bold, "plugbeat "+terminal.Clean(st.Version.Version)), p.Paint(colour, state),
+	p.Line("%s  %s  up %s", p.Paint(terminal.Bold, "plugbeat "+words.Clean(st.Version.Version)), p.Paint(colour, state),
 		words.Span(p.Now.Sub(st.StartedAt)))
 	for _, c := range st.Conditions {
 		condition(p, c)

@@ -130,7 +130,7 @@ func (s commands) showBackup(c *ucli.Context, b backedUp, of string) error {
 		return nil
 	}
 	return s.Print(c, b, func(p *terminal.Page) {
-		p.Line("%s: %s, checked: %s", terminal.Clean(b.File), words.Size(b.Bytes), of)
+		p.Line("%s: %s, checked: %s", words.Clean(b.File), words.Size(b.Bytes), of)
 		p.Line("%s, %s, %s, %s waiting; newest entry %s", words.Count(b.Webhooks, "webhook"), words.Count(b.Vehicles, "vehicle"),
 			words.Count(b.Subscriptions, "subscription"), words.Count(b.Waiting, "delivery"), p.Rel(b.Latest))
 		p.Line("%s", keyNote)

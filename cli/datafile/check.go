@@ -100,12 +100,12 @@ func (s commands) checkFile(c *ucli.Context, file string) error {
 func (s commands) showCheck(c *ucli.Context, r checked, what string) error {
 	err := s.Print(c, r, func(p *terminal.Page) {
 		if r.Sound {
-			p.Line("sound: %s", terminal.Clean(what))
+			p.Line("sound: %s", words.Clean(what))
 			return
 		}
-		p.Line("%s in %s", words.Count(len(r.Problems), "problem"), terminal.Clean(what))
+		p.Line("%s in %s", words.Count(len(r.Problems), "problem"), words.Clean(what))
 		for _, t := range r.Problems {
-			p.Line("  %s", terminal.Clean(t))
+			p.Line("  %s", words.Clean(t))
 		}
 		p.Line("keep a copy of the file; restore a backup, or report the problems with the copy's check")
 	})

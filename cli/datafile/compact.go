@@ -51,15 +51,12 @@ func (s commands) compact(c *ucli.Context) error {
 	if errors.Is(err, app.ErrInUse) {
 		return terminal.Hint(err, stopFirst)
 	}
-	if err != nil {
-		return err
-	}
-	return s.Print(c, out, func(p *terminal.Page) {
+	return s.Show(c, out, err, func(p *terminal.Page) {
 		if out.After >= out.Before {
-			p.Line("%s: %s, and nothing to gain", terminal.Clean(out.DataFile), words.Size(out.Before))
+			p.Line("%s: %s, and nothing to gain", words.Clean(out.DataFile), words.Size(out.Before))
 			return
 		}
-		p.Line("%s: %s, was %s: %s gained", terminal.Clean(out.DataFile), words.Size(out.After), words.Size(out.Before),
+		p.Line("%s: %s, was %s: %s gained", words.Clean(out.DataFile), words.Size(out.After), words.Size(out.Before),
 			words.Size(out.Before-out.After))
 	})
 }

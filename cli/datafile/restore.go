@@ -190,25 +190,25 @@ func counted(webhooks, vehicles, subscriptions, tokens int) (parts []string) {
 }
 
 func showRestored(p *terminal.Page, r restored) {
-	b, file := r.Backup, terminal.Clean(r.File)
+	b, file := r.Backup, words.Clean(r.File)
 	if file == "-" {
 		file = "the backup on standard input"
 	}
 	if r.Same {
-		p.Line("%s holds the same as %s: nothing was done", file, terminal.Clean(r.DataFile))
+		p.Line("%s holds the same as %s: nothing was done", file, words.Clean(r.DataFile))
 		return
 	}
-	p.Line("%s was put in the place of %s", file, terminal.Clean(r.DataFile))
+	p.Line("%s was put in the place of %s", file, words.Clean(r.DataFile))
 	p.Line("it holds %s, %s, %s, %s waiting; newest entry %s", words.Count(b.Webhooks, "webhook"), words.Count(b.Vehicles, "vehicle"),
 		words.Count(b.Subscriptions, "subscription"), words.Count(b.Waiting, "delivery"), p.Rel(b.Latest))
 	if r.Unreadable != "" {
-		p.Line("what was there could not be read: %s", terminal.Clean(r.Unreadable))
+		p.Line("what was there could not be read: %s", words.Clean(r.Unreadable))
 	}
 	if r.Kept != "" {
-		p.Line("what was there is kept: %s", terminal.Clean(r.Kept))
+		p.Line("what was there is kept: %s", words.Clean(r.Kept))
 	}
 	for _, text := range r.NotMigrated {
-		p.Line("not taken over: %s", terminal.Clean(text))
+		p.Line("not taken over: %s", words.Clean(text))
 	}
 	if r.Here != nil && r.Here.Instance == b.Instance {
 		for _, l := range losses(r.Restored) {

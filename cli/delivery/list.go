@@ -16,6 +16,7 @@ import (
 	"plugbeat/cli/phrase"
 	"plugbeat/cli/terminal"
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // commands are the commands of this topic in one session.
@@ -114,7 +115,7 @@ func (s commands) listDeliveries(ctx context.Context, c *ucli.Context, a *admina
 		p.Table(append(terminal.Columns("ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE"),
 			terminal.Column{Head: "NOTE", Least: 20}), rows)
 		if out.Next != "" {
-			p.Line("\nolder: --before %s, or --limit %d", terminal.Clean(out.Next), 5*want)
+			p.Line("\nolder: --before %s, or --limit %d", words.Clean(out.Next), 5*want)
 		}
 	})
 }

@@ -62,10 +62,7 @@ func (s commands) resend(ctx context.Context, c *ucli.Context, a *adminapi.Clien
 		return err
 	}
 	v, err := a.Resend(ctx, id)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, v, func(p *terminal.Page) {
+	return s.Show(c, v, err, func(p *terminal.Page) {
 		d := v.Delivery
 		p.Line("resent as %s, webhook-id %s", d.ID, d.MessageID)
 		p.Line("next: %s", resendNext(p, v))
@@ -97,15 +94,12 @@ func (s commands) resendAll(ctx context.Context, c *ucli.Context, a *adminapi.Cl
 			showResendPlan(p, r.Webhook, counted.Plan)
 			p.Line("nothing is sent")
 		})
-	} else if err := s.Sure(c, fmt.Sprintf("send %s again to %s", words.Count(n, "delivery"), terminal.Clean(r.Webhook))); err != nil {
+	} else if err := s.Sure(c, fmt.Sprintf("send %s again to %s", words.Count(n, "delivery"), words.Clean(r.Webhook))); err != nil {
 		return err
 	}
 	r.DryRun = false
 	made, err := a.ResendAll(ctx, r)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, made, func(p *terminal.Page) {
+	return s.Show(c, made, err, func(p *terminal.Page) {
 		showResendPlan(p, r.Webhook, made.Plan)
 		p.Line("%s made, waiting to be sent; follow them: plugbeat delivery tail --webhook %s", words.Count(made.Made, "delivery"),
 			words.Shell(r.Webhook))

@@ -50,10 +50,7 @@ plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload
 				return err
 			}
 			v, err := a.Delivery(ctx, id)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, v, func(p *terminal.Page) { showDelivery(p, v) })
+			return s.Show(c, v, err, func(p *terminal.Page) { showDelivery(p, v) })
 		}),
 	}
 }
@@ -121,7 +118,7 @@ func showAnswer(p *terminal.Page, t adminapi.AttemptView) {
 	}
 	p.Line("\nanswer to attempt %d:", t.N)
 	if t.ContentType != "" {
-		p.Line("  content-type: %s", terminal.Clean(t.ContentType))
+		p.Line("  content-type: %s", words.Clean(t.ContentType))
 	}
 	if t.RetryAfter != 0 {
 		p.Line("  retry-after: %s", words.Span(t.RetryAfter))

@@ -139,7 +139,7 @@ func (s commands) tailLine(c *ucli.Context, change webhook.Change) error {
 	if s.OutTTY {
 		at = change.At.Local().Format("15:04:05.000")
 	}
-	p.Line("%s  %s  %s  %s  %s", at, terminal.Clean(change.WebhookName), change.Vehicle, change.Delivery.ID, terminal.Clean(stepText(change)))
+	p.Line("%s  %s  %s  %s  %s", at, words.Clean(change.WebhookName), change.Vehicle, change.Delivery.ID, words.Clean(stepText(change)))
 	return s.Write(p.String())
 }
 

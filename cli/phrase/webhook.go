@@ -61,17 +61,17 @@ func Due(p *terminal.Page, v adminapi.SubscriptionView) string {
 // Warn prints warnings, the first with a count where there are more than three.
 func Warn(p *terminal.Page, warnings []string) {
 	if n := len(warnings); n > 3 {
-		p.Line("warning: %s (and %d more like it; all of them: --json)", terminal.Clean(warnings[0]), n-1)
+		p.Line("warning: %s (and %d more like it; all of them: --json)", words.Clean(warnings[0]), n-1)
 		return
 	}
 	for _, w := range warnings {
-		p.Line("warning: %s", terminal.Clean(w))
+		p.Line("warning: %s", words.Clean(w))
 	}
 }
 
 // Costs prints what a cadence costs.
 func Costs(p *terminal.Page, lines []string) {
 	for _, l := range lines {
-		p.Line("cost: %s", terminal.Clean(l))
+		p.Line("cost: %s", words.Clean(l))
 	}
 }

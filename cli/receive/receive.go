@@ -205,7 +205,7 @@ func (r *receiving) heard(m receiver.Message) {
 		}
 	}
 	text := strings.Join(parts, " ")
-	p.Line("%s  %s  %s", m.At.Format(time.TimeOnly), p.Paint(colour, strconv.Itoa(m.Status)), terminal.Clean(text))
+	p.Line("%s  %s  %s", m.At.Format(time.TimeOnly), p.Paint(colour, strconv.Itoa(m.Status)), words.Clean(text))
 	checks := fmt.Sprintf("SC-Signature %s, webhook-signature %s", m.SmartcarCheck, m.StandardCheck)
 	if !signed(m) {
 		checks = p.Paint(terminal.Red, checks)
@@ -215,7 +215,7 @@ func (r *receiving) heard(m receiver.Message) {
 	case m.OddChallenge():
 		p.Line("%s%s", indent, p.Paint(terminal.Red, "refused: a challenge has 16 to 64 hex digits and hyphens, nothing else"))
 	case repeat:
-		p.Line("%s%s", indent, p.Paint(terminal.Yellow, "came before, as "+terminal.Clean(m.ID)))
+		p.Line("%s%s", indent, p.Paint(terminal.Yellow, "came before, as "+words.Clean(m.ID)))
 	}
 	var pretty bytes.Buffer
 	if !r.brief && m.Event != "verify" && json.Indent(&pretty, m.Body, indent, "  ") == nil {

@@ -6,6 +6,7 @@ import (
 	"plugbeat/cli/phrase"
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
+	"plugbeat/words"
 )
 
 // configChecked is the JSON of check-config.
@@ -52,7 +53,7 @@ func (s commands) checkConfig(c *ucli.Context) error {
 	}
 	r := configChecked{Config: file, Valid: true, Warnings: append([]string{}, cfg.Warnings()...)}
 	return s.Print(c, r, func(p *terminal.Page) {
-		p.Line("%s is valid", terminal.Clean(file))
+		p.Line("%s is valid", words.Clean(file))
 		phrase.Warn(p, r.Warnings)
 	})
 }

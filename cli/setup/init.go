@@ -91,10 +91,7 @@ func (s commands) initialise(c *ucli.Context) error {
 		return fmt.Errorf("find folder %s: %w", c.String("dir"), err)
 	}
 	r, err := setUp(dir)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, r, func(p *terminal.Page) { showInit(p, r) })
+	return s.Show(c, r, err, func(p *terminal.Page) { showInit(p, r) })
 }
 
 // setUp makes what is missing in dir. The config is written last, so a folder

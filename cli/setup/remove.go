@@ -33,10 +33,7 @@ func (s commands) removeSystem(c *ucli.Context, m service) error {
 		}
 	}
 	r, err := m.uninstall(c.Context, purge)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, r, func(p *terminal.Page) {
+	return s.Show(c, r, err, func(p *terminal.Page) {
 		if len(r.Removed) == 0 {
 			p.Line("there is no service to remove; nothing was changed")
 		}

@@ -42,10 +42,7 @@ func (s commands) initialiseSystem(c *ucli.Context) error {
 		return err
 	}
 	r, err := m.install(c.Context)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, r, func(p *terminal.Page) { showSystem(p, r) })
+	return s.Show(c, r, err, func(p *terminal.Page) { showSystem(p, r) })
 }
 
 // install makes what is missing and corrects owners and modes. Nothing is changed

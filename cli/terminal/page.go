@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	ucli "github.com/urfave/cli/v2"
@@ -61,6 +60,14 @@ func (s *Session) Print(c *ucli.Context, v any, human func(*Page)) error {
 	return s.Write(p.String())
 }
 
+// Show is [Session.Print] of what the daemon answered, or its error.
+func (s *Session) Show(c *ucli.Context, v any, err error, human func(*Page)) error {
+	if err != nil {
+		return err
+	}
+	return s.Print(c, v, human)
+}
+
 // String is what the page has so far.
 func (p *Page) String() string { return p.text.String() }
 
@@ -68,7 +75,7 @@ func (p *Page) String() string { return p.text.String() }
 func (p *Page) Text(text []byte) { p.text.Write(text) }
 
 // Line adds one line of text. Values in args that came from outside must have gone
-// through [Clean].
+// through [words.Clean].
 func (p *Page) Line(format string, args ...any) { fmt.Fprintf(&p.text, format+"\n", args...) }
 
 // Paint returns the text in the style, where the page has styles.
@@ -83,7 +90,7 @@ func (p *Page) Paint(st Style, text string) string {
 // has a width; the lines after the first are indented by as many characters as the mark is
 // wide.
 func (p *Page) Marked(mark string, wide int, text string, st Style) {
-	lines := []string{Clean(text)}
+	lines := []string{words.Clean(text)}
 	if p.Width > 0 {
 		lines = wrap(text, max(p.Width-wide, 20))
 	}
@@ -145,7 +152,7 @@ func (p *Page) Upcoming(t time.Time) string {
 // longer has a line of its own.
 func wrap(text string, n int) (lines []string) {
 	line := ""
-	for word := range strings.FieldsSeq(Clean(text)) {
+	for word := range strings.FieldsSeq(words.Clean(text)) {
 		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > n {
 			lines = append(lines, line)
 			line = ""
@@ -158,22 +165,11 @@ func wrap(text string, n int) (lines []string) {
 	return lines
 }
 
-// Clean makes a text from outside safe for one cell of a terminal: control characters,
-// which could move the cursor or hide text, become blanks.
-func Clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
-
-// CleanLines is [Clean] for texts of several lines.
+// CleanLines is [words.Clean] for texts of several lines.
 func CleanLines(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	for i, l := range lines {
-		lines[i] = Clean(l)
+		lines[i] = words.Clean(l)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 
+	"plugbeat/words"
+
 	ucli "github.com/urfave/cli/v2"
 )
 
@@ -33,7 +35,7 @@ var (
 func (p *Prompter) Ask(ctx context.Context, question, fallback string, check func(string) error) (string, error) {
 	for {
 		if fallback != "" {
-			_, _ = fmt.Fprintf(p.out, "%s [%s]: ", question, Clean(fallback))
+			_, _ = fmt.Fprintf(p.out, "%s [%s]: ", question, words.Clean(fallback))
 		} else {
 			_, _ = fmt.Fprintf(p.out, "%s: ", question)
 		}

@@ -3,6 +3,8 @@ package terminal
 import (
 	"strings"
 	"unicode/utf8"
+
+	"plugbeat/words"
 )
 
 // Column of a table. Where the table is wider than the page, the column is cut down to at
@@ -91,7 +93,7 @@ func widths(rows []Row, columns int) []int {
 	wide := make([]int, columns)
 	for _, r := range rows {
 		for i := range r.Cells {
-			r.Cells[i].Text = Clean(r.Cells[i].Text)
+			r.Cells[i].Text = words.Clean(r.Cells[i].Text)
 			wide[i] = max(wide[i], utf8.RuneCountInString(r.Cells[i].Text))
 		}
 	}
@@ -134,7 +136,7 @@ func (p *Page) row(indent string, wide []int, cells []Cell) {
 
 // note adds what is said below a row; on a terminal no more than some lines.
 func (p *Page) note(n Cell) {
-	lines := []string{Clean(n.Text)}
+	lines := []string{words.Clean(n.Text)}
 	if p.Width > 0 {
 		if lines = wrap(n.Text, p.Width-2); len(lines) > noteLines {
 			lines = lines[:noteLines]

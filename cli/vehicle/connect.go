@@ -75,10 +75,7 @@ func (s commands) connectNow(ctx context.Context, c *ucli.Context, a *adminapi.C
 		return terminal.Hint(fmt.Errorf("source %s has accounts, whose owners sign in", source),
 			"leave out --now, or take over a connection with --refresh-token-stdin")
 	}
-	if err != nil {
-		return err
-	}
-	return s.Print(c, done, func(p *terminal.Page) { showConnected(p, source, done.Vehicles) })
+	return s.Show(c, done, err, func(p *terminal.Page) { showConnected(p, source, done.Vehicles) })
 }
 
 // showConnected lists vehicles that were connected.
@@ -88,7 +85,7 @@ func showConnected(p *terminal.Page, source string, vs []vehicle.Vehicle) {
 		rows = append(rows, terminal.Texts(v.ID.String(), phrase.Vehicle(v), strings.Join(v.Permissions, " ")))
 	}
 	if len(rows) == 0 {
-		p.Line("the account at %s has no vehicles", terminal.Clean(source))
+		p.Line("the account at %s has no vehicles", words.Clean(source))
 		return
 	}
 	p.Table(terminal.Columns("ID", "VEHICLE", "PERMISSIONS"), rows)
@@ -118,7 +115,7 @@ func (s commands) connectInBrowser(ctx context.Context, c *ucli.Context, a *admi
 	case adminapi.ConnectExpired:
 		return terminal.Hint(errors.New("nobody came in time"), "begin again: plugbeat vehicle connect --source %s", words.Shell(source))
 	default:
-		return terminal.Hint(fmt.Errorf("nothing was connected: %s", terminal.Clean(v.Reason)),
+		return terminal.Hint(fmt.Errorf("nothing was connected: %s", words.Clean(v.Reason)),
 			"begin again: plugbeat vehicle connect --source %s", words.Shell(source))
 	}
 	return s.Print(c, v, func(p *terminal.Page) {

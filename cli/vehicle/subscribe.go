@@ -45,10 +45,7 @@ plugbeat subscribe fleet --all --spread 1h`),
 				req.Spread = words.Typed(spread)
 			}
 			done, err := a.Subscribe(ctx, req)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, done, func(p *terminal.Page) { showSubscribed(p, done, words.Shell(req.Webhook), spread > 0) })
+			return s.Show(c, done, err, func(p *terminal.Page) { showSubscribed(p, done, words.Shell(req.Webhook), spread > 0) })
 		}),
 	}
 }

@@ -51,10 +51,7 @@ plugbeat vehicle list --json`),
 			list, err := terminal.Collect(func(after string) (adminapi.Page[adminapi.VehicleView], error) {
 				return a.Vehicles(ctx, after, adminapi.MaxLimit)
 			})
-			if err != nil {
-				return err
-			}
-			return s.Print(c, terminal.Items(list), func(p *terminal.Page) {
+			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
 				if len(list) == 0 {
 					p.Line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
 					return
@@ -84,10 +81,7 @@ plugbeat vehicle show 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 				return err
 			}
 			v, err := a.Vehicle(ctx, id)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, v, func(p *terminal.Page) { showVehicle(p, v) })
+			return s.Show(c, v, err, func(p *terminal.Page) { showVehicle(p, v) })
 		}),
 	}
 }
@@ -170,10 +164,7 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 				paths |= vehicle.PathsOf(path)
 			}
 			snap, err := a.ReadVehicle(ctx, id, paths)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, snap, func(p *terminal.Page) { showSnapshot(p, snap) })
+			return s.Show(c, snap, err, func(p *terminal.Page) { showSnapshot(p, snap) })
 		}),
 	}
 }
@@ -236,14 +227,11 @@ plugbeat vehicle disconnect 36ab27d0-fd9d-4455-823a-ce30af709ffc --yes`),
 			if err != nil {
 				return err
 			}
-			if err := s.Sure(c, fmt.Sprintf("disconnect %s (%s) and erase its data", terminal.Clean(phrase.Vehicle(v.Vehicle)), id)); err != nil {
+			if err := s.Sure(c, fmt.Sprintf("disconnect %s (%s) and erase its data", words.Clean(phrase.Vehicle(v.Vehicle)), id)); err != nil {
 				return err
 			}
 			done, err := a.DisconnectVehicle(ctx, id)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, done, func(p *terminal.Page) {
+			return s.Show(c, done, err, func(p *terminal.Page) {
 				p.Line("disconnected %s; %s cancelled", id, words.Count(done.Cancelled, "waiting delivery"))
 			})
 		}),

@@ -176,10 +176,10 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 	// What it costs is no reason to stop when it cannot be told.
 	if k, err := a.Cost(ctx, *n); err == nil {
 		for _, line := range k.Lines {
-			p.Say("cost: " + terminal.Clean(line))
+			p.Say("cost: " + words.Clean(line))
 		}
 	}
-	yes, err := p.Confirm(ctx, fmt.Sprintf("add webhook %s to %s", terminal.Clean(n.Name), terminal.Clean(n.CallbackURI)), true)
+	yes, err := p.Confirm(ctx, fmt.Sprintf("add webhook %s to %s", words.Clean(n.Name), words.Clean(n.CallbackURI)), true)
 	if err != nil {
 		return false, err
 	}
@@ -241,7 +241,7 @@ func showAdded(p *terminal.Page, a adminapi.WebhookAdded, v *adminapi.Verified) 
 	phrase.Costs(p, a.Costs)
 	p.Line("")
 	if v != nil {
-		p.Line("verified: %s", terminal.Clean(v.Challenge.Text))
+		p.Line("verified: %s", words.Clean(v.Challenge.Text))
 		p.Line("next: plugbeat subscribe %s --all", name)
 		return
 	}

@@ -104,10 +104,7 @@ func (s commands) changeWebhook(ctx context.Context, c *ucli.Context, a *adminap
 		}
 	}
 	changed, err := a.ChangeWebhook(ctx, ref, ch)
-	if err != nil {
-		return err
-	}
-	return s.Print(c, changed, func(p *terminal.Page) {
+	return s.Show(c, changed, err, func(p *terminal.Page) {
 		showWebhook(p, &adminapi.WebhookView{Webhook: changed.Webhook, Derived: changed.Derived})
 		phrase.Warn(p, changed.Warnings)
 		phrase.Costs(p, changed.Costs)
@@ -159,7 +156,7 @@ plugbeat webhook verify fleet`),
 // showVerified says what a right answer led to, which depends on how the webhook was.
 func showVerified(p *terminal.Page, v adminapi.Verified) {
 	w := &v.Webhook
-	name, in := terminal.Clean(w.Name), words.Took(v.Challenge.Duration)
+	name, in := words.Clean(w.Name), words.Took(v.Challenge.Duration)
 	switch {
 	case w.Status == webhook.Disabled:
 		p.Line("%s answered the challenge rightly in %s, but it is still disabled (%s)", name, in, w.Reason)
@@ -193,7 +190,7 @@ plugbeat webhook test fleet`),
 			accepted := t.Outcome == webhook.OutcomeDelivered
 			err = s.Print(c, t, func(p *terminal.Page) {
 				if accepted {
-					p.Line("%s accepted the test payload: %d in %s", terminal.Clean(name), t.Status, words.Took(t.Duration))
+					p.Line("%s accepted the test payload: %d in %s", words.Clean(name), t.Status, words.Took(t.Duration))
 					return
 				}
 				phrase.Attempts(p, []webhook.Attempt{t})
@@ -225,11 +222,8 @@ func (s commands) disableCommand() *ucli.Command {
 plugbeat webhook disable fleet`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			w, err := a.DisableWebhook(ctx, c.Args().First())
-			if err != nil {
-				return err
-			}
-			return s.Print(c, w, func(p *terminal.Page) {
-				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
+			return s.Show(c, w, err, func(p *terminal.Page) {
+				p.Line("%s is %s; %s waiting", words.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
 					words.Count(w.Ledger.Waiting(), "delivery"))
 				p.Line("to go on: plugbeat webhook enable %s", words.Shell(w.Name))
 			})
@@ -251,17 +245,14 @@ plugbeat webhook rm fleet --yes`),
 			if err != nil {
 				return err
 			}
-			question := fmt.Sprintf("remove webhook %s and cancel its %s waiting", terminal.Clean(w.Name),
+			question := fmt.Sprintf("remove webhook %s and cancel its %s waiting", words.Clean(w.Name),
 				words.Count(w.Ledger.Waiting(), "delivery"))
 			if err := s.Sure(c, question); err != nil {
 				return err
 			}
 			done, err := a.IfMatch(w.ETag).RemoveWebhook(ctx, w.ID.String())
-			if err != nil {
-				return err
-			}
-			return s.Print(c, done, func(p *terminal.Page) {
-				p.Line("removed %s; %s cancelled", terminal.Clean(w.Name), words.Count(done.Cancelled, "waiting delivery"))
+			return s.Show(c, done, err, func(p *terminal.Page) {
+				p.Line("removed %s; %s cancelled", words.Clean(w.Name), words.Count(done.Cancelled, "waiting delivery"))
 			})
 		}),
 	}

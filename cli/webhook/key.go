@@ -87,7 +87,7 @@ func (s commands) rotateKey(ctx context.Context, c *ucli.Context, a *adminapi.Cl
 
 func showKeyStep(p *terminal.Page, step adminapi.KeyStep, d *adminapi.KeyChanged) {
 	w := &d.Webhook
-	name, cmd := terminal.Clean(w.Name), "plugbeat webhook rotate-key "+words.Shell(w.Name)
+	name, cmd := words.Clean(w.Name), "plugbeat webhook rotate-key "+words.Shell(w.Name)
 	switch step {
 	case adminapi.KeyRotate:
 		overlap := "none: requests are signed with the new key alone from now on"

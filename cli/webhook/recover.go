@@ -46,7 +46,7 @@ plugbeat webhook enable fleet --recover latest`),
 				return err
 			}
 			return s.Print(c, w, func(p *terminal.Page) {
-				p.Line("%s is %s; %s waiting", terminal.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
+				p.Line("%s is %s; %s waiting", words.Clean(w.Name), adminapi.WebhookView{Webhook: w}.Summary(),
 					words.Count(w.Ledger.Waiting(), "delivery"))
 				if w.Recovery != nil {
 					p.Line("recovering: %s", phrase.Recovering(w.Recovery))
@@ -83,15 +83,12 @@ plugbeat webhook recover fleet none --yes`),
 			inForce := cmp.Or(policy, w.EffectiveRecover)
 			if n := w.Ledger.Waiting(); n > 0 && inForce != webhook.RecoverAll {
 				if err := s.Sure(c, fmt.Sprintf("apply the policy %s to %s of %s", inForce, words.Count(n, "waiting delivery"),
-					terminal.Clean(w.Name))); err != nil {
+					words.Clean(w.Name))); err != nil {
 					return err
 				}
 			}
 			done, err := a.RecoverWebhook(ctx, w.ID.String(), policy)
-			if err != nil {
-				return err
-			}
-			return s.Print(c, done, func(p *terminal.Page) {
+			return s.Show(c, done, err, func(p *terminal.Page) {
 				p.Fields([2]string{"webhook", done.Name}, [2]string{"recover", string(inForce)},
 					[2]string{"waiting", fmt.Sprint(done.Ledger.Waiting())})
 				if done.Recovery != nil {
