@@ -66,25 +66,16 @@ func (s commands) rotateManagement(c *ucli.Context) error {
 	if err := terminal.WantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	steps := 0
-	for _, f := range []string{"try", "finish", "cancel"} {
-		if c.Bool(f) {
-			steps++
-		}
+	step, err := terminal.OneOf(c, "try", "finish", "cancel")
+	if err != nil {
+		return err
 	}
-	switch {
-	case steps > 1:
-		return &terminal.UsageError{Text: "--try, --finish and --cancel are one step each: give one of them"}
-	case c.Bool("force") && !c.Bool("finish") && !c.Bool("cancel"):
+	if c.Bool("force") && step != "finish" && step != "cancel" {
 		return &terminal.UsageError{Text: "--force goes with --finish or --cancel"}
 	}
-	file, _ := s.ConfigPath(c)
-	if file == "" {
-		return &terminal.UsageError{Text: "token rotate-management needs the daemon's config", Hint: "give it with --config FILE"}
-	}
-	cfg, err := config.Load(file)
+	cfg, _, err := s.Config(c, "the daemon's config")
 	if err != nil {
-		return terminal.LoadError(file, err)
+		return err
 	}
 	present, err := cfg.ManagementToken()
 	if err != nil {
@@ -96,7 +87,7 @@ func (s commands) rotateManagement(c *ucli.Context) error {
 	}
 	r := managementRotation{File: cfg.ManagementTokenPath(), NextFile: cfg.ManagementTokenNextPath()}
 	r.Tokens, err = s.askTokens(c, c.Bool("try") || c.Bool("finish"))
-	if err != nil && !c.Bool("force") && steps > 0 {
+	if err != nil && !c.Bool("force") && step != "" {
 		return err
 	}
 	switch {
@@ -121,7 +112,7 @@ func (s commands) rotateManagement(c *ucli.Context) error {
 		if next != nil {
 			next, r.Did = nil, "cancelled"
 		}
-	case steps == 0 && next == nil:
+	case step == "" && next == nil:
 		if err := beginToken(r.File, r.NextFile); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (s commands) serve(c *ucli.Context) (err error) {
 	if err := terminal.WantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	file, _ := s.ConfigPath(c)
+	file := s.ConfigPath(c)
 	if file == "" {
 		return &terminal.UsageError{Text: "serve needs a config: there is none at " + s.DefaultConfig,
 			Hint: "plugbeat serve --config FILE; write one: plugbeat init --dir DIR"}

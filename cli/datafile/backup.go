@@ -16,7 +16,6 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/cli/terminal"
-	"plugbeat/config"
 	"plugbeat/words"
 )
 
@@ -77,19 +76,23 @@ func (s commands) backup(c *ucli.Context) error {
 			return err
 		})
 	}
-	if errors.Is(err, adminapi.ErrNoDaemon) {
-		if cfgFile, _ := s.ConfigPath(c); cfgFile != "" && c.String("socket") == "" {
-			cfg, cerr := config.Load(cfgFile)
-			if cerr != nil {
-				return terminal.LoadError(cfgFile, cerr)
-			}
-			return s.backupFile(c, cfg.DataFile(), out)
+	if s.fileInstead(c, err) {
+		cfg, _, err := s.Config(c, "")
+		if err != nil {
+			return err
 		}
+		return s.backupFile(c, cfg.DataFile(), out)
 	}
 	if err != nil {
 		return s.Explain(cannotWrite(err, to), socket, from)
 	}
 	return s.showBackup(c, out, "the running daemon's data")
+}
+
+// fileInstead reports whether the config's data file is to be used, since no daemon runs that
+// has it.
+func (s commands) fileInstead(c *ucli.Context, err error) bool {
+	return errors.Is(err, adminapi.ErrNoDaemon) && s.ConfigPath(c) != "" && c.String("socket") == ""
 }
 
 // cannotWrite says what is the matter with the folder of a backup, where that is why it

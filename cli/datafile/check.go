@@ -11,7 +11,6 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/cli/terminal"
-	"plugbeat/config"
 	"plugbeat/words"
 )
 
@@ -55,14 +54,12 @@ func (s commands) check(c *ucli.Context) error {
 	a := adminapi.Dial(path)
 	defer a.Close()
 	r, err := a.Check(c.Context)
-	if errors.Is(err, adminapi.ErrNoDaemon) {
-		if cfgFile, _ := s.ConfigPath(c); cfgFile != "" && c.String("socket") == "" {
-			cfg, err := config.Load(cfgFile)
-			if err != nil {
-				return terminal.LoadError(cfgFile, err)
-			}
-			return s.checkFile(c, cfg.DataFile())
+	if s.fileInstead(c, err) {
+		cfg, _, err := s.Config(c, "")
+		if err != nil {
+			return err
 		}
+		return s.checkFile(c, cfg.DataFile())
 	}
 	if err != nil {
 		return s.Explain(err, path, from)

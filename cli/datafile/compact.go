@@ -39,7 +39,7 @@ func (s commands) compact(c *ucli.Context) error {
 	if err := terminal.WantArgs(c, 0, 0); err != nil {
 		return err
 	}
-	cfg, err := s.offline(c, "compact")
+	cfg, err := s.offline(c)
 	if err != nil {
 		return err
 	}

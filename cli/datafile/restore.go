@@ -56,7 +56,7 @@ func (s commands) restore(c *ucli.Context) error {
 	if err := terminal.WantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	cfg, err := s.offline(c, "restore")
+	cfg, err := s.offline(c)
 	if err != nil {
 		return err
 	}
@@ -94,15 +94,10 @@ func (s commands) restore(c *ucli.Context) error {
 
 // offline is the config of a command that works on the data file itself, which a
 // daemon must not be doing.
-func (s commands) offline(c *ucli.Context, command string) (config.Config, error) {
-	file, _ := s.ConfigPath(c)
-	if file == "" {
-		return config.Config{}, &terminal.UsageError{Text: command + " needs the daemon's config: there is none at " + s.DefaultConfig,
-			Hint: "plugbeat " + command + " --config FILE"}
-	}
-	cfg, err := config.Load(file)
+func (s commands) offline(c *ucli.Context) (config.Config, error) {
+	cfg, _, err := s.Config(c, "the daemon's config")
 	if err != nil {
-		return cfg, terminal.LoadError(file, err)
+		return cfg, err
 	}
 	// The lock of the data file tells of a daemon too, unless the file was removed
 	// under it.

@@ -99,7 +99,7 @@ func examine(s *terminal.Session, at Surroundings, c *ucli.Context) error {
 		return err
 	}
 	d := &doctor{Session: s, at: at, m: m, now: s.Now(), offline: c.Bool("offline")}
-	d.file, _ = s.ConfigPath(c)
+	d.file = s.ConfigPath(c)
 	if _, err := os.Stat(s.DefaultConfig); d.file == "" && errors.Is(err, fs.ErrPermission) {
 		d.file = s.DefaultConfig // it may be there
 	}

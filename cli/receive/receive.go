@@ -138,16 +138,9 @@ func managementToken(s *terminal.Session, c *ucli.Context) (string, error) {
 		}
 		return "", fmt.Errorf("read management token: %s is empty", file)
 	}
-	file, _ := s.ConfigPath(c)
-	if file == "" {
-		return "", &terminal.UsageError{
-			Text: c.Command.Name + " needs the management token: nothing names a config, and there is none at " + s.DefaultConfig,
-			Hint: c.Command.HelpName + " --token-file FILE, or --config FILE; with a daemon of another machine, copy its token here",
-		}
-	}
-	cfg, err := config.Load(file)
+	cfg, _, err := s.Config(c, "the management token, by --token-file FILE")
 	if err != nil {
-		return "", terminal.LoadError(file, err)
+		return "", err
 	}
 	token, err := cfg.ManagementToken()
 	if err != nil {

@@ -40,7 +40,7 @@ func (s commands) checkConfig(c *ucli.Context) error {
 		return &terminal.UsageError{Text: c.Command.Name + " takes one file: an argument or --config, not both"}
 	}
 	if file == "" {
-		if file, _ = s.ConfigPath(c); file == "" {
+		if file = s.ConfigPath(c); file == "" {
 			return &terminal.UsageError{Text: c.Command.Name + " needs a file", Hint: c.Command.HelpName + " FILE"}
 		}
 	}

@@ -79,7 +79,7 @@ func (s commands) configDescribe(c *ucli.Context) error {
 // in the way only where the command line names it: who asks what may be set is often
 // about to correct it.
 func (s commands) configHere(c *ucli.Context) (cfg config.Config, file string, err error) {
-	if file, _ = s.ConfigPath(c); file == "" {
+	if file = s.ConfigPath(c); file == "" {
 		return config.Config{}, "", nil
 	}
 	cfg, err = config.Load(file)

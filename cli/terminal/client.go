@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,19 +23,30 @@ const (
 	DefaultSocket = "/run/plugbeat/plugbeat.sock"
 )
 
-// ConfigPath returns the config file in use and whether somebody named it: the
-// flag, the environment, else the standard place if a file is there, else empty.
-func (s *Session) ConfigPath(c *ucli.Context) (path string, named bool) {
-	if p := c.String("config"); p != "" {
-		return p, true
-	}
-	if p := s.Env("PLUGBEAT_CONFIG"); p != "" {
-		return p, true
+// ConfigPath returns the config file in use: the flag, the environment, else the standard place if a file is there, else empty.
+func (s *Session) ConfigPath(c *ucli.Context) string {
+	if p := cmp.Or(c.String("config"), s.Env("PLUGBEAT_CONFIG")); p != "" {
+		return p
 	}
 	if _, err := os.Stat(s.DefaultConfig); err == nil {
-		return s.DefaultConfig, false
+		return s.DefaultConfig
 	}
-	return "", false
+	return ""
+}
+
+// Config loads the config in use. Needs says what the command needs of it, for where there
+// is none.
+func (s *Session) Config(c *ucli.Context, needs string) (cfg config.Config, file string, err error) {
+	if file = s.ConfigPath(c); file == "" {
+		return cfg, "", &UsageError{
+			Text: fmt.Sprintf("%s needs %s: nothing names a config, and there is none at %s", c.Command.Name, needs, s.DefaultConfig),
+			Hint: c.Command.HelpName + " --config FILE; write one: plugbeat init --dir DIR",
+		}
+	}
+	if cfg, err = config.Load(file); err != nil {
+		err = LoadError(file, err)
+	}
+	return cfg, file, err
 }
 
 // Socket returns the path of the daemon's socket and, in words, what named it.
@@ -47,13 +59,12 @@ func (s *Session) Socket(c *ucli.Context) (path, from string, err error) {
 			return p, "$PLUGBEAT_SOCKET", nil
 		}
 	}
-	file, _ := s.ConfigPath(c)
-	if file == "" {
+	if s.ConfigPath(c) == "" {
 		return s.DefaultSocket, "the standard place; nothing named another", nil
 	}
-	cfg, err := config.Load(file)
+	cfg, file, err := s.Config(c, "")
 	if err != nil {
-		return "", "", LoadError(file, err)
+		return "", "", err
 	}
 	return cfg.Socket, "config " + file, nil
 }

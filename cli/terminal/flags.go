@@ -68,6 +68,20 @@ func WantArgs(c *ucli.Context, least, most int) error {
 	return &UsageError{Text: text, Hint: seeHelp(name)}
 }
 
+// OneOf returns which of these switches is on; empty for none. More than one are refused.
+func OneOf(c *ucli.Context, flags ...string) (on string, err error) {
+	for _, f := range flags {
+		if !c.Bool(f) {
+			continue
+		}
+		if on != "" {
+			return "", &UsageError{Text: fmt.Sprintf("--%s and --%s are one step each: give one of them", on, f), Hint: seeHelp(c.Command.HelpName)}
+		}
+		on = f
+	}
+	return on, nil
+}
+
 // onUsageError turns the library's complaints about a flag's value into usage errors.
 func onUsageError(c *ucli.Context, err error, _ bool) error {
 	text := err.Error()

@@ -44,16 +44,14 @@ plugbeat webhook rotate-key fleet --finish`),
 // keyStep reads the one step that the flags ask for.
 func keyStep(c *ucli.Context) (k adminapi.KeyChange, err error) {
 	k = adminapi.KeyChange{Step: adminapi.KeyRotate, Overlap: c.String("overlap"), Force: c.Bool("force")}
-	n := 0
-	for flag, step := range map[string]adminapi.KeyStep{"try": adminapi.KeyTry, "finish": adminapi.KeyFinish, "cancel": adminapi.KeyCancel} {
-		if c.Bool(flag) {
-			k.Step = step
-			n++
-		}
+	step, err := terminal.OneOf(c, string(adminapi.KeyTry), string(adminapi.KeyFinish), string(adminapi.KeyCancel))
+	if err != nil {
+		return k, err
+	}
+	if step != "" {
+		k.Step = adminapi.KeyStep(step)
 	}
 	switch {
-	case n > 1:
-		return k, &terminal.UsageError{Text: "--try, --finish and --cancel are one step each: give one of them"}
 	case k.Force && k.Step != adminapi.KeyFinish:
 		return k, &terminal.UsageError{Text: "--force goes with --finish"}
 	case k.Overlap != "" && k.Step != adminapi.KeyRotate:
