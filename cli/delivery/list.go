@@ -162,26 +162,33 @@ func deliveryNote(p *terminal.Page, d webhook.Delivery, w *adminapi.WebhookView,
 	case d.State.Final():
 		return d.FinalText
 	}
-	note := ""
-	switch {
-	case w != nil && w.Recovery != nil:
-		note = "the webhook's backlog is being sifted"
-	case w != nil && w.Status == webhook.Unverified:
-		note = "the webhook is not verified"
-	case w != nil && w.Status == webhook.Disabled:
-		note = "the webhook is " + w.Summary()
-	case w != nil && w.Breaker.Open():
-		note = "the webhook is " + phrase.NextProbe(p, &w.Webhook)
-	case d.SetAside():
-		note = "set aside, retried " + p.Next(d.RetryAt)
-	case behind:
-		note = "behind an earlier one of this vehicle"
-	}
+	note := whyWaiting(p, d, w, behind)
 	if note != "" && d.LastAnswer != "" {
 		note += "; "
 	}
 	return note + d.LastAnswer
 }
+
+// whyWaiting says what a waiting delivery waits for; empty where it leaves at once.
+func whyWaiting(p *terminal.Page, d webhook.Delivery, w *adminapi.WebhookView, behind bool) string {
+	switch {
+	case w != nil && w.Recovery != nil:
+		return "the webhook's backlog is being sifted"
+	case w != nil && w.Status == webhook.Unverified:
+		return "the webhook is not verified"
+	case w != nil && w.Status == webhook.Disabled:
+		return "the webhook is " + w.Summary()
+	case w != nil && w.Breaker.Open():
+		return "the webhook is " + phrase.NextProbe(p, &w.Webhook)
+	case d.SetAside():
+		return "set aside, retried " + p.Next(d.RetryAt)
+	case behind:
+		return behindAnother
+	}
+	return ""
+}
+
+const behindAnother = "behind an earlier one of this vehicle"
 
 // whatNext says what a waiting delivery waits for, and what can be done about one
 // that did not arrive; empty where nothing is to come.
@@ -196,18 +203,17 @@ func whatNext(p *terminal.Page, v adminapi.DeliveryView) string {
 		return "nothing: its payload is erased"
 	case d.State.Final():
 		return "nothing; to send it again: plugbeat delivery resend " + d.ID.String()
-	case w != nil && w.Recovery != nil:
-		return "waits while its webhook's backlog is sifted: " + phrase.Recovering(w.Recovery)
-	case w != nil && w.Status == webhook.Unverified:
-		return "the webhook is not verified: " + phrase.ComeBack(&w.Webhook)
-	case w != nil && w.Status == webhook.Disabled:
-		return "the webhook is " + w.Summary() + ": " + phrase.ComeBack(&w.Webhook)
-	case w != nil && w.Breaker.Open():
-		return "waits for its webhook: " + phrase.NextProbe(p, &w.Webhook)
-	case d.SetAside():
-		return fmt.Sprintf("it was set aside; retry %d %s", d.Retries+1, p.Next(d.RetryAt))
-	case v.Behind != nil:
-		return "behind an earlier delivery of this vehicle, " + v.Behind.String()
 	}
-	return "leaves at once"
+	switch why := whyWaiting(p, d, w, v.Behind != nil); {
+	case why == "":
+		return "leaves at once"
+	case why == behindAnother:
+		return why + ", " + v.Behind.String()
+	case w != nil && w.Recovery != nil:
+		return why + ": " + phrase.Recovering(w.Recovery)
+	case w != nil && w.Status != webhook.Active:
+		return why + ": " + phrase.ComeBack(&w.Webhook)
+	default:
+		return why
+	}
 }

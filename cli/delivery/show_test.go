@@ -37,18 +37,18 @@ func TestNextLine(t *testing.T) {
 		behind   *uuid.UUID
 		want     string
 	}{
-		{"set aside", wait, clitest.HealthyHook(), nil, "it was set aside; retry 1 in 4m"},
+		{"set aside", wait, clitest.HealthyHook(), nil, "set aside, retried in 4m"},
 		{"not set aside", now, clitest.HealthyHook(), nil, "leaves at once"},
-		{"behind", now, clitest.HealthyHook(), &clitest.SentID, "behind an earlier delivery of this vehicle, " + clitest.SentID.String()},
-		{"failing", wait, clitest.FailingHook(), &clitest.SentID, "waits for its webhook: failing, next probe in 4m"},
-		{"probe due", wait, lastProbe, nil, "waits for its webhook: failing, a probe is due"},
+		{"behind", now, clitest.HealthyHook(), &clitest.SentID, "behind an earlier one of this vehicle, " + clitest.SentID.String()},
+		{"failing", wait, clitest.FailingHook(), &clitest.SentID, "the webhook is failing, next probe in 4m"},
+		{"probe due", wait, lastProbe, nil, "the webhook is failing, a probe is due"},
 		{"disabled", wait, disabledHook(webhook.ByOperator), nil, "the webhook is disabled (operator): plugbeat webhook enable fleet"},
 		{"moved", wait, disabledHook(webhook.CallbackChanged), nil, "the webhook is disabled (callback_changed): plugbeat webhook verify fleet"},
 		{"unverified", wait, unverified, nil, "the webhook is not verified: plugbeat webhook verify fleet"},
 		{"finished", clitest.Deliveries()[1], clitest.HealthyHook(), nil, ""},
 		{"dead", clitest.Deliveries()[2], clitest.HealthyHook(), nil, "nothing; to send it again: plugbeat delivery resend " + clitest.Deliveries()[2].ID.String()},
 		{"resent", resent, clitest.HealthyHook(), nil, "it was sent again, as " + clitest.SentID.String()},
-		{"sifted", wait, sifted, nil, "waits while its webhook's backlog is sifted: none; 0 superseded and 7 cancelled so far, nothing leaves until it is through"},
+		{"sifted", wait, sifted, nil, "the webhook's backlog is being sifted: none; 0 superseded and 7 cancelled so far, nothing leaves until it is through"},
 	} {
 		w := clitest.View(tc.hook)
 		got := whatNext(&terminal.Page{Now: clitest.Noon}, adminapi.DeliveryView{Delivery: tc.delivery, Webhook: &w, Behind: tc.behind, Payload: []byte("{}")})
