@@ -12,7 +12,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -65,4 +68,101 @@ plugbeat demo
 plugbeat init --dir ~/plugbeat
 plugbeat serve --config ~/plugbeat/config.yaml`)
 	return a
+}
+
+// ReadBuild returns the running binary's build; version is the one set by the
+// linker, empty for none.
+func ReadBuild(version string) terminal.Build {
+	b := terminal.Build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		for _, kv := range info.Settings {
+			switch kv.Key {
+			case "vcs.revision":
+				b.Revision = kv.Value
+			case "vcs.modified":
+				b.Modified = kv.Value == "true"
+			}
+		}
+		if v := info.Main.Version; b.Version == "" && v != "" && v != "(devel)" {
+			b.Version = v
+		}
+	}
+	if b.Version == "" {
+		b.Version = "devel"
+	}
+	return b
+}
+
+func versionCommand(s *terminal.Session) *ucli.Command {
+	return &ucli.Command{
+		Name:  "version",
+		Usage: "print the version of this binary",
+		CustomHelpTemplate: terminal.Example(`
+plugbeat version
+plugbeat version --json`),
+		Action: terminal.Args(0, 0, func(c *ucli.Context) error {
+			return s.Print(c, s.Build, func(p *terminal.Page) {
+				p.Line("plugbeat %s", s.Build.Version)
+				revision := s.Build.Revision
+				if s.Build.Modified {
+					revision += " (modified)"
+				}
+				p.Fields([2]string{"revision", revision}, [2]string{"go", s.Build.Go}, [2]string{"platform", s.Build.Platform})
+			})
+		}),
+	}
+}
+
+// The scripts ask the command line itself what may come next, as the library answers it.
+const (
+	bashScript = `# bash completion of plugbeat; made by: plugbeat completion bash
+_plugbeat() {
+    local typed=("${COMP_WORDS[@]:0:COMP_CWORD}") word="${COMP_WORDS[COMP_CWORD]}"
+    [[ "$word" == -* ]] && typed+=("$word")
+    COMPREPLY=($(compgen -W "$("${typed[@]}" --generate-bash-completion 2>/dev/null)" -- "$word"))
+}
+complete -o default -F _plugbeat plugbeat
+`
+	zshScript = `#compdef plugbeat
+# zsh completion of plugbeat; made by: plugbeat completion zsh
+_plugbeat() {
+    local -a typed found
+    typed=("${(@)words[1,CURRENT-1]}")
+    [[ "${words[CURRENT]}" == -* ]] && typed+=("${words[CURRENT]}")
+    found=("${(@f)$("${typed[@]}" --generate-bash-completion 2>/dev/null)}")
+    if [[ -n "${found[1]}" ]]; then _describe plugbeat found; else _files; fi
+}
+if [ "$funcstack[1]" = _plugbeat ]; then _plugbeat "$@"; else compdef _plugbeat plugbeat; fi
+`
+)
+
+func completionCommand(s *terminal.Session) *ucli.Command {
+	return &ucli.Command{
+		Name:        "completion",
+		Usage:       "print what makes a shell complete this command line",
+		ArgsUsage:   "bash|zsh|fish",
+		Description: "The packages install it. Elsewhere, load it as below, or from your shell's start file.",
+		CustomHelpTemplate: terminal.Example(`
+plugbeat completion bash > /etc/bash_completion.d/plugbeat
+plugbeat completion zsh > /usr/local/share/zsh/site-functions/_plugbeat
+plugbeat completion fish > ~/.config/fish/completions/plugbeat.fish`),
+		Action: terminal.Args(1, 1, func(c *ucli.Context) error {
+			shell, text := c.Args().First(), ""
+			switch shell {
+			case "bash":
+				text = bashScript
+			case "zsh":
+				text = zshScript
+			case "fish":
+				var err error
+				if text, err = c.App.ToFishCompletion(); err != nil {
+					return fmt.Errorf("write completion: %w", err)
+				}
+			default:
+				return &terminal.UsageError{Text: fmt.Sprintf("completion knows no shell %q", shell), Hint: "shells: bash, zsh, fish"}
+			}
+			return s.Print(c, map[string]string{shell: text}, func(p *terminal.Page) { p.Text([]byte(text)) })
+		}),
+	}
 }

@@ -33,14 +33,11 @@ accounted for on all sides.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat demo
 plugbeat demo --for 2m --vehicles 20 --json`),
-		Action: func(c *ucli.Context) error { return demo(s, c) },
+		Action: terminal.Args(0, 0, func(c *ucli.Context) error { return demo(s, c) }),
 	}
 }
 
 func demo(s *terminal.Session, c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	// A closed pipe is a failed write, after which the demo clears up and ends.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)

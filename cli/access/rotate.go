@@ -43,7 +43,7 @@ says at any time where the rotation stands, and what still uses the old token. S
 plugbeat token rotate-management
 plugbeat token rotate-management --try
 plugbeat token rotate-management --finish`),
-		Action: s.rotateManagement,
+		Action: terminal.Args(0, 0, s.rotateManagement),
 	}
 }
 
@@ -63,9 +63,6 @@ type managementRotation struct {
 }
 
 func (s commands) rotateManagement(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	step, err := terminal.OneOf(c, "try", "finish", "cancel")
 	if err != nil {
 		return err

@@ -126,16 +126,13 @@ plugbeat token list`),
 				return a.Tokens(ctx, after, adminapi.MaxLimit)
 			})
 			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
-				if len(list) == 0 {
-					p.Line("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate")
-					return
-				}
 				var rows []terminal.Row
 				for _, t := range list {
 					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.Rel(t.CreatedAt),
 						p.Or(t.LastUsedAt, "never")))
 				}
-				p.Table(terminal.Columns("NAME", "KIND", "REACHES", "MADE", "LAST USED"), rows)
+				columns := terminal.Columns("NAME", "KIND", "REACHES", "MADE", "LAST USED")
+				p.List("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate", columns, rows)
 			})
 		}),
 	}

@@ -37,16 +37,13 @@ plugbeat alert list`),
 		Action: s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			st, err := a.Status(ctx)
 			return s.Show(c, terminal.Items(st.Alerts), err, func(p *terminal.Page) {
-				if len(st.Alerts) == 0 {
-					p.Line("no targets of alerts; add one to the config: plugbeat config describe alerts")
-					return
-				}
 				var rows []terminal.Row
 				for _, t := range st.Alerts {
 					rows = append(rows, terminal.Texts(t.Name, t.Template, t.Host, t.Severity, fmt.Sprint(t.Waiting), p.Or(t.LastSent, "never"),
 						t.LastError))
 				}
-				p.Table(terminal.Columns("NAME", "TEMPLATE", "HOST", "SEVERITY", "WAITING", "LAST SENT", "TROUBLE"), rows)
+				columns := terminal.Columns("NAME", "TEMPLATE", "HOST", "SEVERITY", "WAITING", "LAST SENT", "TROUBLE")
+				p.List("no targets of alerts; add one to the config: plugbeat config describe alerts", columns, rows)
 			})
 		}),
 	}

@@ -39,14 +39,11 @@ sealed with another key, so that starting again is of no use before that is mend
 		},
 		CustomHelpTemplate: terminal.Example(`
 plugbeat serve --config /etc/plugbeat/config.yaml`),
-		Action: s.serve,
+		Action: terminal.Args(0, 0, s.serve),
 	}
 }
 
 func (s commands) serve(c *ucli.Context) (err error) {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	file := s.ConfigPath(c)
 	if file == "" {
 		return &terminal.UsageError{Text: "serve needs a config: there is none at " + s.DefaultConfig,

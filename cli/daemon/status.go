@@ -41,7 +41,7 @@ On a terminal it is coloured, unless NO_COLOR is set.`,
 plugbeat status
 plugbeat status --watch
 plugbeat status --json | jq .conditions`),
-		Action: s.status,
+		Action: terminal.Args(0, 0, s.status),
 	}
 }
 

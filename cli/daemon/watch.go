@@ -100,9 +100,6 @@ func (w *watching) show(p *terminal.Page) {
 // end: on a terminal on a screen of its own, else page after page, in JSON a status a
 // line. A daemon that goes away is waited for.
 func (s commands) watch(c *ucli.Context) (err error) {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	every := c.Duration("every")
 	if every < leastEvery || every > mostEvery {
 		return &terminal.UsageError{Text: fmt.Sprintf("--every %s: want a duration from %s to %s", every, leastEvery, words.Span(mostEvery)),

@@ -47,14 +47,11 @@ The daemon makes backups by itself when the config's backup.folder is set.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat backup plugbeat-$(date +%F).db
 plugbeat backup - | ssh nas 'cat > plugbeat.db'`),
-		Action: s.backup,
+		Action: terminal.Args(1, 1, s.backup),
 	}
 }
 
 func (s commands) backup(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 1, 1); err != nil {
-		return err
-	}
 	to := c.Args().First()
 	if to == "-" && s.OutTTY {
 		return &terminal.UsageError{Text: "backup - writes a data file, and standard output is a terminal",

@@ -35,14 +35,11 @@ file of the config is opened, read only. Exit code 1 means that problems were fo
 		CustomHelpTemplate: terminal.Example(`
 plugbeat check
 plugbeat check ./copy-of/plugbeat.db`),
-		Action: s.check,
+		Action: terminal.Args(0, 1, s.check),
 	}
 }
 
 func (s commands) check(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 1); err != nil {
-		return err
-	}
 	file := c.Args().First()
 	if file != "" {
 		return s.checkFile(c, file)

@@ -34,16 +34,13 @@ line is an object with the delivery and its attempt.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat delivery tail
 plugbeat delivery tail --webhook fleet --json`),
-		Action: s.tail,
+		Action: terminal.Args(0, 0, s.tail),
 	}
 }
 
 // tail follows the daemon's events. A stream that is cut off is opened again until the
 // command ends, which is how it is meant to end.
 func (s commands) tail(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	q := adminapi.EventsQuery{Webhook: c.String("webhook")}
 	var err error
 	if v := c.String("vehicle"); v != "" {

@@ -86,14 +86,11 @@ warnings do not count.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat doctor
 plugbeat doctor --json | jq '.findings[] | select(.result != "ok")'`),
-		Action: func(c *ucli.Context) error { return examine(s, at, c) },
+		Action: terminal.Args(0, 0, func(c *ucli.Context) error { return examine(s, at, c) }),
 	}
 }
 
 func examine(s *terminal.Session, at Surroundings, c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	m, err := at.Machine()
 	if err != nil {
 		return err

@@ -40,10 +40,7 @@ Only who reaches URL past bridge can send it something unsigned: keep URL to thi
 # Home Assistant's webhook trigger with the id plugbeat
 plugbeat bridge http://127.0.0.1:8123/api/webhook/plugbeat
 plugbeat webhook add --name home --callback http://127.0.0.1:8098/ --allow-private --verify`),
-		Action: func(c *ucli.Context) error {
-			if err := terminal.WantArgs(c, 1, 1); err != nil {
-				return err
-			}
+		Action: terminal.Args(1, 1, func(c *ucli.Context) error {
 			to := c.Args().First()
 			if u, err := url.Parse(to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 				return &terminal.UsageError{Text: fmt.Sprintf("%q: want an absolute http or https URL", to), Hint: "see: plugbeat bridge --help"}
@@ -57,7 +54,7 @@ plugbeat webhook add --name home --callback http://127.0.0.1:8098/ --allow-priva
 				}
 				return pass(context.WithoutCancel(c.Context), client, to, m)
 			})
-		},
+		}),
 	}
 }
 

@@ -25,10 +25,7 @@ somebody's payload. To have deliveries passed on to a program of yours, see plug
 		CustomHelpTemplate: terminal.Example(`
 plugbeat listen
 plugbeat listen --brief --fail 500`),
-		Action: func(c *ucli.Context) error {
-			if err := terminal.WantArgs(c, 0, 0); err != nil {
-				return err
-			}
+		Action: terminal.Args(0, 0, func(c *ucli.Context) error {
 			fail := c.Int("fail")
 			if c.IsSet("fail") && (fail < 300 || fail > 599) {
 				return &terminal.UsageError{Text: fmt.Sprintf("--fail %d: want a status from 300 to 599", fail), Hint: "see: plugbeat listen --help"}
@@ -40,6 +37,6 @@ plugbeat listen --brief --fail 500`),
 				}
 				return receiver.Answer{Status: fail}
 			})
-		},
+		}),
 	}
 }

@@ -63,14 +63,11 @@ plugbeat serve --config ~/plugbeat/config.yaml
 # a service of this machine, as root
 plugbeat init --systemd
 systemctl enable --now plugbeat`),
-		Action: s.initialise,
+		Action: terminal.Args(0, 0, s.initialise),
 	}
 }
 
 func (s commands) initialise(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 0); err != nil {
-		return err
-	}
 	switch {
 	case c.Bool("purge") && !c.Bool("remove"):
 		return &terminal.UsageError{Text: "--purge goes with --remove", Hint: "plugbeat init --systemd --remove --purge"}

@@ -71,10 +71,7 @@ func (s *Session) Socket(c *ucli.Context) (path, from string, err error) {
 
 // WithClient wraps the action of a command that speaks to a daemon.
 func (s *Session) WithClient(least, most int, do func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error) ucli.ActionFunc {
-	return func(c *ucli.Context) error {
-		if err := WantArgs(c, least, most); err != nil {
-			return err
-		}
+	return Args(least, most, func(c *ucli.Context) error {
 		path, from, err := s.Socket(c)
 		if err != nil {
 			return err
@@ -82,7 +79,7 @@ func (s *Session) WithClient(least, most int, do func(ctx context.Context, c *uc
 		a := adminapi.Dial(path)
 		defer a.Close()
 		return s.Explain(do(c.Context, c, a), path, from)
-	}
+	})
 }
 
 // Explain adds to a client's error what the operator can do about it, after what the

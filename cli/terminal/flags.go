@@ -3,8 +3,12 @@ package terminal
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
+
+	"plugbeat/adminapi"
 )
 
 // Switch is a flag that is there or not.
@@ -51,8 +55,18 @@ func withExample(template, text string) string {
 	return template + "\nEXAMPLE:" + strings.ReplaceAll(lines, "\n   \n", "\n\n") + "\n"
 }
 
-// WantArgs checks the number of arguments; most < 0 means any number.
-func WantArgs(c *ucli.Context, least, most int) error {
+// Args is the action of a command with so many arguments; most < 0 means any number.
+func Args(least, most int, do ucli.ActionFunc) ucli.ActionFunc {
+	return func(c *ucli.Context) error {
+		if err := wantArgs(c, least, most); err != nil {
+			return err
+		}
+		return do(c)
+	}
+}
+
+// wantArgs checks the number of arguments; most < 0 means any number.
+func wantArgs(c *ucli.Context, least, most int) error {
 	name, n := c.Command.HelpName, c.NArg()
 	text := ""
 	switch {
@@ -115,4 +129,66 @@ func expectation(flags []ucli.Flag, name, why string) string {
 		}
 	}
 	return why
+}
+
+// Collect walks every page of a list.
+func Collect[T any](page func(after string) (adminapi.Page[T], error)) ([]T, error) {
+	list := []T{}
+	for item, err := range adminapi.All(page) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// Items is the JSON of a whole list: one page without a next.
+func Items[T any](list []T) adminapi.Page[T] { return adminapi.Page[T]{Items: list} }
+
+// VehicleID reads a vehicle's id from the command line.
+func VehicleID(s string) (uuid.UUID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 {
+		return uuid.Nil, &UsageError{Text: fmt.Sprintf("%q is not a vehicle id", s), Hint: "ids are listed by: plugbeat vehicle list"}
+	}
+	return id, nil
+}
+
+// VehicleIDs reads ids of vehicles from the command line.
+func VehicleIDs(list []string) ([]uuid.UUID, error) {
+	var ids []uuid.UUID
+	for _, s := range list {
+		id, err := VehicleID(s)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// Moment reads a flag that is a time, or a length of time before now.
+func Moment(c *ucli.Context, flag string, now time.Time) (time.Time, error) {
+	v := c.String(flag)
+	if v == "" {
+		return time.Time{}, nil
+	}
+	if t, ok := parseMoment(v, now); ok {
+		return t, nil
+	}
+	return time.Time{}, &UsageError{Text: fmt.Sprintf("--%s %q: want how long ago (2h, 30m) or a time (2026-01-31, 2026-01-31T08:00:00Z)",
+		flag, v)}
+}
+
+func parseMoment(v string, now time.Time) (time.Time, bool) {
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return now.Add(-d), true
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, v, now.Location()); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -55,6 +55,14 @@ func (p *Page) Table(columns []Column, rows []Row) {
 	}
 }
 
+// List is [Page.Table], or one line where there are no rows.
+func (p *Page) List(none string, columns []Column, rows []Row) {
+	if len(rows) == 0 {
+		p.Line("%s", none)
+	}
+	p.Table(columns, rows)
+}
+
 // Columns is the heads of a table whose columns are never cut.
 func Columns(heads ...string) (list []Column) {
 	for _, h := range heads {

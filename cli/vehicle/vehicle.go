@@ -52,16 +52,13 @@ plugbeat vehicle list --json`),
 				return a.Vehicles(ctx, after, adminapi.MaxLimit)
 			})
 			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
-				if len(list) == 0 {
-					p.Line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
-					return
-				}
 				var rows []terminal.Row
 				for _, v := range list {
 					rows = append(rows, terminal.Texts(v.Vehicle.ID.String(), phrase.Vehicle(v.Vehicle), v.Vehicle.Source, state(v.Status),
 						phrase.Battery(v.Status.Last), phrase.Charge(v.Status.Last), p.Rel(v.Status.ReadAt)))
 				}
-				p.Table(terminal.Columns("ID", "VEHICLE", "SOURCE", "STATE", "BATTERY", "CHARGE", "READ"), rows)
+				columns := terminal.Columns("ID", "VEHICLE", "SOURCE", "STATE", "BATTERY", "CHARGE", "READ")
+				p.List("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME", columns, rows)
 			})
 		}),
 	}

@@ -58,16 +58,12 @@ plugbeat webhook list --json`),
 			}
 			slices.SortFunc(list, func(a, b adminapi.WebhookView) int { return cmp.Compare(a.Name, b.Name) })
 			return s.Print(c, terminal.Items(list), func(p *terminal.Page) {
-				if len(list) == 0 {
-					p.Line("no webhooks yet; add one: plugbeat webhook add")
-					return
-				}
 				var rows []terminal.Row
 				for _, w := range list {
 					rows = append(rows, terminal.Texts(w.Name, string(w.Type), w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
 						p.Rel(w.Breaker.LastSuccess), w.CallbackURI, w.ID.String()))
 				}
-				p.Table(append(terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST"),
+				p.List("no webhooks yet; add one: plugbeat webhook add", append(terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST"),
 					terminal.Column{Head: "CALLBACK", Least: 20}, terminal.Column{Head: "ID"}), rows)
 			})
 		}),

@@ -6,8 +6,10 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"plugbeat/cli/phrase"
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
+	"plugbeat/words"
 )
 
 // ConfigCommand is the command config.
@@ -35,14 +37,11 @@ setting its value in your config is shown as well, where there is one.`,
 plugbeat config describe > config.yaml
 plugbeat config describe delivery
 plugbeat config describe delivery.timeout`),
-		Action: s.configDescribe,
+		Action: terminal.Args(0, 1, s.configDescribe),
 	}
 }
 
 func (s commands) configDescribe(c *ucli.Context) error {
-	if err := terminal.WantArgs(c, 0, 1); err != nil {
-		return err
-	}
 	asked := c.Args().First()
 	cfg, file, err := s.configHere(c)
 	if err != nil {
@@ -127,4 +126,50 @@ func showSetting(p *terminal.Page, f config.Setting, file string) {
 		[2]string{"belongs to", of},
 		[2]string{"value", value},
 	)
+}
+
+// configChecked is the JSON of check-config.
+type configChecked struct {
+	Config   string   `json:"config"`
+	Valid    bool     `json:"valid"`
+	Warnings []string `json:"warnings"` // what is allowed but unwise
+}
+
+// CheckCommand is the command check-config.
+func CheckCommand(session *terminal.Session) *ucli.Command {
+	s := commands{session}
+	return &ucli.Command{
+		Name:        "check-config",
+		Usage:       "test a config and the secrets it names, without starting anything",
+		ArgsUsage:   "[FILE]",
+		Description: "A complaint names the setting, its value and what is allowed. Secrets are never printed.",
+		Flags:       []ucli.Flag{terminal.ConfigFlag()},
+		CustomHelpTemplate: terminal.Example(`
+plugbeat check-config ~/plugbeat/config.yaml`),
+		Action: terminal.Args(0, 1, s.checkConfig),
+	}
+}
+
+func (s commands) checkConfig(c *ucli.Context) error {
+	file := c.Args().First()
+	if f := c.String("config"); f != "" && file != "" && f != file {
+		return &terminal.UsageError{Text: c.Command.Name + " takes one file: an argument or --config, not both"}
+	}
+	if file == "" {
+		if file = s.ConfigPath(c); file == "" {
+			return &terminal.UsageError{Text: c.Command.Name + " needs a file", Hint: c.Command.HelpName + " FILE"}
+		}
+	}
+	cfg, err := config.Load(file)
+	if err == nil {
+		err = cfg.CheckFiles()
+	}
+	if err != nil {
+		return terminal.LoadError(file, err)
+	}
+	r := configChecked{Config: file, Valid: true, Warnings: append([]string{}, cfg.Warnings()...)}
+	return s.Print(c, r, func(p *terminal.Page) {
+		p.Line("%s is valid", words.Clean(file))
+		phrase.Warn(p, r.Warnings)
+	})
 }

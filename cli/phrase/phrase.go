@@ -4,9 +4,12 @@ package phrase
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 
 	"plugbeat/adminapi"
 	"plugbeat/cli/terminal"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 	"plugbeat/words"
 )
@@ -74,4 +77,84 @@ func Costs(p *terminal.Page, lines []string) {
 	for _, l := range lines {
 		p.Line("cost: %s", words.Clean(l))
 	}
+}
+
+// Charge is what a reading says of charging and the plug.
+func Charge(snap vehicle.Snapshot) string {
+	r := snap.Charge
+	if r.Fault != nil {
+		return faultCode(r.Fault)
+	}
+	if !r.OK {
+		return "-"
+	}
+	plug := map[vehicle.Plug]string{vehicle.PluggedIn: "plugged in", vehicle.Unplugged: "unplugged"}[r.Value.Plug]
+	text := strings.ToLower(strings.ReplaceAll(string(r.Value.State), "_", " "))
+	if plug == "" || r.Value.State == vehicle.Charging || r.Value.State == vehicle.FullyCharged {
+		return text
+	}
+	return text + ", " + plug
+}
+
+// Battery is what a reading says of the battery and the range.
+func Battery(snap vehicle.Snapshot) string {
+	r := snap.Battery
+	if r.Fault != nil {
+		return faultCode(r.Fault)
+	}
+	if !r.OK {
+		return "-"
+	}
+	text := fmt.Sprintf("%.0f %%", r.Value.PercentRemaining*100)
+	if r.Value.RangeKm != nil {
+		text += fmt.Sprintf(" (%.0f km)", *r.Value.RangeKm)
+	}
+	return text
+}
+
+// faultCode is a fault in one word for a table.
+func faultCode(f *vehicle.Fault) string {
+	if f.Code != "" {
+		return f.Code
+	}
+	return f.Type
+}
+
+// Vehicle is a vehicle by make, model and year.
+func Vehicle(v vehicle.Vehicle) string {
+	name := strings.TrimSpace(v.Make + " " + v.Model)
+	if v.Year != 0 {
+		name += fmt.Sprintf(" %d", v.Year)
+	}
+	return terminal.OrDash(name)
+}
+
+// State is a vehicle's state in words.
+func State(st vehicle.State) string { return strings.ReplaceAll(st.String(), "_", " ") }
+
+// Attempts prints attempts, oldest first.
+func Attempts(p *terminal.Page, attempts []webhook.Attempt) {
+	var rows []terminal.Row
+	for _, t := range attempts {
+		rows = append(rows, terminal.Texts(fmt.Sprint(t.N), p.Rel(t.StartedAt), words.Took(t.Duration), string(t.Outcome), Answer(t),
+			terminal.OrDash(t.Address)))
+	}
+	p.Table(terminal.Columns("N", "STARTED", "TOOK", "OUTCOME", "ANSWER", "ADDRESS"), rows)
+}
+
+// Answer is what came of an attempt, in words, with its likely cause.
+func Answer(t webhook.Attempt) string {
+	var s string
+	switch {
+	case t.Status != 0 && http.StatusText(t.Status) != "":
+		s = fmt.Sprintf("%d %s", t.Status, http.StatusText(t.Status))
+	case t.Status != 0:
+		s = fmt.Sprint(t.Status)
+	default:
+		s = t.Error
+	}
+	if t.Cause != "" && t.Cause != s {
+		s += ": " + t.Cause
+	}
+	return terminal.OrDash(s)
 }
