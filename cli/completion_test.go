@@ -65,3 +65,15 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("exit %d: %s", r.Code, r.Err)
 	}
 }
+
+// TestCompletionActsNot: what a shell asks while somebody types does nothing, however far the
+// line has got.
+func TestCompletionActsNot(t *testing.T) {
+	for _, typed := range []string{"webhook rm fleet --yes", "webhook rm fleet --yes --", "subscribe fleet --all", "subscribe --all -- fleet", "status", "alert test --"} {
+		d := clitest.Full(t)
+		r := clitest.Session{App: App, Socket: d.Socket}.Run(t, append(strings.Fields(typed), "--generate-bash-completion")...)
+		if asked := d.Asked(); len(asked) > 0 {
+			t.Errorf("%s: it asked %q\n%s%s", typed, asked, r.Out, r.Err)
+		}
+	}
+}

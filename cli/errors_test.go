@@ -129,11 +129,11 @@ func TestUsage(t *testing.T) {
 		"webhook add --name x --callback https://203.0.113.5/ --type schedule --paths fuel":           `content.paths "fuel"; allowed: /charge, /battery, /location`,
 		"webhook add --name x --callback https://203.0.113.5/ --type eventBased --events parked":      `content.event_types "parked"; allowed: CHARGING_STARTED`,
 		"webhook add --name x --callback https://203.0.113.5/ --type eventBased --unit-system metric": `content.unit_system "metric"; allowed: nothing`,
-		"webhook add --name x --callback https://203.0.113.5/ --signing none":                         `--signing "none": want smartcar, standard or both`,
+		"webhook add --name x --callback https://203.0.113.5/ --signing none":                         `--signing: signing "none"; allowed: smartcar, standard or both`,
 		"webhook change fleet": "webhook change needs at least one setting to change",
 		"webhook add --name a/b --callback https://203.0.113.5/":              `--name: name "a/b": it could be taken for a path`,
 		"webhook change fleet --name=--force":                                 `--name: name "--force": it could be taken for an option`,
-		"webhook change fleet --signing x":                                    `--signing "x": want smartcar, standard or both`,
+		"webhook change fleet --signing x":                                    `--signing: signing "x"; allowed: smartcar, standard or both`,
 		"webhook change fleet --callback /x":                                  `--callback: callback_uri "/x"`,
 		"webhook rm fleet":                                                    "", // asks the daemon first
 		"vehicle show 7":                                                      `"7" is not a vehicle id`,

@@ -26,6 +26,9 @@ func (s *Session) prepare(app *ucli.App, args []string) ([]string, error) {
 	finish(app.Commands)
 	app.OnUsageError = onUsageError
 	if n := len(args); n > 0 && args[n-1] == completionFlag {
+		if slices.Contains(args, "--") { // the library would take the line for one to execute
+			return nil, &UsageError{Text: "nothing completes what comes after --"}
+		}
 		return append([]string{app.Name}, args...), nil
 	}
 	w := walk{name: app.Name, commands: app.Commands}

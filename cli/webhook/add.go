@@ -83,8 +83,6 @@ func (s commands) addWebhook(ctx context.Context, c *ucli.Context, a *adminapi.C
 		if verify, err = s.webhookWizard(ctx, c, a, p, &n); err != nil {
 			return err
 		}
-	} else if err := webhook.CheckCallback(n.CallbackURI); err != nil {
-		return &terminal.UsageError{Text: "--callback: " + err.Error()}
 	} else if n.AllowPrivate, err = s.consent(ctx, c, p, n.CallbackURI); err != nil {
 		return err
 	}
@@ -108,21 +106,17 @@ func (s commands) addWebhook(ctx context.Context, c *ucli.Context, a *adminapi.C
 }
 
 func newWebhook(c *ucli.Context) (adminapi.NewWebhook, error) {
-	if err := checkNameFlag(c); err != nil {
+	if err := checkSettings(c); err != nil {
 		return adminapi.NewWebhook{}, err
 	}
 	n := adminapi.NewWebhook{
 		Type: webhook.Type(c.String("type")), Name: c.String("name"), CallbackURI: c.String("callback"),
-		Cadence: webhook.Cadence{Every: c.String("every"), Unplugged: c.String("unplugged"), PluggedIn: c.String("plugged-in"),
-			Zone: c.String("zone"), Fastest: c.Bool("fastest")},
+		Cadence: *changedCadence(c, webhook.Cadence{}),
 		Signing: webhook.Signing(c.String("signing")), Recover: webhook.Policy(c.String("recover")),
 	}
 	n.Content, _ = changedContent(c, n.Content)
 	if err := webhook.CheckType(n.Type); err != nil {
 		return n, &terminal.UsageError{Text: "--type: " + err.Error()}
-	}
-	if _, err := policy("--recover", c.String("recover")); err != nil {
-		return n, err
 	}
 	if v := c.String("id"); v != "" {
 		id, err := uuid.Parse(v)
@@ -131,23 +125,29 @@ func newWebhook(c *ucli.Context) (adminapi.NewWebhook, error) {
 		}
 		n.ID = &id
 	}
-	return n, checkSigning(n.Signing)
+	return n, nil
 }
 
-func checkNameFlag(c *ucli.Context) error {
-	if v := c.String("name"); v != "" {
-		if err := webhook.CheckName(v); err != nil {
-			return &terminal.UsageError{Text: "--name: " + err.Error()}
+// checkSettings refuses what the flags of a webhook's settings cannot be, before the daemon
+// is asked.
+func checkSettings(c *ucli.Context) error {
+	for _, setting := range []struct {
+		flag  string
+		check func(string) error
+	}{
+		{"name", webhook.CheckName},
+		{"callback", webhook.CheckCallback},
+		{"signing", func(v string) error { return webhook.CheckSigning(webhook.Signing(v)) }},
+	} {
+		if !c.IsSet(setting.flag) {
+			continue
+		}
+		if err := setting.check(c.String(setting.flag)); err != nil {
+			return &terminal.UsageError{Text: "--" + setting.flag + ": " + err.Error()}
 		}
 	}
-	return nil
-}
-
-func checkSigning(v webhook.Signing) error {
-	if v == "" || webhook.CheckSigning(v) == nil {
-		return nil // empty is the daemon's default
-	}
-	return &terminal.UsageError{Text: fmt.Sprintf("--signing %q: want smartcar, standard or both", string(v))}
+	_, err := policy("--recover", c.String("recover"))
+	return err
 }
 
 // webhookWizard asks for what a webhook needs and whether to verify it.
@@ -196,11 +196,6 @@ func (s commands) webhookWizard(ctx context.Context, c *ucli.Context, a *adminap
 // plugbeat may send to.
 func (s commands) askCallback(ctx context.Context, c *ucli.Context, p *terminal.Prompter, n *adminapi.NewWebhook) error {
 	asked := n.CallbackURI == ""
-	if !asked {
-		if err := webhook.CheckCallback(n.CallbackURI); err != nil {
-			return &terminal.UsageError{Text: "--callback: " + err.Error()}
-		}
-	}
 	for {
 		var err error
 		if asked {

@@ -40,37 +40,19 @@ func (s commands) changeWebhook(ctx context.Context, c *ucli.Context, a *adminap
 		v := c.String(flag)
 		return &v
 	}
-	ch.Name, ch.CallbackURI = text("name"), text("callback")
-	if err := checkNameFlag(c); err != nil {
+	if err := checkSettings(c); err != nil {
 		return err
 	}
-	if v := text("signing"); v != nil {
-		sign := webhook.Signing(*v)
-		if err := checkSigning(sign); err != nil || sign == "" {
-			return &terminal.UsageError{Text: fmt.Sprintf("--signing %q: want smartcar, standard or both", *v)}
-		}
-		ch.Signing = &sign
-	}
+	ch.Name, ch.CallbackURI = text("name"), text("callback")
+	ch.Signing, ch.Recover = (*webhook.Signing)(text("signing")), (*webhook.Policy)(text("recover"))
 	if c.IsSet("allow-private") {
 		v := c.Bool("allow-private")
 		ch.AllowPrivate = &v
-	}
-	if c.IsSet("recover") {
-		v, err := policy("--recover", c.String("recover"))
-		if err != nil {
-			return err
-		}
-		ch.Recover = &v
 	}
 	cadence := c.IsSet("every") || c.IsSet("unplugged") || c.IsSet("plugged-in") || c.IsSet("zone") || c.IsSet("fastest")
 	_, content := changedContent(c, webhook.Content{})
 	if !cadence && !content && ch == (adminapi.WebhookChange{}) {
 		return &terminal.UsageError{Text: "webhook change needs at least one setting to change", Hint: "see: plugbeat webhook change --help"}
-	}
-	if ch.CallbackURI != nil {
-		if err := webhook.CheckCallback(*ch.CallbackURI); err != nil {
-			return &terminal.UsageError{Text: "--callback: " + err.Error()}
-		}
 	}
 	if cadence || content || ch.CallbackURI != nil && ch.AllowPrivate == nil {
 		w, err := a.Webhook(ctx, ref)

@@ -63,8 +63,9 @@ plugbeat webhook list --json`),
 					rows = append(rows, terminal.Texts(w.Name, string(w.Type), w.Summary(), fmt.Sprint(w.Ledger.Waiting()), fmt.Sprint(w.Ledger.Delivered),
 						p.Rel(w.Breaker.LastSuccess), w.CallbackURI, w.ID.String()))
 				}
-				p.List("no webhooks yet; add one: plugbeat webhook add", append(terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST"),
-					terminal.Column{Head: "CALLBACK", Least: 20}, terminal.Column{Head: "ID"}), rows)
+				columns := terminal.Columns("NAME", "TYPE", "STATUS", "WAITING", "DELIVERED", "LAST", "CALLBACK", "ID")
+				columns[6].Least = 20
+				p.List("no webhooks yet; add one: plugbeat webhook add", columns, rows)
 			})
 		}),
 	}
