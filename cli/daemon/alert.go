@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -61,11 +62,7 @@ plugbeat alert test
 plugbeat alert test phone`),
 		Action: s.WithClient(0, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			r, err := a.TestAlerts(ctx, c.Args().First())
-			if err != nil {
-				return err
-			}
-			failed := 0
-			err = s.Print(c, r, func(p *terminal.Page) {
+			err = s.Show(c, r, err, func(p *terminal.Page) {
 				for _, t := range r.Results {
 					if t.Arrived {
 						p.Line("%s: %s took it (%d, %s)", words.Clean(t.Target), words.Clean(t.Host), t.Status, words.Took(t.Duration))
@@ -74,13 +71,8 @@ plugbeat alert test phone`),
 					p.Line("%s: %s did not take it: %s", words.Clean(t.Target), words.Clean(t.Host), words.Clean(t.Error))
 				}
 			})
-			for _, t := range r.Results {
-				if !t.Arrived {
-					failed++
-				}
-			}
-			if err == nil && failed > 0 {
-				return &terminal.Silent{Err: errors.New("not every target took the test")}
+			if err == nil && slices.ContainsFunc(r.Results, func(t adminapi.AlertTested) bool { return !t.Arrived }) {
+				err = &terminal.Silent{Err: errors.New("not every target took the test")}
 			}
 			return err
 		}),
