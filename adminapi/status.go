@@ -90,24 +90,8 @@ type StoreInfo struct {
 	MinFreeBytes   int64 `json:"min_free_bytes"`
 }
 
-// Backups are the scheduled backups as they stand.
-type Backups struct {
-	Folder   string `json:"folder"`
-	Schedule string `json:"schedule"` // a duration or a cron expression
-	// Kept is how many there are, Keep how many there are at most.
-	Kept int `json:"kept"`
-	Keep int `json:"keep"`
-	// Last is when the newest good one was made; absent when there is none.
-	Last      time.Time `json:"last,omitzero"`
-	LastFile  string    `json:"last_file,omitempty"`
-	LastBytes int64     `json:"last_bytes,omitempty"`
-	// Next is when the next one is made; it may have passed, which is soon.
-	Next time.Time `json:"next,omitzero"`
-	// Failed says what went wrong since Last, and FailedAt when; empty when
-	// nothing did.
-	Failed   string    `json:"failed,omitempty"`
-	FailedAt time.Time `json:"failed_at,omitzero"`
-}
+// Backups are the scheduled backups, and how they stand.
+type Backups = health.BackupFacts
 
 // Source is a vehicle source at work, or one that has vehicles and is not in the
 // config.

@@ -436,7 +436,7 @@ func TestFilters(t *testing.T) {
 
 // A target that takes nothing is not told so; the other one is.
 func TestOfItself(t *testing.T) {
-	f := health.Facts{Now: noon, Alerts: []health.AlertFacts{{Name: "t", Failed: "it answered 403"}}}
+	f := health.Facts{Now: noon, Alerts: []health.AlertFacts{{Name: "t", LastError: "it answered 403"}}}
 	alerts, _ := Diff(nil, health.Judge(f), noon)
 	if len(alerts) != 1 || alerts[0].Code != health.AlertFailed {
 		t.Fatalf("%+v", alerts)

@@ -46,7 +46,7 @@ func New(o Options) *Alerter {
 	a := &Alerter{Options: o}
 	for _, t := range o.Targets {
 		a.runners = append(a.runners, &runner{Target: t, a: a, kick: make(chan struct{}, 1),
-			state: State{Name: t.Name, Template: t.Template, Severity: t.Severity, Host: webhook.HostPort(string(t.URL))}})
+			state: State{Name: t.Name, Template: string(t.Template), Severity: string(t.Severity), Host: webhook.HostPort(string(t.URL))}})
 	}
 	return a
 }
@@ -70,9 +70,9 @@ func (a *Alerter) Kick() {
 	}
 }
 
-// States tells how the targets fare, in the order they were given.
+// States tells how the targets fare, in the order they were given; nil for none.
 func (a *Alerter) States() []State {
-	out := make([]State, 0, len(a.runners))
+	var out []State
 	for _, r := range a.runners {
 		r.mu.Lock()
 		out = append(out, r.state)

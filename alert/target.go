@@ -149,24 +149,7 @@ func (t *Target) hushed(err error) error {
 }
 
 // State is how a target fares.
-type State struct {
-	Name     string
-	Template Template
-	Severity health.Severity
-	// Host is where it is, host:port; the rest of its URL is a secret.
-	Host string
-	// Waiting counts the alerts that wait for their turn, or for the target.
-	Waiting int
-	// Sent and Failed count requests, Told the alerts in those that arrived, Folded
-	// those that were left out of them because what they told was over.
-	Sent, Failed, Told, Folded uint64
-	LastSent                   time.Time
-	// LastError is why the newest request failed; empty when it did not.
-	LastError   string
-	LastErrorAt time.Time
-	// NextTry is when the next message leaves; zero when none waits.
-	NextTry time.Time
-}
+type State = health.AlertFacts
 
 // runner is a target at work. Its goroutine owns all but what mu guards.
 type runner struct {

@@ -87,15 +87,7 @@ func (k alertingMeter) Transitioned(id uuid.UUID, t webhook.Transition) {
 
 // Alerts tells how the targets of alerts fare.
 func (u *upkeep) Alerts() []adminapi.AlertTarget {
-	var out []adminapi.AlertTarget
-	for _, s := range u.alerts.States() {
-		out = append(out, adminapi.AlertTarget{
-			Name: s.Name, Template: string(s.Template), Severity: string(s.Severity), Host: s.Host, Waiting: s.Waiting,
-			Sent: s.Sent, Failed: s.Failed, Told: s.Told, Folded: s.Folded,
-			LastSent: s.LastSent, LastError: s.LastError, LastErrorAt: s.LastErrorAt, NextTry: s.NextTry,
-		})
-	}
-	return out
+	return u.alerts.States()
 }
 
 // TestAlerts sends a test to one target, or to all for an empty name.

@@ -85,9 +85,7 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	}
 	slices.SortFunc(f.Webhooks, func(a, b health.WebhookFacts) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	f.Clocks, f.ClockDoubt = h.clocks.Look(f.Now).Hosts, h.doubt()
-	if b := h.backups.status(); b != nil {
-		f.Backup = &health.BackupFacts{Folder: b.Folder, Last: b.Last, Next: b.Next, Failed: b.Failed, FailedAt: b.FailedAt}
-	}
+	f.Backup, f.Alerts = h.backups.status(), h.alerts.States()
 	if h.nextToken != "" {
 		f.Rotation = &health.RotationFacts{}
 		for _, w := range hooks {
@@ -95,11 +93,6 @@ func (h *facts) Health(ctx context.Context) health.Report {
 				f.Rotation.Without = append(f.Rotation.Without, w.Name)
 			}
 		}
-	}
-	for _, t := range h.alerts.States() {
-		f.Alerts = append(f.Alerts, health.AlertFacts{
-			Name: t.Name, Host: t.Host, Asked: t.Sent+t.Failed > 0, Failed: t.LastError, FailedAt: t.LastErrorAt, Waiting: t.Waiting,
-		})
 	}
 	for _, s := range h.Sources() {
 		f.Sources = append(f.Sources, sourceFacts(s, f.Now))

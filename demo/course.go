@@ -25,7 +25,7 @@ const (
 	healAt       = 0.395
 	outageAt     = 0.47
 	outageEnd    = 0.60
-	afterOutage  = 0.61
+	afterOutage  = 0.65
 	restartAt    = 0.70
 	restartEnd   = 0.75
 	afterRestart = 0.77

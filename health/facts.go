@@ -59,14 +59,23 @@ type StoreFacts struct {
 	LiveBytes, MaxBytes int64
 }
 
-// BackupFacts are the scheduled backups.
+// BackupFacts are the scheduled backups, and how they stand.
 type BackupFacts struct {
-	Folder string
-	// Last is when the newest good one was made, Next when the next one is due; zero for none.
-	Last, Next time.Time
-	// Failed says what went wrong since Last, at FailedAt; empty when nothing did.
-	Failed   string
-	FailedAt time.Time
+	Folder   string `json:"folder"`
+	Schedule string `json:"schedule"` // a duration or a cron expression
+	// Kept is how many there are, Keep how many there are at most.
+	Kept int `json:"kept"`
+	Keep int `json:"keep"`
+	// Last is when the newest good one was made; absent when there is none.
+	Last      time.Time `json:"last,omitzero"`
+	LastFile  string    `json:"last_file,omitempty"`
+	LastBytes int64     `json:"last_bytes,omitempty"`
+	// Next is when the next one is made; it may have passed, which is soon.
+	Next time.Time `json:"next,omitzero"`
+	// Failed says what went wrong since Last, and FailedAt when; empty when
+	// nothing did.
+	Failed   string    `json:"failed,omitempty"`
+	FailedAt time.Time `json:"failed_at,omitzero"`
 }
 
 // RotationFacts is a management token that is being replaced.
@@ -75,15 +84,27 @@ type RotationFacts struct {
 	Without []string
 }
 
-// AlertFacts is a target of alerts.
+// AlertFacts is a target of alerts, and how it fares.
 type AlertFacts struct {
-	Name, Host string
-	// Asked is true once a message was sent to it since the start.
-	Asked bool
-	// Failed is why the newest message did not arrive, at FailedAt; empty when it did.
-	Failed   string
-	FailedAt time.Time
-	Waiting  int
+	Name     string `json:"name"`
+	Template string `json:"template"` // ntfy, slack or json
+	Severity string `json:"severity"` // the least that is sent
+	// Host is where it is, host:port; the rest of its URL is a secret.
+	Host string `json:"host"`
+	// Waiting counts the alerts that wait for their turn, or for the target.
+	Waiting int `json:"waiting"`
+	// Sent and Failed count messages since the start, Told the alerts in those that
+	// arrived, Folded those left out because what they told was over.
+	Sent     uint64    `json:"sent"`
+	Failed   uint64    `json:"failed"`
+	Told     uint64    `json:"told"`
+	Folded   uint64    `json:"folded"`
+	LastSent time.Time `json:"last_sent,omitzero"`
+	// LastError is why the newest message did not arrive; empty when it did.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// NextTry is when the next message leaves; absent when none waits.
+	NextTry time.Time `json:"next_try,omitzero"`
 }
 
 // WebhookFacts is a webhook with its queue.

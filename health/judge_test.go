@@ -144,7 +144,7 @@ var all = []found{
 		health.Facts{Backup: &health.BackupFacts{Folder: "/backups", Next: noon.Add(-2 * time.Hour)}}, health.Facts{Backup: &health.BackupFacts{Next: noon.Add(-time.Hour)}},
 		"the scheduled backup has been due for 2h and is not there", "see the daemon's log, and whether /backups answers; plugbeat backup FILE makes one elsewhere now"},
 	{health.AlertFailed, health.Warning, "no message to a target of alerts has arrived for 10 minutes; `info` before",
-		health.Facts{Alerts: []health.AlertFacts{{Name: "phone", Failed: "it answered 403 Forbidden", Waiting: 2}}}, health.Facts{Alerts: []health.AlertFacts{{Name: "phone"}}},
+		health.Facts{Alerts: []health.AlertFacts{{Name: "phone", LastError: "it answered 403 Forbidden", Waiting: 2}}}, health.Facts{Alerts: []health.AlertFacts{{Name: "phone"}}},
 		"alerts to phone do not arrive: it answered 403 Forbidden; 2 waiting", "mend the target, or its settings in the config, then try: plugbeat alert test phone"},
 	{health.StoreNearlyFull, health.Warning, "less than 256 MiB, or a tenth of a smaller disk, are free",
 		health.Facts{Store: health.StoreFacts{Path: "/data/plugbeat.db", FreeBytes: 200 * mib, MinFreeBytes: 256 * mib}}, health.Facts{Store: health.StoreFacts{FreeBytes: 256 * mib, MinFreeBytes: 256 * mib}},

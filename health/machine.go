@@ -123,10 +123,10 @@ func (j *judge) rotation() {
 func (j *judge) alerts() {
 	for _, t := range j.Alerts {
 		s := Subject{Kind: AlertTarget, ID: t.Name, Name: t.Name}
-		j.there(s, t.Asked)
+		j.there(s, t.Sent+t.Failed > 0)
 		j.known[keyOf(rules[AlertSharedHost].group, t.Name)] = true
-		if t.Failed != "" {
-			j.add(Condition{Code: AlertFailed, Subject: s, Text: fmt.Sprintf("alerts to %s do not arrive: %s; %d waiting", t.Name, t.Failed, t.Waiting),
+		if t.LastError != "" {
+			j.add(Condition{Code: AlertFailed, Subject: s, Text: fmt.Sprintf("alerts to %s do not arrive: %s; %d waiting", t.Name, t.LastError, t.Waiting),
 				Remedy: "mend the target, or its settings in the config, then try", Command: command("alert", "test", t.Name)})
 		}
 		for _, w := range j.Webhooks {

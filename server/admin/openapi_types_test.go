@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
+	"plugbeat/health"
 	"plugbeat/server/servertest"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -37,7 +38,9 @@ var bodies = []any{
 
 // schemaNames are the names in the document of types whose own name another has.
 var schemaNames = map[reflect.Type]string{
-	reflect.TypeFor[vehicle.Status](): "VehicleStatus",
+	reflect.TypeFor[vehicle.Status]():     "VehicleStatus",
+	reflect.TypeFor[health.BackupFacts](): "Backups",
+	reflect.TypeFor[health.AlertFacts]():  "AlertTarget",
 }
 
 // The document and the Go types of bodies have the same fields: the same names,
