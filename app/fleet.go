@@ -144,7 +144,11 @@ func (f *fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Veh
 			continue
 		case old.Source != name:
 			moved = append(moved, old)
-		case v.Trouble != nil:
+		default:
+			// The account that listed it last reads it, the others are fallen back on.
+			v.Others = slices.DeleteFunc(old.Connections(), func(name string) bool { return name == v.Connection })
+		}
+		if known == nil && v.Trouble != nil {
 			v.Make, v.Model, v.Year = cmp.Or(v.Make, old.Make), cmp.Or(v.Model, old.Model), cmp.Or(v.Year, old.Year)
 			if v.Permissions == nil {
 				v.Permissions = old.Permissions
@@ -220,21 +224,30 @@ func (f *fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, er
 	return len(gone), nil
 }
 
-// forget erases the tokens of a vehicle's connection, unless another vehicle needs
-// them.
+// forget erases the tokens of a vehicle's connections, those that no other vehicle needs.
 func (f *fleet) forget(ctx context.Context, v vehicle.Vehicle) error {
-	if v.Connection == "" {
-		return nil
-	}
+	ends := v.Connections()
 	for other, err := range vehicles(ctx, f.store) {
-		if err != nil || other.ID != v.ID && other.Source == v.Source && other.Connection == v.Connection {
+		if err != nil {
+			return err
+		}
+		if other.ID != v.ID && other.Source == v.Source {
+			ends = slices.DeleteFunc(ends, func(name string) bool { return slices.Contains(other.Connections(), name) })
+		}
+	}
+	for _, name := range ends {
+		if err := f.forgetTokens(ctx, v.Source, name); err != nil {
 			return err
 		}
 	}
-	if s, ok := f.sources.byName[v.Source].(vehicle.Connector); ok {
-		return s.Forget(ctx, v.Connection)
+	return nil
+}
+
+func (f *fleet) forgetTokens(ctx context.Context, source, connection string) error {
+	if s, ok := f.sources.byName[source].(vehicle.Connector); ok {
+		return s.Forget(ctx, connection)
 	}
-	return tokens{f.store, v.Source}.Save(ctx, v.Connection, nil)
+	return tokens{f.store, source}.Save(ctx, connection, nil)
 }
 
 // connectListed connects the vehicles of each [vehicle.Lister] at the source's first start.

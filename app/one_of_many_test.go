@@ -13,7 +13,11 @@ import (
 )
 
 // account is a source of one account with vehicles.
-type account struct{ vehicles []vehicle.Vehicle }
+type account struct {
+	vehicles  []vehicle.Vehicle
+	ended     []string // connections that access was ended of
+	forgotten []string
+}
 
 func (a *account) Read(_ context.Context, _ vehicle.Ref, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
 	return s, vehicle.NoResponse("not in this test")
@@ -25,8 +29,14 @@ func (a *account) ConnectCode(context.Context, string, string) ([]vehicle.Vehicl
 func (a *account) Connect(context.Context, string) ([]vehicle.Vehicle, error) {
 	return slices.Clone(a.vehicles), nil
 }
-func (a *account) Disconnect(context.Context, vehicle.Vehicle) error { return nil }
-func (a *account) Forget(context.Context, string) error              { return nil }
+func (a *account) Disconnect(_ context.Context, v vehicle.Vehicle) error {
+	a.ended = append(a.ended, v.Connections()...)
+	return nil
+}
+func (a *account) Forget(_ context.Context, connection string) error {
+	a.forgotten = append(a.forgotten, connection)
+	return nil
+}
 
 // TestOneOfManyIsConnected: a vehicle that its source could not describe is connected and in
 // trouble, keeping what was known of it; one that another source has stays there; the
@@ -66,5 +76,42 @@ func TestOneOfManyIsConnected(t *testing.T) {
 	}
 	if !slices.Equal(named, []string{bad.String()}) {
 		t.Errorf("in trouble: %v, want %s", named, bad)
+	}
+}
+
+// TestTwoAccountsOfOneVehicle: the account that listed it first is kept beside the newer one,
+// once, and disconnecting ends both, but for tokens that another vehicle needs.
+func TestTwoAccountsOfOneVehicle(t *testing.T) {
+	d := start(t, configured(t, shortDir(t), simulatorSource))
+	shared, alone := uuid.New(), uuid.New()
+	src := &account{}
+	d.sources.byName["vendor"] = src
+	connect := func(connection string, ids ...uuid.UUID) {
+		t.Helper()
+		src.vehicles = nil
+		for _, id := range ids {
+			src.vehicles = append(src.vehicles, vehicle.Vehicle{ID: id, Connection: connection})
+		}
+		_, err := d.fleet.Connect(t.Context(), "vendor", "token")
+		must(t, err)
+	}
+	connect("first", shared, alone)
+	connect("second", shared)
+	connect("second", shared)
+	connect("third", shared)
+	v, err := d.store.Vehicle(t.Context(), shared)
+	must(t, err)
+	if got := v.Connections(); !slices.Equal(got, []string{"third", "second", "first"}) {
+		t.Errorf("reached through %v", got)
+	}
+	_, err = d.fleet.Disconnect(t.Context(), shared)
+	must(t, err)
+	if !slices.Equal(src.ended, []string{"third", "second", "first"}) || !slices.Equal(src.forgotten, []string{"third", "second"}) {
+		t.Errorf("ended %v, forgotten %v", src.ended, src.forgotten)
+	}
+	_, err = d.fleet.Disconnect(t.Context(), alone)
+	must(t, err)
+	if !slices.Contains(src.forgotten, "first") {
+		t.Errorf("forgotten %v", src.forgotten)
 	}
 }

@@ -175,9 +175,10 @@ func (s *sources) resume(ctx context.Context) {
 			}
 			return
 		}
-		list := connections[v.Source]
-		if s.resumers[v.Source] != nil && v.Connection != "" && !slices.Contains(list, v.Connection) {
-			connections[v.Source] = append(list, v.Connection)
+		for _, connection := range v.Connections() {
+			if s.resumers[v.Source] != nil && !slices.Contains(connections[v.Source], connection) {
+				connections[v.Source] = append(connections[v.Source], connection)
+			}
 		}
 	}
 	for name, list := range connections {

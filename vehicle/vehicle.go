@@ -47,6 +47,9 @@ type Vehicle struct {
 	// Connection names the account at the source whose credentials read this
 	// vehicle; empty where a source needs none.
 	Connection string `json:"connection,omitempty"`
+	// Others are further accounts at the source that reach the vehicle, the newest first. They
+	// read it where Connection does not any more.
+	Others []string `json:"others,omitempty"`
 	// Make is the brand in upper case, as Smartcar spells it ("TESLA").
 	Make string `json:"make"`
 	// Model is the model's name.
@@ -79,12 +82,21 @@ type Ref struct {
 	ID         uuid.UUID
 	Native     string
 	Connection string
+	Others     []string
 	Make       string
 }
 
 // Ref returns the reference a source reads this vehicle by.
 func (v Vehicle) Ref() Ref {
-	return Ref{ID: v.ID, Native: v.Native, Connection: v.Connection, Make: v.Make}
+	return Ref{ID: v.ID, Native: v.Native, Connection: v.Connection, Others: v.Others, Make: v.Make}
+}
+
+// Connections returns the accounts that reach the vehicle, the one that reads it first.
+func (v Vehicle) Connections() []string {
+	if v.Connection == "" {
+		return nil
+	}
+	return append([]string{v.Connection}, v.Others...)
 }
 
 // Status is what is known of a vehicle from all its readings so far. It is stored,

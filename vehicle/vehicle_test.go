@@ -310,7 +310,7 @@ func TestStored(t *testing.T) {
 
 func TestRef(t *testing.T) {
 	v := vehicle.Vehicle{ID: uuid.New(), Native: "n", Connection: "c", Make: "KIA"}
-	if got := v.Ref(); got != (vehicle.Ref{ID: v.ID, Native: "n", Connection: "c", Make: "KIA"}) {
+	if got := v.Ref(); !reflect.DeepEqual(got, vehicle.Ref{ID: v.ID, Native: "n", Connection: "c", Make: "KIA"}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -211,18 +211,21 @@ func (s *Source) pages(ctx context.Context, connection, path, member string, mos
 	return all, nil
 }
 
-// Disconnect ends the application's access to a vehicle at Smartcar. The caller
-// erases what it keeps of it, and with the last vehicle of a connection its
-// tokens ([Source.Forget]).
+// Disconnect ends the application's access to a vehicle at Smartcar, of each account that
+// reaches it. The caller erases what it keeps of it, and with the last vehicle of a
+// connection its tokens ([Source.Forget]).
 func (s *Source) Disconnect(ctx context.Context, v vehicle.Vehicle) error {
-	ans, err := s.call(ctx, v.Connection, request{client: s.once, method: http.MethodDelete, path: vehiclePath(v.Ref(), "/application")})
-	if err == nil && !ans.ok() {
-		err = ans.fault()
+	var errs []error
+	for _, connection := range v.Connections() {
+		ans, err := s.call(ctx, connection, request{client: s.once, method: http.MethodDelete, path: vehiclePath(v.Ref(), "/application")})
+		if err == nil && !ans.ok() {
+			err = ans.fault()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("disconnect vehicle %s: %w", v.ID, s.complete(v.Ref(), err)))
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("disconnect vehicle %s: %w", v.ID, s.complete(v.Ref(), err))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // get reads one JSON object of the API into v.

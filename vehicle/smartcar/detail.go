@@ -17,6 +17,14 @@ var _ vehicle.DetailSource = (*Source)(nil)
 // Fields that are not known here are passed on as they came.
 func (s *Source) ReadDetail(ctx context.Context, ref vehicle.Ref, e vehicle.Detail) (vehicle.DetailReading, error) {
 	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, e.String())})
+	for _, other := range ref.Others {
+		if !withdrawn(err) {
+			break
+		}
+		if again, failed := s.call(ctx, other, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, e.String())}); failed == nil {
+			ans, err = again, nil
+		}
+	}
 	if err != nil {
 		return vehicle.DetailReading{}, s.complete(ref, err)
 	}

@@ -218,12 +218,17 @@ func (s *Source) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths)
 	if paths.Len() == 0 {
 		return vehicle.Snapshot{}, nil
 	}
-	var snap vehicle.Snapshot
-	var err error
-	if paths.Len() == 1 {
-		snap, err = s.readOne(ctx, ref, paths)
-	} else {
-		snap, err = s.readBatch(ctx, ref, paths)
+	snap, err := s.readAs(ctx, ref, paths)
+	for _, other := range ref.Others {
+		if !withdrawn(err) {
+			break
+		}
+		ref.Connection = other
+		again, failed := s.readAs(ctx, ref, paths)
+		if withdrawn(failed) {
+			continue // the first account's fault stands
+		}
+		snap, err = again, failed
 	}
 	if err != nil {
 		return snap, s.complete(ref, err)
@@ -236,6 +241,21 @@ func (s *Source) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths)
 	return snap, nil
 }
 
+// readAs reads a vehicle through the reference's connection.
+func (s *Source) readAs(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
+	if paths.Len() == 1 {
+		return s.readOne(ctx, ref, paths)
+	}
+	return s.readBatch(ctx, ref, paths)
+}
+
+// withdrawn reports whether an account reaches a vehicle no more: its tokens or the whole
+// request are refused. What one path says of itself is no such error.
+func withdrawn(err error) bool {
+	f, ok := errors.AsType[*vehicle.Fault](err)
+	return ok && (f.Type == vehicle.TypePermission || f.Type == vehicle.TypeAuthentication || f.Type == vehicle.TypeAccount && f.Code == "AUTHENTICATION_FAILED")
+}
+
 func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
 	var path vehicle.Path
 	for p := range paths.All() {
@@ -246,7 +266,7 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 		return vehicle.Snapshot{}, err
 	}
 	snap := vehicle.Snapshot{RequestID: ans.requestID()}
-	if ans.status == http.StatusUnauthorized {
+	if ans.status == http.StatusUnauthorized || ans.status == http.StatusForbidden && len(ref.Others) > 0 {
 		return snap, ans.fault()
 	}
 	decodeOne(&snap, path, ans)
