@@ -71,10 +71,11 @@ func (k *worker) settle(work context.Context, it webhook.Queued, e Ended) (lande
 	var d webhook.Delivery
 	err := k.commit(work, func(ctx context.Context) (err error) {
 		now := stamp()
-		w, d, err = k.d.Store.Settle(ctx, k.id, it.Delivery, e.Attempt, func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
+		apply := func(w webhook.Webhook, d webhook.Delivery) (webhook.Webhook, webhook.Delivery, error) {
 			w, d, effects = k.d.rules.Apply(w, d, e, now)
 			return w, d, nil
-		})
+		}
+		w, d, err = k.d.Store.Settle(ctx, k.id, it.Delivery, e.Attempt, apply)
 		return err
 	})
 	switch {

@@ -17,8 +17,9 @@ import (
 // store runs them inside the transaction that commits their result.
 //
 //	closed ──an attempt gets no answer, or three deliveries in a row an error──▶ open
-//	closed ◀──any success────────────────────────────────────────────────────── open ──sixth probe fails──▶ disabled (exhausted)
-//	closed ◀──the probe of a right challenge arrives────────────────────────────────────────────────────── disabled (exhausted)
+//	closed ◀──any success──────────────────────────────────────────────────────── open
+//	open ──the sixth probe fails──▶ disabled (exhausted)
+//	disabled (exhausted) ──the probe of a right challenge arrives──▶ closed
 
 // Rules are what the breaker decides by.
 type Rules struct {

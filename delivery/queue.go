@@ -74,10 +74,18 @@ type flight struct {
 
 // places is a heap whose items know their places in it, so that one can be moved or taken
 // out; nowhere is the place of an item that is in none.
-type places[T interface {
-	before(T) bool
+type places[T placed[T]] []T
+
+// placed is an item of a heap.
+type placed[T any] interface {
+	before(other T) bool
 	place() *int
-}] []T
+}
+
+var (
+	_ placed[*line]  = (*line)(nil)
+	_ placed[*retry] = (*retry)(nil)
+)
 
 const nowhere = -1
 
