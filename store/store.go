@@ -56,6 +56,7 @@ type Step string
 const (
 	StepRead    Step = "read"    // a reading, with the deliveries made of it
 	StepOutcome Step = "outcome" // the outcome of an attempt
+	StepSlice   Step = "slice"   // a slice of a removal, a sweep or a rescheduling
 	StepChange  Step = "change"
 )
 

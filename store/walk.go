@@ -80,7 +80,7 @@ func inSlices[T any](ctx context.Context, s *core, bucket string, after []byte, 
 		}
 		after = found[len(found)-1]
 		var slice []T
-		err = s.update(ctx, func(t *writeTx) error {
+		err = s.updateAs(ctx, StepSlice, func(t *writeTx) error {
 			slice = nil
 			for _, k := range found {
 				if !t.has(bucket, k) {
