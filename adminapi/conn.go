@@ -150,7 +150,8 @@ func (c *conn) unreachable(ctx context.Context, err error) error {
 		causes = append(causes, ErrNoDaemon)
 		text = fmt.Sprintf("%v at %s: start it with `plugbeat serve --config FILE`, or name its socket with --socket", ErrNoDaemon, c.socket)
 	case errors.Is(err, syscall.EINVAL):
-		text = fmt.Sprintf("socket %s: a socket's path has at most 107 bytes, this one has %d: choose a shorter `socket` in the config", c.socket, len(c.socket))
+		text = fmt.Sprintf("socket %s: a socket's path has at most 107 bytes, this one has %d: choose a shorter `socket` in the config",
+			c.socket, len(c.socket))
 	}
 	return &unreachable{text: text, causes: causes}
 }
