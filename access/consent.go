@@ -245,7 +245,8 @@ func (c Consent) Ended(now time.Time) bool {
 func (c Consent) Access(token TokenHash, now time.Time) (Grant, bool) {
 	for _, t := range c.Tokens {
 		if t.Hash == token && t.Kind == AccessKind && t.good(now) {
-			return Grant{Name: "consent " + c.ID.String(), Consent: c.ID, User: c.User, Permissions: c.Scope, Vehicles: c.Vehicles, CreatedAt: c.CreatedAt}, true
+			return Grant{Name: "consent " + c.ID.String(), Consent: c.ID, User: c.User, Permissions: c.Scope, Vehicles: c.Vehicles,
+				CreatedAt: c.CreatedAt}, true
 		}
 	}
 	return Grant{}, false

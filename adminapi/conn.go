@@ -57,17 +57,17 @@ func paging(cursor, value string, limit int) url.Values {
 	return q
 }
 
-func (c *conn) do(ctx context.Context, method, path string, q url.Values, in, out any) error {
+// send makes a request and returns the answer where the daemon took it; the caller closes
+// its body.
+func (c *conn) send(ctx context.Context, method, path string, q url.Values, in any) (*http.Response, error) {
 	if path == "" {
-		return &webhook.Invalid{Field: "name", Allowed: "an id or a name"}
+		return nil, &webhook.Invalid{Field: "name", Allowed: "an id or a name"}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, ErrNoAnswer)
-	defer cancel()
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("encode request: %w", err)
+			return nil, fmt.Errorf("encode request: %w", err)
 		}
 		body = bytes.NewReader(b)
 	}
@@ -76,7 +76,7 @@ func (c *conn) do(ctx context.Context, method, path string, q url.Values, in, ou
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://plugbeat"+path, body)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -86,15 +86,30 @@ func (c *conn) do(ctx context.Context, method, path string, q url.Values, in, ou
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return nil, c.unreachable(ctx, err)
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	return nil, c.refused(res.StatusCode, b)
+}
+
+func (c *conn) do(ctx context.Context, method, path string, q url.Values, in, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, ErrNoAnswer)
+	defer cancel()
+	res, err := c.send(ctx, method, path, q, in)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(ctx, err)
-	}
-	if res.StatusCode >= 300 {
-		return c.refused(res.StatusCode, b)
 	}
 	if out == nil {
 		return nil
@@ -135,7 +150,8 @@ func (c *conn) unreachable(ctx context.Context, err error) error {
 		causes = append(causes, ErrNoDaemon)
 		text = fmt.Sprintf("%v at %s: start it with `plugbeat serve --config FILE`, or name its socket with --socket", ErrNoDaemon, c.socket)
 	case errors.Is(err, syscall.EINVAL):
-		text = fmt.Sprintf("socket %s: a socket's path has at most 107 bytes, this one has %d: choose a shorter `socket` in the config", c.socket, len(c.socket))
+		text = fmt.Sprintf("socket %s: a socket's path has at most 107 bytes, this one has %d: choose a shorter `socket` in the config",
+			c.socket, len(c.socket))
 	}
 	return &unreachable{text: text, causes: causes}
 }

@@ -3,7 +3,6 @@ package adminapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -61,22 +60,11 @@ func (c daemonCalls) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	defer cancel(nil)
 	patience := time.AfterFunc(checkTime, func() { cancel(ErrNoAnswer) })
 	defer patience.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://plugbeat"+c.path("backup"), nil)
+	res, err := c.send(ctx, http.MethodPost, c.path("backup"), nil, nil)
 	if err != nil {
-		return 0, fmt.Errorf("backup: %w", err)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return 0, c.unreachable(ctx, err)
+		return 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode >= 300 {
-		b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		if err != nil {
-			return 0, c.unreachable(ctx, err)
-		}
-		return 0, c.refused(res.StatusCode, b)
-	}
 	if res.ContentLength < 0 {
 		return 0, c.stranger("a backup without its length")
 	}

@@ -88,7 +88,8 @@ func (c deliveryCalls) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[
 	if f.Webhook != "" {
 		q.Set("webhook", f.Webhook)
 	}
-	for name, v := range map[string]string{"vehicle": idText(f.Vehicle), "state": string(f.State), "since": timeText(f.Since), "until": timeText(f.Until)} {
+	for name, v := range map[string]string{"vehicle": idText(f.Vehicle), "state": string(f.State), "since": timeText(f.Since),
+		"until": timeText(f.Until)} {
 		if v != "" {
 			q.Set(name, v)
 		}

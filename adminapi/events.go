@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -49,29 +48,13 @@ func (c deliveryCalls) Events(ctx context.Context, q EventsQuery) (*Events, erro
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	patient := time.AfterFunc(c.wait, func() { cancel(ErrNoAnswer) })
-	e := &Events{c: c.conn, cancel: cancel, patient: patient, body: http.NoBody, ended: func(err error) error { return c.unreachable(ctx, err) }}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://plugbeat"+c.path("events")+"?"+v.Encode(), nil)
+	res, err := c.send(ctx, http.MethodGet, c.path("events"), v, nil) //nolint:bodyclose // Events.Close closes it
 	if err != nil {
-		e.Close()
-		return nil, fmt.Errorf("events: %w", err)
-	}
-	res, err := c.http.Do(req) //nolint:bodyclose // Events.Close closes it
-	if err != nil {
-		err = e.ended(err)
-		e.Close()
+		patient.Stop()
+		cancel(nil)
 		return nil, err
 	}
-	e.body = res.Body
-	if res.StatusCode != http.StatusOK {
-		b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		if err != nil {
-			err = e.ended(err)
-		} else {
-			err = c.refused(res.StatusCode, b)
-		}
-		e.Close()
-		return nil, err
-	}
+	e := &Events{c: c.conn, cancel: cancel, patient: patient, body: res.Body, ended: func(err error) error { return c.unreachable(ctx, err) }}
 	patient.Reset(silence)
 	e.lines = bufio.NewScanner(res.Body)
 	e.lines.Buffer(nil, maxEvent)

@@ -67,7 +67,8 @@ type subscriptionCalls struct{ *conn }
 
 // Subscriptions returns one page of the subscriptions of a webhook (id or name,
 // empty for all) and a vehicle (uuid.Nil for all).
-func (c subscriptionCalls) Subscriptions(ctx context.Context, webhookRef string, vehicleID uuid.UUID, after string, limit int) (p Page[SubscriptionView], err error) {
+func (c subscriptionCalls) Subscriptions(ctx context.Context, webhookRef string, vehicleID uuid.UUID, after string,
+	limit int) (p Page[SubscriptionView], err error) {
 	q := paging("after", after, limit)
 	if webhookRef != "" {
 		q.Set("webhook", webhookRef)

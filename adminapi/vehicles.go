@@ -116,7 +116,8 @@ func (c vehicleCalls) read(ctx context.Context, id uuid.UUID, paths vehicle.Path
 
 // ConnectVehicles adds the vehicles of an account at a source.
 func (c vehicleCalls) ConnectVehicles(ctx context.Context, source, refreshToken string) (a Connected, err error) {
-	return a, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source, RefreshToken: refreshToken}, &a)
+	return a, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", "connect"), nil, Connect{Source: source,
+		RefreshToken: refreshToken}, &a)
 }
 
 // BeginConnect lets an owner connect vehicles in a browser.

@@ -192,7 +192,8 @@ type webhookCalls struct{ *conn }
 func (c webhookCalls) Cost(ctx context.Context, n NewWebhook) (costs Costs, err error) {
 	q := url.Values{}
 	for name, v := range map[string]string{
-		"type": string(n.Type), "every": n.Cadence.Every, "unplugged": n.Cadence.Unplugged, "plugged_in": n.Cadence.PluggedIn, "zone": n.Cadence.Zone,
+		"type": string(n.Type), "every": n.Cadence.Every, "unplugged": n.Cadence.Unplugged, "plugged_in": n.Cadence.PluggedIn,
+		"zone":  n.Cadence.Zone,
 		"paths": strings.Join(n.Content.Paths, ","),
 	} {
 		if v != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"plugbeat/access"
 	"plugbeat/adminapi"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
@@ -174,5 +175,25 @@ func TestConnectRefuses(t *testing.T) {
 		if err != nil || v.Source != "sim" {
 			t.Error(v, err)
 		}
+	}
+}
+
+// A consent that is revoked ends, in the data file, what the application made by it.
+func TestRevokedConsentEndsWhatItMade(t *testing.T) {
+	d := start(t, configured(t, shortDir(t), simulatorSource))
+	id := d.ids()[0]
+	d.subscribed(id)
+	hook, err := d.client.Webhook(t.Context(), "hook")
+	must(t, err)
+	c := access.Consent{ID: uuid.New(), User: uuid.New(), Source: "sim", Vehicles: []uuid.UUID{id}, CreatedAt: time.Now().UTC(),
+		Tokens: []access.ConsentToken{{Hash: access.BearerHash("token"), Kind: access.AccessKind, ExpiresAt: time.Now().Add(time.Hour)}}}
+	c.Note(access.Made{Webhook: hook.ID, Vehicle: id})
+	must(t, d.store.PutConsent(t.Context(), c))
+	must(t, d.client.RemoveToken(t.Context(), c.ID.String()))
+	if v, err := d.client.Vehicle(t.Context(), id); err != nil || len(v.Subscriptions) != 0 {
+		t.Errorf("%d subscriptions are left, %v", len(v.Subscriptions), err)
+	}
+	if left, err := d.store.Consents(t.Context(), uuid.Nil, 10); err != nil || len(left) != 0 {
+		t.Errorf("%d consents are left, %v", len(left), err)
 	}
 }

@@ -87,7 +87,8 @@ func NewMetrics(v adminapi.Version, sources []string) *Metrics {
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_source_faults_total",
 			Help: "Paths that came back without a value, by the type of their fault."}, []string{"source", "type"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plugbeat_http_requests_total",
-			Help: "Requests to plugbeat, by where they came in and the class of the status they were answered with."}, []string{"listener", "status"}),
+			Help: "Requests to plugbeat, by where they came in and the class of the status they were answered with."}, []string{"listener",
+			"status"}),
 		answerTime: prometheus.NewHistogramVec(histogram("plugbeat_http_request_duration_seconds",
 			"How long plugbeat took to answer a request.", readBounds), []string{"listener"}),
 		commitDuration: prometheus.NewHistogram(histogram("plugbeat_store_commit_duration_seconds",
@@ -100,7 +101,8 @@ func NewMetrics(v adminapi.Version, sources []string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "plugbeat_build_info", Help: "Always 1; the labels say what is running.",
 		ConstLabels: prometheus.Labels{"version": v.Version, "go_version": v.Go}})
 	build.Set(1)
-	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.requests, m.answerTime, m.commitDuration, m.groupSize, m.commitFailures, build,
+	m.registry.MustRegister(m.readDuration, m.readLate, m.producedLate, m.paths, m.faults, m.requests, m.answerTime, m.commitDuration,
+		m.groupSize, m.commitFailures, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, l := range []listener{apiListener, adminListener, socketListener} {
 		m.answerTime.WithLabelValues(string(l))
@@ -178,12 +180,14 @@ type hookMetrics struct {
 func newHookMetrics(id uuid.UUID) *hookMetrics {
 	h := &hookMetrics{attempts: map[webhook.Outcome]prometheus.Counter{}, transitions: map[webhook.Transition]prometheus.Counter{}}
 	counter := func(name, help, label, value string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{"webhook": id.String(), label: value}})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{"webhook": id.String(),
+			label: value}})
 		h.all = append(h.all, c)
 		return c
 	}
 	histogram := func(name, help string, bounds []float64) prometheus.Histogram {
-		c := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds, ConstLabels: prometheus.Labels{"webhook": id.String()}})
+		c := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds,
+			ConstLabels: prometheus.Labels{"webhook": id.String()}})
 		h.all = append(h.all, c)
 		return c
 	}
@@ -197,7 +201,8 @@ func newHookMetrics(id uuid.UUID) *hookMetrics {
 		return counter("plugbeat_delivery_challenges_total", "Challenges, by whether the answer was right.", "result", result)
 	}
 	h.right, h.wrong, h.ours = challenges("right"), challenges("wrong"), challenges("ours")
-	h.took = histogram("plugbeat_delivery_attempt_duration_seconds", "How long an attempt took, until the answer was read or the failure.", attemptBounds)
+	h.took = histogram("plugbeat_delivery_attempt_duration_seconds", "How long an attempt took, until the answer was read or the failure.",
+		attemptBounds)
 	h.late = histogram("plugbeat_delivery_lateness_seconds", "How long after its due time a delivery had arrived.", lateBounds)
 	return h
 }

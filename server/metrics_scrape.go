@@ -35,7 +35,8 @@ func counter(name, help string, labels ...string) family {
 // The families of a scrape. Those that the data file keeps count from the webhook's
 // first day and survive a restart.
 var (
-	condition = gauge("plugbeat_health_condition", "What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
+	condition = gauge("plugbeat_health_condition",
+		"What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
 
 	dueTimes      = counter("plugbeat_scheduler_due_times_total", "Due times of subscriptions, by what became of them.", "webhook", "result")
 	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the subscription that is due the longest has been due; 0 while none is.", "source")
@@ -46,25 +47,33 @@ var (
 
 	sourceVehicles  = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
 	sourceInFlight  = gauge("plugbeat_source_in_flight_reads", "Calls of a source that are under way.", "source")
-	sourceLastValue = gauge("plugbeat_source_last_value_timestamp_seconds", "When a source last gave a value; 0 when it gave none since the start.", "source")
-	sourceNotBefore = gauge("plugbeat_source_not_before_timestamp_seconds", "Until when a source wants no call at all; 0 when it may be asked.", "source")
+	sourceLastValue = gauge("plugbeat_source_last_value_timestamp_seconds",
+		"When a source last gave a value; 0 when it gave none since the start.", "source")
+	sourceNotBefore = gauge("plugbeat_source_not_before_timestamp_seconds",
+		"Until when a source wants no call at all; 0 when it may be asked.", "source")
 
-	sourceBudget = gauge("plugbeat_source_budget_calls", "How many calls each vehicle of a source may cost in a period; 0 for no limit. Absent where nobody counts.", "source")
-	sourceSpent  = gauge("plugbeat_source_spent_calls", "What all vehicles of a source have cost in this period. Absent where nobody counts.", "source")
-	sourceBucket = gauge("plugbeat_source_bucket_calls", "How many calls a source may be asked at once for the whole application. Absent where there is no bound.", "source")
+	sourceBudget = gauge("plugbeat_source_budget_calls",
+		"How many calls each vehicle of a source may cost in a period; 0 for no limit. Absent where nobody counts.", "source")
+	sourceSpent = gauge("plugbeat_source_spent_calls",
+		"What all vehicles of a source have cost in this period. Absent where nobody counts.", "source")
+	sourceBucket = gauge("plugbeat_source_bucket_calls",
+		"How many calls a source may be asked at once for the whole application. Absent where there is no bound.", "source")
 
-	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
-	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
-	hookStep        = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
-	hookDisabledAt  = gauge("plugbeat_webhook_disabled_at_timestamp_seconds", "When a failing webhook will be disabled if every probe fails; 0 for none.", "webhook")
-	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.", "webhook")
+	hookInfo       = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
+	hookStatus     = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
+	hookStep       = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
+	hookDisabledAt = gauge("plugbeat_webhook_disabled_at_timestamp_seconds",
+		"When a failing webhook will be disabled if every probe fails; 0 for none.", "webhook")
+	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.",
+		"webhook")
 
 	produced = counter("plugbeat_delivery_produced_total", "Deliveries that were made.", "webhook")
 	finished = counter("plugbeat_delivery_finished_total", "Deliveries that are finished, by their state.", "webhook", "state")
 
 	queueWaiting  = gauge("plugbeat_queue_waiting_deliveries", "Deliveries that wait, in flight or not.", "webhook")
 	queueInFlight = gauge("plugbeat_queue_in_flight_requests", "Requests to a receiver that are under way.", "webhook")
-	queueOldest   = gauge("plugbeat_queue_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.", "webhook")
+	queueOldest   = gauge("plugbeat_queue_oldest_age_seconds", "How long ago the oldest waiting delivery was made; 0 when none waits.",
+		"webhook")
 
 	storeFile      = gauge("plugbeat_store_file_bytes", "The size of the data file.")
 	storeLive      = gauge("plugbeat_store_live_bytes", "What of the data file is in use.")
@@ -74,13 +83,15 @@ var (
 	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
 	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
 
-	backupLast    = gauge("plugbeat_backup_last_timestamp_seconds", "When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
+	backupLast = gauge("plugbeat_backup_last_timestamp_seconds",
+		"When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
 	backupNext    = gauge("plugbeat_backup_next_timestamp_seconds", "When the next scheduled backup is made.")
 	backupBytes   = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
 	backupKept    = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
 	alertMessages = counter("plugbeat_alert_messages_total", "Messages to a target of alerts, by whether it took them.", "target", "result")
 	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait for their turn, or for the target.", "target")
-	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before their turn.", "target", "result")
+	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before their turn.",
+		"target", "result")
 )
 
 // metrics serves what is counted and what stands, in Prometheus' text format or as
@@ -97,7 +108,8 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 type scrapeLog struct{ s *Server }
 
 func (l scrapeLog) Println(v ...any) {
-	l.s.Log.Error().Str("event", "metrics.failed").Str("error", strings.TrimSpace(fmt.Sprintln(v...))).Msg("some metrics are missing from a scrape")
+	l.s.Log.Error().Str("event", "metrics.failed").Str("error", strings.TrimSpace(fmt.Sprintln(v...))).
+		Msg("some metrics are missing from a scrape")
 }
 
 // scraped is one look at all that is kept elsewhere. It is a collector of just

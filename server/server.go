@@ -169,7 +169,8 @@ func New(o Options) (*Server, error) {
 	s.end = sync.OnceFunc(func() { close(ending) })
 	var err error
 	if s.oauth, err = oauth.New(oauth.Options{
-		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Replies: s.replies, Application: o.Application, ApplicationID: o.ApplicationID, PublicURL: o.PublicURL, LoginKey: o.LoginKey,
+		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Replies: s.replies, Application: o.Application, ApplicationID: o.ApplicationID,
+		PublicURL: o.PublicURL, LoginKey: o.LoginKey,
 	}); err != nil {
 		return nil, err
 	}
@@ -178,7 +179,8 @@ func New(o Options) (*Server, error) {
 		Application: o.Application, ApplicationID: o.ApplicationID, ReadTime: ReadTimeout,
 	})
 	s.admin = admin.New(admin.Options{
-		Store: o.Store, Scheduler: o.Scheduler, Deliveries: o.Deliveries, Fleet: o.Fleet, Connects: s.oauth.Connects, Upkeep: o.Upkeep, Health: o.Health,
+		Store: o.Store, Scheduler: o.Scheduler, Deliveries: o.Deliveries, Fleet: o.Fleet, Connects: s.oauth.Connects, Upkeep: o.Upkeep,
+		Health: o.Health,
 		Clocks: o.Clocks, Feed: o.Feed, Auth: s.auth, Replies: s.replies, Stopping: o.Stopping, Ending: ending,
 		Policy: o.Policy, Retries: o.Retries, Recover: o.Recover, Signing: o.Signing, ReadTime: ReadTimeout,
 		JSON: o.JSON, CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,

@@ -39,7 +39,8 @@ type Store interface {
 
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
+		error)
 	// Due returns the schedules of a source that are due at the time, oldest first.
 	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 
@@ -232,7 +233,8 @@ func (a *API) Routes(mux web.Mux, guarded func(web.Need, http.Handler) http.Hand
 		})))
 	}
 	mux.Handle("/", a.serve(func(r *http.Request) (any, error) {
-		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "no route " + r.Method + " " + web.Clip(r.URL.Path), Hint: "docs/api.md lists the routes"}
+		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "no route " + r.Method + " " + web.Clip(r.URL.Path),
+			Hint: "docs/api.md lists the routes"}
 	}))
 }
 

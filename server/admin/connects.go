@@ -33,7 +33,8 @@ func noConnect(id uuid.UUID) error {
 func connectID(r *http.Request) (uuid.UUID, error) {
 	id, ok := web.ParseID(r.PathValue("connect"))
 	if !ok {
-		return id, &webhook.Invalid{Field: "connect", Value: web.Clip(r.PathValue("connect")), Allowed: "a UUID, as POST /api/v1/connects gives it"}
+		return id, &webhook.Invalid{Field: "connect", Value: web.Clip(r.PathValue("connect")),
+			Allowed: "a UUID, as POST /api/v1/connects gives it"}
 	}
 	return id, nil
 }

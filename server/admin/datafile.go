@@ -47,7 +47,8 @@ func (f *dataFile) clearCheckDir() {
 // copy, which is gone when it returned. One copy is made at a time.
 func (f *dataFile) checkedCopy(ctx context.Context, use func(file string, problems []adminapi.Problem) error) error {
 	if !f.checking.TryLock() {
-		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup", Hint: "wait for it to end"}
+		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup",
+			Hint: "wait for it to end"}
 	}
 	defer f.checking.Unlock()
 	f.clearCheckDir()
@@ -106,8 +107,9 @@ func (f *dataFile) backup(r *http.Request) (_ any, err error) {
 	err = f.checkedCopy(r.Context(), func(file string, problems []adminapi.Problem) (err error) {
 		if n := len(problems); n > 0 {
 			p := problems[0]
-			return &adminapi.Error{Code: adminapi.CodeInternal, Message: fmt.Sprintf("the data file is not sound: %d problems, the first in %s %s: %s", n, p.Bucket, p.Key, p.Text),
-				Hint: "see them all: plugbeat check; then restore the last good backup"}
+			return &adminapi.Error{Code: adminapi.CodeInternal,
+				Message: fmt.Sprintf("the data file is not sound: %d problems, the first in %s %s: %s", n, p.Bucket, p.Key, p.Text),
+				Hint:    "see them all: plugbeat check; then restore the last good backup"}
 		}
 		d.file, err = os.Open(file)
 		return err

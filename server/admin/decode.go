@@ -47,7 +47,8 @@ func decode(r *http.Request, into any) error {
 	if bad := badID(b, reflect.TypeOf(into).Elem()); bad != nil {
 		return bad
 	}
-	return &webhook.Invalid{Field: "body", Value: "JSON", Allowed: "a JSON object with the fields of docs/api.md", Why: strings.TrimPrefix(err.Error(), "json: ")}
+	return &webhook.Invalid{Field: "body", Value: "JSON",
+		Allowed: "a JSON object with the fields of docs/api.md", Why: strings.TrimPrefix(err.Error(), "json: ")}
 }
 
 // badID finds the text of the body that should be an id and is none, where t is

@@ -125,7 +125,8 @@ func attemptView(a webhook.Attempt) adminapi.AttemptView {
 // aboutDelivery says what to do about a delivery that there is not.
 func aboutDelivery(id uuid.UUID, err error) error {
 	if errors.Is(err, webhook.ErrNotFound) {
-		return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound), Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
+		return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("delivery %s: %v", id, webhook.ErrNotFound),
+			Hint: "`plugbeat delivery list` shows those there are; records go after retention.records"}
 	}
 	return err
 }

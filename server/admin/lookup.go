@@ -21,7 +21,8 @@ type lookup struct{ store Store }
 
 // noSuch says that there is no such thing, and what lists those there are.
 func noSuch(kind, ref string) error {
-	return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("%s %s: %v", kind, ref, webhook.ErrNotFound), Hint: "`plugbeat " + kind + " list` shows those there are"}
+	return &adminapi.Error{Code: adminapi.CodeNotFound, Message: fmt.Sprintf("%s %s: %v", kind, ref, webhook.ErrNotFound),
+		Hint: "`plugbeat " + kind + " list` shows those there are"}
 }
 
 // findWebhook returns the webhook with the id or name.

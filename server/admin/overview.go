@@ -171,7 +171,8 @@ func (h overview) testAlerts(r *http.Request, t adminapi.AlertTest) (any, error)
 		return nil, err
 	}
 	if len(results) == 0 {
-		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "the config has no targets of alerts", Hint: "add one: plugbeat config describe alerts"}
+		return nil, &adminapi.Error{Code: adminapi.CodeNotFound, Message: "the config has no targets of alerts",
+			Hint: "add one: plugbeat config describe alerts"}
 	}
 	return adminapi.AlertsTested{Results: results}, nil
 }

@@ -121,13 +121,15 @@ func checkQuery(r *http.Request, known []string) error {
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return &adminapi.Error{Code: adminapi.CodeInvalid, Message: "the query of the URL is not one: percent-encode what is in it", Field: "query", Allowed: allowed}
+		return &adminapi.Error{Code: adminapi.CodeInvalid, Message: "the query of the URL is not one: percent-encode what is in it",
+			Field: "query", Allowed: allowed}
 	}
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if slices.Contains(known, name) {
 			continue
 		}
-		e := &adminapi.Error{Code: adminapi.CodeInvalid, Message: web.RouteName(r) + " has no query parameter " + web.Quote(name), Field: web.Clip(name), Allowed: allowed}
+		e := &adminapi.Error{Code: adminapi.CodeInvalid, Message: web.RouteName(r) + " has no query parameter " + web.Quote(name),
+			Field: web.Clip(name), Allowed: allowed}
 		if web.TokenLike(name) {
 			e.Hint = "a token is never read from the URL, which is kept in logs: revoke it, and send the new one in the header Authorization"
 		}

@@ -80,7 +80,8 @@ func (h subscriptions) add(r *http.Request, in adminapi.Subscribe) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := adminapi.Subscribed{Items: make([]adminapi.SubscribedItem, 0, len(vs)), Warnings: h.costs.warnings(&w, vs), Costs: h.costs.ofSubscribing(&w, vs)}
+	out := adminapi.Subscribed{Items: make([]adminapi.SubscribedItem, 0, len(vs)), Warnings: h.costs.warnings(&w, vs),
+		Costs: h.costs.ofSubscribing(&w, vs)}
 	for i, anchor := range anchors(now, spread, len(vs)) {
 		sub, fresh, err := h.scheduler.Subscribe(ctx, w.ID, vs[i].ID, anchor)
 		if in.All && errors.Is(err, webhook.ErrNotFound) && h.gone(ctx, vs[i].ID) {
@@ -107,7 +108,8 @@ func partly(err error, done, all int) error {
 	if done == 0 {
 		return err
 	}
-	return &web.Hinted{Err: err, Hint: fmt.Sprintf("%d of %d vehicles were subscribed before that and stay so; subscribe again for the others", done, all)}
+	return &web.Hinted{Err: err,
+		Hint: fmt.Sprintf("%d of %d vehicles were subscribed before that and stay so; subscribe again for the others", done, all)}
 }
 
 // chosen returns the vehicles to subscribe, each once, in the order given.
@@ -170,7 +172,8 @@ func (h subscriptions) spread(w *webhook.Webhook, text string, now time.Time) (t
 	most := unplugged.Next(now, next).Sub(next)
 	spread, err := time.ParseDuration(text)
 	if err != nil || spread < 0 || spread > most {
-		return 0, &webhook.Invalid{Field: "spread", Value: web.Clip(text), Allowed: "a duration with its unit from 0s to " + short(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
+		return 0, &webhook.Invalid{Field: "spread", Value: web.Clip(text),
+			Allowed: "a duration with its unit from 0s to " + short(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
 	}
 	return spread, nil
 }

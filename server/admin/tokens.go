@@ -38,7 +38,8 @@ func (h tokens) list(r *http.Request) (any, error) {
 		}
 	}
 	for _, g := range grants {
-		add(adminapi.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
+		add(adminapi.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt,
+			LastUsedAt: g.LastUsedAt})
 	}
 	consents, err := web.AllConsents(r.Context(), h.Store)
 	if err != nil {
@@ -46,7 +47,8 @@ func (h tokens) list(r *http.Request) (any, error) {
 	}
 	for _, c := range consents {
 		if !c.Ended(h.Replies.Now()) {
-			add(adminapi.TokenView{Name: c.ID.String(), Kind: adminapi.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt, LastUsedAt: c.LastIssued()})
+			add(adminapi.TokenView{Name: c.ID.String(), Kind: adminapi.ConsentToken, Vehicles: notNil(c.Vehicles), CreatedAt: c.CreatedAt,
+				LastUsedAt: c.LastIssued()})
 		}
 	}
 	slices.SortFunc(shown, func(a, b adminapi.TokenView) int { return strings.Compare(a.Name, b.Name) })
@@ -75,9 +77,11 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 	}
 	switch {
 	case n.Scope != "" && n.Scope != access.ScopeRead && n.Scope != access.ScopeOperate:
-		return nil, &webhook.Invalid{Field: "scope", Value: web.Clip(string(n.Scope)), Allowed: "read or operate for an operator's token, nothing for an access token"}
+		return nil, &webhook.Invalid{Field: "scope", Value: web.Clip(string(n.Scope)),
+			Allowed: "read or operate for an operator's token, nothing for an access token"}
 	case n.Scope != "" && len(n.Vehicles) > 0:
-		return nil, &webhook.Invalid{Field: "vehicles", Value: fmt.Sprintf("%d ids", len(n.Vehicles)), Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
+		return nil, &webhook.Invalid{Field: "vehicles", Value: fmt.Sprintf("%d ids", len(n.Vehicles)),
+			Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
 	}
 	g := access.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: h.Replies.Now().UTC()}
 	for _, id := range n.Vehicles {
@@ -93,8 +97,10 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 	if err := h.Store.PutGrant(r.Context(), g); err != nil {
 		return nil, err
 	}
-	h.Replies.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(tokenKind(g.Scope))).Str("scope", string(g.Scope)).Msg("a token was made")
-	return created{adminapi.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}}, nil
+	h.Replies.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(tokenKind(g.Scope))).Str("scope",
+		string(g.Scope)).Msg("a token was made")
+	return created{adminapi.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}},
+		nil
 }
 
 func (h tokens) remove(r *http.Request) (any, error) {

@@ -26,7 +26,8 @@ func (v views) view(w *webhook.Webhook) adminapi.WebhookView {
 }
 
 func (v views) derived(w *webhook.Webhook) adminapi.Derived {
-	d := adminapi.Derived{Retries: v.retries, Effective: w.Cadence, EffectiveRecover: cmp.Or(w.Recover, v.recover, webhook.RecoverAll), ETag: web.ETagOf(w)}
+	d := adminapi.Derived{Retries: v.retries, Effective: w.Cadence, EffectiveRecover: cmp.Or(w.Recover, v.recover, webhook.RecoverAll),
+		ETag: web.ETagOf(w)}
 	if d.Effective.Zone == "" {
 		d.Effective.Zone = v.policy.Default.Zone
 	}
@@ -42,7 +43,8 @@ func (v views) subscription(ctx context.Context, of webhook.ScheduleView) admina
 	if of.Webhook == nil {
 		return shown
 	}
-	shown.WebhookName, shown.WebhookType, shown.WebhookStatus, shown.WebhookSummary = of.Webhook.Name, of.Webhook.Type, of.Webhook.Status, v.view(of.Webhook).Summary()
+	shown.WebhookName, shown.WebhookType, shown.WebhookStatus, shown.WebhookSummary = of.Webhook.Name, of.Webhook.Type, of.Webhook.Status,
+		v.view(of.Webhook).Summary()
 	mk := ""
 	if of.Webhook.Cadence.Fastest { // else no make matters
 		found, err := v.store.Vehicle(ctx, of.Vehicle)

@@ -56,7 +56,8 @@ func (h webhooks) add(r *http.Request) (any, error) {
 	if n.AllowPrivate && web.IsOverHTTP(r) {
 		return nil, privateBySocket(fmt.Sprintf("plugbeat webhook add --name %s --callback URI --allow-private", words.Shell(n.Name)))
 	}
-	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Content: n.Content, Signing: n.Signing, AllowPrivate: n.AllowPrivate, Recover: n.Recover}
+	w := webhook.Webhook{Name: n.Name, Type: n.Type, CallbackURI: n.CallbackURI, Cadence: n.Cadence, Content: n.Content, Signing: n.Signing,
+		AllowPrivate: n.AllowPrivate, Recover: n.Recover}
 	if n.ID != nil {
 		if *n.ID == uuid.Nil {
 			return nil, &webhook.Invalid{Field: "id", Value: n.ID.String(), Allowed: "a UUID other than this one"}
@@ -69,7 +70,8 @@ func (h webhooks) add(r *http.Request) (any, error) {
 	if w.Signing == "" {
 		w.Signing = h.signing
 	}
-	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content), webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
+	if err := errors.Join(webhook.CheckName(w.Name), webhook.CheckType(w.Type), webhook.CheckContent(w.Type, w.Content),
+		webhook.CheckCallback(w.CallbackURI), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover)); err != nil {
 		return nil, first(err)
 	}
 	warnings, costs, err := h.costs.check(r.Context(), &w)
@@ -84,14 +86,16 @@ func (h webhooks) add(r *http.Request) (any, error) {
 	if w, err = h.deliveries.Add(r.Context(), w); err != nil {
 		return nil, err
 	}
-	return created{tagged{web.ETagOf(&w), adminapi.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings, Costs: costs}}}, nil
+	return created{tagged{web.ETagOf(&w), adminapi.WebhookAdded{Webhook: w, SigningKey: signing.FormatKey(w.Key), Warnings: warnings,
+		Costs: costs}}}, nil
 }
 
 // privateBySocket refuses to widen, over HTTP, what plugbeat sends requests to: who
 // holds a token must not reach what only the daemon's machine does.
 func privateBySocket(command string) error {
-	return &adminapi.Error{Code: adminapi.CodeForbidden, Message: "allow_private lets plugbeat send to private and loopback addresses, so it is granted over the daemon's socket only",
-		Field: "allow_private", Hint: "on the daemon's machine: " + command + "; or list the network in delivery.allow of the config"}
+	return &adminapi.Error{Code: adminapi.CodeForbidden,
+		Message: "allow_private lets plugbeat send to private and loopback addresses, so it is granted over the daemon's socket only",
+		Field:   "allow_private", Hint: "on the daemon's machine: " + command + "; or list the network in delivery.allow of the config"}
 }
 
 // samePlaces is the check of a change over HTTP: it must not grant allow_private,
@@ -132,7 +136,8 @@ func (h webhooks) change(r *http.Request, w webhook.Webhook) (any, error) {
 		return nil, err
 	}
 	if c == (adminapi.WebhookChange{}) {
-		return nil, &webhook.Invalid{Field: "body", Value: "{}", Allowed: "at least one of name, callback_uri, cadence, content, signing, allow_private, recover"}
+		return nil, &webhook.Invalid{Field: "body", Value: "{}",
+			Allowed: "at least one of name, callback_uri, cadence, content, signing, allow_private, recover"}
 	}
 	if c.Name != nil {
 		err = errors.Join(err, webhook.CheckName(*c.Name))
@@ -171,7 +176,8 @@ func (h webhooks) change(r *http.Request, w webhook.Webhook) (any, error) {
 			return nil, err
 		}
 	}
-	return tagged{web.ETagOf(&changed), adminapi.WebhookChanged{Webhook: changed, Derived: h.derived(&changed), Warnings: warnings, Costs: costs}}, nil
+	return tagged{web.ETagOf(&changed), adminapi.WebhookChanged{Webhook: changed, Derived: h.derived(&changed), Warnings: warnings,
+		Costs: costs}}, nil
 }
 
 func (h webhooks) remove(r *http.Request, w webhook.Webhook) (any, error) {

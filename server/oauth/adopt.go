@@ -74,25 +74,29 @@ func (t *tokens) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 			continue
 		}
 		if wait := t.tries.Take("", t.now()); wait > 0 {
-			return tokenAnswer{}, &tokenError{status: http.StatusTooManyRequests, code: "temporarily_unavailable", description: "Too many refresh tokens are unknown here; try again later.", retryAfter: wait}
+			return tokenAnswer{}, &tokenError{status: http.StatusTooManyRequests, code: "temporarily_unavailable",
+				description: "Too many refresh tokens are unknown here; try again later.", retryAfter: wait}
 		}
 		vs, err := t.fleet.Connect(ctx, src.Name, token)
 		if err == nil {
 			return a, t.adopted(ctx, src.Name, hash, pair, vs)
 		}
 		if f, ok := errors.AsType[*vehicle.Fault](err); !ok || f.Type != vehicle.TypeAccount {
-			t.replies.Log.Warn().Str("event", "oauth.adopt_failed").Str("source", src.Name).Err(err).Msg("a refresh token that is unknown here could not be tried at the vendor")
+			t.replies.Log.Warn().Str("event", "oauth.adopt_failed").Str("source", src.Name).Err(err).
+				Msg("a refresh token that is unknown here could not be tried at the vendor")
 			unasked = true // the token may be another source's
 			continue
 		}
 		asked = true
 	}
 	if unasked {
-		return tokenAnswer{}, &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "The refresh token is unknown here and the vendor could not be asked; try again.", retryAfter: 30 * time.Second}
+		return tokenAnswer{}, &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+			description: "The refresh token is unknown here and the vendor could not be asked; try again.", retryAfter: 30 * time.Second}
 	}
 	if asked {
 		t.setBad(hash, t.now())
-		t.replies.Log.Info().Str("event", "oauth.adopt_refused").Msg("a refresh token that is unknown here was refused by the vendor too; it is not tried again for a day")
+		t.replies.Log.Info().Str("event", "oauth.adopt_refused").
+			Msg("a refresh token that is unknown here was refused by the vendor too; it is not tried again for a day")
 	}
 	return tokenAnswer{}, unknown
 }
@@ -108,6 +112,7 @@ func (t *tokens) adopted(ctx context.Context, source string, hash access.TokenHa
 	if err := t.store.PutConsent(context.WithoutCancel(ctx), c); err != nil {
 		return err
 	}
-	t.replies.Log.Info().Str("event", "oauth.adopted").Stringer("consent", c.ID).Str("source", source).Int("vehicles", len(vs)).Msg("a connection that the application had at the vendor is plugbeat's now")
+	t.replies.Log.Info().Str("event", "oauth.adopted").Stringer("consent", c.ID).Str("source", source).Int("vehicles", len(vs)).
+		Msg("a connection that the application had at the vendor is plugbeat's now")
 	return nil
 }

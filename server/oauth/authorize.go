@@ -15,10 +15,12 @@ import (
 
 // authorizeParameters are those of /oauth/authorize that plugbeat reads, none of them
 // twice.
-var authorizeParameters = [...]string{"response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "source"}
+var authorizeParameters = [...]string{"response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge",
+	"code_challenge_method", "source"}
 
 // vendorParameters are those that are passed on to the vendor's Connect as they are.
-var vendorParameters = [...]string{"scope", "mode", "make", "single_select", "single_select_vin", "approval_prompt", "flags", "user", "external_id"}
+var vendorParameters = [...]string{"scope", "mode", "make", "single_select", "single_select_vin", "approval_prompt", "flags", "user",
+	"external_id"}
 
 // vendorErrors are what the vendor's Connect says beside an error, and is passed back.
 var vendorErrors = [...]string{"error_description", "error_message", "status_code", "vin", "make", "model", "year"}
@@ -75,7 +77,8 @@ func (p *pages) authorize(w http.ResponseWriter, r *http.Request) error {
 // authorization checks a request to authorize.
 func (p *pages) authorization(r *http.Request) (*authorization, url.Values, error) {
 	if !p.app.On() {
-		return nil, nil, &pageError{status: http.StatusServiceUnavailable, text: "This plugbeat has no application: application.client_id and client_secret_file of its config are not set."}
+		return nil, nil, &pageError{status: http.StatusServiceUnavailable,
+			text: "This plugbeat has no application: application.client_id and client_secret_file of its config are not set."}
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

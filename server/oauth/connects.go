@@ -72,23 +72,27 @@ func (cs *Connects) Begin(source string) (adminapi.ConnectBegun, error) {
 		for _, s := range sources {
 			names = append(names, s.Name)
 		}
-		return adminapi.ConnectBegun{}, &webhook.Invalid{Field: "source", Value: web.Clip(source), Allowed: "a configured source: " + strings.Join(names, ", ")}
+		return adminapi.ConnectBegun{}, &webhook.Invalid{Field: "source", Value: web.Clip(source),
+			Allowed: "a configured source: " + strings.Join(names, ", ")}
 	}
 	public := cs.site.url()
 	if public == "" {
-		return adminapi.ConnectBegun{}, &adminapi.Error{Code: adminapi.CodeConflict, Message: "nobody can open a page of this daemon: http.api.listen is empty",
-			Hint: "set it, or connect without a browser: plugbeat vehicle connect --now, or --refresh-token-stdin"}
+		return adminapi.ConnectBegun{}, &adminapi.Error{Code: adminapi.CodeConflict,
+			Message: "nobody can open a page of this daemon: http.api.listen is empty",
+			Hint:    "set it, or connect without a browser: plugbeat vehicle connect --now, or --refresh-token-stdin"}
 	}
 	c, code := cs.add(source, sources[i].SignIn, cs.replies.Now())
 	if c == nil {
-		return adminapi.ConnectBegun{}, &adminapi.Error{Code: adminapi.CodeConflict, Message: fmt.Sprintf("%d connects are open already", maxConnects),
-			Hint: "end the commands that wait, or try again in an hour"}
+		return adminapi.ConnectBegun{}, &adminapi.Error{Code: adminapi.CodeConflict,
+			Message: fmt.Sprintf("%d connects are open already", maxConnects),
+			Hint:    "end the commands that wait, or try again in an hour"}
 	}
 	link := public + "/oauth/connect"
 	if code == "" {
 		link += "?id=" + c.id.String()
 	}
-	cs.replies.Log.Info().Str("event", "connect.begun").Stringer("connect", c.id).Str("source", c.source).Msg("an owner may connect vehicles now")
+	cs.replies.Log.Info().Str("event", "connect.begun").Stringer("connect", c.id).Str("source", c.source).
+		Msg("an owner may connect vehicles now")
 	return adminapi.ConnectBegun{ID: c.id, Source: c.source, URL: link, Code: code, ExpiresAt: c.ends}, nil
 }
 
@@ -115,7 +119,8 @@ func (cs *Connects) add(source string, signIn bool, now time.Time) (c *connect, 
 	if len(cs.all) >= maxConnects {
 		return nil, ""
 	}
-	c = &connect{id: uuid.New(), source: source, signIn: signIn, ends: now.Add(connectLife).UTC(), over: make(chan struct{}), state: adminapi.ConnectWaiting}
+	c = &connect{id: uuid.New(), source: source, signIn: signIn, ends: now.Add(connectLife).UTC(), over: make(chan struct{}),
+		state: adminapi.ConnectWaiting}
 	if !signIn {
 		code = newCode()
 		c.code = hashOfCode(code)
@@ -233,7 +238,8 @@ func (cs *Connects) Look(id uuid.UUID) (adminapi.ConnectView, <-chan struct{}, b
 		return adminapi.ConnectView{}, nil, false
 	}
 	now := cs.replies.Now()
-	v := adminapi.ConnectView{ID: c.id, Source: c.source, State: c.state, Vehicles: []vehicle.Vehicle{}, Reason: c.reason, Application: c.app, ExpiresAt: c.ends}
+	v := adminapi.ConnectView{ID: c.id, Source: c.source, State: c.state, Vehicles: []vehicle.Vehicle{}, Reason: c.reason,
+		Application: c.app, ExpiresAt: c.ends}
 	v.Vehicles = append(v.Vehicles, c.vehicles...)
 	if v.State == adminapi.ConnectWaiting && !c.finishing && !now.Before(c.ends) {
 		v.State = adminapi.ConnectExpired

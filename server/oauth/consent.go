@@ -28,7 +28,8 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	from, _ := web.Caller(r)
 	if wait := p.signIns.Wait(from, p.now()); wait > 0 && q.Has("code") {
-		return &pageError{status: http.StatusTooManyRequests, text: "Too many owners sign in at once. Wait a few seconds and load this page again.", retryAfter: wait}
+		return &pageError{status: http.StatusTooManyRequests,
+			text: "Too many owners sign in at once. Wait a few seconds and load this page again.", retryAfter: wait}
 	}
 	if !p.logins.spend(l) {
 		return errLogin // before a token is taken: it costs nobody else anything
@@ -80,7 +81,8 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	code := web.NewIssued()
 	c := p.consentTo(vs, l.App.Scope)
-	c.Code = &access.AuthCode{Hash: access.CodeHash(code), ExpiresAt: c.CreatedAt.Add(access.CodeLife), RedirectURI: l.App.RedirectURI, RedirectGiven: l.App.RedirectGiven, Challenge: l.App.Challenge}
+	c.Code = &access.AuthCode{Hash: access.CodeHash(code), ExpiresAt: c.CreatedAt.Add(access.CodeLife), RedirectURI: l.App.RedirectURI,
+		RedirectGiven: l.App.RedirectGiven, Challenge: l.App.Challenge}
 	if err := p.store.PutConsent(context.WithoutCancel(ctx), c); err != nil {
 		p.connects.back(l.Connect)
 		return err
@@ -89,7 +91,8 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return err
 	}
 	p.connects.end(l.Connect, adminapi.ConnectDone, vs, "", true)
-	p.replies.Log.Info().Str("event", "oauth.consented").Stringer("consent", c.ID).Str("source", c.Source).Int("vehicles", len(vs)).Msg("an owner allowed the application to reach vehicles")
+	p.replies.Log.Info().Str("event", "oauth.consented").Stringer("consent", c.ID).Str("source", c.Source).Int("vehicles", len(vs)).
+		Msg("an owner allowed the application to reach vehicles")
 	p.redirect(w, r, l.App.back(url.Values{"code": {code}}))
 	return nil
 }
@@ -98,7 +101,8 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 func (p *pages) failed(l login, code, description string, more url.Values) error {
 	p.connects.end(l.Connect, adminapi.ConnectFailed, nil, strings.TrimSpace(code+": "+description), l.App != nil)
 	if more, ok := p.replies.Line("oauth.not_consented"); ok {
-		p.replies.Log.Info().Str("event", "oauth.not_consented").Str("source", l.Source).Str("error", code).Int("more", more).Msg("a login ended without vehicles")
+		p.replies.Log.Info().Str("event", "oauth.not_consented").Str("source", l.Source).Str("error", code).Int("more", more).
+			Msg("a login ended without vehicles")
 	}
 	if l.App == nil {
 		return refusePage("Nothing was connected: %s %s", code, description)
@@ -167,7 +171,8 @@ func (p *pages) consentPage(w http.ResponseWriter, r *http.Request, l login, bad
 // inWords is a permission as an owner reads it.
 func inWords(permission string) string {
 	words := map[string]string{
-		"read_battery": "read the battery's level and range", "read_charge": "read whether the car is plugged in and charges", "read_location": "read where the car is",
+		"read_battery": "read the battery's level and range", "read_charge": "read whether the car is plugged in and charges",
+		"read_location": "read where the car is",
 		"read_odometer": "read the odometer", "read_vehicle_info": "read make, model and year", "read_vin": "read the VIN",
 		"read_charge_events": "be told when charging starts and ends", "control_charge": "start and stop charging",
 	}

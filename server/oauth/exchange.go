@@ -40,7 +40,8 @@ func (t *tokens) exchange(ctx context.Context, form url.Values) (tokenAnswer, er
 		if err := web.EndMade(ctx, t.scheduler, made); err != nil {
 			return tokenAnswer{}, err
 		}
-		t.replies.Log.Warn().Str("event", "oauth.code_reused").Stringer("consent", ended).Msg("an authorization code came a second time: the tokens it gave were revoked")
+		t.replies.Log.Warn().Str("event", "oauth.code_reused").Stringer("consent", ended).
+			Msg("an authorization code came a second time: the tokens it gave were revoked")
 		return tokenAnswer{}, invalidGrant("The code was used before; the tokens that it gave are revoked.")
 	case err == nil:
 		t.replies.Log.Info().Str("event", "oauth.code_exchanged").Msg("the application exchanged a code")
@@ -85,7 +86,8 @@ func (t *tokens) again(ctx context.Context, token string) (tokenAnswer, error) {
 // refusedGrant is the reason of a consent as the caller sees it.
 func refusedGrant(err error) error {
 	if errors.Is(err, access.ErrRefreshBusy) {
-		return &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "The tokens were refreshed too often. Try again.", retryAfter: time.Minute}
+		return &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+			description: "The tokens were refreshed too often. Try again.", retryAfter: time.Minute}
 	}
 	for _, reason := range [...]error{access.ErrCodeLate, access.ErrRedirect, access.ErrVerifier, access.ErrRefreshSpent} {
 		if errors.Is(err, reason) {

@@ -47,9 +47,11 @@ func (p *pages) page(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		switch {
 		case ok:
 		case errors.Is(err, errLogin):
-			page = &pageError{status: http.StatusBadRequest, text: "This login is over, or it began in another browser, or the browser keeps no cookies. Go back to where you came from and begin again."}
+			page = &pageError{status: http.StatusBadRequest,
+				text: "This login is over, or it began in another browser, or the browser keeps no cookies. Go back to where you came from and begin again."}
 		default:
-			page = &pageError{status: http.StatusInternalServerError, text: "Something went wrong here. Try again; the request is " + web.RequestID(w) + "."}
+			page = &pageError{status: http.StatusInternalServerError,
+				text: "Something went wrong here. Try again; the request is " + web.RequestID(w) + "."}
 			p.replies.LogError(r, web.RequestID(w), page.status, err)
 		}
 		if page.retryAfter > 0 {
@@ -133,7 +135,8 @@ func (p *pages) toVendor(w http.ResponseWriter, r *http.Request, l login, source
 // codePage asks for a one-time code. It tells nothing of any vehicle, nor whether
 // there are some.
 func (p *pages) codePage(w http.ResponseWriter, l login, status int, bad string, wait time.Duration) error {
-	d := pageData{Title: "Connect your car", Text: "Enter the one-time code that whoever runs plugbeat gave you.", Bad: bad, CodeLogin: p.logins.seal(stepCode, l)}
+	d := pageData{Title: "Connect your car", Text: "Enter the one-time code that whoever runs plugbeat gave you.", Bad: bad,
+		CodeLogin: p.logins.seal(stepCode, l)}
 	var signIns []string
 	if l.App != nil {
 		d.Small = p.askedBy(l.App)
@@ -141,7 +144,8 @@ func (p *pages) codePage(w http.ResponseWriter, l login, status int, bad string,
 	}
 	for _, source := range signIns {
 		l.Source = source
-		d.SignIns = append(d.SignIns, signInLink{source, p.below("/oauth/signin?") + url.Values{"login": {p.logins.seal(stepSignIn, l)}}.Encode()})
+		d.SignIns = append(d.SignIns, signInLink{source, p.below("/oauth/signin?") + url.Values{"login": {p.logins.seal(stepSignIn,
+			l)}}.Encode()})
 	}
 	if wait > 0 {
 		w.Header()[web.HeaderRetryAfter] = []string{web.RetryAfter(wait)}

@@ -72,7 +72,8 @@ func (t *tokens) serve(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		e = &tokenError{status: http.StatusInternalServerError, code: "server_error", description: "An unexpected error occurred."}
 		if errors.Is(err, webhook.ErrUnwritable) || errors.Is(err, webhook.ErrStopping) || r.Context().Err() != nil {
-			e = &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "Nothing was changed. Try again.", retryAfter: 30 * time.Second}
+			e = &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+				description: "Nothing was changed. Try again.", retryAfter: 30 * time.Second}
 		}
 		t.replies.LogError(r, web.RequestID(w), e.status, err)
 	}
@@ -109,7 +110,8 @@ func (t *tokens) give(r *http.Request) (tokenAnswer, error) {
 	case "":
 		return tokenAnswer{}, invalidRequest("grant_type is missing: authorization_code or refresh_token.")
 	default:
-		return tokenAnswer{}, &tokenError{status: http.StatusBadRequest, code: "unsupported_grant_type", description: "grant_type is authorization_code or refresh_token."}
+		return tokenAnswer{}, &tokenError{status: http.StatusBadRequest, code: "unsupported_grant_type",
+			description: "grant_type is authorization_code or refresh_token."}
 	}
 }
 

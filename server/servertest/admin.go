@@ -67,7 +67,8 @@ func Must[T any](t *testing.T) func(v T, err error) T {
 }
 
 // Ask sends a request with a token to a handler.
-func Ask(t *testing.T, h http.Handler, token, method, target, body string, header ...[2]string) (*httptest.ResponseRecorder, *adminapi.Error) {
+func Ask(t *testing.T, h http.Handler, token, method, target, body string, header ...[2]string) (*httptest.ResponseRecorder,
+	*adminapi.Error) {
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	if token != "" {

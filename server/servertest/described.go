@@ -28,7 +28,8 @@ import (
 // Document loads openapi.yaml as it is served.
 var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	rec := httptest.NewRecorder()
-	s, err := server.New(server.Options{Store: (&World{}).Store(), Scheduler: schedulerOf{}, Deliveries: hooksOf{}, Fleet: fleetOf{}, Upkeep: &World{}, Health: &World{}, JSON: toJSON})
+	s, err := server.New(server.Options{Store: (&World{}).Store(), Scheduler: schedulerOf{}, Deliveries: hooksOf{}, Fleet: fleetOf{},
+		Upkeep: &World{}, Health: &World{}, JSON: toJSON})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,8 @@ var closedDocument = sync.OnceValues(func() (*openapi3.T, error) {
 		if !ref.Value.Type.Is("object") || len(properties) == 0 && name != "Nothing" {
 			continue
 		}
-		schemas[name] = map[string]any{"type": "object", "properties": properties, "required": slices.Sorted(maps.Keys(required)), "additionalProperties": false}
+		schemas[name] = map[string]any{"type": "object", "properties": properties, "required": slices.Sorted(maps.Keys(required)),
+			"additionalProperties": false}
 	}
 	if text, err = json.Marshal(tree); err != nil {
 		return nil, err
@@ -103,7 +105,8 @@ func Described(t *testing.T, h http.Handler) http.Handler {
 		defer mu.Unlock()
 		if problem != nil && !told[problem.Error()] {
 			told[problem.Error()] = true
-			t.Errorf("%s %s, answered %d, is not as server/admin/openapi.yaml says: %v\n%.200s", r.Method, r.URL, copied.status, problem, copied.body.String())
+			t.Errorf("%s %s, answered %d, is not as server/admin/openapi.yaml says: %v\n%.200s", r.Method, r.URL, copied.status, problem,
+				copied.body.String())
 		}
 	})
 }
@@ -144,10 +147,12 @@ func compare(doc *openapi3.T, r *http.Request, got *copying) error {
 		header[http.CanonicalHeaderKey(k)] = append(header[http.CanonicalHeaderKey(k)], v...)
 	}
 	if route.Operation.Responses.Status(got.status) == nil {
-		return fmt.Errorf("it does not have this status; add to responses of %s: \"%d\": {$ref: \"#/components/responses/%s\"}", name, got.status, responseNames[got.status])
+		return fmt.Errorf("it does not have this status; add to responses of %s: \"%d\": {$ref: \"#/components/responses/%s\"}", name,
+			got.status, responseNames[got.status])
 	}
 	err := openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: request, Status: got.status, Header: header, Body: io.NopCloser(bytes.NewReader(got.body.Bytes())), Options: request.Options,
+		RequestValidationInput: request, Status: got.status, Header: header, Body: io.NopCloser(bytes.NewReader(got.body.Bytes())),
+		Options: request.Options,
 	})
 	if err != nil {
 		return fmt.Errorf("the answer: %s", reasons(err))
@@ -187,7 +192,8 @@ func reasons(err error) string {
 
 // responseNames are the shared answers that a status stands for.
 var responseNames = map[int]string{
-	400: "Invalid", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 412: "Changed", 424: "ChallengeFailed", 500: "Internal", 502: "Source", 503: "Unavailable", 507: "NoSpace",
+	400: "Invalid", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 412: "Changed", 424: "ChallengeFailed",
+	500: "Internal", 502: "Source", 503: "Unavailable", 507: "NoSpace",
 }
 
 // routeOf finds the operation of a request as the server's mux would.
@@ -265,7 +271,8 @@ func RunDescribed(m *testing.M) (code int) {
 	}
 	if doc, err := Document(); code == 0 && whole && err == nil {
 		for _, fact := range seen.missing(doc) {
-			fmt.Printf("server/admin/openapi.yaml says: %s; no test shows it. Add a test whose handler is wrapped in Described, or remove it.\n", fact)
+			fmt.Printf("server/admin/openapi.yaml says: %s; no test shows it. Add a test whose handler is wrapped in Described, or remove it.\n",
+				fact)
 			code = 1
 		}
 	}

@@ -85,7 +85,8 @@ func (p *Portal) Look(res *http.Response, err error) Arrived {
 	}
 	got := Arrived{Status: res.StatusCode, Header: res.Header, Body: string(b)}
 	got.Location, _ = res.Location()
-	if got.Location == nil && (res.Header.Get("X-Frame-Options") != "DENY" || !strings.Contains(res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") || strings.Contains(got.Body, "<script")) {
+	if got.Location == nil && (res.Header.Get("X-Frame-Options") != "DENY" || !strings.Contains(res.Header.Get("Content-Security-Policy"),
+		"frame-ancestors 'none'") || strings.Contains(got.Body, "<script")) {
 		p.t.Errorf("%d %v: a page that may be framed, or has a script", got.Status, res.Header)
 	}
 	return got
@@ -102,7 +103,8 @@ func (p *Portal) Post(path string, form url.Values) Arrived {
 }
 
 func Asked(more ...string) url.Values {
-	q := url.Values{"response_type": {"code"}, "client_id": {ClientID}, "redirect_uri": {RedirectURI}, "state": {"s t&1"}, "scope": {"required:read_charge read_battery"}}
+	q := url.Values{"response_type": {"code"}, "client_id": {ClientID}, "redirect_uri": {RedirectURI}, "state": {"s t&1"},
+		"scope": {"required:read_charge read_battery"}}
 	for i := 0; i+1 < len(more); i += 2 {
 		q.Set(more[i], more[i+1])
 		if more[i+1] == "" {
@@ -203,7 +205,8 @@ func (p *Portal) Token(form string, header ...[2]string) TokenAnswer {
 	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
 		p.t.Fatalf("%d %q: %v", a.Status, a.Body, err)
 	}
-	if a.Header["cache-control"] == nil || (got.Error == "") != (got.Status == 200) || got.Status == 200 && (got.ExpiresIn > 7200 || got.TokenType != "Bearer" || got.ExpiresIn < 6600) {
+	if a.Header["cache-control"] == nil || (got.Error == "") != (got.Status == 200) || got.Status == 200 && (got.ExpiresIn > 7200 ||
+		got.TokenType != "Bearer" || got.ExpiresIn < 6600) {
 		p.t.Errorf("%+v", got)
 	}
 	return got

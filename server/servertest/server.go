@@ -16,7 +16,8 @@ import (
 // NewServer is a server over the world at noon; changes are made to its options first.
 func NewServer(tb testing.TB, w *World, changes ...func(*server.Options)) *server.Server {
 	tb.Helper()
-	o := server.Options{Retries: 6, Store: w.Store(), Scheduler: schedulerOf{w}, Deliveries: hooksOf{w}, Fleet: fleetOf{w}, Upkeep: w, Health: w,
+	o := server.Options{Retries: 6, Store: w.Store(), Scheduler: schedulerOf{w}, Deliveries: hooksOf{w}, Fleet: fleetOf{w}, Upkeep: w,
+		Health:          w,
 		ManagementToken: webhook.Secret(Management), ApplicationID: NoID,
 		JSON: toJSON, CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: Noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return Noon }}

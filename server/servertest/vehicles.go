@@ -52,7 +52,8 @@ func (of vehiclesOf) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) 
 	return c, troubled
 }
 
-func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit int, _ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
+func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit int,
+	_ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
 	w := of.w
 	for _, s := range w.Subscribed {
 		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
@@ -64,7 +65,8 @@ func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit i
 	return p, nil
 }
 
-func (of vehiclesOf) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey, limit int) (out []webhook.ScheduleView, _ error) {
+func (of vehiclesOf) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey,
+	limit int) (out []webhook.ScheduleView, _ error) {
 	w := of.w
 	for _, s := range w.Subscribed {
 		later := after == webhook.SubscriptionKey{} || keyText(s.SubscriptionKey) > keyText(after)
@@ -88,7 +90,8 @@ func (of schedulerOf) Subscribe(_ context.Context, hook, car uuid.UUID, anchor t
 	if slices.ContainsFunc(w.Subscribed, func(s webhook.ScheduleView) bool { return s.SubscriptionKey == key }) {
 		return sub, false, nil
 	}
-	w.Subscribed = append(w.Subscribed, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: key, Anchor: anchor, Due: anchor}, Webhook: &w.Hooks[0]})
+	w.Subscribed = append(w.Subscribed, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: key, Anchor: anchor, Due: anchor},
+		Webhook: &w.Hooks[0]})
 	slices.SortFunc(w.Subscribed, func(a, b webhook.ScheduleView) int {
 		return bytes.Compare([]byte(keyText(a.SubscriptionKey)), []byte(keyText(b.SubscriptionKey)))
 	})

@@ -51,10 +51,12 @@ func (of deliveriesOf) Attempts(context.Context, uuid.UUID) ([]webhook.Attempt, 
 	return nil, nil
 }
 
-func (of deliveriesOf) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery, _ error) {
+func (of deliveriesOf) Deliveries(_ context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) (out []webhook.Delivery,
+	_ error) {
 	w := of.w
 	for _, d := range slices.Backward(w.Past) {
-		fits := (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) && (f.Webhook == uuid.Nil || f.Webhook == d.Webhook)
+		fits := (f.State == "" || f.State == d.State) && (f.Vehicle == uuid.Nil || f.Vehicle == d.Vehicle) && (f.Webhook == uuid.Nil ||
+			f.Webhook == d.Webhook)
 		if fits && (before == uuid.Nil || bytes.Compare(d.ID[:], before[:]) < 0) && len(out) < limit {
 			out = append(out, d)
 		}
@@ -146,7 +148,9 @@ func (h hooksOf) TryKey(_ context.Context, id uuid.UUID) (webhook.Webhook, webho
 
 func (h hooksOf) FinishKey(_ context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error) {
 	if !force {
-		return webhook.Webhook{}, &webhook.Attempt{}, fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (401), so the old key stays", id, webhook.ErrConflict)
+		return webhook.Webhook{}, &webhook.Attempt{},
+			fmt.Errorf("webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (401), so the old key stays", id,
+				webhook.ErrConflict)
 	}
 	w, err := h.edit(id, func(w *webhook.Webhook) { w.OldKey, w.KeyOverlap = nil, nil })
 	return w, nil, err

@@ -89,14 +89,16 @@ type World struct {
 func NewWorld() *World {
 	w := &World{
 		Known: []vehicle.Vehicle{
-			{ID: VehicleA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated, Permissions: []string{"read_charge", "read_battery"}},
+			{ID: VehicleA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated,
+				Permissions: []string{"read_charge", "read_battery"}},
 			{ID: VehicleB, Source: "sim", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated},
 		},
 		Tokens: []access.Grant{
 			{Name: "all", Hash: sha256.Sum256([]byte(AllToken))},
 			{Name: "one", Hash: sha256.Sum256([]byte(OneToken)), Vehicles: []uuid.UUID{VehicleA}},
 		},
-		Hooks:    []webhook.Webhook{{ID: HookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
+		Hooks: []webhook.Webhook{{ID: HookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook",
+			Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
 		File:     adminapi.StoreInfo{State: webhook.DiskOK},
 		States:   map[uuid.UUID]vehicle.Status{},
 		Payloads: map[uuid.UUID][]byte{},
@@ -114,10 +116,12 @@ func Reading(p vehicle.Paths) vehicle.Snapshot {
 	reach := 287.5
 	var s vehicle.Snapshot
 	if p.Has(vehicle.PathCharge) {
-		s.Charge = vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: Noon, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}}
+		s.Charge = vehicle.Reading[vehicle.Charge]{OK: true, FetchedAt: Noon, Value: vehicle.Charge{State: vehicle.Charging,
+			Plug: vehicle.PluggedIn}}
 	}
 	if p.Has(vehicle.PathBattery) {
-		s.Battery = vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: Noon, DataAge: Noon.Add(-time.Minute), Value: vehicle.Battery{PercentRemaining: 0.64, RangeKm: &reach}}
+		s.Battery = vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: Noon, DataAge: Noon.Add(-time.Minute),
+			Value: vehicle.Battery{PercentRemaining: 0.64, RangeKm: &reach}}
 	}
 	if p.Has(vehicle.PathLocation) {
 		s.Location = vehicle.Reading[vehicle.Location]{OK: true, FetchedAt: Noon, Value: vehicle.Location{Latitude: 52.3676, Longitude: 4.9041}}

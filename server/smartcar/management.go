@@ -150,7 +150,8 @@ func (m management) list(ctx context.Context, c *call) (reply, error) {
 	}
 	return reply{body: payload.Object(
 		payload.Member{Key: "connections", Value: payload.Array(items...)},
-		payload.Member{Key: "paging", Value: payload.Object(payload.Member{Key: "cursor", Value: next}, payload.Member{Key: "count", Value: payload.Int(int64(count))})},
+		payload.Member{Key: "paging", Value: payload.Object(payload.Member{Key: "cursor", Value: next}, payload.Member{Key: "count",
+			Value: payload.Int(int64(count))})},
 	)}, nil
 }
 

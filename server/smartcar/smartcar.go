@@ -33,7 +33,8 @@ type Store interface {
 	web.Vehicles
 	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
+		error)
 	// ChangeConsent changes the consent that a token is of.
 	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }

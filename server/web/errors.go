@@ -42,21 +42,28 @@ var table = [...]row{
 	{is(webhook.ErrExists), adminapi.CodeExists, http.StatusConflict, "choose another name or id",
 		vehicle.Fault{Type: vehicle.TypeValidation, Status: 400}},
 	{is(webhook.ErrNoSpace), adminapi.CodeNoSpace, http.StatusInsufficientStorage, "free space on the data file's disk; nothing was changed",
-		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is full. Nothing was changed."}},
-	{is(webhook.ErrReadOnly), adminapi.CodeReadOnly, http.StatusInsufficientStorage, "mount the data file's file system for writing; nothing was changed",
-		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server's disk is read-only. Nothing was changed."}},
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater,
+			Description: "The server's disk is full. Nothing was changed."}},
+	{is(webhook.ErrReadOnly), adminapi.CodeReadOnly, http.StatusInsufficientStorage,
+		"mount the data file's file system for writing; nothing was changed",
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater,
+			Description: "The server's disk is read-only. Nothing was changed."}},
 	{is(webhook.ErrChallenge), adminapi.CodeChallengeFailed, http.StatusFailedDependency, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
 	{is(webhook.ErrConflict), adminapi.CodeConflict, http.StatusConflict, "",
 		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater}},
 	{is(context.DeadlineExceeded), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "try again",
-		vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater, Description: "The vehicle did not answer in time."}},
+		vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater,
+			Description: "The vehicle did not answer in time."}},
 	{is(context.Canceled), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "the daemon is stopping; try again",
-		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater,
+			Description: "The server is stopping."}},
 	{is(webhook.ErrStopping), adminapi.CodeUnavailable, http.StatusServiceUnavailable, "try again once it runs again",
-		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "The server is stopping."}},
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater,
+			Description: "The server is stopping."}},
 	{func(error) bool { return true }, adminapi.CodeInternal, http.StatusInternalServerError, "",
-		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater, Description: "An unexpected error occurred."}},
+		vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500, Resolution: vehicle.ResolveRetryLater,
+			Description: "An unexpected error occurred."}},
 }
 
 // resolutions says what an operator does about a source's fault.
@@ -126,7 +133,8 @@ func APIErrorOf(err error) *adminapi.Error {
 	}
 	// A source that could not save its tokens has a fault and our disk's trouble in it.
 	if f, ok := errors.AsType[*vehicle.Fault](err); ok && !errors.Is(err, webhook.ErrUnwritable) {
-		return &adminapi.Error{Code: adminapi.CodeSource, Status: StatusOf(adminapi.CodeSource), Message: err.Error(), Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
+		return &adminapi.Error{Code: adminapi.CodeSource, Status: StatusOf(adminapi.CodeSource), Message: err.Error(),
+			Hint: cmp.Or(f.ResolutionURL, resolutions[f.Resolution])}
 	}
 	r := rowOf(err)
 	e := &adminapi.Error{Code: r.code, Status: r.status, Message: plain(err), Hint: r.hint}

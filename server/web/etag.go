@@ -22,7 +22,8 @@ func ETagOf(w *webhook.Webhook) string {
 		ID uuid.UUID
 		adminapi.WebhookChange
 	}{w.ID, adminapi.WebhookChange{
-		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Content: &w.Content, Signing: &w.Signing, AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
+		Name: &w.Name, CallbackURI: &w.CallbackURI, Cadence: &w.Cadence, Content: &w.Content, Signing: &w.Signing,
+		AllowPrivate: &w.AllowPrivate, Recover: &w.Recover,
 	}})
 	sum := sha256.Sum256(text)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
@@ -38,7 +39,8 @@ func IfMatch(r *http.Request) ([]webhook.Check, error) {
 	}
 	tags, ok := parseTags(strings.Join(values, ","))
 	if !ok {
-		return nil, &webhook.Invalid{Field: "If-Match", Value: Clip(strings.Join(values, ",")), Allowed: `an ETag as it was answered, in its quotes, several of them parted by commas, or *`}
+		return nil, &webhook.Invalid{Field: "If-Match", Value: Clip(strings.Join(values, ",")),
+			Allowed: `an ETag as it was answered, in its quotes, several of them parted by commas, or *`}
 	}
 	if tags == nil {
 		return nil, nil // any that there is
@@ -48,8 +50,9 @@ func IfMatch(r *http.Request) ([]webhook.Check, error) {
 		if slices.Contains(tags, now) {
 			return nil
 		}
-		return &adminapi.Error{Code: adminapi.CodeChanged, Message: fmt.Sprintf("webhook %s (%s) was changed since you looked: its ETag is %s now", w.Name, w.ID, now),
-			Hint: "nothing was changed; GET the webhook again, see whether you still want this, and send it with the new ETag as If-Match"}
+		return &adminapi.Error{Code: adminapi.CodeChanged,
+			Message: fmt.Sprintf("webhook %s (%s) was changed since you looked: its ETag is %s now", w.Name, w.ID, now),
+			Hint:    "nothing was changed; GET the webhook again, see whether you still want this, and send it with the new ETag as If-Match"}
 	}}, nil
 }
 

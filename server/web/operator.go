@@ -80,7 +80,8 @@ func (a *Auth) operator(r *http.Request) (access.Grant, error) {
 	token, err := Bearer(r.Header)
 	if err != nil {
 		if inQuery(r) {
-			return refuse("token in the URL", "a token in the URL is not read, because URLs are kept in logs: send the header Authorization: Bearer TOKEN, and revoke this one")
+			return refuse("token in the URL",
+				"a token in the URL is not read, because URLs are kept in logs: send the header Authorization: Bearer TOKEN, and revoke this one")
 		}
 		return refuse("no token", RouteName(r)+" needs the header Authorization: Bearer TOKEN, once, with an operator's token")
 	}
@@ -91,7 +92,8 @@ func (a *Auth) operator(r *http.Request) (access.Grant, error) {
 	if _, ok, err := a.grantBy(r.Context(), access.GrantHash(token), false); err != nil {
 		return access.Grant{}, err
 	} else if ok {
-		return refuse("an application's access token", "this is an application's access token, which is for /v2.0 only; this takes an operator's token")
+		return refuse("an application's access token",
+			"this is an application's access token, which is for /v2.0 only; this takes an operator's token")
 	}
 	if a.ManagementToken(token) != nil {
 		return refuse("the management token", "this is the application management token; this takes an operator's token")
