@@ -78,7 +78,7 @@ func kindOf(err error) string {
 	return f.Type + ":" + f.Code
 }
 
-// An detail is one call, waits for the vehicle's turn, and is no reading: nothing is
+// A detail is one call, waits for the vehicle, and is no reading: nothing is
 // delivered or remembered of it.
 func TestReadDetail(t *testing.T) {
 	inWorld(t, func(w *world) {

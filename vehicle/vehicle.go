@@ -1,5 +1,5 @@
-// Package vehicle holds vehicles: its identity, the readings a source returns
-// for it, the plug state those readings tell, and the faults that stand where a
+// Package vehicle holds vehicles: their identity, the readings a source returns
+// for them, the plug state those readings tell, and the faults that stand where a
 // value is missing. It is also the seam for sources.
 //
 // It is a leaf: it imports nothing of plugbeat. It guarantees that a snapshot

@@ -29,6 +29,7 @@ const (
 	stepSlack    = timeout + time.Second // of a probe or a challenge and its commit
 	queueSlack   = 5 * time.Minute       // of what waits at a closed breaker
 	mostRetries  = 6
+	badVehicles  = 5 // that delay no other
 
 	firstChallenge = 15 * time.Minute // after the last attempt
 )
@@ -140,7 +141,9 @@ func (l *line) forbidden(x *webhook.Webhook, id uuid.UUID, now time.Time) string
 		return ""
 	case x.Status != webhook.Active && !exhausted(x):
 		return "the webhook is " + string(x.Status) + " " + string(x.Reason)
-	case b.Owed == "" && (b.NextProbe.IsZero() || now.Before(b.NextProbe)), now.Before(b.NotBefore):
+	case now.Before(b.NotBefore):
+		return "the receiver asked for a wait"
+	case b.Owed == "" && (b.NextProbe.IsZero() || now.Before(b.NextProbe)) && !untried(b, l.vehicleOf[id]):
 		return "no probe is due"
 	}
 	for _, left := range l.flying {
@@ -150,6 +153,13 @@ func (l *line) forbidden(x *webhook.Webhook, id uuid.UUID, now time.Time) string
 	}
 	l.probes++
 	return ""
+}
+
+// untried reports whether a vehicle leaves beside the steps: it was not tried since the
+// breaker opened, and a few deliveries in a row were answered with errors.
+func untried(b *webhook.Breaker, vehicle uuid.UUID) bool {
+	return b.FailuresInRow >= 3 && b.FailuresInRow <= badVehicles &&
+		!slices.ContainsFunc(b.Tried, func(t webhook.Tried) bool { return t.Vehicle == vehicle })
 }
 
 // overdue holds that what was due has left, while the daemon ran.

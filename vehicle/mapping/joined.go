@@ -15,7 +15,7 @@ const (
 	inOwnLimit  = "vehicle's limit"
 	inStatus    = "status"
 	inInstant   = "level's time"
-	inDoor      = "charge port"
+	inPort      = "charge port"
 	inCharges   = "charges"
 	inFix       = "position's fix"
 )
@@ -130,7 +130,7 @@ func judgeOVMS(places map[string]place, _ string, _ time.Time) (judged, string) 
 	in := places[""]
 	plug := in[inPlug]
 	if plug.arrived.IsZero() {
-		plug = in[inDoor]
+		plug = in[inPort]
 	}
 	j := judged{plug: valueOf(plugOf(plug), plug), charge: plainCharge(in), level: in.fraction(), rng: in.km(), where: in.position()}
 	if in[inCharges].known && in[inCharges].word == charging {

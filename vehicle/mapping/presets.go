@@ -78,7 +78,7 @@ var ovms = preset{
 		Latitude: &Field{Topic: "{prefix}/metric/v/p/latitude"}, Longitude: &Field{Topic: "{prefix}/metric/v/p/longitude"},
 	},
 	joined: []binding{
-		{input: inDoor, topic: "{prefix}/metric/v/d/cp", take: plugWords(Field{})},
+		{input: inPort, topic: "{prefix}/metric/v/d/cp", take: plugWords(Field{})},
 		{input: inCharges, topic: "{prefix}/metric/v/c/charging", take: oneOf(list{charging, yes}, list{notCharging, no})},
 		{input: inFix, topic: "{prefix}/metric/v/p/gpslock", take: oneOf(list{"fix", yes}, list{"no fix", no})},
 	},

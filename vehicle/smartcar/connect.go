@@ -115,7 +115,7 @@ func (s *Source) adopt(ctx context.Context, first, user string) error {
 	}
 	s.mu.Lock()
 	delete(s.accounts, first)
-	s.keepFresh()
+	s.keepFresh() //nolint:contextcheck // it goes on without its caller
 	s.mu.Unlock()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,9 +27,7 @@ func (w *world) tokensAnswer(status int, header http.Header, body string) *int {
 		asked++
 		time.Sleep(time.Millisecond)
 		h := http.Header{"Content-Type": {"application/json"}}
-		for k, v := range header {
-			h[k] = v
-		}
+		maps.Copy(h, header)
 		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	})
 	return &asked

@@ -23,7 +23,8 @@ import (
 // source cannot offer are nil; what they serve is then skipped.
 type Harness struct {
 	Source vehicle.Source
-	// Ref is a vehicle whose three paths have values, and Plug how it is plugged.
+	// Ref is a vehicle whose three paths have values, and Plug how it is plugged. A far side
+	// that need not tell all three tells them of Ref.
 	Ref  vehicle.Ref
 	Plug vehicle.Plug
 	// Unknown is a vehicle that the source does not have.
@@ -31,7 +32,8 @@ type Harness struct {
 	// Fail makes the far side answer a fault at these paths of Ref from now on.
 	Fail func(f *vehicle.Fault, paths vehicle.Paths)
 	// Garble makes the far side answer Ref with something that is no value: the
-	// plug missing, or null, or a page of HTML.
+	// plug missing, or null, or a page of HTML. A pushing source may take a moment to hear of
+	// it.
 	Garble []func()
 	// Block makes the far side keep its answers for Ref back for a minute or more.
 	Block func()
@@ -303,6 +305,12 @@ func garbled(t *testing.T, setup func(t *testing.T) Harness) {
 	for i := range n {
 		h := setup(t)
 		h.Garble[i]()
+		if p, pushes := h.Source.(vehicle.Pusher); pushes {
+			await(t, fmt.Sprintf("that what is garbled (%d) is no value", i), func() bool {
+				s, err := p.Read(t.Context(), h.Ref, vehicle.AllPaths)
+				return err != nil || !s.Charge.OK
+			})
+		}
 		s := read(t, h, h.Ref, vehicle.AllPaths)
 		if s.Charge.OK || vehicle.StateOf(s.Charge) != vehicle.StateUnknown {
 			t.Errorf("garbled %d: /charge is %+v", i, s.Charge.Value)
