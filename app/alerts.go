@@ -60,7 +60,7 @@ type alertMemory struct{ store *store.Store }
 
 // Load returns nothing for a target that was told nothing.
 func (t alertMemory) Load(ctx context.Context, target string) ([]byte, error) {
-	b, err := t.store.Secret(ctx, store.AlertMemory+target)
+	b, err := t.store.Secrets.Secret(ctx, store.AlertMemory+target)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, nil
 	}
@@ -69,7 +69,7 @@ func (t alertMemory) Load(ctx context.Context, target string) ([]byte, error) {
 
 // Save returns once it is durable.
 func (t alertMemory) Save(ctx context.Context, target string, b []byte) error {
-	return t.store.PutSecret(ctx, store.AlertMemory+target, b)
+	return t.store.Secrets.PutSecret(ctx, store.AlertMemory+target, b)
 }
 
 // alertingMeter is the delivery loop's meter, which also has alerts looked at when a webhook

@@ -150,7 +150,7 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	if err := a.checkWebhooks(ctx, policy); err != nil {
 		return err
 	}
-	info, err := a.store.Info(ctx)
+	info, err := a.store.Maintenance.Info(ctx)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,8 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	}
 	srv, err := server.New(server.Options{
 		Application: application, PublicURL: func() string { return publicURL(a.cfg, a.APIAddr()) }, LoginKey: k.login,
-		Store: a.store, Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
+		Store:     serverStore{a.store.Webhooks, a.store.Schedules, a.store.Vehicles, a.store.Deliveries, a.store.Access, a.store.Maintenance},
+		Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
 		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy,
 		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),
@@ -216,14 +217,14 @@ func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 		configured[name] = sourceConfig(a.cfg, name, s)
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
-		Store: a.store, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
+		Store: schedulerStore{a.store.Schedules, a.store.Vehicles}, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
 		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Log: o.Log,
 	})
 	if err != nil {
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: a.store, Settings: deliverySettings(a.cfg), ManagementToken: k.token, ManagementTokenNext: k.next, Log: o.Log, Guard: a.guard,
+		Store: deliveryStore{a.store.Webhooks, a.store.Deliveries}, Settings: deliverySettings(a.cfg), ManagementToken: k.token, ManagementTokenNext: k.next, Log: o.Log, Guard: a.guard,
 		Meter:  alertingMeter{a.metrics, func() { a.alerts.Kick() }},
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note, Around: o.AroundRequest,
 	})
@@ -234,7 +235,7 @@ func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 // checkWebhooks warns of webhooks whose own cadence the config no longer allows;
 // they follow the default until it is changed.
 func (a *App) checkWebhooks(ctx context.Context, policy cadence.Policy) error {
-	ws, err := a.store.Webhooks(ctx)
+	ws, err := a.store.Webhooks.Webhooks(ctx)
 	for _, w := range ws {
 		if err := policy.Check(&w); err != nil {
 			a.log.Warn().Str("event", "webhook.cadence").Stringer("webhook", w.ID).Str("name", w.Name).Err(err).
@@ -371,7 +372,7 @@ func (a *App) sweep(ctx context.Context) {
 	if a.health.doubt() != "" { // nothing is old at the beginning of time; what is too large is still let go
 		now, payloads, records = time.Unix(0, 0), 0, 0
 	}
-	res, err := a.store.Sweep(ctx, now, payloads, records)
+	res, err := a.store.Maintenance.Sweep(ctx, now, payloads, records)
 	a.dispatcher.Forget(res.Expired)
 	for _, d := range res.Expired {
 		a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).

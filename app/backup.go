@@ -57,7 +57,7 @@ func newBackups(cfg config.Config, s *store.Store, instance uuid.UUID, log zerol
 		return nil, fmt.Errorf("backup.schedule: %w", err)
 	}
 	return &backups{
-		folder: cfg.Backup.Folder, keep: cfg.Backup.Keep, schedule: schedule, save: s.Backup, log: log,
+		folder: cfg.Backup.Folder, keep: cfg.Backup.Keep, schedule: schedule, save: s.Maintenance.Backup, log: log,
 		prefix: "plugbeat-" + hex.EncodeToString(instance[:4]) + "-",
 		state:  adminapi.Backups{Folder: cfg.Backup.Folder, Schedule: cfg.Backup.Schedule, Keep: cfg.Backup.Keep},
 	}, nil

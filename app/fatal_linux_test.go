@@ -18,7 +18,7 @@ func TestRunEndsWhenACommitFails(t *testing.T) {
 		st, err := d.client.Status(t.Context())
 		return err == nil && st.Ready
 	})
-	must(t, d.store.PutSecret(t.Context(), "before", []byte("x")))
+	must(t, d.store.Secrets.PutSecret(t.Context(), "before", []byte("x")))
 	// Writes to the daemon's own descriptor fail from now on.
 	readOnly, err := os.Open(cfg.DataFile())
 	must(t, err)
@@ -32,7 +32,7 @@ func TestRunEndsWhenACommitFails(t *testing.T) {
 			must(t, syscall.Dup3(int(readOnly.Fd()), fd, syscall.O_CLOEXEC))
 		}
 	}
-	if err := d.store.PutSecret(t.Context(), "after", []byte("x")); err == nil {
+	if err := d.store.Secrets.PutSecret(t.Context(), "after", []byte("x")); err == nil {
 		t.Fatal("the commit succeeded")
 	}
 	d.cancel = nil
@@ -45,7 +45,7 @@ func TestRunEndsWhenACommitFails(t *testing.T) {
 		t.Error("nothing is logged")
 	}
 	again := start(t, cfg)
-	if _, err := again.store.Secret(t.Context(), "before"); err != nil {
+	if _, err := again.store.Secrets.Secret(t.Context(), "before"); err != nil {
 		t.Error(err)
 	}
 }

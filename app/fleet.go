@@ -98,14 +98,14 @@ func (f *fleet) connect(ctx context.Context, name string, bring func() ([]vehicl
 	healed := map[uuid.UUID]bool{}
 	for i := range vs {
 		trouble := vs[i].Trouble
-		if st, err := f.store.VehicleStatus(ctx, vs[i].ID); err == nil && trouble == nil && st.Trouble() != vehicle.NoTrouble {
+		if st, err := f.store.Vehicles.VehicleStatus(ctx, vs[i].ID); err == nil && trouble == nil && st.Trouble() != vehicle.NoTrouble {
 			healed[vs[i].ID] = true
 		}
 		vs[i].Source, vs[i].ConnectedAt = name, time.Now().UTC()
-		if err := f.store.PutVehicle(ctx, vs[i]); err != nil {
+		if err := f.store.Vehicles.PutVehicle(ctx, vs[i]); err != nil {
 			return nil, err
 		}
-		if vs[i], err = f.store.Vehicle(ctx, vs[i].ID); err != nil {
+		if vs[i], err = f.store.Vehicles.Vehicle(ctx, vs[i].ID); err != nil {
 			return nil, err
 		}
 		f.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
@@ -134,7 +134,7 @@ func (f *fleet) connect(ctx context.Context, name string, bring func() ([]vehicl
 // that the config does not have any more. A vehicle that another source has stays there.
 func (f *fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Vehicle) (vs, moved []vehicle.Vehicle, err error) {
 	for _, v := range listed {
-		old, known := f.store.Vehicle(ctx, v.ID)
+		old, known := f.store.Vehicles.Vehicle(ctx, v.ID)
 		switch {
 		case known != nil: // new here
 		case old.Source != name && f.sources.byName[old.Source] != nil:
@@ -166,7 +166,7 @@ func (f *fleet) unclaimed(ctx context.Context, name string, listed []vehicle.Veh
 func (f *fleet) note(ctx context.Context, v vehicle.Vehicle, trouble *vehicle.Fault) error {
 	f.log.Warn().Str("event", "vehicle.incomplete").Stringer("vehicle", v.ID).Str("source", v.Source).Str("fault", trouble.Error()).
 		Msg("the vehicle is connected, and its source could not describe it")
-	_, err := f.store.CompleteRead(ctx, v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
+	_, err := f.store.Schedules.CompleteRead(ctx, v.ID, func(view webhook.VehicleView) (webhook.Decision, error) {
 		now := time.Now()
 		var s vehicle.Snapshot
 		s.Fail(vehicle.AllPaths, trouble, now)
@@ -194,7 +194,7 @@ func (f *fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, er
 		return 0, err
 	}
 	defer done()
-	v, err := f.store.Vehicle(ctx, id)
+	v, err := f.store.Vehicles.Vehicle(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -213,7 +213,7 @@ func (f *fleet) Disconnect(ctx context.Context, id uuid.UUID) (cancelled int, er
 	if err := f.forget(ctx, v); err != nil {
 		return 0, err
 	}
-	gone, err := f.store.RemoveVehicle(ctx, id)
+	gone, err := f.store.Vehicles.RemoveVehicle(ctx, id)
 	f.scheduler.Forget(id)
 	f.dispatcher.Forget(gone)
 	if err != nil {
@@ -266,7 +266,7 @@ func (f *fleet) connectListed(ctx context.Context) error {
 // Cars that another source has are that one's.
 func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
 	done := tokens{f.store, name}.name("connected")
-	switch _, err := f.store.Secret(ctx, done); {
+	switch _, err := f.store.Secrets.Secret(ctx, done); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, webhook.ErrNotFound):
@@ -290,14 +290,14 @@ func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister)
 	if err != nil {
 		return err
 	}
-	return f.store.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
+	return f.store.Secrets.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
 }
 
 // vehicles yields every vehicle, a page at a time.
 func vehicles(ctx context.Context, s *store.Store) iter.Seq2[vehicle.Vehicle, error] {
 	return func(yield func(vehicle.Vehicle, error) bool) {
 		for after := uuid.Nil; ; {
-			vs, err := s.Vehicles(ctx, after, pageSize)
+			vs, err := s.Vehicles.Vehicles(ctx, after, pageSize)
 			if err != nil {
 				yield(vehicle.Vehicle{}, err)
 				return

@@ -73,7 +73,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	d.subscribed(ids[0])
 	must(t, tokens{d.store, "old"}.Save(t.Context(), "owner", []byte("secret")))
 	lost := vehicle.Vehicle{ID: uuid.New(), Source: "old", Connection: "owner"}
-	must(t, d.store.PutVehicle(t.Context(), lost))
+	must(t, d.store.Vehicles.PutVehicle(t.Context(), lost))
 	d.stop()
 
 	d = start(t, configured(t, dir, ""))
@@ -86,7 +86,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	}
 	_, err = d.client.DisconnectVehicle(t.Context(), lost.ID)
 	must(t, err)
-	if names, err := d.store.SecretNames(t.Context(), "source/old/"); err != nil || len(names) > 0 {
+	if names, err := d.store.Secrets.SecretNames(t.Context(), "source/old/"); err != nil || len(names) > 0 {
 		t.Errorf("tokens are left: %v %v", names, err)
 	}
 	d.stop()
@@ -110,13 +110,13 @@ func TestDisconnectErasesTokens(t *testing.T) {
 	c, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
 	for i, v := range c.Vehicles {
-		if names, err := d.app.store.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 1 {
+		if names, err := d.app.store.Secrets.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 1 {
 			t.Fatalf("before the %d. is disconnected: %v %v", i+1, names, err)
 		}
 		_, err := d.client.DisconnectVehicle(t.Context(), v.ID)
 		must(t, err)
 	}
-	if names, err := d.app.store.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 0 {
+	if names, err := d.app.store.Secrets.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 0 {
 		t.Fatal(names, err)
 	}
 }
@@ -167,7 +167,7 @@ func TestConnectRefuses(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	_, err := d.client.ConnectVehicles(t.Context(), "nobody", "")
 	wantError(t, err, "nobody", "sim")
-	must(t, d.store.PutVehicle(t.Context(), vehicle.Vehicle{ID: d.ids()[1], Source: "sim"}))
+	must(t, d.store.Vehicles.PutVehicle(t.Context(), vehicle.Vehicle{ID: d.ids()[1], Source: "sim"}))
 	d.sources.byName["twin"] = d.sources.byName["sim"]
 	_, err = d.fleet.Connect(t.Context(), "twin", "")
 	wantError(t, err, webhook.ErrConflict.Error(), "sim")
@@ -188,12 +188,12 @@ func TestRevokedConsentEndsWhatItMade(t *testing.T) {
 	c := access.Consent{ID: uuid.New(), User: uuid.New(), Source: "sim", Vehicles: []uuid.UUID{id}, CreatedAt: time.Now().UTC(),
 		Tokens: []access.ConsentToken{{Hash: access.BearerHash("token"), Kind: access.AccessKind, ExpiresAt: time.Now().Add(time.Hour)}}}
 	c.Note(access.Made{Webhook: hook.ID, Vehicle: id})
-	must(t, d.store.PutConsent(t.Context(), c))
+	must(t, d.store.Access.PutConsent(t.Context(), c))
 	must(t, d.client.RemoveToken(t.Context(), c.ID.String()))
 	if v, err := d.client.Vehicle(t.Context(), id); err != nil || len(v.Subscriptions) != 0 {
 		t.Errorf("%d subscriptions are left, %v", len(v.Subscriptions), err)
 	}
-	if left, err := d.store.Consents(t.Context(), uuid.Nil, 10); err != nil || len(left) != 0 {
+	if left, err := d.store.Access.Consents(t.Context(), uuid.Nil, 10); err != nil || len(left) != 0 {
 		t.Errorf("%d consents are left, %v", len(left), err)
 	}
 }

@@ -60,7 +60,7 @@ func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
 			}
 		}
 	}
-	newest, err := s.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 1)
+	newest, err := s.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 1)
 	if len(newest) > 0 {
 		stored = newest[0].CreatedAt
 	}
@@ -70,7 +70,7 @@ func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
 // Health says what is wrong now.
 func (h *facts) Health(ctx context.Context) health.Report {
 	f := h.readiness(ctx)
-	hooks, err := h.store.Webhooks(ctx)
+	hooks, err := h.store.Webhooks.Webhooks(ctx)
 	if err != nil {
 		f.Parts = append(f.Parts, health.PartFacts{Name: "webhooks", Err: err})
 	}
@@ -79,8 +79,8 @@ func (h *facts) Health(ctx context.Context) health.Report {
 		q := queues[w.ID]
 		f.Webhooks = append(f.Webhooks, health.WebhookFacts{
 			Webhook: w, InFlight: q.InFlight, Oldest: q.Oldest, DisabledAt: q.DisabledAt, Paused: q.Paused,
-			DeadToday:    h.losses.today(ctx, h.store, w.ID, webhook.Dead, w.Ledger.Dead, f.Now),
-			ExpiredToday: h.losses.today(ctx, h.store, w.ID, webhook.Expired, w.Ledger.Expired, f.Now),
+			DeadToday:    h.losses.today(ctx, h.store.Deliveries, w.ID, webhook.Dead, w.Ledger.Dead, f.Now),
+			ExpiredToday: h.losses.today(ctx, h.store.Deliveries, w.ID, webhook.Expired, w.Ledger.Expired, f.Now),
 		})
 	}
 	slices.SortFunc(f.Webhooks, func(a, b health.WebhookFacts) int { return slices.Compare(a.ID[:], b.ID[:]) })
@@ -97,11 +97,11 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	for _, s := range h.Sources() {
 		f.Sources = append(f.Sources, sourceFacts(s, f.Now))
 	}
-	census, troubled := h.store.Census(health.MaxOwners)
+	census, troubled := h.store.Vehicles.Census(health.MaxOwners)
 	f.NeedsOwner, f.Vehicles = census.NeedsOwner, census.Total
 	for _, id := range troubled {
-		v, err := h.store.Vehicle(ctx, id)
-		known, kerr := h.store.VehicleStatus(ctx, id)
+		v, err := h.store.Vehicles.Vehicle(ctx, id)
+		known, kerr := h.store.Vehicles.VehicleStatus(ctx, id)
 		if err != nil || kerr != nil { // it was disconnected meanwhile
 			continue
 		}
@@ -192,7 +192,7 @@ const shownConditions = 3
 // summary is the daemon in one line, for systemctl status: what there is, and the conditions
 // that are more than notes.
 func (h *facts) summary(ctx context.Context) string {
-	info, err := h.store.Info(ctx)
+	info, err := h.store.Maintenance.Info(ctx)
 	if err != nil {
 		return "running"
 	}

@@ -57,7 +57,7 @@ func TestGoneWhileInFlight(t *testing.T) {
 	if x.Delivery.State != webhook.Cancelled || len(x.Attempts) > 0 || len(x.Payload) > 0 && string(x.Payload) != "null" {
 		t.Errorf("of the disconnected vehicle there is %+v", x)
 	}
-	if _, err := d.app.store.VehicleStatus(t.Context(), car); !errors.Is(err, webhook.ErrNotFound) {
+	if _, err := d.app.store.Vehicles.VehicleStatus(t.Context(), car); !errors.Is(err, webhook.ErrNotFound) {
 		t.Error("its status is there:", err)
 	}
 	sound(t, d)

@@ -206,7 +206,7 @@ func TestRequestsEndBeforeRunDoes(t *testing.T) {
 		close(begun)
 		<-ctx.Done()
 		time.Sleep(50 * time.Millisecond)
-		result = d.store.PutSecret(context.Background(), "last", []byte("x"))
+		result = d.store.Secrets.PutSecret(context.Background(), "last", []byte("x"))
 		if result == nil {
 			result = errors.New("it wrote")
 		}

@@ -59,7 +59,7 @@ func TestOneOfManyIsConnected(t *testing.T) {
 	src.vehicles[2] = vehicle.Vehicle{ID: bad, Connection: "owner", Trouble: &vehicle.Fault{Type: vehicle.TypeAccount, Code: "NO_VEHICLES", Status: 400, Description: "The account is empty."}}
 	connect()
 	for id, want := range map[uuid.UUID]string{theirs: "sim", good: "vendor", bad: "vendor"} {
-		v, err := d.store.Vehicle(t.Context(), id)
+		v, err := d.store.Vehicles.Vehicle(t.Context(), id)
 		must(t, err)
 		if v.Source != want {
 			t.Errorf("vehicle %s is read through %s, want %s", id, v.Source, want)
@@ -99,7 +99,7 @@ func TestTwoAccountsOfOneVehicle(t *testing.T) {
 	connect("second", shared)
 	connect("second", shared)
 	connect("third", shared)
-	v, err := d.store.Vehicle(t.Context(), shared)
+	v, err := d.store.Vehicles.Vehicle(t.Context(), shared)
 	must(t, err)
 	if got := v.Connections(); !slices.Equal(got, []string{"third", "second", "first"}) {
 		t.Errorf("reached through %v", got)

@@ -54,7 +54,7 @@ func TestReconnect(t *testing.T) {
 	_, err = d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
 	eventually(t, "a payload with values again", func() bool { return strings.Contains(newest(), `"isPluggedIn"`) })
-	known, err := d.app.store.VehicleStatus(t.Context(), cars[0])
+	known, err := d.app.store.Vehicles.VehicleStatus(t.Context(), cars[0])
 	must(t, err)
 	if known.Restricted || known.Trouble() != vehicle.NoTrouble || told() {
 		t.Errorf("after the owner came back: %+v, alert's condition %t", known, told())
@@ -69,15 +69,15 @@ func TestResumeAfterACrash(t *testing.T) {
 	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: mustKey(t, d.cfg)})
 	must(t, err)
 	name := "source/smartcar/" + d.upstream.User().String()
-	kept, err := db.Secret(t.Context(), name)
+	kept, err := db.Secrets.Secret(t.Context(), name)
 	must(t, err)
 	begun := strings.TrimSuffix(string(kept), "}") + `,"trying_since":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`
-	must(t, db.PutSecret(t.Context(), name, []byte(begun)))
+	must(t, db.Secrets.PutSecret(t.Context(), name, []byte(begun)))
 	must(t, db.Close())
 	before := d.upstream.Requests()["POST /oauth/token"]
 	must(t, d.boot(t.Context()))
 	eventually(t, "the exchange", func() bool {
-		b, err := d.app.store.Secret(t.Context(), name)
+		b, err := d.app.store.Secrets.Secret(t.Context(), name)
 		return err == nil && d.upstream.Requests()["POST /oauth/token"] == before+1 && !strings.Contains(string(b), "trying_since")
 	})
 }

@@ -57,7 +57,7 @@ func BenchmarkScrape(b *testing.B) {
 
 func fill(b *testing.B, a *App, vehicles int) {
 	hook := webhook.Webhook{ID: uuid.New(), Name: "hook", Type: webhook.TypeDynamic, Status: webhook.Active, Key: make([]byte, 32)}
-	if err := a.store.AddWebhook(b.Context(), hook); err != nil {
+	if err := a.store.Webhooks.AddWebhook(b.Context(), hook); err != nil {
 		b.Fatal(err)
 	}
 	jobs := make(chan uuid.UUID)
@@ -66,7 +66,7 @@ func fill(b *testing.B, a *App, vehicles int) {
 		work.Go(func() {
 			for id := range jobs {
 				ctx := context.Background()
-				if err := a.store.PutVehicle(ctx, vehicle.Vehicle{ID: id, Source: "sim"}); err != nil {
+				if err := a.store.Vehicles.PutVehicle(ctx, vehicle.Vehicle{ID: id, Source: "sim"}); err != nil {
 					b.Error(err)
 				}
 				if _, _, err := a.scheduler.Subscribe(ctx, hook.ID, id, time.Now().Add(time.Hour)); err != nil {

@@ -55,7 +55,7 @@ func (s *sources) open(ctx context.Context) error {
 			s.resumers[name] = r
 		}
 	}
-	for name, n := range s.store.VehiclesBySource() {
+	for name, n := range s.store.Vehicles.VehiclesBySource() {
 		if s.byName[name] == nil {
 			s.log.Warn().Str("event", "source.missing").Str("source", name).Int("vehicles", n).Msg(missing)
 		}
@@ -148,7 +148,7 @@ func (s *sources) known(ctx context.Context, source string) (list []vehicle.Know
 		if v.Source != source {
 			continue
 		}
-		st, err := s.store.VehicleStatus(ctx, v.ID)
+		st, err := s.store.Vehicles.VehicleStatus(ctx, v.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +196,7 @@ func (t tokens) name(account string) string { return "source/" + t.source + "/" 
 
 // Load returns nothing for an account that has nothing.
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.store.Secret(ctx, t.name(account))
+	b, err := t.store.Secrets.Secret(ctx, t.name(account))
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, nil
 	}
@@ -206,12 +206,12 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 // Save returns once the tokens are durable.
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		if err := t.store.DeleteSecret(ctx, t.name(account)); !errors.Is(err, webhook.ErrNotFound) {
+		if err := t.store.Secrets.DeleteSecret(ctx, t.name(account)); !errors.Is(err, webhook.ErrNotFound) {
 			return err
 		}
 		return nil
 	}
-	return t.store.PutSecret(ctx, t.name(account), b)
+	return t.store.Secrets.PutSecret(ctx, t.name(account), b)
 }
 
 // pageSize bounds one look into the store.

@@ -86,7 +86,7 @@ func TestOthersOpen(t *testing.T) {
 		t.Error("the log does not name the source that cannot list its vehicles")
 	}
 	v := vehicle.Vehicle{ID: uuid.New(), Source: "panics", Make: "KIA"}
-	must(t, d.store.PutVehicle(t.Context(), v))
+	must(t, d.store.Vehicles.PutVehicle(t.Context(), v))
 	got, err := d.client.ReadVehicle(t.Context(), v.ID, vehicle.AllPaths)
 	must(t, err)
 	if f := got.Charge.Fault; f == nil || !strings.Contains(f.Description, "source panics") {
@@ -119,21 +119,21 @@ func TestPushingSource(t *testing.T) {
 	cfg := with(configured(t, shortDir(t), simulatorSource), "yard", open)
 	cfg.Cadence.Gap = time.Millisecond
 	d := start(t, cfg)
-	must(t, d.store.PutVehicle(t.Context(), vehicle.Vehicle{ID: id, Source: "yard", Make: "KIA"}))
+	must(t, d.store.Vehicles.PutVehicle(t.Context(), vehicle.Vehicle{ID: id, Source: "yard", Make: "KIA"}))
 	if len(known) != 0 {
 		t.Errorf("%+v", known)
 	}
 	p.Tell(id, vehicle.Unplugged)
 	eventually(t, "the first state", func() bool {
-		st, err := d.store.VehicleStatus(t.Context(), id)
+		st, err := d.store.Vehicles.VehicleStatus(t.Context(), id)
 		return err == nil && st.State == vehicle.StateUnplugged
 	})
 	p.Tell(id, vehicle.PluggedIn)
 	eventually(t, "the plug", func() bool {
-		st, err := d.store.VehicleStatus(t.Context(), id)
+		st, err := d.store.Vehicles.VehicleStatus(t.Context(), id)
 		return err == nil && st.State == vehicle.StatePluggedIn
 	})
-	before, err := d.store.VehicleStatus(t.Context(), id)
+	before, err := d.store.Vehicles.VehicleStatus(t.Context(), id)
 	must(t, err)
 	st, err := d.client.Status(t.Context())
 	must(t, err)
@@ -157,7 +157,7 @@ func TestPushingSource(t *testing.T) {
 	p.Replay(id, vehicle.PluggedIn)
 	p.Hint(id)
 	eventually(t, "a read", func() bool { return p.Reads(id) > 0 })
-	after, err := d.store.VehicleStatus(t.Context(), id)
+	after, err := d.store.Vehicles.VehicleStatus(t.Context(), id)
 	must(t, err)
 	if after.Since != before.Since || after.SeenAt != before.SeenAt || after.ObservedAt != before.ObservedAt {
 		t.Errorf("before %+v, after %+v", before, after)

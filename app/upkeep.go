@@ -31,7 +31,7 @@ type upkeep struct {
 
 // Info describes the data file.
 func (u *upkeep) Info(ctx context.Context) (adminapi.StoreInfo, error) {
-	i, err := u.store.Info(ctx)
+	i, err := u.store.Maintenance.Info(ctx)
 	return adminapi.StoreInfo{
 		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema,
 		FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes, FreePages: i.FreePages,
@@ -56,10 +56,10 @@ func (u *upkeep) Backups() *adminapi.Backups { return u.backups.status() }
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
 func (u *upkeep) Sources() []adminapi.Source {
-	vehicles, spent := u.store.VehiclesBySource(), u.store.SpentBySource()
+	vehicles, spent := u.store.Vehicles.VehiclesBySource(), u.store.Vehicles.SpentBySource()
 	var out []adminapi.Source
 	for _, s := range u.scheduler.Sources() {
-		due, err := u.store.Due(u.requests.ctx, s.Name, time.Now(), 1, nil)
+		due, err := u.store.Schedules.Due(u.requests.ctx, s.Name, time.Now(), 1, nil)
 		if err == nil && len(due.Schedules) > 0 {
 			due.Next = due.Schedules[0].Due
 		} // the store's own trouble is told by Info

@@ -58,9 +58,17 @@ func (f *disk) lose(id uuid.UUID) {
 	f.lost = id
 }
 
+// parts is what of a store the delivery loop works with.
+type parts struct {
+	*store.WebhookRecords
+	*store.DeliveryRecords
+}
+
+func partsOf(s *store.Store) parts { return parts{s.Webhooks, s.Deliveries} }
+
 // failing is the real store on a disk that can refuse what is written.
 type failing struct {
-	*store.Store
+	parts
 	*disk
 }
 
@@ -71,7 +79,7 @@ func (s *failing) Outgoing(ctx context.Context, id uuid.UUID) (webhook.Delivery,
 	if reading != nil {
 		reading()
 	}
-	d, payload, err := s.Store.Outgoing(ctx, id)
+	d, payload, err := s.DeliveryRecords.Outgoing(ctx, id)
 	if lost {
 		payload = nil
 	}
@@ -82,7 +90,7 @@ func (s *failing) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*
 	if err := s.get(); err != nil {
 		return webhook.Webhook{}, err
 	}
-	return s.Store.UpdateWebhook(ctx, id, change)
+	return s.WebhookRecords.UpdateWebhook(ctx, id, change)
 }
 
 func (s *failing) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a webhook.Attempt,
@@ -91,7 +99,7 @@ func (s *failing) Settle(ctx context.Context, webhookID, deliveryID uuid.UUID, a
 	if err := s.get(); err != nil {
 		return webhook.Webhook{}, webhook.Delivery{}, err
 	}
-	return s.Store.Settle(ctx, webhookID, deliveryID, a, settle)
+	return s.DeliveryRecords.Settle(ctx, webhookID, deliveryID, a, settle)
 }
 
 func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UUID, finish func(*webhook.Webhook, []*webhook.Delivery) error) (webhook.Webhook, []webhook.Delivery, error) {
@@ -99,7 +107,7 @@ func (s *failing) Finish(ctx context.Context, webhookID uuid.UUID, ids []uuid.UU
 		return webhook.Webhook{}, nil, err
 	}
 	s.taken()
-	return s.Store.Finish(ctx, webhookID, ids, finish)
+	return s.DeliveryRecords.Finish(ctx, webhookID, ids, finish)
 }
 
 func (s *failing) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Delivery, error) {
@@ -107,5 +115,5 @@ func (s *failing) ResendAll(ctx context.Context, ids []uuid.UUID) ([]webhook.Del
 		return nil, err
 	}
 	s.taken()
-	return s.Store.ResendAll(ctx, ids)
+	return s.DeliveryRecords.ResendAll(ctx, ids)
 }

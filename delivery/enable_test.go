@@ -146,13 +146,13 @@ func TestForceNeedsAProof(t *testing.T) {
 			for _, act := range before {
 				w.must(act(w, h.ID))
 			}
-			was, err := w.store.Webhook(t.Context(), h.ID)
+			was, err := w.store.Webhooks.Webhook(t.Context(), h.ID)
 			w.must(err)
 			if _, err := w.Enable(t.Context(), h.ID, true, ""); !errors.Is(err, webhook.ErrConflict) {
 				t.Errorf("%s: %v", name, err)
 			}
 			pass(time.Minute)
-			if got, err := w.store.Webhook(t.Context(), h.ID); err != nil || !reflect.DeepEqual(got, was) || len(w.receiver.sent()) != 0 {
+			if got, err := w.store.Webhooks.Webhook(t.Context(), h.ID); err != nil || !reflect.DeepEqual(got, was) || len(w.receiver.sent()) != 0 {
 				t.Errorf("%s: became %s, %d deliveries went out: %v", name, got.Status, len(w.receiver.sent()), err)
 			}
 		})

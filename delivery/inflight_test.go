@@ -47,7 +47,7 @@ func TestAnswerOfTheOldCallback(t *testing.T) {
 					len(b.Tried) != len(was.Tried) || open && !b.LastSuccess.Equal(was.LastSuccess) {
 					t.Errorf("%d of the old, open %v: %s, %+v", status, open, h.Status, b)
 				}
-				if tries, err := w.store.Attempts(t.Context(), first.ID); err != nil || len(tries) == 0 || tries[0].Status != status {
+				if tries, err := w.store.Deliveries.Attempts(t.Context(), first.ID); err != nil || len(tries) == 0 || tries[0].Status != status {
 					t.Errorf("%d of the old: attempts %+v %v", status, tries, err)
 				}
 				if (d.State == webhook.Delivered) != (status == 200 || !open) {

@@ -232,7 +232,7 @@ func TestTwoKeysAreRedacted(t *testing.T) {
 		w.receiver.mu.Unlock()
 		d := w.produce(1)[0]
 		pass(time.Second)
-		a, err := w.store.Attempts(t.Context(), d.ID)
+		a, err := w.store.Deliveries.Attempts(t.Context(), d.ID)
 		w.must(err)
 		if len(a) != 1 || strings.Count(string(a[0].Body), redacted) != 2 {
 			t.Errorf("kept %+v", a)

@@ -189,7 +189,7 @@ func TestPausedIsShownWhileItLasts(t *testing.T) {
 func (w *world) cancel(ds ...webhook.Delivery) {
 	w.t.Helper()
 	for _, d := range ds {
-		_, _, err := w.store.Finish(w.t.Context(), w.id, ids(d), func(_ *webhook.Webhook, ds []*webhook.Delivery) error {
+		_, _, err := w.store.Deliveries.Finish(w.t.Context(), w.id, ids(d), func(_ *webhook.Webhook, ds []*webhook.Delivery) error {
 			return ds[0].Apply(webhook.Cancelled, time.Now(), "its vehicle was disconnected")
 		})
 		w.must(err)

@@ -64,7 +64,7 @@ func newReal(t *testing.T) *real {
 	})
 	var err error
 	r.Dispatcher, err = New(Options{
-		Store: r.store, ManagementToken: testToken, Log: zerolog.New(r.log),
+		Store: partsOf(r.store), ManagementToken: testToken, Log: zerolog.New(r.log),
 		Settings: Settings{
 			Schedule: slices.Repeat(Schedule{500 * time.Millisecond}, 20), Timeout: patience, ChallengeAfter: 200 * time.Millisecond,
 		}.complete(),
@@ -160,7 +160,7 @@ func (r *real) produce(hook uuid.UUID, vehicles ...int) (ds []webhook.Delivery) 
 // stands is a webhook as it is stored.
 func (r *real) stands(id uuid.UUID) webhook.Webhook {
 	r.t.Helper()
-	w, err := r.store.Webhook(r.t.Context(), id)
+	w, err := r.store.Webhooks.Webhook(r.t.Context(), id)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func (r *real) stands(id uuid.UUID) webhook.Webhook {
 // attempts are those of a delivery, oldest first.
 func (r *real) attempts(d webhook.Delivery) []webhook.Attempt {
 	r.t.Helper()
-	as, err := r.store.Attempts(r.t.Context(), d.ID)
+	as, err := r.store.Deliveries.Attempts(r.t.Context(), d.ID)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func (r *real) arrives(what string, ds []webhook.Delivery) {
 	r.t.Helper()
 	eventually(r.t, "all of "+what+" arrives", func() bool {
 		return !slices.ContainsFunc(ds, func(d webhook.Delivery) bool {
-			now, err := r.store.Delivery(r.t.Context(), d.ID)
+			now, err := r.store.Deliveries.Delivery(r.t.Context(), d.ID)
 			if err != nil {
 				r.t.Fatal(err)
 			}

@@ -161,11 +161,11 @@ func TestResendAllLeavesOutWhatIsErased(t *testing.T) {
 		w.past(1, 1)
 		pass(24 * time.Hour)
 		ds := w.past(44, 2)
-		swept, err := w.store.Sweep(t.Context(), time.Now(), 12*time.Hour, 30*24*time.Hour)
+		swept, err := w.store.Maintenance.Sweep(t.Context(), time.Now(), 12*time.Hour, 30*24*time.Hour)
 		if err != nil || swept.Payloads != 1 {
 			t.Fatalf("%+v %v", swept, err)
 		}
-		_, err = w.store.RemoveVehicle(t.Context(), vehicleID(1))
+		_, err = w.store.Vehicles.RemoveVehicle(t.Context(), vehicleID(1))
 		w.must(err)
 		before := len(w.receiver.sent())
 		f := webhook.DeliveryFilter{Webhook: w.id}

@@ -262,7 +262,7 @@ func TestManyWorkers(t *testing.T) {
 		}
 		pass(time.Minute)
 		for _, id := range hooks {
-			if h, err := w.store.Webhook(t.Context(), id); err != nil || h.Ledger.Delivered != 8 {
+			if h, err := w.store.Webhooks.Webhook(t.Context(), id); err != nil || h.Ledger.Delivered != 8 {
 				t.Errorf("%d delivered: %v", h.Ledger.Delivered, err)
 			}
 		}

@@ -301,7 +301,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.open()
 	o := Options{
-		Store: &failing{w.store, w.faults}, Settings: w.settings.complete(), ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+		Store: &failing{partsOf(w.store), w.faults}, Settings: w.settings.complete(), ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return testBody },
@@ -373,10 +373,10 @@ func subscribe(t testing.TB, s *store.Store, key webhook.SubscriptionKey) {
 	v := vehicle.Vehicle{
 		ID: key.Vehicle, Source: "sim", Native: key.Vehicle.String(), Make: "TESLA", Model: "Model 3", Year: 2024, Mode: vehicle.ModeSimulated,
 	}
-	if err := s.PutVehicle(t.Context(), v); err != nil {
+	if err := s.Vehicles.PutVehicle(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := s.Subscribe(t.Context(), key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+	_, _, err := s.Schedules.Subscribe(t.Context(), key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
 		return webhook.Schedule{Due: time.Now(), Anchor: time.Now()}, nil
 	})
 	if err != nil {
@@ -388,7 +388,7 @@ func subscribe(t testing.TB, s *store.Store, key webhook.SubscriptionKey) {
 // vehicle does.
 func commitDelivery(t testing.TB, s *store.Store, key webhook.SubscriptionKey, payload []byte) []webhook.Delivery {
 	t.Helper()
-	made, err := s.CompleteRead(t.Context(), key.Vehicle, func(view webhook.VehicleView) (webhook.Decision, error) {
+	made, err := s.Schedules.CompleteRead(t.Context(), key.Vehicle, func(view webhook.VehicleView) (webhook.Decision, error) {
 		d := webhook.Decision{Status: view.Status}
 		for _, v := range view.Schedules {
 			if v.SubscriptionKey != key {
@@ -410,13 +410,13 @@ func commitDelivery(t testing.TB, s *store.Store, key webhook.SubscriptionKey, p
 // and then shows them to it.
 func (w *world) change(f func(h *webhook.Webhook, ds []*webhook.Delivery)) {
 	w.t.Helper()
-	items, err := w.store.Queue(w.t.Context(), w.id, uuid.Nil, 10_000)
+	items, err := w.store.Deliveries.Queue(w.t.Context(), w.id, uuid.Nil, 10_000)
 	w.must(err)
 	var ids []uuid.UUID
 	for _, it := range items {
 		ids = append(ids, it.Delivery)
 	}
-	h, ds, err := w.store.Finish(w.t.Context(), w.id, ids, func(h *webhook.Webhook, ds []*webhook.Delivery) error {
+	h, ds, err := w.store.Deliveries.Finish(w.t.Context(), w.id, ids, func(h *webhook.Webhook, ds []*webhook.Delivery) error {
 		h.Seq++
 		f(h, ds)
 		return nil
@@ -473,7 +473,7 @@ func (w *world) states(ds []webhook.Delivery) string {
 // hook is the webhook as it is stored.
 func (w *world) hook() webhook.Webhook {
 	w.t.Helper()
-	h, err := w.store.Webhook(w.t.Context(), w.id)
+	h, err := w.store.Webhooks.Webhook(w.t.Context(), w.id)
 	w.must(err)
 	return h
 }
@@ -481,7 +481,7 @@ func (w *world) hook() webhook.Webhook {
 // get is a delivery as it is stored.
 func (w *world) get(id uuid.UUID) webhook.Delivery {
 	w.t.Helper()
-	d, err := w.store.Delivery(w.t.Context(), id)
+	d, err := w.store.Deliveries.Delivery(w.t.Context(), id)
 	w.must(err)
 	return d
 }

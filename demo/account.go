@@ -52,14 +52,14 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	}
 	defer func() { _ = db.Close() }()
 
-	w, err := db.Webhook(ctx, d.hook.ID)
+	w, err := db.Webhooks.Webhook(ctx, d.hook.ID)
 	if err != nil {
 		return false, err
 	}
 	s.Ledger, s.Waiting, s.DueTimes = w.Ledger, w.Ledger.Waiting(), w.DueTimes
 	waiting := uint64(0)
 	for after := uuid.Nil; ; {
-		page, err := db.Queue(ctx, w.ID, after, pageSize)
+		page, err := db.Deliveries.Queue(ctx, w.ID, after, pageSize)
 		if err != nil {
 			return false, err
 		}
@@ -90,7 +90,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	delivered, resends := uint64(0), uint64(0)
 	counted := map[string]bool{}
 	for before := uuid.Nil; ; {
-		page, err := db.Deliveries(ctx, webhook.DeliveryFilter{Webhook: w.ID}, before, pageSize)
+		page, err := db.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{Webhook: w.ID}, before, pageSize)
 		if err != nil {
 			return false, err
 		}
@@ -127,7 +127,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 	served := d.upstream.Reads()
 	for _, v := range d.fleet.Vehicles() {
 		id, n := v.ID, served[v.ID]
-		st, err := db.VehicleStatus(ctx, id)
+		st, err := db.Vehicles.VehicleStatus(ctx, id)
 		if err != nil {
 			return false, err
 		}

@@ -36,12 +36,12 @@ func TestAccountOfALongQueue(t *testing.T) {
 	car := d.fleet.Vehicles()[0].ID
 	const waiting = 2*pageSize + 3
 	for range waiting {
-		_, err := db.CompleteRead(t.Context(), car, func(v webhook.VehicleView) (webhook.Decision, error) {
+		_, err := db.Schedules.CompleteRead(t.Context(), car, func(v webhook.VehicleView) (webhook.Decision, error) {
 			return webhook.Decision{Status: v.Status, Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}")}}}}, nil
 		})
 		must(t, err)
 	}
-	w, err := db.Webhook(t.Context(), d.hook.ID)
+	w, err := db.Webhooks.Webhook(t.Context(), d.hook.ID)
 	must(t, err)
 	if w.Ledger.Waiting() < waiting {
 		t.Fatalf("%d wait", w.Ledger.Waiting())

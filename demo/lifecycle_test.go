@@ -133,7 +133,7 @@ func TestRestartResumesAndAccount(t *testing.T) {
 
 	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: mustKey(t, d.cfg)})
 	must(t, err)
-	w, err := db.Webhook(t.Context(), d.hook.ID)
+	w, err := db.Webhooks.Webhook(t.Context(), d.hook.ID)
 	must(t, err)
 	must(t, db.Close())
 	post(t, d, &w, true)

@@ -61,7 +61,7 @@ func TestHarmlessHints(t *testing.T) {
 			p.Tell(id, vehicle.Unplugged)
 			other.Tell(id, vehicle.Unplugged)
 		}
-		_, err := y.store.RemoveVehicle(y.t.Context(), gone)
+		_, err := y.store.Vehicles.RemoveVehicle(y.t.Context(), gone)
 		y.must(err)
 		y.start()
 		for range 100 {

@@ -69,9 +69,9 @@ func inYard(t *testing.T, test func(y *yard)) {
 		var err error
 		y.store, err = store.Open(store.Options{Path: filepath.Join(dir, "plugbeat.db"), Key: make([]byte, 32), Log: zerolog.Nop()})
 		y.must(err)
-		y.must(y.store.AddWebhook(t.Context(), webhook.Webhook{ID: y.hook, Name: "hook", Type: webhook.TypeDynamic, CallbackURI: "https://receiver.example/",
+		y.must(y.store.Webhooks.AddWebhook(t.Context(), webhook.Webhook{ID: y.hook, Name: "hook", Type: webhook.TypeDynamic, CallbackURI: "https://receiver.example/",
 			Status: webhook.Active, Signing: webhook.SignBoth, Key: bytes.Repeat([]byte{1}, 24), CreatedAt: y.t0}))
-		_, err = y.store.UpdateWebhook(t.Context(), y.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
+		_, err = y.store.Webhooks.UpdateWebhook(t.Context(), y.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
 		y.must(err)
 		test(y)
 		y.halt()
@@ -83,7 +83,7 @@ func inYard(t *testing.T, test func(y *yard)) {
 func (y *yard) car(source string) uuid.UUID {
 	y.t.Helper()
 	id := uuid.New()
-	y.must(y.store.PutVehicle(y.t.Context(), vehicle.Vehicle{ID: id, Source: source, Native: id.String(), Make: "KIA", Mode: vehicle.ModeLive, ConnectedAt: time.Now()}))
+	y.must(y.store.Vehicles.PutVehicle(y.t.Context(), vehicle.Vehicle{ID: id, Source: source, Native: id.String(), Make: "KIA", Mode: vehicle.ModeLive, ConnectedAt: time.Now()}))
 	return id
 }
 
@@ -91,7 +91,7 @@ func (y *yard) car(source string) uuid.UUID {
 func (y *yard) start() {
 	y.t.Helper()
 	var err error
-	y.s, err = scheduler.New(scheduler.Options{Store: y.store, Settings: scheduler.Defaults(), Log: zerolog.New(y), Sources: y.sources})
+	y.s, err = scheduler.New(scheduler.Options{Store: schedulerStore{y.store.Schedules, y.store.Vehicles}, Settings: scheduler.Defaults(), Log: zerolog.New(y), Sources: y.sources})
 	y.must(err)
 	ctx, cancel := context.WithCancel(y.t.Context())
 	ended := make(chan struct{})
@@ -138,7 +138,7 @@ func (y *yard) made(car uuid.UUID) (all []made) {
 	y.t.Helper()
 	var ds []webhook.Delivery
 	for before := uuid.Nil; ; {
-		page, err := y.store.Deliveries(y.t.Context(), webhook.DeliveryFilter{Vehicle: car}, before, 100)
+		page, err := y.store.Deliveries.Deliveries(y.t.Context(), webhook.DeliveryFilter{Vehicle: car}, before, 100)
 		y.must(err)
 		ds = append(ds, page...)
 		if len(page) < 100 {
@@ -148,7 +148,7 @@ func (y *yard) made(car uuid.UUID) (all []made) {
 	}
 	slices.SortFunc(ds, func(a, b webhook.Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	for _, d := range ds {
-		body, err := y.store.Payload(y.t.Context(), d.ID)
+		body, err := y.store.Deliveries.Payload(y.t.Context(), d.ID)
 		y.must(err)
 		m := made{at: d.CreatedAt.Sub(y.t0).Round(time.Millisecond), cause: d.Cause}
 		var env struct {
@@ -197,9 +197,9 @@ func (y *yard) wantMade(car uuid.UUID, want ...string) {
 func (y *yard) known(ids ...uuid.UUID) (list []vehicle.Known) {
 	y.t.Helper()
 	for _, id := range ids {
-		v, err := y.store.Vehicle(y.t.Context(), id)
+		v, err := y.store.Vehicles.Vehicle(y.t.Context(), id)
 		y.must(err)
-		st, err := y.store.VehicleStatus(y.t.Context(), id)
+		st, err := y.store.Vehicles.VehicleStatus(y.t.Context(), id)
 		y.must(err)
 		list = append(list, vehicle.Known{Vehicle: v, Status: st})
 	}
@@ -216,4 +216,10 @@ func (y *yard) pushing() (*sourcetest.Pushed, uuid.UUID) {
 	p.Tell(id, vehicle.Unplugged)
 	y.subscribe(id)
 	return p, id
+}
+
+// schedulerStore is what of a store the scheduler works with.
+type schedulerStore struct {
+	*store.Schedules
+	*store.VehicleRecords
 }

@@ -55,7 +55,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		before = sum
 		s, err := Open(Options{Path: path, Key: testKey})
 		must(t, err)
-		if ps, err := s.Check(ctx); err != nil || len(ps) > 0 {
+		if ps, err := s.Maintenance.Check(ctx); err != nil || len(ps) > 0 {
 			t.Error(ps, err)
 		}
 		must(t, s.Close())

@@ -72,7 +72,7 @@ func (f *fixture) open() {
 // use makes the parts of the store the fixture's.
 func (f *fixture) use(s *Store) {
 	f.store, f.core = s, s.core
-	f.WebhookRecords, f.Schedules, f.VehicleRecords, f.DeliveryRecords = s.WebhookRecords, s.Schedules, s.VehicleRecords, s.DeliveryRecords
+	f.WebhookRecords, f.Schedules, f.VehicleRecords, f.DeliveryRecords = s.Webhooks, s.Schedules, s.Vehicles, s.Deliveries
 	f.Access, f.Secrets, f.Maintenance = s.Access, s.Secrets, s.Maintenance
 }
 

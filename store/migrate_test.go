@@ -100,17 +100,17 @@ func TestUpgrade(t *testing.T) {
 	if ran != "before renamed between half half half done " {
 		t.Errorf("ran %s", ran)
 	}
-	ws, err := s.Webhooks(ctx)
+	ws, err := s.Webhooks.Webhooks(ctx)
 	must(t, err)
-	vs, err := s.Vehicles(ctx, [16]byte{}, 9)
+	vs, err := s.Vehicles.Vehicles(ctx, [16]byte{}, 9)
 	must(t, err)
 	if len(ws) != 2 || ws[0].Name != "hook 1 of 3" || len(vs) != 3 || vs[2].Model != "Model 3 of 4" {
 		t.Errorf("%+v %+v", ws, vs)
 	}
-	if i, err := s.Info(ctx); err != nil || i.Schema != 4 {
+	if i, err := s.Maintenance.Info(ctx); err != nil || i.Schema != 4 {
 		t.Errorf("%+v, %v", i, err)
 	}
-	if d, err := s.Deliveries(ctx, webhook.DeliveryFilter{}, [16]byte{}, 9); err != nil || len(d) != len(webhook.States) {
+	if d, err := s.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, [16]byte{}, 9); err != nil || len(d) != len(webhook.States) {
 		t.Errorf("%d deliveries, %v", len(d), err)
 	}
 	must(t, s.Close())
@@ -166,7 +166,7 @@ func TestUpgradeFromBetween(t *testing.T) {
 	if ran != "between half half half done " {
 		t.Errorf("ran %s", ran)
 	}
-	if ws, err := s.Webhooks(ctx); err != nil || ws[0].Name != "hook 1 of 3" {
+	if ws, err := s.Webhooks.Webhooks(ctx); err != nil || ws[0].Name != "hook 1 of 3" {
 		t.Errorf("%+v %v", ws, err)
 	}
 	for _, label := range []string{"schema1", "schema3"} {
@@ -246,7 +246,7 @@ func TestUpgradeKilled(t *testing.T) {
 		}
 		s, err := Open(Options{Path: path, Key: testKey, layout: schema4(quiet)})
 		must(t, err)
-		if ps, err := s.Check(ctx); err != nil || len(ps) > 0 {
+		if ps, err := s.Maintenance.Check(ctx); err != nil || len(ps) > 0 {
 			t.Errorf("killed at %q: %v %v", stage, ps, err)
 		}
 		must(t, s.Close())

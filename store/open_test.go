@@ -141,8 +141,8 @@ func wantNoCrash(t *testing.T, path string) (noticed bool) {
 		return true
 	}
 	defer func() { _ = s.Close() }()
-	ps, err = s.Check(ctx)
-	_ = s.PutVehicle(ctx, newVehicle(1))
+	ps, err = s.Maintenance.Check(ctx)
+	_ = s.Vehicles.PutVehicle(ctx, newVehicle(1))
 	return noticed || len(ps) > 0 || err != nil
 }
 

@@ -366,7 +366,7 @@ func TestOpenAfterRestore(t *testing.T) {
 	must(t, h.free())
 	must(t, <-opened)
 	defer func() { must(t, waiting.Close()) }()
-	if ws, err := waiting.Webhooks(ctx); err != nil || len(ws) != 1 {
+	if ws, err := waiting.Webhooks.Webhooks(ctx); err != nil || len(ws) != 1 {
 		t.Errorf("it works on the file that was replaced: %d webhooks, %v", len(ws), err)
 	}
 }

@@ -70,13 +70,13 @@ const (
 // goroutine, and what they return shares no memory with the store.
 type Store struct {
 	*core
-	*WebhookRecords
-	*Schedules
-	*VehicleRecords
-	*DeliveryRecords
-	*Access
-	*Secrets
-	*Maintenance
+	Webhooks    *WebhookRecords
+	Schedules   *Schedules
+	Vehicles    *VehicleRecords
+	Deliveries  *DeliveryRecords
+	Access      *Access
+	Secrets     *Secrets
+	Maintenance *Maintenance
 }
 
 // The parts of a store, each with what is about one thing. None has a method of its own
@@ -120,13 +120,13 @@ type (
 func newStore(c *core) *Store {
 	r := &removals{core: c}
 	s := &Store{core: c}
-	s.WebhookRecords = &WebhookRecords{c, r}
+	s.Webhooks = &WebhookRecords{c, r}
 	s.Schedules = &Schedules{c}
-	s.VehicleRecords = &VehicleRecords{c, r}
-	s.DeliveryRecords = &DeliveryRecords{c}
+	s.Vehicles = &VehicleRecords{c, r}
+	s.Deliveries = &DeliveryRecords{c}
 	s.Secrets = &Secrets{c}
 	s.Access = &Access{c, s.Secrets}
-	s.Maintenance = &Maintenance{core: c, webhooks: s.WebhookRecords, access: s.Access, removals: r}
+	s.Maintenance = &Maintenance{core: c, webhooks: s.Webhooks, access: s.Access, removals: r}
 	return s
 }
 

@@ -107,7 +107,7 @@ func (c *clinic) data(key webhook.Secret, hooks ...webhook.Webhook) {
 	}
 	for _, w := range hooks {
 		w.Key = config.NewManagementToken()
-		if err := s.AddWebhook(c.T.Context(), w); err != nil {
+		if err := s.Webhooks.AddWebhook(c.T.Context(), w); err != nil {
 			c.T.Fatal(err)
 		}
 	}

@@ -138,9 +138,9 @@ func notBefore(p *terminal.Page, st vehicle.Status) string {
 
 func (s commands) readCommand() *ucli.Command {
 	return &ucli.Command{
-		Name:        "read",
-		Usage:       "read a vehicle now",
-		ArgsUsage:   "VEHICLE",
+		Name:      "read",
+		Usage:     "read a vehicle now",
+		ArgsUsage: "VEHICLE",
 		Description: `The source is asked anew, within the same limits as the daemon's reads, and a change that is seen is delivered. While
 the source may not be asked, it says why and shows what is known, with its age.`,
 		Flags: terminal.ClientFlags(

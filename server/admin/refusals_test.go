@@ -45,6 +45,7 @@ func TestAdminRefusals(t *testing.T) {
 		{"DELETE /api/v1/vehicles/x", "", nil, 400, `"field":"vehicle"`},
 		{"DELETE /api/v1/vehicles/" + none, "", nil, 404, "vehicle list"},
 		{"POST /api/v1/vehicles/" + car + "/read?paths=odometer", "", nil, 400, `"field":"paths"`},
+		{"POST /api/v1/vehicles/" + car + "/read?ignore_retry_after=1", "", nil, 400, `"field":"ignore_retry_after"`},
 		{"POST /api/v1/vehicles/" + none + "/read", "", nil, 404, "vehicle list"},
 		{"POST /api/v1/vehicles/" + car + "/read", "", &vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502, Resolution: vehicle.ResolveRetryLater}, 502, `"code":"source"`},
 		{"POST /api/v1/vehicles/connect", `{"source":"sim"}`, conflict, 409, `"code":"conflict"`},

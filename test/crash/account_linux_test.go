@@ -80,7 +80,7 @@ func (a *account) stopped(s *store.Store, hooks []uuid.UUID, accepted map[string
 		if waiting[id] {
 			continue
 		}
-		d, err := s.Delivery(context.Background(), uuid.MustParse(id))
+		d, err := s.Deliveries.Delivery(context.Background(), uuid.MustParse(id))
 		switch {
 		case errors.Is(err, webhook.ErrNotFound):
 			return 0, fmt.Errorf("delivery %s was committed, or sent, and is not in the file", id)
@@ -117,7 +117,7 @@ func (a *account) final(s *store.Store, hooks []uuid.UUID, accepted map[string]i
 	var booked uint64
 	known := map[string]bool{}
 	for _, hook := range hooks {
-		w, err := s.Webhook(context.Background(), hook)
+		w, err := s.Webhooks.Webhook(context.Background(), hook)
 		if err != nil {
 			return 0, err
 		}
@@ -126,7 +126,7 @@ func (a *account) final(s *store.Store, hooks []uuid.UUID, accepted map[string]i
 			return 0, fmt.Errorf("webhook %s: %+v: nothing was to be lost", w.Name, w.Ledger)
 		}
 		for before := uuid.Nil; ; {
-			page, err := s.Deliveries(context.Background(), webhook.DeliveryFilter{Webhook: hook}, before, 500)
+			page, err := s.Deliveries.Deliveries(context.Background(), webhook.DeliveryFilter{Webhook: hook}, before, 500)
 			if err != nil {
 				return 0, err
 			}
@@ -174,7 +174,7 @@ func (a *account) final(s *store.Store, hooks []uuid.UUID, accepted map[string]i
 func queuedDeliveries(s *store.Store, hooks []uuid.UUID) (all []webhook.Delivery, err error) {
 	for _, hook := range hooks {
 		for after := uuid.Nil; ; {
-			page, err := s.Backlog(context.Background(), hook, after, 500)
+			page, err := s.Deliveries.Backlog(context.Background(), hook, after, 500)
 			if err != nil {
 				return nil, err
 			}

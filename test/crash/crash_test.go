@@ -249,7 +249,7 @@ func waiting(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID) (queues [][]stri
 	for _, hook := range hooks {
 		var ids []string
 		for after := uuid.Nil; ; {
-			page, err := s.Queue(context.Background(), hook, after, 500)
+			page, err := s.Deliveries.Queue(context.Background(), hook, after, 500)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -273,7 +273,7 @@ func ledgers(t *testing.T, d *daemon.Daemon, hooks []uuid.UUID, accepted map[str
 	defer func() { _ = s.Close() }()
 	var delivered uint64
 	for _, hook := range hooks {
-		w, err := s.Webhook(context.Background(), hook)
+		w, err := s.Webhooks.Webhook(context.Background(), hook)
 		if err != nil {
 			t.Fatal(err)
 		}

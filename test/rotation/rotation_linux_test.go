@@ -67,7 +67,7 @@ func die(here string) {
 type tokens struct{ s *store.Store }
 
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.s.Secret(ctx, "source/car/"+account)
+	b, err := t.s.Secrets.Secret(ctx, "source/car/"+account)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, nil
 	}
@@ -76,7 +76,7 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		return t.s.DeleteSecret(ctx, "source/car/"+account)
+		return t.s.Secrets.DeleteSecret(ctx, "source/car/"+account)
 	}
 	n := "second"
 	if bytes.Contains(b, []byte("trying_since")) {
@@ -84,7 +84,7 @@ func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	}
 	die("before the " + n + " save")
 	defer die("after the " + n + " save")
-	return t.s.PutSecret(ctx, "source/car/"+account, b)
+	return t.s.Secrets.PutSecret(ctx, "source/car/"+account, b)
 }
 
 // wire is the way to the vendor.

@@ -29,12 +29,12 @@ func TestWithinThePlan(t *testing.T) {
 				}
 			}
 		}
-		h, err := w.store.Webhook(w.t.Context(), w.hook)
+		h, err := w.store.Webhooks.Webhook(w.t.Context(), w.hook)
 		w.must(err)
 		if f := h.DueTimes; f.Produced+f.Skipped != 3*744 {
 			w.t.Errorf("%+v of %d points", f, 3*744)
 		}
-		spent := w.store.SpentBySource()["car"].Calls
+		spent := w.store.Vehicles.SpentBySource()["car"].Calls
 		if all := w.vendor.Reads(); spent != all[w.cars[0].ID]+all[w.cars[1].ID]+all[w.cars[2].ID] {
 			w.t.Errorf("%d calls booked, the vendor counted %v", spent, all)
 		}
@@ -55,7 +55,7 @@ func TestBeyondThePlan(t *testing.T) {
 				w.t.Errorf("after %s: %v %v", d.at, d.codes, d.types)
 			}
 		}
-		st, err := w.store.VehicleStatus(w.t.Context(), w.cars[0].ID)
+		st, err := w.store.Vehicles.VehicleStatus(w.t.Context(), w.cars[0].ID)
 		w.must(err)
 		if st.Trouble() != vehicle.NeedsOwner {
 			w.t.Error("nobody is told")

@@ -70,7 +70,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 type tokens struct{ s *store.Store }
 
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.s.Secret(ctx, "source/car/"+account)
+	b, err := t.s.Secrets.Secret(ctx, "source/car/"+account)
 	if err != nil {
 		return nil, nil //nolint:nilerr // there are none
 	}
@@ -79,10 +79,10 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		_ = t.s.DeleteSecret(ctx, "source/car/"+account)
+		_ = t.s.Secrets.DeleteSecret(ctx, "source/car/"+account)
 		return nil
 	}
-	return t.s.PutSecret(ctx, "source/car/"+account, b)
+	return t.s.Secrets.PutSecret(ctx, "source/car/"+account, b)
 }
 
 // inWorld runs a test in a bubble of fake time, with cars that stand unplugged and are
@@ -110,13 +110,17 @@ func inWorld(t *testing.T, cars int, o simulator.ServerOptions, c scheduler.Sour
 		w.connect()
 		c.Source = w.source
 		w.s, err = scheduler.New(scheduler.Options{
-			Store: w.store, Settings: scheduler.Defaults(), Log: zerolog.New(w), Sources: map[string]scheduler.SourceConfig{"car": c},
+			Store: struct {
+				*store.Schedules
+				*store.VehicleRecords
+			}{w.store.Schedules, w.store.Vehicles},
+			Settings: scheduler.Defaults(), Log: zerolog.New(w), Sources: map[string]scheduler.SourceConfig{"car": c},
 		})
 		w.must(err)
 		w.hook = uuid.New()
-		w.must(w.store.AddWebhook(t.Context(), webhook.Webhook{ID: w.hook, Name: "hook", Type: webhook.TypeDynamic, CallbackURI: "https://receiver.example/",
+		w.must(w.store.Webhooks.AddWebhook(t.Context(), webhook.Webhook{ID: w.hook, Name: "hook", Type: webhook.TypeDynamic, CallbackURI: "https://receiver.example/",
 			Status: webhook.Active, Signing: webhook.SignBoth, Cadence: k, Key: bytes.Repeat([]byte{1}, 24), CreatedAt: w.t0}))
-		_, err = w.store.UpdateWebhook(t.Context(), w.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
+		_, err = w.store.Webhooks.UpdateWebhook(t.Context(), w.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
 		w.must(err)
 		ctx, stop := context.WithCancel(t.Context())
 		w.stop, w.ended = stop, make(chan struct{})
@@ -165,7 +169,7 @@ func (w *world) connect() {
 	w.must(err)
 	for i := range cars {
 		cars[i].Source, cars[i].ConnectedAt = "car", w.t0
-		w.must(w.store.PutVehicle(w.t.Context(), cars[i]))
+		w.must(w.store.Vehicles.PutVehicle(w.t.Context(), cars[i]))
 	}
 	w.cars = cars
 }
@@ -191,11 +195,11 @@ func (w *world) made(car vehicle.Vehicle) []delivery {
 	var out []delivery
 	before := uuid.Nil
 	for {
-		ds, err := w.store.Deliveries(w.t.Context(), webhook.DeliveryFilter{Vehicle: car.ID}, before, 500)
+		ds, err := w.store.Deliveries.Deliveries(w.t.Context(), webhook.DeliveryFilter{Vehicle: car.ID}, before, 500)
 		w.must(err)
 		for _, d := range ds {
 			before = d.ID
-			body, err := w.store.Payload(w.t.Context(), d.ID)
+			body, err := w.store.Deliveries.Payload(w.t.Context(), d.ID)
 			w.must(err)
 			x := delivery{at: d.CreatedAt.Sub(w.t0), cause: d.Cause, codes: map[string]int{}, types: map[string]string{}, body: string(body)}
 			var p struct {

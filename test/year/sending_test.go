@@ -194,13 +194,16 @@ func (w *world) overdue(l *line) {
 
 // watched is the store, and notes what is committed.
 type watched struct {
-	*store.Store
+	*store.WebhookRecords
+	*store.DeliveryRecords
+	*store.Schedules
+	*store.VehicleRecords
 	w *world
 }
 
 // CompleteRead notes the commit of a reading.
 func (s watched) CompleteRead(ctx context.Context, vehicle uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error) {
-	ds, err := s.Store.CompleteRead(ctx, vehicle, decide)
+	ds, err := s.Schedules.CompleteRead(ctx, vehicle, decide)
 	if err == nil {
 		s.w.mu.Lock()
 		s.w.commits[vehicle] = append(s.w.commits[vehicle], readCommit{s.w.since().Truncate(time.Millisecond), len(s.w.asks[vehicle])})
@@ -213,7 +216,7 @@ func (s watched) CompleteRead(ctx context.Context, vehicle uuid.UUID, decide web
 func (s watched) Settle(ctx context.Context, hook, delivery uuid.UUID, a webhook.Attempt,
 	settle func(webhook.Webhook, webhook.Delivery) (webhook.Webhook, webhook.Delivery, error),
 ) (webhook.Webhook, webhook.Delivery, error) {
-	x, d, err := s.Store.Settle(ctx, hook, delivery, a, settle)
+	x, d, err := s.DeliveryRecords.Settle(ctx, hook, delivery, a, settle)
 	if err == nil {
 		s.w.mu.Lock()
 		defer s.w.mu.Unlock()
@@ -233,7 +236,7 @@ func (s watched) Settle(ctx context.Context, hook, delivery uuid.UUID, a webhook
 
 // UpdateWebhook notes what a challenge or the operator did to the webhook.
 func (s watched) UpdateWebhook(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) error) (webhook.Webhook, error) {
-	x, err := s.Store.UpdateWebhook(ctx, id, change)
+	x, err := s.WebhookRecords.UpdateWebhook(ctx, id, change)
 	if err == nil {
 		s.w.mu.Lock()
 		defer s.w.mu.Unlock()

@@ -154,12 +154,12 @@ func (w *world) up() {
 	}
 	w.mu.Unlock()
 	w.dispatcher, err = delivery.New(delivery.Options{
-		Store: watched{w.store, w}, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
+		Store: watched{w.store.Webhooks, w.store.Deliveries, w.store.Schedules, w.store.Vehicles, w}, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
 	w.must(err)
 	w.scheduler, err = scheduler.New(scheduler.Options{
-		Store: watched{w.store, w}, Policy: policy, Settings: scheduler.Defaults(), Log: log, Produced: w.produced,
+		Store: watched{w.store.Webhooks, w.store.Deliveries, w.store.Schedules, w.store.Vehicles, w}, Policy: policy, Settings: scheduler.Defaults(), Log: log, Produced: w.produced,
 		// Quick reads take no time, so two places never make one wait.
 		Sources: map[string]scheduler.SourceConfig{"quick": {Source: w, MaxReads: 2}, "slow": {Source: w, MaxReads: len(w.fleet)}},
 	})
@@ -173,7 +173,7 @@ func (w *world) up() {
 	w.loops.Go(func() {
 		scheduler.Every(ctx, daily, func(ctx context.Context) {
 			// Records outlive the test, which looks at every one of them.
-			_, err := w.store.Sweep(ctx, time.Now(), 7*24*time.Hour, 10000*time.Hour)
+			_, err := w.store.Maintenance.Sweep(ctx, time.Now(), 7*24*time.Hour, 10000*time.Hour)
 			w.noError(err)
 		})
 	})
@@ -198,7 +198,7 @@ func (w *world) rest() {
 
 func (w *world) down() {
 	w.rest()
-	i, err := w.store.Info(w.t.Context())
+	i, err := w.store.Maintenance.Info(w.t.Context())
 	w.must(err)
 	if i.Readers != 0 {
 		w.t.Fatalf("after %s: %d read transactions are open", w.since(), i.Readers) // closing would wait for them
@@ -211,7 +211,7 @@ func (w *world) live() {
 	w.up()
 	ctx := w.t.Context()
 	for _, c := range w.fleet {
-		w.must(w.store.PutVehicle(ctx, vehicle.Vehicle{ID: c.id, Source: c.source, Native: fmt.Sprint(c.n), Make: "TESLA", Mode: vehicle.ModeSimulated, ConnectedAt: w.t0}))
+		w.must(w.store.Vehicles.PutVehicle(ctx, vehicle.Vehicle{ID: c.id, Source: c.source, Native: fmt.Sprint(c.n), Make: "TESLA", Mode: vehicle.ModeSimulated, ConnectedAt: w.t0}))
 	}
 	for i, h := range w.hooks {
 		key := signing.NewKey()
@@ -286,7 +286,7 @@ func (w *world) do(ctx context.Context, o op) {
 		})
 	case disconnect:
 		var gone []webhook.Delivery
-		gone, err = w.store.RemoveVehicle(ctx, o.vehicle.id)
+		gone, err = w.store.Vehicles.RemoveVehicle(ctx, o.vehicle.id)
 		w.scheduler.Forget(o.vehicle.id)
 		w.mu.Lock()
 		for _, d := range gone {

@@ -83,12 +83,12 @@ func (w *world) check() {
 	for _, l := range w.lines {
 		left += fmt.Sprintf("%s: %d requests, %d challenges, %d probes, %d times closed, %d disabled\n", l.name, l.requests, l.challenges, l.probes, l.closings, l.disablings)
 	}
-	problems, err := w.store.Check(ctx)
+	problems, err := w.store.Maintenance.Check(ctx)
 	w.must(err)
 	for _, p := range problems {
 		x.f("check: %s", p)
 	}
-	info, err := w.store.Info(ctx)
+	info, err := w.store.Maintenance.Info(ctx)
 	w.must(err)
 	w.down()
 	if offline, err := store.CheckFile(w.path); err != nil || len(offline) > 0 {
@@ -110,7 +110,7 @@ func (w *world) check() {
 func (w *world) deliveries(ctx context.Context) []webhook.Delivery {
 	var all []webhook.Delivery
 	for before := uuid.Nil; ; {
-		page, err := w.store.Deliveries(ctx, webhook.DeliveryFilter{}, before, 1000)
+		page, err := w.store.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, before, 1000)
 		w.must(err)
 		if len(page) == 0 {
 			slices.Reverse(all)
@@ -145,7 +145,7 @@ func (w *world) checkCadence(x *wrong, made []webhook.Delivery) string {
 		}
 	}
 	for h, id := range w.ids {
-		hook, err := w.store.Webhook(w.t.Context(), id)
+		hook, err := w.store.Webhooks.Webhook(w.t.Context(), id)
 		w.must(err)
 		if f := hook.DueTimes; int(f.Collapsed) != collapsed[h] || f.Skipped != 0 { //nolint:gosec // small
 			x.f("%s: %d due times collapsed, want %d; %d skipped", hook.Name, f.Collapsed, collapsed[h], f.Skipped)
@@ -168,7 +168,7 @@ func (t *tally) add(o tally) {
 // sources saw.
 func (w *world) checkReads(ctx context.Context, x *wrong) {
 	for _, c := range w.fleet {
-		st, err := w.store.VehicleStatus(ctx, c.id)
+		st, err := w.store.Vehicles.VehicleStatus(ctx, c.id)
 		if errors.Is(err, webhook.ErrNotFound) && c.n == w.gone() {
 			continue // disconnected: nothing is kept
 		}
@@ -190,7 +190,7 @@ func (w *world) checkReads(ctx context.Context, x *wrong) {
 // checkLedgers holds each webhook's ledger against its deliveries.
 func (w *world) checkLedgers(ctx context.Context, x *wrong, made []webhook.Delivery) {
 	for _, id := range w.ids {
-		hook, err := w.store.Webhook(ctx, id)
+		hook, err := w.store.Webhooks.Webhook(ctx, id)
 		w.must(err)
 		var want webhook.Ledger
 		for _, d := range made {

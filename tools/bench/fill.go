@@ -42,7 +42,7 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 	x := &filler{store: s, cars: fleet.Vehicles()}
 	err = each(len(x.cars), func(i int) error {
 		x.cars[i].Source = "sim"
-		return s.PutVehicle(ctx, x.cars[i])
+		return s.Vehicles.PutVehicle(ctx, x.cars[i])
 	})
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 	// Each was read an hour ago, as in a fleet that has been driving for a while.
 	ago := time.Now().UTC().Add(-time.Hour)
 	err = each(len(x.cars), func(i int) error {
-		_, err := s.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
+		_, err := s.Schedules.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
 			st := vehicle.Status{Last: snapshot(ago), ReadAt: ago, Reads: 1, PathReads: 3}
 			return webhook.Decision{Status: st}, nil
 		})
@@ -60,7 +60,7 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 		return err
 	}
 	// So the daemon does not connect them once more, one commit each.
-	if err := s.PutSecret(ctx, "source/sim/connected", []byte(time.Now().UTC().Format(time.RFC3339))); err != nil {
+	if err := s.Secrets.PutSecret(ctx, "source/sim/connected", []byte(time.Now().UTC().Format(time.RFC3339))); err != nil {
 		return err
 	}
 	return with(x)
@@ -93,13 +93,13 @@ func (x *filler) webhook(ctx context.Context, name, callback string) (uuid.UUID,
 		ID: uuid.New(), Name: name, Type: webhook.TypeDynamic, CallbackURI: callback, Signing: webhook.SignBoth, AllowPrivate: true,
 		CreatedAt: now, Status: webhook.Active, StatusSince: now, VerifiedAt: now, Key: signing.NewKey(),
 	}
-	return w.ID, x.store.AddWebhook(ctx, w)
+	return w.ID, x.store.Webhooks.AddWebhook(ctx, w)
 }
 
 // subscribe puts car number i on the webhook. Its first delivery is due at that time.
 func (x *filler) subscribe(ctx context.Context, hook uuid.UUID, i int, due time.Time) error {
 	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: x.cars[i].ID}
-	_, _, err := x.store.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+	_, _, err := x.store.Schedules.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
 		return webhook.Schedule{Due: due, Anchor: due, State: vehicle.StateUnplugged, Cause: webhook.CauseFirst}, nil
 	})
 	return err
@@ -108,7 +108,7 @@ func (x *filler) subscribe(ctx context.Context, hook uuid.UUID, i int, due time.
 // wait makes each subscription of car number i fire, so that a delivery of each
 // waits and its slot is due an hour later.
 func (x *filler) wait(ctx context.Context, i int) error {
-	_, err := x.store.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
+	_, err := x.store.Schedules.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
 		now := time.Now().UTC()
 		d := webhook.Decision{Status: v.Status}
 		for _, s := range v.Schedules {
@@ -161,7 +161,7 @@ func (f *folder) dues(ctx context.Context) (map[uuid.UUID]time.Time, error) {
 	defer func() { _ = s.Close() }()
 	dues := map[uuid.UUID]time.Time{}
 	for before := uuid.Nil; ; {
-		ds, err := s.Deliveries(ctx, webhook.DeliveryFilter{}, before, 500)
+		ds, err := s.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, before, 500)
 		if err != nil {
 			return nil, err
 		}
