@@ -27,6 +27,7 @@ func TestAdminVehicles(t *testing.T) {
 	if !snap.Battery.OK || snap.Charge.Asked() || w.Reads[0] != vehicle.PathsOf(vehicle.PathBattery) {
 		t.Errorf("%+v", snap)
 	}
+	servertest.Must[vehicle.Snapshot](t)(c.ReadVehicleRegardless(ctx, servertest.VehicleA, 0))
 	if snap = servertest.Must[vehicle.Snapshot](t)(c.ReadVehicle(ctx, servertest.VehicleA, 0)); !snap.Charge.OK || snap.Charge.Value.Plug != vehicle.PluggedIn {
 		t.Errorf("all paths: %+v", snap)
 	}

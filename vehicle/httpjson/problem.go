@@ -69,9 +69,9 @@ func (s *Source) told(err error) {
 	}
 	s.problem = p
 	s.mu.Unlock()
-	switch {
-	case p.Code == before.Code:
-	case p.Code == "":
+	switch p.Code {
+	case before.Code:
+	case "":
 		s.deps.Log.Info().Str("event", "source.connected").Str("url", s.settings.URL).Msg("the server answers again")
 	default:
 		s.deps.Log.Error().Str("event", "source.unreachable").Str("url", s.settings.URL).Str("text", p.Text).Str("remedy", p.Remedy).Msg("the server does not serve us")

@@ -127,12 +127,6 @@ func degrees(limit float64) taker {
 // anyWord takes a text as it is; an empty one too, where that has a meaning.
 func anyWord(text string) (item, error) { return item{word: text}, nil }
 
-// anyNumber takes a number as it is.
-func anyNumber(text string) (item, error) {
-	f, err := number(text)
-	return item{number: f}, err
-}
-
 // instant takes seconds since 1970, of a topic that says when another value was recorded.
 func instant(text string) (item, error) {
 	f, err := number(text)
