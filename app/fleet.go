@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -250,11 +251,11 @@ func (f *fleet) forgetTokens(ctx context.Context, source, connection string) err
 	return tokens{f.store, source}.Save(ctx, connection, nil)
 }
 
-// connectListed connects the vehicles of each [vehicle.Lister] at the source's first start.
+// connectListed connects the vehicles of each [vehicle.Lister] that are new.
 func (f *fleet) connectListed(ctx context.Context) error {
 	for _, name := range f.sources.cfg.SourceNames() {
 		if l, ok := f.sources.byName[name].(vehicle.Lister); ok {
-			if err := f.connectFirst(ctx, name, l); err != nil {
+			if err := f.connectNew(ctx, name, l); err != nil {
 				return fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
@@ -262,26 +263,30 @@ func (f *fleet) connectListed(ctx context.Context) error {
 	return nil
 }
 
-// connectFirst connects the vehicles of a source once in the life of the data file.
-// Cars that another source has are that one's.
-func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
-	done := tokens{f.store, name}.name("connected")
-	switch _, err := f.store.Secrets.Secret(ctx, done); {
-	case err == nil:
-		return nil
-	case !errors.Is(err, webhook.ErrNotFound):
-		return err
-	}
-	_, err := f.connect(ctx, name, func() ([]vehicle.Vehicle, error) {
-		ctx, cancel := context.WithTimeout(ctx, openTime)
-		defer cancel()
-		return vehicle.Apart(ctx, func() ([]vehicle.Vehicle, error) { return l.List(ctx) }, func([]vehicle.Vehicle) {})
-	})
+// connectNew connects the vehicles that a source lists and that were never connected before:
+// one that was disconnected stays so. Vehicles that another source has stay there.
+func (f *fleet) connectNew(ctx context.Context, name string, l vehicle.Lister) error {
+	listing, cancel := context.WithTimeout(ctx, openTime)
+	listed, err := vehicle.Apart(listing, func() ([]vehicle.Vehicle, error) { return l.List(listing) }, func([]vehicle.Vehicle) {})
+	cancel()
 	if why := f.sources.broken(name, err); why != "" {
 		f.log.Error().Str("event", "source.not_opened").Str("source", name).Str("text", why).
 			Msg("the source does not list its vehicles: those that are connected already are read")
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	record := tokens{f.store, name}.name("connected")
+	before, err := f.connectedBefore(ctx, record, listed)
+	if err != nil {
+		return err
+	}
+	fresh := slices.DeleteFunc(slices.Clone(listed), func(v vehicle.Vehicle) bool { return slices.Contains(before, v.ID) })
+	if len(fresh) == 0 {
+		return nil
+	}
+	_, err = f.connect(ctx, name, func() ([]vehicle.Vehicle, error) { return slices.Clone(fresh), nil })
 	if errors.Is(err, webhook.ErrConflict) {
 		f.log.Warn().Str("event", "vehicle.claimed").Str("source", name).Err(err).
 			Msg("the source's vehicles are another source's: two simulators need two seeds")
@@ -290,7 +295,33 @@ func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister)
 	if err != nil {
 		return err
 	}
-	return f.store.Secrets.PutSecret(ctx, done, []byte(time.Now().UTC().Format(time.RFC3339)))
+	for _, v := range fresh {
+		before = append(before, v.ID)
+	}
+	b, err := json.Marshal(before)
+	if err != nil {
+		return err
+	}
+	return f.store.Secrets.PutSecret(ctx, record, b)
+}
+
+// connectedBefore lists the vehicles of a source that were connected at some start. A record
+// that is only a time is from when a source's vehicles came in at its first start alone.
+func (f *fleet) connectedBefore(ctx context.Context, record string, listed []vehicle.Vehicle) (before []uuid.UUID, err error) {
+	b, err := f.store.Secrets.Secret(ctx, record)
+	switch {
+	case errors.Is(err, webhook.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if json.Unmarshal(b, &before) == nil {
+		return before, nil
+	}
+	for _, v := range listed {
+		before = append(before, v.ID)
+	}
+	return before, nil
 }
 
 // vehicles yields every vehicle, a page at a time.

@@ -67,6 +67,8 @@ type Look struct {
 	// Addresses are what its name stands for, at most one of each family, tried one
 	// by one.
 	Addresses []LookAddress
+	// Bare is true of a far end that speaks no HTTP: its port is dialled, and nothing asked.
+	Bare bool
 	// Status is what a HEAD request was answered with; 0 when it was not, and then Err
 	// and Cause say why.
 	Status int
@@ -93,6 +95,11 @@ type LookAddress struct {
 // Answered reports whether an HTTP answer came.
 func (l Look) Answered() bool { return l.Status != 0 }
 
+// Reached reports whether a connection came about.
+func (l Look) Reached() bool {
+	return slices.ContainsFunc(l.Addresses, func(a LookAddress) bool { return a.Denied == "" && a.Err == nil })
+}
+
 // Callback looks at a webhook's receiver.
 func (k *Looker) Callback(ctx context.Context, uri string, allowPrivate bool) Look {
 	return k.look(ctx, uri, func(string) bool { return allowPrivate })
@@ -104,11 +111,11 @@ func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
 	if !ok {
 		return nil
 	}
-	urls := origins(s.Endpoints())
-	looks := make([]Look, len(urls))
+	ends := s.Endpoints()
+	looks := make([]Look, len(ends))
 	var all sync.WaitGroup
-	for i, u := range urls {
-		all.Go(func() { looks[i] = k.look(ctx, u, egress.Origins(urls...)) })
+	for i, e := range ends {
+		all.Go(func() { looks[i] = k.look(ctx, e.URL, consent(ends)) })
 	}
 	all.Wait()
 	return looks
@@ -139,7 +146,7 @@ func (k *Looker) look(ctx context.Context, uri string, consent func(asked string
 		allowed = true
 		a.Err = k.connect(ctx, address)
 	}
-	if allowed {
+	if l.Bare = u.Scheme != "http" && u.Scheme != "https"; allowed && !l.Bare {
 		k.head(ctx, u, consent, &l)
 	}
 	return l

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -131,6 +132,7 @@ func (s *sources) deps(name string) vehicle.Deps {
 		Name: name, Log: s.log.With().Str("source", name).Logger(), Tokens: tokens{s.store, name},
 		CallbackURL: callbackURL(s.cfg), ReconnectURL: reconnectURL(s.cfg, name),
 		Client: func(endpoints ...vehicle.Endpoint) *http.Client { return s.client(name, endpoints...) },
+		Dial:   func(ctx context.Context, e vehicle.Endpoint) (net.Conn, error) { return s.dial(ctx, name, e) },
 		Secret: func(setting string) (string, error) {
 			secret, err := s.cfg.SourceSecret(name, setting)
 			return string(secret), err

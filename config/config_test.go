@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle/all"
@@ -99,6 +100,12 @@ func TestExampleSources(t *testing.T) {
 	for _, k := range all.Kinds() {
 		s := DefaultSource(k.Name)
 		for f := range fields(s.Settings) {
+			if example := f.tag.Get("example"); example != "" {
+				if err := yaml.Unmarshal([]byte(example), f.value.Addr().Interface()); err != nil {
+					t.Error(err)
+				}
+				continue
+			}
 			if f.tag.Get("required") != "" {
 				text = strings.Replace(text, "\n    "+f.key+`: ""`, "\n    "+f.key+": /x", 1)
 				f.value.SetString("/x")

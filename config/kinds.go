@@ -142,6 +142,9 @@ func settingOfField(f field) Setting {
 			s.fresh = func() any { return reflect.New(f.value.Type()).Interface() }
 		}
 	}
+	if example := f.tag.Get("example"); example != "" {
+		s.Default = example
+	}
 	return s
 }
 

@@ -180,7 +180,7 @@ func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
 	return func(yield func(sourceSecret) bool) {
 		for f := range fields(c.Sources[name].Settings) {
 			what := f.tag.Get("credential")
-			if what == "" {
+			if what == "" || f.tag.Get("optional") != "" && f.value.String() == "" {
 				continue
 			}
 			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: f.value.String(),

@@ -39,8 +39,10 @@ type Kind struct {
 //	path        "yes": a file or folder; it is made absolute
 //	credential  a file with a secret, named so where the setting is empty: the value is
 //	            the end of its name in the folder of secrets, after the source's name
+//	optional    "yes": no such secret is needed while the setting is empty
 //	secret      "yes": the value is not shown
 //	required    "yes": there is no default; it is only said, Check has to hold it
+//	example     what stands in the reference in place of a default
 //
 // Beside the kind's own keys a section has type and max_reads.
 type Settings interface {
@@ -62,8 +64,12 @@ type Endpoints interface {
 
 // Endpoint is a far end of a source.
 type Endpoint struct {
-	// Setting is the key that sets it, and URL its value.
+	// Setting is the key that sets it, and URL its value. The scheme of one that speaks no
+	// HTTP is that of its protocol, and the URL has a port.
 	Setting, URL string
+	// Own is true where the far end is in the owner's own network: a name, too, may then
+	// lead to a private address.
+	Own bool
 }
 
 // Complaint is one setting that is wrong, or unwise.

@@ -242,6 +242,8 @@ func (d *doctor) judge(t target) {
 		say(resultProblem, cmp.Or(remedies[t.check].unnamed, l.Cause), "cannot be looked up: %v", l.Resolve)
 	case len(denied) > 0 && len(denied) == len(l.Addresses):
 		say(resultProblem, "see the address check: plugbeat config describe delivery.allow", "is not sent to: %s", strings.Join(denied, "; "))
+	case l.Bare && l.Reached():
+		say(resultOK, "", "takes a connection")
 	case !l.Answered():
 		say(resultProblem, cmp.Or(remedies[t.check].silent, l.Cause), "does not answer: %v", l.Err)
 	default:

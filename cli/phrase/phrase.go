@@ -93,6 +93,9 @@ func Charge(snap vehicle.Snapshot) string {
 	if plug == "" || r.Value.State == vehicle.Charging || r.Value.State == vehicle.FullyCharged {
 		return text
 	}
+	if text == "" {
+		return plug // the charging state is not known
+	}
 	return text + ", " + plug
 }
 

@@ -4,6 +4,8 @@ package all
 
 import (
 	"plugbeat/vehicle"
+	"plugbeat/vehicle/httpjson"
+	"plugbeat/vehicle/mqtt"
 	"plugbeat/vehicle/simulator"
 	"plugbeat/vehicle/smartcar"
 )
@@ -13,6 +15,8 @@ func Kinds() []vehicle.Kind {
 	return []vehicle.Kind{
 		simulator.Kind(),
 		smartcar.Kind(),
+		mqtt.Kind(),
+		httpjson.Kind(),
 	}
 }
 

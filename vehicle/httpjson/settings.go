@@ -13,27 +13,32 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	URL          string            `yaml:"url" takes:"an absolute http or https URL" required:"yes" doc:"Where the document is, or the server whose paths the maps name. There is no default: it has to be set."`
-	Preset       string            `yaml:"preset" oneof:" evcc" takes:"evcc, or empty" doc:"evcc: the url is evcc's, and each vehicle names evcc's vehicle or loadpoint in its with."`
+	URL          string            `yaml:"url" takes:"an absolute http or https URL" required:"yes" example:"http://192.168.1.10:7070" doc:"Where the document is, or the server whose paths the maps name. There is no default: it has to be set."`
+	Preset       string            `yaml:"preset" oneof:"none evcc" doc:"none: each vehicle has a map of its own. evcc: the url is evcc's, and each vehicle names evcc's vehicle or loadpoint in its with."`
 	Every        time.Duration     `yaml:"every" min:"5s" max:"24h" doc:"How often the documents are fetched."`
 	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user for basic authentication; empty for none."`
-	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password."`
-	TokenFile    string            `yaml:"token_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer."`
-	HeaderFile   string            `yaml:"header_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with one line, NAME: VALUE, that is sent as a header."`
-	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long documents are awaited that belong together before the vehicle is judged."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a map of its own, or with what the preset needs."`
+	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password."`
+	TokenFile    string            `yaml:"token_file" credential:"token" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer."`
+	HeaderFile   string            `yaml:"header_file" credential:"header" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with one line, NAME: VALUE, that is sent as a header."`
+	Settle       time.Duration     `yaml:"settle" min:"0s" max:"1m" doc:"How long documents are awaited that belong together before the vehicle is judged."`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" required:"yes" example:"[{id: zoe, make: RENAULT, plug: {at: /plug}}]" doc:"The vehicles, each with a map of its own, or with what the preset needs."`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
 
-// evcc is the one preset.
-const evcc = "evcc"
+// The presets of a source.
+const (
+	none = "none"
+	evcc = "evcc"
+)
 
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map", Example: "evcc",
-		Settings: func() vehicle.Settings { return &Settings{Every: 30 * time.Second, Settle: 500 * time.Millisecond} },
+		Settings: func() vehicle.Settings {
+			return &Settings{Preset: none, Every: 30 * time.Second, Settle: 500 * time.Millisecond}
+		},
 	}
 }
 
@@ -58,7 +63,7 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
 	}
 	for i, v := range s.Vehicles {
-		if s.Preset == "" && v.Preset != "" {
+		if s.Preset != evcc && v.Preset != "" {
 			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset, Why: "presets of vehicles are those of a broker",
 				Allowed: "leave it out; preset: evcc is the whole source's"})
 		}
@@ -80,7 +85,7 @@ func (s *Settings) maps() []mapping.Vehicle {
 
 // Endpoints implements [vehicle.Endpoints].
 func (s *Settings) Endpoints() []vehicle.Endpoint {
-	return []vehicle.Endpoint{{Setting: "url", URL: s.URL}}
+	return []vehicle.Endpoint{{Setting: "url", URL: s.URL, Own: true}}
 }
 
 // Open implements [vehicle.Settings].

@@ -319,6 +319,7 @@ func (m *Memory) Read(now time.Time, paths vehicle.Paths) vehicle.Snapshot {
 	s := vehicle.Snapshot{RequestID: uuid.NewString()}
 	if paths.Has(vehicle.PathCharge) {
 		if f := m.chargeFault(now); f != nil {
+			f = m.unmapped(f, inPlug, inCable, inCharging)
 			s.Charge = vehicle.Reading[vehicle.Charge]{Fault: f, FetchedAt: now}
 		} else {
 			value := vehicle.Charge{Plug: m.plug.is, State: m.state()}
@@ -327,6 +328,7 @@ func (m *Memory) Read(now time.Time, paths vehicle.Paths) vehicle.Snapshot {
 	}
 	if paths.Has(vehicle.PathBattery) {
 		if f := stale(m, m.level, "level", now); f != nil {
+			f = m.unmapped(f, inBattery)
 			s.Battery = vehicle.Reading[vehicle.Battery]{Fault: f, FetchedAt: now}
 		} else {
 			value := vehicle.Battery{PercentRemaining: m.level.is}
@@ -339,12 +341,21 @@ func (m *Memory) Read(now time.Time, paths vehicle.Paths) vehicle.Snapshot {
 	}
 	if paths.Has(vehicle.PathLocation) {
 		if f := stale(m, m.where, "place", now); f != nil {
+			f = m.unmapped(f, inLatitude)
 			s.Location = vehicle.Reading[vehicle.Location]{Fault: f, FetchedAt: now}
 		} else {
 			s.Location = vehicle.Reading[vehicle.Location]{Value: m.where.is, OK: true, DataAge: m.where.age, FetchedAt: m.where.confirmed}
 		}
 	}
 	return s
+}
+
+// unmapped is the fault of a path of which the map has none of the inputs; else the one given.
+func (m *Memory) unmapped(f *vehicle.Fault, inputs ...string) *vehicle.Fault {
+	if m.plan.tells(inputs...) {
+		return f
+	}
+	return vehicle.NotCapable("the map of the vehicle " + m.id + " does not say it: it has no " + inputs[0])
 }
 
 func (m *Memory) chargeFault(now time.Time) *vehicle.Fault { return stale(m, m.plug, "plug", now) }

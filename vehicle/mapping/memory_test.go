@@ -335,3 +335,14 @@ func TestOwnTime(t *testing.T) {
 		w.is(vehicle.PluggedIn, -10, 0)
 	})
 }
+
+// TestUnmapped: a path of which the map says nothing is none that may come.
+func TestUnmapped(t *testing.T) {
+	w := newWorld(t, Vehicle{ID: "box", Plug: &Field{Topic: "p"}}, vehicle.Snapshot{})
+	w.say("p", "on")
+	w.wait(time.Minute)
+	s := w.read()
+	if !s.Charge.OK || s.Battery.Fault.Type != vehicle.TypeCompatibility || s.Location.Fault.Temporary() {
+		t.Errorf("%+v", s)
+	}
+}

@@ -114,6 +114,11 @@ func bindingsOf(v Vehicle) (bs []binding) {
 	return bs
 }
 
+// tells reports whether the map has one of the inputs.
+func (p plan) tells(inputs ...string) bool {
+	return slices.ContainsFunc(p.bindings, func(b binding) bool { return slices.Contains(inputs, b.input) })
+}
+
 // topics lists what has to be subscribed, each once.
 func (p plan) topics() iter.Seq[string] {
 	set := map[string]bool{}

@@ -17,7 +17,6 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/google/uuid"
 
-	"plugbeat/vehicle"
 	"plugbeat/vehicle/mapping"
 )
 
@@ -81,7 +80,7 @@ func ask(p *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 func (c *connection) dial(ctx context.Context, _ autopaho.ClientConfig, _ *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	conn, err := c.deps.Dial(ctx, vehicle.Endpoint{Setting: "broker", URL: c.broker.String()})
+	conn, err := c.deps.Dial(ctx, c.settings.Endpoints()[0])
 	if err != nil {
 		return nil, err
 	}

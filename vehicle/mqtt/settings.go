@@ -17,14 +17,14 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	Broker       string            `yaml:"broker" takes:"mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" required:"yes" doc:"The broker. mqtts is TLS; its certificate is always checked. There is no default: it has to be set."`
+	Broker       string            `yaml:"broker" takes:"mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" required:"yes" example:"mqtt://192.168.1.10" doc:"The broker. mqtts is TLS; its certificate is always checked. There is no default: it has to be set."`
 	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user at the broker; empty for none."`
-	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password; empty for none."`
+	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password; empty for none."`
 	CAFile       string            `yaml:"ca_file" path:"yes" takes:"a file, or empty" doc:"Certificates (PEM) that sign the broker's. Empty: those of the system."`
 	CertFile     string            `yaml:"cert_file" path:"yes" takes:"a file, or empty" doc:"The client certificate (PEM), where the broker asks for one."`
 	KeyFile      string            `yaml:"key_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"The client certificate's key (PEM)."`
-	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long messages are awaited that belong together before the vehicle is judged. A plug-in is delivered so much later."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a preset or a map of its own."`
+	Settle       time.Duration     `yaml:"settle" min:"0s" max:"1m" doc:"How long messages are awaited that belong together before the vehicle is judged. A plug-in is delivered so much later."`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" required:"yes" example:"[{id: model3, make: TESLA, preset: teslamate, with: {car: 1}}]" doc:"The vehicles, each with a preset or a map of its own."`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
@@ -77,20 +77,27 @@ func public(a netip.Addr) bool {
 
 // Endpoints implements [vehicle.Endpoints].
 func (s *Settings) Endpoints() []vehicle.Endpoint {
-	return []vehicle.Endpoint{{Setting: "broker", URL: s.Broker}}
+	return []vehicle.Endpoint{{Setting: "broker", URL: withPort(s.Broker), Own: true}}
+}
+
+// withPort is the broker's URL with the port that its scheme stands for.
+func withPort(broker string) string {
+	u, err := url.Parse(broker)
+	if err == nil && u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[u.Scheme])
+		broker = u.String()
+	}
+	return broker
 }
 
 // Open implements [vehicle.Settings].
 func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, error) {
 	o := options{settings: *s, deps: d}
-	u, err := url.Parse(s.Broker)
+	u, err := url.Parse(withPort(s.Broker))
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	o.broker = u
-	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[u.Scheme])
-	}
 	if s.PasswordFile != "" {
 		password, err := d.Secret("password_file")
 		if err != nil {
