@@ -178,8 +178,8 @@ func TestUsage(t *testing.T) {
 func TestNoDaemon(t *testing.T) {
 	none := t.TempDir() + "/none.sock"
 	for from, x := range map[string]clitest.Session{
-		"the standard place; nothing named another": {App: App, Socket: none},
-		"$PLUGBEAT_SOCKET":                          {App: App, Socket: "/elsewhere", Env: map[string]string{"PLUGBEAT_SOCKET": none}},
+		"the standard place; no flag or environment variable names another": {App: App, Socket: none},
+		"$PLUGBEAT_SOCKET": {App: App, Socket: "/elsewhere", Env: map[string]string{"PLUGBEAT_SOCKET": none}},
 	} {
 		r := x.Run(t, "status")
 		if want := "plugbeat: no plugbeat daemon answers at " + none + " (from " + from + ")\n  start it: plugbeat serve --config FILE\n"; r.Code != terminal.ExitFailure || !strings.HasPrefix(r.Err, want) {

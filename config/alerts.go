@@ -18,7 +18,7 @@ const alertURL = "an absolute http or https URL without user name and fragment"
 func checkAlert(p *complaints, name string, a Alert) {
 	at := join("alerts", name)
 	if !alertName.MatchString(name) {
-		p.add(at, name, "the name is not one", "1 to 32 characters of a-z, 0-9 and '-'")
+		p.add(at, name, "it is no name for an alert", "1 to 32 characters of a-z, 0-9 and '-'")
 	}
 	switch {
 	case a.URL != "" && a.URLFile != "":

@@ -161,10 +161,10 @@ var sourceName = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
 func checkSource(p *complaints, name string, s Source) {
 	at := join("sources", name)
 	if !sourceName.MatchString(name) {
-		p.add(at, name, "the name is not one", "1 to 16 characters of a-z, 0-9 and '-'")
+		p.add(at, name, "it is no name for a source", "1 to 16 characters of a-z, 0-9 and '-'")
 	}
 	if s.Settings == nil {
-		why := ""
+		why := "it is missing"
 		if s.Type != "" {
 			why = "this version has no such type (was the file written for a newer one?)"
 		}

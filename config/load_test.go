@@ -80,10 +80,10 @@ func TestComplaints(t *testing.T) {
 		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		// Sources.
-		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type ""; allowed: ` + types},
+		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type "": it is missing; allowed: ` + types},
 		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla": this version has no such type (was the file written for a newer one?); allowed: ` + types},
-		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type ""; allowed: ` + types},
-		{"source name", "sources:\n  My Cars:\n    type: simulator\n", `line 2: sources.My Cars: the name is not one; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
+		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type "": it is missing; allowed: ` + types},
+		{"source name", "sources:\n  My Cars:\n    type: simulator\n", `line 2: sources.My Cars: it is no name for a source; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
 		{"no cars", "sources: {cars: {type: simulator, vehicles: 0}}\n", `line 1: sources.cars.vehicles "0"; allowed: 1 to 100000`},
 		{"no client id", "sources: {s: {type: smartcar}}\n", `line 1: sources.s.client_id "": it is empty; allowed: your application's client id at Smartcar`},
 		{"tokens in the clear", "sources: {s: {type: smartcar, client_id: x, api_origin: \"http://example.com\"}}\n", `line 1: sources.s.api_origin "http://example.com": tokens would go over the network in the clear; allowed: an absolute https URL without path, or http to this machine`},

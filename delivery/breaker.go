@@ -16,10 +16,14 @@ import (
 // what stands goes in, what shall stand comes out, and the time is a parameter. The
 // store runs them inside the transaction that commits their result.
 //
-//	closed ──an attempt gets no answer, or three deliveries in a row an error──▶ open
+//	closed ──an attempt finds no receiver, or three deliveries in a row an error──▶ open
 //	closed ◀──any success──────────────────────────────────────────────────────── open
 //	open ──the sixth probe fails──▶ disabled (exhausted)
 //	disabled (exhausted) ──the probe of a right challenge arrives──▶ closed
+//
+// No receiver is found where no connection comes about, no answer comes over it, or the
+// answer is 429, 502, 503 or 504. An attempt that finds none while others of the webhook
+// arrive, and a retry that finds none, set their delivery aside and open nothing.
 
 // Rules are what the breaker decides by.
 type Rules struct {
@@ -178,7 +182,9 @@ func (u *ruling) delivered() {
 // policy is the recovery in force: the webhook's own, else the default.
 func (r Rules) policy(w *webhook.Webhook) webhook.Policy { return cmp.Or(w.Recover, r.Recover) }
 
-// answered reports whether the receiver answered with an error, which may be the payload's.
+// answered reports whether the receiver itself answered with an error, which may be the
+// payload's. It is false of 429, 502, 503 and 504: they say that the receiver takes nothing,
+// whatever the payload.
 func (u *ruling) answered() bool {
 	return u.e.Outcome == webhook.OutcomeRefused || u.e.Outcome == webhook.OutcomeFailed
 }
@@ -202,7 +208,7 @@ func (u *ruling) failed() {
 	}
 }
 
-// failedClosed sets the delivery aside or opens the breaker.
+// failedClosed sets the delivery aside, opens the breaker, or both.
 func (u *ruling) failedClosed() {
 	aside := u.answered() || u.d.Attempts > 1 || u.succeededSince(u.e.StartedAt)
 	if aside {

@@ -3,7 +3,8 @@
 // Each webhook has a worker of its own with a queue, so that a slow or dead receiver
 // never delays another. The package guarantees:
 //
-//   - At most eight requests of a webhook are in flight, and never two of one vehicle.
+//   - At most Settings.InFlight requests of a webhook are in flight, and never two of one
+//     vehicle.
 //   - A vehicle's deliveries leave in the order they were made, but for one that was
 //     set aside or passed over by a probe.
 //   - A delivery that was set aside gets at most as many retries as the schedule has
@@ -11,6 +12,11 @@
 //   - A webhook that is unverified or disabled gets nothing but challenges, and after
 //     a right one a probe where it is exhausted.
 //   - No request goes to a refused address.
+//
+// A delivery is set aside when the receiver answered it with an error that may be the
+// payload's: it is retried on a schedule of its own, and what was made later leaves
+// meanwhile, also of its vehicle. Where the receiver is not found, the breaker opens instead:
+// the delivery keeps its place, and only probes leave.
 //
 // What is decided is pure: breaker.go and challenges.go say what an outcome leads to,
 // departure.go what may leave, queue.go holds what waits. The worker (worker.go,

@@ -6,10 +6,11 @@ import (
 	"plugbeat/webhook"
 )
 
-// Settings are the rules of delivery. All are needed; the configuration has their defaults
-// and checks them.
+// Settings are the rules of delivery. All are needed; the configuration, section delivery,
+// has their defaults and checks them.
 type Settings struct {
-	// Schedule is the retry schedule.
+	// Schedule is the retry schedule: the setting delivery.retries. What lengthens its waits
+	// is in schedule.go.
 	Schedule Schedule
 	// Timeout bounds a request up to the last header of its answer.
 	Timeout time.Duration

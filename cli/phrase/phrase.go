@@ -90,6 +90,9 @@ func Charge(snap vehicle.Snapshot) string {
 	}
 	plug := map[vehicle.Plug]string{vehicle.PluggedIn: "plugged in", vehicle.Unplugged: "unplugged"}[r.Value.Plug]
 	text := strings.ToLower(strings.ReplaceAll(string(r.Value.State), "_", " "))
+	if text == "" {
+		return plug
+	}
 	if plug == "" || r.Value.State == vehicle.Charging || r.Value.State == vehicle.FullyCharged {
 		return text
 	}

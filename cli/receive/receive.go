@@ -290,7 +290,7 @@ func (r *receiving) summarise() error {
 	}
 	if s.Wrong > 0 {
 		return terminal.Hint(fmt.Errorf("%s without a right signature", words.Count(s.Wrong, "request")),
-			"look at the management token and the keys: plugbeat doctor")
+			"the sender has another management token or key than this receiver; give it the daemon's: --config or --token-file, and --key-file")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *Session) Socket(c *ucli.Context) (path, from string, err error) {
 		}
 	}
 	if s.ConfigPath(c) == "" {
-		return s.DefaultSocket, "the standard place; nothing named another", nil
+		return s.DefaultSocket, "the standard place; no flag or environment variable names another", nil
 	}
 	cfg, file, err := s.Config(c, "")
 	if err != nil {
