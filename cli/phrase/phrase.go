@@ -91,13 +91,10 @@ func Charge(snap vehicle.Snapshot) string {
 	plug := map[vehicle.Plug]string{vehicle.PluggedIn: "plugged in", vehicle.Unplugged: "unplugged"}[r.Value.Plug]
 	text := strings.ToLower(strings.ReplaceAll(string(r.Value.State), "_", " "))
 	if text == "" {
-		return plug
+		return plug // the charging state is not known
 	}
 	if plug == "" || r.Value.State == vehicle.Charging || r.Value.State == vehicle.FullyCharged {
 		return text
-	}
-	if text == "" {
-		return plug // the charging state is not known
 	}
 	return text + ", " + plug
 }
