@@ -93,12 +93,15 @@ type Options struct {
 	Around func(http.RoundTripper) http.RoundTripper
 }
 
-// Dispatcher runs the workers and owns what is done to webhooks. Its methods are
-// safe for concurrent use.
+// Dispatcher runs the workers. Its parts are what is done to webhooks, to their keys and
+// to what is past. Its methods and theirs are safe for concurrent use.
 type Dispatcher struct {
+	Webhooks
+	Keys
+	Resends
+
 	Options // complete
 	rules   Rules
-	heard   heardFrom
 
 	mu      sync.Mutex
 	workers map[uuid.UUID]*worker
@@ -122,10 +125,12 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
-	return &Dispatcher{
+	d := &Dispatcher{
 		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},
 		workers: map[uuid.UUID]*worker{},
-	}, nil
+	}
+	d.Webhooks, d.Keys, d.Resends = Webhooks{d}, Keys{d}, Resends{d}
+	return d, nil
 }
 
 // Run sends until ctx ends. Then nothing more leaves, and it returns once what is
@@ -207,6 +212,27 @@ func (d *Dispatcher) all() []*worker {
 	}
 	return ks
 }
+
+// update changes a webhook, tells its worker, and reports what the change comes to.
+func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) ([]Effect, error)) (webhook.Webhook, error) {
+	var effects []Effect
+	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) (err error) {
+		w.Seq++
+		effects, err = change(w)
+		return err
+	})
+	if err != nil {
+		return w, err
+	}
+	if k := d.worker(id); k != nil {
+		k.take(w)
+	}
+	d.report(effects)
+	return w, nil
+}
+
+// stamp is the wall clock as it is stored.
+func stamp() time.Time { return time.Now().UTC().Round(0) }
 
 // Produced tells that deliveries were committed. It is cheap and never blocks on
 // the store or the network.

@@ -140,8 +140,7 @@ func TestRedirectWithPassword(t *testing.T) {
 	if text := fmt.Sprint(answerText(a), a); strings.Contains(text, "hunter2") || !strings.Contains(text, "other.test") {
 		t.Error(text)
 	}
-	d := wireSender(t, Settings{}).d
-	err := d.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false)
+	err := Webhooks{wireSender(t, Settings{}).d}.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false)
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}

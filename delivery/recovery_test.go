@@ -192,7 +192,7 @@ func TestRecoveryTrouble(t *testing.T) {
 		w.change(func(h *webhook.Webhook, _ []*webhook.Delivery) {
 			h.Recovery = &webhook.Recovery{Policy: webhook.RecoverLatest, StartedAt: stamp(), Upto: uuid.Max}
 		})
-		if err := k.siftCommit(t.Context(), stamp().Add(-time.Hour), webhook.Newest{}, []webhook.Delivery{d}); !errors.Is(err, errOvertaken) {
+		if _, err := k.siftCommit(t.Context(), stamp().Add(-time.Hour), webhook.Newest{}, []uuid.UUID{d.ID}); !errors.Is(err, errOvertaken) {
 			t.Error(err)
 		}
 		if got := w.get(d.ID).State; got != webhook.Waiting || w.hook().Recovery == nil {

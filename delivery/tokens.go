@@ -16,8 +16,8 @@ const triesAtOnce = 8
 // TryTokens sends every webhook a challenge, whatever its status, to learn which
 // management token its receiver has, and notes that in each that answers rightly. It
 // changes nothing else: no webhook is enabled, disabled or verified by it.
-func (d *Dispatcher) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResult, error) {
-	hooks, err := d.Store.Webhooks(ctx)
+func (h Webhooks) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResult, error) {
+	hooks, err := h.d.Store.Webhooks(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -29,10 +29,10 @@ func (d *Dispatcher) TryTokens(ctx context.Context) (map[uuid.UUID]ChallengeResu
 		places <- struct{}{}
 		work.Go(func() {
 			defer func() { <-places }()
-			c := d.challenge(ctx, &w)
+			c := h.d.challenge(ctx, &w)
 			var err error
 			if c.err == nil {
-				_, err = d.update(ctx, w.ID, func(x *webhook.Webhook) ([]Effect, error) {
+				_, err = h.d.update(ctx, w.ID, func(x *webhook.Webhook) ([]Effect, error) {
 					if x.CallbackURI == w.CallbackURI {
 						c.seen(x, stamp())
 					}

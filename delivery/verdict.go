@@ -26,8 +26,8 @@ type Verdict struct {
 	Error string
 	// Cause is the likely cause in words; empty for a success.
 	Cause string
-	// Network is true of a fault of this machine's network that may as well be the
-	// receiver's. Whether other receivers answer tells the two apart.
+	// Network is true of an address to which this machine has no route: its network is
+	// down, or it has none of the address's family.
 	Network bool
 }
 
@@ -122,7 +122,7 @@ func ClassifyError(err error, connected bool) Verdict {
 		case dns.IsNotFound:
 			v.Cause = "no such host; check the callback URI's name"
 		case dns.IsTimeout || resolverDown(dns):
-			v.Outcome, v.Cause, v.Network = webhook.OutcomeOurs, "no resolver answers", true
+			v.Outcome, v.Cause = webhook.OutcomeOurs, "no resolver answers"
 		default:
 			v.Cause = "the name cannot be resolved"
 		}
