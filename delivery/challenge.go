@@ -13,46 +13,28 @@ import (
 	"plugbeat/webhook/signing"
 )
 
-// ChallengeResult is what a receiver made of a challenge.
-type ChallengeResult struct {
-	// Status is the HTTP status, 0 where there was no answer.
-	Status   int
-	Duration time.Duration
-	// Text says in words what was answered and what to look at.
-	Text string
-	// Token is the fingerprint of the management token that it was answered with;
-	// empty unless it was answered rightly.
-	Token string
-	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
-	// the answer, as an attempt keeps them; Body is empty where it is no text.
-	Address     string
-	ContentType string
-	RetryAfter  time.Duration
-	Body        string
+// checked is a challenge with its verdict; err is nil for the right answer.
+type checked struct {
+	webhook.Challenge
+	outcome webhook.Outcome
+	err     error
 }
 
 // seen notes in a webhook with which token its receiver answered.
-func (c *ChallengeResult) seen(w *webhook.Webhook, at time.Time) {
+func (c *checked) seen(w *webhook.Webhook, at time.Time) {
 	if c.Token != "" {
 		w.TokenSeen = webhook.TokenSeen{Fingerprint: c.Token, At: at}
 	}
 }
 
 // verifies notes a right answer of the callback asked, which must be the webhook's still.
-func (c *ChallengeResult) verifies(w *webhook.Webhook, asked string, at time.Time) error {
+func (c *checked) verifies(w *webhook.Webhook, asked string, at time.Time) error {
 	if w.CallbackURI != asked {
 		return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", w.ID, webhook.ErrConflict)
 	}
 	w.VerifiedAt = at
 	c.seen(w, at)
 	return nil
-}
-
-// checked is a challenge with its verdict; err is nil for the right answer.
-type checked struct {
-	ChallengeResult
-	outcome webhook.Outcome
-	err     error
 }
 
 // shownOfAnswer is how many bytes of a wrong answer an error shows.
@@ -64,7 +46,7 @@ func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked 
 	send, release := d.sender(w.ID)
 	defer release()
 	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
-	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
+	c := checked{outcome: a.Outcome, Challenge: webhook.Challenge{
 		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
 	}}
 	if utf8.Valid(a.Body) {

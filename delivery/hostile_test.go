@@ -90,7 +90,7 @@ func TestHostileReceivers(t *testing.T) {
 	}
 	for _, name := range unconnected {
 		uri := r.faults.URL(name)
-		if _, err := r.Change(t.Context(), hooks[name], Change{CallbackURI: &uri}); err != nil {
+		if _, err := r.Change(t.Context(), hooks[name], webhook.SettingsChange{CallbackURI: &uri}); err != nil {
 			t.Fatal(err)
 		}
 		r.verify(hooks[name])

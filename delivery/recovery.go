@@ -62,7 +62,7 @@ func (k *worker) sift(ctx context.Context, w *webhook.Webhook) error {
 	done, err := k.siftCommit(ctx, w.Recovery.StartedAt, newest, nil)
 	if err == nil && done.Superseded+done.Cancelled > 0 {
 		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
-			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", k.status(time.Now()).Waiting).
+			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Uint64("waiting", k.status(time.Now()).Waiting).
 			Msg("the backlog is sifted; what is left of it leaves")
 	}
 	return err

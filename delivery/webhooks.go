@@ -47,7 +47,7 @@ func (h Webhooks) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, 
 	case bytes.Equal(w.Key, h.d.ManagementToken) || bytes.Equal(w.Key, h.d.ManagementTokenNext):
 		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
 	}
-	if err := cmp.Or(webhook.CheckType(w.Type), checkSettings(&w), h.checkCallback(w.CallbackURI, w.AllowPrivate)); err != nil {
+	if err := cmp.Or(webhook.CheckType(w.Type), webhook.CheckSettings(&w), h.checkCallback(w.CallbackURI, w.AllowPrivate)); err != nil {
 		return webhook.Webhook{}, err
 	}
 	at := stamp()
@@ -66,33 +66,11 @@ func (h Webhooks) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, 
 	return w, nil
 }
 
-// Change is what of a webhook shall change; nil fields stay.
-type Change struct {
-	Name         *string
-	CallbackURI  *string
-	Cadence      *webhook.Cadence
-	Content      *webhook.Content
-	Signing      *webhook.Signing
-	AllowPrivate *bool
-	Recover      *webhook.Policy
-}
-
-func set[T any](field *T, to *T) {
-	if to != nil {
-		*field = *to
-	}
-}
-
-// checkSettings refuses settings of a webhook that cannot be, but for its callback.
-func checkSettings(w *webhook.Webhook) error {
-	return cmp.Or(webhook.CheckName(w.Name), webhook.CheckContent(w.Type, w.Content), webhook.CheckSigning(w.Signing), webhook.CheckPolicy(w.Recover))
-}
-
 // Change changes a webhook. Another callback disables a webhook that was
 // verified (callback_changed) until the new receiver is verified; one that the
 // operator disabled stays so. The cadence is the caller's to check. What a check
 // refuses, as it stands in the transaction, is not changed.
-func (h Webhooks) Change(ctx context.Context, id uuid.UUID, c Change, checks ...webhook.Check) (webhook.Webhook, error) {
+func (h Webhooks) Change(ctx context.Context, id uuid.UUID, c webhook.SettingsChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	w, err := h.d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		for _, check := range checks {
 			if err := check(w); err != nil {
@@ -100,14 +78,8 @@ func (h Webhooks) Change(ctx context.Context, id uuid.UUID, c Change, checks ...
 			}
 		}
 		moved := c.CallbackURI != nil && *c.CallbackURI != w.CallbackURI
-		set(&w.Name, c.Name)
-		set(&w.CallbackURI, c.CallbackURI)
-		set(&w.Cadence, c.Cadence)
-		set(&w.Content, c.Content)
-		set(&w.Signing, c.Signing)
-		set(&w.AllowPrivate, c.AllowPrivate)
-		set(&w.Recover, c.Recover)
-		err := checkSettings(w)
+		c.Apply(w)
+		err := webhook.CheckSettings(w)
 		if err == nil && (moved || c.AllowPrivate != nil) {
 			err = h.checkCallback(w.CallbackURI, w.AllowPrivate)
 		}
@@ -130,14 +102,14 @@ func (h Webhooks) Change(ctx context.Context, id uuid.UUID, c Change, checks ...
 // unverified or disabled because its callback changed; of any other it is noted and
 // changes nothing: [Webhooks.Enable] brings one back. Any other answer is an error
 // that wraps [webhook.ErrChallenge].
-func (h Webhooks) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
+func (h Webhooks) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error) {
 	asked, err := h.d.Store.Webhook(ctx, id)
 	if err != nil {
-		return asked, ChallengeResult{}, err
+		return asked, webhook.Challenge{}, err
 	}
 	c, err := h.challenged(ctx, &asked)
 	if err != nil {
-		return asked, c, err
+		return asked, c.Challenge, err
 	}
 	w, err := h.d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
@@ -150,19 +122,19 @@ func (h Webhooks) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, Ch
 		}
 		return nil, nil
 	})
-	return w, c, err
+	return w, c.Challenge, err
 }
 
 // challenged sends a challenge that somebody asked for. Any answer but the right one is an
 // error.
-func (h Webhooks) challenged(ctx context.Context, w *webhook.Webhook) (ChallengeResult, error) {
+func (h Webhooks) challenged(ctx context.Context, w *webhook.Webhook) (checked, error) {
 	c := h.d.challenge(ctx, w)
 	if c.err != nil {
 		h.d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
 			Msg("the receiver did not answer the challenge rightly")
-		return c.ChallengeResult, fmt.Errorf("webhook %s: %w", w.ID, c.err)
+		return c, fmt.Errorf("webhook %s: %w", w.ID, c.err)
 	}
-	return c.ChallengeResult, nil
+	return c, nil
 }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
@@ -205,7 +177,7 @@ func (h Webhooks) Enable(ctx context.Context, id uuid.UUID, force bool, policy w
 	if err != nil || well(&asked) && policy == "" {
 		return asked, err
 	}
-	var c ChallengeResult
+	var c checked
 	if !force && !well(&asked) {
 		if c, err = h.challenged(ctx, &asked); err != nil {
 			return asked, err
