@@ -3,7 +3,6 @@ package delivery
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -361,50 +360,6 @@ func (r Rules) DisabledAt(w *webhook.Webhook) time.Time {
 		at = at.Add(r.Schedule.wait(w.ID, step, 0))
 	}
 	return at
-}
-
-// Repair pulls times of the breaker that lie further ahead than they can have meant
-// back to that: the clock went back since they were stored, or the settings changed.
-func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhook, changed bool) {
-	b := &w.Breaker
-	pull := func(t *time.Time, latest time.Time) {
-		if t.After(latest.Add(clockSlack)) {
-			*t, changed = latest, true
-		}
-	}
-	pull(&b.OpenSince, now)
-	pull(&b.LastAttempt, now)
-	pull(&b.LastSuccess, now)
-	pull(&b.NotBefore, now.Add(r.Schedule.longest()))
-	pull(&b.NextProbe, later(now.Add(r.Schedule.wait(w.ID, b.Step, 0)), b.NotBefore))
-	b.Tried = slices.Clone(b.Tried)
-	for i := range b.Tried {
-		pull(&b.Tried[i].At, now)
-	}
-	if !b.NextChallenge.IsZero() {
-		planned := w
-		r.planChallenge(&planned, now)
-		pull(&b.NextChallenge, later(planned.Breaker.NextChallenge, now))
-	}
-	if changed {
-		w.Seq++
-	}
-	return w, changed
-}
-
-// repairDelivery is Repair for a delivery that is set aside. Its retry is no further away
-// than its wait, or than the longest wait where the receiver may have asked for that.
-func (r Rules) repairDelivery(d *webhook.Delivery, now time.Time) {
-	asked := time.Duration(0)
-	if d.LastOutcome == webhook.OutcomeUnavailable {
-		asked = r.Schedule.longest()
-	}
-	if latest := now.Add(r.Schedule.wait(d.Webhook, d.Retries, asked)); d.RetryAt.After(latest) {
-		d.RetryAt = latest
-	}
-	if d.FirstAttemptAt.After(now) {
-		d.FirstAttemptAt = now
-	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -225,21 +225,18 @@ func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webh
 		return w, err
 	}
 	if k := d.worker(id); k != nil {
-		k.take(w)
+		k.with(func() { k.adopt(w) })
 	}
 	d.report(effects)
 	return w, nil
 }
-
-// stamp is the wall clock as it is stored.
-func stamp() time.Time { return time.Now().UTC().Round(0) }
 
 // Produced tells that deliveries were committed. It is cheap and never blocks on
 // the store or the network.
 func (d *Dispatcher) Produced(ds []webhook.Delivery) {
 	for _, x := range ds {
 		if k := d.worker(x.Webhook); k != nil {
-			k.produced(webhook.Queued{Delivery: x.ID, Vehicle: x.Vehicle})
+			k.with(func() { k.q.add(webhook.Queued{Delivery: x.ID, Vehicle: x.Vehicle}) })
 		}
 	}
 }
@@ -249,7 +246,7 @@ func (d *Dispatcher) Produced(ds []webhook.Delivery) {
 func (d *Dispatcher) Forget(ds []webhook.Delivery) {
 	for _, x := range ds {
 		if k := d.worker(x.Webhook); k != nil {
-			k.forget(x.ID, x.Vehicle)
+			k.with(func() { k.q.remove(x.ID, x.Vehicle) })
 		}
 	}
 }

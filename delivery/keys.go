@@ -3,7 +3,9 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +17,8 @@ import (
 // MaxKeyOverlap is the longest time in which a webhook signs with two keys.
 const MaxKeyOverlap = 30 * 24 * time.Hour
 
-// Keys replaces the keys that webhooks sign with.
+// Keys replaces what requests are signed with: the key that a webhook has of its own, and
+// the management token that all share.
 type Keys struct{ d *Dispatcher }
 
 // RotateKey gives a webhook a new Standard Webhooks key, which the webhook returned
@@ -65,8 +68,8 @@ func (k Keys) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhoo
 	if err != nil {
 		return w, a, fmt.Errorf("%w; until then its receiver cannot be asked whether it has the new key", err)
 	}
-	k.d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").Bool("right", a.Outcome == webhook.OutcomeDelivered).
-		Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
+	k.d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").
+		Bool("right", a.Outcome == webhook.OutcomeDelivered).Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
 	return w, a, nil
 }
 
@@ -135,4 +138,45 @@ func (k Keys) note(id uuid.UUID, step string, o *webhook.KeyOverlap) {
 		e = e.Time("until", o.Until)
 	}
 	e.Msg("the webhook's signing key: " + step)
+}
+
+// triesAtOnce is how many receivers TryTokens asks at a time.
+const triesAtOnce = 8
+
+// TryTokens sends every webhook a challenge, whatever its status, to learn which
+// management token its receiver has, and notes that in each that answers rightly. It
+// changes nothing else: no webhook is enabled, disabled or verified by it.
+func (k Keys) TryTokens(ctx context.Context) (map[uuid.UUID]webhook.Challenge, error) {
+	hooks, err := k.d.Store.Webhooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var errs []error
+	results, places := map[uuid.UUID]webhook.Challenge{}, make(chan struct{}, triesAtOnce)
+	var work sync.WaitGroup
+	for _, w := range hooks {
+		places <- struct{}{}
+		work.Go(func() {
+			defer func() { <-places }()
+			c := k.d.challenge(ctx, &w)
+			var err error
+			if c.err == nil {
+				_, err = k.d.update(ctx, w.ID, func(x *webhook.Webhook) ([]Effect, error) {
+					if x.CallbackURI == w.CallbackURI {
+						c.seen(x, stamp())
+					}
+					return nil, nil
+				})
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			results[w.ID] = c.Challenge
+			if !errors.Is(err, webhook.ErrNotFound) {
+				errs = append(errs, err)
+			}
+		})
+	}
+	work.Wait()
+	return results, errors.Join(errs...)
 }

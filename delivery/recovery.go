@@ -102,7 +102,9 @@ func (k *worker) backlogOf(ctx context.Context, w *webhook.Webhook) (ids []uuid.
 
 // siftCommit finishes those of a page that do not leave, and returns the recovery with its
 // counts. With no page it ends the recovery, which began at a time.
-func (k *worker) siftCommit(ctx context.Context, began time.Time, newest webhook.Newest, page []uuid.UUID) (done webhook.Recovery, err error) {
+func (k *worker) siftCommit(
+	ctx context.Context, began time.Time, newest webhook.Newest, page []uuid.UUID,
+) (done webhook.Recovery, err error) {
 	w, finished, err := k.d.Store.Finish(context.WithoutCancel(ctx), k.id, page, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
 		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(began) {
 			return errOvertaken

@@ -25,7 +25,8 @@ func (h Webhooks) checkCallback(uri string, allowPrivate bool) error {
 		return err
 	}
 	if denied, ok := errors.AsType[*egress.DeniedError](h.d.Guard.CheckURL(uri, allowPrivate)); ok {
-		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: "an address that plugbeat sends to; " + denied.Advice(), Why: denied.Error()}
+		const allowed = "an address that plugbeat sends to; "
+		return &webhook.Invalid{Field: "callback_uri", Value: uri, Allowed: allowed + denied.Advice(), Why: denied.Error()}
 	}
 	return nil
 }
@@ -41,11 +42,14 @@ func (h Webhooks) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhook, 
 	if w.Key == nil {
 		w.Key = signing.NewKey()
 	}
+	badKey := webhook.Invalid{Field: "signing_key", Value: w.Key.String()}
 	switch {
 	case len(w.Key) < 24 || len(w.Key) > 64:
-		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "24 to 64 random bytes"}
+		badKey.Allowed = "24 to 64 random bytes"
+		return webhook.Webhook{}, &badKey
 	case bytes.Equal(w.Key, h.d.ManagementToken) || bytes.Equal(w.Key, h.d.ManagementTokenNext):
-		return webhook.Webhook{}, &webhook.Invalid{Field: "signing_key", Value: w.Key.String(), Allowed: "a key of the webhook's own, not the management token"}
+		badKey.Allowed = "a key of the webhook's own, not the management token"
+		return webhook.Webhook{}, &badKey
 	}
 	if err := cmp.Or(webhook.CheckType(w.Type), webhook.CheckSettings(&w), h.checkCallback(w.CallbackURI, w.AllowPrivate)); err != nil {
 		return webhook.Webhook{}, err

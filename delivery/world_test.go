@@ -433,7 +433,7 @@ func (w *world) change(f func(h *webhook.Webhook, ds []*webhook.Delivery)) {
 		k.q.settle(d)
 	}
 	k.mu.Unlock()
-	k.take(h)
+	k.with(func() { k.adopt(h) })
 }
 
 // queue is the webhook's queue as the dispatcher shows it.

@@ -14,13 +14,8 @@ func interfaces() ([]netip.Prefix, error) {
 	}
 	nets := make([]netip.Prefix, 0, len(addrs))
 	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		if ip, ok := netip.AddrFromSlice(n.IP); ok {
-			ones, _ := n.Mask.Size()
-			nets = append(nets, netip.PrefixFrom(ip.Unmap(), ones))
+		if n, err := netip.ParsePrefix(a.String()); err == nil { // an address with its network
+			nets = append(nets, n)
 		}
 	}
 	return nets, nil
