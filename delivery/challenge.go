@@ -43,9 +43,7 @@ const shownOfAnswer = 60
 // challenge sends a challenge and checks the answer.
 func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked {
 	challenge := signing.NewChallenge()
-	send, release := d.sender(w.ID)
-	defer release()
-	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
+	a, body := d.sender(w.ID).ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
 	c := checked{outcome: a.Outcome, Challenge: webhook.Challenge{
 		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
 	}}
@@ -77,11 +75,11 @@ func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked 
 	return c
 }
 
-// sender returns the webhook's connections, and what to do with them after use.
-func (d *Dispatcher) sender(id uuid.UUID) (s *sender, release func()) {
+// sender returns the webhook's connections. Where it has no worker they are new, and close
+// by themselves once they are idle.
+func (d *Dispatcher) sender(id uuid.UUID) *sender {
 	if k := d.worker(id); k != nil {
-		return k.send, func() {}
+		return k.send
 	}
-	s = &sender{d: d}
-	return s, s.close
+	return &sender{d: d}
 }

@@ -21,7 +21,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -206,11 +208,7 @@ func (d *Dispatcher) worker(id uuid.UUID) *worker {
 func (d *Dispatcher) all() []*worker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ks := make([]*worker, 0, len(d.workers))
-	for _, k := range d.workers {
-		ks = append(ks, k)
-	}
-	return ks
+	return slices.Collect(maps.Values(d.workers))
 }
 
 // update changes a webhook, tells its worker, and reports what the change comes to.

@@ -69,7 +69,8 @@ func (k Keys) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhoo
 		return w, a, fmt.Errorf("%w; until then its receiver cannot be asked whether it has the new key", err)
 	}
 	k.d.Log.Info().Str("event", "webhook.key").Stringer("webhook", id).Str("step", "tried").
-		Bool("right", a.Outcome == webhook.OutcomeDelivered).Int("status", a.Status).Dur("duration", a.Duration).Msg("test payload signed with the new key alone")
+		Bool("right", a.Outcome == webhook.OutcomeDelivered).Int("status", a.Status).Dur("duration", a.Duration).
+		Msg("test payload signed with the new key alone")
 	return w, a, nil
 }
 
@@ -90,7 +91,8 @@ func (k Keys) FinishKey(ctx context.Context, id uuid.UUID, force bool) (webhook.
 			return tried, nil, err
 		}
 		if w, asked = tried, &a; a.Outcome != webhook.OutcomeDelivered {
-			const refused = "webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), so the old key stays"
+			const refused = "webhook %s: %w: its receiver did not accept a test payload signed with the new key alone (%s), " +
+				"so the old key stays"
 			return w, asked, fmt.Errorf(refused, id, webhook.ErrConflict, answerText(a))
 		}
 	}

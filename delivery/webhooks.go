@@ -158,9 +158,7 @@ func (h Webhooks) test(ctx context.Context, w *webhook.Webhook) (webhook.Attempt
 		return webhook.Attempt{}, fmt.Errorf("webhook %s: %w: it is %s and gets only challenges; %s",
 			w.ID, webhook.ErrConflict, w.Status, cmp.Or(how, "verify it first"))
 	}
-	send, release := h.d.sender(w.ID)
-	defer release()
-	a := send.send(ctx, w, uuid.New(), h.d.Bodies.Test(w))
+	a := h.d.sender(w.ID).send(ctx, w, uuid.New(), h.d.Bodies.Test(w))
 	a.N = 1
 	return a, nil
 }
