@@ -29,11 +29,11 @@ type Rules struct {
 }
 
 const (
-	// maxFailuresInRow is how many deliveries in a row open the breaker when the first
-	// attempt of each is answered with an error.
+	// maxFailuresInRow: the breaker opens at so many deliveries in a row whose first attempt
+	// was answered with an error.
 	maxFailuresInRow = 3
-	// maxBadVehicles is up to how many such deliveries in a row are taken for those of a few
-	// bad vehicles: a vehicle that was not tried is tried at once then, for it may be well.
+	// maxBadVehicles: up to so many such deliveries in a row may be those of a few bad vehicles.
+	// An open breaker then tries a vehicle that it has not tried at once, beside its steps.
 	maxBadVehicles = 5
 )
 
@@ -58,8 +58,8 @@ type Ended struct {
 	Callback string
 }
 
-// Effect is something the breaker did that an operator should see, told once it is
-// committed.
+// Effect is something the breaker did that an operator should see. It is logged and counted
+// after the commit.
 type Effect struct {
 	// Name is the log event's; see report.go.
 	Name    string
@@ -87,7 +87,8 @@ func (r Rules) Apply(w webhook.Webhook, d webhook.Delivery, e Ended, now time.Ti
 	d.LastOutcome, d.LastAnswer = e.Outcome, answerText(e.Attempt)
 	switch {
 	case e.Callback != w.CallbackURI:
-		// What a callback of before says bears on this delivery alone.
+		// The attempt went to the callback before this one. Its outcome says nothing of the
+		// webhook as it now is; only a success counts, for this delivery.
 		if e.Outcome == webhook.OutcomeDelivered {
 			u.finish(webhook.Delivered, "")
 		}
@@ -164,7 +165,8 @@ func (u *ruling) delivered() {
 	}
 	*b = rested(*b)
 	if rec := u.w.Recovery; rec != nil {
-		// What was made after the probe left is no backlog: none cancels what is older.
+		// The recovery is about what waits now. The policy none cancels only what is older than
+		// the delivery that arrived: what was made after that probe left is no backlog.
 		begun := *rec
 		begun.Upto, begun.Arrived = uuid.Nil, u.d.ID
 		if begun.Policy == webhook.RecoverNone {
@@ -218,8 +220,9 @@ func (u *ruling) succeededSince(t time.Time) bool {
 	return u.b.LastSuccess.After(t) && !u.b.LastSuccess.After(u.now)
 }
 
-// setAside has the delivery retried on its own schedule. The end of that schedule
-// speaks against the delivery, or against the receiver where nothing else arrived.
+// setAside has the delivery retried on its own schedule. When its last retry has failed the
+// delivery is dead if it was refused, or if anything else arrived since its first attempt.
+// Otherwise the receiver is at fault, and the webhook is disabled.
 func (u *ruling) setAside() {
 	if u.d.SetAside() {
 		u.d.Retries++

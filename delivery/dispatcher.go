@@ -1,20 +1,54 @@
 // Package delivery gets payloads to their receivers.
 //
-// Each webhook has a worker of its own with a queue, so that a slow or dead receiver
-// never delays another. The package guarantees:
+// # The way of a delivery
 //
-//   - At most eight requests of a webhook are in flight, and never two of one vehicle.
+// Each webhook has a worker with a queue of its own, so that a slow or dead receiver never
+// delays another.
+//
+//  1. Dispatcher.Produced puts a committed delivery into the queue and wakes the worker.
+//  2. worker.look asks Rules.departure which delivery may leave now, and starts an attempt.
+//  3. worker.attempt reads the delivery, and sender.send makes the request.
+//  4. worker.settle commits the outcome. Rules.Apply decides, inside that transaction, what
+//     it means for the delivery and for the circuit breaker. It is pure.
+//  5. After the commit the queue in memory follows.
+//
+// # What happens when
+//
+//   - The receiver answers with an error, 500 for one. That delivery is set aside: it is
+//     retried by its own schedule. The next delivery of its vehicle does not wait for it, and
+//     may arrive first. The third such delivery in a row opens the breaker, if nothing was
+//     delivered between.
+//   - The receiver is down: it refuses connections, does not answer, or answers 429, 502, 503
+//     or 504. The first such failure opens the breaker; only where something was delivered
+//     since the attempt began, or the delivery had failed before, is it set aside instead.
+//     While the breaker is open one probe leaves at each of the schedule's steps. Any success
+//     closes it and everything leaves, oldest first. The sixth failing probe disables the
+//     webhook; what waits goes on waiting.
+//   - The next step is far away, or the webhook was disabled so. Challenges ask the receiver,
+//     and a right answer makes a probe at once.
+//   - This machine is at fault: no network, no resolver, a full disk. Nothing counts, and the
+//     queue waits for ten seconds.
+//
+// # What it guarantees
+//
+//   - At most Settings.InFlight requests of a webhook are in flight, and never two of one
+//     vehicle.
 //   - A vehicle's deliveries leave in the order they were made, but for one that was
 //     set aside or passed over by a probe.
-//   - A delivery that was set aside gets at most as many retries as the schedule has
-//     steps, and an open breaker sends at most one probe a step and a right challenge.
-//   - A webhook that is unverified or disabled gets nothing but challenges, and after
-//     a right one a probe where it is exhausted.
+//   - A delivery that was set aside gets at most as many retries as the schedule has steps.
+//   - A webhook that is unverified or disabled gets nothing but challenges. One that is
+//     disabled as exhausted also gets a probe after a right answer.
 //   - No request goes to a refused address.
 //
-// What is decided is pure: breaker.go and challenges.go say what an outcome leads to,
-// departure.go what may leave, queue.go holds what waits. The worker (worker.go,
-// attempt.go) sends what may leave and commits what came; memory follows the commit.
+// # Where to look
+//
+//   - schedule.go: the waits between attempts, whose lengths are Settings.Schedule.
+//   - challengetimes.go: the waits between challenges. departure.go: how many leave at a
+//     time, and which. worker.go: the pace of a backlog.
+//   - breaker.go: what an outcome leads to. verdict.go: which outcome an answer is.
+//   - queue.go: what waits, in memory. attempt.go: sending and settling. sender.go: the
+//     request. challenge.go: the challenge. clock.go: a clock that went back.
+//   - webhooks.go, keys.go, recovery.go, resend.go: what people do.
 package delivery
 
 import (

@@ -17,8 +17,8 @@ const (
 	queuePage = 1000
 	// maxSleep bounds a worker's sleep, so that a wall clock that was set is noticed.
 	maxSleep = 30 * time.Second
-	// maxCatchUp is how much of the pace a timer that fired late makes up for. Time
-	// lost to a slow receiver is not made up for.
+	// maxCatchUp: a timer that fired late is caught up by at most this much. Time lost to a
+	// slow receiver is not.
 	maxCatchUp = 20 * time.Millisecond
 )
 
@@ -87,8 +87,9 @@ func (k *worker) run(pick, work context.Context) error {
 	}
 }
 
-// load reads the webhook and its queue from the file. What waits at the start is a
-// backlog, and a probe that is due may be one that the last stop interrupted.
+// load reads the webhook and its queue from the file. What waits at the start leaves at the
+// pace of a backlog. The last stop may have interrupted a probe, so the first one waits as it
+// does after a fault of our own.
 func (k *worker) load(ctx context.Context) error {
 	w, err := k.d.Store.Webhook(ctx, k.id)
 	if err != nil {
