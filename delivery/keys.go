@@ -64,7 +64,7 @@ func (k Keys) TryKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhoo
 	}
 	alone := w
 	alone.OldKey, alone.KeyOverlap = nil, nil
-	a, err := k.d.Webhooks.test(ctx, &alone)
+	a, err := k.d.test(ctx, &alone)
 	if err != nil {
 		return w, a, fmt.Errorf("%w; until then its receiver cannot be asked whether it has the new key", err)
 	}
