@@ -155,18 +155,7 @@ type WebhookStatus struct {
 }
 
 // Queue is a webhook's queue as it stands.
-type Queue struct {
-	InFlight int    `json:"in_flight"`
-	Waiting  uint64 `json:"waiting"`
-	// Oldest is when the oldest waiting delivery was made.
-	Oldest time.Time `json:"oldest,omitzero"`
-	// NextRetry is when the next delivery that was set aside is retried.
-	NextRetry time.Time `json:"next_retry,omitzero"`
-	// DisabledAt is when a failing webhook will be disabled if every probe fails.
-	DisabledAt time.Time `json:"disabled_at,omitzero"`
-	// Paused says which fault of plugbeat's own holds the queue; empty for none.
-	Paused string `json:"paused,omitempty"`
-}
+type Queue = webhook.Queue
 
 // VehicleSummary counts vehicles.
 type VehicleSummary struct {

@@ -74,7 +74,7 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	if err != nil {
 		f.Parts = append(f.Parts, health.PartFacts{Name: "webhooks", Err: err})
 	}
-	queues := deliveries{h.dispatcher, h.scheduler}.Queues()
+	queues := h.dispatcher.Queues()
 	for _, w := range hooks {
 		q := queues[w.ID]
 		f.Webhooks = append(f.Webhooks, health.WebhookFacts{

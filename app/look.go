@@ -163,7 +163,7 @@ func (k *Looker) resolve(ctx context.Context, host string, l *Look) bool {
 		defer cancel()
 		if found, err = k.lookup(ctx, host); err != nil {
 			v := delivery.ClassifyError(err, false)
-			l.Resolve, l.Cause, l.Resolver = err, v.Cause, v.Network
+			l.Resolve, l.Cause, l.Resolver = err, v.Cause, v.Outcome == webhook.OutcomeOurs
 			return false
 		}
 	}

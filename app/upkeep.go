@@ -101,7 +101,7 @@ type deliveries struct {
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
 // stands, and puts the slots on a new cadence's points.
 func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
-	w, err := d.Dispatcher.Change(ctx, id, delivery.Change(c), checks...)
+	w, err := d.Dispatcher.Change(ctx, id, webhook.SettingsChange(c), checks...)
 	if err == nil && c.Cadence != nil {
 		_, err = d.scheduler.Replan(ctx, id)
 	}
@@ -111,34 +111,11 @@ func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.Webhook
 // Verify sends a challenge. Schedules that waited for it are due at once.
 func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error) {
 	defer d.scheduler.Kick()
-	w, c, err := d.Dispatcher.Verify(ctx, id)
-	return w, adminapi.Challenge(c), err
-}
-
-// TryTokens asks every receiver which management token it has.
-func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Challenge, error) {
-	got, err := d.Dispatcher.TryTokens(ctx)
-	all := map[uuid.UUID]adminapi.Challenge{}
-	for id, c := range got {
-		all[id] = adminapi.Challenge(c)
-	}
-	return all, err
+	return d.Dispatcher.Verify(ctx, id)
 }
 
 // Enable sends a challenge first unless forced. Schedules that waited are due at once.
 func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
 	defer d.scheduler.Kick()
 	return d.Dispatcher.Enable(ctx, id, force, policy)
-}
-
-// Queues returns the queues as they stand, by webhook.
-func (d deliveries) Queues() map[uuid.UUID]adminapi.Queue {
-	queues := map[uuid.UUID]adminapi.Queue{}
-	for _, q := range d.Dispatcher.Queues() {
-		queues[q.Webhook] = adminapi.Queue{
-			InFlight: q.InFlight, Waiting: uint64(q.Waiting), //nolint:gosec // not negative
-			Oldest: q.Oldest, NextRetry: q.NextRetry, DisabledAt: q.DisabledAt, Paused: q.Paused,
-		}
-	}
-	return queues
 }

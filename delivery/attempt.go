@@ -10,16 +10,16 @@ import (
 
 // attempt sends one delivery and commits what came of it.
 func (k *worker) attempt(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) {
-	landed := k.exchange(work, w, it, p)
+	landed := k.sendAndSettle(work, w, it, p)
 	k.with(func() {
 		k.q.land(it)
 		landed()
 	})
 }
 
-// exchange reads a delivery, sends it and settles the outcome. It returns what its landing
-// does to the queue, beside that the delivery waits on.
-func (k *worker) exchange(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) (landed func()) {
+// sendAndSettle reads a delivery, sends it and settles the outcome. It returns the change to the
+// queue in memory, which is made once the delivery counts as in flight no more.
+func (k *worker) sendAndSettle(work context.Context, w webhook.Webhook, it webhook.Queued, p Probe) (landed func()) {
 	waitsOn := func() {}
 	drop := func() { k.q.remove(it.Delivery, it.Vehicle) }
 	d, body, err := k.d.Store.Outgoing(work, it.Delivery)

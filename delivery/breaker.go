@@ -3,7 +3,6 @@ package delivery
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,11 +33,11 @@ type Rules struct {
 }
 
 const (
-	// maxFailuresInRow is how many deliveries in a row open the breaker when the first
-	// attempt of each is answered with an error.
+	// maxFailuresInRow: the breaker opens at so many deliveries in a row whose first attempt
+	// was answered with an error.
 	maxFailuresInRow = 3
-	// maxBadVehicles is up to how many such deliveries in a row are taken for those of a few
-	// bad vehicles: a vehicle that was not tried is tried at once then, for it may be well.
+	// maxBadVehicles: up to so many such deliveries in a row may be those of a few bad vehicles.
+	// An open breaker then tries a vehicle that it has not tried at once, beside its steps.
 	maxBadVehicles = 5
 )
 
@@ -63,8 +62,8 @@ type Ended struct {
 	Callback string
 }
 
-// Effect is something the breaker did that an operator should see, told once it is
-// committed.
+// Effect is something the breaker did that an operator should see. It is logged and counted
+// after the commit.
 type Effect struct {
 	// Name is the log event's; see report.go.
 	Name    string
@@ -92,7 +91,8 @@ func (r Rules) Apply(w webhook.Webhook, d webhook.Delivery, e Ended, now time.Ti
 	d.LastOutcome, d.LastAnswer = e.Outcome, answerText(e.Attempt)
 	switch {
 	case e.Callback != w.CallbackURI:
-		// What a callback of before says bears on this delivery alone.
+		// The attempt went to the callback before this one. Its outcome says nothing of the
+		// webhook as it now is; only a success counts, for this delivery.
 		if e.Outcome == webhook.OutcomeDelivered {
 			u.finish(webhook.Delivered, "")
 		}
@@ -169,7 +169,8 @@ func (u *ruling) delivered() {
 	}
 	*b = rested(*b)
 	if rec := u.w.Recovery; rec != nil {
-		// What was made after the probe left is no backlog: none cancels what is older.
+		// The recovery is about what waits now. The policy none cancels only what is older than
+		// the delivery that arrived: what was made after that probe left is no backlog.
 		begun := *rec
 		begun.Upto, begun.Arrived = uuid.Nil, u.d.ID
 		if begun.Policy == webhook.RecoverNone {
@@ -225,8 +226,9 @@ func (u *ruling) succeededSince(t time.Time) bool {
 	return u.b.LastSuccess.After(t) && !u.b.LastSuccess.After(u.now)
 }
 
-// setAside has the delivery retried on its own schedule. The end of that schedule
-// speaks against the delivery, or against the receiver where nothing else arrived.
+// setAside has the delivery retried on its own schedule. When its last retry has failed the
+// delivery is dead if it was refused, or if anything else arrived since its first attempt.
+// Otherwise the receiver is at fault, and the webhook is disabled.
 func (u *ruling) setAside() {
 	if u.d.SetAside() {
 		u.d.Retries++
@@ -367,50 +369,6 @@ func (r Rules) DisabledAt(w *webhook.Webhook) time.Time {
 		at = at.Add(r.Schedule.wait(w.ID, step, 0))
 	}
 	return at
-}
-
-// Repair pulls times of the breaker that lie further ahead than they can have meant
-// back to that: the clock went back since they were stored, or the settings changed.
-func (r Rules) Repair(w webhook.Webhook, now time.Time) (repaired webhook.Webhook, changed bool) {
-	b := &w.Breaker
-	pull := func(t *time.Time, latest time.Time) {
-		if t.After(latest.Add(clockSlack)) {
-			*t, changed = latest, true
-		}
-	}
-	pull(&b.OpenSince, now)
-	pull(&b.LastAttempt, now)
-	pull(&b.LastSuccess, now)
-	pull(&b.NotBefore, now.Add(r.Schedule.longest()))
-	pull(&b.NextProbe, later(now.Add(r.Schedule.wait(w.ID, b.Step, 0)), b.NotBefore))
-	b.Tried = slices.Clone(b.Tried)
-	for i := range b.Tried {
-		pull(&b.Tried[i].At, now)
-	}
-	if !b.NextChallenge.IsZero() {
-		planned := w
-		r.planChallenge(&planned, now)
-		pull(&b.NextChallenge, later(planned.Breaker.NextChallenge, now))
-	}
-	if changed {
-		w.Seq++
-	}
-	return w, changed
-}
-
-// repairDelivery is Repair for a delivery that is set aside. Its retry is no further away
-// than its wait, or than the longest wait where the receiver may have asked for that.
-func (r Rules) repairDelivery(d *webhook.Delivery, now time.Time) {
-	asked := time.Duration(0)
-	if d.LastOutcome == webhook.OutcomeUnavailable {
-		asked = r.Schedule.longest()
-	}
-	if latest := now.Add(r.Schedule.wait(d.Webhook, d.Retries, asked)); d.RetryAt.After(latest) {
-		d.RetryAt = latest
-	}
-	if d.FirstAttemptAt.After(now) {
-		d.FirstAttemptAt = now
-	}
 }
 
 func later(a, b time.Time) time.Time {

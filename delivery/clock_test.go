@@ -190,3 +190,49 @@ func TestRetriesInTheFuture(t *testing.T) {
 		w.ledger(webhook.Ledger{Delivered: 1})
 	})
 }
+
+// What holds a queue is timed by the clock that nobody sets: the wall clock goes back while
+// nothing may leave, and once the wait is over the times are repaired, not when the wall
+// clock shows that again.
+func TestRepairWaitsByTheMonotonicClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Settings{})
+		w.produce(1)
+		pass(time.Second)
+		k, wall := w.worker(w.id), stamp().Add(-5*time.Hour)
+		last := func() time.Time {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return k.w.Breaker.LastAttempt
+		}
+		k.mu.Lock()
+		k.hold = time.Now().Add(time.Second)
+		k.mu.Unlock()
+		w.must(k.repair(t.Context(), wall))
+		if !last().After(wall) {
+			t.Error("repaired while nothing may be written")
+		}
+		time.Sleep(2 * time.Second)
+		w.must(k.repair(t.Context(), wall))
+		if last().After(wall) {
+			t.Errorf("the last attempt is %s ahead of the clock", last().Sub(wall))
+		}
+	})
+}
+
+// Stored times and what they are compared with are the wall clock's alone. A monotonic
+// reading in one of them would hide that the wall clock went back.
+func TestStampIsTheWallClock(t *testing.T) {
+	if at := stamp(); at != at.Round(0) { //nolint:revive // the reading is what == sees
+		t.Errorf("stamp has a monotonic reading: %v", at)
+	}
+	r := newReal(t)
+	id := r.hook("well", r.faults.URL("well"))
+	r.arrives("well", r.produce(id, 1))
+	k := r.worker(id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.clock.IsZero() || k.clock != k.clock.Round(0) { //nolint:revive // the reading is what == sees
+		t.Errorf("the worker's wall clock has a monotonic reading: %v", k.clock)
+	}
+}

@@ -7,9 +7,9 @@ import (
 	"plugbeat/webhook"
 )
 
-// provenFor is how long a success proves the receiver well enough for inFlight
-// requests at a time. Before a success, and later than that after one, slowStart leave
-// at a time, so that a receiver found dead was not asked much.
+// For provenFor after a success Settings.InFlight requests leave at a time. Before the first
+// success, and later than that after the last, only slowStart do, so that a receiver that died
+// meanwhile gets few requests.
 const (
 	provenFor = time.Minute
 	slowStart = 2
@@ -36,12 +36,18 @@ func (r Rules) departure(w *webhook.Webhook, q *queue, inFlight int, now time.Ti
 	return webhook.Queued{}, noProbe, false
 }
 
-// probe says which probe may leave now. Where the backlog is not to be delivered whole
-// it is the newest delivery: the others are superseded or cancelled once it has arrived.
-// What was set aside is a probe only while nothing else waits: where one is owed, and
-// once the step has waited for an hour. It spends no step, so a payload that is to blame
-// disables no webhook. Neither does a vehicle that was not tried, while no more than
-// maxBadVehicles were answered with errors in a row: it need not wait for a step.
+// probe says which probe may leave now.
+//
+// A step probe is due when the step's wait is over. A free probe is owed, after a right
+// challenge or by an operator, and spends no step. A third kind needs no waiting: the free
+// probe of a vehicle that was not tried, while at most maxBadVehicles deliveries in a row
+// were answered with errors.
+//
+// The probe is the newest delivery where the backlog is not to be delivered whole, since the
+// others are superseded or cancelled once it has arrived. Otherwise queue.probe chooses.
+// A delivery that was set aside is a probe only while nothing else waits, and only if a probe
+// is owed or the step has found nothing to send for an hour. It is a free probe, so that one
+// bad payload disables no webhook.
 func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Queued, p Probe, ok bool) {
 	b := &w.Breaker
 	switch {
@@ -69,14 +75,13 @@ func (r Rules) probe(w *webhook.Webhook, q *queue, now time.Time) (it webhook.Qu
 	return it, p, ok
 }
 
-// idle is when a step that found nothing to send takes what was set aside.
+// idle is when a step that has found nothing to send takes what was set aside.
 func (r Rules) idle(b *webhook.Breaker) time.Time {
 	return b.NextProbe.Add(challengeEvery * r.ChallengeAfter)
 }
 
-// nextWake is when something more is due because of the time alone; zero for never. A time
-// that has passed is not in it: what is due then waits for something else, and is woken by
-// that.
+// nextWake is when the time alone makes something due; zero for never. Times that have passed
+// do not count: what was due then waits for an event, which wakes the worker.
 func (r Rules) nextWake(w *webhook.Webhook, q *queue, now time.Time) (at time.Time) {
 	b := &w.Breaker
 	for _, t := range []time.Time{b.NextProbe, r.idle(b), b.NotBefore, b.NextChallenge, q.nextRetry(now)} {

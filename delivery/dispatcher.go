@@ -1,33 +1,63 @@
 // Package delivery gets payloads to their receivers.
 //
-// Each webhook has a worker of its own with a queue, so that a slow or dead receiver
-// never delays another. The package guarantees:
+// # The way of a delivery
+//
+// Each webhook has a worker with a queue of its own, so that a slow or dead receiver never
+// delays another.
+//
+//  1. Dispatcher.Produced puts a committed delivery into the queue and wakes the worker.
+//  2. worker.look asks Rules.departure which delivery may leave now, and starts an attempt.
+//  3. worker.attempt reads the delivery, and sender.send makes the request.
+//  4. worker.settle commits the outcome. Rules.Apply decides, inside that transaction, what
+//     it means for the delivery and for the circuit breaker. It is pure.
+//  5. After the commit the queue in memory follows.
+//
+// # What happens when
+//
+//   - The receiver answers with an error, 500 for one. That delivery is set aside: it is
+//     retried by its own schedule. The next delivery of its vehicle does not wait for it, and
+//     may arrive first. The third such delivery in a row opens the breaker, if nothing was
+//     delivered between.
+//   - The receiver is down: it refuses connections, does not answer, or answers 429, 502, 503
+//     or 504. The first such failure opens the breaker; only where something was delivered
+//     since the attempt began, or the delivery had failed before, is it set aside instead.
+//     While the breaker is open one probe leaves at each of the schedule's steps. Any success
+//     closes it and everything leaves, oldest first. The sixth failing probe disables the
+//     webhook; what waits goes on waiting.
+//   - The next step is far away, or the webhook was disabled so. Challenges ask the receiver,
+//     and a right answer makes a probe at once.
+//   - This machine is at fault: no network, no resolver, a full disk. Nothing counts, and the
+//     queue waits for ten seconds.
+//
+// # What it guarantees
 //
 //   - At most Settings.InFlight requests of a webhook are in flight, and never two of one
 //     vehicle.
 //   - A vehicle's deliveries leave in the order they were made, but for one that was
 //     set aside or passed over by a probe.
-//   - A delivery that was set aside gets at most as many retries as the schedule has
-//     steps, and an open breaker sends at most one probe a step and a right challenge.
-//   - A webhook that is unverified or disabled gets nothing but challenges, and after
-//     a right one a probe where it is exhausted.
+//   - A delivery that was set aside gets at most as many retries as the schedule has steps.
+//   - A webhook that is unverified or disabled gets nothing but challenges. One that is
+//     disabled as exhausted also gets a probe after a right answer.
 //   - No request goes to a refused address.
 //
-// A delivery is set aside when the receiver answered it with an error that may be the
-// payload's: it is retried on a schedule of its own, and what was made later leaves
-// meanwhile, also of its vehicle. Where the receiver is not found, the breaker opens instead:
-// the delivery keeps its place, and only probes leave.
+// # Where to look
 //
-// What is decided is pure: breaker.go and challenges.go say what an outcome leads to,
-// departure.go what may leave, queue.go holds what waits. The worker (worker.go,
-// attempt.go) sends what may leave and commits what came; memory follows the commit.
+//   - schedule.go: the waits between attempts, whose lengths are Settings.Schedule.
+//   - challengetimes.go: the waits between challenges. departure.go: how many leave at a
+//     time, and which. worker.go: the pace of a backlog.
+//   - breaker.go: what an outcome leads to. verdict.go: which outcome an answer is.
+//   - queue.go: what waits, in memory. attempt.go: sending and settling. sender.go: the
+//     request. challenge.go: the challenge. clock.go: a clock that went back.
+//   - webhooks.go, keys.go, recovery.go, resend.go: what people do.
 package delivery
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,12 +129,15 @@ type Options struct {
 	Around func(http.RoundTripper) http.RoundTripper
 }
 
-// Dispatcher runs the workers and owns what is done to webhooks. Its methods are
-// safe for concurrent use.
+// Dispatcher runs the workers. Its parts are what is done to webhooks, to their keys and
+// to what is past. Its methods and theirs are safe for concurrent use.
 type Dispatcher struct {
+	Webhooks
+	Keys
+	Resends
+
 	Options // complete
 	rules   Rules
-	heard   heardFrom
 
 	mu      sync.Mutex
 	workers map[uuid.UUID]*worker
@@ -128,10 +161,12 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Meter == nil {
 		o.Meter = unmetered{}
 	}
-	return &Dispatcher{
+	d := &Dispatcher{
 		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},
 		workers: map[uuid.UUID]*worker{},
-	}, nil
+	}
+	d.Webhooks, d.Keys, d.Resends = Webhooks{d}, Keys{d}, Resends{d}
+	return d, nil
 }
 
 // Run sends until ctx ends. Then nothing more leaves, and it returns once what is
@@ -207,11 +242,25 @@ func (d *Dispatcher) worker(id uuid.UUID) *worker {
 func (d *Dispatcher) all() []*worker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ks := make([]*worker, 0, len(d.workers))
-	for _, k := range d.workers {
-		ks = append(ks, k)
+	return slices.Collect(maps.Values(d.workers))
+}
+
+// update changes a webhook, tells its worker, and reports what the change comes to.
+func (d *Dispatcher) update(ctx context.Context, id uuid.UUID, change func(*webhook.Webhook) ([]Effect, error)) (webhook.Webhook, error) {
+	var effects []Effect
+	w, err := d.Store.UpdateWebhook(ctx, id, func(w *webhook.Webhook) (err error) {
+		w.Seq++
+		effects, err = change(w)
+		return err
+	})
+	if err != nil {
+		return w, err
 	}
-	return ks
+	if k := d.worker(id); k != nil {
+		k.with(func() { k.adopt(w) })
+	}
+	d.report(effects)
+	return w, nil
 }
 
 // Produced tells that deliveries were committed. It is cheap and never blocks on
@@ -219,7 +268,7 @@ func (d *Dispatcher) all() []*worker {
 func (d *Dispatcher) Produced(ds []webhook.Delivery) {
 	for _, x := range ds {
 		if k := d.worker(x.Webhook); k != nil {
-			k.produced(webhook.Queued{Delivery: x.ID, Vehicle: x.Vehicle})
+			k.with(func() { k.q.add(webhook.Queued{Delivery: x.ID, Vehicle: x.Vehicle}) })
 		}
 	}
 }
@@ -229,32 +278,18 @@ func (d *Dispatcher) Produced(ds []webhook.Delivery) {
 func (d *Dispatcher) Forget(ds []webhook.Delivery) {
 	for _, x := range ds {
 		if k := d.worker(x.Webhook); k != nil {
-			k.forget(x.ID, x.Vehicle)
+			k.with(func() { k.q.remove(x.ID, x.Vehicle) })
 		}
 	}
 }
 
-// QueueStatus is a webhook's queue as it stands.
-type QueueStatus struct {
-	Webhook           uuid.UUID
-	InFlight, Waiting int
-	// Oldest is when the oldest waiting delivery was made; zero when none waits.
-	Oldest time.Time
-	// NextRetry is when the next delivery that was set aside is retried; zero for
-	// none. DisabledAt is when the webhook will be disabled if its probes go on
-	// failing; zero while its breaker is closed.
-	NextRetry, DisabledAt time.Time
-	// Paused says in words which fault of our own holds the queue; empty for none.
-	Paused string
-}
-
-// Queues returns every queue of a running Dispatcher, in no order.
-func (d *Dispatcher) Queues() []QueueStatus {
-	var out []QueueStatus
+// Queues returns every queue of a running Dispatcher, by webhook.
+func (d *Dispatcher) Queues() map[uuid.UUID]webhook.Queue {
+	queues := map[uuid.UUID]webhook.Queue{}
 	for _, k := range d.all() {
-		out = append(out, k.status(time.Now()))
+		queues[k.id] = k.status(time.Now())
 	}
-	return out
+	return queues
 }
 
 // Alive reports whether Run is running and every worker has looked at its queue

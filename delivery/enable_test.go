@@ -31,7 +31,7 @@ var troubles = map[string]func(w *world){
 	"operator": func(w *world) { _, err := w.Disable(w.t.Context(), w.id); w.must(err) },
 	"callback changed": func(w *world) {
 		other := "http://other.test/"
-		_, err := w.Change(w.t.Context(), w.id, Change{CallbackURI: &other})
+		_, err := w.Change(w.t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		w.must(err)
 	},
 }
@@ -126,7 +126,7 @@ func TestVerifyChangesNothing(t *testing.T) {
 func TestForceNeedsAProof(t *testing.T) {
 	never := "http://never-verified.test/"
 	change := func(w *world, id uuid.UUID) error {
-		_, err := w.Change(context.Background(), id, Change{CallbackURI: &never})
+		_, err := w.Change(context.Background(), id, webhook.SettingsChange{CallbackURI: &never})
 		return err
 	}
 	disable := func(w *world, id uuid.UUID) error { _, err := w.Disable(context.Background(), id); return err }
@@ -172,7 +172,7 @@ func TestChallengeInFlightHealsNothingElse(t *testing.T) {
 		n := len(w.receiver.sent())
 		pass(time.Until(w.hook().Breaker.NextChallenge) + time.Second)
 		other := "http://other.test/"
-		_, err := w.Change(t.Context(), w.id, Change{CallbackURI: &other})
+		_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		w.must(err)
 		asked := len(w.receiver.asked())
 		pass(48 * time.Hour)

@@ -31,7 +31,7 @@ func TestAnswerOfTheOldCallback(t *testing.T) {
 				pass(time.Second)
 				w.receiver.be(map[bool]answer{true: refusesConnections, false: accept}[open], true)
 				other := "http://other.test/"
-				_, err := w.Change(t.Context(), w.id, Change{CallbackURI: &other})
+				_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 				w.must(err)
 				_, _, err = w.Verify(t.Context(), w.id)
 				w.must(err)
@@ -175,7 +175,7 @@ func TestCallbackChangedWhileOpen(t *testing.T) {
 		w.produce(1, 2)
 		pass(3 * time.Hour)
 		other := "http://other.test/"
-		_, err := w.Change(t.Context(), w.id, Change{CallbackURI: &other})
+		_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		w.must(err)
 		w.receiver.be(accept, true)
 		n, asked := len(w.receiver.sent()), len(w.receiver.asked())
@@ -197,7 +197,7 @@ func TestDoneBeforeItLeaves(t *testing.T) {
 	for name, act := range map[string]func(w *world) error{
 		"disable": func(w *world) error { _, err := w.Disable(context.Background(), w.id); return err },
 		"change": func(w *world) error {
-			_, err := w.Change(context.Background(), w.id, Change{CallbackURI: &other})
+			_, err := w.Change(context.Background(), w.id, webhook.SettingsChange{CallbackURI: &other})
 			return err
 		},
 	} {
@@ -234,7 +234,7 @@ func TestPickedBefore(t *testing.T) {
 		},
 		"another callback was verified and served": func(w *world) {
 			other := "http://other.test/"
-			_, err := w.Change(w.t.Context(), w.id, Change{CallbackURI: &other})
+			_, err := w.Change(w.t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 			w.must(err)
 			_, _, err = w.Verify(w.t.Context(), w.id)
 			w.must(err)
@@ -277,7 +277,7 @@ func TestChangedAfterThePick(t *testing.T) {
 		k := w.worker(w.id)
 		for _, consent := range []bool{true, false} {
 			picked := w.hook()
-			_, err := w.Change(t.Context(), w.id, Change{AllowPrivate: &consent})
+			_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{AllowPrivate: &consent})
 			w.must(err)
 			if !k.mayLeave(&picked, noProbe) || picked.AllowPrivate != consent {
 				t.Errorf("consent %v: %v", consent, picked.AllowPrivate)

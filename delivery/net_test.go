@@ -140,8 +140,7 @@ func TestRedirectWithPassword(t *testing.T) {
 	if text := fmt.Sprint(answerText(a), a); strings.Contains(text, "hunter2") || !strings.Contains(text, "other.test") {
 		t.Error(text)
 	}
-	d := wireSender(t, Settings{}).d
-	err := d.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false)
+	err := Webhooks{wireSender(t, Settings{}).d}.checkCallback("https://joe:hunter2@other.test/"+strings.Repeat("x", 3000), false)
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
@@ -169,5 +168,31 @@ func TestEndlessBody(t *testing.T) {
 	a := x.send(t.Context(), hookAt("http://receiver.test/"), uuid.New(), nil)
 	if a.Outcome != webhook.OutcomeDelivered || len(a.Body) != bodyKept || body.read > bodyRead+1 {
 		t.Errorf("%s, %d bytes kept, %d read", a.Outcome, len(a.Body), body.read)
+	}
+}
+
+// A network that fails is this machine's fault, unless the machine has addresses and none of
+// the receiver's family.
+func TestNetworkOfOneFamily(t *testing.T) {
+	const v4, v6 = "1.1.1.1:443", "[2606:4700::1]:443"
+	for _, c := range []struct {
+		has, dialled string
+		want         webhook.Outcome
+	}{
+		{"192.168.77.2/24", v6, webhook.OutcomeUnreachable},
+		{"192.168.77.2/24", v4, webhook.OutcomeOurs},
+		{"192.168.77.2/24", "", webhook.OutcomeOurs},
+		{"2a01:db77:1::2/64", v4, webhook.OutcomeUnreachable},
+		{"2a01:db77:1::2/64", v6, webhook.OutcomeOurs},
+		{"127.0.0.1/8", v6, webhook.OutcomeOurs},
+	} {
+		x := wireSenderOver(t, Settings{}, egress.Options{
+			Interfaces: func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix(c.has)}, nil },
+		})
+		v := ClassifyError(syscall.ENETUNREACH, false)
+		x.network(&v, c.dialled)
+		if v.Outcome != c.want || (c.want == webhook.OutcomeUnreachable) != strings.Contains(v.Cause, "a family") {
+			t.Errorf("%s to %s: %s: %s", c.has, c.dialled, v.Outcome, v.Cause)
+		}
 	}
 }

@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,9 +20,9 @@ type queue struct {
 	vehicles map[uuid.UUID]*line
 	// idle holds the vehicles that have nothing in flight, in the order in which they
 	// may leave.
-	idle places[*line]
+	idle lines
 	// aside holds what is set aside and not in flight.
-	aside   map[uuid.UUID]*retry
+	aside   map[uuid.UUID]webhook.Queued
 	flying  map[uuid.UUID]*flight
 	waiting int
 	last    uuid.UUID // the newest id ever added
@@ -29,10 +31,10 @@ type queue struct {
 // line is what waits of one vehicle.
 type line struct {
 	vehicle uuid.UUID
-	ids     []uuid.UUID    // not set aside, oldest first
-	aside   places[*retry] // soonest retry first
-	flying  *flight        // nil unless something is in flight
-	at      int            // its place in idle, or nowhere
+	ids     []uuid.UUID      // not set aside, oldest first
+	aside   []webhook.Queued // soonest retry first
+	flying  *flight          // nil unless something is in flight
+	at      int              // its place in idle, or nowhere
 }
 
 // before reports whether a vehicle's next delivery leaves before another's: by the oldest of
@@ -44,25 +46,13 @@ func (l *line) before(o *line) bool {
 	case len(l.ids)+len(o.ids) > 0:
 		return len(l.ids) > 0
 	}
-	return l.aside[0].before(o.aside[0])
+	return byRetry(l.aside[0], o.aside[0]) < 0
 }
 
-func (l *line) place() *int { return &l.at }
-
-// retry is a delivery that is set aside.
-type retry struct {
-	webhook.Queued
-	at int // its place in its vehicle's line
+// byRetry orders what is set aside: the soonest retry first.
+func byRetry(a, b webhook.Queued) int {
+	return cmp.Or(a.RetryAt.Compare(b.RetryAt), byID(a.Delivery, b.Delivery))
 }
-
-func (r *retry) before(o *retry) bool {
-	if c := r.RetryAt.Compare(o.RetryAt); c != 0 {
-		return c < 0
-	}
-	return older(r.Delivery, o.Delivery)
-}
-
-func (r *retry) place() *int { return &r.at }
 
 // flight is an attempt under way.
 type flight struct {
@@ -72,40 +62,33 @@ type flight struct {
 	gone bool
 }
 
-// places is a heap whose items know their places in it, so that one can be moved or taken
-// out; nowhere is the place of an item that is in none.
-type places[T placed[T]] []T
-
-// placed is an item of a heap.
-type placed[T any] interface {
-	before(other T) bool
-	place() *int
-}
-
-var (
-	_ placed[*line]  = (*line)(nil)
-	_ placed[*retry] = (*retry)(nil)
-)
+// lines is a heap of vehicles that know their places in it, so that one can be moved or
+// taken out; nowhere is the place of a vehicle that is not in it.
+type lines []*line
 
 const nowhere = -1
 
-func (h places[T]) Len() int           { return len(h) }
-func (h places[T]) Less(i, j int) bool { return h[i].before(h[j]) }
-func (h places[T]) Swap(i, j int) {
+func (h lines) Len() int           { return len(h) }
+func (h lines) Less(i, j int) bool { return h[i].before(h[j]) }
+func (h lines) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	*h[i].place(), *h[j].place() = i, j
+	h[i].at, h[j].at = i, j
 }
-func (h *places[T]) Push(x any) {
-	item, _ := x.(T)
-	*item.place() = len(*h)
-	*h = append(*h, item)
+
+// Push puts a vehicle at the end.
+func (h *lines) Push(x any) {
+	l, _ := x.(*line)
+	l.at = len(*h)
+	*h = append(*h, l)
 }
-func (h *places[T]) Pop() any {
+
+// Pop takes the vehicle at the end.
+func (h *lines) Pop() any {
 	last := len(*h) - 1
-	item := (*h)[last]
+	l := (*h)[last]
 	*h = slices.Delete(*h, last, last+1)
-	*item.place() = nowhere
-	return item
+	l.at = nowhere
+	return l
 }
 
 func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
@@ -113,7 +96,7 @@ func older(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 func newQueue() *queue {
-	return &queue{vehicles: map[uuid.UUID]*line{}, aside: map[uuid.UUID]*retry{}, flying: map[uuid.UUID]*flight{}}
+	return &queue{vehicles: map[uuid.UUID]*line{}, aside: map[uuid.UUID]webhook.Queued{}, flying: map[uuid.UUID]*flight{}}
 }
 
 // fix puts a vehicle where it belongs after a change of its line.
@@ -135,24 +118,26 @@ func (q *queue) fix(l *line) {
 // insert puts a delivery into its vehicle's line; false if it is there already.
 func (q *queue) insert(l *line, it webhook.Queued) bool {
 	at, known := slices.BinarySearchFunc(l.ids, it.Delivery, byID)
+	_, aside := q.aside[it.Delivery]
 	switch {
-	case known || q.aside[it.Delivery] != nil:
+	case known || aside:
 		return false
 	case it.RetryAt.IsZero():
 		l.ids = slices.Insert(l.ids, at, it.Delivery)
 	default:
-		r := &retry{Queued: it, at: nowhere}
-		q.aside[it.Delivery] = r
-		heap.Push(&l.aside, r)
+		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
+		l.aside = slices.Insert(l.aside, at, it)
+		q.aside[it.Delivery] = it
 	}
 	return true
 }
 
 // take takes a delivery out of its vehicle's line; false if it is not there.
-func (q *queue) take(l *line, id uuid.UUID) bool {
-	if r := q.aside[id]; r != nil {
+func (q *queue) take(l *line, id uuid.UUID) (known bool) {
+	if it, aside := q.aside[id]; aside {
+		at, _ := slices.BinarySearchFunc(l.aside, it, byRetry)
+		l.aside = slices.Delete(l.aside, at, at+1)
 		delete(q.aside, id)
-		heap.Remove(&l.aside, r.at)
 		return true
 	}
 	at, known := slices.BinarySearchFunc(l.ids, id, byID)
@@ -251,7 +236,7 @@ func (q *queue) next(window int, now time.Time) (it webhook.Queued, ok bool) {
 			retries++
 		}
 	}
-	it = l.aside[0].Queued
+	it = l.aside[0]
 	return it, retries < max(window/2, 1) && !it.RetryAt.After(now)
 }
 
@@ -279,7 +264,10 @@ func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) 
 	for _, l := range q.idle {
 		ids := l.ids
 		if aside {
-			ids = l.asideIDs()
+			ids = nil
+			for _, it := range l.aside {
+				ids = append(ids, it.Delivery)
+			}
 		}
 		if len(ids) == 0 {
 			continue
@@ -302,19 +290,7 @@ func (q *queue) probe(tried []webhook.Tried, aside bool) (webhook.Queued, bool) 
 	if last.Reached && next > 0 && next < len(best) {
 		id = best[next]
 	}
-	if r := q.aside[id]; r != nil {
-		return r.Queued, true
-	}
-	return webhook.Queued{Delivery: id, Vehicle: vehicle}, true
-}
-
-// asideIDs lists what is set aside of a vehicle, soonest retry first.
-func (l *line) asideIDs() []uuid.UUID {
-	ids := make([]uuid.UUID, 0, len(l.aside))
-	for _, r := range slices.SortedFunc(slices.Values(l.aside), func(a, b *retry) int { return a.RetryAt.Compare(b.RetryAt) }) {
-		ids = append(ids, r.Delivery)
-	}
-	return ids
+	return webhook.Queued{Delivery: id, Vehicle: vehicle, RetryAt: q.aside[id].RetryAt}, true
 }
 
 // newest returns the newest delivery whose vehicle has none in flight and that was not
@@ -343,22 +319,12 @@ func (q *queue) probing() bool {
 
 // oldest is the oldest delivery that waits, wherever it stands.
 func (q *queue) oldest() (first uuid.UUID, found bool) {
-	look := func(id uuid.UUID) {
-		if !found || older(id, first) {
-			first, found = id, true
-		}
+	ids := slices.AppendSeq(slices.Collect(maps.Keys(q.aside)), maps.Keys(q.flying))
+	for _, l := range q.vehicles {
+		ids = append(ids, l.ids[:min(len(l.ids), 1)]...)
 	}
-	for id := range q.aside {
-		look(id)
+	if len(ids) == 0 {
+		return first, false
 	}
-	if len(q.idle) > 0 && len(q.idle[0].ids) > 0 {
-		look(q.idle[0].ids[0])
-	}
-	for id, f := range q.flying {
-		look(id)
-		if l := q.vehicles[f.Vehicle]; len(l.ids) > 0 {
-			look(l.ids[0])
-		}
-	}
-	return first, found
+	return slices.MinFunc(ids, byID), true
 }

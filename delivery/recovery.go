@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -48,77 +47,65 @@ func (k *worker) recoverBacklog(pick context.Context, now time.Time) (wait time.
 	return 0, true, err
 }
 
-// sift goes through the backlog and finishes what does not leave, a page at a time. The
-// policy latest goes through it twice, since a vehicle's newest may be on the last page.
+// sift goes through the backlog and finishes what does not leave, a page in a commit.
 func (k *worker) sift(ctx context.Context, w *webhook.Webhook) error {
-	newest := webhook.Newest{}
-	if w.Recovery.Policy == webhook.RecoverLatest {
-		// What closed the breaker waits no more, and may be its vehicle's newest.
-		arrived, _, err := k.d.Store.Outgoing(ctx, w.Recovery.Arrived)
-		switch {
-		case err == nil:
-			newest.Add(&arrived)
-		case !errors.Is(err, webhook.ErrNotFound):
-			return fmt.Errorf("read what arrived: %w", err)
-		}
-		for page, err := range k.backlogOf(ctx, w.Recovery) {
-			if err != nil {
-				return err
-			}
-			for i := range page {
-				newest.Add(&page[i])
-			}
-		}
+	ids, newest, err := k.backlogOf(ctx, w)
+	if err != nil {
+		return err
 	}
-	for page, err := range k.backlogOf(ctx, w.Recovery) {
-		if err != nil {
+	for page := range slices.Chunk(ids, siftPage) {
+		if _, err := k.siftCommit(ctx, w.Recovery.StartedAt, newest, page); err != nil {
 			return err
 		}
-		sifted := *w.Recovery
-		page = slices.DeleteFunc(page, func(d webhook.Delivery) bool {
-			return sifted.Sift(w.Type, newest, &d, stamp()) != nil || !d.State.Final()
-		})
-		if len(page) > 0 {
-			if err := k.siftCommit(ctx, w.Recovery.StartedAt, newest, page); err != nil {
-				return err
-			}
-		}
+		k.with(func() { k.looked = time.Now() })
 	}
-	return k.siftCommit(ctx, w.Recovery.StartedAt, newest, nil)
+	done, err := k.siftCommit(ctx, w.Recovery.StartedAt, newest, nil)
+	if err == nil && done.Superseded+done.Cancelled > 0 {
+		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
+			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Uint64("waiting", k.status(time.Now()).Waiting).
+			Msg("the backlog is sifted; what is left of it leaves")
+	}
+	return err
 }
 
-// backlogOf reads the pages of the backlog that a recovery is about, oldest first.
-func (k *worker) backlogOf(ctx context.Context, r *webhook.Recovery) iter.Seq2[[]webhook.Delivery, error] {
-	return func(yield func([]webhook.Delivery, error) bool) {
-		after := uuid.Nil
-		for more := true; more; {
-			page, err := k.d.Store.Backlog(ctx, k.id, after, siftPage)
-			if err != nil {
-				yield(nil, fmt.Errorf("read the backlog: %w", err))
-				return
-			}
-			if more = len(page) == siftPage; more {
-				after = page[siftPage-1].ID
-				more = older(after, r.Upto)
-			}
-			page = slices.DeleteFunc(page, func(d webhook.Delivery) bool { return older(r.Upto, d.ID) })
-			if !yield(page, nil) {
-				return
-			}
-			k.with(func() { k.looked = time.Now() })
-		}
+// backlogOf reads what of the backlog may not leave under the recovery, oldest first, and
+// which is each vehicle's newest. What closed the breaker waits no more, and may be that.
+func (k *worker) backlogOf(ctx context.Context, w *webhook.Webhook) (ids []uuid.UUID, newest webhook.Newest, err error) {
+	newest = webhook.Newest{}
+	if p := w.Recovery.Policy; p == webhook.RecoverAll || p == webhook.RecoverLatest && !w.Type.Snapshots() {
+		return nil, newest, nil
 	}
+	arrived, _, err := k.d.Store.Outgoing(ctx, w.Recovery.Arrived)
+	switch {
+	case err == nil:
+		newest.Add(&arrived)
+	case !errors.Is(err, webhook.ErrNotFound):
+		return nil, newest, fmt.Errorf("read what arrived: %w", err)
+	}
+	for after, more := uuid.Nil, true; more; {
+		page, err := k.d.Store.Backlog(ctx, k.id, after, siftPage)
+		if err != nil {
+			return nil, newest, fmt.Errorf("read the backlog: %w", err)
+		}
+		more = len(page) == siftPage
+		for i := range page {
+			if after = page[i].ID; older(w.Recovery.Upto, after) {
+				return ids, newest, nil
+			}
+			newest.Add(&page[i])
+			ids = append(ids, after)
+		}
+		k.with(func() { k.looked = time.Now() })
+	}
+	return ids, newest, nil
 }
 
-// siftCommit finishes those of a page that do not leave. With no page it ends the
-// recovery, which began at a time.
-func (k *worker) siftCommit(ctx context.Context, began time.Time, newest webhook.Newest, page []webhook.Delivery) error {
-	var ids []uuid.UUID
-	for i := range page {
-		ids = append(ids, page[i].ID)
-	}
-	var done webhook.Recovery
-	w, finished, err := k.d.Store.Finish(context.WithoutCancel(ctx), k.id, ids, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
+// siftCommit finishes those of a page that do not leave, and returns the recovery with its
+// counts. With no page it ends the recovery, which began at a time.
+func (k *worker) siftCommit(
+	ctx context.Context, began time.Time, newest webhook.Newest, page []uuid.UUID,
+) (done webhook.Recovery, err error) {
+	w, finished, err := k.d.Store.Finish(context.WithoutCancel(ctx), k.id, page, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
 		if w.Recovery == nil || !w.Recovery.StartedAt.Equal(began) {
 			return errOvertaken
 		}
@@ -135,31 +122,24 @@ func (k *worker) siftCommit(ctx context.Context, began time.Time, newest webhook
 		return nil
 	})
 	if err != nil {
-		return err
+		return done, err
 	}
-	left := 0
 	k.with(func() {
 		for i := range finished {
 			k.q.settle(&finished[i])
 		}
 		k.adopt(w)
-		left = k.q.waiting
 	})
-	if page == nil && done.Superseded+done.Cancelled > 0 {
-		k.d.Log.Info().Str("event", "webhook.recovered").Stringer("webhook", k.id).Str("policy", string(done.Policy)).
-			Uint64("superseded", done.Superseded).Uint64("cancelled", done.Cancelled).Int("waiting", left).
-			Msg("the backlog is sifted; what is left of it leaves")
-	}
-	return nil
+	return done, nil
 }
 
 // Recover applies a policy to what waits at a webhook, whatever its status; an empty
 // one is the webhook's own. It begins once the breaker is closed and goes on by
 // itself, also over a restart; until it is through nothing leaves. A policy that there
 // is not is a [*webhook.Invalid].
-func (d *Dispatcher) Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error) {
-	return d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
-		w.Recovery, err = cmp.Or(policy, d.rules.policy(w)).Begin(stamp())
+func (h Webhooks) Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error) {
+	return h.d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
+		w.Recovery, err = cmp.Or(policy, h.d.rules.policy(w)).Begin(stamp())
 		return nil, err
 	})
 }

@@ -33,7 +33,7 @@ func TestRecover(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, Settings{Recover: c.daemon})
-				_, err := w.Change(t.Context(), w.id, Change{Recover: &c.own})
+				_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Recover: &c.own})
 				w.must(err)
 				made := w.exhaust(12)
 				w.receiver.be(accept, true)
@@ -192,7 +192,7 @@ func TestRecoveryTrouble(t *testing.T) {
 		w.change(func(h *webhook.Webhook, _ []*webhook.Delivery) {
 			h.Recovery = &webhook.Recovery{Policy: webhook.RecoverLatest, StartedAt: stamp(), Upto: uuid.Max}
 		})
-		if err := k.siftCommit(t.Context(), stamp().Add(-time.Hour), webhook.Newest{}, []webhook.Delivery{d}); !errors.Is(err, errOvertaken) {
+		if _, err := k.siftCommit(t.Context(), stamp().Add(-time.Hour), webhook.Newest{}, []uuid.UUID{d.ID}); !errors.Is(err, errOvertaken) {
 			t.Error(err)
 		}
 		if got := w.get(d.ID).State; got != webhook.Waiting || w.hook().Recovery == nil {
@@ -210,7 +210,10 @@ func TestRecoverRefuses(t *testing.T) {
 		for name, act := range map[string]func() error{
 			"recover": func() error { _, err := w.Recover(t.Context(), w.id, some); return err },
 			"enable":  func() error { _, err := w.Enable(t.Context(), w.id, true, some); return err },
-			"change":  func() error { _, err := w.Change(t.Context(), w.id, Change{Recover: &some}); return err },
+			"change": func() error {
+				_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Recover: &some})
+				return err
+			},
 		} {
 			if err := act(); !errors.As(err, new(*webhook.Invalid)) {
 				t.Errorf("%s: %v", name, err)

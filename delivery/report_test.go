@@ -83,7 +83,7 @@ func TestLog(t *testing.T) {
 		w.produce(1)
 		pass(time.Minute)
 		other := "http://other.test/?secret=hunter2"
-		_, err := w.Change(t.Context(), w.id, Change{CallbackURI: &other})
+		_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		w.must(err)
 		_, err = w.Enable(t.Context(), w.id, false, "")
 		w.must(err)

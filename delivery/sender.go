@@ -8,11 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,18 +34,6 @@ const (
 // errInterrupted ends requests that outlive the grace time.
 var errInterrupted = errors.New("plugbeat stopped")
 
-// heardFrom is when a receiver at a public address last answered, in unix nanoseconds.
-// It tells a fault of this machine's network from a receiver's.
-type heardFrom struct{ at atomic.Int64 }
-
-func (h *heardFrom) note(address string, now time.Time) {
-	if ap, err := netip.ParseAddrPort(address); err == nil && egress.Public(ap.Addr()) {
-		h.at.Store(now.UnixNano())
-	}
-}
-
-func (h *heardFrom) since(t time.Time) bool { return !t.IsZero() && h.at.Load() > t.UnixNano() }
-
 // sender makes the requests of one webhook over connections of its own. Requests
 // are HTTP/1.1, because HTTP/2 would lower the spelling of SC-Signature. It is
 // safe for concurrent use.
@@ -59,9 +44,6 @@ type sender struct {
 	client       http.RoundTripper
 	callback     string
 	allowPrivate bool
-	// fault is when the network last failed these requests; zero once one was
-	// answered.
-	fault time.Time
 }
 
 // roundTripper returns the webhook's connections, new ones once the callback or
@@ -118,8 +100,7 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
 	r, err := x.exchange(ctx, w, message, start, body)
 	a.Duration = time.Since(start)
-	address, tried := r.way.dialled()
-	a.Status, a.Address = r.status, address
+	a.Status, a.Address = r.status, r.way.dialled()
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
 		if errors.Is(cause, errInterrupted) {
@@ -129,15 +110,10 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	}
 	hide := func(text string) string { return clean(r.secrets.hide(text)) }
 	var v Verdict
-	if err != nil {
-		v = ClassifyError(err, r.way.reached())
-	} else {
+	if err == nil {
 		v = ClassifyStatus(r.status, hide(webhook.Redact(r.header.Get("Location"))), len(body))
-	}
-	x.blame(&v, r.status, address, tried)
-	network := v.Outcome == webhook.OutcomeUnreachable || v.Outcome == webhook.OutcomeUnavailable
-	if err != nil && network && !egress.NotDialled(err) && !onLoopback(address, w.CallbackURI) && !x.d.Guard.Online() {
-		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
+	} else if v = ClassifyError(err, r.way.reached()); !egress.NotDialled(err) {
+		x.network(&v, a.Address)
 	}
 	a.Outcome, a.Error, a.Cause = v.Outcome, hide(v.Error), v.Cause
 	a.ContentType, a.Body = hide(r.header.Get("Content-Type")), r.secrets.keep(r.header, r.body)
@@ -147,29 +123,18 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	return a, r.body
 }
 
-// blame turns a fault of this machine's network into the receiver's when the network
-// works: a receiver at a public address answered since the fault before, or this machine
-// has no address of the only family that the receiver has. Otherwise the first fault in
-// a row stays this machine's.
-func (x *sender) blame(v *Verdict, status int, address string, tried []netip.Addr) {
-	now := time.Now()
-	if status != 0 {
-		x.d.heard.note(address, now)
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
+// network decides whether a network that failed is this machine's: it is where the
+// machine has no address but loopback, and is not where the machine lacks only the
+// receiver's family of addresses. dialled is the address of the request, if it came so far.
+func (x *sender) network(v *Verdict, dialled string) {
+	to, _ := netip.ParseAddrPort(dialled) //nolint:errcheck // the zero address if none was dialled
 	switch {
-	case status != 0:
-		x.fault = time.Time{}
-	case v.Network:
-		if only := x.d.Guard.MissingFamily(tried); only != "" {
-			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "the callback has "+only
-			return
-		}
-		if x.d.heard.since(x.fault) {
-			v.Outcome, v.Cause = webhook.OutcomeUnreachable, "its name or its address is out of reach, while others answer"
-		}
-		x.fault = now
+	case to.Addr().Unmap().IsLoopback():
+	case v.Outcome != webhook.OutcomeOurs && !x.d.Guard.HasWayTo(netip.Addr{}):
+		v.Outcome, v.Cause = webhook.OutcomeOurs, "this machine has no address but loopback"
+	case v.Network && x.d.Guard.HasWayTo(netip.Addr{}) && !x.d.Guard.HasWayTo(to.Addr()):
+		v.Outcome = webhook.OutcomeUnreachable
+		v.Cause = "the callback has an address of a family, IPv4 or IPv6, that this machine has no way to"
 	}
 }
 
@@ -271,21 +236,4 @@ func (x *sender) exchange(ctx context.Context, w *webhook.Webhook, message uuid.
 func readSome(r io.Reader, n int) []byte {
 	b, _ := io.ReadAll(io.LimitReader(r, int64(n)+1)) //nolint:errcheck // what came is kept
 	return b[:min(len(b), n)]
-}
-
-// onLoopback reports whether a request went to this machine: by the address it
-// dialled, or by its callback where it dialled none.
-func onLoopback(address, callback string) bool {
-	if ap, err := netip.ParseAddrPort(address); err == nil {
-		return ap.Addr().Unmap().IsLoopback()
-	}
-	u, err := url.Parse(callback)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	if err != nil {
-		return strings.EqualFold(u.Hostname(), "localhost")
-	}
-	return ip.Unmap().IsLoopback()
 }

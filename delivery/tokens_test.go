@@ -102,7 +102,7 @@ func TestManagementTokenNext(t *testing.T) {
 		}
 		// Another callback is another receiver.
 		uri := "http://receiver.test/other"
-		if h, err := w.Change(t.Context(), w.id, Change{CallbackURI: &uri}); err != nil || h.TokenSeen != (webhook.TokenSeen{}) {
+		if h, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &uri}); err != nil || h.TokenSeen != (webhook.TokenSeen{}) {
 			t.Error(h.TokenSeen, err)
 		}
 		if strings.Contains(w.log.String(), string(nextToken)) {

@@ -4,22 +4,20 @@ import (
 	"context"
 	"net"
 	"net/http/httptrace"
-	"net/netip"
 	"sync"
 	"time"
 
 	"plugbeat/egress"
 )
 
-// trace notes how far a request came: the name that is looked up, the addresses that
-// were dialled, and whether a connection, with TLS where the URI asks for it, came
-// about. net/http may use a second connection for a request; trace then tells of that
-// one alone.
+// trace notes how far a request came: the name that is looked up, the address that was
+// dialled last, and whether a connection, with TLS where the URI asks for it, came about.
+// net/http may use a second connection for a request; trace then tells of that one alone.
 type trace struct {
 	mu        sync.Mutex
 	name      string
-	tried     []string
 	address   string
+	before    string // the address that was dialled before
 	connected bool
 }
 
@@ -34,16 +32,11 @@ func (t *trace) follow(ctx context.Context) context.Context {
 		GetConn:      func(string) { note(func() { t.connected = false }) },
 		DNSStart:     func(i httptrace.DNSStartInfo) { note(func() { t.name = i.Host }) },
 		DNSDone:      func(httptrace.DNSDoneInfo) { note(func() { t.name = "" }) },
-		ConnectStart: func(_, address string) { note(func() { t.address = address }) },
+		ConnectStart: func(_, address string) { note(func() { t.before, t.address = t.address, address }) },
 		ConnectDone: func(_, address string, err error) {
 			note(func() {
-				switch {
-				case !egress.NotDialled(err):
-					t.tried = append(t.tried, address)
-				case t.address == address && len(t.tried) > 0:
-					t.address = t.tried[len(t.tried)-1]
-				case t.address == address:
-					t.address = ""
+				if t.address == address && egress.NotDialled(err) {
+					t.address = t.before
 				}
 			})
 		},
@@ -63,17 +56,12 @@ func (t *trace) late(after time.Duration) error {
 	return errTimeout{after: after, connected: t.connected}
 }
 
-// dialled returns the address of the connection, or else the last one that was dialled,
-// and every address that was. One that the guard refused was not.
-func (t *trace) dialled() (last string, all []netip.Addr) {
+// dialled returns the address of the connection, or else the last one that was dialled.
+// One that the guard refused was not.
+func (t *trace) dialled() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, a := range t.tried {
-		if ap, err := netip.ParseAddrPort(a); err == nil {
-			all = append(all, ap.Addr())
-		}
-	}
-	return t.address, all
+	return t.address
 }
 
 // reached reports whether the request had its connection.

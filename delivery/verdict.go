@@ -1,11 +1,11 @@
 package delivery
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -26,8 +26,8 @@ type Verdict struct {
 	Error string
 	// Cause is the likely cause in words; empty for a success.
 	Cause string
-	// Network is true of a fault of this machine's network that may as well be the
-	// receiver's. Whether other receivers answer tells the two apart.
+	// Network is true of an address to which this machine has no route: its network is
+	// down, or it has none of the address's family.
 	Network bool
 }
 
@@ -101,10 +101,9 @@ type errTimeout struct {
 	connected bool
 }
 
-func (e errTimeout) Error() string   { return "no answer within " + words.Span(e.after) }
-func (errTimeout) Timeout() bool     { return true }
-func (errTimeout) Temporary() bool   { return true }
-func (errTimeout) Is(err error) bool { return err == context.DeadlineExceeded }
+func (e errTimeout) Error() string { return "no answer within " + words.Span(e.after) }
+func (errTimeout) Timeout() bool   { return true }
+func (errTimeout) Temporary() bool { return true }
 
 // ClassifyError judges why no answer came. connected is true when a connection, with
 // TLS where the URI asks for it, had come about.
@@ -122,7 +121,7 @@ func ClassifyError(err error, connected bool) Verdict {
 		case dns.IsNotFound:
 			v.Cause = "no such host; check the callback URI's name"
 		case dns.IsTimeout || resolverDown(dns):
-			v.Outcome, v.Cause, v.Network = webhook.OutcomeOurs, "no resolver answers", true
+			v.Outcome, v.Cause = webhook.OutcomeOurs, "no resolver answers"
 		default:
 			v.Cause = "the name cannot be resolved"
 		}
@@ -188,7 +187,10 @@ func causeOfError(err error, text string) string {
 // resolverDown reports whether the question reached no resolver. Where a resolver
 // answered with a failure, the name is at fault.
 func resolverDown(e *net.DNSError) bool {
-	for _, s := range []string{"connection refused", "network is unreachable", "no route to host", "cannot assign requested address", "Temporary failure in name resolution"} {
+	for _, s := range []string{
+		"connection refused", "network is unreachable", "no route to host", "cannot assign requested address",
+		"Temporary failure in name resolution",
+	} {
 		if strings.Contains(e.Err, s) {
 			return true
 		}
@@ -204,14 +206,9 @@ func retryAfter(header string, now time.Time) time.Duration {
 	if header == "" || len(header) > 64 {
 		return 0
 	}
-	digits := strings.TrimLeft(header, "0123456789") == ""
-	if digits {
-		const most = int64(1<<63-1) / int64(time.Second)
-		n, err := strconv.ParseInt(header, 10, 64)
-		if err != nil || n > most {
-			n = most
-		}
-		return time.Duration(n) * time.Second
+	if strings.TrimLeft(header, "0123456789") == "" {
+		n, _ := strconv.ParseInt(header, 10, 64) //nolint:errcheck // the largest for one beyond counting
+		return time.Duration(min(n, int64(math.MaxInt64/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(header)
 	if err != nil || !at.After(now) {

@@ -70,7 +70,7 @@ func TestAddRefuses(t *testing.T) {
 			"cancel key": func(id uuid.UUID) error { _, err := d.CancelKey(t.Context(), id); return err },
 			"disable":    func(id uuid.UUID) error { _, err := d.Disable(t.Context(), id); return err },
 			"remove":     func(id uuid.UUID) error { _, err := d.Remove(t.Context(), id); return err },
-			"change":     func(id uuid.UUID) error { _, err := d.Change(t.Context(), id, Change{}); return err },
+			"change":     func(id uuid.UUID) error { _, err := d.Change(t.Context(), id, webhook.SettingsChange{}); return err },
 			"resend":     func(id uuid.UUID) error { _, err := d.Resend(t.Context(), id); return err },
 		} {
 			if err := act(uuid.New()); !errors.Is(err, webhook.ErrNotFound) {
@@ -119,7 +119,7 @@ func TestChangeAndDisable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Settings{})
 		no, fresh := errors.New("no"), "http://fresh.test/"
-		_, err := w.Change(t.Context(), w.id, Change{CallbackURI: &fresh}, func(h *webhook.Webhook) error {
+		_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &fresh}, func(h *webhook.Webhook) error {
 			if h.CallbackURI == fresh {
 				t.Error("the check sees the change instead of what stands")
 			}
@@ -129,21 +129,21 @@ func TestChangeAndDisable(t *testing.T) {
 			t.Error(h, err)
 		}
 		var bad *webhook.Invalid
-		if _, err := w.Change(t.Context(), w.id, Change{Content: &webhook.Content{EventTypes: []webhook.EventType{webhook.ChargingStarted}}}); !errors.As(err, &bad) || bad.Field != "content.event_types" {
+		if _, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Content: &webhook.Content{EventTypes: []webhook.EventType{webhook.ChargingStarted}}}); !errors.As(err, &bad) || bad.Field != "content.event_types" {
 			t.Error(err)
 		}
-		if h, err := w.Change(t.Context(), w.id, Change{Content: &webhook.Content{UnitSystem: webhook.Imperial}}); err != nil || h.Content.UnitSystem != webhook.Imperial {
+		if h, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Content: &webhook.Content{UnitSystem: webhook.Imperial}}); err != nil || h.Content.UnitSystem != webhook.Imperial {
 			t.Error(h.Content, err)
 		}
 		other, name, standard, both := "http://other.test/", "renamed", webhook.SignStandard, webhook.SignBoth
-		h, err := w.Change(t.Context(), w.id, Change{Name: &name, Signing: &standard, Cadence: &webhook.Cadence{Unplugged: "2h"}})
+		h, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Name: &name, Signing: &standard, Cadence: &webhook.Cadence{Unplugged: "2h"}})
 		if err != nil || h.Name != name || h.Signing != standard || h.Cadence.Unplugged != "2h" || h.Status != webhook.Active {
 			t.Error(h, err)
 		}
-		_, err = w.Change(t.Context(), w.id, Change{Signing: &both})
+		_, err = w.Change(t.Context(), w.id, webhook.SettingsChange{Signing: &both})
 		w.must(err)
 		ds := w.commit(w.id, 1)
-		h, err = w.Change(t.Context(), w.id, Change{CallbackURI: &other})
+		h, err = w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		if err != nil || h.Reason != webhook.CallbackChanged || !h.VerifiedAt.IsZero() {
 			t.Error(h, err)
 		}
@@ -166,11 +166,11 @@ func TestChangeAndDisable(t *testing.T) {
 		w.Produced(ds)
 		pass(48 * time.Hour)
 		w.ledger(webhook.Ledger{Delivered: 1})
-		if h, err = w.Change(t.Context(), w.id, Change{CallbackURI: &name}); err == nil {
+		if h, err = w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &name}); err == nil {
 			t.Error("a callback that is no URI was taken")
 		}
 		// Another callback does not undo what the operator did.
-		if h, err = w.Change(t.Context(), w.id, Change{CallbackURI: &fresh}); err != nil || h.Reason != webhook.ByOperator {
+		if h, err = w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &fresh}); err != nil || h.Reason != webhook.ByOperator {
 			t.Error(h, err)
 		}
 	})
@@ -202,7 +202,7 @@ func TestChangedAsSoonAsAdded(t *testing.T) {
 					_, err = w.Remove(t.Context(), id)
 				} else {
 					uri := "http://other.test/"
-					_, err = w.Change(t.Context(), id, Change{CallbackURI: &uri})
+					_, err = w.Change(t.Context(), id, webhook.SettingsChange{CallbackURI: &uri})
 				}
 				w.must(err)
 			}

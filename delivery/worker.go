@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,11 +17,9 @@ const (
 	queuePage = 1000
 	// maxSleep bounds a worker's sleep, so that a wall clock that was set is noticed.
 	maxSleep = 30 * time.Second
-	// maxCatchUp is how much of the pace a timer that fired late makes up for. Time
-	// lost to a slow receiver is not made up for.
+	// maxCatchUp: a timer that fired late is caught up by at most this much. Time lost to a
+	// slow receiver is not.
 	maxCatchUp = 20 * time.Millisecond
-	// clockSlack is how far the clock may go back unnoticed. Every wait is far longer.
-	clockSlack = time.Second
 )
 
 // worker sends what waits at one webhook. One goroutine decides what leaves; each
@@ -91,8 +87,9 @@ func (k *worker) run(pick, work context.Context) error {
 	}
 }
 
-// load reads the webhook and its queue from the file. What waits at the start is a
-// backlog, and a probe that is due may be one that the last stop interrupted.
+// load reads the webhook and its queue from the file. What waits at the start leaves at the
+// pace of a backlog. The last stop may have interrupted a probe, so the first one waits as it
+// does after a fault of our own.
 func (k *worker) load(ctx context.Context) error {
 	w, err := k.d.Store.Webhook(ctx, k.id)
 	if err != nil {
@@ -134,17 +131,6 @@ func (k *worker) with(change func()) {
 	default:
 	}
 }
-
-// produced takes deliveries that were committed.
-func (k *worker) produced(items ...webhook.Queued) { k.with(func() { k.q.add(items...) }) }
-
-// forget drops a delivery that was finished elsewhere.
-func (k *worker) forget(delivery, vehicle uuid.UUID) {
-	k.with(func() { k.q.remove(delivery, vehicle) })
-}
-
-// take takes a newer copy of the webhook.
-func (k *worker) take(w webhook.Webhook) { k.with(func() { k.adopt(w) }) }
 
 // fatal ends Run: the store cannot be worked with.
 func (k *worker) fatal(err error) { k.with(func() { k.err = errors.Join(k.err, err) }) }
@@ -230,45 +216,6 @@ func (k *worker) challengeWhenDue(work context.Context, now time.Time) {
 	k.requests.Go(func() { k.challenge(work, w) })
 }
 
-// repair commits what a clock that went back makes of stored times, now by the wall clock.
-func (k *worker) repair(ctx context.Context, now time.Time) error {
-	k.mu.Lock()
-	_, changed := k.d.rules.Repair(k.w, now)
-	changed = (changed || k.clock.After(now.Add(clockSlack))) && !k.hold.After(time.Now())
-	if !changed {
-		k.clock = later(k.clock, now)
-	}
-	aside := slices.Collect(maps.Keys(k.q.aside))
-	k.mu.Unlock()
-	if !changed {
-		return nil
-	}
-	w, ds, err := k.d.Store.Finish(ctx, k.id, aside, func(w *webhook.Webhook, ds []*webhook.Delivery) error {
-		*w, _ = k.d.rules.Repair(*w, now)
-		for _, d := range ds {
-			k.d.rules.repairDelivery(d, now)
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, webhook.ErrNotFound):
-		return nil // removed; the worker is about to end
-	case errors.Is(err, webhook.ErrUnwritable):
-		k.ownFault(err.Error())
-		return nil
-	case err != nil:
-		return err
-	}
-	k.with(func() {
-		k.clock = now
-		for i := range ds {
-			k.q.settle(&ds[i])
-		}
-		k.adopt(w)
-	})
-	return nil
-}
-
 // adopt takes a newer copy of the webhook; the caller holds the lock. When a breaker has
 // closed, what waits is a backlog.
 func (k *worker) adopt(w webhook.Webhook) {
@@ -289,10 +236,11 @@ func (k *worker) alive(now time.Time) bool {
 	return now.Sub(k.looked) <= 2*maxSleep
 }
 
-func (k *worker) status(now time.Time) QueueStatus {
+func (k *worker) status(now time.Time) webhook.Queue {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := QueueStatus{Webhook: k.id, InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
+	waiting := uint64(k.q.waiting) //nolint:gosec // not negative
+	s := webhook.Queue{InFlight: len(k.q.flying), Waiting: waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
 	if k.hold.After(now) {
 		s.Paused = k.paused
 	}

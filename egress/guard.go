@@ -185,7 +185,10 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 	if err != nil {
 		return &DeniedError{Address: strconv.Quote(address), Class: "unreadable"}
 	}
-	nets, unread := g.interfaces()
+	nets, err := g.interfaces()
+	if err != nil {
+		nets = nil
+	}
 	c, text, at := judge(ap.Addr(), nets)
 	ip := ap.Addr().Unmap()
 	switch {
@@ -193,9 +196,6 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 		return &DeniedError{Address: address, Class: "plugbeat's own listener"}
 	case c.never():
 		return &DeniedError{Address: address, Class: text}
-	case unread != nil && g.listens(ap.Port()):
-		return &DeniedError{Address: address,
-			Class: "perhaps plugbeat's own listener; this machine's addresses cannot be read: " + strconv.Quote(unread.Error())}
 	case c == classPublic, allowPrivate:
 		return nil
 	case g.private && (c == classPrivate || c == classNear), g.loopback && (c == classLoopback || c == classOwn):
@@ -209,15 +209,10 @@ func (g *Guard) Check(address, asked string, allowPrivate bool) error {
 		Setting: "add the webhook with --allow-private, or list " + address + " in delivery.allow"}
 }
 
-func (g *Guard) listens(port uint16) bool {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return slices.ContainsFunc(g.own, func(o netip.AddrPort) bool { return o.Port() == port })
-}
-
 // isOwn reports whether an address reaches one of plugbeat's listeners. It does at the
 // listener's port by the listener's own address and by any loopback one. A listener on
-// the unspecified address is reached by every address of this machine, which nets are.
+// the unspecified address is reached by every address of this machine, which nets are; where
+// those cannot be read, nets is nil and any address may be one.
 func (g *Guard) isOwn(ap netip.AddrPort, nets []netip.Prefix) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
@@ -228,6 +223,6 @@ func (g *Guard) isOwn(ap netip.AddrPort, nets []netip.Prefix) bool {
 		case o.Addr().Unmap().WithZone("") == ap.Addr(), ap.Addr().IsLoopback():
 			return true
 		}
-		return o.Addr().IsUnspecified() && slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Addr() == ap.Addr() })
+		return o.Addr().IsUnspecified() && (nets == nil || slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Addr() == ap.Addr() }))
 	})
 }

@@ -3,6 +3,7 @@ package egress
 import (
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // interfaces returns the addresses of this machine with their networks.
@@ -13,13 +14,8 @@ func interfaces() ([]netip.Prefix, error) {
 	}
 	nets := make([]netip.Prefix, 0, len(addrs))
 	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		if ip, ok := netip.AddrFromSlice(n.IP); ok {
-			ones, _ := n.Mask.Size()
-			nets = append(nets, netip.PrefixFrom(ip.Unmap(), ones))
+		if n, err := netip.ParsePrefix(a.String()); err == nil { // an address with its network
+			nets = append(nets, n)
 		}
 	}
 	return nets, nil
@@ -64,54 +60,24 @@ func NeedsConsent(ip netip.Addr) string {
 	return string(c)
 }
 
-// Public reports whether an address is public by the table alone, so that an answer
-// from it shows that this machine's way to the internet works.
-func Public(ip netip.Addr) bool {
-	c, _, _ := judge(ip, nil)
-	return c == classPublic
-}
-
-func outside(a netip.Addr) bool { return !a.IsLoopback() && !a.IsLinkLocalUnicast() }
-
-// Online reports whether this machine has an address other than loopback and
-// link-local ones. Online is true where the addresses cannot be read.
-func (g *Guard) Online() bool {
+// HasWayTo reports whether this machine has an address from which a request to another
+// may leave: one of the same family, beyond loopback and link-local, and a global IPv6
+// one where the other is global. For the zero address any family will do. HasWayTo is
+// true where this machine's addresses cannot be read.
+func (g *Guard) HasWayTo(to netip.Addr) bool {
 	nets, err := g.interfaces()
 	if err != nil || len(nets) == 0 {
 		return true
 	}
-	for _, n := range nets {
-		if outside(n.Addr()) {
+	to = to.Unmap()
+	return slices.ContainsFunc(nets, func(n netip.Prefix) bool {
+		a := n.Addr()
+		switch {
+		case a.IsLoopback() || a.IsLinkLocalUnicast():
+			return false
+		case !to.IsValid():
 			return true
 		}
-	}
-	return false
-}
-
-// MissingFamily returns in words which addresses a host has, if all are of a family,
-// IPv4 or IPv6, of which this machine has no address that leads there, while it has
-// one of the other. It returns "" otherwise. A request to such a host fails although
-// this machine's network works.
-func (g *Guard) MissingFamily(host []netip.Addr) string {
-	nets, err := g.interfaces()
-	if err != nil || len(host) == 0 {
-		return ""
-	}
-	has4, has6 := false, false
-	for _, n := range nets {
-		if a := n.Addr(); outside(a) {
-			has4, has6 = has4 || a.Is4(), has6 || a.Is6() && (global.Contains(a) || !global.Contains(host[0]))
-		}
-	}
-	only4, only6 := true, true
-	for _, a := range host {
-		only4, only6 = only4 && a.Unmap().Is4(), only6 && a.Unmap().Is6()
-	}
-	switch {
-	case only6 && has4 && !has6:
-		return "only IPv6 addresses, and this machine has none that leads there"
-	case only4 && has6 && !has4:
-		return "only IPv4 addresses, and this machine has only IPv6"
-	}
-	return ""
+		return a.Is4() == to.Is4() && (a.Is4() || global.Contains(a) || !global.Contains(to))
+	})
 }

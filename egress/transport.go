@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -64,7 +63,6 @@ func RepeatOnNew(ctx context.Context, connections interface{ CloseIdleConnection
 
 func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bool, timeout time.Duration) (net.Conn, error) {
 	var passed atomic.Int32
-	var last atomic.Pointer[string]
 	d := net.Dialer{Timeout: timeout, Resolver: g.resolver}
 	d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		if err := g.Check(address, asked, allowPrivate); err != nil {
@@ -73,22 +71,10 @@ func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bo
 		if passed.Add(1) > maxDials {
 			return errManyAddresses
 		}
-		last.Store(&address)
 		if g.dialling != nil {
 			return g.dialling(address)
 		}
 		return nil
 	}
-	c, err := d.DialContext(ctx, network, asked)
-	many := passed.Load() > maxDials
-	if _, denied := errors.AsType[*DeniedError](err); denied && passed.Swap(0) > 0 {
-		// net.Dialer returns the error of the first address, which was refused. The
-		// error of an address that was dialled tells more, so the last of those is
-		// dialled again.
-		c, err = d.DialContext(ctx, network, *last.Load())
-	}
-	if err != nil && many {
-		err = fmt.Errorf("%w; its name has more addresses, of which no more than %d are tried", err, maxDials)
-	}
-	return c, err
+	return d.DialContext(ctx, network, asked)
 }

@@ -6,11 +6,11 @@ import (
 	"plugbeat/webhook"
 )
 
-// Challenges come Rules.ChallengeAfter after the last attempt, then after twice and four
-// times that, and then every challengeEvery of it. While the webhook is exhausted the first
-// of them is left out: its receiver was just asked. Once right answers were followed by
-// probes that failed, the first comes after challengeAgain of it, which doubles with each up
-// to challengeMost.
+// The waits between challenges are multiples of Rules.ChallengeAfter, 15 minutes by default.
+// They count from the last attempt: once, twice and four times it, and then every
+// challengeEvery of it. An exhausted webhook skips the first, since its receiver was just
+// asked. After right answers whose probe failed, the first wait is challengeAgain of it, and
+// doubles with each such answer up to challengeMost.
 const (
 	challengeEvery = 4
 	challengeAgain = 2
