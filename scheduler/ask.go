@@ -12,7 +12,7 @@ import (
 
 // ask makes one call of a source for a vehicle. What a source must not do becomes a fault
 // that names the source, and an event of the log.
-func ask[T any](ctx context.Context, s *Scheduler, src *source, id uuid.UUID, call func() (T, error)) (T, error) {
+func ask[T any](ctx context.Context, p *poller, src *source, id uuid.UUID, call func() (T, error)) (T, error) {
 	returned := false // src.mu
 	got, err := vehicle.Apart(ctx, call, func(T) {
 		src.mu.Lock()
@@ -26,21 +26,21 @@ func ask[T any](ctx context.Context, s *Scheduler, src *source, id uuid.UUID, ca
 			src.stuck[id] = struct{}{}
 		}
 		src.mu.Unlock()
-		s.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", id).
+		p.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", id).
 			Msg("the source does not return from a read though its time is over")
 		return got, src.stuckFault()
 	}
-	return got, s.blame(src, err)
+	return got, p.blame(src, err)
 }
 
 // blame tells of a panic of the source and returns the fault that stands for it; other
 // errors come back as they are.
-func (s *Scheduler) blame(src *source, err error) error {
-	p, ok := errors.AsType[*vehicle.PanicError](err)
+func (p *poller) blame(src *source, err error) error {
+	failure, ok := errors.AsType[*vehicle.PanicError](err)
 	if !ok {
 		return err
 	}
-	s.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+	p.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", failure.Value).Bytes("stack", failure.Stack).
 		Msg("the source failed, others go on")
 	return vehicle.NoResponse("source " + src.name + " is out of order: its program failed, the log says where")
 }

@@ -29,6 +29,7 @@ type memory struct {
 	payloads   map[uuid.UUID][]byte
 	refuse     error // of every write
 	commits    int
+	views      int           // of single vehicles
 	looks      int           // at the due queue
 	looking    time.Duration // after a look, before its answer
 	committing time.Duration // after a read's commit, before its answer
@@ -57,20 +58,15 @@ func stored(s webhook.Schedule) webhook.Schedule {
 	return s
 }
 
-func (m *memory) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+func (m *memory) VehicleView(_ context.Context, id uuid.UUID) (webhook.VehicleView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, ok := m.cars[id]
 	if !ok {
-		return v, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
+		return webhook.VehicleView{}, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
 	}
-	return v, nil
-}
-
-func (m *memory) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.status[id], nil
+	m.views++
+	return webhook.VehicleView{Vehicle: v, Status: m.status[id]}, nil
 }
 
 func (m *memory) Subscribe(_ context.Context, k webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error) {
@@ -102,6 +98,7 @@ func (m *memory) Unsubscribe(_ context.Context, k webhook.SubscriptionKey) (bool
 func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (p webhook.DuePage, err error) {
 	m.mu.Lock()
 	m.looks++
+	p.Vehicles = map[uuid.UUID]webhook.VehicleView{}
 	defer time.Sleep(m.looking) // once it is unlocked
 	defer m.mu.Unlock()
 	for _, s := range slices.SortedFunc(maps.Values(m.schedules), func(a, b webhook.Schedule) int {
@@ -117,6 +114,9 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 			return p, nil
 		default:
 			p.Schedules = append(p.Schedules, webhook.ScheduleView{Schedule: s, Webhook: m.hooks[s.Webhook]})
+			if v, ok := m.cars[s.Vehicle]; ok {
+				p.Vehicles[s.Vehicle] = webhook.VehicleView{Vehicle: v, Status: m.status[s.Vehicle]}
+			}
 		}
 	}
 	return p, nil

@@ -142,8 +142,8 @@ func TestReadNowBoundsCallers(t *testing.T) {
 		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
-		if len(w.s.active) != 0 {
-			t.Errorf("%d vehicles are still held", len(w.s.active))
+		if len(w.s.vehicles.active) != 0 {
+			t.Errorf("%d vehicles are still held", len(w.s.vehicles.active))
 		}
 		w.wantCounted(w.sim)
 	})
@@ -168,7 +168,7 @@ func TestReadNowCallersLeave(t *testing.T) {
 			leave()
 			synctest.Wait()
 		}
-		if n := w.s.active[car].callers; n != 1 {
+		if n := w.s.vehicles.active[car].callers; n != 1 {
 			t.Errorf("%d callers are counted, want the one whose read is under way", n)
 		}
 		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {

@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,9 +20,9 @@ type source struct {
 	plan   cadence.Plan
 	bucket *bucket             // nil has no bound
 	places *semaphore.Weighted // reads in flight
-	busy   int                 // vehicles whose due subscriptions are being served; Scheduler.mu
+	busy   int                 // vehicles whose due subscriptions are being served; activities.mu
 	pushes bool                // it answers from memory: its reads cost nothing
-	full   bool                // there were more of them than it serves at a time; Scheduler.mu
+	full   bool                // there were more of them than it serves at a time; activities.mu
 
 	mu        sync.Mutex
 	stuck     map[uuid.UUID]struct{} // vehicles a read of which does not return
@@ -69,26 +69,39 @@ type SourceStatus struct {
 	LastFaultAt time.Time
 }
 
-// Sources returns the sources by name.
-func (s *Scheduler) Sources() []SourceStatus {
-	now := time.Now()
-	list := make([]SourceStatus, 0, len(s.names))
-	for _, name := range s.names {
-		src := s.sources[name]
-		src.mu.Lock()
-		st := SourceStatus{
-			Name: name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
-			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
-			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
-		}
-		st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
-		if src.notBefore.After(now) {
-			st.NotBefore = src.notBefore
-		}
-		src.mu.Unlock()
-		list = append(list, st)
+// newSource returns a source with its pool, all of it free.
+func newSource(name string, c SourceConfig) (*source, error) {
+	if c.Source == nil {
+		return nil, fmt.Errorf("source %s: none given", name)
 	}
-	return list
+	if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
+		return nil, fmt.Errorf("source %s: its bucket never fills", name)
+	}
+	limit := c.MaxReads
+	if limit <= 0 {
+		limit = 8
+	}
+	_, pushes := c.Source.(vehicle.Pusher)
+	return &source{
+		name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
+		plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
+	}, nil
+}
+
+// status tells of the source at now.
+func (src *source) status(now time.Time) SourceStatus {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	st := SourceStatus{
+		Name: src.name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
+		Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
+		LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+	}
+	st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
+	if src.notBefore.After(now) {
+		st.NotBefore = src.notBefore
+	}
+	return st
 }
 
 // paused returns until when the whole source rests and why; nil when it does not.
@@ -192,10 +205,19 @@ func (src *source) end(got vehicle.Snapshot, at time.Time) {
 // room reports whether the loop should look for more vehicles to serve once the
 // source was full: when a page of them can begin, so that the queue is not looked
 // at for every single one, or when places for reads would be left empty.
-// Scheduler.mu must be held.
+// activities.mu must be held.
 func (src *source) room() bool { return src.busy <= maxBusy-page || src.busy < src.limit }
 
-// place takes one of the source's places, or reports that ctx ended first.
-func (src *source) place(ctx context.Context) bool { return src.places.Acquire(ctx, 1) == nil }
+// unused gives back a place, and what was taken from the bucket for so many paths.
+func (src *source) unused(paths int) {
+	src.bucket.give(paths)
+	src.places.Release(1)
+}
 
-func (src *source) leave() { src.places.Release(1) }
+// limitOfCall is how long one call of the source may take.
+func (src *source) limitOfCall() time.Duration {
+	if src.pushes {
+		return pushedTime
+	}
+	return readTime
+}

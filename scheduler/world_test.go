@@ -188,8 +188,8 @@ func (w *world) wantCalls(f *fleet, car uuid.UUID, want ...string) {
 }
 
 func (w *world) statusOf(car uuid.UUID) vehicle.Status {
-	st, _ := w.store.VehicleStatus(w.t.Context(), car)
-	return st
+	view, _ := w.store.VehicleView(w.t.Context(), car)
+	return view.Status
 }
 
 // wantCounted compares the statuses' counters with the calls the source saw.
