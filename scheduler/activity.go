@@ -31,14 +31,19 @@ type activity struct {
 	next    *activity                 // the same vehicle connected anew; nil unless it was disconnected
 }
 
-// take waits until nobody else reads the vehicle; false means that ctx ended first.
+// take waits until nobody else reads the vehicle. It returns false when ctx ended first, or
+// when the vehicle was disconnected.
 func (a *activity) take(ctx context.Context) bool {
 	select {
 	case a.reading <- struct{}{}:
-		return true
 	case <-ctx.Done():
 		return false
 	}
+	if a.disconnected() {
+		<-a.reading
+		return false
+	}
+	return true
 }
 
 // disconnected reports whether the vehicle was disconnected since the activity was held.

@@ -21,32 +21,22 @@ const (
 	sourcePause = time.Minute
 )
 
-// call asks the source once for the needed paths and takes the answer into the read. It does
-// not end with ctx: what was asked is paid for, so its answer is waited for, up to
-// the source's time or until the drain cuts it short. Cut short, it counts and brings nothing;
-// then call returns false.
+// call asks the source once for the needed paths and takes the answer into the read. Cut short
+// by the drain, a call counts and brings nothing; then call returns false.
 func (p *poller) call(ctx context.Context, r *read) bool {
 	src, v, paths := r.src, r.vehicle, r.need
-	if f := src.jammed(v.ID); f != nil {
-		r.result.Got = r.result.Got.Merge(complete(vehicle.Snapshot{}, f, paths, time.Now()))
-		return true
-	}
-	rctx, ended := p.calls.begin(ctx, src.limitOfCall())
-	src.begin(paths.Len())
-	began := time.Now()
-	got, err := ask(rctx, p, src, v.ID, func() (vehicle.Snapshot, error) { return src.from.Read(rctx, v.Ref(), paths) })
-	now := time.Now()
-	cut := ended() && (err != nil || failed(got, paths))
-	p.meter.ReadEnded(src.name, paths.Len(), now.Sub(began))
-	r.result.Calls++
-	r.result.Paths += uint64(paths.Len()) //nolint:gosec // at most three
-	if cut {
+	a := ask(ctx, p, r, paths.Len(), func(ctx context.Context) (vehicle.Snapshot, error) { return src.from.Read(ctx, v.Ref(), paths) })
+	now := a.at
+	if a.cut && (a.err != nil || failed(a.got, paths)) {
 		src.end(vehicle.Snapshot{}, now)
 		return false
 	}
-	got = complete(got, err, paths, now)
-	src.end(got, now)
+	got := complete(a.got, a.err, paths, now)
 	r.result.Got = r.result.Got.Merge(got)
+	if !a.asked {
+		return true
+	}
+	src.end(got, now)
 	faults := 0
 	for path := range paths.All() {
 		if f := got.Fault(path); f != nil {
@@ -58,8 +48,8 @@ func (p *poller) call(ctx context.Context, r *read) bool {
 		p.event(zerolog.DebugLevel, "source.not_before").Str("source", src.name).Stringer("vehicle", v.ID).
 			Time("not_before", r.result.NotBefore).Str("fault", r.result.NotBeforeFault.Error()).Msg("the source refuses the vehicle for a while")
 	}
-	p.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Str("paths", paths.String()).
-		Int("reads", 1).Dur("duration", now.Sub(began)).Int("faults", faults).Msg("vehicle read")
+	p.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", paths).
+		Int("reads", 1).Dur("duration", a.took).Int("faults", faults).Msg("vehicle read")
 	return true
 }
 
@@ -158,7 +148,7 @@ func complete(got vehicle.Snapshot, err error, paths vehicle.Paths, now time.Tim
 	if s.RequestID == "" {
 		s.RequestID = uuid.NewString()
 	}
-	fault := vehicle.InvalidData("the source returned nothing for the path")
+	var fault *vehicle.Fault
 	if err != nil {
 		fault = vehicle.AsFault(err)
 	}
@@ -175,12 +165,15 @@ func complete(got vehicle.Snapshot, err error, paths vehicle.Paths, now time.Tim
 }
 
 // whole makes a reading that was asked for say a value or a fault, fetched no later than now.
+// The fault is that of the whole answer, or nil.
 func whole[T any](r vehicle.Reading[T], fault *vehicle.Fault, now time.Time) vehicle.Reading[T] {
 	switch {
 	case r.OK:
 		r.Fault = nil
-	case r.Fault == nil:
+	case r.Fault == nil && fault != nil:
 		r = vehicle.Reading[T]{Fault: fault}
+	case r.Fault == nil:
+		r = vehicle.Reading[T]{Fault: vehicle.InvalidData("the source returned nothing for the path")}
 	}
 	// A vendor's clock may run ahead of ours; due times count by ours.
 	if r.FetchedAt.IsZero() || r.FetchedAt.After(now) {

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -52,19 +51,12 @@ func (c callers) readDetail(ctx context.Context, r *read, from vehicle.DetailSou
 // error is a [*vehicle.Fault], or [ErrClosing] when the drain cut it short.
 func (c callers) callDetail(ctx context.Context, r *read, from vehicle.DetailSource, e vehicle.Detail) (none vehicle.DetailReading, _ error) {
 	src, v := r.src, r.vehicle
-	if f := src.jammed(v.ID); f != nil {
-		return none, f
+	a := ask(ctx, c.poller, r, 1, func(ctx context.Context) (vehicle.DetailReading, error) { return from.ReadDetail(ctx, v.Ref(), e) })
+	got, err, now := a.got, a.err, a.at
+	if !a.asked {
+		return none, err
 	}
-	rctx, ended := c.calls.begin(ctx, src.limitOfCall())
-	src.begin(1)
-	began := time.Now()
-	got, err := ask(rctx, c.poller, src, v.ID, func() (vehicle.DetailReading, error) { return from.ReadDetail(rctx, v.Ref(), e) })
-	now := time.Now()
-	cut := ended() && err != nil
-	c.meter.ReadEnded(src.name, 1, now.Sub(began))
-	r.result.Calls++
-	r.result.Paths++
-	if cut {
+	if a.cut && err != nil {
 		src.end(vehicle.Snapshot{}, now)
 		return none, ErrClosing
 	}
@@ -78,7 +70,7 @@ func (c callers) callDetail(ctx context.Context, r *read, from vehicle.DetailSou
 	}
 	src.endDetail(fault, now)
 	c.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", e).
-		Int("reads", 1).Dur("duration", now.Sub(began)).Int("faults", faults).Msg("vehicle read")
+		Int("reads", 1).Dur("duration", a.took).Int("faults", faults).Msg("vehicle read")
 	if fault != nil {
 		return none, fault
 	}

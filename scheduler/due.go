@@ -18,10 +18,7 @@ import (
 func (l *dueLoop) serve(ctx context.Context, src *source, a *activity, view webhook.VehicleView) {
 	failed := false
 	if a.take(ctx) {
-		err := context.Canceled
-		if !a.disconnected() {
-			err = l.read(ctx, src, a, view)
-		}
+		err := l.read(ctx, src, a, view)
 		l.vehicles.give(a)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			if !errors.Is(err, webhook.ErrNotFound) {

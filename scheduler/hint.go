@@ -105,9 +105,6 @@ func (h hints) follow(ctx context.Context, a *activity) {
 // its last reading's age, within retry-after, bucket and budget, as a due subscription does. What
 // may not be read within a read's time is left to the next due subscription.
 func (h hints) read(ctx context.Context, a *activity, hinted map[*source]struct{}) error {
-	if a.disconnected() {
-		return nil
-	}
 	view, err := h.store.VehicleView(ctx, a.id)
 	if err != nil {
 		return err

@@ -138,12 +138,12 @@ func withVehicle[T any](ctx context.Context, c callers, src *source, a *activity
 	ctx, stop := c.untilClosing(ctx)
 	defer stop()
 	if !a.take(ctx) {
+		if a.disconnected() {
+			return none, fmt.Errorf("read vehicle %s: %w", a.id, webhook.ErrNotFound)
+		}
 		return none, fmt.Errorf("read vehicle %s: %w", a.id, context.Cause(ctx))
 	}
 	defer c.vehicles.give(a)
-	if a.disconnected() {
-		return none, fmt.Errorf("read vehicle %s: %w", a.id, webhook.ErrNotFound)
-	}
 	view, err := c.store.VehicleView(ctx, a.id)
 	if err != nil {
 		return none, fmt.Errorf("read vehicle %s: %w", a.id, err)

@@ -14,15 +14,18 @@ import (
 
 // source is a configured source with its pool and what it said last.
 type source struct {
-	name   string
-	from   vehicle.Source
-	limit  int
-	plan   cadence.Plan
-	bucket *bucket             // nil has no bound
-	places *semaphore.Weighted // reads in flight
-	busy   int                 // vehicles whose due subscriptions are being served; activities.mu
-	pushes bool                // it answers from memory: its reads cost nothing
-	full   bool                // there were more of them than it serves at a time; activities.mu
+	name     string
+	from     vehicle.Source
+	pushes   bool // it answers from memory: its reads cost nothing
+	plan     cadence.Plan
+	limit    int                 // of calls in flight
+	places   *semaphore.Weighted // as many as limit
+	callTime time.Duration       // how long one call may take
+	bucket   *bucket             // nil has no bound
+
+	// Guarded by activities.mu:
+	busy int  // vehicles whose due subscriptions are being served
+	full bool // there were more of them than are served at a time
 
 	mu        sync.Mutex
 	stuck     map[uuid.UUID]struct{} // vehicles a read of which does not return
@@ -81,11 +84,14 @@ func newSource(name string, c SourceConfig) (*source, error) {
 	if limit <= 0 {
 		limit = 8
 	}
-	_, pushes := c.Source.(vehicle.Pusher)
-	return &source{
-		name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
+	src := &source{
+		name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)), callTime: readTime,
 		plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
-	}, nil
+	}
+	if _, src.pushes = c.Source.(vehicle.Pusher); src.pushes {
+		src.callTime = pushedTime
+	}
+	return src, nil
 }
 
 // status tells of the source at now.
@@ -152,16 +158,22 @@ func (src *source) fail(err error, at time.Time) {
 	src.lastFault, src.faultAt = err.Error(), at
 }
 
-// begin and end account for one call; endDetail does so for one of a detail.
-func (src *source) begin(paths int) {
+// begin counts a call for a vehicle, or returns why the vehicle is not asked for: an earlier
+// read of it has not returned, or so many of the source's have not that all its places would be
+// taken. So at most twice the source's limit of reads are under way, whatever it does.
+func (src *source) begin(id uuid.UUID, paths int) *vehicle.Fault {
 	src.mu.Lock()
 	defer src.mu.Unlock()
+	if _, ok := src.stuck[id]; ok || len(src.stuck) >= src.limit {
+		return src.stuckFault()
+	}
 	src.inFlight++
 	src.reads++
 	src.pathReads += uint64(paths) //nolint:gosec // at most three
+	return nil
 }
 
-// endDetail takes in the fault of a detail, nil for a value.
+// endDetail takes in the answer of a call for a detail: its fault, nil for a value.
 func (src *source) endDetail(f *vehicle.Fault, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
@@ -177,6 +189,7 @@ func (src *source) endDetail(f *vehicle.Fault, at time.Time) {
 	}
 }
 
+// end takes in the answer of a call; one without any path was cut short.
 func (src *source) end(got vehicle.Snapshot, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
@@ -214,10 +227,9 @@ func (src *source) unused(paths int) {
 	src.places.Release(1)
 }
 
-// limitOfCall is how long one call of the source may take.
-func (src *source) limitOfCall() time.Duration {
-	if src.pushes {
-		return pushedTime
-	}
-	return readTime
+// stuckFault stands for the paths of a vehicle that is not asked for, or whose call did not return.
+func (src *source) stuckFault() *vehicle.Fault {
+	f := vehicle.NoResponse("source " + src.name + " is out of order: it does not return from a read")
+	f.Network = true
+	return f
 }
