@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -56,4 +57,33 @@ func TestReadSinceTheLook(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDueForAnotherReasonSinceTheLook: a due time would be skipped by what the look showed, but
+// the subscription has become due for a change meanwhile. The vehicle is read.
+func TestDueForAnotherReasonSinceTheLook(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.plan("sim", cadence.Plan{Metered: true, Calls: 300})
+		w.start()
+		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
+		w.subscribe(hook, car)
+		w.until(59 * time.Minute)
+		w.store.mu.Lock()
+		w.store.looking = 10 * time.Second
+		w.store.mu.Unlock()
+		// The look began at 1h10s and ends at 1h20s.
+		w.until(time.Hour + 15*time.Second)
+		w.store.mu.Lock()
+		key := webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
+		s := w.store.schedules[key]
+		s.Cause = webhook.CauseChange
+		w.store.schedules[key] = s
+		w.store.mu.Unlock()
+		w.until(time.Hour + time.Minute)
+		w.wantCalls(w.sim, car, "0s "+all, "1h0m20s "+all)
+		w.wantMade(car, "0s first", "1h0m20s change")
+		if got := w.deliveries(hook); got.Skipped != 0 {
+			t.Errorf("%d due times skipped", got.Skipped)
+		}
+	})
 }
