@@ -16,10 +16,10 @@ import (
 	"plugbeat/webhook/payload"
 )
 
-// commit takes a read's result into the store, decided on what stands there, and
-// tells of what came of it. While the disk refuses writes it keeps the result and tries
-// again. If the decision itself cannot be carried out (a payload that cannot be
-// composed), the calls are counted all the same and the error is returned.
+// commit takes a read's result into the store and reports what it led to. The rules decide
+// inside the transaction, on what stands there. While the disk refuses writes, commit keeps
+// the result and tries again. If a payload cannot be composed, commit counts the calls all
+// the same and returns the error.
 func (p *poller) commit(ctx context.Context, r *read) error {
 	decided := func(result cadence.Read) decide {
 		return func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
@@ -66,17 +66,18 @@ func (p *poller) skip(ctx context.Context, r *read) (skipped bool, err error) {
 		return false, fmt.Errorf("skip a read of vehicle %s: %w", r.vehicle.ID, err)
 	}
 	for _, c := range out.Schedules {
-		p.event(zerolog.InfoLevel, "due.skipped").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", r.vehicle.ID).Uint64("n", c.Skipped).
-			Time("next", plan.Next(out.Status, cost, time.Now())).Msg("not read, so that the source's budget lasts")
+		p.event(zerolog.InfoLevel, "due.skipped").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", r.vehicle.ID).
+			Uint64("n", c.Skipped).Time("next", plan.Next(out.Status, cost, time.Now())).
+			Msg("not read, so that the source's budget lasts")
 	}
 	p.alarm.committed(out.Schedules)
 	return skipped, nil
 }
 
-// decide says what shall stand of a vehicle from what stands at now.
+// decide returns what a vehicle's records become, from the view that stands at now.
 type decide func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error)
 
-// keep commits a decision once, or as often as it takes until the disk takes it.
+// keep commits a decision. It tries again until the disk takes it.
 func (p *poller) keep(ctx context.Context, r *read, decided decide) (out cadence.Outcome, produced []webhook.Delivery, err error) {
 	for pause := time.Second; ; pause = min(2*pause, maxSleep) {
 		now := time.Now()
@@ -113,8 +114,7 @@ func (p *poller) pause(err error) {
 	}
 }
 
-// resume ends that pause. Whoever waits with a result calls it when the store
-// answered anything else; would the disk still refuse, the next result would say so.
+// resume ends the pause, once the store answered a commit with anything but a refusal of the disk.
 func (p *poller) resume() {
 	if p.paused.Swap(nil) != nil {
 		p.event(zerolog.InfoLevel, "store.space_back").Msg("the disk takes writes again")
@@ -122,8 +122,7 @@ func (p *poller) resume() {
 	}
 }
 
-// fill composes the payloads of a decision's drafts. Schedules of the same webhook and
-// vehicle do not exist twice, so each payload is composed once.
+// fill composes the payload of each of a decision's drafts.
 func (p *poller) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time) error {
 	requestID := out.Snapshot.RequestID
 	if requestID == "" {

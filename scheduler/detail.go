@@ -31,7 +31,9 @@ func (s *Scheduler) ReadDetail(ctx context.Context, vehicleID uuid.UUID, e vehic
 	})
 }
 
-func (c callers) readDetail(ctx context.Context, r *read, from vehicle.DetailSource, e vehicle.Detail) (none vehicle.DetailReading, _ error) {
+// readDetail reads the endpoint within the limits and commits what the answer says of the next read.
+func (c callers) readDetail(ctx context.Context, r *read, from vehicle.DetailSource, e vehicle.Detail,
+) (none vehicle.DetailReading, _ error) {
 	why, err := c.admit(ctx, r, 1)
 	if err != nil {
 		return none, err
@@ -49,7 +51,8 @@ func (c callers) readDetail(ctx context.Context, r *read, from vehicle.DetailSou
 
 // callDetail asks the source once and takes what it says of the next read into the read. The
 // error is a [*vehicle.Fault], or [ErrClosing] when the drain cut it short.
-func (c callers) callDetail(ctx context.Context, r *read, from vehicle.DetailSource, e vehicle.Detail) (none vehicle.DetailReading, _ error) {
+func (c callers) callDetail(ctx context.Context, r *read, from vehicle.DetailSource, e vehicle.Detail,
+) (none vehicle.DetailReading, _ error) {
 	src, v := r.src, r.vehicle
 	a := ask(ctx, c.poller, r, 1, func(ctx context.Context) (vehicle.DetailReading, error) { return from.ReadDetail(ctx, v.Ref(), e) })
 	got, err, now := a.got, a.err, a.at
@@ -66,7 +69,8 @@ func (c callers) callDetail(ctx context.Context, r *read, from vehicle.DetailSou
 		faults, fault = 1, vehicle.AsFault(err)
 		c.postpone(r, fault, now)
 		c.meter.PathFault(src.name, fault)
-		c.event(zerolog.InfoLevel, "read.fault").Stringer("vehicle", v.ID).Stringer("path", e).Str("fault", fault.Error()).Msg("path without a value")
+		c.event(zerolog.InfoLevel, "read.fault").Stringer("vehicle", v.ID).Stringer("path", e).Str("fault", fault.Error()).
+			Msg("path without a value")
 	}
 	src.endDetail(fault, now)
 	c.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", e).

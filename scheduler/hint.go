@@ -29,7 +29,7 @@ const (
 // hints follows the hints of sources that push.
 type hints struct{ *poller }
 
-// listen has a source push until ctx ends.
+// listen lets a source push until ctx ends. When the source stops, listen asks it again after a pause.
 func (h hints) listen(ctx context.Context, src *source, from vehicle.Pusher) {
 	for pause := pushPause; ; pause = min(2*pause, maxPushPause) {
 		began := time.Now()
@@ -58,8 +58,8 @@ func (h hints) listen(ctx context.Context, src *source, from vehicle.Pusher) {
 	}
 }
 
-// hint has a vehicle read at once, by one goroutine a vehicle: while it reads, one more
-// read can be pending.
+// hint reads a vehicle at once. One goroutine follows the hints of a vehicle: while it reads,
+// one more read can be pending.
 func (h hints) hint(ctx context.Context, src *source, id uuid.UUID) {
 	h.vehicles.mu.Lock()
 	defer h.vehicles.mu.Unlock()
@@ -101,9 +101,9 @@ func (h hints) follow(ctx context.Context, a *activity) {
 	}
 }
 
-// read reads a vehicle now if its own source is among those that hinted, whatever
-// its last reading's age, within retry-after, bucket and budget, as a due subscription does. What
-// may not be read within a read's time is left to the next due subscription.
+// read reads a vehicle now if its own source is among those that hinted, however young its last
+// reading is. Retry-after, bucket and budget bound the read as that of a due subscription. If
+// they do not allow it within the time of a read, the next due subscription has the vehicle read.
 func (h hints) read(ctx context.Context, a *activity, hinted map[*source]struct{}) error {
 	view, err := h.store.VehicleView(ctx, a.id)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// page is how many due subscriptions are looked at in one go.
+	// page is how many due subscriptions one look shows at most.
 	page = 256
-	// maxBusy bounds the vehicles of a source that are being served at a time,
-	// most of them waiting for one of the source's places.
+	// maxBusy bounds the vehicles of a source that are being served at a time. Most of
+	// them wait for one of the source's places.
 	maxBusy = 1024
 )
 
@@ -56,9 +56,9 @@ func (l *dueLoop) run(ctx context.Context) {
 // and by the wall clock. A machine that slept shows as a step forward, which is no matter here.
 func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wall) }
 
-// rebase brings subscriptions back that are due further ahead than their cadence, and at
-// the start puts them on the cadence that the configuration has now. It reports
-// false when the disk refused it and it has to be done again.
+// rebase makes subscriptions that are due further ahead than their cadence due one cadence
+// from now. At the start it also puts them on the cadence that the configuration has now. It
+// reports false when the disk refused the change: then the loop calls it again.
 func (l *dueLoop) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
 	_, err := l.store.Reschedule(ctx, func(v webhook.ScheduleView, of vehicle.Vehicle) (time.Time, bool) {
@@ -81,12 +81,13 @@ func (l *dueLoop) rebase(ctx context.Context, start bool, now time.Time) bool {
 		l.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("schedules not brought back")
 	}
 	if ahead > 0 {
-		l.event(zerolog.WarnLevel, "clock.back").Int("subscriptions", ahead).Msg("subscriptions due later than one cadence from now were brought back")
+		l.event(zerolog.WarnLevel, "clock.back").Int("subscriptions", ahead).
+			Msg("subscriptions due later than one cadence from now were brought back")
 	}
 	return true
 }
 
-// look picks what is due of every source and returns when to look again.
+// look starts serving what is due at every source and returns when to look again.
 func (l *dueLoop) look(ctx context.Context, now time.Time) time.Time {
 	l.changed = l.alarm.changed.Swap(false)
 	wake := now.Add(maxSleep)
@@ -137,8 +138,9 @@ func (l *dueLoop) skips(k webhook.SubscriptionKey) bool {
 	return true
 }
 
-// start serves the vehicles of due subscriptions, one goroutine each; false means that the
-// source had no room for all.
+// start serves the vehicles of due subscriptions, one goroutine each. It reports false when
+// the source had no room for all. A vehicle that was read since the look began is left to the
+// next look, which shows what the read left due.
 func (l *dueLoop) start(ctx context.Context, src *source, page webhook.DuePage) bool {
 	due := map[uuid.UUID][]webhook.ScheduleView{}
 	var order []uuid.UUID

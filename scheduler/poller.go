@@ -59,9 +59,9 @@ func newRead(src *source, a *activity, view webhook.VehicleView) *read {
 	return &read{src: src, held: a, vehicle: view.Vehicle, status: view.Status, result: cadence.Read{Plan: src.plan}}
 }
 
-// tries asks for the needed paths until each has a value or a fault that stands, for at
-// most the settings' tries and time after start. A wait that the source asked for counts from the
-// source's answer: it may be as long as that time, whenever the answer came. A fault that
+// tries asks for the needed paths until each has a value or a fault that stands. It makes at
+// most the settings' ReadTries within ReadTime of start. A wait that the source asked for counts from the
+// source's answer, and may be as long as ReadTime. A fault that
 // a pushing source has in its memory stands: the source hints when it is over. tries
 // reports false when it was cut short.
 func (p *poller) tries(ctx context.Context, r *read, start time.Time) bool {

@@ -17,7 +17,7 @@ const (
 	// maxCallers bounds the callers whose reads of one vehicle wait or are under
 	// way. Each has a goroutine, and the vendor's answer may take minutes.
 	maxCallers = 32
-	// callersPause is what callers beyond it are told to wait.
+	// callersPause is the wait that a caller beyond maxCallers is told.
 	callersPause = 2 * time.Second
 )
 
@@ -27,12 +27,12 @@ var ErrClosing = webhook.ErrStopping
 // ReadNow reads a vehicle for a caller, by the same poller and within the same
 // limits as due subscriptions: one read in flight per vehicle, the source's pool, its
 // retry-after, and the freshness window, within which a reading is used again.
-// There is one try. A caller does not wait for calls of the source's bucket, and is not
-// held back by the pace of a budget, only by its end; what it reads counts. The reading counts and is decided on as any other: a change
-// of the plug leads to deliveries.
+// There is one try. A caller does not wait for the source's bucket to fill. The pace of a
+// budget does not hold a caller back, its end does. The calls count, and the reading
+// is decided on as any other: a change of the plug leads to deliveries.
 //
-// The faults of paths are in the snapshot; while the source may not be asked it
-// is the source's last answer, with the time left as RetryAfter. An error means
+// The faults of paths are in the snapshot. While the source may not be asked, each path has
+// the source's last refusal, with the time left as RetryAfter. An error means
 // that there is no reading: [webhook.ErrNotFound], [webhook.ErrUnwritable],
 // [ErrClosing], a *webhook.Invalid for no paths, a *vehicle.Fault RATE_LIMIT:VEHICLE
 // when 32 callers wait for the vehicle already, or ctx's. A read that has begun
@@ -41,9 +41,9 @@ func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehi
 	return s.calling.read(ctx, vehicleID, paths, wish{})
 }
 
-// ReadAnew is [Scheduler.ReadNow] without the freshness window: it asks the source, or says
-// in the snapshot's Held why it did not, beside the readings of before. With clear the
-// operator no longer keeps to a retry-after, neither of the vehicle nor of its source.
+// ReadAnew is [Scheduler.ReadNow] without the freshness window. It asks the source, or says
+// in the snapshot's Held why it did not, beside the last readings. With clear, the
+// retry-after of the vehicle and of its source is forgotten first.
 func (s *Scheduler) ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error) {
 	return s.calling.read(ctx, vehicleID, paths, wish{anew: true, clear: clear})
 }
@@ -54,6 +54,7 @@ type wish struct{ anew, clear bool }
 // callers reads vehicles for those who ask for it now.
 type callers struct{ *poller }
 
+// read checks the paths and reads them for one caller.
 func (c callers) read(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
 		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
@@ -134,7 +135,8 @@ func (c callers) leave(a *activity) {
 
 // withVehicle runs a read once nobody else reads the vehicle. The read sees what another one
 // brought while this one waited.
-func withVehicle[T any](ctx context.Context, c callers, src *source, a *activity, run func(context.Context, *read) (T, error)) (none T, _ error) {
+func withVehicle[T any](ctx context.Context, c callers, src *source, a *activity, run func(context.Context, *read) (T, error),
+) (none T, _ error) {
 	ctx, stop := c.untilClosing(ctx)
 	defer stop()
 	if !a.take(ctx) {

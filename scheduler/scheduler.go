@@ -1,11 +1,14 @@
-// Package scheduler decides when a vehicle is read and what its reading leads to.
+// Package scheduler reads vehicles when their subscriptions are due, when a source hints and
+// when a caller asks, and commits what each reading leads to.
 //
-// One loop sleeps until the head of the due queue, a kick or half a minute, and
-// picks due subscriptions. Schedules of one vehicle are served by one read; a bounded pool per
-// source makes the reads, so that a slow one holds up neither another source nor
-// another vehicle. What a read leads to is decided by package cadence, inside the
-// transaction that commits it. Until then a subscription stays due: after a crash it
-// simply is due again.
+// The due loop (loop.go, due.go) sleeps until the first due time, a kick or half a minute. One
+// look at the due queue shows the subscriptions that are due and their vehicles. One read
+// serves all due subscriptions of a vehicle. The reads of a source run in a bounded pool of its own,
+// so that a slow vehicle or source delays no other. Hints (hint.go) and callers (readnow.go,
+// detail.go) read in the same pool, within the same limits. A read (poller.go) makes calls of its
+// source (call.go, ask.go) and commits the result (commit.go). Package cadence decides what the
+// result leads to, inside the transaction that commits it. A subscription stays due until
+// that commit, so after a crash it is due again.
 //
 // It guarantees:
 //   - at most one read in flight per vehicle, whoever asked for it;
@@ -42,7 +45,8 @@ type Store interface {
 	// VehicleView returns a vehicle with its status, the zero one for a vehicle that was
 	// never read, and without schedules.
 	VehicleView(ctx context.Context, id uuid.UUID) (webhook.VehicleView, error)
-	Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
+	Subscribe(ctx context.Context, key webhook.SubscriptionKey,
+		plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
 	Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (bool, error)
 	// Due returns the subscriptions of a source that are due at now, oldest first, and
 	// their vehicles.
@@ -68,7 +72,7 @@ type SourceConfig struct {
 // Settings are the numbers of the scheduler. A zero duration or count takes the
 // default; FirstDelivery is taken as it is.
 type Settings struct {
-	// FirstDelivery sends the first delivery at once on subscribing.
+	// FirstDelivery, when true, sends the first delivery at once on subscribing.
 	FirstDelivery bool
 	// Gap is the least time between two deliveries of a subscription, 60 s.
 	Gap time.Duration

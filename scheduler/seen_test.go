@@ -14,10 +14,10 @@ import (
 func TestOneLook(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(3 * time.Hour)
-		w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due")
+		w.wantMade(vid, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due")
 		if w.store.views != 0 {
 			t.Errorf("the store was asked %d times for a vehicle that the look had shown", w.store.views)
 		}
@@ -40,19 +40,19 @@ func TestReadSinceTheLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.start()
-				car := w.car("sim", vehicle.Unplugged)
-				w.subscribe(w.hook(webhook.Cadence{Unplugged: "1h"}), car)
+				vid := w.vehicle("sim", vehicle.Unplugged)
+				w.subscribe(w.hook(webhook.Cadence{Unplugged: "1h"}), vid)
 				w.until(59 * time.Minute)
 				w.store.mu.Lock()
 				w.store.looking = test.looking
 				w.store.mu.Unlock()
-				w.sim.took[car] = test.took
+				w.sim.took[vid] = test.took
 				w.until(test.calls)
-				go func() { _, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths) }()
+				go func() { _, _ = w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths) }()
 				synctest.Wait()
 				w.until(time.Hour + time.Minute)
-				w.wantCalls(w.sim, car, "0s "+all, test.calls.String()+" "+all)
-				w.wantMade(car, "0s first", test.wants)
+				w.wantCalls(w.sim, vid, "0s "+all, test.calls.String()+" "+all)
+				w.wantMade(vid, "0s first", test.wants)
 				w.wantCounted(w.sim)
 			})
 		})
@@ -65,8 +65,8 @@ func TestDueForAnotherReasonSinceTheLook(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.plan("sim", cadence.Plan{Metered: true, Calls: 300})
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
+		w.subscribe(hook, vid)
 		w.until(59 * time.Minute)
 		w.store.mu.Lock()
 		w.store.looking = 10 * time.Second
@@ -74,14 +74,14 @@ func TestDueForAnotherReasonSinceTheLook(t *testing.T) {
 		// The look began at 1h10s and ends at 1h20s.
 		w.until(time.Hour + 15*time.Second)
 		w.store.mu.Lock()
-		key := webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
+		key := webhook.SubscriptionKey{Webhook: hook, Vehicle: vid}
 		s := w.store.schedules[key]
 		s.Cause = webhook.CauseChange
 		w.store.schedules[key] = s
 		w.store.mu.Unlock()
 		w.until(time.Hour + time.Minute)
-		w.wantCalls(w.sim, car, "0s "+all, "1h0m20s "+all)
-		w.wantMade(car, "0s first", "1h0m20s change")
+		w.wantCalls(w.sim, vid, "0s "+all, "1h0m20s "+all)
+		w.wantMade(vid, "0s first", "1h0m20s change")
 		if got := w.deliveries(hook); got.Skipped != 0 {
 			t.Errorf("%d due times skipped", got.Skipped)
 		}

@@ -52,9 +52,9 @@ func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.U
 	return removed, nil
 }
 
-// Replan puts the subscriptions of a webhook on the points of its cadence after that was
-// set anew, and returns how many moved; the nil id is every webhook. The
-// anchor stays. Without it the new cadence counts from the next delivery.
+// Replan moves the subscriptions of a webhook whose cadence was changed to the due times of
+// the new one, and returns how many moved; the nil id is every webhook. Anchors stay. Without
+// Replan the new cadence counts from the next delivery.
 func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
 	now := time.Now()
 	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
@@ -70,9 +70,9 @@ func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error
 	return n, nil
 }
 
-// Hurry has vehicles read now whose owners gave access again, and returns how many of their
-// subscriptions became due. A webhook whose times nothing moves keeps them: where a vehicle
-// has no other, it is read for those webhooks' paths alone.
+// Hurry reads the vehicles now whose owners gave access again, and returns how many of their
+// subscriptions became due. The due times of a webhook that does not follow the plug stay. A
+// vehicle that has only such webhooks is read for their paths.
 func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
 	now := time.Now()
 	moving, fixed := map[uuid.UUID]bool{}, map[uuid.UUID]vehicle.Paths{}
