@@ -18,15 +18,15 @@ func TestReadAnew(t *testing.T) {
 	lost := &vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400}
 	for _, c := range []struct {
 		name string
-		then func(w *world, car uuid.UUID)
+		then func(w *world, vid uuid.UUID)
 		held string // TYPE:CODE
 		want vehicle.State
 	}{
-		{name: "the plug changed", then: func(w *world, car uuid.UUID) { w.sim.set(car, vehicle.PluggedIn) }, want: vehicle.StatePluggedIn},
+		{name: "the plug changed", then: func(w *world, vid uuid.UUID) { w.sim.set(vid, vehicle.PluggedIn) }, want: vehicle.StatePluggedIn},
 		{name: "the source is gone", then: func(w *world, _ uuid.UUID) {
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return lost })
 		}, want: vehicle.StateUnknown},
-		{name: "a retry-after", then: func(w *world, car uuid.UUID) {
+		{name: "a retry-after", then: func(w *world, vid uuid.UUID) {
 			limit := rateLimit("VEHICLE", time.Hour)
 			w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 				if p == vehicle.PathLocation {
@@ -34,12 +34,12 @@ func TestReadAnew(t *testing.T) {
 				}
 				return nil
 			})
-			if _, err := w.s.ReadAnew(w.t.Context(), car, vehicle.AllPaths, false); err != nil {
+			if _, err := w.s.ReadAnew(w.t.Context(), vid, vehicle.AllPaths, false); err != nil {
 				w.t.Fatal(err)
 			}
 		}, held: "RATE_LIMIT:VEHICLE", want: vehicle.StateUnplugged},
-		{name: "the budget", then: func(w *world, car uuid.UUID) {
-			if s, err := w.s.ReadAnew(w.t.Context(), car, vehicle.AllPaths, false); err != nil || s.Held != nil {
+		{name: "the budget", then: func(w *world, vid uuid.UUID) {
+			if s, err := w.s.ReadAnew(w.t.Context(), vid, vehicle.AllPaths, false); err != nil || s.Held != nil {
 				w.t.Fatal(s.Held, err)
 			}
 		}, held: "BILLING:VEHICLE_REQUEST_LIMIT", want: vehicle.StateUnplugged},
@@ -50,18 +50,18 @@ func TestReadAnew(t *testing.T) {
 					w.plan("sim", cadence.Plan{Metered: true, Calls: 6, Per: cadence.Month})
 				}
 				w.start()
-				car := w.car("sim", vehicle.Unplugged)
-				w.sim.took[car] = time.Millisecond
-				w.subscribe(w.hook(webhook.Cadence{Unplugged: "24h"}), car)
+				vid := w.vehicle("sim", vehicle.Unplugged)
+				w.sim.took[vid] = time.Millisecond
+				w.subscribe(w.hook(webhook.Cadence{Unplugged: "24h"}), vid)
 				w.until(20 * time.Second)
-				c.then(w, car)
-				before := len(w.asked(w.sim, car))
-				s, err := w.s.ReadAnew(w.t.Context(), car, vehicle.AllPaths, false)
+				c.then(w, vid)
+				before := len(w.asked(w.sim, vid))
+				s, err := w.s.ReadAnew(w.t.Context(), vid, vehicle.AllPaths, false)
 				if err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
-				if asked := len(w.asked(w.sim, car)) - before; asked != 1 && c.held == "" || asked != 0 && c.held != "" {
+				if asked := len(w.asked(w.sim, vid)) - before; asked != 1 && c.held == "" || asked != 0 && c.held != "" {
 					t.Errorf("the source was asked %d times", asked)
 				}
 				if got := kindOf(heldBy(s)); got != c.held {
@@ -96,14 +96,14 @@ func TestAbsurdRetryAfter(t *testing.T) {
 		for _, clear := range []bool{false, true} {
 			inWorld(t, func(w *world) {
 				w.start()
-				car := w.car("sim", vehicle.Unplugged)
-				w.throttle(car, 1, rateLimit(code, 31*24*time.Hour))
-				w.subscribe(w.hook(webhook.Cadence{}), car)
+				vid := w.vehicle("sim", vehicle.Unplugged)
+				w.throttle(vid, 1, rateLimit(code, 31*24*time.Hour))
+				w.subscribe(w.hook(webhook.Cadence{}), vid)
 				w.until(2 * time.Hour)
 				if code == "VEHICLE" {
 					w.restart()
 				}
-				s, err := w.s.ReadAnew(w.t.Context(), car, vehicle.AllPaths, clear)
+				s, err := w.s.ReadAnew(w.t.Context(), vid, vehicle.AllPaths, clear)
 				if err != nil || (s.Held == nil) != clear || !clear && s.Held.RetryAfter > 24*time.Hour {
 					t.Fatalf("%s, cleared %t: %+v %v", code, clear, s.Held, err)
 				}
@@ -113,10 +113,10 @@ func TestAbsurdRetryAfter(t *testing.T) {
 					want = 2 * time.Hour
 				}
 				w.until(25 * time.Hour)
-				if at := w.asked(w.sim, car); len(at) < 2 || at[1] < want || at[1] > want+time.Second {
+				if at := w.asked(w.sim, vid); len(at) < 2 || at[1] < want || at[1] > want+time.Second {
 					t.Errorf("%s, cleared %t: asked at %v, want the second at %v", code, clear, at, want)
 				}
-				if made := w.made(car); len(made) == 0 || w.data(car, 0)["/charge"] != 200 {
+				if made := w.made(vid); len(made) == 0 || w.data(vid, 0)["/charge"] != 200 {
 					t.Errorf("%s, cleared %t: %q", code, clear, made)
 				}
 			})
@@ -130,12 +130,12 @@ func TestAbsurdRetryAfter(t *testing.T) {
 func TestHurryReadsWhatNothingMoves(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, moving := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		vid, moving := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
 		lost := &vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400, Resolution: vehicle.ResolveReauthenticate}
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return lost })
-		w.subscribe(w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/battery"}}}), car)
+		w.subscribe(w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/battery"}}}), vid)
 		w.subscribe(w.hook(webhook.Cadence{}), moving)
-		for _, id := range []uuid.UUID{car, moving} {
+		for _, id := range []uuid.UUID{vid, moving} {
 			if st := w.statusOf(id); st.Trouble() != vehicle.NeedsOwner || !st.Restricted {
 				t.Errorf("trouble %d, restricted %t", st.Trouble(), st.Restricted)
 			}
@@ -146,13 +146,13 @@ func TestHurryReadsWhatNothingMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.until(time.Hour + 21*time.Second)
-		w.wantCalls(w.sim, car, "0s /battery", "1h0m0s /battery", "1h0m20s /battery")
+		w.wantCalls(w.sim, vid, "0s /battery", "1h0m0s /battery", "1h0m20s /battery")
 		w.until(time.Hour + 2*time.Minute)
-		for _, id := range []uuid.UUID{car, moving} {
+		for _, id := range []uuid.UUID{vid, moving} {
 			if st := w.statusOf(id); st.Trouble() != vehicle.NoTrouble || st.Restricted {
 				t.Errorf("trouble %d, restricted %t afterwards", st.Trouble(), st.Restricted)
 			}
 		}
-		w.wantMade(car, "0s first", "1h0m0s due")
+		w.wantMade(vid, "0s first", "1h0m0s due")
 	})
 }

@@ -3,62 +3,72 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"plugbeat/vehicle"
 )
 
-// ask makes one call of a source for a vehicle. What a source must not do becomes a fault
+// answer is what one call of a source brought.
+type answer[T any] struct {
+	got   T
+	err   error
+	asked bool          // false when the source was not called: it does not return from earlier reads
+	cut   bool          // the drain cut the call short
+	at    time.Time     // when the call ended
+	took  time.Duration // from its beginning
+}
+
+// ask makes one call of the read's source, for so many paths, and counts it. The call does not
+// end with ctx: what was asked is paid for, so its answer is waited for, up to the source's
+// time or until the drain cuts it short. What a source must not do becomes a fault
 // that names the source, and an event of the log.
-func ask[T any](ctx context.Context, s *Scheduler, src *source, id uuid.UUID, call func() (T, error)) (T, error) {
+func ask[T any](ctx context.Context, p *poller, r *read, paths int, call func(context.Context) (T, error)) (a answer[T]) {
+	src := r.src
+	began := time.Now()
+	if f := src.begin(r.vehicle.ID, paths); f != nil {
+		a.err, a.at = f, began
+		return a
+	}
+	a.asked = true
+	ctx, ended := p.calls.begin(ctx, src.callTime)
 	returned := false // src.mu
-	got, err := vehicle.Apart(ctx, call, func(T) {
+	a.got, a.err = vehicle.Apart(ctx, func() (T, error) { return call(ctx) }, func(T) {
 		src.mu.Lock()
 		defer src.mu.Unlock()
 		returned = true
-		delete(src.stuck, id)
+		delete(src.stuck, r.vehicle.ID)
 	})
-	if errors.Is(err, vehicle.ErrStuck) {
+	a.at = time.Now()
+	a.took, a.cut = a.at.Sub(began), ended()
+	if errors.Is(a.err, vehicle.ErrStuck) {
 		src.mu.Lock()
 		if !returned {
-			src.stuck[id] = struct{}{}
+			src.stuck[r.vehicle.ID] = struct{}{}
 		}
 		src.mu.Unlock()
-		s.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", id).
+		p.event(zerolog.ErrorLevel, "source.stuck").Str("source", src.name).Stringer("vehicle", r.vehicle.ID).
 			Msg("the source does not return from a read though its time is over")
-		return got, src.stuckFault()
+		a.err = src.stuckFault()
 	}
-	return got, s.blame(src, err)
+	if a.err != nil {
+		a.err = p.blame(src, a.err)
+	}
+	p.meter.ReadEnded(src.name, paths, a.took)
+	r.result.Calls++
+	r.result.Paths += uint64(paths) //nolint:gosec // at most three
+	return a
 }
 
 // blame tells of a panic of the source and returns the fault that stands for it; other
 // errors come back as they are.
-func (s *Scheduler) blame(src *source, err error) error {
-	p, ok := errors.AsType[*vehicle.PanicError](err)
+func (p *poller) blame(src *source, err error) error {
+	failure, ok := errors.AsType[*vehicle.PanicError](err)
 	if !ok {
 		return err
 	}
-	s.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", p.Value).Bytes("stack", p.Stack).
+	p.event(zerolog.ErrorLevel, "source.panicked").Str("source", src.name).Interface("panic", failure.Value).Bytes("stack", failure.Stack).
 		Msg("the source failed, others go on")
 	return vehicle.NoResponse("source " + src.name + " is out of order: its program failed, the log says where")
-}
-
-// jammed returns why the vehicle is not asked for: an earlier read of it has not
-// returned, or so many of the source's have not that all its places would be taken. So
-// at most twice the source's limit of reads are under way, whatever it does.
-func (src *source) jammed(id uuid.UUID) *vehicle.Fault {
-	src.mu.Lock()
-	defer src.mu.Unlock()
-	if _, ok := src.stuck[id]; ok || len(src.stuck) >= src.limit {
-		return src.stuckFault()
-	}
-	return nil
-}
-
-func (src *source) stuckFault() *vehicle.Fault {
-	f := vehicle.NoResponse("source " + src.name + " is out of order: it does not return from a read")
-	f.Network = true
-	return f
 }

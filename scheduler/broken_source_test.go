@@ -62,10 +62,10 @@ func TestBrokenSource(t *testing.T) {
 				good := sourcetest.NewPushed()
 				y.sources["bad"] = scheduler.SourceConfig{Source: src, MaxReads: 2}
 				y.sources["good"] = scheduler.SourceConfig{Source: good}
-				well := y.car("good")
+				well := y.vehicle("good")
 				var ill []uuid.UUID
 				for range 8 {
-					ill = append(ill, y.car("bad"))
+					ill = append(ill, y.vehicle("bad"))
 				}
 				good.Tell(well, vehicle.Unplugged)
 				y.start()

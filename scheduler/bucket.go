@@ -8,8 +8,8 @@ import (
 )
 
 // bucket is the allowance of calls that a source has for the whole application: so
-// many at once, and one back every so often. Whoever waits for calls has them already:
-// the level goes below nought, so that those who come later wait longer. It is safe
+// many at once, and one back every so often. A read that waits for
+// calls has taken them already: the level falls below zero, so that later ones wait longer. It is safe
 // for concurrent use; the nil bucket has no bound.
 type bucket struct {
 	size   float64

@@ -32,11 +32,11 @@ func (w *world) deliveries(hook uuid.UUID) webhook.DueTimes {
 }
 
 // asked returns the times at which a vehicle was asked, since the start.
-func (w *world) asked(f *fleet, car uuid.UUID) (at []time.Duration) {
+func (w *world) asked(f *fleet, vid uuid.UUID) (at []time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.calls {
-		if c.car == car {
+		if c.vid == vid {
 			at = append(at, c.at.Sub(w.t0))
 		}
 	}
@@ -49,9 +49,9 @@ func (w *world) asked(f *fleet, car uuid.UUID) (at []time.Duration) {
 func TestBudgetLastsTheMonth(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.plan("sim", cadence.Plan{Metered: true, Calls: 500})
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 		w.start()
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		month := 31 * 24 * time.Hour
 		for day := 1; day <= 30; day++ {
 			w.until(time.Duration(day)*24*time.Hour - 30*time.Minute)
@@ -62,7 +62,7 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 		if paths > 500 || paths < 495 {
 			t.Errorf("%d paths asked for of 500", paths)
 		}
-		at := w.asked(w.sim, car)
+		at := w.asked(w.sim, vid)
 		for i := 1; i < len(at); i++ {
 			if gap := at[i] - at[i-1]; gap < 4*time.Hour-time.Minute || gap > 5*time.Hour+time.Minute {
 				t.Errorf("%v to %v: %v apart, want 4 or 5 h", at[i-1], at[i], gap)
@@ -75,7 +75,7 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 		if n := w.events("due.skipped"); uint64(n) != f.Skipped { //nolint:gosec // not negative
 			t.Errorf("%d logged, %d counted", n, f.Skipped)
 		}
-		if got := w.statusOf(car).Spent; got.Calls != paths || !got.Since.Equal(w.t0) {
+		if got := w.statusOf(vid).Spent; got.Calls != paths || !got.Since.Equal(w.t0) {
 			t.Errorf("spent %+v, asked %d", got, paths)
 		}
 		w.until(month + 29*24*time.Hour - time.Minute)
@@ -91,11 +91,11 @@ func TestBudgetLastsTheMonth(t *testing.T) {
 func TestBudgetIsSharedByWebhooks(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.plan("sim", cadence.Plan{Calls: 500})
-		car, a, b := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{}), w.hook(webhook.Cadence{})
+		vid, a, b := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{}), w.hook(webhook.Cadence{})
 		w.start()
-		w.subscribe(a, car)
+		w.subscribe(a, vid)
 		w.until(30 * time.Minute)
-		w.subscribe(b, car)
+		w.subscribe(b, vid)
 		w.until(7 * 24 * time.Hour)
 		_, paths := w.sim.count()
 		fa, fb := w.deliveries(a), w.deliveries(b)
@@ -116,12 +116,12 @@ func TestBudgetIsSharedByWebhooks(t *testing.T) {
 func TestCallersSpendTheBudget(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.plan("sim", cadence.Plan{Calls: 300})
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 		w.start()
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		read := func(paths vehicle.Paths) vehicle.Snapshot {
 			w.t.Helper()
-			s, err := w.s.ReadNow(w.t.Context(), car, paths)
+			s, err := w.s.ReadNow(w.t.Context(), vid, paths)
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -135,12 +135,12 @@ func TestCallersSpendTheBudget(t *testing.T) {
 			t.Errorf("ten hours of readings that were paid for led to %+v", f)
 		}
 		w.until(10 * time.Hour)
-		before := len(w.asked(w.sim, car))
+		before := len(w.asked(w.sim, vid))
 		w.until(10*time.Hour + 5*24*time.Hour)
-		if n := len(w.asked(w.sim, car)) - before; n < 5 || n > 7 {
+		if n := len(w.asked(w.sim, vid)) - before; n < 5 || n > 7 {
 			t.Errorf("%d reads in five of the 30 days that 117 calls are left for", n)
 		}
-		for i := 0; w.statusOf(car).Spent.Calls+3 <= 300; i++ {
+		for i := 0; w.statusOf(vid).Spent.Calls+3 <= 300; i++ {
 			if i > 300 {
 				w.t.Fatal("what callers read is not counted")
 			}
@@ -154,17 +154,17 @@ func TestCallersSpendTheBudget(t *testing.T) {
 			t.Errorf("a caller beyond the budget is told %+v", f)
 		}
 		other := w.hook(webhook.Cadence{})
-		w.subscribe(other, car)
+		w.subscribe(other, vid)
 		synctest.Wait()
-		if got := w.data(car, len(w.made(car))-1); got["/charge"] != 430 || got["/battery"] != 430 {
+		if got := w.data(vid, len(w.made(vid))-1); got["/charge"] != 430 || got["/battery"] != 430 {
 			t.Errorf("the first delivery has %v", got)
 		}
 		w.until(30 * 24 * time.Hour)
 		if n, _ := w.sim.count(); n != calls {
 			t.Errorf("asked %d times beyond the budget", n-calls)
 		}
-		if st := w.statusOf(car); st.Restricted {
-			t.Error("plugbeat's own budget says nothing of the car's account")
+		if st := w.statusOf(vid); st.Restricted {
+			t.Error("plugbeat's own budget says nothing of the vehicle's account")
 		}
 		w.until(31*24*time.Hour + 5*time.Hour)
 		if n, _ := w.sim.count(); n == calls {
@@ -179,11 +179,11 @@ func TestCallersSpendTheBudget(t *testing.T) {
 func TestChangeUnderABudget(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.plan("sim", cadence.Plan{Calls: 500})
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 		w.start()
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(5 * time.Hour)
-		w.sim.set(car, vehicle.PluggedIn)
+		w.sim.set(vid, vehicle.PluggedIn)
 		w.until(10 * 24 * time.Hour)
 		if _, paths := w.sim.count(); paths < 155 || paths > 170 {
 			t.Errorf("%d paths in ten days of a month of 500", paths)
@@ -200,23 +200,23 @@ func TestBucket(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
 		hook := w.hook(webhook.Cadence{Unplugged: "1h"})
-		var cars []uuid.UUID
+		var vehicles []uuid.UUID
 		for range 60 {
-			cars = append(cars, w.car("sim", vehicle.Unplugged))
+			vehicles = append(vehicles, w.vehicle("sim", vehicle.Unplugged))
 		}
 		w.start()
-		for _, c := range cars {
+		for _, c := range vehicles {
 			w.subscribe(hook, c)
 		}
 		if n, _ := w.sim.count(); n != 40 {
 			t.Errorf("%d reads at once, want 40 of three paths", n)
 		}
-		f, err := w.s.ReadNow(w.t.Context(), cars[0], vehicle.AllPaths)
+		f, err := w.s.ReadNow(w.t.Context(), vehicles[0], vehicle.AllPaths)
 		if err != nil || f.Charge.Fault != nil {
 			t.Errorf("a fresh reading needs no call: %+v %v", f.Charge, err)
 		}
 		w.until(2 * time.Minute)
-		f, err = w.s.ReadNow(w.t.Context(), cars[0], vehicle.PathsOf(vehicle.PathCharge))
+		f, err = w.s.ReadNow(w.t.Context(), vehicles[0], vehicle.PathsOf(vehicle.PathCharge))
 		if err != nil || f.Charge.Fault == nil || f.Charge.Fault.Code != "SMARTCAR_API" || f.Charge.Fault.RetryAfter <= 0 {
 			t.Errorf("a caller who would come before those that wait: %+v %v", f.Charge.Fault, err)
 		}
@@ -230,9 +230,9 @@ func TestBucket(t *testing.T) {
 		if most := uint64(120 + 20*120); paths > most || paths < most-6 {
 			t.Errorf("%d paths in 20 h, want %d", paths, most)
 		}
-		for _, c := range cars {
+		for _, c := range vehicles {
 			if n := len(w.asked(w.sim, c)); n < 10 {
-				t.Errorf("car %s was read %d times in 20 h", c, n)
+				t.Errorf("vehicle %s was read %d times in 20 h", c, n)
 			}
 		}
 	})
@@ -244,10 +244,10 @@ func TestBucketEmptiesWhenTheSourceSaysSo(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.bucket("sim", vehicle.Bucket{Size: 120, Refill: 30 * time.Second})
 		w.o.Settings.ReadTries = 1
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{Unplugged: "1h"})
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.BucketEmpty(0) })
 		w.start()
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		if left, size, _ := w.s.sources["sim"].bucket.left(time.Now()); left != 0 || size != 120 {
 			t.Errorf("%d of %d left", left, size)
 		}

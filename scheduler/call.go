@@ -3,12 +3,12 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 )
 
@@ -21,66 +21,113 @@ const (
 	sourcePause = time.Minute
 )
 
-// read is one call of a source in flight.
-type read struct{ cancel context.CancelFunc }
-
-// call asks the source once for the paths and takes the answer into rd. It does
-// not end with ctx: what was asked is paid for, so its answer is waited for, up to
-// readTime or until the drain cuts it short. Cut short, it counts and brings nothing;
-// then call returns false.
-func (s *Scheduler) call(ctx context.Context, src *source, v vehicle.Vehicle, paths vehicle.Paths, rd *cadence.Read) bool {
-	if f := src.jammed(v.ID); f != nil {
-		rd.Got = rd.Got.Merge(complete(vehicle.Snapshot{}, f, paths, time.Now()))
-		return true
-	}
-	rctx, ended := s.flight(ctx, src)
-	src.begin(paths.Len())
-	began := time.Now()
-	got, err := ask(rctx, s, src, v.ID, func() (vehicle.Snapshot, error) { return src.from.Read(rctx, v.Ref(), paths) })
-	now := time.Now()
-	cut := ended() && (err != nil || failed(got, paths))
-	s.meter.ReadEnded(src.name, paths.Len(), now.Sub(began))
-	rd.Calls++
-	rd.Paths += uint64(paths.Len())
-	if cut {
+// call asks the source once for the needed paths and takes the answer into the read. Cut short
+// by the drain, a call counts and brings nothing; then call returns false.
+func (p *poller) call(ctx context.Context, r *read) bool {
+	src, v, paths := r.src, r.vehicle, r.need
+	a := ask(ctx, p, r, paths.Len(), func(ctx context.Context) (vehicle.Snapshot, error) { return src.from.Read(ctx, v.Ref(), paths) })
+	now := a.at
+	if a.cut && (a.err != nil || failed(a.got, paths)) {
 		src.end(vehicle.Snapshot{}, now)
 		return false
 	}
-	got = complete(got, err, paths, now)
+	got := complete(a.got, a.err, paths, now)
+	r.result.Got = r.result.Got.Merge(got)
+	if !a.asked {
+		return true
+	}
 	src.end(got, now)
-	rd.Got = rd.Got.Merge(got)
-	s.told(src, v, got, now, rd)
-	s.logRead(v, paths, got, now.Sub(began))
-	for p := range paths.All() {
-		if f := got.Fault(p); f != nil {
-			s.meter.PathFault(src.name, f)
+	faults := 0
+	for path := range paths.All() {
+		if f := got.Fault(path); f != nil {
+			faults++
+			p.fault(r, path, f, now)
 		}
 	}
+	if r.result.NotBeforeFault != nil && r.result.NotBefore.After(now) {
+		p.event(zerolog.DebugLevel, "source.not_before").Str("source", src.name).Stringer("vehicle", v.ID).
+			Time("not_before", r.result.NotBefore).Str("fault", r.result.NotBeforeFault.Error()).Msg("the source refuses the vehicle for a while")
+	}
+	p.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Stringer("paths", paths).
+		Int("reads", 1).Dur("duration", a.took).Int("faults", faults).Msg("vehicle read")
 	return true
 }
 
-// flight returns the context of one call of a source, which does not end with ctx, and
-// what ends it: that reports whether the drain cut the call short.
-func (s *Scheduler) flight(ctx context.Context, src *source) (context.Context, func() bool) {
-	limit := readTime
-	if src.pushes {
-		limit = pushedTime
+// fault takes in that a path of a call came back without a value.
+func (p *poller) fault(r *read, path vehicle.Path, f *vehicle.Fault, now time.Time) {
+	p.postpone(r, f, now)
+	p.meter.PathFault(r.src.name, f)
+	level := zerolog.InfoLevel
+	if f.Restricts() {
+		level = zerolog.WarnLevel
 	}
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	r := &read{cancel: cancel}
-	s.mu.Lock()
-	s.reads[r] = struct{}{}
-	if s.cut {
+	p.event(level, "read.fault").Stringer("vehicle", r.vehicle.ID).Stringer("path", path).Str("fault", f.Error()).Msg("path without a value")
+}
+
+// postpone takes in what a fault says of the next read: of this vehicle, and where the
+// rate limit is the application's, of the whole source.
+func (p *poller) postpone(r *read, f *vehicle.Fault, now time.Time) {
+	everybody := f.PausesSource()
+	if everybody && f.RetryAfter <= 0 {
+		// The source named no time, but the next vehicle would be refused as well.
+		rest := *f
+		rest.RetryAfter = sourcePause
+		f = &rest
+	}
+	if f.RetryAfter <= 0 {
+		return
+	}
+	until := now.Add(min(f.RetryAfter, vehicle.MaxRetryAfter))
+	if until.After(r.result.NotBefore) {
+		r.result.NotBefore, r.result.NotBeforeFault = until, f
+	}
+	if everybody && r.src.pause(until, f) {
+		p.event(zerolog.WarnLevel, "source.not_before").Str("source", r.src.name).Time("not_before", until).
+			Str("fault", f.Error()).Msg("the source refuses the whole application for a while")
+	}
+	if everybody {
+		r.src.bucket.empty(now)
+	}
+}
+
+// calls are the calls of sources in flight.
+type calls struct {
+	mu      sync.Mutex
+	flights map[*flight]struct{}
+	cut     bool // they were cut short
+}
+
+// flight is one call of a source.
+type flight struct{ cancel context.CancelFunc }
+
+// begin returns the context of one call of a source, which does not end with ctx, and
+// what ends it: that reports whether the call was cut short.
+func (c *calls) begin(ctx context.Context, limit time.Duration) (context.Context, func() bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	f := &flight{cancel}
+	c.mu.Lock()
+	c.flights[f] = struct{}{}
+	if c.cut {
 		cancel()
 	}
-	s.mu.Unlock()
-	return rctx, func() bool {
-		s.mu.Lock()
-		delete(s.reads, r)
-		cut := s.cut && errors.Is(rctx.Err(), context.Canceled)
-		s.mu.Unlock()
+	c.mu.Unlock()
+	return ctx, func() bool {
+		c.mu.Lock()
+		delete(c.flights, f)
+		cut := c.cut && errors.Is(ctx.Err(), context.Canceled)
+		c.mu.Unlock()
 		cancel()
 		return cut
+	}
+}
+
+// cutShort cancels the calls in flight, and those that begin later.
+func (c *calls) cutShort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = true
+	for f := range c.flights {
+		f.cancel()
 	}
 }
 
@@ -101,7 +148,7 @@ func complete(got vehicle.Snapshot, err error, paths vehicle.Paths, now time.Tim
 	if s.RequestID == "" {
 		s.RequestID = uuid.NewString()
 	}
-	fault := vehicle.InvalidData("the source returned nothing for the path")
+	var fault *vehicle.Fault
 	if err != nil {
 		fault = vehicle.AsFault(err)
 	}
@@ -117,91 +164,20 @@ func complete(got vehicle.Snapshot, err error, paths vehicle.Paths, now time.Tim
 	return s
 }
 
+// whole makes a reading that was asked for say a value or a fault, fetched no later than now.
+// The fault is that of the whole answer, or nil.
 func whole[T any](r vehicle.Reading[T], fault *vehicle.Fault, now time.Time) vehicle.Reading[T] {
 	switch {
 	case r.OK:
 		r.Fault = nil
-	case r.Fault == nil:
+	case r.Fault == nil && fault != nil:
 		r = vehicle.Reading[T]{Fault: fault}
+	case r.Fault == nil:
+		r = vehicle.Reading[T]{Fault: vehicle.InvalidData("the source returned nothing for the path")}
 	}
 	// A vendor's clock may run ahead of ours; due times count by ours.
 	if r.FetchedAt.IsZero() || r.FetchedAt.After(now) {
 		r.FetchedAt = now
 	}
 	return r
-}
-
-// told takes in what the answer says of the next read: of this vehicle, and where the
-// rate limit is the application's, of the whole source.
-func (s *Scheduler) told(src *source, v vehicle.Vehicle, got vehicle.Snapshot, now time.Time, rd *cadence.Read) {
-	for p := range got.Asked().All() {
-		if f := got.Fault(p); f != nil {
-			s.toldBy(f, src, now, rd)
-		}
-	}
-	if rd.NotBeforeFault != nil && rd.NotBefore.After(now) {
-		s.event(zerolog.DebugLevel, "source.not_before").Str("source", src.name).Stringer("vehicle", v.ID).
-			Time("not_before", rd.NotBefore).Str("fault", rd.NotBeforeFault.Error()).Msg("the source refuses the vehicle for a while")
-	}
-}
-
-// toldBy takes in what one fault says of it.
-func (s *Scheduler) toldBy(f *vehicle.Fault, src *source, now time.Time, rd *cadence.Read) {
-	everybody := f.PausesSource()
-	if everybody && f.RetryAfter <= 0 {
-		// The source named no time, but the next vehicle would be refused as well.
-		rest := *f
-		rest.RetryAfter = sourcePause
-		f = &rest
-	}
-	if f.RetryAfter <= 0 {
-		return
-	}
-	until := now.Add(min(f.RetryAfter, vehicle.MaxRetryAfter))
-	if until.After(rd.NotBefore) {
-		rd.NotBefore, rd.NotBeforeFault = until, f
-	}
-	if everybody && src.pause(until, f) {
-		s.event(zerolog.WarnLevel, "source.not_before").Str("source", src.name).Time("not_before", until).
-			Str("fault", f.Error()).Msg("the source refuses the whole application for a while")
-	}
-	if everybody {
-		src.bucket.empty(now)
-	}
-}
-
-func (s *Scheduler) logRead(v vehicle.Vehicle, paths vehicle.Paths, got vehicle.Snapshot, took time.Duration) {
-	faults := 0
-	for p := range paths.All() {
-		f := got.Fault(p)
-		if f == nil {
-			continue
-		}
-		faults++
-		level := zerolog.InfoLevel
-		if f.Restricts() {
-			level = zerolog.WarnLevel
-		}
-		s.event(level, "read.fault").Stringer("vehicle", v.ID).Stringer("path", p).Str("fault", f.Error()).Msg("path without a value")
-	}
-	s.event(zerolog.DebugLevel, "read.done").Stringer("vehicle", v.ID).Str("paths", paths.String()).
-		Int("reads", 1).Dur("duration", took).Int("faults", faults).Msg("vehicle read")
-}
-
-// gate returns the earliest time the vehicle may be read for so many paths and the fault
-// that said so, nil when it may be read at now.
-func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, paths int, now time.Time) (time.Time, *vehicle.Fault) {
-	until, why := cadence.NotBefore(st, now)
-	if rd.NotBefore.After(now) && rd.NotBefore.After(until) {
-		until, why = rd.NotBefore, rd.NotBeforeFault
-	}
-	if t, f := src.paused(now); f != nil && t.After(until) {
-		until, why = t, f
-	}
-	if cost := rd.Paths + uint64(paths); !src.plan.Affords(st.Spent, cost, now) { //nolint:gosec // at most three
-		if _, t := src.plan.Span(now); t.After(until) {
-			until, why = t, src.plan.Fault(now)
-		}
-	}
-	return until, why
 }

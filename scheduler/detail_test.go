@@ -84,20 +84,20 @@ func TestReadDetail(t *testing.T) {
 	inWorld(t, func(w *world) {
 		m := withDetails(w, nil)
 		w.start()
-		car, other := w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
-		w.sim.took[car] = 30 * time.Second
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid, other := w.vehicle("sim", vehicle.Unplugged), w.vehicle("other", vehicle.Unplugged)
+		w.sim.took[vid] = 30 * time.Second
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(10 * time.Second)
-		r, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer)
+		r, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailOdometer)
 		if err != nil || string(r.Body) != `{"distance":1}` || r.FetchedAt.After(time.Now()) || time.Since(w.t0) != 30*time.Second {
 			t.Errorf("%+v, %v after %s", r, err, time.Since(w.t0))
 		}
-		before := w.statusOf(car)
+		before := w.statusOf(vid)
 		w.until(20 * time.Minute)
-		if _, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer); err != nil {
+		if _, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailOdometer); err != nil {
 			t.Error(err)
 		}
-		after := w.statusOf(car)
+		after := w.statusOf(vid)
 		if after.Reads != before.Reads+1 || after.PathReads != before.PathReads+1 || after.ReadAt != before.ReadAt {
 			t.Errorf("%+v\nthen %+v", before, after)
 		}
@@ -105,7 +105,7 @@ func TestReadDetail(t *testing.T) {
 			t.Errorf("%+v", src)
 		}
 		w.until(59 * time.Minute)
-		w.wantMade(car, "30s first")
+		w.wantMade(vid, "30s first")
 		if _, err := w.s.ReadDetail(w.t.Context(), other, vehicle.DetailOdometer); kindOf(err) != "COMPATIBILITY:VEHICLE_NOT_CAPABLE" {
 			t.Errorf("a source without details: %v", err)
 		}
@@ -116,11 +116,11 @@ func TestReadDetail(t *testing.T) {
 		m.set(10*time.Second, nil)
 		short, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.s.ReadDetail(short, car, vehicle.DetailVIN); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.s.ReadDetail(short, vid, vehicle.DetailVIN); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller who left: %v", err)
 		}
 		w.until(59*time.Minute + 30*time.Second)
-		if st := w.statusOf(car); st.Reads != after.Reads+1 {
+		if st := w.statusOf(vid); st.Reads != after.Reads+1 {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -134,10 +134,10 @@ func TestDetailIsHeldBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		m := withDetails(w, nil)
 		w.start()
-		car, second := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		vid, second := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
 		m.set(0, limit("VEHICLE"))
 		ask := func() error {
-			_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailOdometer)
+			_, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailOdometer)
 			return err
 		}
 		if err := ask(); kindOf(err) != "RATE_LIMIT:VEHICLE" {
@@ -148,7 +148,7 @@ func TestDetailIsHeldBack(t *testing.T) {
 		if m.times() != 1 || f == nil || f.RetryAfter != 6*time.Minute {
 			t.Errorf("asked %d times, told %+v", m.times(), f)
 		}
-		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil || s.Charge.Fault == nil || s.Charge.Fault.Code != "VEHICLE" {
+		if s, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths); err != nil || s.Charge.Fault == nil || s.Charge.Fault.Code != "VEHICLE" {
 			t.Errorf("%+v, %v", s.Charge, err)
 		}
 		w.until(11 * time.Minute)
@@ -157,7 +157,7 @@ func TestDetailIsHeldBack(t *testing.T) {
 			t.Errorf("%v, asked %d times", err, m.times())
 		}
 		if _, err := w.s.ReadDetail(w.t.Context(), second, vehicle.DetailOdometer); kindOf(err) != "RATE_LIMIT:SMARTCAR_API" || m.times() != 2 {
-			t.Errorf("another car of a source that rests: %v, asked %d times", err, m.times())
+			t.Errorf("another vehicle of a source that rests: %v, asked %d times", err, m.times())
 		}
 		w.until(22 * time.Minute)
 		m.set(0, nil)
@@ -175,20 +175,20 @@ func TestDetailIsPaidFor(t *testing.T) {
 			c.Bucket = vehicle.Bucket{Size: 3, Refill: time.Minute}
 		})
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		var got []string
 		for range 4 {
-			_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN)
+			_, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailVIN)
 			got = append(got, kindOf(err))
 		}
-		if got[2] != "" || got[3] != "RATE_LIMIT:SMARTCAR_API" || m.times() != 3 || w.statusOf(car).Spent.Calls != 3 {
-			t.Errorf("%q, asked %d times, %+v", got, m.times(), w.statusOf(car).Spent)
+		if got[2] != "" || got[3] != "RATE_LIMIT:SMARTCAR_API" || m.times() != 3 || w.statusOf(vid).Spent.Calls != 3 {
+			t.Errorf("%q, asked %d times, %+v", got, m.times(), w.statusOf(vid).Spent)
 		}
 		w.until(5 * time.Minute)
-		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil || !s.Charge.OK {
+		if s, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil || !s.Charge.OK {
 			t.Errorf("%+v, %v", s.Charge, err)
 		}
-		if _, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN); kindOf(err) != "BILLING:VEHICLE_REQUEST_LIMIT" || m.times() != 3 {
+		if _, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailVIN); kindOf(err) != "BILLING:VEHICLE_REQUEST_LIMIT" || m.times() != 3 {
 			t.Errorf("beyond the budget: %v, asked %d times", err, m.times())
 		}
 	})
@@ -199,11 +199,11 @@ func TestDetailWhileClosing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		m := withDetails(w, nil)
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		m.set(time.Hour, nil)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := w.s.ReadDetail(context.Background(), car, vehicle.DetailVIN)
+			_, err := w.s.ReadDetail(context.Background(), vid, vehicle.DetailVIN)
 			ended <- err
 		}()
 		w.until(time.Second)
@@ -211,7 +211,7 @@ func TestDetailWhileClosing(t *testing.T) {
 		if err := <-ended; !errors.Is(err, ErrClosing) {
 			t.Error(err)
 		}
-		if st := w.statusOf(car); st.Reads != 1 {
+		if st := w.statusOf(vid); st.Reads != 1 {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -222,12 +222,12 @@ func TestDetailsOneAtATime(t *testing.T) {
 	inWorld(t, func(w *world) {
 		m := withDetails(w, nil)
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		m.set(time.Second, nil)
 		got := make(chan error, maxCallers+1)
 		for range maxCallers + 1 {
 			go func() {
-				_, err := w.s.ReadDetail(w.t.Context(), car, vehicle.DetailVIN)
+				_, err := w.s.ReadDetail(w.t.Context(), vid, vehicle.DetailVIN)
 				got <- err
 			}()
 		}

@@ -17,7 +17,7 @@ func TestTries(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		up, asleep := vehicle.NoResponse(""), &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409}
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		n := 0
 		w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 			switch p {
@@ -32,22 +32,22 @@ func TestTries(t *testing.T) {
 			}
 			return nil
 		})
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(time.Minute)
 		// Only what failed with something temporary is tried again, three times in all.
-		w.wantCalls(w.sim, car, "0s "+all, "2s /charge /battery", "12s /charge /battery")
-		w.wantMade(car, "12s first")
-		if d := w.data(car, 0); d["/charge"] != 200 || d["/battery"] != 502 || d["/location"] != 409 {
+		w.wantCalls(w.sim, vid, "0s "+all, "2s /charge /battery", "12s /charge /battery")
+		w.wantMade(vid, "12s first")
+		if d := w.data(vid, 0); d["/charge"] != 200 || d["/battery"] != 502 || d["/location"] != 409 {
 			t.Errorf("payload %v", d)
 		}
-		st := w.statusOf(car)
+		st := w.statusOf(vid)
 		if st.Reads != 3 || st.PathReads != 7 || st.State != vehicle.StateUnplugged {
 			t.Errorf("status %+v", st)
 		}
 		// All three fail: a payload goes out all the same, and the due times stay.
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return up })
 		w.until(2 * time.Hour)
-		w.wantMade(car, "12s first", "1h0m12s due")
+		w.wantMade(vid, "12s first", "1h0m12s due")
 	})
 }
 
@@ -58,35 +58,35 @@ func TestRetryAfter(t *testing.T) {
 	t.Run("within the schedule it is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			car := w.car("sim", vehicle.Unplugged)
+			vid := w.vehicle("sim", vehicle.Unplugged)
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(45 * time.Second) })
-			w.subscribe(w.hook(webhook.Cadence{}), car)
+			w.subscribe(w.hook(webhook.Cadence{}), vid)
 			w.until(50 * time.Second)
 			w.sim.failing(nil)
 			w.until(2 * time.Minute)
-			w.wantCalls(w.sim, car, "0s "+all, "45s "+all, "1m30s "+all)
-			w.wantMade(car, "1m30s first")
+			w.wantCalls(w.sim, vid, "0s "+all, "45s "+all, "1m30s "+all)
+			w.wantMade(vid, "1m30s first")
 		})
 	})
 	t.Run("beyond the schedule it is not undercut, across schedules, callers and a restart", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			car := w.car("sim", vehicle.Unplugged)
-			w.subscribe(w.hook(webhook.Cadence{}), car)
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.subscribe(w.hook(webhook.Cadence{}), vid)
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(2*time.Hour + 30*time.Minute) })
 			w.until(61 * time.Minute)
 			w.sim.failing(nil)
 			w.until(150 * time.Minute)
 			w.restart()
-			s, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+			s, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths)
 			if err != nil || s.Charge.Fault == nil || s.Charge.Fault.RetryAfter != time.Hour {
 				t.Errorf("caller got %+v, %v", s, err)
 			}
 			w.until(4*time.Hour + time.Minute)
-			w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all, "4h0m0s "+all)
-			w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due", "4h0m0s due")
+			w.wantCalls(w.sim, vid, "0s "+all, "1h0m0s "+all, "4h0m0s "+all)
+			w.wantMade(vid, "0s first", "1h0m0s due", "2h0m0s due", "3h0m0s due", "4h0m0s due")
 			for i, want := range []int{200, 429, 429, 429, 200} {
-				if d := w.data(car, i); d["/charge"] != want || d["/location"] != want {
+				if d := w.data(vid, i); d["/charge"] != want || d["/location"] != want {
 					t.Errorf("payload %d: %v", i, d)
 				}
 			}
@@ -96,14 +96,14 @@ func TestRetryAfter(t *testing.T) {
 	t.Run("one that ends soon after the schedule is due is waited for", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			car := w.car("sim", vehicle.Unplugged)
-			w.subscribe(w.hook(webhook.Cadence{}), car)
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.subscribe(w.hook(webhook.Cadence{}), vid)
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return limit(61 * time.Minute) })
 			w.until(61 * time.Minute)
 			w.sim.failing(nil)
 			w.until(3 * time.Hour)
-			w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all, "2h1m0s "+all, "3h0m0s "+all)
-			w.wantMade(car, "0s first", "1h0m0s due", "2h1m0s due", "3h0m0s due")
+			w.wantCalls(w.sim, vid, "0s "+all, "1h0m0s "+all, "2h1m0s "+all, "3h0m0s "+all)
+			w.wantMade(vid, "0s first", "1h0m0s due", "2h1m0s due", "3h0m0s due")
 		})
 	})
 }
@@ -113,7 +113,7 @@ func TestApplicationRateLimitPausesTheSource(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			hook := w.hook(webhook.Cadence{})
-			first, second, elsewhere := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
+			first, second, elsewhere := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged), w.vehicle("other", vehicle.Unplugged)
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault {
 				return &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "SMARTCAR_API", Status: 429, RetryAfter: after}
 			})
@@ -146,14 +146,14 @@ func TestApplicationRateLimitPausesTheSource(t *testing.T) {
 func TestOneReadServesAllSubscriptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(40 * time.Second)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(time.Hour + 2*time.Minute)
 		// The second schedule is due within the window: no further read, at its own time.
-		w.wantMade(car, "0s first", "40s first", "1h0m0s due", "1h0m40s due")
-		w.wantCalls(w.sim, car, "0s "+all, "1h0m0s "+all)
+		w.wantMade(vid, "0s first", "40s first", "1h0m0s due", "1h0m40s due")
+		w.wantCalls(w.sim, vid, "0s "+all, "1h0m0s "+all)
 		w.wantCounted(w.sim)
 	})
 }
@@ -163,10 +163,10 @@ func TestSlowReadHoldsUpNobody(t *testing.T) {
 		w.o.Settings.ReadTries = 1
 		w.start()
 		hook := w.hook(webhook.Cadence{})
-		slow, quick, elsewhere := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
+		slow, quick, elsewhere := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged), w.vehicle("other", vehicle.Unplugged)
 		w.sim.took[slow] = 300 * time.Second
-		for _, car := range []uuid.UUID{slow, quick, elsewhere} {
-			w.subscribe(hook, car)
+		for _, vid := range []uuid.UUID{slow, quick, elsewhere} {
+			w.subscribe(hook, vid)
 		}
 		w.until(2 * time.Hour)
 		w.wantMade(quick, "0s first", "1h0m0s due", "2h0m0s due")
@@ -181,10 +181,10 @@ func TestPoolIsBounded(t *testing.T) {
 		hook := w.hook(webhook.Cadence{})
 		var wg sync.WaitGroup
 		for range 40 {
-			car := w.car("other", vehicle.Unplugged)
-			w.other.took[car] = time.Second
-			w.subscribe(hook, car)
-			wg.Go(func() { _, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths) })
+			vid := w.vehicle("other", vehicle.Unplugged)
+			w.other.took[vid] = time.Second
+			w.subscribe(hook, vid)
+			wg.Go(func() { _, _ = w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths) })
 		}
 		wg.Wait()
 		w.until(time.Minute)
@@ -192,24 +192,24 @@ func TestPoolIsBounded(t *testing.T) {
 			t.Errorf("%d reads in flight, want 2", w.other.most)
 		}
 		if n, _ := w.other.count(); n != 40 {
-			t.Errorf("%d reads, want one for each car", n)
+			t.Errorf("%d reads, want one for each vehicle", n)
 		}
 		w.wantCounted(w.other)
 	})
 }
 
 // The vehicles of a source that are served at a time are bounded, and so are their
-// goroutines; the others get their turn.
+// goroutines; the others come after.
 func TestBusyIsBounded(t *testing.T) {
 	inWorld(t, func(w *world) {
-		const cars = maxBusy + 50
-		w.o.Sources["sim"] = SourceConfig{Source: w.sim, MaxReads: 2 * cars}
+		const vehicles = maxBusy + 50
+		w.o.Sources["sim"] = SourceConfig{Source: w.sim, MaxReads: 2 * vehicles}
 		w.start()
 		hook := w.hook(webhook.Cadence{})
-		for range cars {
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = time.Minute
-			if _, _, err := w.s.Subscribe(w.t.Context(), hook, car, w.t0.Add(time.Second)); err != nil {
+		for range vehicles {
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = time.Minute
+			if _, _, err := w.s.Subscribe(w.t.Context(), hook, vid, w.t0.Add(time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -217,8 +217,8 @@ func TestBusyIsBounded(t *testing.T) {
 		if w.sim.most != maxBusy {
 			t.Errorf("%d vehicles were served at a time, want %d", w.sim.most, maxBusy)
 		}
-		if n, _ := w.sim.count(); n != cars {
-			t.Errorf("%d reads, want one for each of %d cars", n, cars)
+		if n, _ := w.sim.count(); n != vehicles {
+			t.Errorf("%d reads, want one for each of %d vehicles", n, vehicles)
 		}
 		w.wantCounted(w.sim)
 	})
@@ -246,9 +246,9 @@ func TestManyDueAtOnce(t *testing.T) {
 		w.start()
 		const n = maxBusy + page + 50
 		for range n {
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = time.Second
-			if _, _, err := w.s.Subscribe(w.t.Context(), hook, car, w.t0.Add(time.Minute)); err != nil {
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = time.Second
+			if _, _, err := w.s.Subscribe(w.t.Context(), hook, vid, w.t0.Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}

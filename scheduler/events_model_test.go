@@ -31,9 +31,9 @@ func TestEventsModel(t *testing.T) {
 
 func eventsModel(w *world, rnd, sources *rand.Rand) {
 	w.start()
-	var cars []uuid.UUID
+	var vehicles []uuid.UUID
 	for range 4 {
-		cars = append(cars, w.car("sim", vehicle.Unplugged))
+		vehicles = append(vehicles, w.vehicle("sim", vehicle.Unplugged))
 	}
 	hooks := []uuid.UUID{
 		w.typed(webhook.Webhook{Type: webhook.TypeEventBased}),
@@ -55,27 +55,27 @@ func eventsModel(w *world, rnd, sources *rand.Rand) {
 		}
 		answers = append(answers, answered{id, *r})
 	}
-	for _, car := range cars {
+	for _, vid := range vehicles {
 		for _, h := range append([]uuid.UUID{dynamic}, hooks...) {
-			w.subscribe(h, car)
+			w.subscribe(h, vid)
 		}
 	}
 	states := []vehicle.ChargeState{vehicle.NotCharging, vehicle.Charging, vehicle.Charging, vehicle.FullyCharged}
 	for at := time.Duration(0); at < 14*24*time.Hour; at += time.Duration(1+rnd.IntN(180)) * time.Minute {
 		w.until(at)
-		car := cars[rnd.IntN(len(cars))]
+		vid := vehicles[rnd.IntN(len(vehicles))]
 		switch n := rnd.IntN(30); {
 		case n == 0:
 			w.restart()
 		case n < 4:
-			if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+			if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 				w.t.Fatal(err)
 			}
 		case n < 10:
-			w.sim.set(car, vehicle.Unplugged)
-			w.sim.becomes(car, vehicle.NotCharging)
+			w.sim.set(vid, vehicle.Unplugged)
+			w.sim.becomes(vid, vehicle.NotCharging)
 		default:
-			w.sim.charging(car, states[rnd.IntN(len(states))])
+			w.sim.charging(vid, states[rnd.IntN(len(states))])
 		}
 	}
 	w.stop()
@@ -106,7 +106,7 @@ func eventsModel(w *world, rnd, sources *rand.Rand) {
 }
 
 type answered struct {
-	car uuid.UUID
+	vid uuid.UUID
 	vehicle.Reading[vehicle.Charge]
 }
 
@@ -116,7 +116,7 @@ func tale(answers []answered) (events []string) {
 		state vehicle.ChargeState
 		of    time.Time // the newest observation of it
 	}
-	cars := map[uuid.UUID]known{}
+	vehicles := map[uuid.UUID]known{}
 	for _, a := range answers {
 		state := a.Value.State
 		if state == "" && a.Value.Plug == vehicle.Unplugged {
@@ -129,23 +129,23 @@ func tale(answers []answered) (events []string) {
 		if !a.DataAge.IsZero() && a.DataAge.Before(of) {
 			of = a.DataAge
 		}
-		last := cars[a.car]
+		last := vehicles[a.vid]
 		switch {
 		case last.state == state:
 			if of.After(last.of) {
-				cars[a.car] = known{state, of}
+				vehicles[a.vid] = known{state, of}
 			}
 			continue
 		case last.state != "" && !of.After(last.of):
 			continue
 		}
-		cars[a.car] = known{state, of}
+		vehicles[a.vid] = known{state, of}
 		name := map[[2]vehicle.ChargeState]string{
 			{vehicle.NotCharging, vehicle.Charging}: "CHARGING_STARTED", {vehicle.FullyCharged, vehicle.Charging}: "CHARGING_STARTED",
 			{vehicle.Charging, vehicle.NotCharging}: "CHARGING_STOPPED", {vehicle.Charging, vehicle.FullyCharged}: "CHARGING_COMPLETED",
 		}[[2]vehicle.ChargeState{last.state, state}]
 		if name != "" {
-			events = append(events, fmt.Sprintf("%s %s %s", a.car, of.UTC().Format(time.RFC3339Nano), name))
+			events = append(events, fmt.Sprintf("%s %s %s", a.vid, of.UTC().Format(time.RFC3339Nano), name))
 		}
 	}
 	return events

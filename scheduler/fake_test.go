@@ -21,7 +21,7 @@ import (
 // millisecond times, one transaction a read, parked schedules, monotonic ids.
 type memory struct {
 	mu         sync.Mutex
-	cars       map[uuid.UUID]vehicle.Vehicle
+	vehicles   map[uuid.UUID]vehicle.Vehicle
 	status     map[uuid.UUID]vehicle.Status
 	hooks      map[uuid.UUID]*webhook.Webhook
 	schedules  map[webhook.SubscriptionKey]webhook.Schedule
@@ -29,6 +29,7 @@ type memory struct {
 	payloads   map[uuid.UUID][]byte
 	refuse     error // of every write
 	commits    int
+	views      int           // of single vehicles
 	looks      int           // at the due queue
 	looking    time.Duration // after a look, before its answer
 	committing time.Duration // after a read's commit, before its answer
@@ -36,7 +37,7 @@ type memory struct {
 
 func newMemory() *memory {
 	return &memory{
-		cars: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
+		vehicles: map[uuid.UUID]vehicle.Vehicle{}, status: map[uuid.UUID]vehicle.Status{}, hooks: map[uuid.UUID]*webhook.Webhook{},
 		schedules: map[webhook.SubscriptionKey]webhook.Schedule{}, payloads: map[uuid.UUID][]byte{},
 	}
 }
@@ -57,26 +58,21 @@ func stored(s webhook.Schedule) webhook.Schedule {
 	return s
 }
 
-func (m *memory) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
+func (m *memory) VehicleView(_ context.Context, id uuid.UUID) (webhook.VehicleView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, ok := m.cars[id]
+	v, ok := m.vehicles[id]
 	if !ok {
-		return v, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
+		return webhook.VehicleView{}, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
 	}
-	return v, nil
-}
-
-func (m *memory) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.status[id], nil
+	m.views++
+	return webhook.VehicleView{Vehicle: v, Status: m.status[id]}, nil
 }
 
 func (m *memory) Subscribe(_ context.Context, k webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w, v := m.hooks[k.Webhook], m.cars[k.Vehicle]
+	w, v := m.hooks[k.Webhook], m.vehicles[k.Vehicle]
 	if w == nil || v.ID == uuid.Nil {
 		return webhook.Subscription{}, false, webhook.ErrNotFound
 	}
@@ -102,6 +98,7 @@ func (m *memory) Unsubscribe(_ context.Context, k webhook.SubscriptionKey) (bool
 func (m *memory) Due(_ context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (p webhook.DuePage, err error) {
 	m.mu.Lock()
 	m.looks++
+	p.Vehicles = map[uuid.UUID]webhook.VehicleView{}
 	defer time.Sleep(m.looking) // once it is unlocked
 	defer m.mu.Unlock()
 	for _, s := range slices.SortedFunc(maps.Values(m.schedules), func(a, b webhook.Schedule) int {
@@ -117,6 +114,9 @@ func (m *memory) Due(_ context.Context, source string, now time.Time, limit int,
 			return p, nil
 		default:
 			p.Schedules = append(p.Schedules, webhook.ScheduleView{Schedule: s, Webhook: m.hooks[s.Webhook]})
+			if v, ok := m.vehicles[s.Vehicle]; ok {
+				p.Vehicles[s.Vehicle] = webhook.VehicleView{Vehicle: v, Status: m.status[s.Vehicle]}
+			}
 		}
 	}
 	return p, nil
@@ -126,7 +126,7 @@ func (m *memory) CompleteRead(_ context.Context, id uuid.UUID, decide webhook.De
 	m.mu.Lock()
 	defer time.Sleep(m.committing)
 	defer m.mu.Unlock()
-	v, ok := m.cars[id]
+	v, ok := m.vehicles[id]
 	if !ok {
 		return nil, fmt.Errorf("vehicle %s: %w", id, webhook.ErrNotFound)
 	}
@@ -181,7 +181,7 @@ func (m *memory) Reschedule(_ context.Context, due func(webhook.ScheduleView, ve
 		if s.Due.IsZero() {
 			continue
 		}
-		if t, ok := due(webhook.ScheduleView{Schedule: s, Webhook: m.hooks[k.Webhook]}, m.cars[k.Vehicle]); ok {
+		if t, ok := due(webhook.ScheduleView{Schedule: s, Webhook: m.hooks[k.Webhook]}, m.vehicles[k.Vehicle]); ok {
 			if m.refuse != nil {
 				return 0, m.refuse
 			}
@@ -235,7 +235,7 @@ type fleet struct {
 }
 
 type call struct {
-	car   uuid.UUID
+	vid   uuid.UUID
 	paths vehicle.Paths
 	at    time.Time
 }

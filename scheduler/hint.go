@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -27,17 +26,20 @@ const (
 	pushedTime = 15 * time.Second
 )
 
-// listen has a source push until ctx ends.
-func (s *Scheduler) listen(ctx context.Context, src *source, p vehicle.Pusher) {
+// hints follows the hints of sources that push.
+type hints struct{ *poller }
+
+// listen lets a source push until ctx ends. When the source stops, listen asks it again after a pause.
+func (h hints) listen(ctx context.Context, src *source, from vehicle.Pusher) {
 	for pause := pushPause; ; pause = min(2*pause, maxPushPause) {
 		began := time.Now()
 		_, err := vehicle.Apart(ctx, func() (struct{}, error) {
-			return struct{}{}, p.Push(ctx, func(id uuid.UUID) { s.hint(ctx, src, id) })
+			return struct{}{}, from.Push(ctx, func(id uuid.UUID) { h.hint(ctx, src, id) })
 		}, func(struct{}) {})
 		if ctx.Err() != nil {
 			return
 		}
-		if err = s.blame(src, err); err == nil {
+		if err = h.blame(src, err); err == nil {
 			err = vehicle.NoResponse("source " + src.name + " stopped listening")
 		}
 		now := time.Now()
@@ -45,7 +47,7 @@ func (s *Scheduler) listen(ctx context.Context, src *source, p vehicle.Pusher) {
 		if now.Sub(began) > maxPushPause {
 			pause = pushPause
 		}
-		s.event(zerolog.ErrorLevel, "source.push_ended").Str("source", src.name).Err(err).Dur("again_after", pause).
+		h.event(zerolog.ErrorLevel, "source.push_ended").Str("source", src.name).Err(err).Dur("again_after", pause).
 			Msg("the source stopped listening, and is asked to again")
 		t := time.NewTimer(pause)
 		select {
@@ -56,72 +58,66 @@ func (s *Scheduler) listen(ctx context.Context, src *source, p vehicle.Pusher) {
 	}
 }
 
-// hint has a vehicle read at once, by one goroutine a vehicle: while it reads, one more
-// read can be pending.
-func (s *Scheduler) hint(ctx context.Context, src *source, id uuid.UUID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || ctx.Err() != nil {
+// hint reads a vehicle at once. One goroutine follows the hints of a vehicle: while it reads,
+// one more read can be pending.
+func (h hints) hint(ctx context.Context, src *source, id uuid.UUID) {
+	h.vehicles.mu.Lock()
+	defer h.vehicles.mu.Unlock()
+	if h.vehicles.closed || ctx.Err() != nil {
 		return
 	}
-	a := s.active[id]
+	a := h.vehicles.active[id]
 	if a == nil || !a.hinting {
-		a = s.hold(id)
+		a = h.vehicles.hold(id)
 		a.hinting, a.hinted = true, map[*source]struct{}{}
-		s.work.Go(func() { s.follow(ctx, id, a) })
+		h.work.Go(func() { h.follow(ctx, a) })
 	}
 	a.hinted[src] = struct{}{}
 }
 
 // follow reads a vehicle as long as there are hints for it.
-func (s *Scheduler) follow(ctx context.Context, id uuid.UUID, a *activity) {
+func (h hints) follow(ctx context.Context, a *activity) {
 	for more := true; more; {
 		if a.take(ctx) {
-			s.mu.Lock()
+			h.vehicles.mu.Lock()
 			hinted := a.hinted
 			a.hinted = map[*source]struct{}{} // a hint from here on may be of something newer than this read
-			s.mu.Unlock()
-			err := s.readHinted(ctx, id, a, hinted)
-			a.give()
+			h.vehicles.mu.Unlock()
+			err := h.read(ctx, a, hinted)
+			h.vehicles.give(a)
 			if err != nil && !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, context.Canceled) {
-				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).
+				h.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", a.id).Err(err).
 					Msg("the read that a hint asked for was not taken in")
 			}
 		}
 		a.wait(ctx, time.Now().Add(hintPause))
-		s.mu.Lock()
-		more = len(a.hinted) > 0 && !a.forgotten && ctx.Err() == nil
+		h.vehicles.mu.Lock()
+		more = len(a.hinted) > 0 && !a.disconnected() && ctx.Err() == nil
 		if !more {
 			a.hinting = false
-			s.drop(id, a)
+			h.vehicles.drop(a)
 		}
-		s.mu.Unlock()
+		h.vehicles.mu.Unlock()
 	}
 }
 
-// readHinted reads a vehicle now if its own source is among those that hinted, whatever
-// its last reading's age, within retry-after, bucket and budget, as a due subscription does. What
-// may not be read within a read's time is left to the next due subscription.
-func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, a *activity, hinted map[*source]struct{}) error {
-	if s.disconnected(a) {
-		return nil
-	}
-	v, err := s.store.Vehicle(ctx, id)
+// read reads a vehicle now if its own source is among those that hinted, however young its last
+// reading is. Retry-after, bucket and budget bound the read as that of a due subscription. If
+// they do not allow it within the time of a read, the next due subscription has the vehicle read.
+func (h hints) read(ctx context.Context, a *activity, hinted map[*source]struct{}) error {
+	view, err := h.store.VehicleView(ctx, a.id)
 	if err != nil {
 		return err
 	}
-	src := s.sources[v.Source]
+	src := h.sources[view.Vehicle.Source]
 	if _, ok := hinted[src]; !ok {
 		return nil
 	}
-	st, err := s.store.VehicleStatus(ctx, id)
-	if err != nil {
-		return err
-	}
-	rd := cadence.Read{Plan: src.plan}
-	rd.Schedule = s.tries(ctx, src, a, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
-	if rd.Calls == 0 {
+	r := newRead(src, a, view)
+	r.need = vehicle.AllPaths
+	r.result.Schedule = h.tries(ctx, r, time.Now())
+	if r.result.Calls == 0 {
 		return nil
 	}
-	return s.commit(ctx, a, v, rd)
+	return h.commit(ctx, r)
 }

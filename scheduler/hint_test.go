@@ -21,7 +21,7 @@ func TestStormOfHints(t *testing.T) {
 		inYard(t, func(y *yard) {
 			p := &slow{Pushed: sourcetest.NewPushed(), took: took}
 			y.sources["yard"] = scheduler.SourceConfig{Source: p}
-			id := y.car("yard")
+			id := y.vehicle("yard")
 			y.start()
 			p.Tell(id, vehicle.Unplugged)
 			y.subscribe(id)
@@ -56,7 +56,7 @@ func TestHarmlessHints(t *testing.T) {
 	inYard(t, func(y *yard) {
 		p, other := sourcetest.NewPushed(), sourcetest.NewPushed()
 		y.sources["yard"], y.sources["other"] = scheduler.SourceConfig{Source: p}, scheduler.SourceConfig{Source: other}
-		mine, theirs, gone := y.car("yard"), y.car("other"), y.car("yard")
+		mine, theirs, gone := y.vehicle("yard"), y.vehicle("other"), y.vehicle("yard")
 		for _, id := range []uuid.UUID{mine, theirs, gone} {
 			p.Tell(id, vehicle.Unplugged)
 			other.Tell(id, vehicle.Unplugged)
@@ -96,7 +96,7 @@ func TestHintsKeepToLimits(t *testing.T) {
 	inYard(t, func(y *yard) {
 		p := sourcetest.NewPushed()
 		y.sources["yard"] = scheduler.SourceConfig{Source: p, Plan: cadence.Plan{Metered: true, Calls: 15, Per: cadence.Day}}
-		id := y.car("yard")
+		id := y.vehicle("yard")
 		y.start()
 		p.Fail(id, &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Status: 429, Description: "later", RetryAfter: 90 * time.Second}, vehicle.AllPaths)
 		p.Hint(id)

@@ -17,12 +17,12 @@ func TestDueWhileCommitting(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.store.committing = 10 * time.Second
 		w.start()
-		car, one, two := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{}), w.hook(webhook.Cadence{})
-		w.subscribe(one, car)
+		vid, one, two := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{}), w.hook(webhook.Cadence{})
+		w.subscribe(one, vid)
 		w.until(5 * time.Second)
-		w.subscribe(two, car)
+		w.subscribe(two, vid)
 		w.until(11 * time.Second)
-		w.wantMade(car, "0s first", "10s first")
+		w.wantMade(vid, "0s first", "10s first")
 	})
 }
 
@@ -32,15 +32,15 @@ func TestSameSubscriptionDueWhileCommitting(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.store.committing = 10 * time.Second
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		w.subscribe(hook, vid)
 		w.until(5 * time.Second)
-		if _, err := w.s.Unsubscribe(w.t.Context(), hook, car); err != nil {
+		if _, err := w.s.Unsubscribe(w.t.Context(), hook, vid); err != nil {
 			t.Fatal(err)
 		}
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(11 * time.Second)
-		w.wantMade(car, "0s first", "10s first")
+		w.wantMade(vid, "0s first", "10s first")
 	})
 }
 
@@ -50,20 +50,20 @@ func TestDueWhileLooking(t *testing.T) {
 	inWorld(t, func(w *world) {
 		delete(w.o.Sources, "other") // so that one look is all
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		w.subscribe(hook, vid)
 		w.until(10 * time.Minute)
 		w.store.mu.Lock()
 		w.store.looking = 5 * time.Second
 		w.store.mu.Unlock()
 		w.s.Kick()
 		w.until(10*time.Minute + time.Second)
-		w.sim.set(car, vehicle.PluggedIn)
-		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+		w.sim.set(vid, vehicle.PluggedIn)
+		if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 			t.Fatal(err)
 		}
 		w.until(10*time.Minute + 12*time.Second)
-		w.wantMade(car, "0s first", "10m10s change")
+		w.wantMade(vid, "0s first", "10m10s change")
 	})
 }
 
@@ -75,12 +75,12 @@ func TestFullSourceFillsItsPlaces(t *testing.T) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
 		for i := range maxBusy + 1 {
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = 5 * time.Minute
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = 5 * time.Minute
 			if i == 0 {
-				w.sim.took[car] = 7 * time.Second
+				w.sim.took[vid] = 7 * time.Second
 			}
-			if _, _, err := w.s.Subscribe(w.t.Context(), hook, car, w.t0.Add(time.Second)); err != nil {
+			if _, _, err := w.s.Subscribe(w.t.Context(), hook, vid, w.t0.Add(time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,9 +99,9 @@ func TestFullSourceTakesTheNextPage(t *testing.T) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
 		for range maxBusy + 10 {
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = 4 * time.Second
-			if _, _, err := w.s.Subscribe(w.t.Context(), hook, car, w.t0.Add(time.Second)); err != nil {
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = 4 * time.Second
+			if _, _, err := w.s.Subscribe(w.t.Context(), hook, vid, w.t0.Add(time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -123,7 +123,7 @@ func TestFailedSubscriptionsAreTriedAgain(t *testing.T) {
 			return nil, errors.New("no")
 		}
 		w.start()
-		w.subscribe(w.hook(webhook.Cadence{}), w.car("sim", vehicle.Unplugged))
+		w.subscribe(w.hook(webhook.Cadence{}), w.vehicle("sim", vehicle.Unplugged))
 		w.until(4*time.Minute + time.Second)
 		if n := tries.Load(); n < 8 {
 			t.Errorf("%d tries in four minutes", n)

@@ -14,95 +14,85 @@ import (
 )
 
 const (
-	// page is how many due subscriptions are looked at in one go.
+	// page is how many due subscriptions one look shows at most.
 	page = 256
-	// maxBusy bounds the vehicles of a source that are being served at a time,
-	// most of them waiting for one of the source's places.
+	// maxBusy bounds the vehicles of a source that are being served at a time. Most of
+	// them wait for one of the source's places.
 	maxBusy = 1024
-	// maxSleep is the longest time that the loop sleeps before it looks at the clock. A clock that
-	// was set is noticed within it, and looking twice a minute costs nothing.
-	maxSleep = 30 * time.Second
 )
 
-// Run serves due subscriptions until ctx ends. Then it picks no more, lets reads in flight
-// finish and takes their results in, cuts short what has not finished after the
-// settings' Drain, and returns nil. It may be called once.
-func (s *Scheduler) Run(ctx context.Context) error {
-	for _, src := range s.sources {
-		if p, ok := src.from.(vehicle.Pusher); ok {
-			s.work.Go(func() { s.listen(ctx, src, p) })
-		}
-	}
+// dueLoop serves subscriptions when they are due.
+type dueLoop struct {
+	*poller
+	names []string // of sources, sorted
+	// changed is true while the loop looks because somebody outside changed schedules.
+	changed bool
+}
+
+// run serves due subscriptions until ctx ends.
+func (l *dueLoop) run(ctx context.Context) {
 	start, owed := true, true // a rebase is owed at the start
 	last := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
-		if back := steppedBack(last, now); back > s.set.ClockBack {
-			s.event(zerolog.WarnLevel, "clock.back").Dur("by", back).Msg("the clock went back")
+		if back := stepped(now.Sub(last), now.Round(0).Sub(last.Round(0))); back > l.set.ClockBack {
+			l.event(zerolog.WarnLevel, "clock.back").Dur("by", back).Msg("the clock went back")
 			owed = true
 		}
 		last = now
-		s.looked.Store(now.UnixNano())
-		s.next.Store(0)
-		if owed && s.rebase(ctx, start, now) {
+		l.alarm.looking(now)
+		if owed && l.rebase(ctx, start, now) {
 			start, owed = false, false
 		}
 		wake := now.Add(maxSleep)
-		if !owed && s.paused.Load() == nil {
-			wake = s.look(ctx, now)
+		if !owed && l.paused.Load() == nil {
+			wake = l.look(ctx, now)
 		}
-		s.next.Store(wake.UnixNano())
-		s.sleep(ctx, wake)
+		l.alarm.sleep(ctx, wake)
 	}
-	s.drain()
-	return nil
 }
 
-// steppedBack returns how far the wall clock fell behind the time that passed.
-func steppedBack(last, now time.Time) time.Duration {
-	return stepped(now.Sub(last), now.Round(0).Sub(last.Round(0)))
-}
-
-// stepped takes the time that passed by the monotonic and by the wall clock. A
-// machine that slept shows as a step forward, which is none of our business.
+// stepped returns how far the wall clock fell behind in the time that passed by the monotonic
+// and by the wall clock. A machine that slept shows as a step forward, which is no matter here.
 func stepped(passed, wall time.Duration) time.Duration { return max(0, passed-wall) }
 
-// rebase brings subscriptions back that are due further ahead than their cadence, and at
-// the start puts them on the cadence that the configuration has now. It reports
-// false when the disk refused it and it has to be done again.
-func (s *Scheduler) rebase(ctx context.Context, start bool, now time.Time) bool {
+// rebase makes subscriptions that are due further ahead than their cadence due one cadence
+// from now. At the start it also puts them on the cadence that the configuration has now. It
+// reports false when the disk refused the change: then the loop calls it again.
+func (l *dueLoop) rebase(ctx context.Context, start bool, now time.Time) bool {
 	ahead := 0
-	_, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
+	_, err := l.store.Reschedule(ctx, func(v webhook.ScheduleView, of vehicle.Vehicle) (time.Time, bool) {
 		replanned := false
 		if start {
-			v.Due, replanned = s.rules.Replan(v, c, now)
+			v.Due, replanned = l.rules.Replan(v, of, now)
 		}
-		due, moved := s.rules.Rebase(v, c, start, now)
+		due, moved := l.rules.Rebase(v, of, start, now)
 		if moved {
 			ahead++
 		}
 		return due, moved || replanned
 	})
 	if errors.Is(err, webhook.ErrUnwritable) {
-		s.pause(err)
+		l.pause(err)
 		return false
 	}
-	s.resume()
+	l.resume()
 	if err != nil && ctx.Err() == nil {
-		s.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("schedules not brought back")
+		l.event(zerolog.ErrorLevel, "scheduler.failed").Err(err).Msg("schedules not brought back")
 	}
 	if ahead > 0 {
-		s.event(zerolog.WarnLevel, "clock.back").Int("subscriptions", ahead).Msg("subscriptions due later than one cadence from now were brought back")
+		l.event(zerolog.WarnLevel, "clock.back").Int("subscriptions", ahead).
+			Msg("subscriptions due later than one cadence from now were brought back")
 	}
 	return true
 }
 
-// look picks what is due of every source and returns when to look again.
-func (s *Scheduler) look(ctx context.Context, now time.Time) time.Time {
-	s.strict = s.kicked.Swap(false)
+// look starts serving what is due at every source and returns when to look again.
+func (l *dueLoop) look(ctx context.Context, now time.Time) time.Time {
+	l.changed = l.alarm.changed.Swap(false)
 	wake := now.Add(maxSleep)
-	for _, name := range s.names {
-		if next := s.pick(ctx, s.sources[name], now); !next.IsZero() && next.Before(wake) {
+	for _, name := range l.names {
+		if next := l.pick(ctx, l.sources[name], now); !next.IsZero() && next.Before(wake) {
 			wake = next
 		}
 	}
@@ -111,105 +101,75 @@ func (s *Scheduler) look(ctx context.Context, now time.Time) time.Time {
 
 // pick starts serving the vehicles of a source that have due subscriptions and returns
 // when the next subscription is due; zero when a kick will tell.
-func (s *Scheduler) pick(ctx context.Context, src *source, now time.Time) time.Time {
+func (l *dueLoop) pick(ctx context.Context, src *source, now time.Time) time.Time {
 	for ctx.Err() == nil {
-		s.mu.Lock()
-		clear(s.served)
-		s.mu.Unlock()
-		p, err := s.store.Due(ctx, src.name, now, page, s.skip)
+		l.vehicles.looking()
+		due, err := l.store.Due(ctx, src.name, now, page, l.skips)
 		if err != nil {
 			if ctx.Err() == nil {
-				s.event(zerolog.ErrorLevel, "scheduler.failed").Str("source", src.name).Err(err).Msg("due queue not read")
+				l.event(zerolog.ErrorLevel, "scheduler.failed").Str("source", src.name).Err(err).Msg("due queue not read")
 			}
 			return time.Time{}
 		}
-		if !s.start(ctx, src, p.Schedules) {
+		if !l.start(ctx, src, due) {
 			return time.Time{} // the source is full; who leaves it kicks
 		}
-		if len(p.Schedules) < page {
-			return p.Next
+		if len(due.Schedules) < page {
+			return due.Next
 		}
 	}
 	return time.Time{}
 }
 
-// skip passes over subscriptions of vehicles that are being served, and notes that there
-// was something to pass over. The subscriptions that are being served are due until that is
-// committed, so they are nothing to note, unless somebody outside said that
-// schedules have changed: one may be due anew.
-func (s *Scheduler) skip(k webhook.SubscriptionKey) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.active[k.Vehicle]
+// skips reports whether the look at the due queue leaves a subscription out, because its
+// vehicle's due subscriptions are being served. It marks the vehicle missed where the
+// subscription may be due anew: it is not one of those, or somebody outside changed
+// schedules. Then the loop looks again afterwards.
+func (l *dueLoop) skips(k webhook.SubscriptionKey) bool {
+	l.vehicles.mu.Lock()
+	defer l.vehicles.mu.Unlock()
+	a := l.vehicles.active[k.Vehicle]
 	if a == nil || !a.due {
 		return false
 	}
-	if s.strict || !slices.Contains(a.serving, k) {
+	if l.changed || !slices.Contains(a.serving, k) {
 		a.missed = true
 	}
 	return true
 }
 
-// start serves the vehicles of due subscriptions, one goroutine each; false means that the
-// source had no room for all.
-func (s *Scheduler) start(ctx context.Context, src *source, due []webhook.ScheduleView) bool {
-	byVehicle := map[uuid.UUID][]webhook.ScheduleView{}
+// start serves the vehicles of due subscriptions, one goroutine each. It reports false when
+// the source had no room for all. A vehicle that was read since the look began is left to the
+// next look, which shows what the read left due.
+func (l *dueLoop) start(ctx context.Context, src *source, page webhook.DuePage) bool {
+	due := map[uuid.UUID][]webhook.ScheduleView{}
 	var order []uuid.UUID
-	for _, d := range due {
-		if byVehicle[d.Vehicle] == nil {
-			order = append(order, d.Vehicle)
+	for _, s := range page.Schedules {
+		if due[s.Vehicle] == nil {
+			order = append(order, s.Vehicle)
 		}
-		byVehicle[d.Vehicle] = append(byVehicle[d.Vehicle], d)
+		due[s.Vehicle] = append(due[s.Vehicle], s)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	l.vehicles.mu.Lock()
+	defer l.vehicles.mu.Unlock()
 	for _, id := range order {
 		if src.busy >= maxBusy {
 			src.full = true
 			return false
 		}
-		if _, ok := s.served[id]; ok {
-			// The look at the queue may be older than what that came to.
-			s.again()
+		if _, outdated := l.vehicles.read[id]; outdated {
+			l.alarm.again()
 			continue
 		}
-		a := s.hold(id)
-		due := byVehicle[id]
+		a := l.vehicles.hold(id)
 		a.due = true
-		for _, d := range due {
-			a.serving = append(a.serving, d.SubscriptionKey)
+		for _, s := range due[id] {
+			a.serving = append(a.serving, s.SubscriptionKey)
 		}
 		src.busy++
-		s.work.Go(func() { s.serve(ctx, src, a, due) })
+		view := page.Vehicles[id]
+		view.Schedules = due[id]
+		l.work.Go(func() { l.serve(ctx, src, a, view) })
 	}
 	return true
-}
-
-// sleep waits until the time, a kick or the end of ctx.
-func (s *Scheduler) sleep(ctx context.Context, until time.Time) {
-	t := time.NewTimer(time.Until(until))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.kick:
-	case <-ctx.Done():
-	}
-}
-
-// drain waits for what is in flight and cuts it short when it takes too long.
-func (s *Scheduler) drain() {
-	s.mu.Lock()
-	s.closed = true
-	close(s.closing)
-	s.mu.Unlock()
-	t := time.AfterFunc(s.set.Drain, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cut = true
-		for r := range s.reads {
-			r.cancel()
-		}
-	})
-	defer t.Stop()
-	s.work.Wait()
 }

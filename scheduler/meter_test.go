@@ -53,9 +53,9 @@ func TestMeter(t *testing.T) {
 		m := &tape{}
 		w.o.Meter = m
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = 3 * time.Second
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = 3 * time.Second
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(time.Minute)
 		m.want(t, "sim began 0s late", "sim answered 3 paths in 3s", "sim produced 3s late")
 
@@ -93,8 +93,8 @@ func TestSourceAnswers(t *testing.T) {
 		}
 		fail := func(f *vehicle.Fault) { w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return f }) }
 		fail(vehicle.AsFault(errors.New("connection refused")))
-		car := w.car("sim", vehicle.Unplugged)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(time.Minute)
 		if st := look(); !st.Silent || !st.LastAnswer.IsZero() {
 			t.Errorf("nobody answers: %+v", st)
@@ -116,9 +116,9 @@ func TestMeterCountsTheWaitForAPlace(t *testing.T) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
 		for range 2 {
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = 10 * time.Second
-			w.subscribe(hook, car)
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = 10 * time.Second
+			w.subscribe(hook, vid)
 		}
 		w.until(time.Minute)
 		slices.Sort(m.told) // two vehicles go on side by side

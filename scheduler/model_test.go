@@ -234,7 +234,7 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func againstModel(w *world, seed uint64) {
-	const days, cars = 6, 10
+	const days, vehicles = 6, 10
 	const end = days * 24 * time.Hour
 	down := 50*time.Hour + 17*time.Minute
 	up := down + 3*time.Hour + 41*time.Minute
@@ -256,7 +256,7 @@ func againstModel(w *world, seed uint64) {
 		w.hook(webhook.Cadence{Unplugged: "@hourly", PluggedIn: "10m"}),
 	}
 	models := map[uuid.UUID]*carModel{}
-	for range cars {
+	for range vehicles {
 		s := story{}
 		for range 4 * days {
 			s.flips = append(s.flips, at(end))
@@ -290,7 +290,7 @@ func againstModel(w *world, seed uint64) {
 			s.joins = append(s.joins, at(6*time.Hour))
 		}
 		m := &carModel{story: s, hooks: hooks, start: start, window: w.o.Settings.Freshness}
-		models[w.car("sim", vehicle.Unplugged)] = m
+		models[w.vehicle("sim", vehicle.Unplugged)] = m
 		m.run(end, down, up)
 	}
 	w.sim.failing(func(id uuid.UUID, p vehicle.Path) *vehicle.Fault {
@@ -357,10 +357,10 @@ func againstModel(w *world, seed uint64) {
 		slices.Sort(got)
 		slices.Sort(m.made)
 		if !slices.Equal(got, m.made) {
-			w.t.Errorf("seed %d, car %s: %s", seed, id, difference(got, m.made))
+			w.t.Errorf("seed %d, vehicle %s: %s", seed, id, difference(got, m.made))
 		}
 		if st := w.statusOf(id); st.Reads != uint64(m.calls) || st.PathReads != uint64(3*m.calls) {
-			w.t.Errorf("seed %d, car %s: %d reads of %d paths, want %d reads", seed, id, st.Reads, st.PathReads, m.calls)
+			w.t.Errorf("seed %d, vehicle %s: %d reads of %d paths, want %d reads", seed, id, st.Reads, st.PathReads, m.calls)
 		}
 		total, collapsed = total+len(m.made), collapsed+m.collapsed
 	}

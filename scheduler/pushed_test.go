@@ -71,7 +71,7 @@ func TestPushedFaultStands(t *testing.T) {
 	inYard(t, func(y *yard) {
 		p := &slow{Pushed: sourcetest.NewPushed(), took: 10 * time.Millisecond}
 		y.sources["yard"] = scheduler.SourceConfig{Source: p}
-		id := y.car("yard")
+		id := y.vehicle("yard")
 		y.start()
 		p.Tell(id, vehicle.Unplugged)
 		y.subscribe(id)

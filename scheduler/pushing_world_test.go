@@ -80,7 +80,7 @@ func inYard(t *testing.T, test func(y *yard)) {
 }
 
 // vehicle adds a vehicle of a source.
-func (y *yard) car(source string) uuid.UUID {
+func (y *yard) vehicle(source string) uuid.UUID {
 	y.t.Helper()
 	id := uuid.New()
 	y.must(y.store.Vehicles.PutVehicle(y.t.Context(), vehicle.Vehicle{ID: id, Source: source, Native: id.String(), Make: "KIA", Mode: vehicle.ModeLive, ConnectedAt: time.Now()}))
@@ -134,11 +134,11 @@ type made struct {
 
 func (m made) String() string { return fmt.Sprintf("%s %s %s", m.at, m.cause, m.plug) }
 
-func (y *yard) made(car uuid.UUID) (all []made) {
+func (y *yard) made(vid uuid.UUID) (all []made) {
 	y.t.Helper()
 	var ds []webhook.Delivery
 	for before := uuid.Nil; ; {
-		page, err := y.store.Deliveries.Deliveries(y.t.Context(), webhook.DeliveryFilter{Vehicle: car}, before, 100)
+		page, err := y.store.Deliveries.Deliveries(y.t.Context(), webhook.DeliveryFilter{Vehicle: vid}, before, 100)
 		y.must(err)
 		ds = append(ds, page...)
 		if len(page) < 100 {
@@ -182,10 +182,10 @@ func (y *yard) made(car uuid.UUID) (all []made) {
 	return all
 }
 
-func (y *yard) wantMade(car uuid.UUID, want ...string) {
+func (y *yard) wantMade(vid uuid.UUID, want ...string) {
 	y.t.Helper()
 	var got []string
-	for _, m := range y.made(car) {
+	for _, m := range y.made(vid) {
 		got = append(got, m.String())
 	}
 	if !slices.Equal(got, want) {
@@ -211,7 +211,7 @@ func (y *yard) known(ids ...uuid.UUID) (list []vehicle.Known) {
 func (y *yard) pushing() (*sourcetest.Pushed, uuid.UUID) {
 	p := sourcetest.NewPushed()
 	y.sources["yard"] = scheduler.SourceConfig{Source: p}
-	id := y.car("yard")
+	id := y.vehicle("yard")
 	y.start()
 	p.Tell(id, vehicle.Unplugged)
 	y.subscribe(id)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -18,7 +17,7 @@ const (
 	// maxCallers bounds the callers whose reads of one vehicle wait or are under
 	// way. Each has a goroutine, and the vendor's answer may take minutes.
 	maxCallers = 32
-	// callersPause is what callers beyond it are told to wait.
+	// callersPause is the wait that a caller beyond maxCallers is told.
 	callersPause = 2 * time.Second
 )
 
@@ -28,83 +27,77 @@ var ErrClosing = webhook.ErrStopping
 // ReadNow reads a vehicle for a caller, by the same poller and within the same
 // limits as due subscriptions: one read in flight per vehicle, the source's pool, its
 // retry-after, and the freshness window, within which a reading is used again.
-// There is one try. A caller does not wait for calls of the source's bucket, and is not
-// held back by the pace of a budget, only by its end; what it reads counts. The reading counts and is decided on as any other: a change
-// of the plug leads to deliveries.
+// There is one try. A caller does not wait for the source's bucket to fill. The pace of a
+// budget does not hold a caller back, its end does. The calls count, and the reading
+// is decided on as any other: a change of the plug leads to deliveries.
 //
-// The faults of paths are in the snapshot; while the source may not be asked it
-// is the source's last answer, with the time left as RetryAfter. An error means
+// The faults of paths are in the snapshot. While the source may not be asked, each path has
+// the source's last refusal, with the time left as RetryAfter. An error means
 // that there is no reading: [webhook.ErrNotFound], [webhook.ErrUnwritable],
 // [ErrClosing], a *webhook.Invalid for no paths, a *vehicle.Fault RATE_LIMIT:VEHICLE
 // when 32 callers wait for the vehicle already, or ctx's. A read that has begun
 // goes on without the caller and is taken in.
 func (s *Scheduler) ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error) {
-	return s.readFor(ctx, vehicleID, paths, wish{})
+	return s.calling.read(ctx, vehicleID, paths, wish{})
 }
 
-// ReadAnew is [Scheduler.ReadNow] without the freshness window: it asks the source, or says
-// in the snapshot's Held why it did not, beside the readings of before. With clear the
-// operator no longer keeps to a retry-after, neither of the vehicle nor of its source.
+// ReadAnew is [Scheduler.ReadNow] without the freshness window. It asks the source, or says
+// in the snapshot's Held why it did not, beside the last readings. With clear, the
+// retry-after of the vehicle and of its source is forgotten first.
 func (s *Scheduler) ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error) {
-	return s.readFor(ctx, vehicleID, paths, wish{anew: true, clear: clear})
+	return s.calling.read(ctx, vehicleID, paths, wish{anew: true, clear: clear})
 }
 
 // wish is how a caller wants a vehicle read.
 type wish struct{ anew, clear bool }
 
-func (s *Scheduler) readFor(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
+// callers reads vehicles for those who ask for it now.
+type callers struct{ *poller }
+
+// read checks the paths and reads them for one caller.
+func (c callers) read(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
 	if paths&vehicle.AllPaths == 0 || paths&^vehicle.AllPaths != 0 {
 		return vehicle.Snapshot{}, &webhook.Invalid{Field: "paths", Value: paths.String(), Allowed: vehicle.AllPaths.String()}
 	}
-	return asCaller(ctx, s, vehicleID, func(src *source, a *activity, v vehicle.Vehicle) (vehicle.Snapshot, error) {
-		return s.callersRead(ctx, src, a, v, paths, how)
+	return letIn(ctx, c, vehicleID, func(ctx context.Context, r *read) (vehicle.Snapshot, error) {
+		got, err := c.readPaths(ctx, r, paths, how)
+		if err != nil {
+			return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", vehicleID, err)
+		}
+		return got, nil
 	})
 }
 
-// asCaller lets one caller in who reads a vehicle, at most [maxCallers] at a time, and
+// letIn lets one caller in who reads a vehicle, at most [maxCallers] at a time, and
 // waits for the read, or until ctx ends.
-func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, read func(*source, *activity, vehicle.Vehicle) (T, error)) (none T, _ error) {
-	v, err := s.store.Vehicle(ctx, vehicleID)
+func letIn[T any](ctx context.Context, c callers, vehicleID uuid.UUID, run func(context.Context, *read) (T, error)) (none T, _ error) {
+	view, err := c.store.VehicleView(ctx, vehicleID)
 	if err != nil {
 		return none, err
 	}
-	src := s.sources[v.Source]
+	src := c.sources[view.Vehicle.Source]
 	if src == nil {
-		return none, fmt.Errorf("vehicle %s: %w: its source %q is not configured", v.ID, webhook.ErrConflict, v.Source)
+		return none, fmt.Errorf("vehicle %s: %w: its source %q is not configured", vehicleID, webhook.ErrConflict, view.Vehicle.Source)
 	}
-	if why := s.paused.Load(); why != nil {
-		return none, fmt.Errorf("read vehicle %s: %w", v.ID, *why)
+	if why := c.paused.Load(); why != nil {
+		return none, fmt.Errorf("read vehicle %s: %w", vehicleID, *why)
 	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return none, fmt.Errorf("read vehicle %s: %w", v.ID, ErrClosing)
+	a, err := c.enter(vehicleID)
+	if err != nil {
+		return none, err
 	}
-	a := s.hold(v.ID)
-	if a.callers >= maxCallers {
-		s.drop(v.ID, a)
-		s.mu.Unlock()
-		return none, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
-	}
-	a.callers++
-	s.work.Add(1)
-	s.mu.Unlock()
-
 	type answer struct {
 		got T
 		err error
 	}
 	done := make(chan answer, 1)
 	go func() {
-		defer s.work.Done()
-		got, err := read(src, a, v)
-		s.mu.Lock()
-		a.callers--
-		s.drop(v.ID, a)
-		s.mu.Unlock()
+		defer c.work.Done()
+		got, err := withVehicle(ctx, c, src, a, run)
+		c.leave(a)
 		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 			// Nobody is left to be told.
-			s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", v.ID).Err(err).Msg("a caller's read was not taken in")
+			c.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", vehicleID).Err(err).Msg("a caller's read was not taken in")
 		}
 		done <- answer{got, err}
 	}()
@@ -112,105 +105,125 @@ func asCaller[T any](ctx context.Context, s *Scheduler, vehicleID uuid.UUID, rea
 	case a := <-done:
 		return a.got, a.err
 	case <-ctx.Done():
-		return none, fmt.Errorf("read vehicle %s: %w", v.ID, ctx.Err())
+		return none, fmt.Errorf("read vehicle %s: %w", vehicleID, ctx.Err())
 	}
 }
 
-func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, paths vehicle.Paths, how wish) (vehicle.Snapshot, error) {
-	none := func(err error) (vehicle.Snapshot, error) {
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", v.ID, err)
+// enter counts a caller of a vehicle, and one more piece of work.
+func (c callers) enter(id uuid.UUID) (*activity, error) {
+	c.vehicles.mu.Lock()
+	defer c.vehicles.mu.Unlock()
+	if c.vehicles.closed {
+		return nil, fmt.Errorf("read vehicle %s: %w", id, ErrClosing)
 	}
-	wctx, stop := s.untilClosing(ctx)
+	a := c.vehicles.hold(id)
+	if a.callers >= maxCallers {
+		c.vehicles.drop(a)
+		return nil, vehicle.TooManyReads("too many requests wait for this vehicle", callersPause)
+	}
+	a.callers++
+	c.work.Add(1)
+	return a, nil
+}
+
+func (c callers) leave(a *activity) {
+	c.vehicles.mu.Lock()
+	defer c.vehicles.mu.Unlock()
+	a.callers--
+	c.vehicles.drop(a)
+}
+
+// withVehicle runs a read once nobody else reads the vehicle. The read sees what another one
+// brought while this one waited.
+func withVehicle[T any](ctx context.Context, c callers, src *source, a *activity, run func(context.Context, *read) (T, error),
+) (none T, _ error) {
+	ctx, stop := c.untilClosing(ctx)
 	defer stop()
-	ended := func() error {
-		if err := ctx.Err(); err != nil {
-			return err
+	if !a.take(ctx) {
+		if a.disconnected() {
+			return none, fmt.Errorf("read vehicle %s: %w", a.id, webhook.ErrNotFound)
 		}
-		return ErrClosing
+		return none, fmt.Errorf("read vehicle %s: %w", a.id, context.Cause(ctx))
 	}
-	if !a.take(wctx) {
-		return none(ended())
-	}
-	defer a.give()
-	if s.disconnected(a) {
-		return none(webhook.ErrNotFound)
-	}
-	// What the read of a due subscription brought while this one waited is used.
-	st, err := s.store.VehicleStatus(ctx, v.ID)
+	defer c.vehicles.give(a)
+	view, err := c.store.VehicleView(ctx, a.id)
 	if err != nil {
-		return none(err)
+		return none, fmt.Errorf("read vehicle %s: %w", a.id, err)
 	}
-	now := time.Now()
-	rd := cadence.Read{Plan: src.plan, Cleared: how.clear}
+	return run(ctx, newRead(src, a, view))
+}
+
+// readPaths is the read of the paths. What is fresh is not asked for, unless the caller wants it anew.
+func (c callers) readPaths(ctx context.Context, r *read, paths vehicle.Paths, how wish) (none vehicle.Snapshot, _ error) {
+	last := r.status.Last
 	if !how.anew {
-		rd.Fresh = src.fresh(st.Last, now, s.set.Freshness)
+		r.result.Fresh = r.src.fresh(last, time.Now(), c.set.Freshness)
 	}
 	if how.clear {
-		src.clear()
-		st.NotBefore, st.NotBeforeFault = time.Time{}, nil
+		r.src.clear()
+		r.result.Cleared = true
+		r.status.NotBefore, r.status.NotBeforeFault = time.Time{}, nil
 	}
-	need := paths &^ rd.Fresh
-	// unasked is what the caller gets while the source may not be asked.
-	unasked := func(why *vehicle.Fault) (vehicle.Snapshot, error) {
-		if how.anew {
-			known := pick(st.Last, paths)
-			known.Held = why
-			return known, nil
-		}
-		rd.Got.Fail(need, why, time.Now())
-		return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	r.need = paths &^ r.result.Fresh
+	if r.need == 0 {
+		return pick(last, paths), nil
 	}
-	refused := func(now time.Time) *vehicle.Fault {
-		until, why := s.gate(src, st, &rd, need.Len(), now)
-		if why == nil {
-			return nil
-		}
-		left := *why
-		left.RetryAfter = until.Sub(now)
-		return &left
+	switch why, err := c.admit(ctx, r, r.need.Len()); {
+	case err != nil:
+		return none, err
+	case why != nil && how.anew:
+		known := pick(last, paths)
+		known.Held = why
+		return known, nil
+	case why != nil:
+		r.result.Got.Fail(r.need, why, time.Now())
+		return pick(last, r.result.Fresh&paths).Merge(r.result.Got), nil
 	}
-	if need == 0 {
-		return pick(st.Last, rd.Fresh&paths), nil
-	}
-	if why := refused(now); why != nil {
-		return unasked(why)
-	}
-	if !src.place(wctx) {
-		return none(ended())
-	}
-	if why := refused(time.Now()); why != nil { // the source was paused meanwhile
-		src.leave()
-		return unasked(why)
-	}
-	now = time.Now()
-	if at := src.bucket.take(need.Len(), now); at.After(now) {
-		src.bucket.give(need.Len())
-		src.leave()
-		return unasked(vehicle.BucketEmpty(at.Sub(now)))
-	}
-	answered := s.call(ctx, src, v, need, &rd)
-	src.leave()
-	if err := s.commit(ctx, a, v, rd); err != nil {
-		return none(err)
+	answered := c.call(ctx, r)
+	r.src.places.Release(1)
+	if err := c.commit(ctx, r); err != nil {
+		return none, err
 	}
 	if !answered {
-		return none(ErrClosing)
+		return none, ErrClosing
 	}
-	return pick(st.Last, rd.Fresh&paths).Merge(rd.Got), nil
+	return pick(last, r.result.Fresh&paths).Merge(r.result.Got), nil
 }
 
-// untilClosing derives a context that also ends when the scheduler is closing.
-func (s *Scheduler) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
-	wctx, cancel := context.WithCancel(ctx)
+// admit takes a place at the source for one call for so many paths. The fault says why the
+// source may not be asked now; the error is ctx's.
+func (c callers) admit(ctx context.Context, r *read, paths int) (*vehicle.Fault, error) {
+	if why := r.refused(paths); why != nil {
+		return why, nil
+	}
+	if r.src.places.Acquire(ctx, 1) != nil {
+		return nil, context.Cause(ctx)
+	}
+	if why := r.refused(paths); why != nil { // the source was paused meanwhile
+		r.src.places.Release(1)
+		return why, nil
+	}
+	now := time.Now()
+	if at := r.src.bucket.take(paths, now); at.After(now) {
+		r.src.unused(paths)
+		return vehicle.BucketEmpty(at.Sub(now)), nil
+	}
+	return nil, nil
+}
+
+// untilClosing derives a context that also ends when the scheduler is closing; its cause is
+// [ErrClosing] then.
+func (c callers) untilClosing(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
-	s.work.Go(func() {
+	c.work.Go(func() {
 		select {
-		case <-s.closing:
-			cancel()
+		case <-c.closing:
+			cancel(ErrClosing)
 		case <-done:
 		}
 	})
-	return wctx, func() { close(done); cancel() }
+	return ctx, func() { close(done); cancel(nil) }
 }
 
 // pick returns the snapshot with only the given paths.

@@ -16,35 +16,35 @@ import (
 func TestReadNow(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = 30 * time.Second
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = 30 * time.Second
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(10 * time.Second)
 		// A caller waits for the read in flight and takes its answer.
-		s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathBattery))
+		s, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathBattery))
 		if err != nil || !s.Battery.OK || s.Charge.Asked() || time.Since(w.t0) != 30*time.Second {
 			t.Errorf("%+v, %v after %s", s, err, time.Since(w.t0))
 		}
 		w.until(20 * time.Minute)
 		// A change that a caller sees in part: the rest is read and delivered at once.
-		w.sim.took[car] = 0
-		w.sim.set(car, vehicle.PluggedIn)
-		if s, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil || s.Charge.Value.Plug != vehicle.PluggedIn || s.Battery.Asked() {
+		w.sim.took[vid] = 0
+		w.sim.set(vid, vehicle.PluggedIn)
+		if s, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil || s.Charge.Value.Plug != vehicle.PluggedIn || s.Battery.Asked() {
 			t.Errorf("%+v, %v", s, err)
 		}
 		w.until(30 * time.Minute)
-		w.wantCalls(w.sim, car, "0s "+all, "20m0s /charge", "20m0s /battery /location")
-		w.wantMade(car, "30s first", "20m0s change")
+		w.wantCalls(w.sim, vid, "0s "+all, "20m0s /charge", "20m0s /battery /location")
+		w.wantMade(vid, "30s first", "20m0s change")
 		// One that a caller sees in full needs no further read; inside the gap it
 		// waits for the gap's end.
-		w.sim.set(car, vehicle.Unplugged)
-		_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+		w.sim.set(vid, vehicle.Unplugged)
+		_, _ = w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths)
 		w.until(30*time.Minute + 20*time.Second)
-		w.sim.set(car, vehicle.PluggedIn)
-		_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths) // fresh: not asked again
+		w.sim.set(vid, vehicle.PluggedIn)
+		_, _ = w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths) // fresh: not asked again
 		w.until(2 * time.Hour)
-		w.wantCalls(w.sim, car, "0s "+all, "20m0s /charge", "20m0s /battery /location", "30m0s "+all, "1h30m0s "+all, "2h0m0s "+all)
-		w.wantMade(car, "30s first", "20m0s change", "30m0s change", "1h30m0s change", "2h0m0s due")
+		w.wantCalls(w.sim, vid, "0s "+all, "20m0s /charge", "20m0s /battery /location", "30m0s "+all, "1h30m0s "+all, "2h0m0s "+all)
+		w.wantMade(vid, "30s first", "20m0s change", "30m0s change", "1h30m0s change", "2h0m0s due")
 		w.wantCounted(w.sim)
 	})
 }
@@ -53,16 +53,16 @@ func TestChangeInsideTheGap(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.o.Settings.Freshness = time.Second
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		for i, p := range []vehicle.Plug{vehicle.PluggedIn, vehicle.Unplugged, vehicle.PluggedIn} { // a loose plug
 			w.until(time.Duration(i+1) * 10 * time.Second)
-			w.sim.set(car, p)
-			_, _ = w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+			w.sim.set(vid, p)
+			_, _ = w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths)
 		}
 		w.until(31 * time.Minute)
 		// One delivery at the end of the gap; due times count from the last change.
-		w.wantMade(car, "0s first", "1m0s change", "30m30s due")
+		w.wantMade(vid, "0s first", "1m0s change", "30m30s due")
 		w.wantCounted(w.sim)
 	})
 }
@@ -70,10 +70,10 @@ func TestChangeInsideTheGap(t *testing.T) {
 func TestReadNowRefuses(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, stray := w.car("sim", vehicle.Unplugged), w.car("gone", vehicle.Unplugged)
+		vid, stray := w.vehicle("sim", vehicle.Unplugged), w.vehicle("gone", vehicle.Unplugged)
 		ctx := w.t.Context()
 		var bad *webhook.Invalid
-		if _, err := w.s.ReadNow(ctx, car, 0); !errors.As(err, &bad) {
+		if _, err := w.s.ReadNow(ctx, vid, 0); !errors.As(err, &bad) {
 			t.Errorf("no paths: %v", err)
 		}
 		if _, err := w.s.ReadNow(ctx, uuid.New(), vehicle.AllPaths); !errors.Is(err, webhook.ErrNotFound) {
@@ -83,18 +83,18 @@ func TestReadNowRefuses(t *testing.T) {
 			t.Errorf("unknown source: %v", err)
 		}
 		// A caller who leaves: the read goes on, counts, and is taken in.
-		w.sim.took[car] = 10 * time.Second
+		w.sim.took[vid] = 10 * time.Second
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		if _, err := w.s.ReadNow(short, car, vehicle.AllPaths); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.s.ReadNow(short, vid, vehicle.AllPaths); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller who left: %v", err)
 		}
 		w.until(time.Minute)
-		if st := w.statusOf(car); st.Reads != 1 || st.State != vehicle.StateUnplugged {
+		if st := w.statusOf(vid); st.Reads != 1 || st.State != vehicle.StateUnplugged {
 			t.Errorf("status %+v", st)
 		}
 		w.stop()
-		if _, err := w.s.ReadNow(ctx, car, vehicle.AllPaths); !errors.Is(err, ErrClosing) {
+		if _, err := w.s.ReadNow(ctx, vid, vehicle.AllPaths); !errors.Is(err, ErrClosing) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
@@ -104,13 +104,13 @@ func TestReadNowRefuses(t *testing.T) {
 func TestReadNowBoundsCallers(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, other := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = 5 * time.Minute
+		vid, other := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = 5 * time.Minute
 		const callers = maxCallers + 10
 		got := make(chan error, callers)
 		for range callers {
 			go func() {
-				_, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+				_, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths)
 				got <- err
 			}()
 		}
@@ -137,13 +137,13 @@ func TestReadNowBoundsCallers(t *testing.T) {
 			}
 		}
 		// One read served them all, and there is room again.
-		w.wantCalls(w.sim, car, "0s "+all)
-		w.sim.took[car] = 0
-		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
+		w.wantCalls(w.sim, vid, "0s "+all)
+		w.sim.took[vid] = 0
+		if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
-		if len(w.s.active) != 0 {
-			t.Errorf("%d vehicles are still held", len(w.s.active))
+		if len(w.s.vehicles.active) != 0 {
+			t.Errorf("%d vehicles are still held", len(w.s.vehicles.active))
 		}
 		w.wantCounted(w.sim)
 	})
@@ -153,13 +153,13 @@ func TestReadNowBoundsCallers(t *testing.T) {
 func TestReadNowCallersLeave(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = time.Minute
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = time.Minute
 		for range 3 {
 			ctx, leave := context.WithCancel(w.t.Context())
 			for range maxCallers - 3 {
 				go func() {
-					if _, err := w.s.ReadNow(ctx, car, vehicle.AllPaths); !errors.Is(err, context.Canceled) {
+					if _, err := w.s.ReadNow(ctx, vid, vehicle.AllPaths); !errors.Is(err, context.Canceled) {
 						t.Errorf("a caller who left: %v", err)
 					}
 				}()
@@ -168,12 +168,12 @@ func TestReadNowCallersLeave(t *testing.T) {
 			leave()
 			synctest.Wait()
 		}
-		if n := w.s.active[car].callers; n != 1 {
+		if n := w.s.vehicles.active[vid].callers; n != 1 {
 			t.Errorf("%d callers are counted, want the one whose read is under way", n)
 		}
-		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); err != nil {
+		if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths); err != nil {
 			t.Errorf("the next caller: %v", err)
 		}
-		w.wantCalls(w.sim, car, "0s "+all)
+		w.wantCalls(w.sim, vid, "0s "+all)
 	})
 }

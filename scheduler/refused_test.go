@@ -23,19 +23,19 @@ func TestRefusedAnswerIsReadOnce(t *testing.T) {
 	} {
 		inWorld(t, func(w *world) {
 			w.start()
-			car := w.car("sim", vehicle.PluggedIn)
-			w.sim.took[car] = time.Millisecond
+			vid := w.vehicle("sim", vehicle.PluggedIn)
+			w.sim.took[vid] = time.Millisecond
 			w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 				if p == vehicle.PathBattery {
 					return c.fault
 				}
 				return nil
 			})
-			w.subscribe(w.hook(webhook.Cadence{}), car)
+			w.subscribe(w.hook(webhook.Cadence{}), vid)
 			w.until(time.Minute)
-			w.wantMade(car, c.want)
-			if n := len(w.asked(w.sim, car)); n != c.calls || w.statusOf(car).State != vehicle.StatePluggedIn {
-				t.Errorf("%v: asked %d times, %v", c.fault, n, w.statusOf(car).State)
+			w.wantMade(vid, c.want)
+			if n := len(w.asked(w.sim, vid)); n != c.calls || w.statusOf(vid).State != vehicle.StatePluggedIn {
+				t.Errorf("%v: asked %d times, %v", c.fault, n, w.statusOf(vid).State)
 			}
 		})
 	}

@@ -1,11 +1,14 @@
-// Package scheduler decides when a vehicle is read and what its reading leads to.
+// Package scheduler reads vehicles when their subscriptions are due, when a source hints and
+// when a caller asks, and commits what each reading leads to.
 //
-// One loop sleeps until the head of the due queue, a kick or half a minute, and
-// picks due subscriptions. Schedules of one vehicle are served by one read; a bounded pool per
-// source makes the reads, so that a slow one holds up neither another source nor
-// another vehicle. What a read leads to is decided by package cadence, inside the
-// transaction that commits it. Until then a subscription stays due: after a crash it
-// simply is due again.
+// The due loop (loop.go, due.go) sleeps until the first due time, a kick or half a minute. One
+// look at the due queue shows the subscriptions that are due and their vehicles. One read
+// serves all due subscriptions of a vehicle. The reads of a source run in a bounded pool of its own,
+// so that a slow vehicle or source delays no other. Hints (hint.go) and callers (readnow.go,
+// detail.go) read in the same pool, within the same limits. A read (poller.go) makes calls of its
+// source (call.go, ask.go) and commits the result (commit.go). Package cadence decides what the
+// result leads to, inside the transaction that commits it. A subscription stays due until
+// that commit, so after a crash it is due again.
 //
 // It guarantees:
 //   - at most one read in flight per vehicle, whoever asked for it;
@@ -24,16 +27,12 @@ package scheduler
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sort"
-	"sync"
-	"sync/atomic"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/semaphore"
 
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle"
@@ -43,12 +42,14 @@ import (
 
 // Store is what the scheduler needs of the data file.
 type Store interface {
-	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
-	// VehicleStatus returns the zero Status for a vehicle that was never read.
-	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
-	Subscribe(ctx context.Context, key webhook.SubscriptionKey, plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
+	// VehicleView returns a vehicle with its status, the zero one for a vehicle that was
+	// never read, and without schedules.
+	VehicleView(ctx context.Context, id uuid.UUID) (webhook.VehicleView, error)
+	Subscribe(ctx context.Context, key webhook.SubscriptionKey,
+		plan func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error)) (webhook.Subscription, bool, error)
 	Unsubscribe(ctx context.Context, key webhook.SubscriptionKey) (bool, error)
-	// Due returns the subscriptions of a source that are due at now, oldest first.
+	// Due returns the subscriptions of a source that are due at now, oldest first, and
+	// their vehicles.
 	Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 	// CompleteRead runs decide in one transaction and commits what it decided.
 	CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) ([]webhook.Delivery, error)
@@ -71,7 +72,7 @@ type SourceConfig struct {
 // Settings are the numbers of the scheduler. A zero duration or count takes the
 // default; FirstDelivery is taken as it is.
 type Settings struct {
-	// FirstDelivery sends the first delivery at once on subscribing.
+	// FirstDelivery, when true, sends the first delivery at once on subscribing.
 	FirstDelivery bool
 	// Gap is the least time between two deliveries of a subscription, 60 s.
 	Gap time.Duration
@@ -133,36 +134,13 @@ type Options struct {
 	Log   zerolog.Logger
 }
 
-// Scheduler owns the due loop, the poller, and subscribing.
+// Scheduler owns the due loop, what follows hints, reads for callers, and subscribing.
 type Scheduler struct {
-	store    Store
-	rules    cadence.Rules
-	set      Settings
-	compose  func(payload.Event) ([]byte, error)
-	produced func([]webhook.Delivery)
-	meter    Meter
-	units    string
-	log      zerolog.Logger
-
-	sources map[string]*source
+	*poller
 	names   []string // of sources, sorted
-
-	kick   chan struct{}
-	looked atomic.Int64          // when the loop last looked at the due queue, unix nanoseconds
-	next   atomic.Int64          // when it will look at the due queue again, unix nanoseconds; 0 while it is looking
-	kicked atomic.Bool           // somebody outside said that schedules have changed
-	strict bool                  // the loop's own: it looks because of that
-	paused atomic.Pointer[error] // ErrNoSpace or ErrReadOnly: nothing is read; nil while the disk takes writes
-
-	mu      sync.Mutex
-	active  map[uuid.UUID]*activity
-	anew    map[uuid.UUID]struct{} // vehicles whose next read uses nothing again
-	served  map[uuid.UUID]struct{} // since the loop last began to look at the due queue
-	reads   map[*read]struct{}
-	closing chan struct{} // closed when Run's context ended
-	closed  bool
-	cut     bool // reads were cut short
-	work    sync.WaitGroup
+	loop    dueLoop
+	hints   hints
+	calling callers
 }
 
 // New returns a scheduler ready to Run. It refuses an invalid default cadence or
@@ -178,185 +156,76 @@ func New(o Options) (*Scheduler, error) {
 		return nil, &webhook.Invalid{Field: "unit_system", Value: o.UnitSystem, Allowed: "metric or imperial"}
 	}
 	set := o.Settings.filled()
-	s := &Scheduler{
+	p := &poller{
 		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, meter: o.Meter, units: o.UnitSystem, log: o.Log,
 		rules: cadence.Rules{
 			Policy: policy, FirstDelivery: set.FirstDelivery, Gap: set.Gap,
 			UnknownAfter: set.UnknownAfter, ClockBack: set.ClockBack,
 		},
-		sources: map[string]*source{},
-		kick:    make(chan struct{}, 1),
-		active:  map[uuid.UUID]*activity{},
-		anew:    map[uuid.UUID]struct{}{},
-		served:  map[uuid.UUID]struct{}{},
-		reads:   map[*read]struct{}{},
-		closing: make(chan struct{}),
+		sources:  map[string]*source{},
+		alarm:    alarm{ring: make(chan struct{}, 1)},
+		vehicles: newActivities(),
+		calls:    calls{flights: map[*flight]struct{}{}},
+		closing:  make(chan struct{}),
 	}
-	if s.compose == nil {
-		s.compose = payload.Compose
+	if p.compose == nil {
+		p.compose = payload.Compose
 	}
-	if s.meter == nil {
-		s.meter = unmetered{}
+	if p.meter == nil {
+		p.meter = unmetered{}
 	}
 	for name, c := range o.Sources {
-		if c.Source == nil {
-			return nil, fmt.Errorf("source %s: none given", name)
+		if p.sources[name], err = newSource(name, c); err != nil {
+			return nil, err
 		}
-		limit := c.MaxReads
-		if limit <= 0 {
-			limit = 8
-		}
-		if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
-			return nil, fmt.Errorf("source %s: its bucket never fills", name)
-		}
-		_, pushes := c.Source.(vehicle.Pusher)
-		s.sources[name] = &source{
-			name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
-			plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
-		}
-		s.names = append(s.names, name)
 	}
-	sort.Strings(s.names)
-	return s, nil
+	names := slices.Sorted(maps.Keys(p.sources))
+	return &Scheduler{poller: p, names: names, loop: dueLoop{poller: p, names: names}, hints: hints{p}, calling: callers{p}}, nil
 }
 
-// Subscribe puts a vehicle on a webhook, with due times that count from at; zero is
-// now. The first delivery is due at that moment. It is idempotent: an existing
-// subscription comes back with created false, its schedule as it was. Subscribing
-// to a webhook that does not fire succeeds and waits. Unknown ids are
-// [webhook.ErrNotFound].
-func (s *Scheduler) Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, at time.Time) (webhook.Subscription, bool, error) {
-	now := time.Now()
-	if at.IsZero() {
-		at = now
+// Run serves due subscriptions until ctx ends. Then it picks no more, lets reads in flight
+// finish and takes their results in, cuts short what has not finished after the
+// settings' Drain, and returns nil. It may be called once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	for _, src := range s.sources {
+		if p, ok := src.from.(vehicle.Pusher); ok {
+			s.work.Go(func() { s.hints.listen(ctx, src, p) })
+		}
 	}
-	key := webhook.SubscriptionKey{Webhook: webhookID, Vehicle: vehicleID}
-	sub, created, err := s.store.Subscribe(ctx, key, func(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status) (webhook.Schedule, error) {
-		return s.rules.First(w, v, st, at, now), nil
-	})
-	if err != nil {
-		return sub, created, fmt.Errorf("subscribe vehicle %s to webhook %s: %w", vehicleID, webhookID, err)
-	}
-	if created {
-		s.event(zerolog.InfoLevel, "subscription.added").Stringer("webhook", webhookID).Stringer("vehicle", vehicleID).
-			Time("anchor", at).Msg("vehicle subscribed")
-		s.Kick()
-	}
-	return sub, created, nil
+	s.loop.run(ctx)
+	s.drain()
+	return nil
 }
 
-// Unsubscribe takes a vehicle off a webhook and reports whether it was on it. What
-// was produced stays.
-func (s *Scheduler) Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (bool, error) {
-	removed, err := s.store.Unsubscribe(ctx, webhook.SubscriptionKey{Webhook: webhookID, Vehicle: vehicleID})
-	if err != nil {
-		return removed, fmt.Errorf("unsubscribe vehicle %s from webhook %s: %w", vehicleID, webhookID, err)
-	}
-	if removed {
-		s.event(zerolog.InfoLevel, "subscription.removed").Stringer("webhook", webhookID).Stringer("vehicle", vehicleID).
-			Msg("vehicle unsubscribed")
-	}
-	return removed, nil
-}
-
-// Replan puts the subscriptions of a webhook on the points of its cadence after that was
-// set anew, and returns how many moved; the nil id is every webhook. The
-// anchor stays. Without it the new cadence counts from the next delivery.
-func (s *Scheduler) Replan(ctx context.Context, webhookID uuid.UUID) (int, error) {
-	now := time.Now()
-	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
-		if webhookID != uuid.Nil && v.SubscriptionKey.Webhook != webhookID {
-			return time.Time{}, false
-		}
-		return s.rules.Replan(v, c, now)
-	})
-	if err != nil {
-		return n, fmt.Errorf("plan the subscriptions of webhook %s anew: %w", webhookID, err)
-	}
-	s.Kick()
-	return n, nil
-}
-
-// Hurry has vehicles read now whose owners gave access again, and returns how many of their
-// subscriptions became due. A webhook whose times nothing moves keeps them: where a vehicle
-// has no other, it is read for those webhooks' paths alone.
-func (s *Scheduler) Hurry(ctx context.Context, healed func(vehicle.Vehicle) bool) (int, error) {
-	now := time.Now()
-	moving, fixed := map[uuid.UUID]bool{}, map[uuid.UUID]vehicle.Paths{}
-	n, err := s.store.Reschedule(ctx, func(v webhook.ScheduleView, c vehicle.Vehicle) (time.Time, bool) {
-		if !healed(c) {
-			return now, false
-		}
-		fixed[c.ID] |= v.Webhook.Reads()
-		if !v.Webhook.Type.Kind().FollowsPlug {
-			return now, false
-		}
-		moving[c.ID] = true
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.anew[c.ID] = struct{}{}
-		return now, v.Due.After(now)
-	})
-	if err != nil {
-		return n, fmt.Errorf("make the subscriptions of reconnected vehicles due: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, paths := range fixed {
-		if moving[id] || s.closed {
-			continue
-		}
-		s.work.Go(func() {
-			if _, err := s.ReadAnew(context.WithoutCancel(ctx), id, paths, false); err != nil && !errors.Is(err, ErrClosing) {
-				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("a reconnected vehicle was not read")
-			}
-		})
-	}
-	s.Kick()
-	return n, nil
-}
-
-// readsAnew reports, once, that the vehicle's next read uses nothing again.
-func (s *Scheduler) readsAnew(id uuid.UUID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, anew := s.anew[id]
-	delete(s.anew, id)
-	return anew
+// drain waits for what is in flight and cuts it short when it takes too long.
+func (s *Scheduler) drain() {
+	s.vehicles.mu.Lock()
+	s.vehicles.closed = true
+	close(s.closing)
+	s.vehicles.mu.Unlock()
+	t := time.AfterFunc(s.set.Drain, s.calls.cutShort)
+	defer t.Stop()
+	s.work.Wait()
 }
 
 // Forget drops what is kept in memory of a vehicle that was disconnected; a wait
 // for its next try ends. A read in flight ends by itself and leaves nothing, also
 // when the vehicle is connected again meanwhile.
-func (s *Scheduler) Forget(vehicleID uuid.UUID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.anew, vehicleID)
-	s.forget(vehicleID)
-}
+func (s *Scheduler) Forget(vehicleID uuid.UUID) { s.vehicles.forget(vehicleID) }
 
 // Kick makes the loop look at the due queue now: subscriptions were made due. It never
 // blocks.
-func (s *Scheduler) Kick() {
-	s.kicked.Store(true)
-	s.again()
-}
+func (s *Scheduler) Kick() { s.alarm.kick() }
 
-// again makes the loop look at the due queue after what the scheduler itself did.
-func (s *Scheduler) again() {
-	select {
-	case s.kick <- struct{}{}:
-	default:
+// Alive reports whether the loop looked at the due queue within the last minute.
+func (s *Scheduler) Alive(now time.Time) bool { return s.alarm.alive(now) }
+
+// Sources returns the sources by name.
+func (s *Scheduler) Sources() []SourceStatus {
+	now := time.Now()
+	list := make([]SourceStatus, 0, len(s.names))
+	for _, name := range s.names {
+		list = append(list, s.sources[name].status(now))
 	}
-}
-
-// Alive reports whether the loop looked at the due queue within twice its longest sleep.
-func (s *Scheduler) Alive(now time.Time) bool {
-	last := s.looked.Load()
-	return last != 0 && now.Sub(time.Unix(0, last)) <= 2*maxSleep
-}
-
-// event starts a log line of the closed vocabulary.
-func (s *Scheduler) event(level zerolog.Level, name string) *zerolog.Event {
-	return s.log.WithLevel(level).Str("event", name) //nolint:zerologlint // the caller sends it
+	return list
 }

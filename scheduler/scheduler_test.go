@@ -21,15 +21,15 @@ const all = "/charge /battery /location"
 func TestCadenceFollowsThePlug(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		w.until(10 * time.Minute)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(90 * time.Minute)
-		w.sim.set(car, vehicle.PluggedIn) // seen at 2h10m
+		w.sim.set(vid, vehicle.PluggedIn) // seen at 2h10m
 		w.until(3 * time.Hour)
-		w.sim.set(car, vehicle.Unplugged) // seen at 3h10m
+		w.sim.set(vid, vehicle.Unplugged) // seen at 3h10m
 		w.until(5 * time.Hour)
-		w.wantMade(car, "10m0s first", "1h10m0s due", "2h10m0s change", "2h40m0s due", "3h10m0s change", "4h10m0s due")
+		w.wantMade(vid, "10m0s first", "1h10m0s due", "2h10m0s change", "2h40m0s due", "3h10m0s change", "4h10m0s due")
 		w.wantCounted(w.sim)
 		if !w.s.Alive(time.Now()) {
 			t.Error("not alive")
@@ -45,9 +45,9 @@ func TestCadenceFollowsThePlug(t *testing.T) {
 func TestRestartAndDowntime(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		hook := w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(61 * time.Minute)
 		w.restart() // nothing is due: nothing happens
 		w.until(2*time.Hour + time.Second)
@@ -55,7 +55,7 @@ func TestRestartAndDowntime(t *testing.T) {
 		w.until(5*time.Hour + 20*time.Minute)
 		w.start()
 		w.until(6*time.Hour + time.Minute)
-		w.wantMade(car, "0s first", "1h0m0s due", "2h0m0s due", "5h20m0s due", "6h0m0s due")
+		w.wantMade(vid, "0s first", "1h0m0s due", "2h0m0s due", "5h20m0s due", "6h0m0s due")
 		if f := w.store.hooks[hook].DueTimes; f.Collapsed != 2 || f.Produced != 5 {
 			t.Errorf("deliveries %+v", f)
 		}
@@ -70,15 +70,15 @@ func TestRestartWithAnotherCadence(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.o.Policy.Default.Unplugged = "24h"
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		w.subscribe(hook, vid)
 		w.until(10 * time.Hour)
 		w.stop()
 		w.o.Policy = cadence.Policy{}
 		w.until(10*time.Hour + 20*time.Minute)
 		w.start()
 		w.until(12*time.Hour + time.Minute)
-		w.wantMade(car, "0s first", "11h0m0s due", "12h0m0s due")
+		w.wantMade(vid, "0s first", "11h0m0s due", "12h0m0s due")
 		w.store.mu.Lock()
 		w.store.hooks[hook].Cadence.Unplugged = "10m"
 		w.store.mu.Unlock()
@@ -86,18 +86,18 @@ func TestRestartWithAnotherCadence(t *testing.T) {
 			t.Errorf("replanned %d, %v", n, err)
 		}
 		w.until(12*time.Hour + 11*time.Minute)
-		w.wantMade(car, "0s first", "11h0m0s due", "12h0m0s due", "12h10m0s due")
+		w.wantMade(vid, "0s first", "11h0m0s due", "12h0m0s due", "12h10m0s due")
 	})
 }
 
 func TestParkedSubscriptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 		w.store.setStatus(hook, webhook.Unverified, "")
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(25 * time.Minute)
-		w.wantCalls(w.sim, car) // a vehicle that no schedule wants is not read
+		w.wantCalls(w.sim, vid) // a vehicle that no schedule wants is not read
 		w.store.setStatus(hook, webhook.Active, "")
 		w.s.Kick()
 		w.until(40 * time.Minute)
@@ -108,7 +108,7 @@ func TestParkedSubscriptions(t *testing.T) {
 		w.until(3*time.Hour + 10*time.Minute)
 		w.store.setStatus(hook, webhook.Disabled, webhook.Exhausted) // fires on, and waits
 		w.until(4*time.Hour + 30*time.Minute)
-		w.wantMade(car, "25m0s first", "3h0m0s first", "3h25m0s due", "4h25m0s due")
+		w.wantMade(vid, "25m0s first", "3h0m0s first", "3h25m0s due", "4h25m0s due")
 		// Back within the gap: at its end, and without a read of its own.
 		w.store.setStatus(hook, webhook.Disabled, webhook.ByOperator)
 		w.until(5 * time.Hour)
@@ -119,7 +119,7 @@ func TestParkedSubscriptions(t *testing.T) {
 		w.store.setStatus(hook, webhook.Active, "")
 		w.s.Kick()
 		w.until(5*time.Hour + 2*time.Minute)
-		if got := w.made(car); len(got) != 6 || got[5] != "5h1m0s first" {
+		if got := w.made(vid); len(got) != 6 || got[5] != "5h1m0s first" {
 			t.Errorf("delivered %q", got)
 		}
 	})
@@ -129,18 +129,18 @@ func TestSubscribeAhead(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		at := w.t0.Add(3 * time.Hour)
 		for i, want := range []bool{true, false} {
-			if _, created, err := w.s.Subscribe(w.t.Context(), hook, car, at.Add(time.Duration(i)*time.Hour)); created != want || err != nil {
+			if _, created, err := w.s.Subscribe(w.t.Context(), hook, vid, at.Add(time.Duration(i)*time.Hour)); created != want || err != nil {
 				t.Errorf("created %t, %v", created, err)
 			}
 		}
 		w.until(time.Hour)
 		w.restart()
 		w.until(4*time.Hour + time.Minute)
-		w.wantMade(car, "3h0m0s first", "4h0m0s due")
-		if _, _, err := w.s.Subscribe(w.t.Context(), uuid.New(), car, time.Time{}); !errors.Is(err, webhook.ErrNotFound) {
+		w.wantMade(vid, "3h0m0s first", "4h0m0s due")
+		if _, _, err := w.s.Subscribe(w.t.Context(), uuid.New(), vid, time.Time{}); !errors.Is(err, webhook.ErrNotFound) {
 			t.Errorf("unknown webhook: %v", err)
 		}
 	})
@@ -149,15 +149,15 @@ func TestSubscribeAhead(t *testing.T) {
 func TestSources(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = time.Second
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = time.Second
 		w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 			if p == vehicle.PathLocation {
 				return &vehicle.Fault{Type: vehicle.TypePermission, Status: 403}
 			}
 			return nil
 		})
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		if st := w.s.Sources(); len(st) != 2 || st[1].Name != "sim" || st[1].InFlight != 1 || st[0].MaxReads != 2 {
 			t.Errorf("%+v", st)
 		}
@@ -212,24 +212,24 @@ func TestNewRefuses(t *testing.T) {
 // vehicles, and a schedule's times stay.
 func TestHurry(t *testing.T) {
 	inWorld(t, func(w *world) {
-		car, other := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		vid, other := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
 		hook, fixed := w.hook(webhook.Cadence{}), w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}})
 		w.start()
-		for _, c := range []uuid.UUID{car, other} {
+		for _, c := range []uuid.UUID{vid, other} {
 			w.subscribe(hook, c)
 			w.subscribe(fixed, c)
 		}
-		before := len(w.made(car))
+		before := len(w.made(vid))
 		w.until(10 * time.Minute)
-		if n, err := w.s.Hurry(w.t.Context(), func(v vehicle.Vehicle) bool { return v.ID == car }); err != nil || n != 1 {
+		if n, err := w.s.Hurry(w.t.Context(), func(v vehicle.Vehicle) bool { return v.ID == vid }); err != nil || n != 1 {
 			t.Errorf("%d moved: %v", n, err)
 		}
 		synctest.Wait()
-		if got := w.made(car)[before:]; len(got) != 1 || got[0] != "10m0s due" {
+		if got := w.made(vid)[before:]; len(got) != 1 || got[0] != "10m0s due" {
 			t.Errorf("delivered %q", got)
 		}
 		w.until(61 * time.Minute)
-		if got := w.made(car)[before+1:]; len(got) != 2 || !strings.HasPrefix(got[0], "1h0m0s") {
+		if got := w.made(vid)[before+1:]; len(got) != 2 || !strings.HasPrefix(got[0], "1h0m0s") {
 			t.Errorf("the due times moved: %q", got)
 		}
 		if got := w.made(other)[before:]; len(got) != 2 {

@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -14,15 +14,18 @@ import (
 
 // source is a configured source with its pool and what it said last.
 type source struct {
-	name   string
-	from   vehicle.Source
-	limit  int
-	plan   cadence.Plan
-	bucket *bucket             // nil has no bound
-	places *semaphore.Weighted // reads in flight
-	busy   int                 // vehicles whose due subscriptions are being served; Scheduler.mu
-	pushes bool                // it answers from memory: its reads cost nothing
-	full   bool                // there were more of them than it serves at a time; Scheduler.mu
+	name     string
+	from     vehicle.Source
+	pushes   bool // it answers from memory: its reads cost nothing
+	plan     cadence.Plan
+	limit    int                 // of calls in flight
+	places   *semaphore.Weighted // as many as limit
+	callTime time.Duration       // how long one call may take
+	bucket   *bucket             // nil has no bound
+
+	// Guarded by activities.mu:
+	busy int  // vehicles whose due subscriptions are being served
+	full bool // there were more of them than are served at a time
 
 	mu        sync.Mutex
 	stuck     map[uuid.UUID]struct{} // vehicles a read of which does not return
@@ -69,26 +72,42 @@ type SourceStatus struct {
 	LastFaultAt time.Time
 }
 
-// Sources returns the sources by name.
-func (s *Scheduler) Sources() []SourceStatus {
-	now := time.Now()
-	list := make([]SourceStatus, 0, len(s.names))
-	for _, name := range s.names {
-		src := s.sources[name]
-		src.mu.Lock()
-		st := SourceStatus{
-			Name: name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
-			Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
-			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
-		}
-		st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
-		if src.notBefore.After(now) {
-			st.NotBefore = src.notBefore
-		}
-		src.mu.Unlock()
-		list = append(list, st)
+// newSource returns a source with its pool, all of it free.
+func newSource(name string, c SourceConfig) (*source, error) {
+	if c.Source == nil {
+		return nil, fmt.Errorf("source %s: none given", name)
 	}
-	return list
+	if c.Bucket.Size > 0 && c.Bucket.Refill <= 0 {
+		return nil, fmt.Errorf("source %s: its bucket never fills", name)
+	}
+	limit := c.MaxReads
+	if limit <= 0 {
+		limit = 8
+	}
+	src := &source{
+		name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)), callTime: readTime,
+		plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
+	}
+	if _, src.pushes = c.Source.(vehicle.Pusher); src.pushes {
+		src.callTime = pushedTime
+	}
+	return src, nil
+}
+
+// status tells of the source at now.
+func (src *source) status(now time.Time) SourceStatus {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	st := SourceStatus{
+		Name: src.name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
+		Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
+		LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+	}
+	st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
+	if src.notBefore.After(now) {
+		st.NotBefore = src.notBefore
+	}
+	return st
 }
 
 // paused returns until when the whole source rests and why; nil when it does not.
@@ -139,16 +158,22 @@ func (src *source) fail(err error, at time.Time) {
 	src.lastFault, src.faultAt = err.Error(), at
 }
 
-// begin and end account for one call; endDetail does so for one of a detail.
-func (src *source) begin(paths int) {
+// begin counts a call for a vehicle, or returns why the vehicle is not asked for: an earlier
+// read of it has not returned, or so many of the source's have not that all its places would be
+// taken. So at most twice the source's limit of reads are under way, whatever it does.
+func (src *source) begin(id uuid.UUID, paths int) *vehicle.Fault {
 	src.mu.Lock()
 	defer src.mu.Unlock()
+	if _, ok := src.stuck[id]; ok || len(src.stuck) >= src.limit {
+		return src.stuckFault()
+	}
 	src.inFlight++
 	src.reads++
 	src.pathReads += uint64(paths) //nolint:gosec // at most three
+	return nil
 }
 
-// endDetail takes in the fault of a detail, nil for a value.
+// endDetail takes in the answer of a call for a detail: its fault, nil for a value.
 func (src *source) endDetail(f *vehicle.Fault, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
@@ -164,6 +189,7 @@ func (src *source) endDetail(f *vehicle.Fault, at time.Time) {
 	}
 }
 
+// end takes in the answer of a call; one without any path was cut short.
 func (src *source) end(got vehicle.Snapshot, at time.Time) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
@@ -192,10 +218,18 @@ func (src *source) end(got vehicle.Snapshot, at time.Time) {
 // room reports whether the loop should look for more vehicles to serve once the
 // source was full: when a page of them can begin, so that the queue is not looked
 // at for every single one, or when places for reads would be left empty.
-// Scheduler.mu must be held.
+// activities.mu must be held.
 func (src *source) room() bool { return src.busy <= maxBusy-page || src.busy < src.limit }
 
-// place takes one of the source's places, or reports that ctx ended first.
-func (src *source) place(ctx context.Context) bool { return src.places.Acquire(ctx, 1) == nil }
+// unused gives back a place, and what was taken from the bucket for so many paths.
+func (src *source) unused(paths int) {
+	src.bucket.give(paths)
+	src.places.Release(1)
+}
 
-func (src *source) leave() { src.places.Release(1) }
+// stuckFault stands for the paths of a vehicle that is not asked for, or whose call did not return.
+func (src *source) stuckFault() *vehicle.Fault {
+	f := vehicle.NoResponse("source " + src.name + " is out of order: it does not return from a read")
+	f.Network = true
+	return f
+}

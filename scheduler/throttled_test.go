@@ -12,18 +12,18 @@ import (
 
 // throttle makes the source answer a vehicle's first calls, so many of them, with a rate
 // limit; each answer takes a millisecond.
-func (w *world) throttle(car uuid.UUID, calls int, f vehicle.Fault) {
+func (w *world) throttle(vid uuid.UUID, calls int, f vehicle.Fault) {
 	w.sim.mu.Lock()
-	w.sim.took[car] = time.Millisecond
+	w.sim.took[vid] = time.Millisecond
 	w.sim.mu.Unlock()
 	w.sim.failing(func(id uuid.UUID, _ vehicle.Path) *vehicle.Fault {
 		n := 0
 		for _, c := range w.sim.calls {
-			if c.car == car {
+			if c.vid == vid {
 				n++
 			}
 		}
-		if id != car || n > calls {
+		if id != vid || n > calls {
 			return nil
 		}
 		fault := f
@@ -63,13 +63,13 @@ func TestFirstReadingThrottled(t *testing.T) {
 					w.bucket("sim", c.bucket)
 				}
 				w.start()
-				car := w.car("sim", vehicle.Unplugged)
-				w.throttle(car, c.calls, c.fault)
-				w.subscribe(w.hook(webhook.Cadence{}), car)
+				vid := w.vehicle("sim", vehicle.Unplugged)
+				w.throttle(vid, c.calls, c.fault)
+				w.subscribe(w.hook(webhook.Cadence{}), vid)
 				w.until(30 * time.Minute)
-				w.wantMade(car, c.want)
-				if len(w.made(car)) > 0 {
-					if d := w.data(car, 0); d["/charge"] != 200 || d["/location"] != 200 {
+				w.wantMade(vid, c.want)
+				if len(w.made(vid)) > 0 {
+					if d := w.data(vid, 0); d["/charge"] != 200 || d["/location"] != 200 {
 						t.Errorf("payload %v", d)
 					}
 				}
@@ -84,11 +84,11 @@ func TestFirstReadingThrottled(t *testing.T) {
 func TestFirstReadingThrottledOfEvents(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.throttle(car, 1, rateLimit("VEHICLE", 20*time.Minute))
-		w.subscribe(w.typed(webhook.Webhook{Type: webhook.TypeEventBased, Cadence: webhook.Cadence{Every: "6h"}}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.throttle(vid, 1, rateLimit("VEHICLE", 20*time.Minute))
+		w.subscribe(w.typed(webhook.Webhook{Type: webhook.TypeEventBased, Cadence: webhook.Cadence{Every: "6h"}}), vid)
 		w.until(30 * time.Minute)
-		w.wantCalls(w.sim, car, "0s /charge", "20m0.001s /charge")
+		w.wantCalls(w.sim, vid, "0s /charge", "20m0.001s /charge")
 	})
 }
 
@@ -97,16 +97,16 @@ func TestFirstReadingThrottledOfEvents(t *testing.T) {
 func TestThrottledDeliveryGoesOutWithWhatItHas(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		w.sim.failing(func(_ uuid.UUID, p vehicle.Path) *vehicle.Fault {
 			if f := rateLimit("VEHICLE", time.Hour); p != vehicle.PathBattery {
 				return &f
 			}
 			return nil
 		})
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		w.until(time.Minute)
-		w.wantMade(car, "0s first")
+		w.wantMade(vid, "0s first")
 	})
 }
 
@@ -116,13 +116,13 @@ func TestDueReadingThrottled(t *testing.T) {
 	for _, code := range []string{"VEHICLE", "SMARTCAR_API"} {
 		inWorld(t, func(w *world) {
 			w.start()
-			hook, car, second := w.hook(webhook.Cadence{}), w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
-			w.subscribe(hook, car)
+			hook, vid, second := w.hook(webhook.Cadence{}), w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
+			w.subscribe(hook, vid)
 			w.subscribe(hook, second)
-			w.throttle(car, 2, rateLimit(code, 2*time.Minute))
+			w.throttle(vid, 2, rateLimit(code, 2*time.Minute))
 			w.until(90 * time.Minute)
-			w.wantMade(car, "0s first", "1h2m0.002s due")
-			for _, id := range []uuid.UUID{car, second} {
+			w.wantMade(vid, "0s first", "1h2m0.002s due")
+			for _, id := range []uuid.UUID{vid, second} {
 				if d := w.data(id, 1); d["/charge"] != 200 || d["/location"] != 200 {
 					t.Errorf("%s: payload %v", code, d)
 				}

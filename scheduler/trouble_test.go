@@ -17,19 +17,19 @@ func TestDrain(t *testing.T) {
 	t.Run("a read in flight finishes and is taken in", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			car := w.car("sim", vehicle.Unplugged)
-			w.sim.took[car] = 15 * time.Second
-			w.subscribe(w.hook(webhook.Cadence{}), car)
+			vid := w.vehicle("sim", vehicle.Unplugged)
+			w.sim.took[vid] = 15 * time.Second
+			w.subscribe(w.hook(webhook.Cadence{}), vid)
 			w.until(5 * time.Second)
 			w.stop()
-			w.wantMade(car, "15s first")
+			w.wantMade(vid, "15s first")
 			w.wantCounted(w.sim)
 		})
 	})
 	t.Run("one that takes too long is cut, counted, and still due", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
-			schedules, callers := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+			schedules, callers := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
 			w.sim.took[schedules], w.sim.took[callers] = 300*time.Second, 300*time.Second
 			w.subscribe(w.hook(webhook.Cadence{}), schedules)
 			got := make(chan error, 1)
@@ -60,15 +60,15 @@ func TestDrain(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.start()
 			hook := w.hook(webhook.Cadence{})
-			failing := w.car("sim", vehicle.Unplugged)
+			failing := w.vehicle("sim", vehicle.Unplugged)
 			w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.NoResponse("") })
 			w.subscribe(hook, failing)
 			var waiting []uuid.UUID
 			for range 4 { // two places
-				car := w.car("other", vehicle.Unplugged)
-				w.other.took[car] = 10 * time.Second
-				w.subscribe(hook, car)
-				waiting = append(waiting, car)
+				vid := w.vehicle("other", vehicle.Unplugged)
+				w.other.took[vid] = 10 * time.Second
+				w.subscribe(hook, vid)
+				waiting = append(waiting, vid)
 			}
 			w.until(time.Second)
 			w.stop()
@@ -90,24 +90,24 @@ func TestVanishedMeanwhile(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
-		car, gone := w.car("sim", vehicle.Unplugged), w.car("other", vehicle.Unplugged)
-		w.sim.took[car], w.other.took[gone] = 30*time.Second, 30*time.Second
-		w.subscribe(hook, car)
+		vid, gone := w.vehicle("sim", vehicle.Unplugged), w.vehicle("other", vehicle.Unplugged)
+		w.sim.took[vid], w.other.took[gone] = 30*time.Second, 30*time.Second
+		w.subscribe(hook, vid)
 		w.subscribe(hook, gone)
 		w.until(10 * time.Second)
-		if ok, err := w.s.Unsubscribe(w.t.Context(), hook, car); !ok || err != nil {
+		if ok, err := w.s.Unsubscribe(w.t.Context(), hook, vid); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		w.store.mu.Lock()
-		delete(w.store.cars, gone)
+		delete(w.store.vehicles, gone)
 		delete(w.store.schedules, webhook.SubscriptionKey{Webhook: hook, Vehicle: gone})
 		w.store.mu.Unlock()
 		w.s.Forget(gone)
 		w.s.Forget(gone)
 		w.until(3 * time.Hour)
-		w.wantMade(car)
+		w.wantMade(vid)
 		w.wantMade(gone)
-		w.wantCalls(w.sim, car, "0s "+all)
+		w.wantCalls(w.sim, vid, "0s "+all)
 		w.wantCalls(w.other, gone, "0s "+all)
 		w.wantCounted(w.sim)
 	})
@@ -117,7 +117,7 @@ func TestNoSpace(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		hook := w.hook(webhook.Cadence{})
-		car, later := w.car("sim", vehicle.Unplugged), w.car("sim", vehicle.Unplugged)
+		vid, later := w.vehicle("sim", vehicle.Unplugged), w.vehicle("sim", vehicle.Unplugged)
 		w.subscribe(hook, later)
 		w.until(30 * time.Minute)
 		full := func(err error) {
@@ -126,19 +126,19 @@ func TestNoSpace(t *testing.T) {
 			w.store.mu.Unlock()
 		}
 		full(webhook.ErrNoSpace)
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		if _, err := w.s.ReadNow(w.t.Context(), later, vehicle.AllPaths); !errors.Is(err, webhook.ErrNoSpace) {
 			t.Errorf("a caller while the disk is full: %v", err)
 		}
 		w.until(90 * time.Minute)
-		w.wantCalls(w.sim, car, "30m0s "+all) // the result is kept, nothing else is read
+		w.wantCalls(w.sim, vid, "30m0s "+all) // the result is kept, nothing else is read
 		w.wantCalls(w.sim, later, "0s "+all)
 		full(nil)
 		w.until(91 * time.Minute)
-		if len(w.made(car)) != 1 || len(w.made(later)) != 2 {
-			t.Errorf("delivered %q and %q", w.made(car), w.made(later))
+		if len(w.made(vid)) != 1 || len(w.made(later)) != 2 {
+			t.Errorf("delivered %q and %q", w.made(vid), w.made(later))
 		}
-		w.wantCalls(w.sim, car, "30m0s "+all)
+		w.wantCalls(w.sim, vid, "30m0s "+all)
 		w.wantCounted(w.sim)
 		if w.events("store.no_space") != 1 || w.events("store.space_back") != 1 {
 			t.Errorf("told %d and %d times", w.events("store.no_space"), w.events("store.space_back"))
@@ -153,23 +153,23 @@ func TestNoSpace(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		hook, car := w.hook(webhook.Cadence{}), w.car("sim", vehicle.Unplugged)
+		hook, vid := w.hook(webhook.Cadence{}), w.vehicle("sim", vehicle.Unplugged)
 		refuse := func(err error) {
 			w.store.mu.Lock()
 			w.store.refuse = err
 			w.store.mu.Unlock()
 		}
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(30 * time.Minute)
 		refuse(webhook.ErrReadOnly)
 		w.until(90 * time.Minute)
-		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths); !errors.Is(err, webhook.ErrReadOnly) {
+		if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths); !errors.Is(err, webhook.ErrReadOnly) {
 			t.Errorf("a caller while the disk is read-only: %v", err)
 		}
 		refuse(nil)
 		w.until(91 * time.Minute)
-		if len(w.made(car)) != 2 {
-			t.Errorf("delivered %q", w.made(car))
+		if len(w.made(vid)) != 2 {
+			t.Errorf("delivered %q", w.made(vid))
 		}
 		if w.events("store.read_only") != 1 || w.events("store.no_space") != 0 || w.events("store.space_back") != 1 {
 			t.Error("the log does not tell")
@@ -180,8 +180,8 @@ func TestReadOnly(t *testing.T) {
 func TestRebaseWaitsForSpace(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		w.subscribe(hook, vid)
 		w.stop()
 		w.store.shift(6 * time.Hour)
 		w.store.refuse = webhook.ErrNoSpace
@@ -192,8 +192,8 @@ func TestRebaseWaitsForSpace(t *testing.T) {
 		w.store.refuse = nil
 		w.store.mu.Unlock()
 		w.until(3 * time.Hour)
-		if n := len(w.made(car)); n != 2 && n != 3 {
-			t.Errorf("delivered %q", w.made(car))
+		if n := len(w.made(vid)); n != 2 && n != 3 {
+			t.Errorf("delivered %q", w.made(vid))
 		}
 		if w.events("store.no_space") != 1 || w.events("store.space_back") != 1 || w.events("clock.back") != 1 {
 			t.Error("log does not tell")
@@ -225,18 +225,18 @@ func (m *memory) shift(by time.Duration) {
 func TestClockWentBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car, hook := w.car("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-		w.subscribe(hook, car)
+		vid, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+		w.subscribe(hook, vid)
 		w.until(30 * time.Minute)
 		w.stop()
 		w.store.shift(5 * time.Hour)
 		w.start()
 		w.until(100 * time.Minute)
-		w.sim.set(car, vehicle.PluggedIn)
+		w.sim.set(vid, vehicle.PluggedIn)
 		w.until(3*time.Hour + 40*time.Minute)
 		// One cadence from the start, then one from each delivery until the cadence is
 		// reached; the plug is seen all the same.
-		w.wantMade(car, "0s first", "1h30m0s due", "2h30m0s change", "3h0m0s due", "3h30m0s due")
+		w.wantMade(vid, "0s first", "1h30m0s due", "2h30m0s change", "3h0m0s due", "3h30m0s due")
 	})
 	if got := stepped(30*time.Second, -40*time.Second); got != 70*time.Second {
 		t.Errorf("a clock that went back: %s", got)
@@ -244,8 +244,7 @@ func TestClockWentBack(t *testing.T) {
 	if got := stepped(30*time.Second, 10*time.Hour); got != 0 {
 		t.Errorf("a machine that slept: %s", got)
 	}
-	now := time.Now()
-	if got := steppedBack(now, now.Add(time.Second)); got != 0 {
+	if got := stepped(time.Second, time.Second); got != 0 {
 		t.Errorf("a clock that runs: %s", got)
 	}
 }
@@ -262,8 +261,8 @@ func TestComposeFails(t *testing.T) {
 			return payload.Compose(ev)
 		}
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.subscribe(w.hook(webhook.Cadence{}), car)
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.subscribe(w.hook(webhook.Cadence{}), vid)
 		for i := range 300 {
 			w.s.Kick() // as a busy daemon does
 			w.until(time.Duration(i+1) * time.Second)
@@ -274,8 +273,8 @@ func TestComposeFails(t *testing.T) {
 		w.wantCounted(w.sim)
 		broken.Store(false)
 		w.until(10 * time.Minute)
-		if len(w.made(car)) != 1 {
-			t.Errorf("delivered %q", w.made(car))
+		if len(w.made(vid)) != 1 {
+			t.Errorf("delivered %q", w.made(vid))
 		}
 		w.wantCounted(w.sim)
 	})
@@ -286,39 +285,39 @@ func TestComposeFails(t *testing.T) {
 func TestConnectedAgainMeanwhile(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		hook, car := w.hook(webhook.Cadence{}), w.car("sim", vehicle.PluggedIn)
-		w.sim.took[car] = 30 * time.Second
-		w.subscribe(hook, car)
+		hook, vid := w.hook(webhook.Cadence{}), w.vehicle("sim", vehicle.PluggedIn)
+		w.sim.took[vid] = 30 * time.Second
+		w.subscribe(hook, vid)
 		asked := make(chan error, 1)
 		go func() {
-			_, err := w.s.ReadNow(w.t.Context(), car, vehicle.AllPaths)
+			_, err := w.s.ReadNow(w.t.Context(), vid, vehicle.AllPaths)
 			asked <- err
 		}()
 		w.until(10 * time.Second)
 		w.store.mu.Lock()
-		v := w.store.cars[car]
-		delete(w.store.cars, car)
-		delete(w.store.schedules, webhook.SubscriptionKey{Webhook: hook, Vehicle: car})
+		v := w.store.vehicles[vid]
+		delete(w.store.vehicles, vid)
+		delete(w.store.schedules, webhook.SubscriptionKey{Webhook: hook, Vehicle: vid})
 		w.store.mu.Unlock()
-		w.s.Forget(car)
+		w.s.Forget(vid)
 		w.store.mu.Lock()
-		w.store.cars[car] = v
+		w.store.vehicles[vid] = v
 		w.store.mu.Unlock()
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(31 * time.Second)
-		if st := w.statusOf(car); st.Reads != 0 || st.State != vehicle.StateUnknown {
+		if st := w.statusOf(vid); st.Reads != 0 || st.State != vehicle.StateUnknown {
 			t.Errorf("the read of before was taken in: %+v", st)
 		}
 		w.until(10 * time.Minute)
 		if err := <-asked; !errors.Is(err, webhook.ErrNotFound) {
 			t.Errorf("the caller of before got %v", err)
 		}
-		w.wantCalls(w.sim, car, "0s "+all, "30s "+all)
-		w.wantMade(car, "1m0s first")
-		w.s.mu.Lock()
-		if len(w.s.active) != 0 {
-			t.Errorf("%d cars are kept", len(w.s.active))
+		w.wantCalls(w.sim, vid, "0s "+all, "30s "+all)
+		w.wantMade(vid, "1m0s first")
+		w.s.vehicles.mu.Lock()
+		if len(w.s.vehicles.active) != 0 {
+			t.Errorf("%d vehicles are kept", len(w.s.vehicles.active))
 		}
-		w.s.mu.Unlock()
+		w.s.vehicles.mu.Unlock()
 	})
 }

@@ -47,19 +47,19 @@ func (w *world) wantMadeFor(hook uuid.UUID, want ...string) {
 func TestSchedule(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		hook := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "2 hours"}, Content: webhook.Content{
 			EventName: "scheduled", Paths: []string{"/battery", "/location"}}})
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(3 * time.Hour)
-		w.sim.set(car, vehicle.PluggedIn)
-		if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+		w.sim.set(vid, vehicle.PluggedIn)
+		if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 			t.Fatal(err)
 		}
 		w.until(5 * time.Hour)
-		w.wantCalls(w.sim, car, "0s /battery /location", "2h0m0s /battery /location", "3h0m0s /charge", "4h0m0s /battery /location")
+		w.wantCalls(w.sim, vid, "0s /battery /location", "2h0m0s /battery /location", "3h0m0s /charge", "4h0m0s /battery /location")
 		w.wantMadeFor(hook, "0s first scheduled", "2h0m0s due scheduled", "4h0m0s due scheduled")
-		if w.statusOf(car).State != vehicle.StatePluggedIn {
+		if w.statusOf(vid).State != vehicle.StatePluggedIn {
 			t.Error("the caller's reading was not looked at")
 		}
 	})
@@ -70,10 +70,10 @@ func TestUnitSystems(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.o.UnitSystem = webhook.Metric
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		for _, units := range []string{"", webhook.Imperial} {
 			hook := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{UnitSystem: units}})
-			w.subscribe(hook, car)
+			w.subscribe(hook, vid)
 			w.store.mu.Lock()
 			body := string(w.store.payloads[w.store.deliveries[len(w.store.deliveries)-1].ID])
 			w.store.mu.Unlock()
@@ -89,30 +89,30 @@ func TestUnitSystems(t *testing.T) {
 func TestScheduleBesideDynamic(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		battery := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "2 hours"}, Content: webhook.Content{Paths: []string{"/charge"}}})
 		dynamic := w.hook(webhook.Cadence{})
-		w.subscribe(battery, car)
+		w.subscribe(battery, vid)
 		w.until(time.Hour)
-		w.subscribe(dynamic, car)
+		w.subscribe(dynamic, vid)
 		w.until(2*time.Hour + time.Minute)
-		w.sim.set(car, vehicle.PluggedIn)
+		w.sim.set(vid, vehicle.PluggedIn)
 		w.until(4*time.Hour - 31*time.Minute)
-		w.wantCalls(w.sim, car, "0s /charge", "1h0m0s "+all, "2h0m0s "+all, "3h0m0s "+all)
+		w.wantCalls(w.sim, vid, "0s /charge", "1h0m0s "+all, "2h0m0s "+all, "3h0m0s "+all)
 		w.wantMadeFor(battery, "0s first schedule", "2h0m0s due schedule")
 		w.wantMadeFor(dynamic, "1h0m0s first dynamic", "2h0m0s due dynamic", "3h0m0s change dynamic")
 	})
 	inWorld(t, func(w *world) { // the schedule's own reading finds the change
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		charge := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "10m"}, Content: webhook.Content{Paths: []string{"/charge"}}})
 		dynamic := w.hook(webhook.Cadence{})
-		w.subscribe(dynamic, car)
+		w.subscribe(dynamic, vid)
 		w.until(5 * time.Minute)
-		w.subscribe(charge, car)
-		w.sim.set(car, vehicle.PluggedIn)
+		w.subscribe(charge, vid)
+		w.sim.set(vid, vehicle.PluggedIn)
 		w.until(20 * time.Minute)
-		w.wantCalls(w.sim, car, "0s "+all, "5m0s /charge", "15m0s /charge", "15m0s /battery /location")
+		w.wantCalls(w.sim, vid, "0s "+all, "5m0s /charge", "15m0s /charge", "15m0s /battery /location")
 		w.wantMadeFor(charge, "5m0s first schedule", "15m0s due schedule")
 		w.wantMadeFor(dynamic, "0s first dynamic", "15m0s change dynamic")
 	})
@@ -122,10 +122,10 @@ func TestScheduleBesideDynamic(t *testing.T) {
 func TestPathsChosenAnew(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
-		w.sim.took[car] = 40 * time.Second
+		vid := w.vehicle("sim", vehicle.Unplugged)
+		w.sim.took[vid] = 40 * time.Second
 		hook := w.typed(webhook.Webhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/charge"}}})
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(10 * time.Second)
 		w.store.mu.Lock()
 		now := *w.store.hooks[hook]
@@ -133,7 +133,7 @@ func TestPathsChosenAnew(t *testing.T) {
 		w.store.hooks[hook] = &now
 		w.store.mu.Unlock()
 		w.until(5 * time.Minute)
-		w.wantCalls(w.sim, car, "0s /charge", "1m0s /location")
+		w.wantCalls(w.sim, vid, "0s /charge", "1m0s /location")
 		w.wantMadeFor(hook, "1m40s first schedule")
 	})
 }
@@ -186,17 +186,17 @@ func (w *world) toldOf(hook uuid.UUID) (list, ids []string) {
 func TestEvents(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.Unplugged)
+		vid := w.vehicle("sim", vehicle.Unplugged)
 		hook := w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
-		w.subscribe(hook, car)
+		w.subscribe(hook, vid)
 		w.until(90 * time.Minute)
-		w.sim.charging(car, vehicle.Charging)
+		w.sim.charging(vid, vehicle.Charging)
 		w.until(160 * time.Minute)
-		w.sim.charging(car, vehicle.FullyCharged)
+		w.sim.charging(vid, vehicle.FullyCharged)
 		w.until(3*time.Hour + 10*time.Minute)
-		w.sim.set(car, vehicle.Unplugged)
+		w.sim.set(vid, vehicle.Unplugged)
 		w.until(5 * time.Hour)
-		w.wantCalls(w.sim, car, "0s /charge", "1h0m0s /charge", "2h0m0s /charge", "2h30m0s /charge", "3h0m0s /charge", "3h30m0s /charge", "4h30m0s /charge")
+		w.wantCalls(w.sim, vid, "0s /charge", "1h0m0s /charge", "2h0m0s /charge", "2h30m0s /charge", "3h0m0s /charge", "3h30m0s /charge", "4h30m0s /charge")
 		w.wantMadeFor(hook, "2h0m0s event eventBased", "3h0m0s event eventBased")
 		list, _ := w.told(hook)
 		if want := []string{"2h0m0s CHARGING_STARTED", "3h0m0s CHARGING_COMPLETED"}; !slices.Equal(list, want) {
@@ -214,29 +214,29 @@ func TestEvents(t *testing.T) {
 func TestEventsOfAnyReading(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.PluggedIn)
+		vid := w.vehicle("sim", vehicle.PluggedIn)
 		all := w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
 		stops := w.typed(webhook.Webhook{Type: webhook.TypeEventBased, Content: webhook.Content{EventTypes: []webhook.EventType{webhook.ChargingStopped}}})
 		dynamic := w.hook(webhook.Cadence{})
 		for _, h := range []uuid.UUID{all, stops, dynamic} {
-			w.subscribe(h, car)
+			w.subscribe(h, vid)
 		}
 		read := func() {
 			w.t.Helper()
-			if _, err := w.s.ReadNow(w.t.Context(), car, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+			if _, err := w.s.ReadNow(w.t.Context(), vid, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 				w.t.Fatal(err)
 			}
 		}
 		for i, s := range []vehicle.ChargeState{vehicle.Charging, vehicle.NotCharging, vehicle.Charging} {
 			w.until(time.Duration(5+2*i) * time.Minute)
-			w.sim.charging(car, s)
+			w.sim.charging(vid, s)
 			read()
 			w.restart()
 		}
 		w.until(12 * time.Minute)
 		w.sim.failing(func(uuid.UUID, vehicle.Path) *vehicle.Fault { return vehicle.NoResponse("") })
 		read()
-		w.sim.charging(car, vehicle.NotCharging)
+		w.sim.charging(vid, vehicle.NotCharging)
 		w.until(15 * time.Minute)
 		w.sim.failing(nil)
 		w.until(35 * time.Minute)
@@ -250,7 +250,7 @@ func TestEventsOfAnyReading(t *testing.T) {
 		}
 		w.wantMadeFor(dynamic, "0s first dynamic", "30m0s due dynamic")
 		// One read at a time for all three, and no gap holds an event back.
-		w.wantCalls(w.sim, car, "0s /charge", "0s /battery /location", "5m0s /charge", "7m0s /charge", "9m0s /charge", "12m0s /charge", "30m0s /charge /battery /location")
+		w.wantCalls(w.sim, vid, "0s /charge", "0s /battery /location", "5m0s /charge", "7m0s /charge", "9m0s /charge", "12m0s /charge", "30m0s /charge /battery /location")
 	})
 }
 
@@ -259,14 +259,14 @@ func TestEventsOfAnyReading(t *testing.T) {
 func TestEventsOfASilentWebhook(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		car := w.car("sim", vehicle.PluggedIn)
+		vid := w.vehicle("sim", vehicle.PluggedIn)
 		off, waits := w.typed(webhook.Webhook{Type: webhook.TypeEventBased}), w.typed(webhook.Webhook{Type: webhook.TypeEventBased})
-		w.subscribe(off, car)
-		w.subscribe(waits, car)
+		w.subscribe(off, vid)
+		w.subscribe(waits, vid)
 		w.until(10 * time.Minute)
 		w.store.setStatus(off, webhook.Disabled, webhook.ByOperator)
 		w.store.setStatus(waits, webhook.Disabled, webhook.Exhausted)
-		w.sim.charging(car, vehicle.Charging)
+		w.sim.charging(vid, vehicle.Charging)
 		w.until(40 * time.Minute)
 		w.store.setStatus(off, webhook.Active, "")
 		w.s.Kick()

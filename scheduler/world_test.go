@@ -114,14 +114,14 @@ func (w *world) stop() {
 
 func (w *world) restart() { w.stop(); w.start() }
 
-var carNumber uint32
+var vehicleNumber uint32
 
-func (w *world) car(source string, p vehicle.Plug) uuid.UUID {
-	carNumber++
+func (w *world) vehicle(source string, p vehicle.Plug) uuid.UUID {
+	vehicleNumber++
 	var id uuid.UUID
-	binary.BigEndian.PutUint32(id[:], carNumber)
+	binary.BigEndian.PutUint32(id[:], vehicleNumber)
 	w.store.mu.Lock()
-	w.store.cars[id] = vehicle.Vehicle{ID: id, Source: source, Make: "TESLA", Mode: vehicle.ModeSimulated}
+	w.store.vehicles[id] = vehicle.Vehicle{ID: id, Source: source, Make: "TESLA", Mode: vehicle.ModeSimulated}
 	w.store.mu.Unlock()
 	if source == "sim" {
 		w.sim.set(id, p)
@@ -139,9 +139,9 @@ func (w *world) hook(c webhook.Cadence) uuid.UUID {
 	return h.ID
 }
 
-func (w *world) subscribe(hook, car uuid.UUID) {
+func (w *world) subscribe(hook, vid uuid.UUID) {
 	w.t.Helper()
-	if _, created, err := w.s.Subscribe(w.t.Context(), hook, car, time.Time{}); err != nil || !created {
+	if _, created, err := w.s.Subscribe(w.t.Context(), hook, vid, time.Time{}); err != nil || !created {
 		w.t.Fatalf("subscribe: %t %v", created, err)
 	}
 	synctest.Wait()
@@ -153,31 +153,31 @@ func (w *world) until(d time.Duration) {
 	synctest.Wait()
 }
 
-func (w *world) made(car uuid.UUID) []string {
+func (w *world) made(vid uuid.UUID) []string {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	var list []string
 	for _, d := range w.store.deliveries {
-		if d.Vehicle == car {
+		if d.Vehicle == vid {
 			list = append(list, fmt.Sprintf("%s %s", d.CreatedAt.Sub(w.t0).Round(time.Millisecond), d.Cause))
 		}
 	}
 	return list
 }
 
-func (w *world) wantMade(car uuid.UUID, want ...string) {
+func (w *world) wantMade(vid uuid.UUID, want ...string) {
 	w.t.Helper()
-	if got := w.made(car); !slices.Equal(got, want) {
+	if got := w.made(vid); !slices.Equal(got, want) {
 		w.t.Errorf("delivered %q, want %q", got, want)
 	}
 }
 
-func (w *world) wantCalls(f *fleet, car uuid.UUID, want ...string) {
+func (w *world) wantCalls(f *fleet, vid uuid.UUID, want ...string) {
 	w.t.Helper()
 	f.mu.Lock()
 	var got []string
 	for _, c := range f.calls {
-		if c.car == car {
+		if c.vid == vid {
 			got = append(got, fmt.Sprintf("%s %s", c.at.Sub(w.t0).Round(time.Millisecond), c.paths))
 		}
 	}
@@ -187,9 +187,9 @@ func (w *world) wantCalls(f *fleet, car uuid.UUID, want ...string) {
 	}
 }
 
-func (w *world) statusOf(car uuid.UUID) vehicle.Status {
-	st, _ := w.store.VehicleStatus(w.t.Context(), car)
-	return st
+func (w *world) statusOf(vid uuid.UUID) vehicle.Status {
+	view, _ := w.store.VehicleView(w.t.Context(), vid)
+	return view.Status
 }
 
 // wantCounted compares the statuses' counters with the calls the source saw.
@@ -210,12 +210,12 @@ func (w *world) wantCounted(f *fleet) {
 }
 
 // data returns code by path of a vehicle's n-th payload.
-func (w *world) data(car uuid.UUID, n int) map[string]int {
+func (w *world) data(vid uuid.UUID, n int) map[string]int {
 	w.t.Helper()
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	for _, d := range w.store.deliveries {
-		if d.Vehicle != car {
+		if d.Vehicle != vid {
 			continue
 		}
 		if n--; n < 0 {

@@ -61,10 +61,7 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 
 // viewVehicle is all that a read of the vehicle is decided on.
 func viewVehicle(t *writeTx, id uuid.UUID) (view webhook.VehicleView, err error) {
-	if view.Vehicle, err = t.vehicle(id); err != nil {
-		return view, err
-	}
-	if view.Status, err = t.status(id); err != nil {
+	if view, err = t.vehicleView(id); err != nil {
 		return view, err
 	}
 	keys, err := t.subscriptionsOf(id)

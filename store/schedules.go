@@ -150,9 +150,9 @@ func (r reader) scheduleView(key webhook.SubscriptionKey, hooks map[uuid.UUID]*w
 
 // Due looks at the head of a source's due queue: the schedules due at now or before,
 // oldest first, without those that skip (which may be nil) leaves out, at most
-// limit, with their webhooks, whose keys stay sealed and empty. The schedules of a webhook
-// that is being removed are not among them. skip runs within a read transaction: it must
-// be quick and must not call the store.
+// limit, with their webhooks, whose keys stay sealed and empty, and their vehicles. The
+// schedules of a webhook that is being removed are not among them. skip runs within a read
+// transaction: it must be quick and must not call the store.
 func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit int, skip func(webhook.SubscriptionKey) bool,
 ) (page webhook.DuePage, err error) {
 	if err := checkSource(source); err != nil {
@@ -167,6 +167,7 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 	err = s.view(ctx, func(r reader) error {
 		r.sealer = nil // no signing key is needed, and the due loop asks often
 		hooks := make(map[uuid.UUID]*webhook.Webhook)
+		page = webhook.DuePage{Vehicles: make(map[uuid.UUID]webhook.VehicleView)}
 		for k := range r.rows(bucketDue, prefix[:], nil) {
 			_, ms, key, err := parseDue(k)
 			if err != nil {
@@ -186,8 +187,15 @@ func (s *Schedules) Due(ctx context.Context, source string, now time.Time, limit
 			if err != nil {
 				return err
 			}
-			if schedule.Webhook != nil {
-				page.Schedules = append(page.Schedules, schedule)
+			if schedule.Webhook == nil {
+				continue
+			}
+			page.Schedules = append(page.Schedules, schedule)
+			if _, known := page.Vehicles[key.Vehicle]; !known {
+				// One damaged record does not keep the source's other vehicles waiting.
+				if view, err := r.vehicleView(key.Vehicle); err == nil {
+					page.Vehicles[key.Vehicle] = view
+				}
 			}
 		}
 		return nil

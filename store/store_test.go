@@ -382,3 +382,36 @@ func TestDue(t *testing.T) {
 	}
 	f.sound()
 }
+
+// Due shows each vehicle with its status. A damaged record keeps no other vehicle waiting.
+func TestDueShowsVehicles(t *testing.T) {
+	f := open(t)
+	must(t, f.AddWebhook(ctx, newWebhook(1)))
+	for v := 1; v <= 3; v++ {
+		must(t, f.PutVehicle(ctx, newVehicle(v)))
+		if _, _, err := f.Subscribe(ctx, key(1, v), dueAt(t0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {
+		v.Status.Reads = 7
+		return webhook.Decision{Status: v.Status}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	damaged := vid(2)
+	must(t, f.update(ctx, func(w *writeTx) error { return w.put(bucketVehicleState, damaged[:], []byte("\x00")) }))
+	page, err := f.Due(ctx, "sim", t0, 9, nil)
+	if err != nil || len(page.Schedules) != 3 || len(page.Vehicles) != 2 {
+		t.Fatal(page, err)
+	}
+	if v := page.Vehicles[vid(1)]; v.Vehicle.ID != vid(1) || v.Status.Reads != 7 {
+		t.Errorf("vehicle 1 is shown as %+v", v)
+	}
+	if v := page.Vehicles[vid(3)]; v.Vehicle.ID != vid(3) || v.Status.Reads != 0 {
+		t.Errorf("vehicle 3 is shown as %+v", v)
+	}
+	if _, err := f.VehicleView(ctx, damaged); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the damaged vehicle: %v", err)
+	}
+}

@@ -122,10 +122,21 @@ func (s *VehicleRecords) Vehicles(ctx context.Context, after uuid.UUID, limit in
 // VehicleStatus returns what is known of a vehicle from its readings; the zero
 // Status before the first. An unknown vehicle is webhook.ErrNotFound.
 func (s *VehicleRecords) VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error) {
-	return viewed(ctx, s.core, func(r reader) (vehicle.Status, error) {
-		if _, err := r.vehicle(id); err != nil {
-			return vehicle.Status{}, err
-		}
-		return r.status(id)
-	})
+	view, err := s.VehicleView(ctx, id)
+	return view.Status, err
+}
+
+// VehicleView returns a vehicle with its status, both as they stand in one transaction,
+// without its schedules. An unknown vehicle is webhook.ErrNotFound.
+func (s *VehicleRecords) VehicleView(ctx context.Context, id uuid.UUID) (webhook.VehicleView, error) {
+	return viewed(ctx, s.core, func(r reader) (webhook.VehicleView, error) { return r.vehicleView(id) })
+}
+
+// vehicleView reads a vehicle that is not being removed, with its status.
+func (r reader) vehicleView(id uuid.UUID) (view webhook.VehicleView, err error) {
+	if view.Vehicle, err = r.vehicle(id); err != nil {
+		return view, err
+	}
+	view.Status, err = r.status(id)
+	return view, err
 }

@@ -83,6 +83,10 @@ func (c *Cause) UnmarshalText(b []byte) error {
 type DuePage struct {
 	// Schedules are due, oldest first, at most the limit asked for.
 	Schedules []ScheduleView
+	// Vehicles are the vehicles of Schedules by id, each with its status, as they stand in
+	// the same transaction. Their own Schedules are empty. A vehicle whose records cannot be
+	// read, or that is being removed, is absent.
+	Vehicles map[uuid.UUID]VehicleView
 	// Next is the first due time that has not come yet; zero when there
 	// is none or when Schedules was cut by the limit.
 	Next time.Time

@@ -28,7 +28,7 @@ func TestHappened(t *testing.T) {
 		want webhook.EventType
 		at   time.Time // of the event
 	}
-	car := uuid.New()
+	vid := uuid.New()
 	for name, steps := range map[string][]step{
 		"the first known state is none": {
 			{failed(upstream, min(0)), min(0), "", t0},
@@ -70,7 +70,7 @@ func TestHappened(t *testing.T) {
 			{on(vehicle.Charging, 75, 5), min(75), started, min(70)},
 			{on(vehicle.NotCharging, 80, 20), min(80), "", t0}, // of 13:00
 		},
-		"a car's clock that runs ahead does not lock it": {
+		"a vehicle's clock that runs ahead does not lock it": {
 			{on(vehicle.NotCharging, 0, 0), min(0), "", t0},
 			{on(vehicle.Charging, 1, -1440), min(1), started, min(1)},
 			{on(vehicle.NotCharging, 2, 0), min(2), stopped, min(2)},
@@ -85,8 +85,8 @@ func TestHappened(t *testing.T) {
 			if s.snap.Charge.OK && s.snap.Charge.DataAge.Sub(s.snap.Charge.FetchedAt) == 0 {
 				s.snap.Charge.DataAge = time.Time{} // fetched-at stands in
 			}
-			next, e := happened(car, st, s.snap, s.now)
-			again, twin := happened(car, st, s.snap, s.now)
+			next, e := happened(vid, st, s.snap, s.now)
+			again, twin := happened(vid, st, s.snap, s.now)
 			st = next
 			if (e == nil) != (s.want == "") || e != nil && (e.Type != s.want || !e.At.Equal(s.at)) {
 				t.Errorf("%s, step %d: %+v, want %q at %s", name, i, e, s.want, s.at)
@@ -99,11 +99,11 @@ func TestHappened(t *testing.T) {
 }
 
 func TestEventIDs(t *testing.T) {
-	car := uuid.New()
-	e := webhook.NewEvent(car, webhook.ChargingStarted, t0)
+	vid := uuid.New()
+	e := webhook.NewEvent(vid, webhook.ChargingStarted, t0)
 	for _, other := range []*webhook.Event{
-		webhook.NewEvent(uuid.New(), webhook.ChargingStarted, t0), webhook.NewEvent(car, webhook.ChargingStopped, t0),
-		webhook.NewEvent(car, webhook.ChargingStarted, t0.Add(time.Millisecond)),
+		webhook.NewEvent(uuid.New(), webhook.ChargingStarted, t0), webhook.NewEvent(vid, webhook.ChargingStopped, t0),
+		webhook.NewEvent(vid, webhook.ChargingStarted, t0.Add(time.Millisecond)),
 	} {
 		if other.ID == e.ID {
 			t.Errorf("%+v has the id of %+v", other, e)

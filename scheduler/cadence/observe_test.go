@@ -67,7 +67,7 @@ func TestObserve(t *testing.T) {
 			{"", vehicle.Snapshot{}, min(3), vehicle.StatePluggedIn, false},
 			{"", plug(in, min(4), -1), min(4), vehicle.StatePluggedIn, false},
 		},
-		"a car's clock that runs ahead does not lock the state": {
+		"a vehicle's clock that runs ahead does not lock the state": {
 			{"", plug(in, min(0), -1), min(0), vehicle.StatePluggedIn, false},
 			{"data from tomorrow", func() vehicle.Snapshot {
 				s := plug(out, min(1), 0)

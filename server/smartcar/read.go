@@ -107,17 +107,17 @@ func (r reads) other(e vehicle.Detail) handler {
 // readOther reads an endpoint that the owner allowed, for at most as long as SDKs wait.
 func (r reads) readOther(ctx context.Context, c *call, e vehicle.Detail) (vehicle.DetailReading, payload.Value, error) {
 	if err := c.permits(e.Permission()); err != nil {
-		return vehicle.DetailReading{}, payload.Value{}, err
+		return vehicle.DetailReading{}, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.readTime)
 	defer cancel()
 	got, err := r.scheduler.ReadDetail(ctx, c.vehicle.ID, e)
 	if err != nil {
-		return got, payload.Value{}, accountFault(err)
+		return got, nil, accountFault(err)
 	}
 	body, fault := payload.DetailBody(e, got, c.units)
 	if fault != nil {
-		return got, payload.Value{}, fault
+		return got, nil, fault
 	}
 	return got, body, nil
 }

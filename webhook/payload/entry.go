@@ -1,6 +1,8 @@
 package payload
 
 import (
+	"time"
+
 	"plugbeat/vehicle"
 )
 
@@ -14,20 +16,20 @@ const kmPerMile = 1.609344
 func Entry(p vehicle.Path, s vehicle.Snapshot, unitSystem, requestID string) Value {
 	body, f := Body(p, s, unitSystem)
 	if f != nil {
-		return Object(
-			Member{"path", String(p.String())},
-			Member{"code", Int(int64(statusOf(f)))},
-			Member{"body", ErrorObject(f, requestID)},
+		return object{
+			{"path", String(p.String())},
+			{"code", Int(statusOf(f))},
+			{"body", ErrorObject(f, requestID)},
 			// Smartcar leaves the key out here, but its Node SDK throws without it.
-			Member{"headers", Object()},
-		)
+			{"headers", object{}},
+		}
 	}
-	return Object(
-		Member{"path", String(p.String())},
-		Member{"code", Int(200)},
-		Member{"body", body},
-		Member{"headers", headers(p, s, unitSystem)},
-	)
+	return object{
+		{"path", String(p.String())},
+		{"code", Int(200)},
+		{"body", body},
+		{"headers", headers(p, s, unitSystem)},
+	}
 }
 
 // Body is the endpoint's own body for the path, or the fault that stands in its
@@ -35,10 +37,10 @@ func Entry(p vehicle.Path, s vehicle.Snapshot, unitSystem, requestID string) Val
 // miles when unitSystem is Imperial; a range the source does not have is null.
 func Body(p vehicle.Path, s vehicle.Snapshot, unitSystem string) (Value, *vehicle.Fault) {
 	if f := s.Fault(p); f != nil {
-		return Value{}, f
+		return nil, f
 	}
 	if !s.Asked().Has(p) {
-		return Value{}, &vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500,
+		return nil, &vehicle.Fault{Type: vehicle.TypeServer, Code: "INTERNAL", Status: 500,
 			Resolution: vehicle.ResolveRetryLater, Description: "The path was not read."}
 	}
 	switch p {
@@ -49,23 +51,23 @@ func Body(p vehicle.Path, s vehicle.Snapshot, unitSystem string) (Value, *vehicl
 	case vehicle.PathLocation:
 		return locationBody(s.Location.Value)
 	}
-	return Value{}, vehicle.NotCapable("There is no such path.")
+	return nil, vehicle.NotCapable("There is no such path.")
 }
 
 func chargeBody(r vehicle.Reading[vehicle.Charge]) (Value, *vehicle.Fault) {
 	state := vehicle.StateOf(r)
 	if state == vehicle.StateUnknown {
 		// A receiver that decodes null into a boolean would see an unplugged vehicle.
-		return Value{}, vehicle.InvalidData("The source did not tell whether the vehicle is plugged in.")
+		return nil, vehicle.InvalidData("The source did not tell whether the vehicle is plugged in.")
 	}
-	return Object(
-		Member{"state", StringOrNull(string(r.Value.State))},
-		Member{"isPluggedIn", Bool(state == vehicle.StatePluggedIn)},
-	), nil
+	return object{
+		{"state", StringOrNull(string(r.Value.State))},
+		{"isPluggedIn", Bool(state == vehicle.StatePluggedIn)},
+	}, nil
 }
 
 func batteryBody(b vehicle.Battery, unitSystem string) (Value, *vehicle.Fault) {
-	reach := Null()
+	var reach Value
 	if b.RangeKm != nil {
 		km := *b.RangeKm
 		if unitSystem == Imperial {
@@ -76,41 +78,36 @@ func batteryBody(b vehicle.Battery, unitSystem string) (Value, *vehicle.Fault) {
 		}
 	}
 	if !printable(b.PercentRemaining) {
-		return Value{}, vehicle.InvalidData("The source gave a charge level that is not a number.")
+		return nil, vehicle.InvalidData("The source gave a charge level that is not a number.")
 	}
-	return Object(Member{"percentRemaining", Number(b.PercentRemaining)}, Member{"range", reach}), nil
+	return object{{"percentRemaining", Number(b.PercentRemaining)}, {"range", reach}}, nil
 }
 
 func locationBody(l vehicle.Location) (Value, *vehicle.Fault) {
 	if !printable(l.Latitude) || !printable(l.Longitude) {
-		return Value{}, vehicle.InvalidData("The source gave a position that is not a number.")
+		return nil, vehicle.InvalidData("The source gave a position that is not a number.")
 	}
-	return Object(Member{"latitude", Coordinate(l.Latitude)}, Member{"longitude", Coordinate(l.Longitude)}), nil
+	return object{{"latitude", Coordinate(l.Latitude)}, {"longitude", Coordinate(l.Longitude)}}, nil
 }
 
 // headers are the response headers of a successful entry: when it was fetched, the
 // age of the data where the source knows it, and the units where the path has any.
 func headers(p vehicle.Path, s vehicle.Snapshot, unitSystem string) Value {
-	members := []Member{{"sc-fetched-at", String(Timestamp(s.FetchedAt(p)))}}
-	if age := dataAge(p, s); age != "" {
-		members = append(members, Member{"sc-data-age", String(age)})
+	var fetched, recorded time.Time
+	switch p {
+	case vehicle.PathCharge:
+		fetched, recorded = s.Charge.FetchedAt, s.Charge.DataAge
+	case vehicle.PathBattery:
+		fetched, recorded = s.Battery.FetchedAt, s.Battery.DataAge
+	case vehicle.PathLocation:
+		fetched, recorded = s.Location.FetchedAt, s.Location.DataAge
+	}
+	members := object{{"sc-fetched-at", String(Timestamp(fetched))}}
+	if !recorded.IsZero() {
+		members = append(members, Member{"sc-data-age", String(Timestamp(recorded))})
 	}
 	if p == vehicle.PathBattery {
 		members = append(members, Member{"sc-unit-system", String(unitSystem)})
 	}
-	return Object(members...)
-}
-
-func dataAge(p vehicle.Path, s vehicle.Snapshot) string {
-	at := s.Charge.DataAge
-	switch p {
-	case vehicle.PathBattery:
-		at = s.Battery.DataAge
-	case vehicle.PathLocation:
-		at = s.Location.DataAge
-	}
-	if at.IsZero() {
-		return ""
-	}
-	return Timestamp(at)
+	return members
 }

@@ -14,18 +14,18 @@ func ErrorObject(f *vehicle.Fault, requestID string) Value {
 	if f.RequestID != "" {
 		requestID = f.RequestID
 	}
-	resolution := []Member{{"type", StringOrNull(f.Resolution)}}
+	resolution := object{{"type", StringOrNull(f.Resolution)}}
 	if f.ResolutionURL != "" {
 		resolution = append(resolution, Member{"url", String(f.ResolutionURL)})
 	}
-	members := []Member{
+	members := object{
 		{"type", String(f.Type)},
 		{"code", StringOrNull(f.Code)},
 		{"description", String(f.Description)},
 		{"docURL", String(f.Doc())},
-		{"statusCode", Int(int64(statusOf(f)))},
+		{"statusCode", Int(statusOf(f))},
 		{"requestId", String(requestID)},
-		{"resolution", Object(resolution...)},
+		{"resolution", resolution},
 	}
 	if f.UserMessage != "" {
 		members = append(members, Member{"suggestedUserMessage", String(f.UserMessage)})
@@ -33,19 +33,22 @@ func ErrorObject(f *vehicle.Fault, requestID string) Value {
 	if detail, ok := detailOf(f); ok {
 		members = append(members, Member{"detail", detail})
 	}
-	return Object(members...)
+	return members
 }
 
 func detailOf(f *vehicle.Fault) (Value, bool) {
 	if len(f.Detail) == 0 {
-		return Value{}, false
+		return nil, false
 	}
 	v, err := Parse(f.Detail)
-	if err != nil || v.kind != kindArray {
-		return Value{}, false
+	if err != nil {
+		return nil, false
+	}
+	if _, ok := v.(array); !ok {
+		return nil, false
 	}
 	if _, err := Append(nil, v); err != nil {
-		return Value{}, false
+		return nil, false
 	}
 	return v, true
 }

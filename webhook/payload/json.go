@@ -8,15 +8,28 @@ import (
 	"strings"
 )
 
-// Value is a JSON value whose objects keep their order. The zero Value is null.
-type Value struct {
-	kind    kind
-	truth   bool
-	text    string
-	number  float64
-	items   []Value
-	members []Member
-}
+// Value is a JSON value: a [String], [Bool], [Int], [Number] or [Coordinate], what [Object]
+// or [Array] made, or nil, which is null.
+type Value interface{ value() }
+
+type (
+	// String is a string. Invalid UTF-8 is printed as U+FFFD.
+	String string
+	// Bool is true or false.
+	Bool bool
+	// Int is a whole number. Printing it fails outside ±(2^53-1).
+	Int int64
+	// Number is printed rounded to at most 4 decimals, which is what ranges and
+	// fractions need. Printing it fails for NaN, infinities and beyond ±(2^53-1).
+	Number float64
+	// Coordinate is degrees, printed rounded to 6 decimals, about 11 cm. Closer to zero
+	// than 0.0001 (11 m, at the equator or the zero meridian only) it is 0: Ruby prints
+	// such numbers in a form of its own.
+	Coordinate float64
+
+	array  []Value
+	object []Member
+)
 
 // Member is one key of an object with its value.
 type Member struct {
@@ -24,76 +37,35 @@ type Member struct {
 	Value Value
 }
 
-type kind uint8
-
-const (
-	kindNull kind = iota
-	kindBool
-	kindString
-	kindNumber
-	kindArray
-	kindObject
-)
+func (String) value()     {}
+func (Bool) value()       {}
+func (Int) value()        {}
+func (Number) value()     {}
+func (Coordinate) value() {}
+func (array) value()      {}
+func (object) value()     {}
 
 // maxSafe is the largest integer that JavaScript reads exactly, 2^53-1.
 const maxSafe = 1<<53 - 1
 
 // Null returns null.
-func Null() Value { return Value{} }
-
-// Bool returns true or false.
-func Bool(b bool) Value { return Value{kind: kindBool, truth: b} }
-
-// String returns a string. Invalid UTF-8 is printed as U+FFFD.
-func String(s string) Value { return Value{kind: kindString, text: s} }
+func Null() Value { return nil }
 
 // StringOrNull returns null for the empty string.
 func StringOrNull(s string) Value {
 	if s == "" {
-		return Null()
+		return nil
 	}
 	return String(s)
 }
 
-// Int returns a whole number. Printing it fails outside ±(2^53-1).
-func Int(n int64) Value {
-	v := Value{kind: kindNumber, number: float64(n)}
-	if n > maxSafe || n < -maxSafe {
-		v.number = math.Inf(1) // float64(n) may round into the range
-	}
-	return v
-}
-
-// Number returns f rounded to at most 4 decimals, which is what ranges and
-// fractions need. Printing it fails for NaN, infinities and beyond ±(2^53-1).
-func Number(f float64) Value { return Value{kind: kindNumber, number: round(f, 4)} }
-
-// Coordinate returns degrees rounded to 6 decimals, about 11 cm. Closer to zero
-// than 0.0001 (11 m, at the equator or the zero meridian only) it is 0: Ruby prints
-// such numbers in a form of its own.
-func Coordinate(f float64) Value { return Value{kind: kindNumber, number: round(f, 6)} }
-
 // Array returns a list.
-func Array(items ...Value) Value { return Value{kind: kindArray, items: items} }
+func Array(items ...Value) Value { return array(items) }
 
 // Object returns an object with its keys in the order given. Printing it fails
 // when a key occurs twice or looks like an array index, since JavaScript would
 // drop or move it.
-func Object(members ...Member) Value { return Value{kind: kindObject, members: members} }
-
-// round rounds to the decimals, and to 0 what is left closer to zero than 1e-4
-// or is a negative zero.
-func round(f float64, decimals int) float64 {
-	if !printable(f) {
-		return f
-	}
-	// Rounding the decimal text is exact where f*1e4 is not.
-	f, _ = strconv.ParseFloat(strconv.FormatFloat(f, 'f', decimals, 64), 64)
-	if math.Abs(f) < 1e-4 {
-		return 0
-	}
-	return f
-}
+func Object(members ...Member) Value { return object(members) }
 
 // printable reports whether f can be printed at all: NaN fails the comparison.
 func printable(f float64) bool { return math.Abs(f) <= maxSafe }
@@ -117,29 +89,40 @@ func Append(dst []byte, v Value) ([]byte, error) {
 }
 
 func appendValue(dst []byte, v Value) ([]byte, error) {
-	var err error
-	switch v.kind {
-	case kindBool:
-		return strconv.AppendBool(dst, v.truth), nil
-	case kindString:
-		return appendString(dst, v.text), nil
-	case kindNumber:
-		return appendNumber(dst, v.number)
-	case kindArray:
-		dst = append(dst, '[')
-		for i, item := range v.items {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			if dst, err = appendValue(dst, item); err != nil {
-				return nil, fmt.Errorf("[%d]: %w", i, err)
-			}
+	switch v := v.(type) {
+	case Bool:
+		return strconv.AppendBool(dst, bool(v)), nil
+	case String:
+		return appendString(dst, string(v)), nil
+	case Int:
+		if v > maxSafe || v < -maxSafe {
+			return nil, errNumber
 		}
-		return append(dst, ']'), nil
-	case kindObject:
-		return appendObject(dst, v.members)
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case Number:
+		return appendNumber(dst, float64(v), 4)
+	case Coordinate:
+		return appendNumber(dst, float64(v), 6)
+	case array:
+		return appendArray(dst, v)
+	case object:
+		return appendObject(dst, v)
 	}
 	return append(dst, "null"...), nil
+}
+
+func appendArray(dst []byte, items []Value) ([]byte, error) {
+	dst = append(dst, '[')
+	for i, item := range items {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		var err error
+		if dst, err = appendValue(dst, item); err != nil {
+			return nil, fmt.Errorf("[%d]: %w", i, err)
+		}
+	}
+	return append(dst, ']'), nil
 }
 
 func appendObject(dst []byte, members []Member) ([]byte, error) {
@@ -152,7 +135,7 @@ func appendObject(dst []byte, members []Member) ([]byte, error) {
 				return nil, fmt.Errorf("%q: %w", key, errDuplicate)
 			}
 		}
-		if looksLikeIndex(key) {
+		if key != "" && strings.Trim(key, "0123456789") == "" {
 			return nil, fmt.Errorf("%q: %w", key, errIndexKey)
 		}
 		if i > 0 {
@@ -167,15 +150,17 @@ func appendObject(dst []byte, members []Member) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-func looksLikeIndex(key string) bool {
-	return key != "" && strings.Trim(key, "0123456789") == ""
-}
-
-// appendNumber never prints an exponent: below 2^53 and, by the constructors'
-// rounding, not below 1e-4, JavaScript and Ruby print none either.
-func appendNumber(dst []byte, f float64) ([]byte, error) {
+// appendNumber prints a number rounded to the decimals. It never prints an exponent: below
+// 2^53 and not below 1e-4, JavaScript and Ruby print none either. Closer to zero than 1e-4,
+// and for the negative zero, it prints 0.
+func appendNumber(dst []byte, f float64, decimals int) ([]byte, error) {
 	if !printable(f) {
 		return nil, errNumber
+	}
+	// Rounding the decimal text is exact where f*1e4 is not.
+	f, _ = strconv.ParseFloat(strconv.FormatFloat(f, 'f', decimals, 64), 64)
+	if math.Abs(f) < 1e-4 {
+		f = 0
 	}
 	return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
 }

@@ -12,7 +12,7 @@ func TestAppend(t *testing.T) {
 		v    Value
 		want string
 	}{
-		{"zero value", Value{}, `null`},
+		{"null", nil, `null`},
 		{"booleans", Array(Bool(true), Bool(false)), `[true,false]`},
 		{"empty", Array(Object(), Array(), String("")), `[{},[],""]`},
 		{"order kept", Object(Member{"b", Int(1)}, Member{"a", Int(2)}), `{"b":1,"a":2}`},

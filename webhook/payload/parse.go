@@ -14,8 +14,8 @@ const maxDepth = 64
 
 var errDepth = errors.New("nested too deeply")
 
-// Parse reads JSON text into a Value, keeping the order of keys and rounding
-// numbers to 4 decimals. It exists for text that came from elsewhere: such text is
+// Parse reads JSON text into a Value, keeping the order of keys. Numbers are of type
+// [Number]. Parse exists for text that came from elsewhere: such text is
 // never passed on as it is, since its spelling of numbers and characters need not be
 // canonical. What it returns can still be refused by [Append] (duplicate keys,
 // keys like array indexes, huge numbers).
@@ -24,10 +24,10 @@ func Parse(text []byte) (Value, error) {
 	d.UseNumber()
 	v, err := parseValue(d, maxDepth)
 	if err != nil {
-		return Value{}, fmt.Errorf("parse json: %w", err)
+		return nil, fmt.Errorf("parse json: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Value{}, errors.New("parse json: text after the value")
+		return nil, errors.New("parse json: text after the value")
 	}
 	return v, nil
 }
@@ -35,7 +35,7 @@ func Parse(text []byte) (Value, error) {
 func parseValue(d *json.Decoder, depth int) (Value, error) {
 	t, err := d.Token()
 	if err != nil {
-		return Value{}, err
+		return nil, err
 	}
 	switch t := t.(type) {
 	case bool:
@@ -45,47 +45,47 @@ func parseValue(d *json.Decoder, depth int) (Value, error) {
 	case json.Number:
 		f, err := strconv.ParseFloat(t.String(), 64)
 		if err != nil {
-			return Value{}, fmt.Errorf("number %s: %w", t, errNumber)
+			return nil, fmt.Errorf("number %s: %w", t, errNumber)
 		}
 		return Number(f), nil
 	case json.Delim:
 		if depth == 0 {
-			return Value{}, errDepth
+			return nil, errDepth
 		}
 		if t == '[' {
 			return parseArray(d, depth-1)
 		}
 		return parseObject(d, depth-1)
 	}
-	return Null(), nil
+	return nil, nil
 }
 
 func parseArray(d *json.Decoder, depth int) (Value, error) {
-	items := []Value{}
+	items := array{}
 	for d.More() {
 		v, err := parseValue(d, depth)
 		if err != nil {
-			return Value{}, err
+			return nil, err
 		}
 		items = append(items, v)
 	}
 	_, err := d.Token()
-	return Array(items...), err
+	return items, err
 }
 
 func parseObject(d *json.Decoder, depth int) (Value, error) {
-	members := []Member{}
+	members := object{}
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return Value{}, err
+			return nil, err
 		}
 		v, err := parseValue(d, depth)
 		if err != nil {
-			return Value{}, err
+			return nil, err
 		}
 		members = append(members, Member{key.(string), v}) // the decoder takes only string keys
 	}
 	_, err := d.Token()
-	return Object(members...), err
+	return members, err
 }

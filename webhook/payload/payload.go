@@ -52,7 +52,7 @@ type Event struct {
 	// milliseconds. A zero time leaves the key out.
 	Timestamp time.Time
 	Snapshot  vehicle.Snapshot
-	// Paths are the entries of a scheduled delivery; none is all.
+	// Paths are the entries of a delivery of type schedule; none is all. A dynamic one has all.
 	Paths vehicle.Paths
 	// Happened is what an eventBased delivery tells; no other has a use for it.
 	Happened *webhook.Event
@@ -92,13 +92,13 @@ func Compose(ev Event) ([]byte, error) {
 	if ev.RequestID == "" {
 		ev.RequestID = ev.Snapshot.RequestID
 	}
-	body, err := Append(make([]byte, 0, usualBytes), Object(
-		Member{"version", String(Version)},
-		Member{"webhookId", String(ev.WebhookID.String())},
-		Member{"eventName", String(ev.EventName)},
-		Member{"mode", String(ev.Mode)},
-		Member{"payload", format(ev)},
-	))
+	body, err := Append(make([]byte, 0, usualBytes), object{
+		{"version", String(Version)},
+		{"webhookId", String(ev.WebhookID.String())},
+		{"eventName", String(ev.EventName)},
+		{"mode", String(ev.Mode)},
+		{"payload", format(ev)},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("compose %s for vehicle %s: %w", ev.EventName, ev.Vehicle, err)
 	}
@@ -109,10 +109,8 @@ func Compose(ev Event) ([]byte, error) {
 // makes the envelope's payload of it.
 func formatOf(eventName string) (func(Event) Value, bool) {
 	switch eventName {
-	case EventDynamic:
-		return dynamic, true
-	case EventSchedule, EventScheduled:
-		return schedule, true
+	case EventDynamic, EventSchedule, EventScheduled:
+		return reading, true
 	case EventEventBased:
 		return eventBased, true
 	}

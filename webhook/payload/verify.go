@@ -6,11 +6,11 @@ import "github.com/google/uuid"
 // the receiver answers with the challenge's HMAC (see package signing).
 func Verify(webhookID uuid.UUID, challenge string) []byte {
 	// Append cannot fail: there is no number in it and the keys are constant.
-	body, _ := Append(nil, Object(
-		Member{"version", String(Version)},
-		Member{"webhookId", String(webhookID.String())},
-		Member{"eventName", String(EventVerify)},
-		Member{"payload", Object(Member{"challenge", String(challenge)})},
-	))
+	body, _ := Append(nil, object{
+		{"version", String(Version)},
+		{"webhookId", String(webhookID.String())},
+		{"eventName", String(EventVerify)},
+		{"payload", object{{"challenge", String(challenge)}}},
+	})
 	return body
 }
