@@ -263,7 +263,7 @@ func (f *fleet) connectListed(ctx context.Context) error {
 }
 
 // connectFirst connects the vehicles of a source once in the life of the data file.
-// Cars that another source has are that one's.
+// Vehicles that another source has are that one's.
 func (f *fleet) connectFirst(ctx context.Context, name string, l vehicle.Lister) error {
 	done := tokens{f.store, name}.name("connected")
 	switch _, err := f.store.Secrets.Secret(ctx, done); {

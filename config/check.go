@@ -50,7 +50,7 @@ func (c checker) check() {
 		checkRedirect(c.complaints, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
 	}
 	if u := c.HTTP.PublicURL; u != "" {
-		const allowed = "an absolute http or https URL without query and fragment, like https://cars.example.com"
+		const allowed = "an absolute http or https URL without query and fragment, like https://plugbeat.example.com"
 		if parsed, err := url.Parse(u); checkURL(c.complaints, "http.public_url", u, allowed) && err == nil && (parsed.RawQuery != "" || parsed.ForceQuery) {
 			c.add("http.public_url", u, "it has a query", allowed)
 		}
