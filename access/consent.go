@@ -73,7 +73,7 @@ const (
 	RefreshKind TokenKind = "refresh"
 )
 
-// Consent is what the owner of some cars allowed the application to do: to reach
+// Consent is what the owner of some vehicles allowed the application to do: to reach
 // these vehicles for these permissions, with tokens that plugbeat issues. Its methods
 // are pure; the store keeps what they return.
 type Consent struct {

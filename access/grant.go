@@ -19,7 +19,7 @@ type Grant struct {
 	Hash [32]byte `json:"-"`
 	// Scope is what an operator's token may do; empty is an application's token.
 	Scope Scope `json:"scope,omitempty"`
-	// Vehicles lists the cars an application's token may read; empty means all.
+	// Vehicles lists the vehicles an application's token may read; empty means all.
 	Vehicles  []uuid.UUID `json:"vehicles,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
 	// LastUsedAt is when the token was last used, to the hour; zero for never.

@@ -55,7 +55,7 @@ func dead(w health.WebhookFacts, n uint64) health.WebhookFacts {
 func hooks(ws ...health.WebhookFacts) health.Facts { return health.Facts{Now: noon, Webhooks: ws} }
 
 func source(edit func(*health.SourceFacts)) health.Facts {
-	f := health.SourceFacts{Name: "cars", Configured: true}
+	f := health.SourceFacts{Name: "fleet", Configured: true}
 	edit(&f)
 	return health.Facts{Now: noon, Sources: []health.SourceFacts{f}}
 }
@@ -79,7 +79,7 @@ func TestDiff(t *testing.T) {
 		{"closed", hooks(failing(time.Hour, 9*time.Hour)), hooks(well()), "webhook.opened warning: webhook home: it takes deliveries again"},
 		{"removed while it failed", hooks(failing(time.Hour, 9*time.Hour)), hooks(), ""},
 		{"not heard of since the start", down, source(func(*health.SourceFacts) {}), ""},
-		{"heard of", down, source(func(f *health.SourceFacts) { f.LastOK = noon }), "source.down error: source cars: it gives values again"},
+		{"heard of", down, source(func(f *health.SourceFacts) { f.LastOK = noon }), "source.down error: source fleet: it gives values again"},
 		{"losses grow", hooks(dead(well(), 2)), hooks(dead(well(), 5)), "delivery.dead error"},
 		{"the first losses", hooks(well()), hooks(dead(well(), 1)), "delivery.dead error"},
 		{"losses stand", hooks(dead(well(), 2)), hooks(dead(well(), 2)), ""},

@@ -99,7 +99,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	}
 	d.stop()
 
-	// Two sources of the same cars: the second has none, and the daemon starts.
+	// Two sources of the same vehicles: the second has none, and the daemon starts.
 	start(t, configured(t, dir, strings.Replace(simulatorSource, "sim:", "renamed:", 1)+strings.Replace(simulatorSource, "sim:", "twin:", 1)))
 }
 
@@ -141,7 +141,7 @@ func TestDisconnectWithoutTheVendor(t *testing.T) {
 }
 
 // A connection that comes in while its last vehicle goes waits until that is over.
-func TestConnectAndDisconnectTakeTurns(t *testing.T) {
+func TestConnectAndDisconnectDoNotOverlap(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	held := make(chan struct{})
 	d.sources.byName["sim"] = vendor{list: d.sources.byName["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}

@@ -65,28 +65,28 @@ func TestSourceClient(t *testing.T) {
 		}
 		return err
 	}
-	if tr, ok := a.client("car", at(srv.URL)).Transport.(dated); !ok || tr.Proxy != nil {
+	if tr, ok := a.client("vendor", at(srv.URL)).Transport.(dated); !ok || tr.Proxy != nil {
 		t.Error("a source's client would ask a proxy, which hides the address from the check")
 	}
-	if err := get(a.client("car", at(srv.URL)), srv.URL); err != nil {
+	if err := get(a.client("vendor", at(srv.URL)), srv.URL); err != nil {
 		t.Error("the configured origin is refused:", err)
 	}
-	err = get(a.client("car", at("https://api.smartcar.com")), srv.URL)
+	err = get(a.client("vendor", at("https://api.smartcar.com")), srv.URL)
 	if _, ok := errors.AsType[*egress.DeniedError](err); !ok {
 		t.Errorf("got %v", err)
 	}
-	wantError(t, err, "loopback", "delivery.allow", "sources.car.api_origin")
+	wantError(t, err, "loopback", "delivery.allow", "sources.vendor.api_origin")
 }
 
 // The daemon's smartcar source goes through it, its token requests too.
 func TestSmartcarSourceIsGuarded(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), smartcarAt("https://169.254.169.254")))
-	_, err := d.client.ConnectVehicles(t.Context(), "car", "refresh-token")
+	_, err := d.client.ConnectVehicles(t.Context(), "vendor", "refresh-token")
 	wantError(t, err, "169.254.169.254:443", "metadata")
-	must(t, tokens{d.store, "car"}.Save(t.Context(), "owner", []byte(`{"access_token":"a","refresh_token":"r","expires_at":"2100-01-01T00:00:00Z","renew_at":"2100-01-01T00:00:00Z"}`)))
+	must(t, tokens{d.store, "vendor"}.Save(t.Context(), "owner", []byte(`{"access_token":"a","refresh_token":"r","expires_at":"2100-01-01T00:00:00Z","renew_at":"2100-01-01T00:00:00Z"}`)))
 	ref := vehicle.Ref{Native: "x", Connection: "owner"}
 	for _, paths := range []vehicle.Paths{vehicle.AllPaths, vehicle.PathsOf(vehicle.PathCharge)} {
-		_, err := d.sources.byName["car"].Read(t.Context(), ref, paths)
+		_, err := d.sources.byName["vendor"].Read(t.Context(), ref, paths)
 		wantError(t, err, "169.254.169.254:443", "metadata")
 	}
 }

@@ -263,7 +263,7 @@ func wantError(t *testing.T, err error, parts ...string) {
 }
 
 func smartcarAt(origin string) string {
-	return fmt.Sprintf("  car: {type: smartcar, client_id: id, client_secret_file: secret, api_origin: %q, auth_origin: %q}\n", origin, origin)
+	return fmt.Sprintf("  vendor: {type: smartcar, client_id: id, client_secret_file: secret, api_origin: %q, auth_origin: %q}\n", origin, origin)
 }
 
 func mustKey(t *testing.T, cfg config.Config) webhook.Secret {

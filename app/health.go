@@ -147,7 +147,7 @@ func (h *facts) readiness(ctx context.Context) health.Facts {
 	return f
 }
 
-// parts are the loops, and whether they turn.
+// parts are the loops, and whether they run.
 func (h *facts) parts(now time.Time) []health.PartFacts {
 	alive := func(name string, is func(time.Time) bool) health.PartFacts {
 		p := health.PartFacts{Name: name}
@@ -165,7 +165,7 @@ var eventful = []health.Code{
 	health.DeliveryDead, health.DeliveryExpired, health.BackupFailed, health.AlertFailed, health.SourceMissing,
 }
 
-// startTime is how long after the start the loops may take to turn before somebody is told.
+// startTime is how long after the start the loops may take to run before somebody is told.
 const startTime = time.Minute
 
 // standing is what is wrong, for alerts and the log: nothing is known while the daemon starts.

@@ -42,8 +42,8 @@ func TestGoneWhileInFlight(t *testing.T) {
 		<-asked
 	}
 	id := uuid.MustParse(first.ID)
-	car := uuid.MustParse(first.Vehicle)
-	if c, err := d.client.DisconnectVehicle(t.Context(), car); err != nil || c.Cancelled < 1 {
+	v := uuid.MustParse(first.Vehicle)
+	if c, err := d.client.DisconnectVehicle(t.Context(), v); err != nil || c.Cancelled < 1 {
 		t.Fatal(c, err)
 	}
 	close(hang)
@@ -57,7 +57,7 @@ func TestGoneWhileInFlight(t *testing.T) {
 	if x.Delivery.State != webhook.Cancelled || len(x.Attempts) > 0 || len(x.Payload) > 0 && string(x.Payload) != "null" {
 		t.Errorf("of the disconnected vehicle there is %+v", x)
 	}
-	if _, err := d.app.store.Vehicles.VehicleStatus(t.Context(), car); !errors.Is(err, webhook.ErrNotFound) {
+	if _, err := d.app.store.Vehicles.VehicleStatus(t.Context(), v); !errors.Is(err, webhook.ErrNotFound) {
 		t.Error("its status is there:", err)
 	}
 	sound(t, d)

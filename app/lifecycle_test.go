@@ -37,7 +37,7 @@ func TestFailedNewLeavesNothing(t *testing.T) {
 		{"an address in delivery.allow that is none", func(t *testing.T, dir string, cfg *config.Config) { cfg.Delivery.Allow = []string{"169.254.169.254"} }, []string{"delivery.allow", "169.254.169.254"}},
 		{"a source without its secret", func(t *testing.T, dir string, cfg *config.Config) {
 			must(t, os.Remove(filepath.Join(dir, "secret")))
-		}, []string{"sources.car"}},
+		}, []string{"sources.vendor"}},
 		{"the api's port is taken", func(t *testing.T, dir string, cfg *config.Config) {
 			cfg.HTTP.API.Listen = taken(t, "tcp", "127.0.0.1:0").Addr().String()
 		}, []string{"http.api.listen", "another port"}},

@@ -149,9 +149,9 @@ func TestLookAtEndpoints(t *testing.T) {
 		s := config.DefaultSource("smartcar")
 		account := s.Settings.(*smartcar.Settings)
 		account.APIOrigin, account.AuthOrigin = srv.URL, srv.URL
-		c.Sources = map[string]config.Source{"car": s, "sim": config.DefaultSource("simulator")}
+		c.Sources = map[string]config.Source{"vendor": s, "sim": config.DefaultSource("simulator")}
 	})
-	looks := k.Endpoints(t.Context(), "car")
+	looks := k.Endpoints(t.Context(), "vendor")
 	if len(looks) != 2 || !looks[0].Answered() || !looks[1].Answered() || looks[0].Host != u.Host || len(h.list) != 2 {
 		t.Errorf("%+v", looks)
 	}

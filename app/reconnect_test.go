@@ -16,12 +16,12 @@ import (
 // in the payload, in status and by the alert's condition, with where to give it back; and
 // it is over as soon as that was done.
 func TestReconnect(t *testing.T) {
-	d, cars := hooked(t)
-	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	d, ids := hooked(t)
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: ids[:1]})
 	must(t, err)
 	newest := func() string {
 		for _, m := range slices.Backward(d.receiver.Messages()) {
-			if m.Vehicle == cars[0].String() {
+			if m.Vehicle == ids[0].String() {
 				return string(m.Body)
 			}
 		}
@@ -54,7 +54,7 @@ func TestReconnect(t *testing.T) {
 	_, err = d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
 	eventually(t, "a payload with values again", func() bool { return strings.Contains(newest(), `"isPluggedIn"`) })
-	known, err := d.app.store.Vehicles.VehicleStatus(t.Context(), cars[0])
+	known, err := d.app.store.Vehicles.VehicleStatus(t.Context(), ids[0])
 	must(t, err)
 	if known.Restricted || known.Trouble() != vehicle.NoTrouble || told() {
 		t.Errorf("after the owner came back: %+v, alert's condition %t", known, told())

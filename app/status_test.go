@@ -18,11 +18,11 @@ func hooked(t *testing.T) (*world, []uuid.UUID) {
 	t.Helper()
 	d := quiet(t)
 	must(t, d.boot(t.Context()))
-	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
+	connected, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
 	d.addHook(t.Context(), "hook")
 	var ids []uuid.UUID
-	for _, v := range cars.Vehicles {
+	for _, v := range connected.Vehicles {
 		ids = append(ids, v.ID)
 	}
 	return d, ids
@@ -31,14 +31,14 @@ func hooked(t *testing.T) (*world, []uuid.UUID) {
 // TestStatusTellsOfStopping holds that a daemon that is waiting for a receiver, to end
 // then, says that it stops, and not that its loops stand still.
 func TestStatusTellsOfStopping(t *testing.T) {
-	d, cars := hooked(t)
+	d, ids := hooked(t)
 	hang, asked := make(chan struct{}), make(chan struct{}, 10)
 	d.receiver.Rule(func(receiver.Message) receiver.Answer {
 		asked <- struct{}{}
 		<-hang
 		return receiver.Answer{}
 	})
-	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: cars[:1]})
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: ids[:1]})
 	must(t, err)
 	<-asked
 	halted := make(chan error, 1)

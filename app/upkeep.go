@@ -99,7 +99,7 @@ type deliveries struct {
 }
 
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
-// stands, and puts the slots on a new cadence's points.
+// stands, and puts the subscriptions on a new cadence's due times.
 func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	w, err := d.Dispatcher.Change(ctx, id, webhook.SettingsChange(c), checks...)
 	if err == nil && c.Cadence != nil {

@@ -19,7 +19,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// world is a vendor with three cars, a receiver, and a daemon between them whose hour
+// world is a vendor with three vehicles, a receiver, and a daemon between them whose hour
 // takes a second.
 type world struct {
 	t         *testing.T
@@ -44,7 +44,7 @@ func quiet(t *testing.T) *world {
 	w.upstream = simulator.NewServer(fleet, simulator.ServerOptions{})
 	vendor := httptest.NewServer(w.upstream)
 	t.Cleanup(vendor.Close)
-	cfg := configured(t, shortDir(t), strings.Replace(smartcarAt(vendor.URL), "car:", "smartcar:", 1))
+	cfg := configured(t, shortDir(t), strings.Replace(smartcarAt(vendor.URL), "vendor:", "smartcar:", 1))
 	must(t, os.WriteFile(filepath.Join(cfg.Dir, "secret"), []byte("simulator-secret"), 0o600))
 	account := cfg.Sources["smartcar"].Settings.(*smartcar.Settings)
 	account.ClientID, account.Bucket = "simulator", 0
@@ -86,8 +86,8 @@ func (w *world) halt() error {
 	return <-w.ended
 }
 
-// setUp connects the cars, adds a webhook at the receiver, has it verified, and subscribes
-// the cars to it.
+// setUp connects the vehicles, adds a webhook at the receiver, has it verified, and subscribes
+// the vehicles to it.
 func (w *world) setUp(ctx context.Context) error {
 	_, err := w.client.ConnectVehicles(ctx, "smartcar", w.upstream.RefreshToken())
 	must(w.t, err)

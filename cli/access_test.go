@@ -80,7 +80,7 @@ func closedDir(t *testing.T, dir, name string) string {
 // over, serve says that alone, and what mends it; nobody is told to run it as root.
 func TestServeWithoutCredentials(t *testing.T) {
 	dir := openDir(t)
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("data_dir: data\nsources: {cars: {type: simulator}}\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("data_dir: data\nsources: {fleet: {type: simulator}}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	secrets := closedDir(t, dir, "secrets")

@@ -27,7 +27,7 @@ var (
 // TestOutput holds what each command prints, for a person and as JSON, in golden
 // files, and what it asks of the daemon.
 func TestOutput(t *testing.T) {
-	car, other := clitest.CarID.String(), clitest.OtherID.String()
+	v, other := clitest.VehicleID.String(), clitest.OtherID.String()
 	for _, tc := range []struct {
 		name, typed, stdin string
 		asked              []string
@@ -53,25 +53,25 @@ func TestOutput(t *testing.T) {
 		{"webhook_disable", "webhook disable fleet", "", []string{"POST /api/v1/webhooks/fleet/disable "}},
 		{"webhook_rm", "webhook rm fleet --yes", "", []string{"GET /api/v1/webhooks/fleet ", "DELETE /api/v1/webhooks/" + clitest.HookID.String() + `  if "e1"`}},
 		{"vehicle_list", "vehicle list", "", []string{"GET /api/v1/vehicles?limit=500 "}},
-		{"vehicle_show", "vehicle show " + car, "", []string{"GET /api/v1/vehicles/" + car + " "}},
+		{"vehicle_show", "vehicle show " + v, "", []string{"GET /api/v1/vehicles/" + v + " "}},
 		{"vehicle_show_restricted", "vehicle show " + other, "", []string{"GET /api/v1/vehicles/" + other + " "}},
-		{"vehicle_read", "vehicle read --paths charge,/battery " + car, "", []string{"POST /api/v1/vehicles/" + car + "/read?paths=charge%2Cbattery "}},
+		{"vehicle_read", "vehicle read --paths charge,/battery " + v, "", []string{"POST /api/v1/vehicles/" + v + "/read?paths=charge%2Cbattery "}},
 		{"vehicle_connect", "vehicle connect --source smartcar --refresh-token-stdin", "secret-token\n", []string{`POST /api/v1/vehicles/connect {"source":"smartcar","refresh_token":"secret-token"}`}},
-		{"vehicle_disconnect", "vehicle disconnect -y " + car, "", []string{"GET /api/v1/vehicles/" + car + " ", "DELETE /api/v1/vehicles/" + car + " "}},
+		{"vehicle_disconnect", "vehicle disconnect -y " + v, "", []string{"GET /api/v1/vehicles/" + v + " ", "DELETE /api/v1/vehicles/" + v + " "}},
 		{"subscribe", "subscribe fleet --all --spread 1h", "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","all":true,"spread":"1h"}`}},
-		{"subscribe_one", "subscribe fleet " + car, "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","vehicles":["` + car + `"]}`}},
-		{"unsubscribe", "unsubscribe fleet " + car + " " + other, "", []string{"DELETE /api/v1/subscriptions/fleet/" + car + " ", "DELETE /api/v1/subscriptions/fleet/" + other + " "}},
+		{"subscribe_one", "subscribe fleet " + v, "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","vehicles":["` + v + `"]}`}},
+		{"unsubscribe", "unsubscribe fleet " + v + " " + other, "", []string{"DELETE /api/v1/subscriptions/fleet/" + v + " ", "DELETE /api/v1/subscriptions/fleet/" + other + " "}},
 		{"delivery_list", "delivery list", "", []string{"GET /api/v1/deliveries?limit=20 ", "GET /api/v1/webhooks?limit=500 "}},
-		{"delivery_list_filtered", "delivery list --json --webhook fleet --state waiting --since 2h --until 2026-03-01 --limit 3 --vehicle " + car, "",
-			[]string{"GET /api/v1/deliveries?limit=3&since=2026-03-01T10%3A00%3A00Z&state=waiting&until=2026-03-01T00%3A00%3A00Z&vehicle=" + car + "&webhook=fleet "}},
+		{"delivery_list_filtered", "delivery list --json --webhook fleet --state waiting --since 2h --until 2026-03-01 --limit 3 --vehicle " + v, "",
+			[]string{"GET /api/v1/deliveries?limit=3&since=2026-03-01T10%3A00%3A00Z&state=waiting&until=2026-03-01T00%3A00%3A00Z&vehicle=" + v + "&webhook=fleet "}},
 		{"delivery_show", "delivery show " + clitest.WaitID.String(), "", []string{"GET /api/v1/deliveries/" + clitest.WaitID.String() + " "}},
 		{"delivery_resend", "delivery resend " + clitest.SentID.String(), "", []string{"POST /api/v1/deliveries/" + clitest.SentID.String() + "/resend "}},
 		{"delivery_resend_dry", "delivery resend --webhook fleet --since 6h --dry-run", "", []string{`POST /api/v1/deliveries/resend {"webhook":"fleet","since":"2026-03-01T06:00:00Z","dry_run":true}`}},
-		{"delivery_resend_all", "delivery resend --webhook fleet --state dead --until 1h --vehicle " + car + " --yes", "",
-			[]string{`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z","dry_run":true}`,
-				`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + car + `","state":"dead","until":"2026-03-01T11:00:00Z"}`}},
+		{"delivery_resend_all", "delivery resend --webhook fleet --state dead --until 1h --vehicle " + v + " --yes", "",
+			[]string{`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + v + `","state":"dead","until":"2026-03-01T11:00:00Z","dry_run":true}`,
+				`POST /api/v1/deliveries/resend {"webhook":"fleet","vehicle":"` + v + `","state":"dead","until":"2026-03-01T11:00:00Z"}`}},
 		{"token_add", "token add backend --access", "", []string{`POST /api/v1/tokens {"name":"backend"}`}},
-		{"token_add_vehicle", "token add backend --access --vehicle " + car + " --vehicle " + other, "", []string{`POST /api/v1/tokens {"name":"backend","vehicles":["` + car + `","` + other + `"]}`}},
+		{"token_add_vehicle", "token add backend --access --vehicle " + v + " --vehicle " + other, "", []string{`POST /api/v1/tokens {"name":"backend","vehicles":["` + v + `","` + other + `"]}`}},
 		{"token_add_operator", "token add grafana --scope read", "", []string{`POST /api/v1/tokens {"name":"grafana","scope":"read"}`}},
 		{"token_list", "token list", "", []string{"GET /api/v1/tokens?limit=500 "}},
 		{"token_rm", "token rm backend --yes", "", []string{"DELETE /api/v1/tokens/backend "}},
@@ -144,16 +144,16 @@ func TestEmpty(t *testing.T) {
 func TestPages(t *testing.T) {
 	d := clitest.NewDaemon(t)
 	d.Mux.HandleFunc("GET /api/v1/vehicles", func(w http.ResponseWriter, r *http.Request) {
-		p := adminapi.Page[adminapi.VehicleView]{Items: clitest.Cars()[:1], Next: "two"}
+		p := adminapi.Page[adminapi.VehicleView]{Items: clitest.Vehicles()[:1], Next: "two"}
 		if r.URL.Query().Get("after") == "two" {
-			p = adminapi.Page[adminapi.VehicleView]{Items: clitest.Cars()[1:]}
+			p = adminapi.Page[adminapi.VehicleView]{Items: clitest.Vehicles()[1:]}
 		}
 		_ = json.NewEncoder(w).Encode(p)
 	})
 	d.On("GET", "/deliveries", adminapi.Page[webhook.Delivery]{Items: clitest.Deliveries()[:1], Next: "more"})
 	d.On("GET", "/webhooks", terminal.Items([]webhook.Webhook{}))
 	x := clitest.Session{App: App, Socket: d.Socket}
-	if r := x.Run(t, "vehicle", "list"); !strings.Contains(r.Out, clitest.CarID.String()) || !strings.Contains(r.Out, clitest.OtherID.String()) {
+	if r := x.Run(t, "vehicle", "list"); !strings.Contains(r.Out, clitest.VehicleID.String()) || !strings.Contains(r.Out, clitest.OtherID.String()) {
 		t.Errorf("vehicle list:\n%s%s", r.Out, r.Err)
 	}
 	d.Asked()

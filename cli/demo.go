@@ -22,11 +22,11 @@ func demoCommand(s *terminal.Session) *ucli.Command {
 		Usage: "watch it work: a simulated fleet, a real receiver, an hour in seconds",
 		Description: `Needs no configuration. The fleet is a real HTTP server that speaks Smartcar v2.0, the receiver
 checks every signature, the daemon is the true one with its delays shortened. It shows a payload in
-full, cars being plugged in and out, a receiver's outage and a restart. Exit code 0 only if every
+full, vehicles being plugged in and out, a receiver's outage and a restart. Exit code 0 only if every
 delivery is accounted for on all sides.`,
 		Flags: []ucli.Flag{
 			&ucli.Int64Flag{Name: "seed", Usage: "the fleet's `SEED`; the same one drives the same trips", Value: 1},
-			&ucli.IntFlag{Name: "vehicles", Usage: "`N` cars, 3 or more", Value: 6},
+			&ucli.IntFlag{Name: "vehicles", Usage: "`N` vehicles, 3 or more", Value: 6},
 			&ucli.DurationFlag{Name: "for", Usage: "how long to run, a `TIME` of 20s or more", Value: time.Minute},
 			terminal.Switch("verbose", "print every delivery, where otherwise those that came as expected are counted"),
 			&ucli.StringFlag{Name: "keep", Usage: "leave config, keys and data in `DIR`"},

@@ -17,7 +17,7 @@ func fileWith(t *testing.T, retired ...config.Retired) string {
 	t.Helper()
 	root := map[string]any{}
 	for _, r := range retired {
-		keys := strings.Split(strings.ReplaceAll(r.Path, "sources.NAME", "sources.cars"), ".")
+		keys := strings.Split(strings.ReplaceAll(r.Path, "sources.NAME", "sources.fleet"), ".")
 		section := root
 		for i, key := range keys[:len(keys)-1] {
 			if section[key] == nil {
@@ -43,7 +43,7 @@ func fileWith(t *testing.T, retired ...config.Retired) string {
 
 // complaintOf is the part of check-config's answer that the retired setting is to get.
 func complaintOf(r config.Retired) string {
-	at := strings.ReplaceAll(r.Path, "sources.NAME", "sources.cars")
+	at := strings.ReplaceAll(r.Path, "sources.NAME", "sources.fleet")
 	if r.Value != "" {
 		at += ` "` + r.Value + `"`
 	}

@@ -24,7 +24,7 @@ func TestWizard(t *testing.T) {
 	}{
 		{"all of it", "webhook add", "\ngarage\nhttps://203.0.113.5/hook\ny\ny\n", terminal.ExitOK,
 			[]string{look, free("garage"), cost, post + `{"name":"garage","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`, verify},
-			[]string{"type (dynamic, schedule, eventBased) [dynamic]: ", "name: ", "callback URI: ", "cost: source cars: three paths every 1h are 2 190 calls a month for each vehicle", "add webhook garage to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
+			[]string{"type (dynamic, schedule, eventBased) [dynamic]: ", "name: ", "callback URI: ", "cost: source fleet: three paths every 1h are 2 190 calls a month for each vehicle", "add webhook garage to https://203.0.113.5/hook (Y/n): ", "send the challenge now"}},
 		{"answers that cannot be taken are asked again", "webhook add", "\n\nfleet\ngarage\n\n/hook\nhttps://u:p@203.0.113.5/\nhttps://203.0.113.5/hook\n\nn\n", terminal.ExitOK,
 			[]string{look, free("fleet"), free("garage"), cost, post + `{"name":"garage","type":"dynamic","callback_uri":"https://203.0.113.5/hook"}`},
 			[]string{"a callback URI is needed", "a name is needed", "there is a webhook fleet already", `callback_uri "/hook"`, "it carries userinfo"}},

@@ -56,8 +56,8 @@ func TestSorted(t *testing.T) {
 // TestSimulatorToken: a simulator is not given a token, and says so in its own words.
 func TestSimulatorToken(t *testing.T) {
 	d := clitest.NewDaemon(t).Fail("POST", "/vehicles/connect", http.StatusBadRequest, adminapi.Envelope{Error: &adminapi.Error{Code: adminapi.CodeInvalid, Field: "refresh_token", Message: "refresh_token [secret]", Allowed: "none"}})
-	r := clitest.Session{App: App, Socket: d.Socket, Stdin: "x\n"}.Run(t, strings.Fields("vehicle connect --source cars --refresh-token-stdin")...)
-	if want := "plugbeat: source cars has no accounts and needs no token\n  plugbeat vehicle connect --source cars --now\n"; r.Code != terminal.ExitFailure || r.Err != want {
+	r := clitest.Session{App: App, Socket: d.Socket, Stdin: "x\n"}.Run(t, strings.Fields("vehicle connect --source fleet --refresh-token-stdin")...)
+	if want := "plugbeat: source fleet has no accounts and needs no token\n  plugbeat vehicle connect --source fleet --now\n"; r.Code != terminal.ExitFailure || r.Err != want {
 		t.Errorf("exit %d\n%s", r.Code, r.Err)
 	}
 }

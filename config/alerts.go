@@ -54,10 +54,10 @@ func (c Config) AlertURL(name string) (webhook.Secret, error) {
 	if a.URLFile == "" {
 		return webhook.Secret(a.URL), nil
 	}
-	setting := join("alerts", name) + ".url_file"
-	s, err := c.line(setting, a.URLFile)
+	f := c.alertFile(name, "url_file", a.URLFile)
+	s, err := f.word()
 	if err == nil && !alertable(string(s)) {
-		return nil, &webhook.Invalid{Field: setting, Value: a.URLFile, Why: "what is in it is not a URL",
+		return nil, &webhook.Invalid{Field: f.setting, Value: a.URLFile, Why: "what is in it is not a URL",
 			Allowed: "a file with one line: " + alertURL}
 	}
 	return s, err
@@ -69,19 +69,10 @@ func (c Config) AlertToken(name string) (webhook.Secret, error) {
 	if a.TokenFile == "" {
 		return nil, nil
 	}
-	return c.line(join("alerts", name)+".token_file", a.TokenFile)
+	return c.alertFile(name, "token_file", a.TokenFile).word()
 }
 
-// line reads a file of one line that is a secret.
-func (c Config) line(setting, file string) (webhook.Secret, error) {
-	path, b, err := c.read(setting, file, "", "write it into a file of mode 0600 and name it here")
-	if err != nil {
-		return nil, err
-	}
-	text := SecretText(b)
-	if text == "" || strings.ContainsFunc(text, notToken) {
-		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "it is empty, or has spaces, line breaks or characters outside ASCII",
-			Allowed: "one line of printable ASCII"}
-	}
-	return webhook.Secret(text), nil
+// alertFile is a secret of a target.
+func (c Config) alertFile(name, key, file string) secretFile {
+	return secretFile{dir: c.Dir, setting: join("alerts", name) + "." + key, file: file}
 }

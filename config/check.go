@@ -21,108 +21,114 @@ import (
 // have. It does not look at files; see [Config.CheckFiles].
 func (c Config) Check() error {
 	p := newComplaints()
-	c.check(p)
+	checker{c, p}.check()
 	return p.err()
 }
 
-func (c Config) check(p *complaints) {
+// checker adds to the complaints what a Config has that it cannot have.
+type checker struct {
+	Config
+	*complaints
+}
+
+func (c checker) check() {
 	if c.DataDir == "" {
-		p.add("data_dir", "", "it is empty", "a folder")
+		c.add("data_dir", "", "it is empty", "a folder")
 	}
-	c.checkListeners(p)
-	c.checkCadence(p)
-	c.checkDelivery(p)
-	c.checkBackup(p)
+	c.checkListeners()
+	c.checkCadence()
+	c.checkDelivery()
+	c.checkBackup()
 	for name, a := range c.Alerts {
-		checkAlert(p, name, a)
+		checkAlert(c.complaints, name, a)
 	}
 	if c.Application.ClientSecretFile != "" && strings.TrimSpace(c.Application.ClientID) == "" {
-		p.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in",
+		c.add("application.client_id", c.Application.ClientID, "it is empty, and client_secret_file is not, so no application could log in",
 			"the client id that the application presents, or neither")
 	}
 	for i, uri := range c.Application.RedirectURIs {
-		checkRedirect(p, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
+		checkRedirect(c.complaints, fmt.Sprintf("application.redirect_uris[%d]", i), uri)
 	}
 	if u := c.HTTP.PublicURL; u != "" {
-		const allowed = "an absolute http or https URL without query and fragment, like https://cars.example.com"
-		if parsed, err := url.Parse(u); checkURL(p, "http.public_url", u, allowed) && err == nil && (parsed.RawQuery != "" || parsed.ForceQuery) {
-			p.add("http.public_url", u, "it has a query", allowed)
+		const allowed = "an absolute http or https URL without query and fragment, like https://plugbeat.example.com"
+		if parsed, err := url.Parse(u); checkURL(c.complaints, "http.public_url", u, allowed) && err == nil && (parsed.RawQuery != "" || parsed.ForceQuery) {
+			c.add("http.public_url", u, "it has a query", allowed)
 		}
 	}
 	for name, s := range c.Sources {
-		checkSource(p, name, s)
+		checkSource(c.complaints, name, s)
 	}
 	for name, m := range c.Cadence.Makes {
 		if m.Fastest <= 0 {
-			p.add("cadence.makes."+name+".fastest", formatDuration(m.Fastest), "", "1ms to 24h, as "+durationAllowed)
+			c.add("cadence.makes."+name+".fastest", formatDuration(m.Fastest), "", "1ms to 24h, as "+durationAllowed)
 		}
 	}
 	if c.Retention.Records < c.Retention.Payloads {
-		p.add("retention.records", formatDuration(c.Retention.Records), "it is shorter than retention.payloads",
+		c.add("retention.records", formatDuration(c.Retention.Records), "it is shorter than retention.payloads",
 			formatDuration(c.Retention.Payloads)+" or longer")
 	}
 }
 
 const listenAllowed = "host:port with a port from 0 to 65535, like 127.0.0.1:8765, or empty for no listener"
 
-func (c Config) checkListeners(p *complaints) {
+func (c checker) checkListeners() {
 	for at, l := range map[string]string{"http.api.listen": c.HTTP.API.Listen, "http.admin.listen": c.HTTP.Admin.Listen} {
 		if l == "" {
 			continue
 		}
 		host, port, err := net.SplitHostPort(l)
 		if err != nil {
-			p.add(at, l, "it is not host:port", listenAllowed)
+			c.add(at, l, "it is not host:port", listenAllowed)
 			continue
 		}
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			p.add(at, l, fmt.Sprintf("%q is no port", port), listenAllowed)
+			c.add(at, l, fmt.Sprintf("%q is no port", port), listenAllowed)
 		}
 		if strings.ContainsAny(host, " /@") {
-			p.add(at, l, fmt.Sprintf("%q is no host", host), listenAllowed)
+			c.add(at, l, fmt.Sprintf("%q is no host", host), listenAllowed)
 		}
 	}
 	if l := c.HTTP.API.Listen; l != "" && l == c.HTTP.Admin.Listen && !strings.HasSuffix(l, ":0") {
-		p.add("http.admin.listen", l, "http.api.listen has the same", "another address or port")
+		c.add("http.admin.listen", l, "http.api.listen has the same", "another address or port")
 	}
 }
 
 // checkCadence holds the specs to what the scheduler takes.
-func (c Config) checkCadence(p *complaints) {
+func (c checker) checkCadence() {
 	for at, spec := range map[string]string{"cadence.unplugged": c.Cadence.Unplugged, "cadence.plugged_in": c.Cadence.PluggedIn} {
-		c.checkSpec(p, at, spec, c.Floor)
+		c.checkSpec(at, spec, c.Floor)
 	}
 }
 
 // checkBackup holds the schedule to what the housekeeping takes.
-func (c Config) checkBackup(p *complaints) {
-	c.checkSpec(p, "backup.schedule", c.Backup.Schedule, cadence.DefaultFloor)
+func (c checker) checkBackup() {
+	c.checkSpec("backup.schedule", c.Backup.Schedule, cadence.DefaultFloor)
 }
 
-func (c Config) checkSpec(p *complaints, at, spec string, floor time.Duration) {
+func (c checker) checkSpec(at, spec string, floor time.Duration) {
 	_, err := cadence.Parse(spec, c.Cadence.Zone, floor)
 	var bad *webhook.Invalid
 	switch {
 	case errors.As(err, &bad) && bad.Field == "zone":
-		p.add("cadence.zone", bad.Value, bad.Why, bad.Allowed)
+		c.add("cadence.zone", bad.Value, bad.Why, bad.Allowed)
 	case errors.As(err, &bad):
-		p.add(at, bad.Value, bad.Why, bad.Allowed)
+		c.add(at, bad.Value, bad.Why, bad.Allowed)
 	case err != nil:
-		p.add(at, spec, err.Error(), "a duration or a cron expression of five fields")
+		c.add(at, spec, err.Error(), "a duration or a cron expression of five fields")
 	}
 }
 
-func (c Config) checkDelivery(p *complaints) {
+func (c checker) checkDelivery() {
 	d := c.Delivery
 	if len(d.Retries) < 1 || len(d.Retries) > 20 {
-		p.add("delivery.retries", d.Retries.String(), "", "default, smartcar, or a list of 1 to 20 durations")
+		c.add("delivery.retries", d.Retries.String(), "", "default, smartcar, or a list of 1 to 20 durations")
 	}
 	if strings.ContainsFunc(d.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(d.UserAgent) == "" {
-		p.add("delivery.user_agent", d.UserAgent, "it cannot be a header's value", "printable ASCII text")
+		c.add("delivery.user_agent", d.UserAgent, "it cannot be a header's value", "printable ASCII text")
 	}
 	for i, a := range d.Allow {
 		if !allowable(a) {
-			p.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), "+
+			c.add(fmt.Sprintf("delivery.allow[%d]", i), a, "", "an address (192.168.1.7), host:port (nas.local:8099), a network (10.1.0.0/16), "+
 				"loopback or private; none that is link-local, multicast or unspecified")
 		}
 	}

@@ -14,7 +14,7 @@ type Error struct {
 }
 
 // Complaint is one thing that is wrong: the setting by its dotted path
-// ("sources.cars.type"), its value and what is allowed.
+// ("sources.fleet.type"), its value and what is allowed.
 type Complaint struct {
 	webhook.Invalid
 	// Line is where in the file, counted from 1; 0 where it is not in the file.

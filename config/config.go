@@ -121,7 +121,7 @@ func (m *Makes) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Make is what a make's cars and servers stand.
+// Make is what a make's vehicles and servers stand.
 type Make struct {
 	Fastest   time.Duration `yaml:"fastest"`
 	Unplugged time.Duration `yaml:"unplugged"`

@@ -162,7 +162,7 @@ func TestTableAndStructs(t *testing.T) {
 
 func TestTemplate(t *testing.T) {
 	cfg := parse(t, string(Template(InitOptions{})))
-	if s := cfg.Sources["cars"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
+	if s := cfg.Sources["fleet"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
 		t.Errorf("sources %+v", cfg.Sources)
 	}
 	if cfg.KeyFile != "/etc/plugbeat/sealing_key" || cfg.Application.ManagementTokenFile != "/etc/plugbeat/management_token" || cfg.Socket != "/etc/plugbeat/data/plugbeat.sock" {

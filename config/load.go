@@ -62,7 +62,7 @@ func Parse(text []byte, dir string) (Config, error) {
 		}
 	}
 	if ok {
-		c.check(p)
+		checker{c, p}.check()
 	}
 	r := c.Resolve(dir)
 	if n := len(r.Socket); n > MaxSocket {

@@ -28,7 +28,7 @@ func TestComplaints(t *testing.T) {
 		{"unknown key below", "reading:\n  retries: 3\n", `line 2: reading.retries: this version has no such key (did you mean tries?); allowed: tries`},
 		{"key under another heading", "log:\n  in_flight: 3\n", `line 2: log.in_flight: this version has no such key here (did you mean delivery.in_flight?); allowed: level, format`},
 		{"a secret in the file", "application:\n  management_token: hunter2hunter2hunter2hunter2hunter2\n", `line 2: application.management_token: this version has no such key (did you mean management_token_file?); allowed: client_id, client_secret_file, redirect_uris, management_token_file, management_token_next_file`},
-		{"key of another type", "sources:\n  cars:\n    type: simulator\n    client_id: x\n", `line 4: sources.cars.client_id: this version has no such key for type simulator; allowed: type, max_reads, budget, vehicles, seed, hour`},
+		{"key of another type", "sources:\n  fleet:\n    type: simulator\n    client_id: x\n", `line 4: sources.fleet.client_id: this version has no such key for type simulator; allowed: type, max_reads, budget, vehicles, seed, hour`},
 		{"key twice", "grace: 5s\nsocket: a\ngrace: 6s\n", `line 3: grace: the key is there twice, first on line 1; allowed: each key once`},
 		{"key twice below", "log: {level: info, level: warn}\n", `line 1: log.level: the key is there twice, first on line 1; allowed: each key once`},
 		{"merge key", "log:\n  <<: {level: info}\n", `line 2: log.? "<<": the key is not plain text; allowed: a key written out`},
@@ -41,7 +41,7 @@ func TestComplaints(t *testing.T) {
 		{"not a mapping", "- a\n", `it is not a mapping; allowed: keys: data_dir, socket, key_file, grace, log, http, application, sources, cadence, reading, delivery, webhooks, retention, backup, alerts`},
 		{"not a mapping below", "log: info\n", `line 1: log "info": it is not a mapping; allowed: keys: level, format`},
 		{"not a list", "delivery: {allow: loopback}\n", `line 1: delivery.allow "loopback": it is not a list; allowed: a list in [brackets] or with a dash before each entry`},
-		{"not a table", "sources: [cars]\n", `line 1: sources "[...]": it is not a mapping; allowed: entries by name`},
+		{"not a table", "sources: [vehicles]\n", `line 1: sources "[...]": it is not a mapping; allowed: entries by name`},
 		{"not one value", "grace: [5s]\n", `line 1: grace "[...]": it is not a single value; allowed: ` + duration},
 		{"no value", "grace:\n", `line 1: grace "": it is not a single value; allowed: ` + duration},
 		{"not YAML", "log: {level: info\n", `line 1: it is not YAML: did not find expected ',' or '}' while parsing a flow mapping; allowed: keys and values, as in config.example.yaml`},
@@ -80,11 +80,11 @@ func TestComplaints(t *testing.T) {
 		{"password in a URI", "application: {redirect_uris: [\"https://me:secret@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it carries a user name or password; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		{"password in what is no URI", "application: {redirect_uris: [\"https://me:secret%zz@app.example\"]}\n", `line 1: application.redirect_uris[0] "https://xxxxx@app.example": it is not absolute; allowed: an absolute URI without fragment: http, https, or an app's own scheme such as com.example.app://exchange`},
 		// Sources.
-		{"no type", "sources:\n  cars:\n    vehicles: 3\n", `line 2: sources.cars.type "": it is missing; allowed: ` + types},
-		{"wrong type", "sources:\n  cars:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.cars.type "tesla": this version has no such type (was the file written for a newer one?); allowed: ` + types},
-		{"empty source", "sources:\n  cars:\n", `line 2: sources.cars.type "": it is missing; allowed: ` + types},
-		{"source name", "sources:\n  My Cars:\n    type: simulator\n", `line 2: sources.My Cars: it is no name for a source; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
-		{"no cars", "sources: {cars: {type: simulator, vehicles: 0}}\n", `line 1: sources.cars.vehicles "0"; allowed: 1 to 100000`},
+		{"no type", "sources:\n  fleet:\n    vehicles: 3\n", `line 2: sources.fleet.type "": it is missing; allowed: ` + types},
+		{"wrong type", "sources:\n  fleet:\n    type: tesla\n    vehicles: 3\n", `line 3: sources.fleet.type "tesla": this version has no such type (was the file written for a newer one?); allowed: ` + types},
+		{"empty source", "sources:\n  fleet:\n", `line 2: sources.fleet.type "": it is missing; allowed: ` + types},
+		{"source name", "sources:\n  My Vehicles:\n    type: simulator\n", `line 2: sources.My Vehicles: it is no name for a source; allowed: 1 to 16 characters of a-z, 0-9 and '-'`},
+		{"no vehicles", "sources: {fleet: {type: simulator, vehicles: 0}}\n", `line 1: sources.fleet.vehicles "0"; allowed: 1 to 100000`},
 		{"no client id", "sources: {s: {type: smartcar}}\n", `line 1: sources.s.client_id "": it is empty; allowed: your application's client id at Smartcar`},
 		{"tokens in the clear", "sources: {s: {type: smartcar, client_id: x, api_origin: \"http://example.com\"}}\n", `line 1: sources.s.api_origin "http://example.com": tokens would go over the network in the clear; allowed: an absolute https URL without path, or http to this machine`},
 		{"origin with a path", "sources: {s: {type: smartcar, client_id: x, api_origin: \"https://api.smartcar.com/v2.0\"}}\n", `line 1: sources.s.api_origin "https://api.smartcar.com/v2.0": it has a path or a query; allowed: an absolute https URL without path, or http to this machine`},
@@ -172,8 +172,8 @@ data_dir: data
 key_file: /keys/sealing
 application: {management_token_file: token, redirect_uris: ["https://app.example/cb"]}
 sources:
-  cars: {type: simulator, vehicles: 5}
-  my-cars: {type: smartcar, client_id: 1234, client_secret_file: ../secret, mode: test, api_origin: "http://127.0.0.1:9000"}
+  fleet: {type: simulator, vehicles: 5}
+  my-fleet: {type: smartcar, client_id: 1234, client_secret_file: ../secret, mode: test, api_origin: "http://127.0.0.1:9000"}
 cadence:
   unplugged: "0 * * * *"
   zone: Europe/Amsterdam
@@ -193,11 +193,11 @@ reading:
 	want.DataDir, want.Socket, want.KeyFile = "/etc/plugbeat/data", "/etc/plugbeat/data/plugbeat.sock", "/keys/sealing"
 	want.Application.ManagementTokenFile = "/etc/plugbeat/token"
 	want.Application.RedirectURIs = []string{"https://app.example/cb"}
-	cars, mine := DefaultSource("simulator"), DefaultSource("smartcar")
-	cars.Settings.(*simulator.SourceSettings).Vehicles = 5
+	vehicles, mine := DefaultSource("simulator"), DefaultSource("smartcar")
+	vehicles.Settings.(*simulator.SourceSettings).Vehicles = 5
 	account := mine.Settings.(*smartcar.Settings)
 	account.ClientID, account.ClientSecretFile, account.Mode, account.APIOrigin = "1234", "/etc/secret", "test", "http://127.0.0.1:9000"
-	want.Sources = map[string]Source{"cars": cars, "my-cars": mine}
+	want.Sources = map[string]Source{"fleet": vehicles, "my-fleet": mine}
 	want.Cadence.Unplugged, want.Cadence.Zone, want.Cadence.Gap = "0 * * * *", "Europe/Amsterdam", 5*time.Second
 	kia := want.Cadence.Makes["KIA"]
 	kia.Fastest = 72 * time.Minute
@@ -213,7 +213,7 @@ reading:
 	if got := cfg.DataFile(); got != "/etc/plugbeat/data/plugbeat.db" {
 		t.Errorf("data file %s", got)
 	}
-	if diff := cmp.Diff([]string{"cars", "my-cars"}, cfg.SourceNames()); diff != "" {
+	if diff := cmp.Diff([]string{"fleet", "my-fleet"}, cfg.SourceNames()); diff != "" {
 		t.Error(diff)
 	}
 }

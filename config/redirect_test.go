@@ -25,8 +25,8 @@ func TestRedirectURIs(t *testing.T) {
 
 func TestPublicURL(t *testing.T) {
 	for u, good := range map[string]bool{
-		"": true, "https://cars.example.com": true, "https://example.com/plugbeat/": true, "http://127.0.0.1:8765": true,
-		"cars.example.com": false, "https://cars.example.com/?a": false, "https://cars.example.com/?": false, "https://cars.example.com/#a": false, "https://me@cars.example.com": false, "ftp://cars.example.com": false,
+		"": true, "https://plugbeat.example.com": true, "https://example.com/plugbeat/": true, "http://127.0.0.1:8765": true,
+		"plugbeat.example.com": false, "https://plugbeat.example.com/?a": false, "https://plugbeat.example.com/?": false, "https://plugbeat.example.com/#a": false, "https://me@plugbeat.example.com": false, "ftp://plugbeat.example.com": false,
 	} {
 		c := Default()
 		c.HTTP.PublicURL = u

@@ -52,28 +52,27 @@ func NewSealingKey() webhook.Secret {
 // ManagementToken reads the application management token, without the line break
 // that ends its file. The error names the setting and says how to make one.
 func (c Config) ManagementToken() (webhook.Secret, error) {
-	const setting = "application.management_token_file"
-	path, b, err := c.read(setting, c.Application.ManagementTokenFile, credentialToken, "openssl rand -hex 32 makes one")
+	f := c.managementToken()
+	path, b, err := f.read("openssl rand -hex 32 makes one")
 	if err != nil {
 		return nil, err
 	}
-	return tokenOf(setting, path, b)
+	return tokenOf(f.setting, path, b)
 }
 
 // ManagementTokenNext reads the token that is to replace the management token. It is
 // nil when there is none, or when it is the management token already: a rotation was
 // ended, and what is left of it does no harm.
 func (c Config) ManagementTokenNext() (webhook.Secret, error) {
-	const setting = "application.management_token_next_file"
-	file := c.ManagementTokenNextPath()
-	if !c.mayBeThere(file) {
+	f := c.managementTokenNext()
+	if f.absent() {
 		return nil, nil
 	}
-	path, b, err := c.read(setting, file, credentialNext, "plugbeat token rotate-management makes one")
+	path, b, err := f.read("plugbeat token rotate-management makes one")
 	if err != nil {
 		return nil, err
 	}
-	next, err := tokenOf(setting, path, b)
+	next, err := tokenOf(f.setting, path, b)
 	if err != nil {
 		return nil, err
 	}
@@ -85,17 +84,25 @@ func (c Config) ManagementTokenNext() (webhook.Secret, error) {
 
 // ManagementTokenPath is where the management token lies; empty where nothing says.
 func (c Config) ManagementTokenPath() string {
-	return c.secretPath(c.Application.ManagementTokenFile, credentialToken)
+	return c.managementToken().path()
 }
 
 // ManagementTokenNextPath is where the next management token lies, or would lie;
 // empty where nothing says.
 func (c Config) ManagementTokenNextPath() string {
+	return c.managementTokenNext().path()
+}
+
+func (c Config) managementToken() secretFile {
+	return secretFile{c.Dir, "application.management_token_file", c.Application.ManagementTokenFile, credentialToken}
+}
+
+func (c Config) managementTokenNext() secretFile {
 	file := c.Application.ManagementTokenNextFile
 	if file == "" && c.Application.ManagementTokenFile != "" {
 		file = c.Application.ManagementTokenFile + "_next"
 	}
-	return c.secretPath(file, credentialNext)
+	return secretFile{c.Dir, "application.management_token_next_file", file, credentialNext}
 }
 
 // tokenOf is the token that a file holds.
@@ -117,8 +124,8 @@ func notToken(r rune) bool { return r <= ' ' || r > '~' }
 // SealingKey reads the 32-byte key that seals secrets in the data file: raw, in
 // hex or in base64.
 func (c Config) SealingKey() (webhook.Secret, error) {
-	const setting = "key_file"
-	path, b, err := c.read(setting, c.KeyFile, credentialKey, c.keyAdvice())
+	f := c.sealingKey()
+	path, b, err := f.read(c.keyAdvice())
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +141,12 @@ func (c Config) SealingKey() (webhook.Secret, error) {
 			return k, nil
 		}
 	}
-	return nil, &webhook.Invalid{Field: setting, Value: path, Why: fmt.Sprintf("its %d bytes are not a key", len(b)),
+	return nil, &webhook.Invalid{Field: f.setting, Value: path, Why: fmt.Sprintf("its %d bytes are not a key", len(b)),
 		Allowed: "32 bytes, raw, in hex or in base64; " + c.keyAdvice()}
+}
+
+func (c Config) sealingKey() secretFile {
+	return secretFile{c.Dir, "key_file", c.KeyFile, credentialKey}
 }
 
 // keyAdvice says where a key comes from: for a data file that is there already, or may be,
@@ -156,23 +167,28 @@ func (c Config) keyAdvice() string {
 
 // ClientSecret reads the application's client secret.
 func (c Config) ClientSecret() (webhook.Secret, error) {
-	return c.secret("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, credentialSecret)
+	return c.clientSecret().text(credentialSecret)
+}
+
+func (c Config) clientSecret() secretFile {
+	return secretFile{c.Dir, "application.client_secret_file", c.Application.ClientSecretFile, credentialSecret}
 }
 
 // SourceSecret reads the secret that a setting of a source names the file of.
 func (c Config) SourceSecret(name, setting string) (webhook.Secret, error) {
 	for f := range c.sourceSecrets(name) {
 		if f.key == setting {
-			return f.read()
+			return f.text(f.what)
 		}
 	}
 	return nil, &webhook.Invalid{Field: join("sources", name), Value: setting, Allowed: "a setting that names the file of a secret"}
 }
 
-// sourceSecret is the file of a source's secret.
+// sourceSecret is a secret of a source.
 type sourceSecret struct {
-	key, setting, file, credential string
-	read                           func() (webhook.Secret, error)
+	secretFile
+	key  string // of the setting, within its source
+	what string // the secret's name, "client_secret"
 }
 
 // sourceSecrets yields those of the named source.
@@ -183,10 +199,8 @@ func (c Config) sourceSecrets(name string) iter.Seq[sourceSecret] {
 			if what == "" || f.tag.Get("optional") != "" && f.value.String() == "" {
 				continue
 			}
-			s := sourceSecret{key: f.key, setting: join(join("sources", name), f.key), file: f.value.String(),
-				credential: sourceCredential(name, what)}
-			s.read = func() (webhook.Secret, error) { return c.secret(s.setting, s.file, s.credential, what) }
-			if !yield(s) {
+			file := secretFile{c.Dir, join(join("sources", name), f.key), f.value.String(), sourceCredential(name, what)}
+			if !yield(sourceSecret{file, f.key, what}) {
 				return
 			}
 		}
@@ -198,62 +212,6 @@ func sourceCredential(source, what string) string {
 	return strings.ReplaceAll(source, "-", "_") + "_" + what
 }
 
-// secret reads a secret of one line; what is its name, "client_secret".
-func (c Config) secret(setting, file, credential, what string) (webhook.Secret, error) {
-	path, b, err := c.read(setting, file, credential, "write the secret into a file of mode 0600 and name it here")
-	if err != nil {
-		return nil, err
-	}
-	text := SecretText(b)
-	if text == "" {
-		return nil, &webhook.Invalid{Field: setting, Value: path, Why: "the file is empty",
-			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
-	}
-	return webhook.Secret(text), nil
-}
-
-// credentialPrefix stands before the names of the credentials that systemd makes
-// of a folder's files.
-const credentialPrefix = "plugbeat_"
-
-// secretPath is where a secret lies: the file of the setting; else the systemd
-// credential, by its own name or as one of a folder's; else the file that such a
-// credential is made of, for commands that systemd did not start. A setting may name
-// a file of that folder, which is looked for in the same way: the daemon cannot read
-// the file itself. It is empty when there is none of these.
-func (c Config) secretPath(file, credential string) string {
-	if file != "" {
-		if !c.handedOver(file) {
-			return file
-		}
-		credential = filepath.Base(file)
-	}
-	if credential == "" {
-		return ""
-	}
-	var places []string
-	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		places = append(places, filepath.Join(dir, credential), filepath.Join(dir, credentialPrefix+credential))
-	}
-	if c.Dir != "" {
-		places = append(places, filepath.Join(c.Dir, SecretsDirName, credential))
-	}
-	for _, path := range places {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return path
-		}
-	}
-	if len(places) > 0 {
-		return places[len(places)-1]
-	}
-	return ""
-}
-
-// handedOver reports whether a file is one of those that systemd hands over.
-func (c Config) handedOver(path string) bool {
-	return c.Dir != "" && filepath.Dir(path) == filepath.Join(c.Dir, SecretsDirName)
-}
-
 // LacksCredentials reports whether the secrets lie in the folder that only the service
 // manager reads, and the manager handed none over. It returns the folder.
 func (c Config) LacksCredentials() (folder string, yes bool) {
@@ -263,76 +221,6 @@ func (c Config) LacksCredentials() (folder string, yes bool) {
 	}
 	_, err := os.ReadDir(folder)
 	return folder, errors.Is(err, fs.ErrPermission)
-}
-
-// mayBeThere is false for a secret that certainly is not: its file is missing, or
-// would be one of those that systemd hands over, and was not.
-func (c Config) mayBeThere(path string) bool {
-	_, err := os.Stat(path)
-	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && c.handedOver(path) && os.Getenv("CREDENTIALS_DIRECTORY") != ""
-	return path != "" && !missing
-}
-
-// SecretText is the secret of one line that a file holds: without a byte order mark, and
-// without blanks and line breaks around it. Every reader of such a file goes by it, so that
-// all see the same secret.
-func SecretText(b []byte) string {
-	return strings.TrimSpace(strings.TrimPrefix(string(b), "\ufeff"))
-}
-
-// read returns the path of a secret's file and its content.
-func (c Config) read(setting, file, credential, how string) (path string, b []byte, err error) {
-	bad := func(why string) error {
-		allowed := "a file that plugbeat may read"
-		if credential != "" {
-			allowed += ", or the systemd credential " + credential
-		}
-		return &webhook.Invalid{Field: setting, Value: path, Why: why, Allowed: allowed + "; " + how}
-	}
-	// What may not be read is there: a new one in its place would be another one.
-	unreadable := func(err error) (string, []byte, error) {
-		if errors.Is(err, fs.ErrPermission) {
-			how = "have it belong to the user that plugbeat runs as, mode 0600"
-		}
-		return path, nil, bad(reason(err))
-	}
-	path = c.secretPath(file, credential)
-	if path == "" {
-		return path, nil, bad("it is not set")
-	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && file == "":
-		place := path
-		path = ""
-		return path, nil, bad("it is not set, and there is no file " + place)
-	case errors.Is(err, fs.ErrNotExist):
-		return path, nil, bad("there is no such file")
-	case errors.Is(err, fs.ErrPermission) && c.handedOver(path):
-		if os.Getenv("CREDENTIALS_DIRECTORY") != "" {
-			return path, nil, bad("systemd handed over no such credential: put it there, owned by root and of mode 0600, before the start")
-		}
-		return path, nil, bad("permission denied: only root reads that folder, so run this as root")
-	case err != nil:
-		return unreadable(err)
-	case !info.Mode().IsRegular():
-		return path, nil, bad("it is not a file")
-	case info.Size() > maxSecret:
-		return path, nil, bad("it is larger than 4096 bytes")
-	}
-	b, err = os.ReadFile(path)
-	if err != nil {
-		return unreadable(err)
-	}
-	return path, b, nil
-}
-
-// reason is a file error without the path that the complaint names already.
-func reason(err error) string {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err.Error()
-	}
-	return err.Error()
 }
 
 // SecretFile is one of the secrets that the daemon needs to serve.
@@ -347,32 +235,29 @@ type SecretFile struct {
 // SecretFiles reads every secret that the daemon needs to serve, and tells where each
 // lies and whether it can be had.
 func (c Config) SecretFiles() []SecretFile {
-	of := func(setting, file, credential string, read func() (webhook.Secret, error)) SecretFile {
+	of := func(f secretFile, read func() (webhook.Secret, error)) SecretFile {
 		_, err := read()
-		return SecretFile{Setting: setting, Path: c.secretPath(file, credential), Err: err}
+		return SecretFile{Setting: f.setting, Path: f.path(), Err: err}
 	}
-	files := []SecretFile{
-		of("key_file", c.KeyFile, credentialKey, c.SealingKey),
-		of("application.management_token_file", c.Application.ManagementTokenFile, credentialToken, c.ManagementToken),
-	}
+	files := []SecretFile{of(c.sealingKey(), c.SealingKey), of(c.managementToken(), c.ManagementToken)}
 	if next, err := c.ManagementTokenNext(); next != nil || err != nil {
 		files = append(files, SecretFile{Setting: "application.management_token_next_file", Path: c.ManagementTokenNextPath(), Err: err})
 	}
 	if c.Application.ClientSecretFile != "" || c.Application.ClientID != "" {
-		files = append(files, of("application.client_secret_file", c.Application.ClientSecretFile, credentialSecret, c.ClientSecret))
+		files = append(files, of(c.clientSecret(), c.ClientSecret))
 	}
 	for _, name := range c.SourceNames() {
 		for s := range c.sourceSecrets(name) {
-			files = append(files, of(s.setting, s.file, s.credential, s.read))
+			files = append(files, of(s.secretFile, func() (webhook.Secret, error) { return s.text(s.what) }))
 		}
 	}
 	for _, name := range c.AlertNames() {
 		a := c.Alerts[name]
 		if a.URLFile != "" {
-			files = append(files, of(join("alerts", name)+".url_file", a.URLFile, "", func() (webhook.Secret, error) { return c.AlertURL(name) }))
+			files = append(files, of(c.alertFile(name, "url_file", a.URLFile), func() (webhook.Secret, error) { return c.AlertURL(name) }))
 		}
 		if a.TokenFile != "" {
-			files = append(files, of(join("alerts", name)+".token_file", a.TokenFile, "", func() (webhook.Secret, error) { return c.AlertToken(name) }))
+			files = append(files, of(c.alertFile(name, "token_file", a.TokenFile), func() (webhook.Secret, error) { return c.AlertToken(name) }))
 		}
 	}
 	return files

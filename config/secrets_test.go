@@ -133,15 +133,15 @@ func TestCredentials(t *testing.T) {
 	write(t, dir, "management_token", token, 0o400)
 	write(t, dir, "sealing_key", string(NewSealingKey()), 0o400)
 	write(t, dir, "client_secret", "app secret\n", 0o400)
-	write(t, dir, "my_cars_client_secret", "vendor secret\n", 0o400)
-	cfg := Config{Sources: map[string]Source{"my-cars": DefaultSource("smartcar")}}
+	write(t, dir, "my_fleet_client_secret", "vendor secret\n", 0o400)
+	cfg := Config{Sources: map[string]Source{"my-fleet": DefaultSource("smartcar")}}
 	if got, err := cfg.ManagementToken(); err != nil || string(got) != token {
 		t.Errorf("token: %v", err)
 	}
 	if got, err := cfg.ClientSecret(); err != nil || string(got) != "app secret" {
 		t.Errorf("client secret: %v", err)
 	}
-	if got, err := cfg.SourceSecret("my-cars", "client_secret_file"); err != nil || string(got) != "vendor secret" {
+	if got, err := cfg.SourceSecret("my-fleet", "client_secret_file"); err != nil || string(got) != "vendor secret" {
 		t.Errorf("source's secret: %v", err)
 	}
 	if err := cfg.CheckFiles(); err != nil {

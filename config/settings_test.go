@@ -102,17 +102,17 @@ func beyondUnit(s string, by int) string {
 }
 
 func TestFind(t *testing.T) {
-	cfg := parse(t, "delivery: {timeout: 30s}\nsources: {mine: {type: smartcar, client_id: abc}, cars: {type: simulator, vehicles: 7}}\ncadence: {makes: {Kia: {fastest: 72m}}}\nalerts: {phone: {url: 'https://ntfy.example/topic'}}\n")
+	cfg := parse(t, "delivery: {timeout: 30s}\nsources: {mine: {type: smartcar, client_id: abc}, fleet: {type: simulator, vehicles: 7}}\ncadence: {makes: {Kia: {fastest: 72m}}}\nalerts: {phone: {url: 'https://ntfy.example/topic'}}\n")
 	for text, want := range map[string]string{
 		"alerts.phone.url":             "alerts.NAME.url=[secret]",
 		"alerts.phone.url_file":        `alerts.NAME.url_file=""`,
 		"delivery.timeout":             "delivery.timeout=30s",
 		"timeout":                      "delivery.timeout=30s",
 		"api.listen":                   "http.api.listen=127.0.0.1:8765",
-		"sources.cars.max_reads":       "sources.NAME.max_reads=8",
+		"sources.fleet.max_reads":      "sources.NAME.max_reads=8",
 		"sources.mine.client_id":       "sources.NAME.client_id=abc",
-		"sources.cars.vehicles":        "sources.NAME.vehicles=7",
-		"sources.cars.client_id":       "",
+		"sources.fleet.vehicles":       "sources.NAME.vehicles=7",
+		"sources.fleet.client_id":      "",
 		"sources.other.client_id":      "sources.NAME.client_id=",
 		"sources.NAME.type":            "sources.NAME.type=",
 		"cadence.makes.KIA.fastest":    "cadence.makes.NAME.fastest=1h12m",

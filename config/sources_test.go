@@ -61,9 +61,9 @@ func (*local) Open(context.Context, vehicle.Deps) (vehicle.Source, error) {
 // and the config that was resolved stays as it was.
 func TestPathsOfSources(t *testing.T) {
 	c := Default()
-	c.Sources = map[string]Source{"a": {Type: "local", Settings: &local{File: "cars.json"}}, "b": {Type: "local", Settings: &local{}}}
+	c.Sources = map[string]Source{"a": {Type: "local", Settings: &local{File: "vehicles.json"}}, "b": {Type: "local", Settings: &local{}}}
 	r := c.Resolve("/etc/plugbeat")
-	if got := []string{c.Sources["a"].Settings.(*local).File, r.Sources["a"].Settings.(*local).File, r.Sources["b"].Settings.(*local).File}; !slices.Equal(got, []string{"cars.json", "/etc/plugbeat/cars.json", ""}) {
+	if got := []string{c.Sources["a"].Settings.(*local).File, r.Sources["a"].Settings.(*local).File, r.Sources["b"].Settings.(*local).File}; !slices.Equal(got, []string{"vehicles.json", "/etc/plugbeat/vehicles.json", ""}) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -134,7 +134,7 @@ func (d *demo) account(ctx context.Context) (bool, error) {
 		s.Reads += st.PathReads
 		s.ReadsServed += n
 		if st.PathReads != n {
-			wrong("%s: plugbeat counts %d path reads, the fleet served %d", d.show.car(id), st.PathReads, n)
+			wrong("%s: plugbeat counts %d path reads, the fleet served %d", d.show.vehicle(id), st.PathReads, n)
 		}
 	}
 	s.Balanced = len(s.Complaints) == 0
@@ -178,13 +178,13 @@ func (s *show) summary(sum summary) error {
 // whatNext is what somebody who liked the demo does.
 const whatNext = `
 What to do next
-  plugbeat init --dir garage                            a config with three simulated cars
+  plugbeat init --dir garage                            a config with three simulated vehicles
   export PLUGBEAT_CONFIG="$PWD/garage/config.yaml"
   plugbeat serve                                        the daemon; its data lie in garage
   plugbeat listen                                       a receiver to try it with, in another terminal
   plugbeat webhook add                                  asks for what it needs
 In a clone of the repository plugbeat is ./plugbeat, once go build -o plugbeat . has made it.
-README.md has these steps as its quickstart, and says how to connect real cars.
+README.md has these steps as its quickstart, and says how to connect real vehicles.
 `
 
 // pageSize bounds one look into the store.

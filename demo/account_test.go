@@ -33,10 +33,10 @@ func TestAccountOfALongQueue(t *testing.T) {
 	must(t, err)
 	db, err := store.Open(store.Options{Path: d.cfg.DataFile(), Key: key})
 	must(t, err)
-	car := d.fleet.Vehicles()[0].ID
+	one := d.fleet.Vehicles()[0].ID
 	const waiting = 2*pageSize + 3
 	for range waiting {
-		_, err := db.Schedules.CompleteRead(t.Context(), car, func(v webhook.VehicleView) (webhook.Decision, error) {
+		_, err := db.Schedules.CompleteRead(t.Context(), one, func(v webhook.VehicleView) (webhook.Decision, error) {
 			return webhook.Decision{Status: v.Status, Schedules: []webhook.ScheduleChange{{Schedule: v.Schedules[0].Schedule, Draft: &webhook.Draft{EventName: "dynamic", Payload: []byte("{}")}}}}, nil
 		})
 		must(t, err)

@@ -8,11 +8,11 @@ import (
 	"plugbeat/vehicle/simulator"
 )
 
-// The cars that something happens to, by their numbers.
+// The vehicles that something happens to, by their numbers.
 const (
-	carPlugs = iota
-	carFails
-	carRefused
+	pluggedOne = iota
+	failingOne
+	refusedOne
 )
 
 // When something happens, as shares of the demo's time.
@@ -35,52 +35,52 @@ const (
 // at is how long after its start the demo reaches a share of its time.
 func (d *demo) at(share float64) time.Duration { return time.Duration(share * float64(d.For)) }
 
-// script is what happens to the cars.
+// script is what happens to the vehicles.
 func (d *demo) script() []simulator.Event {
 	return []simulator.Event{
-		{Vehicle: carPlugs, At: d.at(plugAt), Do: simulator.Plug},
-		{Vehicle: carPlugs, At: d.at(unplugAt), Do: simulator.Unplug},
-		{Vehicle: carFails, At: d.at(failAt), Until: d.at(healAt), Do: simulator.Fail},
+		{Vehicle: pluggedOne, At: d.at(plugAt), Do: simulator.Plug},
+		{Vehicle: pluggedOne, At: d.at(unplugAt), Do: simulator.Unplug},
+		{Vehicle: failingOne, At: d.at(failAt), Until: d.at(healAt), Do: simulator.Fail},
 	}
 }
 
-// course lets the time pass, tells what happens to the cars, and has the rest happen.
+// course lets the time pass, tells what happens to the vehicles, and has the rest happen.
 func (d *demo) course(ctx context.Context) error {
-	car := func(n int) string { return d.show.car(d.fleet.Vehicle(n).ID) }
+	named := func(n int) string { return d.show.vehicle(d.fleet.Vehicle(n).ID) }
 	steps := []struct {
 		at   float64
 		what func() error
 	}{
 		{quietAt, func() error {
-			d.show.chapter("Nothing happens: each car is read and delivered when it is due")
+			d.show.chapter("Nothing happens: each vehicle is read and delivered when it is due")
 			return nil
 		}},
 		{plugAt, func() error {
-			d.show.chapter("A car is plugged in, and later unplugged")
-			d.show.plug(d.fleet.Vehicle(carPlugs).ID)
-			d.show.say("fleet", "plug", "%s is plugged in", car(carPlugs))
+			d.show.chapter("A vehicle is plugged in, and later unplugged")
+			d.show.plug(d.fleet.Vehicle(pluggedOne).ID)
+			d.show.say("fleet", "plug", "%s is plugged in", named(pluggedOne))
 			return nil
 		}},
 		{failAt, func() error {
 			d.show.chapter("An account's password changes, and a payload is refused")
-			d.show.say("fleet", "fail", "the owner of %s changes the account's password", car(carFails))
+			d.show.say("fleet", "fail", "the owner of %s changes the account's password", named(failingOne))
 			return nil
 		}},
 		{refuseAt, func() error {
 			d.show.say("receiver", "refuse", "will refuse one payload of %s with 413, for ever: it is set aside and retried on its own, up to six times",
-				car(carRefused))
+				named(refusedOne))
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.refused = "armed"
 			return nil
 		}},
 		{unplugAt, func() error {
-			d.show.plug(d.fleet.Vehicle(carPlugs).ID)
-			d.show.say("fleet", "unplug", "%s is unplugged", car(carPlugs))
+			d.show.plug(d.fleet.Vehicle(pluggedOne).ID)
+			d.show.say("fleet", "unplug", "%s is unplugged", named(pluggedOne))
 			return nil
 		}},
 		{healAt, func() error {
-			d.show.say("fleet", "heal", "the owner of %s signs in again", car(carFails))
+			d.show.say("fleet", "heal", "the owner of %s signs in again", named(failingOne))
 			return nil
 		}},
 		{outageAt, func() error {

@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) (balanced bool, err error) {
 	switch {
 	case o.Vehicles < 3:
 		return false, &webhook.Invalid{Field: "--vehicles", Value: fmt.Sprint(o.Vehicles),
-			Allowed: "3 or more: one car is plugged in and out, one's account fails, one's payload is refused"}
+			Allowed: "3 or more: one vehicle is plugged in and out, one's account fails, one's payload is refused"}
 	case o.For < 20*time.Second:
 		return false, &webhook.Invalid{Field: "--for", Value: o.For.String(), Allowed: "20s or more, so that fifteen simulated hours can be seen"}
 	}
@@ -139,7 +139,7 @@ func (d *demo) openUpstream(ctx context.Context) (err error) {
 	if err := d.vendor.open(ctx); err != nil {
 		return err
 	}
-	d.show.say("fleet", "upstream", "%d simulated cars, behind an HTTP API as Smartcar's v2.0, at %s", d.Vehicles, d.vendor.url())
+	d.show.say("fleet", "upstream", "%d simulated vehicles, behind an HTTP API as Smartcar's v2.0, at %s", d.Vehicles, d.vendor.url())
 	d.receiver = receiver.New(managementToken)
 	d.receiver.Rule(d.answer)
 	d.receiver.Heard(d.show.heard)
@@ -151,11 +151,11 @@ func (d *demo) openUpstream(ctx context.Context) (err error) {
 	return d.configure(d.vendor.url())
 }
 
-// answer is the receiver's rule: one payload of one car is refused, for ever.
+// answer is the receiver's rule: one payload of one vehicle is refused, for ever.
 func (d *demo) answer(m receiver.Message) receiver.Answer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.refused == "armed" && m.Vehicle == d.fleet.Vehicle(carRefused).ID.String() {
+	if d.refused == "armed" && m.Vehicle == d.fleet.Vehicle(refusedOne).ID.String() {
 		d.refused = m.ID
 	}
 	if m.Event != "verify" && m.ID == d.refused {
@@ -199,11 +199,11 @@ func (d *demo) close() error {
 
 // setUp does what an operator does by hand: connect, add, verify, subscribe.
 func (d *demo) setUp(ctx context.Context) error {
-	cars, err := d.client.ConnectVehicles(ctx, "smartcar", d.upstream.RefreshToken())
+	connected, err := d.client.ConnectVehicles(ctx, "smartcar", d.upstream.RefreshToken())
 	if err != nil {
 		return fmt.Errorf("connect the vehicles: %w", err)
 	}
-	d.show.say("operator", "connected", "connects the %d cars with the refresh token of their owner", len(cars.Vehicles))
+	d.show.say("operator", "connected", "connects the %d vehicles with the refresh token of their owner", len(connected.Vehicles))
 	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("plugbeat demo"))
 	add := adminapi.NewWebhook{ID: &id, Name: "demo", CallbackURI: d.receiving.url() + "/hook", AllowPrivate: true}
 	d.show.say("operator", "webhook", "adds a webhook to %s and has it verified", add.CallbackURI)
@@ -218,7 +218,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if _, err := d.client.VerifyWebhook(ctx, "demo"); err != nil {
 		return fmt.Errorf("verify the webhook: %w", err)
 	}
-	d.show.say("operator", "subscribed", "subscribes the cars: each is delivered at once, then every %s while unplugged, every %s while plugged in",
+	d.show.say("operator", "subscribed", "subscribes the vehicles: each is delivered at once, then every %s while unplugged, every %s while plugged in",
 		d.show.unplugged, d.show.pluggedIn)
 	d.show.payloadIsNext()
 	if _, err := d.client.Subscribe(ctx, adminapi.Subscribe{Webhook: "demo", All: true}); err != nil {

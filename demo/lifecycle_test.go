@@ -29,7 +29,7 @@ func TestDrainWithinGrace(t *testing.T) {
 	d := quiet(t)
 	d.cfg.Grace, d.cfg.Delivery.Timeout = time.Second, 10*time.Second
 	must(t, d.boot(t.Context()))
-	cars, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
+	connected, err := d.client.ConnectVehicles(t.Context(), "smartcar", d.upstream.RefreshToken())
 	must(t, err)
 	added, err := d.client.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: d.receiving.url(), AllowPrivate: true})
 	must(t, err)
@@ -40,7 +40,7 @@ func TestDrainWithinGrace(t *testing.T) {
 
 	hang := make(chan struct{})
 	asked := make(chan struct{}, 10)
-	reads, sends := cars.Vehicles[0], cars.Vehicles[1]
+	reads, sends := connected.Vehicles[0], connected.Vehicles[1]
 	d.receiver.Rule(func(m receiver.Message) receiver.Answer {
 		if m.Vehicle == sends.ID.String() {
 			asked <- struct{}{}

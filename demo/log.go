@@ -111,7 +111,7 @@ func (s *show) right(e map[string]any) string {
 	return ": no right answer"
 }
 
-// state tells a change of the plug: how often the car is delivered from now on, and, where
+// state tells a change of the plug: how often the vehicle is delivered from now on, and, where
 // the demo knows when the plug changed, how late plugbeat noticed and why.
 func (s *show) state(e map[string]any) string {
 	every := map[any]string{vehicle.StatePluggedIn.String(): s.pluggedIn, vehicle.StateUnplugged.String(): s.unplugged}
@@ -125,7 +125,7 @@ func (s *show) state(e map[string]any) string {
 	id := textOf(e, "vehicle")
 	if at, scripted := s.plugged[id]; scripted {
 		delete(s.plugged, id)
-		text += fmt.Sprintf("\nnoticed %s later, at the car's next reading: until now it was read every %s", s.simulated(time.Since(at)), every[e["from"]])
+		text += fmt.Sprintf("\nnoticed %s later, at the vehicle's next reading: until now it was read every %s", s.simulated(time.Since(at)), every[e["from"]])
 		if !s.pushes {
 			s.pushes = true
 			text += "\n(this source is polled; one that is told of changes notices at once)"

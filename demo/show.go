@@ -54,20 +54,20 @@ func newShow(o Options, start time.Time, hour time.Duration) *show {
 	}
 }
 
-// name makes the car known by a short name.
+// name makes the vehicle known by a short name.
 func (s *show) name(id uuid.UUID, i int, v vehicle.Vehicle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names[id.String()] = fmt.Sprintf("%d %s", i+1, v.Model)
 }
 
-func (s *show) car(id uuid.UUID) string {
+func (s *show) vehicle(id uuid.UUID) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.names[id.String()]
 }
 
-// plug notes that the fleet changes the plug of a car now.
+// plug notes that the fleet changes the plug of a vehicle now.
 func (s *show) plug(id uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

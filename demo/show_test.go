@@ -33,7 +33,7 @@ func TestSaysTheCadence(t *testing.T) {
 }
 
 // TestSaysHowLate holds that of a plug that the fleet changed the demo says how late it was
-// noticed and why, and that changes of the cars' own are left out unless all is wanted.
+// noticed and why, and that changes of the vehicles' own are left out unless all is wanted.
 func TestSaysHowLate(t *testing.T) {
 	var out bytes.Buffer
 	s := newShow(Options{Out: &out}, time.Now(), time.Second)
@@ -42,7 +42,7 @@ func TestSaysHowLate(t *testing.T) {
 	s.name(id, 0, vehicle.Vehicle{Model: "i4"})
 	change := []byte(`{"event":"vehicle.state","from":"unplugged","to":"plugged_in","message":"plug","vehicle":"` + id.String() + `"}`)
 	if _, err := s.Write(change); err != nil || out.Len() > 0 {
-		t.Errorf("%v: a car's own change is told: %q", err, out.String())
+		t.Errorf("%v: a vehicle's own change is told: %q", err, out.String())
 	}
 	s.plugged[id.String()] = time.Now().Add(-500 * time.Millisecond)
 	_, err := s.Write(change)
@@ -59,7 +59,7 @@ func TestShowsOnePayload(t *testing.T) {
 	var out bytes.Buffer
 	s := newShow(Options{Out: &out}, time.Now(), time.Second)
 	s.payloadIsNext()
-	m := receiver.Message{Vehicle: "car", Event: "dynamic", Status: 200, Smartcar: true, Standard: true, Body: []byte(`{"a":{"b":[1,2]}}`)}
+	m := receiver.Message{Vehicle: "vehicle", Event: "dynamic", Status: 200, Smartcar: true, Standard: true, Body: []byte(`{"a":{"b":[1,2]}}`)}
 	for range 3 {
 		m.At = time.Now()
 		s.heard(m)

@@ -348,19 +348,19 @@ func hasIPv6(a netip.Addr) bool {
 func TestRebinding(t *testing.T) {
 	c := newCorpus(t)
 	nets, _ := connected()
-	turns := []netip.Addr{public4, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("10.1.2.3"), public6, netip.MustParseAddr("::1"), netip.MustParseAddr("fd00:ec2::254")}
+	addresses := []netip.Addr{public4, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("10.1.2.3"), public6, netip.MustParseAddr("::1"), netip.MustParseAddr("fd00:ec2::254")}
 	asked := 0
 	resolver := faults.NewDNS(t, func(faults.Question) faults.Reply {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		asked++
-		return faults.Reply{Addrs: []netip.Addr{turns[asked%len(turns)], turns[asked/len(turns)%len(turns)]}}
+		return faults.Reply{Addrs: []netip.Addr{addresses[asked%len(addresses)], addresses[asked/len(addresses)%len(addresses)]}}
 	})
 	x := c.way()
 	x.guard.resolver = resolver.Resolver()
 	refused, cut := 0, 0
 	for range 200 {
-		taken, _, err, dialled := c.try(x, "http://turns.test:"+c.port+"/", false)
+		taken, _, err, dialled := c.try(x, "http://addresses.test:"+c.port+"/", false)
 		if !taken {
 			t.Fatal("refused before it is known")
 		}

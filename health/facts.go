@@ -91,7 +91,7 @@ type AlertFacts struct {
 	Severity string `json:"severity"` // the least that is sent
 	// Host is where it is, host:port; the rest of its URL is a secret.
 	Host string `json:"host"`
-	// Waiting counts the alerts that wait for their turn, or for the target.
+	// Waiting counts the alerts that wait to be sent, or for the target.
 	Waiting int `json:"waiting"`
 	// Sent and Failed count messages since the start, Told the alerts in those that
 	// arrived, Folded those left out because what they told was over.

@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	noon   = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	hookID = uuid.MustParse("0191b2a4-0000-7000-8000-000000000001")
-	carID  = uuid.MustParse("0191b2a4-1111-7000-8000-000000000002")
+	noon      = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	hookID    = uuid.MustParse("0191b2a4-0000-7000-8000-000000000001")
+	vehicleID = uuid.MustParse("0191b2a4-1111-7000-8000-000000000002")
 )
 
 // hook is the facts of an active webhook with five waiting deliveries, and a change.
@@ -42,19 +42,19 @@ func failing(opened, disabled time.Duration) func(*health.WebhookFacts) {
 }
 
 func source(edit func(*health.SourceFacts)) health.Facts {
-	f := health.SourceFacts{Name: "cars", Configured: true, Vehicles: 2, LastOK: noon}
+	f := health.SourceFacts{Name: "fleet", Configured: true, Vehicles: 2, LastOK: noon}
 	edit(&f)
 	return health.Facts{Sources: []health.SourceFacts{f}}
 }
 
 func owner(f *vehicle.Fault) health.Facts {
-	v := health.VehicleFacts{Vehicle: vehicle.Vehicle{ID: carID, Make: "KIA", Model: "Niro", Source: "cars"}, Status: vehicle.Status{Restricted: true}}
+	v := health.VehicleFacts{Vehicle: vehicle.Vehicle{ID: vehicleID, Make: "KIA", Model: "Niro", Source: "fleet"}, Status: vehicle.Status{Restricted: true}}
 	v.Last.Charge.Fault = f
 	return health.Facts{NeedsOwner: 1, Owners: []health.VehicleFacts{v}}
 }
 
 func held(wait time.Duration) health.Facts {
-	v := health.VehicleFacts{Vehicle: vehicle.Vehicle{ID: carID, Make: "KIA", Model: "Niro", Source: "cars"}}
+	v := health.VehicleFacts{Vehicle: vehicle.Vehicle{ID: vehicleID, Make: "KIA", Model: "Niro", Source: "fleet"}}
 	v.NotBefore, v.NotBeforeFault = noon.Add(wait), &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE"}
 	return health.Facts{Held: []health.VehicleFacts{v}}
 }
@@ -154,29 +154,29 @@ var all = []found{
 		"the data file holds 91 of at most 100 MiB: above that, waiting deliveries expire, oldest first", "bring the receivers back, or raise retention.max_size"},
 	{health.SourceMissing, health.Error, "a source that the config does not have has vehicles",
 		source(func(f *health.SourceFacts) { f.Configured = false }), source(func(*health.SourceFacts) {}),
-		"source cars has 2 vehicles and is not in the config: they are not read", "put it back into the config and restart the daemon, or disconnect its vehicles"},
+		"source fleet has 2 vehicles and is not in the config: they are not read", "put it back into the config and restart the daemon, or disconnect its vehicles"},
 	{health.SourceDown, health.Error, "it has given nothing but faults for 15 minutes; `info` before",
 		source(func(f *health.SourceFacts) {
 			f.LastOK, f.LastFault, f.LastFaultAt = noon.Add(-time.Hour), "UPSTREAM:NO_RESPONSE: connection refused", noon.Add(-3*time.Minute)
 			f.Silent, f.NotBefore = true, noon.Add(10*time.Minute)
 		}), source(func(f *health.SourceFacts) { f.LastFault, f.LastFaultAt = "old", noon.Add(-time.Second) }),
-		"source cars gave no value: UPSTREAM:NO_RESPONSE: connection refused (3m ago); it is not asked again for 10m", "see whether it can be reached from here: plugbeat doctor"},
+		"source fleet gave no value: UPSTREAM:NO_RESPONSE: connection refused (3m ago); it is not asked again for 10m", "see whether it can be reached from here: plugbeat doctor"},
 	{health.SourceHeld, health.Warning, "it asked not to be called, 10 minutes ago or longer; `info` before",
 		source(func(f *health.SourceFacts) { f.NotBefore = noon.Add(10 * time.Minute) }), source(func(f *health.SourceFacts) { f.NotBefore = noon }),
-		"source cars asked to be left alone: it is not asked again for 10m", "wait; slower cadences, or a larger plan there, keep it from happening again"},
+		"source fleet asked to be left alone: it is not asked again for 10m", "wait; slower cadences, or a larger plan there, keep it from happening again"},
 	{health.SourceSpent, health.Warning, "19 twentieths of a metered source's budget are spent while more than a tenth of the period is left",
 		source(func(f *health.SourceFacts) {
 			f.Budget = &health.BudgetFacts{Calls: 1000, Spent: 950, Per: "month", From: noon.Add(-time.Hour), Until: noon.Add(240 * time.Hour)}
 		}), source(func(f *health.SourceFacts) {
 			f.Budget = &health.BudgetFacts{Calls: 1000, Spent: 949, Per: "month", From: noon.Add(-time.Hour), Until: noon.Add(240 * time.Hour)}
 		}),
-		"source cars has spent 950 of its 1000 calls and a new month begins in 10d: until then its vehicles are hardly read", "raise its budget, or ask for slower cadences"},
+		"source fleet has spent 950 of its 1000 calls and a new month begins in 10d: until then its vehicles are hardly read", "raise its budget, or ask for slower cadences"},
 	{health.SourceLate, health.Warning, "a vehicle has been due for more than 10 minutes, although the source may be asked",
 		source(func(f *health.SourceFacts) { f.Due = noon.Add(-time.Hour) }), source(func(f *health.SourceFacts) { f.Due = noon.Add(-10 * time.Minute) }),
-		"source cars is 1h late: more is due than it can read", "raise its max_reads, or ask for slower cadences"},
+		"source fleet is 1h late: more is due than it can read", "raise its max_reads, or ask for slower cadences"},
 	{health.VehicleOwner, health.Error, "its account, permission or plan keeps it from being read; 5 vehicles are named, one more condition counts the rest",
 		owner(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Resolution: vehicle.ResolveReauthenticate}), health.Facts{},
-		"vehicle KIA Niro 0191b2a4 cannot be read: CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED", "its owner gives access again: plugbeat vehicle connect --source cars"},
+		"vehicle KIA Niro 0191b2a4 cannot be read: CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED", "its owner gives access again: plugbeat vehicle connect --source fleet"},
 	{health.VehicleHeld, health.Warning, "its source asked for an hour or more without a read of it; at most a day is believed",
 		held(time.Hour), held(time.Hour - time.Second),
 		"vehicle KIA Niro 0191b2a4 is not read for 1h, because its source asked for it: RATE_LIMIT:VEHICLE",
@@ -342,14 +342,14 @@ func TestFate(t *testing.T) {
 	}{
 		{hook(func(*health.WebhookFacts) {}), "webhook/" + hookID.String(), health.Ended},
 		{health.Facts{}, "webhook/" + hookID.String(), health.Gone},
-		{source(func(*health.SourceFacts) {}), "source/cars", health.Ended},
-		{silent, "source/cars", health.Unknown},
-		{health.Facts{}, "source/cars", health.Gone},
+		{source(func(*health.SourceFacts) {}), "source/fleet", health.Ended},
+		{silent, "source/fleet", health.Unknown},
+		{health.Facts{}, "source/fleet", health.Gone},
 		{health.Facts{}, "store", health.Ended},
 		{health.Facts{}, "clock", health.Unknown},
 		{clocks(said("a", 0)), "clock", health.Ended},
 		{health.Facts{}, "backup", health.Gone},
-		{health.Facts{}, "vehicle/" + carID.String(), health.Ended},
+		{health.Facts{}, "vehicle/" + vehicleID.String(), health.Ended},
 		{many, "vehicle/other", health.Unknown},
 		{health.Facts{}, "vehicles/owner", health.Gone},
 	} {
@@ -365,9 +365,9 @@ func TestOwners(t *testing.T) {
 		fault *vehicle.Fault
 		want  string
 	}{
-		{nil, "see what its owner has to do: plugbeat vehicle show " + carID.String()},
+		{nil, "see what its owner has to do: plugbeat vehicle show " + vehicleID.String()},
 		{&vehicle.Fault{ResolutionURL: "https://v.example/x"}, "its owner opens https://v.example/x"},
-		{&vehicle.Fault{Resolution: vehicle.ResolveReauthenticate, ResolutionURL: "https://v.example/x"}, "its owner opens https://v.example/x, or gives access again: plugbeat vehicle connect --source cars"},
+		{&vehicle.Fault{Resolution: vehicle.ResolveReauthenticate, ResolutionURL: "https://v.example/x"}, "its owner opens https://v.example/x, or gives access again: plugbeat vehicle connect --source fleet"},
 	} {
 		if got := judged(owner(c.fault)).Conditions[0].Advice(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

@@ -14,7 +14,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// BenchmarkMeters is what counting costs a delivery from its firing to its arrival:
+// BenchmarkMeters is what counting costs a delivery from its due time to its arrival:
 // a read of three paths, two commits, an attempt. A loop of it must stay far below a
 // commit, which takes a millisecond.
 func BenchmarkMeters(b *testing.B) {

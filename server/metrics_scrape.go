@@ -89,8 +89,8 @@ var (
 	backupBytes   = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
 	backupKept    = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
 	alertMessages = counter("plugbeat_alert_messages_total", "Messages to a target of alerts, by whether it took them.", "target", "result")
-	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait for their turn, or for the target.", "target")
-	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before their turn.",
+	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait to be sent, or for the target.", "target")
+	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before they were sent.",
 		"target", "result")
 )
 

@@ -175,8 +175,8 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		}
 	}
 	for sample := range got {
-		for _, car := range []uuid.UUID{servertest.VehicleA, servertest.VehicleB} {
-			if strings.Contains(sample, car.String()) {
+		for _, subject := range []uuid.UUID{servertest.VehicleA, servertest.VehicleB} {
+			if strings.Contains(sample, subject.String()) {
 				t.Errorf("a vehicle has a series of its own: %s", sample)
 			}
 		}

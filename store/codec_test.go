@@ -79,7 +79,7 @@ func full() map[string]any {
 	}
 }
 
-func fullSlot() webhook.Schedule {
+func fullSchedule() webhook.Schedule {
 	return webhook.Schedule{
 		SubscriptionKey: key(1, 1), Source: "smartcar", Due: t0.Add(time.Hour), Anchor: t0, ProducedAt: t0.Add(time.Minute),
 		State: vehicle.StatePluggedIn, Cause: webhook.CauseChange,
@@ -105,11 +105,11 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
-	b, err := encodeSchedule(fullSlot())
+	b, err := encodeSchedule(fullSchedule())
 	must(t, err)
 	golden(t, "slot.hex", []byte(hex.EncodeToString(b)+"\n"))
 	s, err := decodeSchedule(key(1, 1), b)
-	if err != nil || s != fullSlot() {
+	if err != nil || s != fullSchedule() {
 		t.Fatal(s, err)
 	}
 }
@@ -152,7 +152,7 @@ func TestEncodeRefuses(t *testing.T) {
 		func(s *webhook.Schedule) { s.Source = "" }, func(s *webhook.Schedule) { s.Source = "Tesla" }, func(s *webhook.Schedule) { s.Source = "seventeen-letters" },
 		func(s *webhook.Schedule) { s.State = 3 }, func(s *webhook.Schedule) { s.Cause = 3 }, func(s *webhook.Schedule) { s.Due = time.Unix(-1, 0) },
 	} {
-		s := fullSlot()
+		s := fullSchedule()
 		if change(&s); second(encodeSchedule(s)) == nil {
 			t.Errorf("%+v", s)
 		}
@@ -218,8 +218,8 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-func FuzzSlot(f *testing.F) {
-	b, _ := encodeSchedule(fullSlot())
+func FuzzSchedule(f *testing.F) {
+	b, _ := encodeSchedule(fullSchedule())
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decodeSchedule(key(1, 1), b)

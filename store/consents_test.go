@@ -14,9 +14,9 @@ import (
 
 func hash(n byte) access.TokenHash { return access.TokenHash{n} }
 
-func newConsent(n int, cars ...uuid.UUID) access.Consent {
+func newConsent(n int, vehicles ...uuid.UUID) access.Consent {
 	return access.Consent{
-		ID: id(0xdd, n), User: id(0xee, n), Source: "sim", Vehicles: cars, Scope: []string{"read_charge"}, CreatedAt: t0,
+		ID: id(0xdd, n), User: id(0xee, n), Source: "sim", Vehicles: vehicles, Scope: []string{"read_charge"}, CreatedAt: t0,
 		Code: &access.AuthCode{Hash: hash(byte(10 * n)), ExpiresAt: t0.Add(access.CodeLife), RedirectURI: "https://app.example.com/"},
 	}
 }

@@ -202,7 +202,7 @@ var (
 )
 
 // glance reads what the census needs of a status, nil for a vehicle never read. A
-// car that is well, as most are, is told by its first bytes: at the start there may
+// vehicle that is well, as most are, is told by its first bytes: at the start there may
 // be a hundred thousand.
 func glance(b []byte) (st vehicle.Status, err error) {
 	if b == nil {

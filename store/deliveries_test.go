@@ -60,7 +60,7 @@ func TestCompleteReadRefusals(t *testing.T) {
 	f.sound()
 }
 
-func TestFiringsCount(t *testing.T) {
+func TestProducedCounts(t *testing.T) {
 	f := open(t)
 	f.fleet(1, 1)
 	_, err := f.CompleteRead(ctx, vid(1), func(v webhook.VehicleView) (webhook.Decision, error) {

@@ -36,16 +36,16 @@ func (m *model) check(rt *rapid.T) {
 	}
 	vs, err := m.f.Vehicles(ctx, uuid.Nil, 3)
 	expect(rt, err, nil)
-	if len(vs) != min(3, len(m.cars)) {
-		rt.Fatalf("%d vehicles, want %d", len(vs), len(m.cars))
+	if len(vs) != min(3, len(m.vehicles)) {
+		rt.Fatalf("%d vehicles, want %d", len(vs), len(m.vehicles))
 	}
-	for v, reads := range m.cars {
+	for v, reads := range m.vehicles {
 		if st, err := m.f.VehicleStatus(ctx, v); err != nil || st.Reads != reads {
 			rt.Fatalf("%d reads, want %d (%v)", st.Reads, reads, err)
 		}
 	}
-	if i, err := m.f.Info(ctx); err != nil || i.Webhooks != len(m.hooks) || i.Vehicles != len(m.cars) || i.Subscriptions != len(m.due) {
-		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.cars), len(m.due), err)
+	if i, err := m.f.Info(ctx); err != nil || i.Webhooks != len(m.hooks) || i.Vehicles != len(m.vehicles) || i.Subscriptions != len(m.due) {
+		rt.Fatalf("counted %d webhooks, %d vehicles, %d subscriptions; want %d, %d, %d (%v)", i.Webhooks, i.Vehicles, i.Subscriptions, len(m.hooks), len(m.vehicles), len(m.due), err)
 	}
 	bySource := map[string]int{}
 	var census vehicle.Census

@@ -27,7 +27,7 @@ func (m *model) finish(d *modelDelivery, to webhook.State) int {
 func (m *model) read(rt *rapid.T) {
 	m.tick(rt)
 	v := some(rt, vid)
-	_, known := m.cars[v]
+	_, known := m.vehicles[v]
 	st := vehicle.Status{State: rapid.SampledFrom([]vehicle.State{vehicle.StateUnknown, vehicle.StateUnplugged, vehicle.StatePluggedIn}).Draw(rt, "state")}
 	if st.Restricted = rapid.Bool().Draw(rt, "restricted"); rapid.Bool().Draw(rt, "fault") {
 		st.Last.Charge.Fault = vehicle.NoResponse("asleep at the wheel")
@@ -45,7 +45,7 @@ func (m *model) read(rt *rapid.T) {
 	if err != nil {
 		return
 	}
-	m.cars[v]++
+	m.vehicles[v]++
 	want := 0
 	for k := range m.due {
 		if k.Vehicle == v && m.hooks[k.Webhook].fires {
@@ -59,7 +59,7 @@ func (m *model) read(rt *rapid.T) {
 		if m.items[d.ID] != nil || d.State != webhook.Waiting {
 			rt.Fatalf("produced %+v", d)
 		}
-		m.items[d.ID] = &modelDelivery{webhook: d.Webhook, vehicle: v, state: webhook.Waiting, payload: fmt.Sprintf(`{"reads":%d}`, m.cars[v]), steps: []modelStep{{webhook.Waiting, 0}}}
+		m.items[d.ID] = &modelDelivery{webhook: d.Webhook, vehicle: v, state: webhook.Waiting, payload: fmt.Sprintf(`{"reads":%d}`, m.vehicles[v]), steps: []modelStep{{webhook.Waiting, 0}}}
 	}
 	if len(produced) != want {
 		rt.Fatalf("%d produced, want %d", len(produced), want)
@@ -167,9 +167,9 @@ func (m *model) resend(rt *rapid.T) {
 	id := rapid.SampledFrom(ids).Draw(rt, "delivery")
 	old := m.items[id]
 	h := m.hooks[old.webhook]
-	_, car := m.cars[old.vehicle]
+	_, known := m.vehicles[old.vehicle]
 	d, err := m.f.Resend(ctx, id)
-	if old.state == webhook.Waiting || old.payload == "" || h == nil || !car {
+	if old.state == webhook.Waiting || old.payload == "" || h == nil || !known {
 		expect(rt, err, webhook.ErrConflict)
 		return
 	}
@@ -201,8 +201,8 @@ func (m *model) resendAll(rt *rapid.T) {
 		if !d.state.Final() || x.Kept != (d.payload != "") || (x.ResentAs != nil) != d.again {
 			rt.Fatalf("%s is of the past: %+v", x.ID, d)
 		}
-		_, car := m.cars[d.vehicle]
-		if arrived := x.ResendOf != nil && d.state == webhook.Delivered; car && d.payload != "" && !d.again && !arrived && m.hooks[hook] != nil {
+		_, known := m.vehicles[d.vehicle]
+		if arrived := x.ResendOf != nil && d.state == webhook.Delivered; known && d.payload != "" && !d.again && !arrived && m.hooks[hook] != nil {
 			want = append(want, x.ID)
 		}
 	}

@@ -14,14 +14,14 @@ func (m *model) putVehicle(rt *rapid.T) {
 	v := newVehicle(rapid.IntRange(1, 3).Draw(rt, "n"))
 	v.Source = rapid.SampledFrom([]string{"sim", "other"}).Draw(rt, "source")
 	expect(rt, m.f.PutVehicle(ctx, v), nil)
-	if _, known := m.cars[v.ID]; !known {
-		m.cars[v.ID] = 0
+	if _, known := m.vehicles[v.ID]; !known {
+		m.vehicles[v.ID] = 0
 	}
 }
 
 func (m *model) removeVehicle(rt *rapid.T) {
 	v := some(rt, vid)
-	_, known := m.cars[v]
+	_, known := m.vehicles[v]
 	cancelled, err := m.f.RemoveVehicle(ctx, v)
 	expect(rt, err, missing(!known))
 	n := 0
@@ -34,7 +34,7 @@ func (m *model) removeVehicle(rt *rapid.T) {
 	if len(cancelled) != n {
 		rt.Fatalf("%d cancelled, want %d", len(cancelled), n)
 	}
-	delete(m.cars, v)
+	delete(m.vehicles, v)
 	maps.DeleteFunc(m.due, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
 	maps.DeleteFunc(m.first, func(k webhook.SubscriptionKey, _ time.Time) bool { return k.Vehicle == v })
 }
@@ -113,10 +113,10 @@ func (m *model) removeWebhook(rt *rapid.T) {
 
 func (m *model) subscribe(rt *rapid.T) {
 	k := webhook.SubscriptionKey{Webhook: some(rt, wid), Vehicle: some(rt, vid)}
-	_, car := m.cars[k.Vehicle]
+	_, known := m.vehicles[k.Vehicle]
 	at := m.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "minutes")) * time.Minute)
 	_, created, err := m.f.Subscribe(ctx, k, dueAt(at))
-	expect(rt, err, missing(!car || m.hooks[k.Webhook] == nil))
+	expect(rt, err, missing(!known || m.hooks[k.Webhook] == nil))
 	if err != nil {
 		return
 	}

@@ -17,15 +17,15 @@ import (
 
 // model is what the store should hold, in plain maps.
 type model struct {
-	dir   string
-	f     *fixture
-	now   time.Time
-	hooks map[uuid.UUID]*modelHook
-	cars  map[uuid.UUID]uint64 // vehicle to its reads
-	due   map[webhook.SubscriptionKey]time.Time
-	first map[webhook.SubscriptionKey]time.Time // of schedules that never fired: where subscribing put them
-	items map[uuid.UUID]*modelDelivery
-	names map[string]string
+	dir      string
+	f        *fixture
+	now      time.Time
+	hooks    map[uuid.UUID]*modelHook
+	vehicles map[uuid.UUID]uint64 // vehicle to its reads
+	due      map[webhook.SubscriptionKey]time.Time
+	first    map[webhook.SubscriptionKey]time.Time // of schedules that never fired: where subscribing put them
+	items    map[uuid.UUID]*modelDelivery
+	names    map[string]string
 	// told is what the store told of each delivery's changes.
 	told map[uuid.UUID][]modelStep
 }
@@ -62,7 +62,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++
 		m := &model{
-			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, cars: map[uuid.UUID]uint64{},
+			dir: filepath.Join(dir, fmt.Sprint(runs)), now: t0, hooks: map[uuid.UUID]*modelHook{}, vehicles: map[uuid.UUID]uint64{},
 			due: map[webhook.SubscriptionKey]time.Time{}, first: map[webhook.SubscriptionKey]time.Time{}, items: map[uuid.UUID]*modelDelivery{}, names: map[string]string{}, told: map[uuid.UUID][]modelStep{},
 		}
 		m.f = &fixture{t: t, now: t0}
@@ -76,7 +76,7 @@ func TestModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"":              m.check,
 			"vehicle":       m.putVehicle,
-			"remove car":    m.removeVehicle,
+			"remove vehicle":    m.removeVehicle,
 			"webhook":       m.addWebhook,
 			"status":        m.setStatus,
 			"remove hook":   m.removeWebhook,
@@ -101,7 +101,7 @@ func TestModel(t *testing.T) {
 func (m *model) start() {
 	m.f.fleet(2, 2)
 	for n := 1; n <= 2; n++ {
-		m.hooks[wid(n)], m.cars[vid(n)] = &modelHook{fires: true}, 0
+		m.hooks[wid(n)], m.vehicles[vid(n)] = &modelHook{fires: true}, 0
 		m.due[key(n, 1)], m.due[key(n, 2)] = m.now, m.now
 		m.first[key(n, 1)], m.first[key(n, 2)] = m.now, m.now
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCheckName(t *testing.T) {
-	for _, good := range []string{"a", "home+car", "by hand", "Zoé's EV (2)", "a-b", "...", "7", strings.Repeat("é", 64)} {
+	for _, good := range []string{"a", "home+ev", "by hand", "Zoé's EV (2)", "a-b", "...", "7", strings.Repeat("é", 64)} {
 		if err := webhook.CheckName(good); err != nil {
 			t.Error(err)
 		}

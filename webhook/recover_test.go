@@ -52,16 +52,16 @@ func TestOnlySnapshotsAreSuperseded(t *testing.T) {
 
 // The newest is the newest snapshot, and of two resends of it the later.
 func TestNewest(t *testing.T) {
-	car := uuid.UUID{9}
+	v := uuid.UUID{9}
 	in := func(id, message byte) *Delivery {
-		return &Delivery{ID: uuid.UUID{id}, MessageID: uuid.UUID{message}, Vehicle: car}
+		return &Delivery{ID: uuid.UUID{id}, MessageID: uuid.UUID{message}, Vehicle: v}
 	}
 	for _, order := range [][]*Delivery{{in(1, 1), in(2, 2), in(3, 1)}, {in(3, 1), in(2, 2), in(1, 1)}, {in(2, 2), in(1, 2)}, {in(1, 2), in(2, 2)}} {
 		n := Newest{}
 		for _, d := range order {
 			n.Add(d)
 		}
-		if n[car].delivery != (uuid.UUID{2}) {
+		if n[v].delivery != (uuid.UUID{2}) {
 			t.Errorf("%v", n)
 		}
 	}

@@ -26,7 +26,7 @@ func tokenFiles(t *testing.T, socket, present, next string) (file string, tokens
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "config.yaml")
-	for name, text := range map[string]string{"config.yaml": "socket: " + socket + "\ndata_dir: data\napplication: {management_token_file: token}\nsources: {cars: {type: simulator}}\n", "token": present, "token_next": next} {
+	for name, text := range map[string]string{"config.yaml": "socket: " + socket + "\ndata_dir: data\napplication: {management_token_file: token}\nsources: {fleet: {type: simulator}}\n", "token": present, "token_next": next} {
 		if text == "" {
 			continue
 		}

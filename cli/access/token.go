@@ -52,7 +52,7 @@ func (s commands) addCommand() *ucli.Command {
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat token add backend --access
-plugbeat token add one-car --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
+plugbeat token add one-vehicle --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
 plugbeat token add grafana --scope read`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			n, err := newToken(c)

@@ -16,12 +16,12 @@ var Noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // The things a test's daemon knows.
 var (
-	HookID  = uuid.MustParse("7d5f1c1e-3c52-4c5e-9a55-3f1d2c4b5a69")
-	DeadID  = uuid.MustParse("9b1c7e2a-0f7d-4e6e-8a51-1f1d2c4b5a70")
-	CarID   = uuid.MustParse("36ab27d0-fd9d-4455-823a-ce30af709ffc")
-	OtherID = uuid.MustParse("cf6a1b70-2f65-4c0f-8d30-9f0e5a4c2b11")
-	SentID  = uuid.MustParse("0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e")
-	WaitID  = uuid.MustParse("0198c2a4-8f3e-7c51-9d0e-5b6f1a2c3d4f")
+	HookID    = uuid.MustParse("7d5f1c1e-3c52-4c5e-9a55-3f1d2c4b5a69")
+	DeadID    = uuid.MustParse("9b1c7e2a-0f7d-4e6e-8a51-1f1d2c4b5a70")
+	VehicleID = uuid.MustParse("36ab27d0-fd9d-4455-823a-ce30af709ffc")
+	OtherID   = uuid.MustParse("cf6a1b70-2f65-4c0f-8d30-9f0e5a4c2b11")
+	SentID    = uuid.MustParse("0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e")
+	WaitID    = uuid.MustParse("0198c2a4-8f3e-7c51-9d0e-5b6f1a2c3d4f")
 )
 
 // Ago is so long before noon.
@@ -60,12 +60,12 @@ func FailingHook() webhook.Webhook {
 	}
 }
 
-// Cars are two vehicles, the second without access.
-func Cars() []adminapi.VehicleView {
+// Vehicles are two vehicles, the second without access.
+func Vehicles() []adminapi.VehicleView {
 	rangeKm := 210.4
 	return []adminapi.VehicleView{
 		{
-			Vehicle: vehicle.Vehicle{ID: CarID, Source: "simulator", Native: "car-1", Make: "TESLA", Model: "Model 3", Year: 2022, Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour)},
+			Vehicle: vehicle.Vehicle{ID: VehicleID, Source: "simulator", Native: "vehicle-1", Make: "TESLA", Model: "Model 3", Year: 2022, Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour)},
 			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: Ago(40 * time.Minute), Since: Ago(40 * time.Minute), SeenAt: Ago(4 * time.Minute), ReadAt: Ago(4 * time.Minute), Reads: 122, PathReads: 366,
 				Last: vehicle.Snapshot{
 					Charge:   vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}, DataAge: Ago(5 * time.Minute), FetchedAt: Ago(4 * time.Minute)},
@@ -74,7 +74,7 @@ func Cars() []adminapi.VehicleView {
 				}},
 		},
 		{
-			Vehicle: vehicle.Vehicle{ID: OtherID, Source: "simulator", Native: "car-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
+			Vehicle: vehicle.Vehicle{ID: OtherID, Source: "simulator", Native: "vehicle-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
 			Status: vehicle.Status{State: vehicle.StateUnknown, Restricted: true, ReadAt: Ago(31 * time.Minute), Reads: 2, PathReads: 6, NotBefore: In(10 * time.Minute),
 				NotBeforeFault: &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Description: "slow down"},
 				Last: vehicle.Snapshot{
@@ -87,20 +87,20 @@ func Cars() []adminapi.VehicleView {
 
 // Subscriptions are one that is due and one that waits for its webhook.
 func Subscriptions() []adminapi.SubscriptionView {
-	slot := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
+	schedule := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
 		return webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: HookID, Vehicle: v}, Source: "simulator", Due: In(11 * time.Minute), Anchor: Ago(time.Hour), State: st, ProducedAt: Ago(4 * time.Minute)}
 	}
-	parked := slot(OtherID, vehicle.StateUnknown)
+	parked := schedule(OtherID, vehicle.StateUnknown)
 	parked.Due, parked.ProducedAt = time.Time{}, time.Time{}
 	return []adminapi.SubscriptionView{
-		{Schedule: slot(CarID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
+		{Schedule: schedule(VehicleID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
 		{Schedule: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
 }
 
 // Deliveries are one that waits, one that arrived and one that is dead, newest first.
 func Deliveries() []webhook.Delivery {
-	base := webhook.Delivery{Webhook: HookID, Vehicle: CarID, EventName: "dynamic", Bytes: 1204}
+	base := webhook.Delivery{Webhook: HookID, Vehicle: VehicleID, EventName: "dynamic", Bytes: 1204}
 	sent, wait, dead := base, base, base
 	sent.ID, sent.MessageID, sent.State, sent.Cause, sent.Due, sent.CreatedAt, sent.FinishedAt, sent.Attempts =
 		SentID, SentID, webhook.Delivered, webhook.CauseFirst, Ago(time.Hour), Ago(time.Hour-2*time.Second), Ago(time.Hour-3*time.Second), 1
@@ -139,8 +139,8 @@ func Status() adminapi.Status {
 		},
 		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: In(29 * time.Minute),
 		FirstVehicles: []adminapi.VehicleGlance{
-			{Vehicle: Cars()[1].Vehicle, ReadAt: Ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
-			{Vehicle: Cars()[0].Vehicle, State: vehicle.StatePluggedIn, Since: Ago(40 * time.Minute), ReadAt: Ago(4 * time.Minute), Subscriptions: 1, NextDue: In(11 * time.Minute)},
+			{Vehicle: Vehicles()[1].Vehicle, ReadAt: Ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
+			{Vehicle: Vehicles()[0].Vehicle, State: vehicle.StatePluggedIn, Since: Ago(40 * time.Minute), ReadAt: Ago(4 * time.Minute), Subscriptions: 1, NextDue: In(11 * time.Minute)},
 		},
 	}
 }

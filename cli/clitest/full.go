@@ -16,7 +16,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// Full is a daemon with two webhooks, two cars and some history.
+// Full is a daemon with two webhooks, two vehicles and some history.
 func Full(t *testing.T) *Daemon {
 	d := NewDaemon(t)
 	hooks := []adminapi.WebhookView{View(HealthyHook()), View(FailingHook())}
@@ -30,24 +30,24 @@ func Full(t *testing.T) *Daemon {
 			_ = json.NewEncoder(w).Encode(Refusal(adminapi.CodeInvalid, `cadence.every "every day": it is no cadence`, ""))
 			return
 		}
-		line := "source cars: three paths every 1h are 2 190 calls a month for each vehicle"
+		line := "source fleet: three paths every 1h are 2 190 calls a month for each vehicle"
 		_ = json.NewEncoder(w).Encode(adminapi.Costs{Lines: []string{line}})
 	})
-	d.On("GET", "/vehicles", terminal.Items(Cars()))
-	one := Cars()[0]
+	d.On("GET", "/vehicles", terminal.Items(Vehicles()))
+	one := Vehicles()[0]
 	one.Subscriptions = Subscriptions()[:1]
-	d.On("GET", "/vehicles/"+CarID.String(), one)
-	d.On("GET", "/vehicles/"+OtherID.String(), Cars()[1])
-	d.On("POST", "/vehicles/"+CarID.String()+"/read", Cars()[0].Status.Last)
-	d.On("POST", "/vehicles/connect", adminapi.Connected{Vehicles: []vehicle.Vehicle{Cars()[0].Vehicle, Cars()[1].Vehicle}})
-	d.On("DELETE", "/vehicles/"+CarID.String(), adminapi.Cancelled{Cancelled: 1})
-	d.On("POST", "/subscriptions", adminapi.Subscribed{Subscribed: 1, Already: 1, Items: []adminapi.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}, Costs: []string{"source cars: three paths every 1h are 2 190 calls a month for each vehicle"}})
-	d.On("DELETE", "/subscriptions/fleet/"+CarID.String(), adminapi.Unsubscribed{Removed: true})
+	d.On("GET", "/vehicles/"+VehicleID.String(), one)
+	d.On("GET", "/vehicles/"+OtherID.String(), Vehicles()[1])
+	d.On("POST", "/vehicles/"+VehicleID.String()+"/read", Vehicles()[0].Status.Last)
+	d.On("POST", "/vehicles/connect", adminapi.Connected{Vehicles: []vehicle.Vehicle{Vehicles()[0].Vehicle, Vehicles()[1].Vehicle}})
+	d.On("DELETE", "/vehicles/"+VehicleID.String(), adminapi.Cancelled{Cancelled: 1})
+	d.On("POST", "/subscriptions", adminapi.Subscribed{Subscribed: 1, Already: 1, Items: []adminapi.SubscribedItem{}, Warnings: []string{"KIA stands 30m"}, Costs: []string{"source fleet: three paths every 1h are 2 190 calls a month for each vehicle"}})
+	d.On("DELETE", "/subscriptions/fleet/"+VehicleID.String(), adminapi.Unsubscribed{Removed: true})
 	d.On("DELETE", "/subscriptions/fleet/"+OtherID.String(), adminapi.Unsubscribed{})
 	d.On("GET", "/deliveries", terminal.Items(Deliveries()))
 	fleet := View(HealthyHook())
 	d.On("GET", "/deliveries/"+WaitID.String(), adminapi.DeliveryView{
-		Webhook: &fleet, Vehicle: &Cars()[0].Vehicle,
+		Webhook: &fleet, Vehicle: &Vehicles()[0].Vehicle,
 		Delivery: Deliveries()[0], Payload: json.RawMessage(`{"version":"2.0","payload":{"vehicles":[{"vehicleId":"x"}]}}`),
 		Attempts: []adminapi.AttemptView{
 			{Attempt: webhook.Attempt{N: 1, StartedAt: Ago(6 * time.Minute), Duration: 15 * time.Second, Outcome: webhook.OutcomeUnavailable, Error: "no answer within 15s", Cause: "is the receiver slow?"}},
@@ -98,7 +98,7 @@ func Full(t *testing.T) *Daemon {
 	d.On("DELETE", "/webhooks/"+HookID.String(), adminapi.Cancelled{Cancelled: 2})
 	d.On("GET", "/tokens", terminal.Items([]adminapi.TokenView{
 		{Name: "backend", Kind: adminapi.AccessToken, CreatedAt: Ago(3 * time.Hour), LastUsedAt: Ago(time.Hour)}, {Name: "grafana", Kind: adminapi.OperatorToken, Scope: access.ScopeRead, CreatedAt: Ago(time.Hour)},
-		{Name: "one", Kind: adminapi.AccessToken, Vehicles: []uuid.UUID{CarID}, CreatedAt: Ago(time.Minute)},
+		{Name: "one", Kind: adminapi.AccessToken, Vehicles: []uuid.UUID{VehicleID}, CreatedAt: Ago(time.Minute)},
 	}))
 	d.On("POST", "/tokens", func(body []byte) any {
 		if strings.Contains(string(body), `"scope"`) {

@@ -211,7 +211,7 @@ func showRestored(p *terminal.Page, r restored) {
 		}
 	}
 	p.Line("")
-	p.Line("what follows: start the daemon. Cars that came due meanwhile are read once, deliveries that wait are sent. What left")
+	p.Line("what follows: start the daemon. Vehicles that came due meanwhile are read once, deliveries that wait are sent. What left")
 	p.Line("after the backup was made may leave again under the same webhook-id, by which receivers know it.")
 }
 

@@ -57,12 +57,12 @@ plugbeat delivery show 0198c2a4-7f3e-7c51-9d0e-5b6f1a2c3d4e --json | jq .payload
 
 func showDelivery(p *terminal.Page, v adminapi.DeliveryView) {
 	d := v.Delivery
-	hook, car := d.Webhook.String(), d.Vehicle.String()
+	hook, named := d.Webhook.String(), d.Vehicle.String()
 	if v.Webhook != nil {
 		hook = v.Webhook.Name + "   " + hook
 	}
 	if v.Vehicle != nil {
-		car = phrase.Vehicle(*v.Vehicle) + "   " + car
+		named = phrase.Vehicle(*v.Vehicle) + "   " + named
 	}
 	p.Fields(
 		[2]string{"id", d.ID.String()},
@@ -70,7 +70,7 @@ func showDelivery(p *terminal.Page, v adminapi.DeliveryView) {
 		[2]string{"why", d.FinalText},
 		[2]string{"next", whatNext(p, v)},
 		[2]string{"webhook", hook},
-		[2]string{"vehicle", car},
+		[2]string{"vehicle", named},
 		[2]string{"webhook-id", d.MessageID.String()},
 		[2]string{"event", d.EventName},
 		[2]string{"cause", d.Cause.String()},

@@ -94,11 +94,11 @@ func TestTail(t *testing.T) {
 	}
 	first.WriteString(event(t, "missed", adminapi.Missed{Missed: 7}))
 	second.WriteString(event(t, "webhook", webhook.Change{Kind: webhook.WebhookChange, Action: webhook.Changed, At: clitest.Noon, Webhook: clitest.HookID, Status: webhook.Disabled}))
-	second.WriteString(event(t, "vehicle", webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, At: clitest.Noon, Vehicle: clitest.CarID}))
+	second.WriteString(event(t, "vehicle", webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, At: clitest.Noon, Vehicle: clitest.VehicleID}))
 	busy := clitest.Refusal(adminapi.CodeUnavailable, "it is stopping", "wait")
 	busy.Error.Status = 503
 	d := tailed(t, first.String(), busy, second.String())
-	r := clitest.Session{App: app, Socket: d.Socket, Rest: restless(3)}.Run(t, "delivery", "tail", "--webhook", "fleet", "--vehicle", clitest.CarID.String())
+	r := clitest.Session{App: app, Socket: d.Socket, Rest: restless(3)}.Run(t, "delivery", "tail", "--webhook", "fleet", "--vehicle", clitest.VehicleID.String())
 	if r.Code != terminal.ExitOK {
 		t.Errorf("exit %d", r.Code)
 	}
@@ -112,7 +112,7 @@ plugbeat: the tail was cut off; waiting for the daemon
 		t.Errorf("stderr\n%s\nwant\n%s", r.Err, want)
 	}
 	asked := d.Asked()
-	if want := "GET /api/v1/events?vehicle=" + clitest.CarID.String() + "&webhook=fleet "; len(asked) != 5 || asked[0] != want || asked[4] != want {
+	if want := "GET /api/v1/events?vehicle=" + clitest.VehicleID.String() + "&webhook=fleet "; len(asked) != 5 || asked[0] != want || asked[4] != want {
 		t.Errorf("asked %q, want five times %q", asked, want)
 	}
 

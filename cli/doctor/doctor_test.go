@@ -89,7 +89,7 @@ func (c *clinic) chmod(name string, mode fs.FileMode) {
 // runs starts a stand-in for the daemon that gives the status.
 func (c *clinic) runs(st adminapi.Status) {
 	c.daemon = clitest.NewDaemon(c.T).On("GET", "/status", st)
-	c.write("config.yaml", "socket: "+c.daemon.Socket+"\nsources: {cars: {type: simulator}}\nkey_file: sealing_key\ndata_dir: data\nhttp: {api: {listen: \"\"}, admin: {listen: \"\"}}\napplication: {management_token_file: management_token}\n")
+	c.write("config.yaml", "socket: "+c.daemon.Socket+"\nsources: {fleet: {type: simulator}}\nkey_file: sealing_key\ndata_dir: data\nhttp: {api: {listen: \"\"}, admin: {listen: \"\"}}\napplication: {management_token_file: management_token}\n")
 	old := clitest.Noon.Add(-1000 * time.Hour)
 	for _, f := range []string{"config.yaml", "sealing_key", "management_token"} {
 		if err := os.Chtimes(c.path(f), old, old); err != nil {
@@ -209,7 +209,7 @@ func TestDoctor(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	hook := webhook.Webhook{ID: clitest.HookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth, Status: webhook.Active}
-	smartcarSource := "smartcar: {type: smartcar, client_id: x, client_secret_file: management_token}\n  cars:"
+	smartcarSource := "smartcar: {type: smartcar, client_id: x, client_secret_file: management_token}\n  fleet:"
 	for _, tc := range []struct {
 		name string
 		ruin func(c *clinic)
@@ -307,11 +307,11 @@ func TestDoctor(t *testing.T) {
 			c.looks["https://example.com/hook"] = l
 		}, warning(checkNetwork, "example.com answered over IPv4 only", "AAAA")},
 		{"source silent", func(c *clinic) {
-			c.replace("config.yaml", "cars:", smartcarSource)
+			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Err: errors.New("timeout"), Cause: "is the receiver running?"}
 		}, problem(checkSource, "api.smartcar.com does not answer: timeout", "see whether the service behind the source runs")},
 		{"source without a name", func(c *clinic) {
-			c.replace("config.yaml", "cars:", smartcarSource)
+			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Resolve: errors.New("no such host"), Cause: "no such host; check the callback URI's name"}
 		}, problem(checkSource, "cannot be looked up", "in the source's section of the config")},
 		{"alerts silent", func(c *clinic) {
@@ -319,7 +319,7 @@ func TestDoctor(t *testing.T) {
 			c.looks["https://ntfy.example/"] = app.Look{Host: "ntfy.example", Err: errors.New("refused"), Cause: "nothing listens there; is the receiver running?"}
 		}, problem(checkAlert, "ntfy.example does not answer: refused", "the service that takes the alerts")},
 		{"source answers", func(c *clinic) {
-			c.replace("config.yaml", "cars:", smartcarSource)
+			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = far("api.smartcar.com", 404, 0)
 		}, fine(checkSource, "api.smartcar.com answers")},
 		{"alerts answer", func(c *clinic) {

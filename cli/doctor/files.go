@@ -145,7 +145,7 @@ func (d *doctor) checkData() {
 		if perm&0o022 != 0 {
 			result = resultProblem
 		}
-		d.add(checkData, dir, result, "chmod 700 "+words.Shell(dir), "its mode %04o lets other users in: payloads hold where cars are", perm)
+		d.add(checkData, dir, result, "chmod 700 "+words.Shell(dir), "its mode %04o lets other users in: payloads hold where vehicles are", perm)
 	}
 	owner, _ := d.m.Owner(dir, info)
 	file := d.cfg.DataFile()

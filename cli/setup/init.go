@@ -43,7 +43,7 @@ func InitCommand(session *terminal.Session) *ucli.Command {
 	return &ucli.Command{
 		Name:  "init",
 		Usage: "write a config, keys and a management token into a folder, or set up the systemd service",
-		Description: `The config has a simulated fleet of three cars switched on and a Smartcar source commented out.
+		Description: `The config has a simulated fleet of three vehicles switched on and a Smartcar source commented out.
 Nothing that is already there is overwritten: a second init changes nothing.
 
 With --systemd, as root: the user and group plugbeat, /etc/plugbeat/config.yaml, the keys beside it, the unit

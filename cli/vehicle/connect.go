@@ -42,7 +42,7 @@ command line, where others could see it, and is sealed as it is stored.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle connect --source smartcar
 plugbeat vehicle connect --source smartcar --refresh-token-stdin < token.txt
-plugbeat vehicle connect --source cars --now`),
+plugbeat vehicle connect --source fleet --now`),
 		Action: s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			source := c.String("source")
 			switch {

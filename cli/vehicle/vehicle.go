@@ -29,7 +29,7 @@ func Command(session *terminal.Session) *ucli.Command {
 	return &ucli.Command{
 		Name:        "vehicle",
 		Usage:       "list, read, connect and disconnect vehicles",
-		Description: "Reading never wakes a sleeping car.",
+		Description: "Reading never wakes a sleeping vehicle.",
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle list
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
@@ -116,7 +116,7 @@ func showVehicle(p *terminal.Page, v adminapi.VehicleView) {
 	p.Table(terminal.Columns("WEBHOOK", "STATUS", "CADENCE", "NEXT", "LAST PRODUCED"), rows)
 }
 
-// spentBy says what a car has cost in the newest period it was read in.
+// spentBy says what a vehicle has cost in the newest period it was read in.
 func spentBy(st vehicle.Status) string {
 	if st.Spent.Calls == 0 {
 		return ""

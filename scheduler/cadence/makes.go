@@ -71,11 +71,11 @@ func BuiltinMakes() map[string]Make {
 	add(half, time.Hour, "frequent reads drain the 12 V battery", "SUBARU")
 	// About 20 requests a day reach the vehicle; between them the same cached answer
 	// comes again.
-	add(half, time.Hour, "about 20 requests a day reach the car, the others return the same data", "HYUNDAI", "KIA")
+	add(half, time.Hour, "about 20 requests a day reach the vehicle, the others return the same data", "HYUNDAI", "KIA")
 	// Fresh after half an hour or later.
-	add(half, time.Hour, "its cars send data every 15 to 30 minutes", "JAGUAR", "LANDROVER", "HONDA")
-	add(half, time.Hour, "its cars send data every 30 to 45 minutes at most", "BUICK", "CADILLAC", "CHEVROLET", "GMC")
-	add(half, time.Hour, "its cars send data every 30 to 60 minutes",
+	add(half, time.Hour, "its vehicles send data every 15 to 30 minutes", "JAGUAR", "LANDROVER", "HONDA")
+	add(half, time.Hour, "its vehicles send data every 30 to 45 minutes at most", "BUICK", "CADILLAC", "CHEVROLET", "GMC")
+	add(half, time.Hour, "its vehicles send data every 30 to 60 minutes",
 		"ACURA", "DACIA", "MG", "PORSCHE", "RENAULT", "TOYOTA")
 	return m
 }

@@ -14,19 +14,19 @@ import (
 // refused as it would be on adding.
 func TestCostEndpoint(t *testing.T) {
 	w := servertest.NewWorld()
-	w.SourceList = append(w.SourceList, adminapi.Source{Name: "cars", Configured: true, Cost: &adminapi.Cost{Metered: true, Per: "month", Budget: 500}})
+	w.SourceList = append(w.SourceList, adminapi.Source{Name: "fleet", Configured: true, Cost: &adminapi.Cost{Metered: true, Per: "month", Budget: 500}})
 	s := servertest.NewServer(t, w)
 	c := servertest.OverSocket(t, s)
 	for _, k := range []struct {
 		n    adminapi.NewWebhook
 		want string
 	}{
-		{adminapi.NewWebhook{}, "source cars: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m)"},
-		{adminapi.NewWebhook{Type: webhook.TypeDynamic, Cadence: webhook.Cadence{Unplugged: "2h", PluggedIn: "2h"}}, "source cars: three paths every 2h are 1 095 calls a month for each vehicle; points are skipped"},
-		{adminapi.NewWebhook{Cadence: webhook.Cadence{Unplugged: "0 7 * * *", PluggedIn: "0 7 * * *", Zone: "Europe/Amsterdam"}}, "source cars: three paths at 0 7 * * * are 9"},
-		{adminapi.NewWebhook{Cadence: webhook.Cadence{Fastest: true}}, "source cars: three paths every 1h are 2 190"},
+		{adminapi.NewWebhook{}, "source fleet: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m)"},
+		{adminapi.NewWebhook{Type: webhook.TypeDynamic, Cadence: webhook.Cadence{Unplugged: "2h", PluggedIn: "2h"}}, "source fleet: three paths every 2h are 1 095 calls a month for each vehicle; points are skipped"},
+		{adminapi.NewWebhook{Cadence: webhook.Cadence{Unplugged: "0 7 * * *", PluggedIn: "0 7 * * *", Zone: "Europe/Amsterdam"}}, "source fleet: three paths at 0 7 * * * are 9"},
+		{adminapi.NewWebhook{Cadence: webhook.Cadence{Fastest: true}}, "source fleet: three paths every 1h are 2 190"},
 		{adminapi.NewWebhook{Type: webhook.TypeSchedule, Cadence: webhook.Cadence{Every: "1h"}, Content: webhook.Content{Paths: []string{"/charge"}}},
-			"source cars: one path every 1h are 730 calls a month for each vehicle; points are skipped to keep to the budget of 500 calls a month, one path every 1h 27m"},
+			"source fleet: one path every 1h are 730 calls a month for each vehicle; points are skipped to keep to the budget of 500 calls a month, one path every 1h 27m"},
 	} {
 		if got := servertest.Must[adminapi.Costs](t)(c.Cost(t.Context(), k.n)); len(got.Lines) != 1 || !strings.HasPrefix(got.Lines[0], k.want) {
 			t.Errorf("%+v: %q", k.n, got.Lines)

@@ -97,7 +97,7 @@ func (c costs) ask(r *http.Request) (any, error) {
 }
 
 // of says what the webhook's cadence costs at each source that counts calls. The
-// cars are those it may get; of their makes the dearest counts.
+// vehicles are those it may get; of their makes the dearest counts.
 func (c costs) of(w *webhook.Webhook, vs []vehicle.Vehicle) []string {
 	lines := []string{}
 	for _, src := range c.upkeep.Sources() {
@@ -111,14 +111,14 @@ func (c costs) of(w *webhook.Webhook, vs []vehicle.Vehicle) []string {
 	return lines
 }
 
-// demand is what a webhook asks for, of a car of one make: its schedules and the paths
+// demand is what a webhook asks for, of a vehicle of one make: its schedules and the paths
 // of a read.
 type demand struct {
 	unplugged, pluggedIn cadence.Schedule
 	paths                vehicle.Paths
 }
 
-// dearest returns the schedules of the make among a source's cars that is read most
+// dearest returns the schedules of the make among a source's vehicles that is read most
 // often while plugged in; nil schedules for a cadence that is none.
 func (c costs) dearest(w *webhook.Webhook, vs []vehicle.Vehicle, source string) (most demand) {
 	makes := []string{""}
@@ -174,21 +174,21 @@ func costLine(src adminapi.Source, k demand) string {
 	return text + fmt.Sprintf("; /charge alone %s is %s", often(k.unplugged), grouped(plan.Cost(k.unplugged, 1)))
 }
 
-// bucketLine says of cars of a source that they need more calls an hour than it gives
+// bucketLine says of vehicles of a source that they need more calls an hour than it gives
 // the whole application; empty when they do not.
-func bucketLine(src adminapi.Source, k demand, cars int) string {
+func bucketLine(src adminapi.Source, k demand, vehicles int) string {
 	if k.unplugged == nil || src.Cost == nil || src.Cost.BucketSize == 0 {
 		return ""
 	}
-	need := float64(cadence.CallsPerMonth(k.unplugged, k.paths.Len())) / 730 * float64(cars)
+	need := float64(cadence.CallsPerMonth(k.unplugged, k.paths.Len())) / 730 * float64(vehicles)
 	if need <= src.Cost.BucketHour {
 		return ""
 	}
 	return fmt.Sprintf("source %s: %s, %s %s, need %.0f calls an hour and the source gives the application %.0f: they are read late, or less often",
-		src.Name, words.Count(cars, "vehicle"), pathsInWords[k.paths.Len()], often(k.unplugged), need, src.Cost.BucketHour)
+		src.Name, words.Count(vehicles, "vehicle"), pathsInWords[k.paths.Len()], often(k.unplugged), need, src.Cost.BucketHour)
 }
 
-// ofSubscribing says what it costs to have the cars on the webhook.
+// ofSubscribing says what it costs to have the vehicles on the webhook.
 func (c costs) ofSubscribing(w *webhook.Webhook, vs []vehicle.Vehicle) []string {
 	var lines []string
 	for _, src := range c.upkeep.Sources() {

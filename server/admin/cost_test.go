@@ -31,7 +31,7 @@ func TestCostLine(t *testing.T) {
 		want                 string
 	}{
 		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month"},
-			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); without a budget all of them are made: to keep within a plan, set sources.cars.budget"},
+			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); without a budget all of them are made: to keep within a plan, set sources.fleet.budget"},
 		{"1h", "30m", adminapi.Cost{Metered: true, Per: "month", Budget: 500},
 			"three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4h 22m; /charge alone every 1h is 730"},
 		{"1h", "30m", adminapi.Cost{Per: "month", Budget: 3000},
@@ -43,7 +43,7 @@ func TestCostLine(t *testing.T) {
 		{"15m", "15m", adminapi.Cost{Per: "month", Budget: 30},
 			"three paths every 15m are 8 760 calls a month for each vehicle; points are skipped to keep to the budget of 30 calls a month, three paths every 3d 1h; /charge alone every 15m is 2 920"},
 	} {
-		if got := costLine(adminapi.Source{Name: "cars", Cost: &c.cost}, kept(t, c.unplugged, c.pluggedIn)); got != c.want {
+		if got := costLine(adminapi.Source{Name: "fleet", Cost: &c.cost}, kept(t, c.unplugged, c.pluggedIn)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
@@ -53,12 +53,12 @@ func TestCostLine(t *testing.T) {
 }
 
 func TestBucketLine(t *testing.T) {
-	src := adminapi.Source{Name: "cars", Cost: &adminapi.Cost{BucketSize: 120, BucketHour: 120}}
+	src := adminapi.Source{Name: "fleet", Cost: &adminapi.Cost{BucketSize: 120, BucketHour: 120}}
 	k := kept(t, "1h", "30m")
 	if got := bucketLine(src, k, 40); got != "" {
 		t.Errorf("40 hourly vehicles are what fits: %q", got)
 	}
-	if got, want := bucketLine(src, k, 60), "source cars: 60 vehicles, three paths every 1h, need 180 calls an hour and the source gives the application 120: they are read late, or less often"; got != want {
+	if got, want := bucketLine(src, k, 60), "source fleet: 60 vehicles, three paths every 1h, need 180 calls an hour and the source gives the application 120: they are read late, or less often"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	src.Cost.BucketSize = 0
@@ -82,7 +82,7 @@ func TestStatusCosts(t *testing.T) {
 		return webhook.Webhook{Type: webhook.TypeDynamic, Name: name, Status: st, Cadence: webhook.Cadence{Unplugged: unplugged, PluggedIn: unplugged}}
 	}
 	shared := &adminapi.Cost{Metered: true, Per: "month", Budget: 500}
-	sources := []adminapi.Source{{Name: "sim"}, {Name: "cars", Cost: shared}}
+	sources := []adminapi.Source{{Name: "sim"}, {Name: "fleet", Cost: shared}}
 	costs{}.addTo(sources, []webhook.Webhook{
 		hook("a", "1h", webhook.Active), hook("b", "1h", webhook.Active), hook("c", "2h", webhook.Unverified),
 		hook("d", "3h", webhook.Active), hook("e", "4h", webhook.Active), hook("f", "5h", webhook.Active),

@@ -22,8 +22,8 @@ import (
 	"plugbeat/webhook"
 )
 
-func aDelivery(n byte, car uuid.UUID) webhook.Delivery {
-	return webhook.Delivery{ID: uuid.UUID{1, 15: n}, MessageID: uuid.UUID{1, 15: n}, Webhook: servertest.HookID, Vehicle: car, State: webhook.Waiting, CreatedAt: servertest.Noon}
+func aDelivery(n byte, id uuid.UUID) webhook.Delivery {
+	return webhook.Delivery{ID: uuid.UUID{1, 15: n}, MessageID: uuid.UUID{1, 15: n}, Webhook: servertest.HookID, Vehicle: id, State: webhook.Waiting, CreatedAt: servertest.Noon}
 }
 
 // made is what a commit tells that made deliveries.
@@ -118,12 +118,12 @@ func (s stream) delivery() byte {
 // longer than any other request may last.
 func TestEvents(t *testing.T) {
 	s, url, _ := streams(t, servertest.NewWorld())
-	all, ofCar, ofHook := openStream(t, url, servertest.ReadToken), openStream(t, url+"?vehicle="+servertest.VehicleB.String(), servertest.ReadToken), openStream(t, url+"?webhook=home", servertest.OperateToken)
+	all, ofVehicle, ofHook := openStream(t, url, servertest.ReadToken), openStream(t, url+"?vehicle="+servertest.VehicleB.String(), servertest.ReadToken), openStream(t, url+"?webhook=home", servertest.OperateToken)
 	for n := byte(1); n <= 40; n += 2 { // 200 ms in all
 		told := time.Now()
 		read := webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, At: servertest.Noon, Vehicle: servertest.VehicleB}
 		s.Feed.Publish(append([]webhook.Change{read}, made(aDelivery(n, servertest.VehicleA), aDelivery(n+1, servertest.VehicleB))...))
-		for _, stream := range []stream{all, ofCar} {
+		for _, stream := range []stream{all, ofVehicle} {
 			if name, data := stream.next(); name != "vehicle" || data != `{"kind":"vehicle","action":"read","at":"`+servertest.Noon.Format(time.RFC3339)+`","vehicle":"`+servertest.VehicleB.String()+`"}` {
 				t.Fatalf("%s %s", name, data)
 			}
@@ -131,7 +131,7 @@ func TestEvents(t *testing.T) {
 		if a, b := all.delivery(), all.delivery(); a != n || b != n+1 {
 			t.Fatalf("%d and %d in place of %d and %d", a, b, n, n+1)
 		}
-		if got := ofCar.delivery(); got != n+1 {
+		if got := ofVehicle.delivery(); got != n+1 {
 			t.Fatalf("of a vehicle: %d in place of %d", got, n+1)
 		}
 		if a, b := ofHook.delivery(), ofHook.delivery(); a != n || b != n+1 {

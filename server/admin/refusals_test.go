@@ -14,7 +14,7 @@ import (
 
 // What single routes refuse, beyond what the tests of their subjects show.
 func TestAdminRefusals(t *testing.T) {
-	car, none := servertest.VehicleA.String(), servertest.NoID.String()
+	id, none := servertest.VehicleA.String(), servertest.NoID.String()
 	conflict := fmt.Errorf("webhook %s: %w: its state does not allow it", servertest.HookID, webhook.ErrConflict)
 	tests := []struct {
 		request, body string
@@ -44,17 +44,17 @@ func TestAdminRefusals(t *testing.T) {
 		{"GET /api/v1/vehicles/x", "", nil, 400, `"field":"vehicle"`},
 		{"DELETE /api/v1/vehicles/x", "", nil, 400, `"field":"vehicle"`},
 		{"DELETE /api/v1/vehicles/" + none, "", nil, 404, "vehicle list"},
-		{"POST /api/v1/vehicles/" + car + "/read?paths=odometer", "", nil, 400, `"field":"paths"`},
-		{"POST /api/v1/vehicles/" + car + "/read?ignore_retry_after=1", "", nil, 400, `"field":"ignore_retry_after"`},
+		{"POST /api/v1/vehicles/" + id + "/read?paths=odometer", "", nil, 400, `"field":"paths"`},
+		{"POST /api/v1/vehicles/" + id + "/read?ignore_retry_after=1", "", nil, 400, `"field":"ignore_retry_after"`},
 		{"POST /api/v1/vehicles/" + none + "/read", "", nil, 404, "vehicle list"},
-		{"POST /api/v1/vehicles/" + car + "/read", "", &vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502, Resolution: vehicle.ResolveRetryLater}, 502, `"code":"source"`},
+		{"POST /api/v1/vehicles/" + id + "/read", "", &vehicle.Fault{Type: vehicle.TypeUpstream, Status: 502, Resolution: vehicle.ResolveRetryLater}, 502, `"code":"source"`},
 		{"POST /api/v1/vehicles/connect", `{"source":"sim"}`, conflict, 409, `"code":"conflict"`},
 
 		{"GET /api/v1/subscriptions?vehicle=x", "", nil, 400, `"field":"vehicle"`},
 		{"GET /api/v1/subscriptions?after=x", "", nil, 400, `"field":"after"`},
 		{"GET /api/v1/subscriptions?webhook=none", "", nil, 404, "webhook list"},
 		{"DELETE /api/v1/subscriptions/home/x", "", nil, 400, `"field":"vehicle"`},
-		{"DELETE /api/v1/subscriptions/none/" + car, "", nil, 404, "webhook list"},
+		{"DELETE /api/v1/subscriptions/none/" + id, "", nil, 404, "webhook list"},
 
 		{"GET /api/v1/deliveries?vehicle=x", "", nil, 400, `"field":"vehicle"`},
 		{"GET /api/v1/deliveries?since=yesterday", "", nil, 400, `"field":"since"`},

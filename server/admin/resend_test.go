@@ -24,9 +24,9 @@ func TestAdminResendByFilter(t *testing.T) {
 	if dry.Made != 0 || dry.Plan.Match != 2 || dry.Plan.States[webhook.Dead] != 1 || len(w.Past) != 4 {
 		t.Errorf("counted %+v", dry)
 	}
-	car := servertest.VehicleA
+	id := servertest.VehicleA
 	done := servertest.Must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{
-		Webhook: servertest.HookID.String(), Vehicle: &car, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
+		Webhook: servertest.HookID.String(), Vehicle: &id, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
 	}))
 	if f := w.Resent; done.Made != 1 || f != (webhook.DeliveryFilter{Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour), Until: servertest.Noon.Add(-time.Second)}) {
 		t.Errorf("made %+v by %+v", done, f)

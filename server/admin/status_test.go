@@ -125,9 +125,9 @@ func (c *counting) Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]
 }
 
 func (c *counting) Subscriptions(ctx context.Context, w, v uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView, error) {
-	slots, err := c.Store.Subscriptions(ctx, w, v, after, limit)
-	c.calls["rows"] += len(slots)
-	return slots, err
+	subscriptions, err := c.Store.Subscriptions(ctx, w, v, after, limit)
+	c.calls["rows"] += len(subscriptions)
+	return subscriptions, err
 }
 
 func (c *counting) Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error) {

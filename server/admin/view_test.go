@@ -81,9 +81,9 @@ func TestOneSummary(t *testing.T) {
 		one := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home"))
 		st := servertest.Must[adminapi.Status](t)(c.Status(ctx))
 		subs := servertest.Must[adminapi.Page[adminapi.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil, "", 0))
-		car := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA))
+		view := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA))
 		for where, got := range map[string]string{
-			"list": list.Items[0].Summary(), "show": one.Summary(), "subscriptions": subs.Items[0].WebhookSummary, "vehicle": car.Subscriptions[0].WebhookSummary,
+			"list": list.Items[0].Summary(), "show": one.Summary(), "subscriptions": subs.Items[0].WebhookSummary, "vehicle": view.Subscriptions[0].WebhookSummary,
 			"status": adminapi.WebhookView{Webhook: st.Webhooks[0].Webhook, Derived: st.Webhooks[0].Derived}.Summary(),
 		} {
 			if got != want {

@@ -152,7 +152,7 @@ func (p *pages) consentPage(w http.ResponseWriter, r *http.Request, l login, bad
 	if len(vs) == 0 {
 		return p.failed(l, "no_vehicles", "the source has no vehicles", nil)
 	}
-	d := pageData{Title: "Connect your car", Bad: bad, ConsentLogin: p.logins.seal(stepConsent, l), Offered: listed(vs, bad == "")}
+	d := pageData{Title: "Connect your vehicle", Bad: bad, ConsentLogin: p.logins.seal(stepConsent, l), Offered: listed(vs, bad == "")}
 	d.Text = "These vehicles are connected to plugbeat, which reads their location, charge and battery, if you allow it."
 	if l.App != nil {
 		d.Text = "The application " + p.app.ClientID + " asks to reach these vehicles through plugbeat."
@@ -171,8 +171,8 @@ func (p *pages) consentPage(w http.ResponseWriter, r *http.Request, l login, bad
 // inWords is a permission as an owner reads it.
 func inWords(permission string) string {
 	words := map[string]string{
-		"read_battery": "read the battery's level and range", "read_charge": "read whether the car is plugged in and charges",
-		"read_location": "read where the car is",
+		"read_battery": "read the battery's level and range", "read_charge": "read whether the vehicle is plugged in and charges",
+		"read_location": "read where the vehicle is",
 		"read_odometer": "read the odometer", "read_vehicle_info": "read make, model and year", "read_vin": "read the VIN",
 		"read_charge_events": "be told when charging starts and ends", "control_charge": "start and stop charging",
 	}

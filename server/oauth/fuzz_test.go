@@ -36,7 +36,7 @@ func FuzzOAuth(f *testing.F) {
 		w := servertest.NewWorld()
 		s := servertest.NewServer(t, w, func(o *server.Options) {
 			o.Application = web.Application{ClientID: servertest.ClientID, Secret: webhook.Secret(servertest.ClientSecret), RedirectURIs: []string{servertest.RedirectURI}}
-			o.PublicURL = func() string { return "https://cars.example.com" }
+			o.PublicURL = func() string { return "https://plugbeat.example.com" }
 		})
 		w.Given = []access.Consent{{ID: uuid.New(), Vehicles: []uuid.UUID{servertest.VehicleA},
 			Code:   &access.AuthCode{Hash: access.CodeHash(code), ExpiresAt: servertest.Noon.Add(time.Minute), RedirectURI: servertest.RedirectURI, RedirectGiven: true},

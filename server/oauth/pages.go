@@ -135,7 +135,7 @@ func (p *pages) toVendor(w http.ResponseWriter, r *http.Request, l login, source
 // codePage asks for a one-time code. It tells nothing of any vehicle, nor whether
 // there are some.
 func (p *pages) codePage(w http.ResponseWriter, l login, status int, bad string, wait time.Duration) error {
-	d := pageData{Title: "Connect your car", Text: "Enter the one-time code that whoever runs plugbeat gave you.", Bad: bad,
+	d := pageData{Title: "Connect your vehicle", Text: "Enter the one-time code that whoever runs plugbeat gave you.", Bad: bad,
 		CodeLogin: p.logins.seal(stepCode, l)}
 	var signIns []string
 	if l.App != nil {

@@ -35,7 +35,7 @@ const pageText = `{{define "page"}}<!doctype html>
 <input type="text" id="code" name="code" autocomplete="one-time-code" autocapitalize="characters" spellcheck="false" maxlength="20" required autofocus>
 <div><button class="yes">Continue</button></div>
 </form>
-{{end}}{{range .SignIns}}<p><a href="{{.Href}}">Sign in at the make of your car ({{.Source}})</a></p>
+{{end}}{{range .SignIns}}<p><a href="{{.Href}}">Sign in at the make of your vehicle ({{.Source}})</a></p>
 {{end}}{{if .ConsentLogin}}<form method="post" action="{{.Below}}/consent">
 <input type="hidden" name="login" value="{{.ConsentLogin}}">
 {{range .Offered}}<label><input type="checkbox" name="vehicle" value="{{.ID}}"{{if .Chosen}} checked{{end}}> {{.Name}} <span class="small">{{.ID}}</span></label>

@@ -170,7 +170,7 @@ func (p *Portal) ConsentPage(q url.Values) (Arrived, adminapi.ConnectBegun) {
 	return second, b
 }
 
-// Code walks to an authorization code for car A.
+// Code walks to an authorization code for vehicle A.
 func (p *Portal) Code(q url.Values) string {
 	p.t.Helper()
 	page, _ := p.ConsentPage(q)

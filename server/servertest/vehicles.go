@@ -65,25 +65,25 @@ func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit i
 	return p, nil
 }
 
-func (of vehiclesOf) Subscriptions(_ context.Context, hook, car uuid.UUID, after webhook.SubscriptionKey,
+func (of vehiclesOf) Subscriptions(_ context.Context, hook, vehicleID uuid.UUID, after webhook.SubscriptionKey,
 	limit int) (out []webhook.ScheduleView, _ error) {
 	w := of.w
 	for _, s := range w.Subscribed {
 		later := after == webhook.SubscriptionKey{} || keyText(s.SubscriptionKey) > keyText(after)
-		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (car == uuid.Nil || car == s.Vehicle) && later && len(out) < limit {
+		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (vehicleID == uuid.Nil || vehicleID == s.Vehicle) && later && len(out) < limit {
 			out = append(out, s)
 		}
 	}
 	return out, nil
 }
 
-func (of schedulerOf) Subscribe(_ context.Context, hook, car uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
+func (of schedulerOf) Subscribe(_ context.Context, hook, vehicleID uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
 	w := of.w
 	if w.Fail != nil {
 		return webhook.Subscription{}, false, w.Fail
 	}
-	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
-	if w.FailVehicle == car {
+	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID}
+	if w.FailVehicle == vehicleID {
 		return webhook.Subscription{}, false, w.FailVehicleWith
 	}
 	sub := webhook.Subscription{SubscriptionKey: key, CreatedAt: Noon}
@@ -98,11 +98,11 @@ func (of schedulerOf) Subscribe(_ context.Context, hook, car uuid.UUID, anchor t
 	return sub, true, nil
 }
 
-func (of schedulerOf) Unsubscribe(_ context.Context, hook, car uuid.UUID) (bool, error) {
+func (of schedulerOf) Unsubscribe(_ context.Context, hook, vehicleID uuid.UUID) (bool, error) {
 	w := of.w
 	n := len(w.Subscribed)
 	w.Subscribed = slices.DeleteFunc(w.Subscribed, func(s webhook.ScheduleView) bool {
-		return s.SubscriptionKey == webhook.SubscriptionKey{Webhook: hook, Vehicle: car}
+		return s.SubscriptionKey == webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID}
 	})
 	return len(w.Subscribed) < n, w.Fail
 }
@@ -147,7 +147,7 @@ func (of fleetOf) Connect(_ context.Context, source, token string) ([]vehicle.Ve
 	return w.Known, w.Fail
 }
 
-// OwnerSources has sim, whose owners have no account, and vendor where one is set.
+// OwnerSources has sim, whose owners have no account, and vendor where vehicleID is set.
 func (of fleetOf) OwnerSources() []oauth.Source {
 	w := of.w
 	if w.Vendor != nil {

@@ -134,7 +134,7 @@ func TestBatchFaults(t *testing.T) {
 	w.Read = whole(webhook.ErrNotFound) // disconnected between the look and the read
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 	if a := servertest.Exchange(t, addr, "POST", batchTarget(), servertest.BearerOf(servertest.OneToken), `{"requests":[{"path":"/charge"}]}`); a.Status != 404 {
-		t.Errorf("a car that is gone: %d", a.Status)
+		t.Errorf("a vehicle that is gone: %d", a.Status)
 	}
 }
 

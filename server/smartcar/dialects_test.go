@@ -161,7 +161,7 @@ func has(parts ...string) func(*testing.T, servertest.Answer) {
 	}
 }
 
-// vector is one request as SDKs put it on the wire. In the target {car}, {hook} and
+// vector is one request as SDKs put it on the wire. In the target {vehicle}, {hook} and
 // {other} stand for ids.
 type vector struct {
 	what           string
@@ -183,34 +183,34 @@ func vectors() []vector {
 		{"vehicles", "Go v1", "GET", "/v2.0/vehicles/?limit=10&offset=0", "access", nil, "", 200, has(`"vehicles":[`)},
 		{"user", "Python,Java,Ruby,Go v2", "GET", "/v2.0/user", "access", nil, "", 200, has(`"id":"`)},
 		{"user", "Go v1", "GET", "/v2.0/user/", "access", nil, "", 200, has(`"id":"`)},
-		{"attributes", "Python,Java,Go v1", "GET", "/v2.0/vehicles/{car}/", "access", nil, "", 200, has(`"make":"TESLA"`, `"year":2021`)},
-		{"attributes", "Ruby,Go v2", "GET", "/v2.0/vehicles/{car}", "access", nil, "", 200, has(`"make":"TESLA"`)},
-		{"with flags", "", "GET", "/v2.0/vehicles/{car}?flags=country:DE%20color:00819D", "access", nil, "", 200, has(`"model"`)},
-		{"permissions", "", "GET", "/v2.0/vehicles/{car}/permissions", "access", nil, "", 200, has(`"permissions":["read_charge","read_battery"]`)},
-		{"battery", "", "GET", "/v2.0/vehicles/{car}/battery", "access", nil, "", 200, has(`"percentRemaining":0.64`)},
-		{"charge", "", "GET", "/v2.0/vehicles/{car}/charge", "access", nil, "", 200, has(`"isPluggedIn":true`)},
-		{"location", "", "GET", "/v2.0/vehicles/{car}/location", "access", nil, "", 200, has(`"latitude":`)},
-		{"odometer", "", "GET", "/v2.0/vehicles/{car}/odometer", "access", nil, "", 501, has(`"COMPATIBILITY"`)},
-		{"start charging", "", "POST", "/v2.0/vehicles/{car}/charge", "access", metric, `{"action":"START"}`, 501, has(`"COMPATIBILITY"`)},
-		{"batch", "Python,Java,Ruby,Go v1", "POST", "/v2.0/vehicles/{car}/batch", "access", metric, batchOfThree, 200, entries},
-		{"batch as a bare array", "Go v2", "POST", "/v2.0/vehicles/{car}/batch", "access", metric, `[{"path":"/battery"}]`, 400, has(`"VALIDATION"`)},
-		{"subscribe, length 0", "Python,Java", "POST", "/v2.0/vehicles/{car}/webhooks/{hook}", "access", nil, "", 200, has(`"vehicleId":"`, `"webhookId":"`)},
-		{"subscribe, JSON without a body", "Ruby", "POST", "/v2.0/vehicles/{car}/webhooks/{hook}", "access", metric, "", 200, has(`"vehicleId":"`)},
-		{"subscribe with a body", "Go v2", "POST", "/v2.0/vehicles/{car}/webhooks/{hook}", "access", metric, `{"vehicleid":"{car}","webhookid":"{hook}"}`, 200, has(`"webhookId":"`)},
-		{"unsubscribe", "", "DELETE", "/v2.0/vehicles/{car}/webhooks/{hook}", "amt", nil, "", 200, has(`{"status":"success"}`)},
-		{"unsubscribe with the access token", "", "DELETE", "/v2.0/vehicles/{car}/webhooks/{hook}", "access", nil, "", 200, has(`{"status":"success"}`)},
+		{"attributes", "Python,Java,Go v1", "GET", "/v2.0/vehicles/{vehicle}/", "access", nil, "", 200, has(`"make":"TESLA"`, `"year":2021`)},
+		{"attributes", "Ruby,Go v2", "GET", "/v2.0/vehicles/{vehicle}", "access", nil, "", 200, has(`"make":"TESLA"`)},
+		{"with flags", "", "GET", "/v2.0/vehicles/{vehicle}?flags=country:DE%20color:00819D", "access", nil, "", 200, has(`"model"`)},
+		{"permissions", "", "GET", "/v2.0/vehicles/{vehicle}/permissions", "access", nil, "", 200, has(`"permissions":["read_charge","read_battery"]`)},
+		{"battery", "", "GET", "/v2.0/vehicles/{vehicle}/battery", "access", nil, "", 200, has(`"percentRemaining":0.64`)},
+		{"charge", "", "GET", "/v2.0/vehicles/{vehicle}/charge", "access", nil, "", 200, has(`"isPluggedIn":true`)},
+		{"location", "", "GET", "/v2.0/vehicles/{vehicle}/location", "access", nil, "", 200, has(`"latitude":`)},
+		{"odometer", "", "GET", "/v2.0/vehicles/{vehicle}/odometer", "access", nil, "", 501, has(`"COMPATIBILITY"`)},
+		{"start charging", "", "POST", "/v2.0/vehicles/{vehicle}/charge", "access", metric, `{"action":"START"}`, 501, has(`"COMPATIBILITY"`)},
+		{"batch", "Python,Java,Ruby,Go v1", "POST", "/v2.0/vehicles/{vehicle}/batch", "access", metric, batchOfThree, 200, entries},
+		{"batch as a bare array", "Go v2", "POST", "/v2.0/vehicles/{vehicle}/batch", "access", metric, `[{"path":"/battery"}]`, 400, has(`"VALIDATION"`)},
+		{"subscribe, length 0", "Python,Java", "POST", "/v2.0/vehicles/{vehicle}/webhooks/{hook}", "access", nil, "", 200, has(`"vehicleId":"`, `"webhookId":"`)},
+		{"subscribe, JSON without a body", "Ruby", "POST", "/v2.0/vehicles/{vehicle}/webhooks/{hook}", "access", metric, "", 200, has(`"vehicleId":"`)},
+		{"subscribe with a body", "Go v2", "POST", "/v2.0/vehicles/{vehicle}/webhooks/{hook}", "access", metric, `{"vehicleid":"{vehicle}","webhookid":"{hook}"}`, 200, has(`"webhookId":"`)},
+		{"unsubscribe", "", "DELETE", "/v2.0/vehicles/{vehicle}/webhooks/{hook}", "amt", nil, "", 200, has(`{"status":"success"}`)},
+		{"unsubscribe with the access token", "", "DELETE", "/v2.0/vehicles/{vehicle}/webhooks/{hook}", "access", nil, "", 200, has(`{"status":"success"}`)},
 		{"connections", "Java,Ruby", "GET", "/v2.0/management/connections?user_id={other}", "management", nil, "", 200, has(`"connections":[`, `"paging":{"cursor":`)},
 		{"connections", "Python", "GET", "/v2.0/management/connections/?limit=10", "management", nil, "", 200, has(`"connectedAt":"`, `"mode":"`)},
 		{"delete connections", "Python", "DELETE", "/v2.0/management/connections/?vehicle_id={other}", "management", nil, "", 200, has(`"connections":[]`)},
 		{"compatibility matrix", "Python,Java,Ruby", "GET", "/v2.0/compatibility/matrix?scope=read_charge", "client", nil, "", 501, has(`"COMPATIBILITY"`)},
 		{"compatibility", "Python,Java,Ruby", "GET", "/v2.0/compatibility?vin=5YJSA1CN5DFP00101&scope=read_charge&country=US", "client", nil, "", 501, has(`"COMPATIBILITY"`)},
 		{"compatibility", "Go v1", "GET", "/v2.0/compatibility/?vin=5YJSA1CN5DFP00101&scope=read_charge&country=US", "client", nil, "", 501, nil},
-		{"no token", "", "GET", "/v2.0/vehicles/{car}/battery", "", nil, "", 401, has(`"AUTHENTICATION"`)},
+		{"no token", "", "GET", "/v2.0/vehicles/{vehicle}/battery", "", nil, "", 401, has(`"AUTHENTICATION"`)},
 		{"another's vehicle", "", "GET", "/v2.0/vehicles/{other}/battery", "access", nil, "", 403, has(`"PERMISSION"`)},
 		{"not an id", "", "GET", "/v2.0/vehicles/veh-0001/battery", "access", nil, "", 400, has(`"VALIDATION"`, `"detail":[`)},
 		{"another version", "", "GET", "/v1.0/vehicles", "access", nil, "", 404, has(`"VERSION"`)},
-		{"units", "", "GET", "/v2.0/vehicles/{car}/battery", "access", [][2]string{{"SC-Unit-System", "furlongs"}}, "", 400, has(`"VALIDATION"`)},
-		{"limited", "", "GET", "/v2.0/vehicles/{car}/charge", "access", nil, "limited", 429, has(`"RATE_LIMIT"`)},
+		{"units", "", "GET", "/v2.0/vehicles/{vehicle}/battery", "access", [][2]string{{"SC-Unit-System", "furlongs"}}, "", 400, has(`"VALIDATION"`)},
+		{"limited", "", "GET", "/v2.0/vehicles/{vehicle}/charge", "access", nil, "limited", 429, has(`"RATE_LIMIT"`)},
 	}
 }
 
@@ -222,7 +222,7 @@ func TestDialects(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			p := servertest.NewPortal(t)
 			tokens := loginAs(t, p, d)
-			ids := strings.NewReplacer("{car}", servertest.VehicleA.String(), "{hook}", servertest.HookID.String(), "{other}", servertest.NoID.String())
+			ids := strings.NewReplacer("{vehicle}", servertest.VehicleA.String(), "{hook}", servertest.HookID.String(), "{other}", servertest.NoID.String())
 			for _, v := range vectors() {
 				if v.sdks != "" && !slices.Contains(strings.Split(v.sdks, ","), d.name) {
 					continue

@@ -48,7 +48,7 @@ func TestV2Answers(t *testing.T) {
 		{"subscribe with any body", "POST", base + a + "/webhooks/" + hook, servertest.OneToken, "[\xff", 200, `"vehicleId"`},
 		{"unsubscribe by servertest.Management token", "DELETE", base + a + "/webhooks/" + hook, servertest.Management, "{}", 200, `{"status":"success"}`},
 		{"unsubscribe by access token", "DELETE", base + a + "/webhooks/" + hook, servertest.OneToken, "", 200, `{"status":"success"}`},
-		{"unsubscribe an unknown car", "DELETE", base + none + "/webhooks/" + hook, servertest.Management, "", 200, `{"status":"success"}`},
+		{"unsubscribe an unknown vehicle", "DELETE", base + none + "/webhooks/" + hook, servertest.Management, "", 200, `{"status":"success"}`},
 		{"disconnect", "DELETE", base + b + "/application", servertest.AllToken, "", 200, `{"status":"success"}`},
 
 		{"no token", "GET", "/v2.0/vehicles", "", "", 401, `"type":"AUTHENTICATION","code":null`},
@@ -57,7 +57,7 @@ func TestV2Answers(t *testing.T) {
 		{"management token on subscribe", "POST", base + a + "/webhooks/" + hook, servertest.Management, "", 401, `takes an access token`},
 		{"management token on disconnect", "DELETE", base + a + "/application", servertest.Management, "", 401, `takes an access token`},
 		{"wrong token on unsubscribe", "DELETE", base + a + "/webhooks/" + hook, "nobody", "", 401, `"type":"AUTHENTICATION"`},
-		{"malformed vehicle", "GET", base + "car-1/charge", servertest.AllToken, "", 400, validate},
+		{"malformed vehicle", "GET", base + "vehicle-1/charge", servertest.AllToken, "", 400, validate},
 		{"malformed webhook", "POST", base + a + "/webhooks/hook-1", servertest.AllToken, "", 400, `"field":["webhook_id"]`},
 		{"malformed webhook on unsubscribe", "DELETE", base + a + "/webhooks/hook-1", servertest.Management, "", 400, validate},
 		{"id in braces", "GET", base + "%7B" + a + "%7D/charge", servertest.AllToken, "", 400, validate},

@@ -130,7 +130,7 @@ func (s *site) start() {
 
 func (s *site) stop() { _ = s.server.Close() }
 
-// receiverOf starts a receiver and puts every car on it.
+// receiverOf starts a receiver and puts every vehicle on it.
 func receiverOf(t *testing.T, d *daemon.Daemon) *site {
 	t.Helper()
 	s := &site{t: t, r: receiver.New(d.ManagementToken())}
@@ -140,7 +140,7 @@ func receiverOf(t *testing.T, d *daemon.Daemon) *site {
 	return s
 }
 
-// again has every car read, and a payload made of it.
+// again has every vehicle read, and a payload made of it.
 func again(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
 	c, ctx := d.Client(), context.Background()
@@ -174,7 +174,7 @@ func ledger(t *testing.T, d *daemon.Daemon) webhook.Webhook {
 }
 
 // A receiver is stopped past exhaustion, the alert arrives, the receiver returns, the
-// webhook heals itself, and everything is delivered, each car's in order. With -v this
+// webhook heals itself, and everything is delivered, each vehicle's in order. With -v this
 // is the transcript.
 func TestExhaustionToHealing(t *testing.T) {
 	t.Parallel()
@@ -202,7 +202,7 @@ func TestExhaustionToHealing(t *testing.T) {
 	t.Logf("--- the target of alerts was told:\n%s", in.text())
 	step("status")
 	again(t, d)
-	daemon.Eventually(t, "a disabled webhook's cars are still read", func() bool { return ledger(t, d).Ledger.Produced == 9 })
+	daemon.Eventually(t, "a disabled webhook's vehicles are still read", func() bool { return ledger(t, d).Ledger.Produced == 9 })
 	if w := ledger(t, d); w.Status != webhook.Disabled || w.Reason != webhook.Exhausted || w.Ledger.Waiting() != 6 {
 		t.Fatalf("%+v", w)
 	}
@@ -216,7 +216,7 @@ func TestExhaustionToHealing(t *testing.T) {
 	step("webhook", "show", "home")
 	step("alert", "list")
 
-	// In order: each car's deliveries arrived as they were made.
+	// In order: each vehicle's deliveries arrived as they were made.
 	page, err := d.Client().Deliveries(t.Context(), adminapi.DeliveryQuery{Webhook: "home"})
 	if err != nil || len(page.Items) != 9 {
 		t.Fatalf("%d deliveries, %v", len(page.Items), err)
@@ -233,9 +233,9 @@ func TestExhaustionToHealing(t *testing.T) {
 			arrived[m.Vehicle] = append(arrived[m.Vehicle], strings.TrimPrefix(m.ID, "msg_"))
 		}
 	}
-	for car, ids := range made {
-		if !slices.Equal(ids, arrived[car]) {
-			t.Errorf("car %s: made %v, arrived %v", car, ids, arrived[car])
+	for id, ids := range made {
+		if !slices.Equal(ids, arrived[id]) {
+			t.Errorf("vehicle %s: made %v, arrived %v", id, ids, arrived[id])
 		}
 	}
 	for id, n := range s.r.Accepted() {

@@ -64,11 +64,11 @@ func TestCurlExamples(t *testing.T) {
 	if _, err := c.AddToken(ctx, adminapi.NewToken{Name: "old-laptop", Scope: access.ScopeRead}); err != nil {
 		t.Fatal(err)
 	}
-	cars, err := c.Vehicles(ctx, "", 1)
+	vehicles, err := c.Vehicles(ctx, "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := map[string]string{"TOKEN": token.Token, "VEHICLE": cars.Items[0].Vehicle.ID.String(), "SOCKET": c.Socket()}
+	env := map[string]string{"TOKEN": token.Token, "VEHICLE": vehicles.Items[0].Vehicle.ID.String(), "SOCKET": c.Socket()}
 
 	paragraphs := tasks(t)
 	// A curl that fails when the daemon refuses, and stops the script.

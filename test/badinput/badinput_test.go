@@ -353,7 +353,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"vehicle", "show", "nope"}, 2, []string{`"nope" is not a vehicle id`, "plugbeat vehicle list"}},
 		{[]string{"vehicle", "read", stranger}, 1, []string{stranger, "not found", "plugbeat vehicle list"}},
 		{[]string{"vehicle", "disconnect", stranger, "--yes"}, 1, []string{stranger, "not found"}},
-		{[]string{"vehicle", "connect", "--source", "nope"}, 1, []string{`source "nope"`, "cars"}},
+		{[]string{"vehicle", "connect", "--source", "nope"}, 1, []string{`source "nope"`, "fleet"}},
 		{[]string{"subscribe", "nope", "--all"}, 1, []string{`webhook "nope": not found`}},
 		{[]string{"subscribe", "home", stranger}, 1, []string{stranger, "not found", "plugbeat vehicle list"}},
 		{[]string{"subscribe", "home", "--all", "--spread", "30"}, 2, []string{"--spread", "30", "with its unit"}},

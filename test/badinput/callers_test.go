@@ -78,22 +78,22 @@ func TestCallers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cars, err := c.Vehicles(ctx, "", 0)
-	if err != nil || len(cars.Items) != 3 {
-		t.Fatal(cars, err)
+	vehicles, err := c.Vehicles(ctx, "", 0)
+	if err != nil || len(vehicles.Items) != 3 {
+		t.Fatal(vehicles, err)
 	}
 	token, err := c.AddToken(ctx, adminapi.NewToken{Name: "app"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	car, home := cars.Items[0].Vehicle.ID.String(), hook.Webhook.ID.String()
+	v, home := vehicles.Items[0].Vehicle.ID.String(), hook.Webhook.ID.String()
 	amt := d.ManagementToken()
 	large := []byte(`{"requests":[{"path":"` + strings.Repeat("x", 70_000) + `"}],"name":"x"}`)
 	invalid := []byte("{\"requests\":[{\"path\":\"/\xff\"}],\"name\":\"\xff\"}")
 	if status, answer := ask(t, d, "GET", "/v2.0/vehicles", token.Token, nil); status != 200 { // its first use is noted in the data file
 		t.Fatal(status, answer)
 	}
-	if status, answer := ask(t, d, "DELETE", "/v2.0/vehicles/"+car+"/webhooks/"+stranger, amt, nil); status != 404 { // and so is the management token's
+	if status, answer := ask(t, d, "DELETE", "/v2.0/vehicles/"+v+"/webhooks/"+stranger, amt, nil); status != 404 { // and so is the management token's
 		t.Fatal(status, answer)
 	}
 	before := contents(t, d.Dir)
@@ -106,10 +106,10 @@ func TestCallers(t *testing.T) {
 		{"GET", "/v2.0/vehicles/" + stranger, token.Token, nil, 403, `"type":"PERMISSION"`},
 		{"GET", "/v2.0/vehicles/" + stranger + "/charge", token.Token, nil, 403, `"type":"PERMISSION"`},
 		{"GET", "/v2.0/vehicles/nope/charge", token.Token, nil, 400, `"field":["vehicle_id"]`},
-		{"POST", "/v2.0/vehicles/" + car + "/webhooks/" + stranger, token.Token, nil, 404, `"code":"PATH","description":"There is no webhook with this id."`},
+		{"POST", "/v2.0/vehicles/" + v + "/webhooks/" + stranger, token.Token, nil, 404, `"code":"PATH","description":"There is no webhook with this id."`},
 		{"POST", "/v2.0/vehicles/" + stranger + "/webhooks/" + home, token.Token, nil, 403, `"type":"PERMISSION"`},
-		{"POST", "/v2.0/vehicles/" + car + "/webhooks/nope", token.Token, nil, 400, `"field":["webhook_id"]`},
-		{"DELETE", "/v2.0/vehicles/" + car + "/webhooks/" + stranger, amt, nil, 404, `"code":"PATH"`},
+		{"POST", "/v2.0/vehicles/" + v + "/webhooks/nope", token.Token, nil, 400, `"field":["webhook_id"]`},
+		{"DELETE", "/v2.0/vehicles/" + v + "/webhooks/" + stranger, amt, nil, 404, `"code":"PATH"`},
 		{"DELETE", "/v2.0/vehicles/" + stranger + "/webhooks/" + home, token.Token, nil, 403, `"type":"PERMISSION"`},
 		{"DELETE", "/v2.0/vehicles/" + stranger + "/application", token.Token, nil, 403, `"type":"PERMISSION"`},
 		{"GET", "/v2.0/vehicles", amt, nil, 401, "this endpoint takes an access token"},
@@ -118,9 +118,9 @@ func TestCallers(t *testing.T) {
 		{"GET", "/v2.0/vehicles?limit=all", token.Token, nil, 400, `"field":["limit"]`},
 		{"GET", "/v2.0/nope", token.Token, nil, 404, `"code":"PATH"`},
 		{"GET", "/v1.0/vehicles", token.Token, nil, 404, `"code":"VERSION"`},
-		{"POST", "/v2.0/vehicles/" + car + "/batch", token.Token, large, 400, "65536 bytes"},
-		{"POST", "/v2.0/vehicles/" + car + "/batch", token.Token, invalid, 400, "UTF-8"},
-		{"POST", "/v2.0/vehicles/" + car + "/batch", token.Token, []byte("<html>"), 400, "The body is a JSON object"},
+		{"POST", "/v2.0/vehicles/" + v + "/batch", token.Token, large, 400, "65536 bytes"},
+		{"POST", "/v2.0/vehicles/" + v + "/batch", token.Token, invalid, 400, "UTF-8"},
+		{"POST", "/v2.0/vehicles/" + v + "/batch", token.Token, []byte("<html>"), 400, "The body is a JSON object"},
 
 		{"GET", "/api/v1/webhooks/nope", "", nil, 404, `webhook \"nope\": not found`},
 		{"PATCH", "/api/v1/webhooks/nope", "", []byte(`{"name":"x"}`), 404, `webhook \"nope\": not found`},
@@ -157,14 +157,14 @@ func TestUpstreamHTML(t *testing.T) {
 	const refresh = "refresh-token-hunter2"
 	var page atomic.Bool
 	page.Store(true)
-	car := uuid.NewString()
+	v := uuid.NewString()
 	vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answers := map[string]string{
-			"/oauth/token":                           `{"access_token":"access-token-hunter2","token_type":"Bearer","expires_in":7200,"refresh_token":"next-token-hunter2"}`,
-			"/v2.0/user":                             `{"id":"an-owner"}`,
-			"/v2.0/vehicles":                         `{"vehicles":["` + car + `"],"paging":{"count":1,"offset":0}}`,
-			"/v2.0/vehicles/" + car:                  `{"id":"` + car + `","make":"KIA","model":"EV6","year":2023}`,
-			"/v2.0/vehicles/" + car + "/permissions": `{"permissions":["read_charge"],"paging":{"count":1,"offset":0}}`,
+			"/oauth/token":                         `{"access_token":"access-token-hunter2","token_type":"Bearer","expires_in":7200,"refresh_token":"next-token-hunter2"}`,
+			"/v2.0/user":                           `{"id":"an-owner"}`,
+			"/v2.0/vehicles":                       `{"vehicles":["` + v + `"],"paging":{"count":1,"offset":0}}`,
+			"/v2.0/vehicles/" + v:                  `{"id":"` + v + `","make":"KIA","model":"EV6","year":2023}`,
+			"/v2.0/vehicles/" + v + "/permissions": `{"permissions":["read_charge"],"paging":{"count":1,"offset":0}}`,
 		}
 		if body, ok := answers[r.URL.Path]; ok && !page.Load() {
 			w.Header().Set("Content-Type", "application/json")
@@ -193,8 +193,8 @@ func TestUpstreamHTML(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "token endpoint") || !strings.Contains(err.Error(), "instead of JSON") || !strings.Contains(err.Error(), "try again") || strings.Contains(err.Error(), "hunter2") {
 		t.Fatalf("connecting through a proxy's page: %v", err)
 	}
-	if cars, err := c.Vehicles(ctx, "", 0); err != nil || len(cars.Items) != 0 {
-		t.Errorf("%v, %v", cars, err)
+	if vehicles, err := c.Vehicles(ctx, "", 0); err != nil || len(vehicles.Items) != 0 {
+		t.Errorf("%v, %v", vehicles, err)
 	}
 	page.Store(false)
 	if _, err := c.ConnectVehicles(ctx, "vendor", refresh); err != nil {
@@ -210,7 +210,7 @@ func TestUpstreamHTML(t *testing.T) {
 			t.Errorf("the payload says %q: %s", m.Errors, m.Body)
 		}
 	}
-	view, err := c.Vehicle(ctx, uuid.MustParse(car))
+	view, err := c.Vehicle(ctx, uuid.MustParse(v))
 	if err != nil || view.Status.State != vehicle.StateUnknown {
 		t.Errorf("a page was taken for a state: %v, %v", view.Status.State, err)
 	}

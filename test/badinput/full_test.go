@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	daemon.Eventually(t, "the first deliveries wait", func() bool { return status(t, c).Store.Waiting == 3 })
 
-	// A plug that moves within the gap makes its slots due at the gap's end.
+	// A plug that moves within the gap makes its subscriptions due at the gap's end.
 	daemon.Eventually(t, "a plug moves", func() bool {
 		moved := false
 		for _, s := range subscribed.Items {
@@ -58,7 +58,7 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, s := range slots(t, c) {
+		for _, s := range subscriptions(t, c) {
 			if s.Due.Before(time.Now().Add(time.Minute)) {
 				moved = true
 			}
@@ -87,7 +87,7 @@ func TestFullDisk(t *testing.T) {
 	r.Rule(nil)
 	daemon.Eventually(t, "a slot is overdue", func() bool {
 		_, _ = use()
-		for _, s := range slots(t, c) {
+		for _, s := range subscriptions(t, c) {
 			if s.Due.Before(time.Now().Add(-time.Second)) {
 				return true
 			}
@@ -116,7 +116,7 @@ func TestFullDisk(t *testing.T) {
 	daemon.Eventually(t, "what waited and what was due arrives", func() bool {
 		st := status(t, c)
 		overdue := false
-		for _, s := range slots(t, c) {
+		for _, s := range subscriptions(t, c) {
 			overdue = overdue || s.Due.Before(time.Now())
 		}
 		return st.Store.Waiting == 0 && !overdue && st.Store.State.Writable() && ledger(st).Produced > 3
@@ -276,7 +276,7 @@ func ledger(st adminapi.Status) webhook.Ledger {
 	return webhook.Ledger{}
 }
 
-func slots(t *testing.T, c *adminapi.Client) []adminapi.SubscriptionView {
+func subscriptions(t *testing.T, c *adminapi.Client) []adminapi.SubscriptionView {
 	t.Helper()
 	p, err := c.Subscriptions(context.Background(), "home", uuid.Nil, "", 0)
 	if err != nil {

@@ -129,7 +129,7 @@ func TestNoNetworkAtStart(t *testing.T) {
 
 	d.Under = nil
 	d.Start()
-	daemon.Eventually(t, "the deliveries of three cars have come", func() bool { return len(r.Accepted()) == 3 })
+	daemon.Eventually(t, "the deliveries of three vehicles have come", func() bool { return len(r.Accepted()) == 3 })
 }
 
 // TestNoIPv6: a listener at an address that this machine does not have stops the start,

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	cars = 120
-	// cadence is that of the cars, who are spread evenly over it: two deliveries a
+	vehicles = 120
+	// cadence is that of the vehicles, who are spread evenly over it: two deliveries a
 	// second.
 	cadence = time.Minute
 	hook    = "garage"
@@ -32,7 +32,7 @@ type world struct {
 	*container
 	receiver *receiver.Receiver
 	server   *http.Server
-	cars     []string // their ids
+	vehicles []string // their ids
 	anchors  map[string]time.Time
 	facts    []string // the summary
 }
@@ -89,7 +89,7 @@ func TestBooted(t *testing.T) {
 func (w *world) flow(t *testing.T) {
 	w.receive(t)
 	w.more(6)
-	w.fact("deliveries flow: %d cars, one delivery each a minute", cars)
+	w.fact("deliveries flow: %d vehicles, one delivery each a minute", vehicles)
 }
 
 // slow answers after a while, so that requests are in flight now and then.
@@ -140,11 +140,11 @@ func (w *world) busy() {
 	})
 }
 
-// drain takes every car off the webhook, waits until nothing waits, and returns its
+// drain takes every vehicle off the webhook, waits until nothing waits, and returns its
 // ledger.
 func (w *world) drain() webhook.Ledger {
 	w.t.Helper()
-	w.must(append([]string{"plugbeat", "unsubscribe", hook}, w.cars...)...)
+	w.must(append([]string{"plugbeat", "unsubscribe", hook}, w.vehicles...)...)
 	var view struct{ Webhook adminapi.WebhookView }
 	w.eventually("nothing waiting", 30*time.Second, func() error {
 		w.decode(&view, "plugbeat", "webhook", "show", hook, "--json")
@@ -174,9 +174,9 @@ func (w *world) account(t *testing.T) {
 			t.Errorf("%s arrived with a wrong signature", m.ID)
 		}
 	}
-	for car, anchor := range w.anchors {
-		if anchor.Before(until) && !had[car] {
-			t.Errorf("car %s was due at %s and nothing came", car, anchor)
+	for v, anchor := range w.anchors {
+		if anchor.Before(until) && !had[v] {
+			t.Errorf("vehicle %s was due at %s and nothing came", v, anchor)
 		}
 	}
 	// At each of three kills and one abort at most 8 requests were in flight.

@@ -146,11 +146,11 @@ func (w *world) journal(t *testing.T) {
 	w.fact("journal: PLUGBEAT_EVENT, PLUGBEAT_WEBHOOK, PLUGBEAT_DELIVERY and PRIORITY are fields; -p err shows errors only")
 }
 
-// A reboot starts the service by itself, and every car's grid goes on where it was.
+// A reboot starts the service by itself, and every vehicle's grid goes on where it was.
 func (w *world) rebooted(t *testing.T) {
-	const sample = cars / 8
+	const sample = vehicles / 8
 	client := adminapi.Dial(fmt.Sprintf("/proc/%d/root/run/plugbeat/plugbeat.sock", w.leader))
-	page, err := client.Vehicles(t.Context(), "", cars)
+	page, err := client.Vehicles(t.Context(), "", vehicles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (w *world) rebooted(t *testing.T) {
 		if err != nil || len(full.Subscriptions) != 1 {
 			t.Fatalf("%+v, %v", full.Subscriptions, err)
 		}
-		w.cars = append(w.cars, v.Vehicle.ID.String())
+		w.vehicles = append(w.vehicles, v.Vehicle.ID.String())
 		w.anchors[v.Vehicle.ID.String()] = full.Subscriptions[0].Anchor
 	}
 	client.Close()

@@ -127,12 +127,12 @@ func (w *world) load(t *testing.T) {
 	t.Helper()
 	w.configure()
 	w.must("systemctl", "restart", "plugbeat")
-	w.must("plugbeat", "vehicle", "connect", "--source", "cars", "--now") // the package's first start had three
+	w.must("plugbeat", "vehicle", "connect", "--source", "fleet", "--now") // the package's first start had three
 	w.receive(t)
 	w.more(4)
 }
 
-// settled takes the cars off the webhook and holds the ledger against the receiver.
+// settled takes the vehicles off the webhook and holds the ledger against the receiver.
 func (w *world) settled(t *testing.T) {
 	t.Helper()
 	l, accepted := w.drain(), len(w.receiver.Accepted())

@@ -97,7 +97,7 @@ func (w *world) activeWhenReady(t *testing.T) {
 		return nil
 	})
 	w.must("plugbeat", "status") // at once, at the first try
-	if status := w.property("StatusText"); status != fmt.Sprintf("vehicles: %d, webhooks: 0, deliveries waiting: 0", cars) {
+	if status := w.property("StatusText"); status != fmt.Sprintf("vehicles: %d, webhooks: 0, deliveries waiting: 0", vehicles) {
 		t.Errorf("its status is %q", status)
 	}
 	if n := w.number("NRestarts"); n != 0 {
@@ -107,10 +107,10 @@ func (w *world) activeWhenReady(t *testing.T) {
 	w.fact("active only when ready: activating while the data file was locked, active once the socket answered")
 }
 
-// configure gives the daemon the cars and the pace of this test.
+// configure gives the daemon the vehicles and the pace of this test.
 func (w *world) configure() {
 	w.t.Helper()
-	w.edit("/etc/plugbeat/config.yaml", "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 16", cars), "hour: 1h", "hour: 24h",
+	w.edit("/etc/plugbeat/config.yaml", "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 16", vehicles), "hour: 1h", "hour: 24h",
 		"unplugged: 1h", fmt.Sprintf("unplugged: %s\n  gap: 1s", cadence), "plugged_in: 30m",
 		fmt.Sprintf("plugged_in: %s\n\ndelivery:\n  retries: [1s, 1s, 1s, 2s, 5s, 10s, 30s, 1m, 1m, 1m]", cadence))
 }

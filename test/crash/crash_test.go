@@ -46,7 +46,7 @@ var seedOf = sync.OnceValue(func() uint64 {
 })
 
 const (
-	cars     = 300
+	vehicles = 300
 	webhooks = 8
 	inFlight = 8 // delivery.in_flight's default: requests of one webhook at a time
 )
@@ -62,7 +62,7 @@ func TestKill(t *testing.T) {
 
 	d := daemon.New(t, func(config string) string {
 		config = daemon.Ports(config)
-		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
+		config = replace(t, config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", vehicles))
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	r := receiver.New(d.ManagementToken())

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	fleet     = 24 // cars, each on every webhook
+	fleet     = 24 // vehicles, each on every webhook
 	receivers = 8  // webhooks
 	retries   = 6
 	often     = "4s" // a cadence under which there is always something due

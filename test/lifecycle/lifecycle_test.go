@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	cars     = 250
+	vehicles = 250
 	webhooks = 3
 )
 
@@ -35,7 +35,7 @@ const (
 func fleet(t *testing.T, rule func(receiver.Message) receiver.Answer) (*daemon.Daemon, *receiver.Receiver) {
 	t.Helper()
 	d := daemon.New(t, func(config string) string {
-		config = daemon.Ports(config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", cars))
+		config = daemon.Ports(config, "vehicles: 3", fmt.Sprintf("vehicles: %d\n    max_reads: 64", vehicles))
 		return config + "delivery:\n  retries: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]\n"
 	})
 	r := receiver.New(d.ManagementToken())
@@ -122,7 +122,7 @@ func TestBackupAndRestoreUnderLoad(t *testing.T) {
 	}
 	sums = append(sums, sound(t, piped))
 	for i, s := range sums {
-		if s.Vehicles != cars || s.Subscriptions != cars*webhooks || i > 0 && s.Latest.Before(sums[i-1].Latest) {
+		if s.Vehicles != vehicles || s.Subscriptions != vehicles*webhooks || i > 0 && s.Latest.Before(sums[i-1].Latest) {
 			t.Errorf("backup %d: %+v", i, s)
 		}
 	}
@@ -182,7 +182,7 @@ func TestBackupAndRestoreUnderLoad(t *testing.T) {
 	}
 	st := status(t, d)
 	for _, w := range st.Webhooks {
-		if l := w.Webhook.Ledger; l.Produced != l.Delivered || l.Produced < cars {
+		if l := w.Webhook.Ledger; l.Produced != l.Delivered || l.Produced < vehicles {
 			t.Errorf("webhook %s: %+v", w.Webhook.Name, l)
 		}
 	}
@@ -211,7 +211,7 @@ func TestStalledBackup(t *testing.T) {
 	long.Test(t)
 	d, _ := fleet(t, refusing)
 	subscribe(t, d)
-	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
+	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == vehicles*webhooks })
 	cmd := exec.Command(daemon.Binary(t), "backup", "-")
 	cmd.Env = append(os.Environ(), "PLUGBEAT_CONFIG="+d.Config())
 	pipe, err := cmd.StdoutPipe()
@@ -247,7 +247,7 @@ func TestCompact(t *testing.T) {
 	long.Test(t)
 	d, _ := fleet(t, refusing)
 	subscribe(t, d)
-	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == cars*webhooks })
+	daemon.Eventually(t, "much waits", func() bool { return status(t, d).Store.Waiting == vehicles*webhooks })
 	for i := range webhooks - 1 {
 		d.Must("webhook", "rm", fmt.Sprintf("hook-%d", i), "--yes")
 	}
@@ -274,7 +274,7 @@ func TestCompact(t *testing.T) {
 		t.Errorf("was %d, is %d: %s", was.Size(), is.Size(), out)
 	}
 	d.Start()
-	if st := status(t, d); st.Store.Waiting < cars || len(st.Webhooks) != 1 {
+	if st := status(t, d); st.Store.Waiting < vehicles || len(st.Webhooks) != 1 {
 		t.Errorf("%+v", st.Store)
 	}
 	if out := d.Must("check"); !strings.HasPrefix(out, "sound") {

@@ -123,8 +123,8 @@ type site struct {
 	token   string // that opens it
 }
 
-// open starts a daemon whose three cars are on a webhook that answers. A second source
-// has no cars, and counts calls.
+// open starts a daemon whose three vehicles are on a webhook that answers. A second source
+// has no vehicles, and counts calls.
 func open(t *testing.T) *site {
 	t.Helper()
 	s := &site{address: daemon.FreeAddress(t)}
@@ -151,7 +151,7 @@ func open(t *testing.T) *site {
 }
 
 // webhook adds a webhook with a receiver of its own that answers deliveries by the
-// rule, nil with 200, and puts every car on it.
+// rule, nil with 200, and puts every vehicle on it.
 func (s *site) webhook(t *testing.T, name string, rule func(receiver.Message) receiver.Answer) (id string) {
 	t.Helper()
 	r := receiver.New(s.ManagementToken())

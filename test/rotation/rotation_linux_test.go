@@ -37,11 +37,11 @@ var points = []string{
 
 // What a child is told, by its environment.
 const (
-	envDir    = "PLUGBEAT_ROTATION_DIR"    // of its data file; set in a child only
-	envOrigin = "PLUGBEAT_ROTATION_ORIGIN" // the vendor
-	envToken  = "PLUGBEAT_ROTATION_TOKEN"  // to connect with; empty reads
-	envCar    = "PLUGBEAT_ROTATION_CAR"    // the vendor's id, and the connection
-	envKill   = "PLUGBEAT_ROTATION_KILL"   // the point
+	envDir     = "PLUGBEAT_ROTATION_DIR"    // of its data file; set in a child only
+	envOrigin  = "PLUGBEAT_ROTATION_ORIGIN" // the vendor
+	envToken   = "PLUGBEAT_ROTATION_TOKEN"  // to connect with; empty reads
+	envVehicle = "PLUGBEAT_ROTATION_CAR"    // the vendor's id, and the connection
+	envKill    = "PLUGBEAT_ROTATION_KILL"   // the point
 )
 
 func TestMain(m *testing.M) {
@@ -67,7 +67,7 @@ func die(here string) {
 type tokens struct{ s *store.Store }
 
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.s.Secrets.Secret(ctx, "source/car/"+account)
+	b, err := t.s.Secrets.Secret(ctx, "source/vendor/"+account)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return nil, nil
 	}
@@ -76,7 +76,7 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		return t.s.Secrets.DeleteSecret(ctx, "source/car/"+account)
+		return t.s.Secrets.DeleteSecret(ctx, "source/vendor/"+account)
 	}
 	n := "second"
 	if bytes.Contains(b, []byte("trying_since")) {
@@ -84,7 +84,7 @@ func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	}
 	die("before the " + n + " save")
 	defer die("after the " + n + " save")
-	return t.s.Secrets.PutSecret(ctx, "source/car/"+account, b)
+	return t.s.Secrets.PutSecret(ctx, "source/vendor/"+account, b)
 }
 
 // wire is the way to the vendor.
@@ -104,7 +104,7 @@ func (wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// child is the daemon's part: it ends what was begun before, and reads a car once.
+// child is the daemon's part: it ends what was begun before, and reads a vehicle once.
 func child(ctx context.Context) error {
 	s, err := store.Open(store.Options{Path: filepath.Join(os.Getenv(envDir), "plugbeat.db"), Key: bytes.Repeat([]byte{7}, 32), Log: zerolog.Nop()})
 	if err != nil {
@@ -123,7 +123,7 @@ func child(ctx context.Context) error {
 			return err
 		}
 	} else {
-		native, connection, _ := strings.Cut(os.Getenv(envCar), " ")
+		native, connection, _ := strings.Cut(os.Getenv(envVehicle), " ")
 		src.Resume([]string{connection})
 		snap, err := src.Read(ctx, vehicle.Ref{ID: uuid.MustParse(native), Native: native, Connection: connection}, vehicle.AllPaths)
 		if err != nil {
@@ -163,8 +163,8 @@ func (w *world) run(t *testing.T, env ...string) (killed bool, out string, err e
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, os.Args[0])
-	car := w.vendor.Fleet().Vehicle(0).ID.String() + " " + w.vendor.User().String()
-	c.Env = append(os.Environ(), append([]string{envDir + "=" + w.dir, envOrigin + "=" + w.origin, envCar + "=" + car}, env...)...)
+	v := w.vendor.Fleet().Vehicle(0).ID.String() + " " + w.vendor.User().String()
+	c.Env = append(os.Environ(), append([]string{envDir + "=" + w.dir, envOrigin + "=" + w.origin, envVehicle + "=" + v}, env...)...)
 	b, err := c.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		status, _ := exit.Sys().(syscall.WaitStatus)

@@ -56,7 +56,7 @@ func TestConsentInABrowser(t *testing.T) {
 		shots = t.TempDir()
 	}
 	for _, deny := range []bool{true, false} {
-		begun, err := d.Client().BeginConnect(t.Context(), "cars")
+		begun, err := d.Client().BeginConnect(t.Context(), "fleet")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestConsentInABrowser(t *testing.T) {
 		if strings.Contains(saw.First, "RENAULT") || !strings.Contains(saw.First, "one-time code") || !strings.Contains(saw.Wrong, "wrong") {
 			t.Errorf("first page %q, then %q", saw.First, saw.Wrong)
 		}
-		for _, want := range []string{"read where the car is", appID, app.URL} {
+		for _, want := range []string{"read where the vehicle is", appID, app.URL} {
 			if !strings.Contains(saw.Second, want) {
 				t.Errorf("the consent page does not say %q:\n%s", want, saw.Second)
 			}

@@ -181,7 +181,7 @@ func TestVehicleConnectByCode(t *testing.T) {
 	d := served(t, func(config string) string {
 		return strings.NewReplacer("127.0.0.1:8765", api, "127.0.0.1:8766", "127.0.0.1:0").Replace(config)
 	})
-	w := wait(t, d, "cars")
+	w := wait(t, d, "fleet")
 	if w.code == "" {
 		t.Fatalf("no code: %s", w.printed())
 	}
@@ -197,10 +197,10 @@ func TestVehicleConnectByCode(t *testing.T) {
 	if code != 0 || !strings.Contains(out, ids[1][1]) || strings.Contains(out, ids[0][1]) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
-	if out := d.Must("vehicle", "connect", "--source", "cars", "--now"); !strings.Contains(out, ids[0][1]) {
+	if out := d.Must("vehicle", "connect", "--source", "fleet", "--now"); !strings.Contains(out, ids[0][1]) {
 		t.Error(out)
 	}
-	if _, errs, code := d.Run("vehicle", "connect", "--source", "nope"); code != 1 || !strings.Contains(errs, "cars") {
+	if _, errs, code := d.Run("vehicle", "connect", "--source", "nope"); code != 1 || !strings.Contains(errs, "fleet") {
 		t.Errorf("%d %s", code, errs)
 	}
 }

@@ -81,16 +81,16 @@ const drive = async ({origin, token, webhook, asleep}) => {
   calls.getUser = await call(() => smartcar.getUser(token));
   calls.getVehicles = await call(() => smartcar.getVehicles(token, {limit: 2}));
   const id = calls.getVehicles.ok.vehicles[0];
-  const car = new smartcar.Vehicle(id, token);
+  const vehicle = new smartcar.Vehicle(id, token);
   const imperial = new smartcar.Vehicle(id, token, {unitSystem: 'imperial', flags: {country: 'DE'}});
-  calls.attributes = await call(() => car.attributes());
-  calls.permissions = await call(() => car.permissions());
-  calls.battery = await call(() => car.battery());
+  calls.attributes = await call(() => vehicle.attributes());
+  calls.permissions = await call(() => vehicle.permissions());
+  calls.battery = await call(() => vehicle.battery());
   calls.batteryImperial = await call(() => imperial.battery());
-  calls.charge = await call(() => car.charge());
-  calls.location = await call(() => car.location());
-  calls.fuel = await call(() => car.fuel());
-  const batch = await call(() => car.batch(['/battery', '/charge', '/location', '/fuel']));
+  calls.charge = await call(() => vehicle.charge());
+  calls.location = await call(() => vehicle.location());
+  calls.fuel = await call(() => vehicle.fuel());
+  const batch = await call(() => vehicle.batch(['/battery', '/charge', '/location', '/fuel']));
   calls.batch = {};
   if (batch.error) {
     calls.batch = batch;
@@ -99,16 +99,16 @@ const drive = async ({origin, token, webhook, asleep}) => {
       calls.batch[name] = await call(async() => batch.ok[name]());
     }
   }
-  calls.subscribe = await call(() => car.subscribe(webhook));
-  calls.subscribeAgain = await call(() => car.subscribe(webhook));
+  calls.subscribe = await call(() => vehicle.subscribe(webhook));
+  calls.subscribeAgain = await call(() => vehicle.subscribe(webhook));
   await until(() => received.some((r) => r.event === 'dynamic'));
-  calls.unsubscribeWrong = await call(() => car.unsubscribe('not-the-management-token-0123456789', webhook));
-  calls.unsubscribe = await call(() => car.unsubscribe(amt, webhook));
-  calls.unknownWebhook = await call(() => car.subscribe('00000000-0000-4000-8000-000000000000'));
+  calls.unsubscribeWrong = await call(() => vehicle.unsubscribe('not-the-management-token-0123456789', webhook));
+  calls.unsubscribe = await call(() => vehicle.unsubscribe(amt, webhook));
+  calls.unknownWebhook = await call(() => vehicle.subscribe('00000000-0000-4000-8000-000000000000'));
   calls.badToken = await call(() => new smartcar.Vehicle(id, 'nobody').battery());
   calls.unknownVehicle = await call(() => new smartcar.Vehicle('00000000-0000-4000-8000-000000000001', token).battery());
-  calls.disconnect = await call(() => car.disconnect());
-  calls.afterDisconnect = await call(() => car.battery());
+  calls.disconnect = await call(() => vehicle.disconnect());
+  calls.afterDisconnect = await call(() => vehicle.battery());
   return calls;
 };
 

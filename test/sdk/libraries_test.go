@@ -27,7 +27,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// fleet is how many cars deliver in each phase.
+// fleet is how many vehicles deliver in each phase.
 const fleet = 200
 
 // caught is one request as it came, and what it was: "first attempt", "retry" and so on.

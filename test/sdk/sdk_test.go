@@ -1,4 +1,4 @@
-// Package sdk holds the tests from the side of an application and of the owners of cars:
+// Package sdk holds the tests from the side of an application and of the owners of vehicles:
 // Smartcar's own published SDK, both lines, as a caller and as a receiver, vehicle
 // connect in a terminal, and the pages in a real browser, all against the running
 // binary.

@@ -26,7 +26,7 @@ const (
 )
 
 // vendorConfig is init's config with the application, and with a Smartcar source that
-// is the simulator's in place of the three cars.
+// is the simulator's in place of the three vehicles.
 func vendorConfig(api, origin string) func(string) string {
 	return func(config string) string {
 		config = strings.NewReplacer("127.0.0.1:8765", api, "127.0.0.1:8766", "127.0.0.1:0",
@@ -77,7 +77,7 @@ func connect(t *testing.T, address string) url.Values {
 	return back.Query()
 }
 
-// The whole way of an application, with both lines of the SDK, to cars at Smartcar
+// The whole way of an application, with both lines of the SDK, to vehicles at Smartcar
 // that plugbeat reads.
 func TestSmartcarSDKWholeSequence(t *testing.T) {
 	node := needNode(t)
@@ -102,11 +102,11 @@ func sequence(t *testing.T, node, line string) {
 		} `json:"webhook"`
 	}
 	d.JSON(&added, "webhook", "add", "--name", "sdk", "--callback", "https://receiver.example.com/hook")
-	cars := vendor.Fleet().Vehicles()
+	vehicles := vendor.Fleet().Vehicles()
 	limited := simulator.Row(vehicle.TypeRateLimit, "VEHICLE")
 	limited.RetryAfter = 42 * time.Second
-	vendor.Inject(cars[1].ID, simulator.Injection{Fault: limited, Whole: true})
-	vendor.Inject(cars[2].ID, simulator.Injection{Fault: simulator.Row(vehicle.TypeVehicleState, "ASLEEP"), Paths: vehicle.PathsOf(vehicle.PathBattery)})
+	vendor.Inject(vehicles[1].ID, simulator.Injection{Fault: limited, Whole: true})
+	vendor.Inject(vehicles[2].ID, simulator.Injection{Fault: simulator.Row(vehicle.TypeVehicleState, "ASLEEP"), Paths: vehicle.PathsOf(vehicle.PathBattery)})
 
 	in, lines := script(t, node, "sequence.js", line)
 	tell(t, in, map[string]any{"origin": "http://" + api, "clientId": appID, "clientSecret": appSecret, "redirectUri": redirectURI, "amt": d.ManagementToken(), "webhook": added.Webhook.ID})
@@ -166,7 +166,7 @@ func sequence(t *testing.T, node, line string) {
 	for _, id := range ok("getVehicles")["vehicles"].([]any) {
 		ids = append(ids, id.(string))
 	}
-	for i, c := range cars {
+	for i, c := range vehicles {
 		if i >= len(ids) || ids[i] != c.ID.String() {
 			t.Errorf("vehicles %v are not the vendor's", ids)
 		}

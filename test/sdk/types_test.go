@@ -30,7 +30,7 @@ func TestTypesOnOneCallback(t *testing.T) {
 	long.Test(t)
 	node := needNode(t)
 	d := daemon.New(t, func(config string) string {
-		// A car's day passes in 48 s, and every look at it is a reading.
+		// A vehicle's day passes in 48 s, and every look at it is a reading.
 		config = daemon.Ports(config, "cadence:\n", "cadence:\n  gap: 1ms\n  freshness: 1ms\n")
 		return regexp.MustCompile(`(?m)^( *)hour: .*$`).ReplaceAllString(config, "${1}hour: 2s")
 	})
@@ -57,7 +57,7 @@ func TestTypesOnOneCallback(t *testing.T) {
 	t.Log("\n" + d.Must("webhook", "list"))
 
 	// Readings that somebody asks for tell events as the webhooks' own do.
-	cars, err := a.Vehicles(ctx, "", 0)
+	vehicles, err := a.Vehicles(ctx, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestTypesOnOneCallback(t *testing.T) {
 	wait, stop := context.WithTimeout(ctx, 100*time.Second)
 	defer stop()
 	for enough := false; !enough; {
-		for _, v := range cars.Items {
+		for _, v := range vehicles.Items {
 			if _, err := a.ReadVehicle(wait, v.Vehicle.ID, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 				t.Fatalf("until now arrived %v: %v", arrived(), err)
 			}

@@ -39,15 +39,15 @@ type world struct {
 	// wire may look at a request, and change the answer.
 	wire func(*http.Request, *http.Response)
 
-	store  *store.Store
-	source *smartcar.Source
-	s      *scheduler.Scheduler
-	log    bytes.Buffer
-	mu     sync.Mutex // of log
-	cars   []vehicle.Vehicle
-	hook   uuid.UUID
-	stop   context.CancelFunc
-	ended  chan struct{}
+	store    *store.Store
+	source   *smartcar.Source
+	s        *scheduler.Scheduler
+	log      bytes.Buffer
+	mu       sync.Mutex // of log
+	vehicles []vehicle.Vehicle
+	hook     uuid.UUID
+	stop     context.CancelFunc
+	ended    chan struct{}
 }
 
 // Write takes the log.
@@ -70,7 +70,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 type tokens struct{ s *store.Store }
 
 func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
-	b, err := t.s.Secrets.Secret(ctx, "source/car/"+account)
+	b, err := t.s.Secrets.Secret(ctx, "source/vendor/"+account)
 	if err != nil {
 		return nil, nil //nolint:nilerr // there are none
 	}
@@ -79,25 +79,25 @@ func (t tokens) Load(ctx context.Context, account string) ([]byte, error) {
 
 func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 	if len(b) == 0 {
-		_ = t.s.Secrets.DeleteSecret(ctx, "source/car/"+account)
+		_ = t.s.Secrets.DeleteSecret(ctx, "source/vendor/"+account)
 		return nil
 	}
-	return t.s.Secrets.PutSecret(ctx, "source/car/"+account, b)
+	return t.s.Secrets.PutSecret(ctx, "source/vendor/"+account, b)
 }
 
-// inWorld runs a test in a bubble of fake time, with cars that stand unplugged and are
+// inWorld runs a test in a bubble of fake time, with vehicles that stand unplugged and are
 // subscribed to a webhook of the cadence; prepare comes before that.
-func inWorld(t *testing.T, cars int, o simulator.ServerOptions, c scheduler.SourceConfig, k webhook.Cadence, test func(*world), prepare ...func(*world)) {
+func inWorld(t *testing.T, vehicles int, o simulator.ServerOptions, c scheduler.SourceConfig, k webhook.Cadence, test func(*world), prepare ...func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, t0: time.Now()}
 		var script []simulator.Event
-		for i := range cars {
-			// Before its first event a car is in the opposite state.
+		for i := range vehicles {
+			// Before its first event a vehicle is in the opposite state.
 			script = append(script, simulator.Event{Vehicle: i, At: 10_000 * time.Hour, Do: simulator.Plug})
 		}
 		var err error
-		w.fleet, err = simulator.NewFleet(simulator.Settings{Seed: 3, Vehicles: cars, Start: w.t0}, script...)
+		w.fleet, err = simulator.NewFleet(simulator.Settings{Seed: 3, Vehicles: vehicles, Start: w.t0}, script...)
 		w.must(err)
 		w.vendor = simulator.NewServer(w.fleet, o)
 		w.store, err = store.Open(store.Options{Path: filepath.Join(tempDir(t), "plugbeat.db"), Key: make([]byte, 32), Log: zerolog.Nop()})
@@ -114,7 +114,7 @@ func inWorld(t *testing.T, cars int, o simulator.ServerOptions, c scheduler.Sour
 				*store.Schedules
 				*store.VehicleRecords
 			}{w.store.Schedules, w.store.Vehicles},
-			Settings: scheduler.Defaults(), Log: zerolog.New(w), Sources: map[string]scheduler.SourceConfig{"car": c},
+			Settings: scheduler.Defaults(), Log: zerolog.New(w), Sources: map[string]scheduler.SourceConfig{"vendor": c},
 		})
 		w.must(err)
 		w.hook = uuid.New()
@@ -132,7 +132,7 @@ func inWorld(t *testing.T, cars int, o simulator.ServerOptions, c scheduler.Sour
 		for _, f := range prepare {
 			f(w)
 		}
-		for _, v := range w.cars {
+		for _, v := range w.vehicles {
 			_, _, err := w.s.Subscribe(t.Context(), w.hook, v.ID, time.Time{})
 			w.must(err)
 		}
@@ -162,16 +162,16 @@ func (w *world) must(err error) {
 	}
 }
 
-// connect brings the cars in, or gives access anew.
+// connect brings the vehicles in, or gives access anew.
 func (w *world) connect() {
 	w.t.Helper()
-	cars, err := w.source.Connect(w.t.Context(), w.vendor.RefreshToken())
+	vehicles, err := w.source.Connect(w.t.Context(), w.vendor.RefreshToken())
 	w.must(err)
-	for i := range cars {
-		cars[i].Source, cars[i].ConnectedAt = "car", w.t0
-		w.must(w.store.Vehicles.PutVehicle(w.t.Context(), cars[i]))
+	for i := range vehicles {
+		vehicles[i].Source, vehicles[i].ConnectedAt = "vendor", w.t0
+		w.must(w.store.Vehicles.PutVehicle(w.t.Context(), vehicles[i]))
 	}
-	w.cars = cars
+	w.vehicles = vehicles
 }
 
 // until lets time pass up to t0 + d.
@@ -189,13 +189,13 @@ type delivery struct {
 	body  string
 }
 
-// made returns a car's deliveries, oldest first.
-func (w *world) made(car vehicle.Vehicle) []delivery {
+// made returns a vehicle's deliveries, oldest first.
+func (w *world) made(one vehicle.Vehicle) []delivery {
 	w.t.Helper()
 	var out []delivery
 	before := uuid.Nil
 	for {
-		ds, err := w.store.Deliveries.Deliveries(w.t.Context(), webhook.DeliveryFilter{Vehicle: car.ID}, before, 500)
+		ds, err := w.store.Deliveries.Deliveries(w.t.Context(), webhook.DeliveryFilter{Vehicle: one.ID}, before, 500)
 		w.must(err)
 		for _, d := range ds {
 			before = d.ID

@@ -23,11 +23,11 @@ const profileVariable = "PLUGBEAT_BENCH_PROFILE"
 
 // folder is a daemon's folder: config, keys, data file.
 type folder struct {
-	b    *bench
-	name string
-	dir  string
-	key  []byte
-	cars int
+	b        *bench
+	name     string
+	dir      string
+	key      []byte
+	vehicles int
 }
 
 // settings is the config: what init writes, with a fleet of the size. The holes
@@ -48,15 +48,15 @@ delivery:
   user_agent: Smartcar/2.0
 %s`
 
-// folder sets up a folder for a fleet of so many cars.
-func (b *bench) folder(name string, cars int, delivery ...string) (*folder, error) {
+// folder sets up a folder for a fleet of so many vehicles.
+func (b *bench) folder(name string, vehicles int, delivery ...string) (*folder, error) {
 	b.folders++
-	f := &folder{b: b, name: name, dir: filepath.Join(b.dir, strconv.Itoa(b.folders)), cars: cars}
+	f := &folder{b: b, name: name, dir: filepath.Join(b.dir, strconv.Itoa(b.folders)), vehicles: vehicles}
 	if err := os.MkdirAll(filepath.Join(f.dir, "data"), 0o700); err != nil {
 		return nil, err
 	}
 	for file, text := range map[string]string{
-		"config.yaml":      fmt.Sprintf(settings, cars, strings.Join(delivery, "\n")),
+		"config.yaml":      fmt.Sprintf(settings, vehicles, strings.Join(delivery, "\n")),
 		"sealing_key":      string(config.NewSealingKey()) + "\n",
 		"management_token": string(token) + "\n",
 	} {

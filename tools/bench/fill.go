@@ -20,8 +20,8 @@ import (
 // filler writes webhooks, vehicles, subscriptions and what waits into a data file
 // that no daemon has open.
 type filler struct {
-	store *store.Store
-	cars  []vehicle.Vehicle
+	store    *store.Store
+	vehicles []vehicle.Vehicle
 }
 
 // fill runs with over the folder's data file, in which the fleet is connected.
@@ -35,22 +35,22 @@ func (f *folder) fill(ctx context.Context, with func(*filler) error) (err error)
 			err = e
 		}
 	}()
-	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 1, Vehicles: f.cars})
+	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 1, Vehicles: f.vehicles})
 	if err != nil {
 		return err
 	}
-	x := &filler{store: s, cars: fleet.Vehicles()}
-	err = each(len(x.cars), func(i int) error {
-		x.cars[i].Source = "sim"
-		return s.Vehicles.PutVehicle(ctx, x.cars[i])
+	x := &filler{store: s, vehicles: fleet.Vehicles()}
+	err = each(len(x.vehicles), func(i int) error {
+		x.vehicles[i].Source = "sim"
+		return s.Vehicles.PutVehicle(ctx, x.vehicles[i])
 	})
 	if err != nil {
 		return err
 	}
 	// Each was read an hour ago, as in a fleet that has been driving for a while.
 	ago := time.Now().UTC().Add(-time.Hour)
-	err = each(len(x.cars), func(i int) error {
-		_, err := s.Schedules.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
+	err = each(len(x.vehicles), func(i int) error {
+		_, err := s.Schedules.CompleteRead(ctx, x.vehicles[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
 			st := vehicle.Status{Last: snapshot(ago), ReadAt: ago, Reads: 1, PathReads: 3}
 			return webhook.Decision{Status: st}, nil
 		})
@@ -96,25 +96,25 @@ func (x *filler) webhook(ctx context.Context, name, callback string) (uuid.UUID,
 	return w.ID, x.store.Webhooks.AddWebhook(ctx, w)
 }
 
-// subscribe puts car number i on the webhook. Its first delivery is due at that time.
+// subscribe puts vehicle number i on the webhook. Its first delivery is due at that time.
 func (x *filler) subscribe(ctx context.Context, hook uuid.UUID, i int, due time.Time) error {
-	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: x.cars[i].ID}
+	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: x.vehicles[i].ID}
 	_, _, err := x.store.Schedules.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
 		return webhook.Schedule{Due: due, Anchor: due, State: vehicle.StateUnplugged, Cause: webhook.CauseFirst}, nil
 	})
 	return err
 }
 
-// wait makes each subscription of car number i fire, so that a delivery of each
-// waits and its slot is due an hour later.
+// wait makes each subscription of vehicle number i fire, so that a delivery of each
+// waits and its subscription is due an hour later.
 func (x *filler) wait(ctx context.Context, i int) error {
-	_, err := x.store.Schedules.CompleteRead(ctx, x.cars[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
+	_, err := x.store.Schedules.CompleteRead(ctx, x.vehicles[i].ID, func(v webhook.VehicleView) (webhook.Decision, error) {
 		now := time.Now().UTC()
 		d := webhook.Decision{Status: v.Status}
 		for _, s := range v.Schedules {
-			slot := s.Schedule
-			slot.ProducedAt, slot.Due, slot.Cause = now, slot.Anchor.Add(time.Hour), webhook.CauseDue
-			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: slot, Draft: &webhook.Draft{
+			schedule := s.Schedule
+			schedule.ProducedAt, schedule.Due, schedule.Cause = now, schedule.Anchor.Add(time.Hour), webhook.CauseDue
+			d.Schedules = append(d.Schedules, webhook.ScheduleChange{Schedule: schedule, Draft: &webhook.Draft{
 				EventName: payload.EventDynamic, Payload: sample(s.Webhook.ID, v.Vehicle.ID), Due: now, Cause: webhook.CauseFirst,
 			}})
 		}
@@ -124,10 +124,10 @@ func (x *filler) wait(ctx context.Context, i int) error {
 }
 
 // sample is a payload as plugbeat composes it, about a kilobyte.
-func sample(hook, car uuid.UUID) []byte {
+func sample(hook, one uuid.UUID) []byte {
 	now := time.Now()
 	body, err := payload.Compose(payload.Event{
-		WebhookID: hook, EventName: payload.EventDynamic, Mode: vehicle.ModeSimulated, Vehicle: car,
+		WebhookID: hook, EventName: payload.EventDynamic, Mode: vehicle.ModeSimulated, Vehicle: one,
 		RequestID: uuid.NewString(), Timestamp: now, Snapshot: snapshot(now),
 	})
 	if err != nil {

@@ -22,14 +22,14 @@ type series struct {
 // and the bytes written for each in the mean. Of a series whose receiver waits
 // nothing is returned or waited for.
 func (b *bench) latencies(ctx context.Context, name string, list ...series) (late [][]timed, written float64, err error) {
-	cars, quick := 0, 0
+	vehicles, quick := 0, 0
 	for _, s := range list {
-		cars += s.n
+		vehicles += s.n
 		if s.wait == 0 {
 			quick += s.n
 		}
 	}
-	f, err := b.folder(name, cars)
+	f, err := b.folder(name, vehicles)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -37,21 +37,21 @@ func (b *bench) latencies(ctx context.Context, name string, list ...series) (lat
 	var begin time.Time
 	var last time.Time
 	err = f.fill(ctx, func(x *filler) error {
-		begin = time.Now().Add(b.lead(cars)).Truncate(time.Millisecond) // a slot's resolution
-		car := 0
+		begin = time.Now().Add(b.lead(vehicles)).Truncate(time.Millisecond) // a due time's resolution
+		next := 0
 		for _, s := range list {
 			id, err := x.webhook(ctx, fmt.Sprintf("hook-%d", s.hook), b.receiver.hook(s.hook, s.wait))
 			if err != nil {
 				return err
 			}
-			first := car
+			first := next
 			err = each(s.n, func(i int) error {
 				return x.subscribe(ctx, id, first+i, begin.Add(s.after+time.Duration(i)*s.every))
 			})
 			if err != nil {
 				return err
 			}
-			car += s.n
+			next += s.n
 			if end := begin.Add(s.after + time.Duration(s.n)*s.every); end.After(last) {
 				last = end
 			}
@@ -79,11 +79,11 @@ func (b *bench) latencies(ctx context.Context, name string, list ...series) (lat
 	if err := sleep(ctx, time.Until(last)); err != nil {
 		return nil, 0, err
 	}
-	if quick == cars {
-		if err := b.receiver.await(ctx, cars, 30*time.Second); err != nil {
+	if quick == vehicles {
+		if err := b.receiver.await(ctx, vehicles, 30*time.Second); err != nil {
 			return nil, 0, err
 		}
-		if err := d.delivered(ctx, uint64(cars), 30*time.Second); err != nil { //nolint:gosec // not negative
+		if err := d.delivered(ctx, uint64(vehicles), 30*time.Second); err != nil { //nolint:gosec // not negative
 			return nil, 0, err
 		}
 	}
@@ -95,7 +95,7 @@ func (b *bench) latencies(ctx context.Context, name string, list ...series) (lat
 		return nil, 0, err
 	}
 	late, err = b.late(ctx, f, begin, list)
-	return late, float64(after.written-before.written) / float64(cars), err
+	return late, float64(after.written-before.written) / float64(vehicles), err
 }
 
 // timed is a delivery's delay, and when it was due after the beginning.
@@ -202,18 +202,18 @@ func (b *bench) beside(ctx context.Context, t *table) error {
 // tarpit is what 49 receivers that accept and never answer do to the fiftieth
 // webhook: its delay with them against that of the same run before them.
 func (b *bench) tarpit(ctx context.Context, t *table) error {
-	span, settle, every, pits, cars := 20*time.Second, 3*time.Second, 40*time.Millisecond, 49, 20
+	span, settle, every, pits, vehicles := 20*time.Second, 3*time.Second, 40*time.Millisecond, 49, 20
 	if b.quick {
-		span, settle, every, pits, cars = time.Second, 200*time.Millisecond, 50*time.Millisecond, 4, 3
+		span, settle, every, pits, vehicles = time.Second, 200*time.Millisecond, 50*time.Millisecond, 4, 3
 	}
 	const never = time.Hour // far longer than delivery.timeout
 	var p50, p99, share50, share99 []float64
 	for range b.rounds {
 		list := []series{{hook: 0, n: 2 * int(span/every), every: every}}
 		for i := range pits {
-			// Each at moments of its own: what many firings at one moment cost is another question.
-			each := span / time.Duration(cars)
-			list = append(list, series{hook: 1 + i, wait: never, n: cars, every: each, after: span + time.Duration(i)*each/time.Duration(pits)})
+			// Each at moments of its own: what many due times at one moment cost is another question.
+			each := span / time.Duration(vehicles)
+			list = append(list, series{hook: 1 + i, wait: never, n: vehicles, every: each, after: span + time.Duration(i)*each/time.Duration(pits)})
 		}
 		late, _, err := b.latencies(ctx, "tarpit", list...)
 		if err != nil {

@@ -13,7 +13,7 @@
 // that init writes but for the fleet, over a real data file on the disk of TMPDIR
 // and loopback sockets. The receiver is a second process, the same one for each side
 // of a comparison; it checks SC-Signature and notes when a request had arrived. The
-// data file is filled before the daemon starts, with slots that come due once it
+// data file is filled before the daemon starts, with subscriptions that come due once it
 // runs, so no rule of the product is loosened to make a load: the floor of a minute,
 // eight in flight a webhook, one a vehicle.
 //

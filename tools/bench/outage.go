@@ -37,7 +37,7 @@ func (b *bench) outage(ctx context.Context, t *table) error {
 }
 
 // exhausted is how long a receiver that was down past the whole retry schedule waits for
-// what each car's state is, with nobody doing anything: the default retry schedule and
+// what each vehicle's state is, with nobody doing anything: the default retry schedule and
 // challenges, a thousand times as fast.
 func (b *bench) exhausted(ctx context.Context, t *table) error {
 	n, down := 1000, time.Minute

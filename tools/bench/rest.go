@@ -110,8 +110,8 @@ func (b *bench) start(ctx context.Context, t *table) error {
 	if b.quick {
 		n, times = 1000, 1 // they are delivered by then
 	}
-	cars := n / webhooks
-	f, err := b.folder("start", cars+1)
+	vehicles := n / webhooks
+	f, err := b.folder("start", vehicles+1)
 	if err != nil {
 		return err
 	}
@@ -127,14 +127,14 @@ func (b *bench) start(ctx context.Context, t *table) error {
 		if err := each(n, func(i int) error { return x.subscribe(ctx, ids[i%webhooks], i/webhooks, now) }); err != nil {
 			return err
 		}
-		if err := each(cars, func(i int) error { return x.wait(ctx, i) }); err != nil {
+		if err := each(vehicles, func(i int) error { return x.wait(ctx, i) }); err != nil {
 			return err
 		}
 		fresh, err := x.webhook(ctx, "fresh", b.receiver.hook(webhooks, 0))
 		if err != nil {
 			return err
 		}
-		return x.subscribe(ctx, fresh, cars, now)
+		return x.subscribe(ctx, fresh, vehicles, now)
 	})
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (b *bench) start(ctx context.Context, t *table) error {
 
 // firstSends starts the daemon and returns in milliseconds after how long the first
 // request of a waiting delivery had arrived and, where that is wanted, the first of
-// the webhook whose slot is due.
+// the webhook whose subscription is due.
 func (b *bench) firstSends(ctx context.Context, f *folder, fresh int, wantDue bool) (waited, due float64, err error) {
 	if err := b.forget(ctx); err != nil {
 		return 0, 0, err

@@ -21,9 +21,9 @@ const connections = hooks * 8
 // stores, sends and finishes when more are due than it can deliver, against the
 // bare client and the bare loop.
 func (b *bench) throughput(ctx context.Context, t *table) error {
-	cars, spell := 1250*hooks, 5*time.Second
+	vehicles, spell := 1250*hooks, 5*time.Second
 	if b.quick {
-		cars, spell = 10*hooks, 300*time.Millisecond
+		vehicles, spell = 10*hooks, 300*time.Millisecond
 	}
 	var bare, loop, rate, share, ofLoop, cpu, written, group []float64
 	for range b.rounds {
@@ -43,7 +43,7 @@ func (b *bench) throughput(ctx context.Context, t *table) error {
 		if err != nil {
 			return fmt.Errorf("bare loop: %w", err)
 		}
-		d, err := b.burst(ctx, cars)
+		d, err := b.burst(ctx, vehicles)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (b *bench) throughput(ctx context.Context, t *table) error {
 	}
 	t.add("throughput", "(a) bare client, no persistence", perSecond(median(bare)), "", "")
 	t.add("", "bbolt loop: accept, sync, send, sync", perSecond(median(loop)), "", ratio(median(loop)/median(bare))+" of (a)")
-	t.add("", "(b) plugbeat, everything durable", perSecond(median(rate)), "", fmt.Sprintf("%d deliveries of as many vehicles on %d webhooks, due at once", cars, hooks))
+	t.add("", "(b) plugbeat, everything durable", perSecond(median(rate)), "", fmt.Sprintf("%d deliveries of as many vehicles on %d webhooks, due at once", vehicles, hooks))
 	t.add("", "**b / a**", "**"+ratio(median(share))+"**", "0.2", spread(share)+"; "+ratio(median(ofLoop))+" of the bbolt loop")
 	t.add("", "plugbeat's CPU a delivery", fmt.Sprintf("%.0f µs", median(cpu)), "", "")
 	t.add("", "operations that one commit takes", fmt.Sprintf("%.0f", median(group)), "", "two for each delivery; at most 256 a commit")
@@ -70,8 +70,8 @@ type burst struct {
 	group   float64 // operations a commit
 }
 
-func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
-	f, err := b.folder("throughput", cars)
+func (b *bench) burst(ctx context.Context, vehicles int) (burst, error) {
+	f, err := b.folder("throughput", vehicles)
 	if err != nil {
 		return burst{}, err
 	}
@@ -84,8 +84,8 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 				return err
 			}
 		}
-		due = time.Now().Add(b.lead(cars))
-		return each(cars, func(i int) error { return x.subscribe(ctx, ids[i%hooks], i, due) })
+		due = time.Now().Add(b.lead(vehicles))
+		return each(vehicles, func(i int) error { return x.subscribe(ctx, ids[i%hooks], i, due) })
 	})
 	if err != nil {
 		return burst{}, err
@@ -109,10 +109,10 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 	if err != nil {
 		return burst{}, err
 	}
-	if err := b.receiver.await(ctx, cars, 5*time.Minute); err != nil {
+	if err := b.receiver.await(ctx, vehicles, 5*time.Minute); err != nil {
 		return burst{}, err
 	}
-	if err := d.delivered(ctx, uint64(cars), time.Minute); err != nil { //nolint:gosec // not negative
+	if err := d.delivered(ctx, uint64(vehicles), time.Minute); err != nil { //nolint:gosec // not negative
 		return burst{}, err
 	}
 	took := time.Since(due)
@@ -127,10 +127,10 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 	if err := d.stop(); err != nil {
 		return burst{}, err
 	}
-	if err := b.once(ctx, cars); err != nil {
+	if err := b.once(ctx, vehicles); err != nil {
 		return burst{}, err
 	}
-	n := float64(cars)
+	n := float64(vehicles)
 	return burst{
 		rate: n / took.Seconds(), cpu: float64((after.cpu - before.cpu).Microseconds()) / n,
 		written: float64(after.written-before.written) / n,
@@ -140,11 +140,11 @@ func (b *bench) burst(ctx context.Context, cars int) (burst, error) {
 
 // lead is how long before the load the daemon's folder is being filled and the
 // daemon started.
-func (b *bench) lead(slots int) time.Duration {
+func (b *bench) lead(due int) time.Duration {
 	if b.quick {
 		return 1500 * time.Millisecond
 	}
-	return 3*time.Second + time.Duration(slots)*500*time.Microsecond
+	return 3*time.Second + time.Duration(due)*500*time.Microsecond
 }
 
 // waits returns shortly before due, when the daemon is ready and at rest.

@@ -115,18 +115,18 @@ func TestConnectRefused(t *testing.T) {
 // token may no more than the first.
 func TestScope(t *testing.T) {
 	a := newAPI(t, 1, simulator.ServerOptions{})
-	car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
+	base := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 	a.signIn("scope", "read_charge required:read_battery")
-	if _, v := a.do("GET", car+"/permissions", ""); len(v["permissions"].([]any)) != 2 {
+	if _, v := a.do("GET", base+"/permissions", ""); len(v["permissions"].([]any)) != 2 {
 		t.Errorf("%v", v)
 	}
-	if res, v := a.do("GET", car, ""); res.StatusCode != 403 || v["type"] != "PERMISSION" {
+	if res, v := a.do("GET", base, ""); res.StatusCode != 403 || v["type"] != "PERMISSION" {
 		t.Errorf("%d %v", res.StatusCode, v)
 	}
-	if res, v := a.do("GET", car+"/location", ""); res.StatusCode != 403 || v["description"] != "Not permitted to read /location." {
+	if res, v := a.do("GET", base+"/location", ""); res.StatusCode != 403 || v["description"] != "Not permitted to read /location." {
 		t.Errorf("%d %v", res.StatusCode, v)
 	}
-	_, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"},{"path":"/location"}]}`)
+	_, v := a.do("POST", base+"/batch", `{"requests":[{"path":"/charge"},{"path":"/location"}]}`)
 	all := v["responses"].([]any)
 	if all[0].(map[string]any)["code"] != 200.0 || all[1].(map[string]any)["code"] != 403.0 {
 		t.Errorf("%v", v)
@@ -143,14 +143,14 @@ func TestMagicEmail(t *testing.T) {
 		}
 		a := newAPI(t, 1, simulator.ServerOptions{})
 		a.signIn("mode", "test", "login_hint", strings.ToLower(email))
-		car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
+		base := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 		if res, v := a.do("GET", "/v2.0/vehicles", ""); res.StatusCode != 200 {
 			t.Errorf("%s: %v", email, v)
 		}
-		if res, v := a.do("GET", car+"/charge", ""); res.StatusCode != row.Status || v["type"] != row.Type {
+		if res, v := a.do("GET", base+"/charge", ""); res.StatusCode != row.Status || v["type"] != row.Type {
 			t.Errorf("%s: %d %v", email, res.StatusCode, v)
 		}
-		res, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"}]}`)
+		res, v := a.do("POST", base+"/batch", `{"requests":[{"path":"/charge"}]}`)
 		if all, ok := v["responses"].([]any); ok {
 			v = all[0].(map[string]any)["body"].(map[string]any)
 		} else if res.StatusCode != row.Status {
@@ -172,9 +172,9 @@ func TestMagicEmail(t *testing.T) {
 func TestLockOut(t *testing.T) {
 	a := newAPI(t, 1, simulator.ServerOptions{})
 	a.signIn()
-	car := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
+	base := "/v2.0/vehicles/" + a.server.Fleet().Vehicle(0).ID.String()
 	a.server.LockOut()
-	res, v := a.do("POST", car+"/batch", `{"requests":[{"path":"/charge"}]}`)
+	res, v := a.do("POST", base+"/batch", `{"requests":[{"path":"/charge"}]}`)
 	resolution, _ := v["resolution"].(map[string]any)
 	if res.StatusCode != 400 || v["code"] != "AUTHENTICATION_FAILED" || resolution["type"] != "REAUTHENTICATE" {
 		t.Fatalf("%d %v", res.StatusCode, v)
@@ -190,13 +190,13 @@ func TestLockOut(t *testing.T) {
 	q.Set("redirect_uri", callback)
 	q.Set("vehicle_id", "6f0a6d1e-5a1c-4b0e-9a52-2f6f4b1f7c01")
 	if _, to, _ := a.browse(u.Path, q); to.Query().Get("error") == "" {
-		t.Errorf("another's car: %v", to)
+		t.Errorf("another's vehicle: %v", to)
 	}
 	q.Set("vehicle_id", u.Query().Get("vehicle_id"))
 	if status, to, _ := a.browse(u.Path, q); status != 302 || to.Query().Get("vehicle_id") != q.Get("vehicle_id") || to.Query().Has("code") {
 		t.Fatalf("%d %v", status, to)
 	}
-	if res, v := a.do("GET", car+"/charge", ""); res.StatusCode != 200 {
+	if res, v := a.do("GET", base+"/charge", ""); res.StatusCode != 200 {
 		t.Errorf("%d %v", res.StatusCode, v)
 	}
 }
@@ -207,8 +207,8 @@ func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, 2, simulator.ServerOptions{VehicleEvery: 10 * time.Minute, Plan: 7, AccessLife: 2000 * time.Hour})
 		a.signIn()
-		batch := func(car int) (int, map[string]any, string) {
-			res, v := a.do("POST", "/v2.0/vehicles/"+a.server.Fleet().Vehicle(car).ID.String()+"/batch", `{"requests":[{"path":"/charge"},{"path":"/battery"},{"path":"/location"}]}`)
+		batch := func(one int) (int, map[string]any, string) {
+			res, v := a.do("POST", "/v2.0/vehicles/"+a.server.Fleet().Vehicle(one).ID.String()+"/batch", `{"requests":[{"path":"/charge"},{"path":"/battery"},{"path":"/location"}]}`)
 			return res.StatusCode, v, res.Header.Get("Retry-After")
 		}
 		if status, v, _ := batch(0); status != 200 {
@@ -219,7 +219,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d %v after %q", status, v, after)
 		}
 		if status, v, _ := batch(1); status != 200 {
-			t.Errorf("another car: %v", v)
+			t.Errorf("another vehicle: %v", v)
 		}
 		time.Sleep(6 * time.Minute)
 		if status, v, _ := batch(0); status != 200 {

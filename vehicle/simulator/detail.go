@@ -31,8 +31,8 @@ func (f *Fleet) Odometer(i int, at time.Time) float64 {
 // detail serves an endpoint that no delivery carries.
 func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 	return func(a *answer, r *http.Request, i int) {
-		s.countReads(s.fleet.vehicles[i].ID, 1)
-		inject := s.injection(i, nil)
+		s.counts.read(s.fleet.vehicles[i].ID, 1)
+		inject := s.injected.of(i, nil)
 		if s.interrupted(a, r, inject, i, 1) {
 			return
 		}
@@ -59,7 +59,7 @@ func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 }
 
 func (s *Server) detailBody(e vehicle.Detail, i int, a *answer) any {
-	c := s.fleet.vehicles[i]
+	v := s.fleet.vehicles[i]
 	switch e {
 	case vehicle.DetailOdometer:
 		distance := s.fleet.Odometer(i, a.now)
@@ -68,15 +68,15 @@ func (s *Server) detailBody(e vehicle.Detail, i int, a *answer) any {
 		}
 		return map[string]any{"distance": distance}
 	case vehicle.DetailVIN:
-		return map[string]any{"vin": c.VIN}
+		return map[string]any{"vin": v.VIN}
 	case vehicle.DetailBatteryCapacity:
-		return map[string]any{"capacity": c.Capacity}
+		return map[string]any{"capacity": v.Capacity}
 	case vehicle.DetailNominalCapacity:
 		return map[string]any{
-			"availableCapacities": []any{map[string]any{"capacity": c.Capacity, "description": nil}},
-			"capacity":            map[string]any{"nominal": c.Capacity, "source": "SMARTCAR"},
+			"availableCapacities": []any{map[string]any{"capacity": v.Capacity, "description": nil}},
+			"capacity":            map[string]any{"nominal": v.Capacity, "source": "SMARTCAR"},
 			"url":                 nil,
 		}
 	}
-	return map[string]any{"limit": c.Limit}
+	return map[string]any{"limit": v.Limit}
 }

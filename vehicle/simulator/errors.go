@@ -51,7 +51,7 @@ func Rows() []*vehicle.Fault {
 			switch {
 			case code == "AUTHENTICATION_FAILED":
 				f.ResolutionURL = "https://connect.smartcar.example/oauth/reauthenticate?response_type=vehicle_id"
-				f.UserMessage = "Please sign in to your car's account again."
+				f.UserMessage = "Please sign in to your vehicle's account again."
 			case code == "VIRTUAL_KEY_REQUIRED":
 				f.ResolutionURL = "https://www.tesla.example/_ak/smartcar"
 			case code == "MULTIPLE_RECORDS_FOUND":

@@ -29,36 +29,36 @@ func TestLife(t *testing.T) {
 		simulator.Charging: simulator.Full, simulator.Full: simulator.Driving,
 	}
 	for i := range f.Len() {
-		car := f.Vehicle(i)
+		one := f.Vehicle(i)
 		var last simulator.Condition
 		seen := map[simulator.Activity]int{}
 		for n := range 7 * 24 * 12 {
 			now := f.Start().Add(-48*time.Hour + time.Duration(n)*5*time.Minute + time.Second)
 			c := f.At(i, now)
 			if c != twin.At(i, now) {
-				t.Fatalf("car %d at %v: two fleets of one seed differ", i, now)
+				t.Fatalf("vehicle %d at %v: two fleets of one seed differ", i, now)
 			}
 			if c.At.After(now) || now.Sub(c.At) > 5*time.Minute+time.Second {
-				t.Fatalf("car %d at %v: recorded at %v", i, now, c.At)
+				t.Fatalf("vehicle %d at %v: recorded at %v", i, now, c.At)
 			}
-			if c.Percent < 0.02 || c.Percent > car.Limit || c.RangeKm < 0 || c.RangeKm > car.Full {
-				t.Fatalf("car %d: %+v of %+v", i, c, car)
+			if c.Percent < 0.02 || c.Percent > one.Limit || c.RangeKm < 0 || c.RangeKm > one.Full {
+				t.Fatalf("vehicle %d: %+v of %+v", i, c, one)
 			}
 			if in := c.Activity == simulator.Charging || c.Activity == simulator.Full; in != c.PluggedIn {
-				t.Fatalf("car %d: %s, plugged in %v", i, c.Activity, c.PluggedIn)
+				t.Fatalf("vehicle %d: %s, plugged in %v", i, c.Activity, c.PluggedIn)
 			}
 			if n > 0 {
 				if c.Activity != last.Activity && c.Activity != next[last.Activity] {
-					t.Fatalf("car %d: %s after %s", i, c.Activity, last.Activity)
+					t.Fatalf("vehicle %d: %s after %s", i, c.Activity, last.Activity)
 				}
 				if c.At.Before(last.At) {
-					t.Fatalf("car %d: recorded %v after %v", i, c.At, last.At)
+					t.Fatalf("vehicle %d: recorded %v after %v", i, c.At, last.At)
 				}
 				if d := c.Percent - last.Percent; d > 0.02 && !c.PluggedIn || d < -0.05 && c.Activity != simulator.Driving && c.Activity != simulator.Parked {
-					t.Fatalf("car %d: %.2f after %.2f while %s", i, c.Percent, last.Percent, c.Activity)
+					t.Fatalf("vehicle %d: %.2f after %.2f while %s", i, c.Percent, last.Percent, c.Activity)
 				}
 				if moved := c.Latitude != last.Latitude || c.Longitude != last.Longitude; moved && c.Activity != simulator.Driving && last.Activity != simulator.Driving {
-					t.Fatalf("car %d: moved while %s", i, c.Activity)
+					t.Fatalf("vehicle %d: moved while %s", i, c.Activity)
 				}
 			}
 			seen[c.Activity]++
@@ -66,7 +66,7 @@ func TestLife(t *testing.T) {
 		}
 		for a := range next {
 			if seen[a] == 0 {
-				t.Errorf("car %d: never %s in a week", i, a)
+				t.Errorf("vehicle %d: never %s in a week", i, a)
 			}
 		}
 	}
@@ -144,14 +144,14 @@ func TestSeeds(t *testing.T) {
 		more := fleet(t, simulator.Settings{Seed: seed, Vehicles: 60})
 		for i, v := range f.Vehicles() {
 			if v.ID != more.Vehicle(i).ID {
-				t.Errorf("seed %d car %d: another id in a larger fleet", seed, i)
+				t.Errorf("seed %d vehicle %d: another id in a larger fleet", seed, i)
 			}
 			if seen[v.ID] {
-				t.Errorf("seed %d car %d: the id of another", seed, i)
+				t.Errorf("seed %d vehicle %d: the id of another", seed, i)
 			}
 			seen[v.ID] = true
 			if n, ok := f.Find(v.ID); !ok || n != i || len(v.VIN) != 17 || v.Make == "" || v.Mode != vehicle.ModeSimulated {
-				t.Errorf("car %d: %+v", i, v)
+				t.Errorf("vehicle %d: %+v", i, v)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,22 +55,33 @@ func (s *Server) Inject(id uuid.UUID, in Injection) (remove func()) {
 		}
 		e.vehicle = i
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.injected = append(s.injected, e)
+	return s.injected.add(e)
+}
+
+// injections are those in force, the latest last.
+type injections struct {
+	mu  sync.Mutex
+	all []*injection
+}
+
+// add puts an injection in force and returns what removes it.
+func (in *injections) add(e *injection) (remove func()) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.all = append(in.all, e)
 	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.injected = slices.DeleteFunc(s.injected, func(x *injection) bool { return x == e })
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.all = slices.DeleteFunc(in.all, func(x *injection) bool { return x == e })
 	}
 }
 
-// injection returns what concerns a request for these paths of vehicle i, nil for
+// of returns what concerns a request for these paths of vehicle i, nil for
 // nothing, and counts it.
-func (s *Server) injection(i int, paths []vehicle.Path) *Injection {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n, e := range slices.Backward(s.injected) {
+func (in *injections) of(i int, paths []vehicle.Path) *Injection {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for n, e := range slices.Backward(in.all) {
 		if e.vehicle >= 0 && e.vehicle != i {
 			continue
 		}
@@ -78,7 +90,7 @@ func (s *Server) injection(i int, paths []vehicle.Path) *Injection {
 		}
 		if e.Times > 0 {
 			if e.left--; e.left == 0 {
-				s.injected = slices.Delete(s.injected, n, n+1)
+				in.all = slices.Delete(in.all, n, n+1)
 			}
 		}
 		return &e.Injection

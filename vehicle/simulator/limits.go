@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,39 +15,59 @@ type plan struct {
 	month   string // 2026-05
 }
 
-// countReads books n path reads of a vehicle.
-func (s *Server) countReads(id uuid.UUID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reads[id] += uint64(n)
+// counts is what the server has answered, and what the limits leave.
+type counts struct {
+	opts ServerOptions
+
+	mu       sync.Mutex
+	reads    map[uuid.UUID]uint64
+	requests map[string]uint64
+	bucket   float64
+	filled   time.Time
+	asked    map[uuid.UUID]time.Time // when a vehicle's data was last asked for
+	spent    map[plan]int
+}
+
+// request counts a request to a route.
+func (c *counts) request(pattern string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests[pattern]++
+}
+
+// read counts n path reads of a vehicle.
+func (c *counts) read(id uuid.UUID, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads[id] += uint64(n)
 }
 
 // limited returns the fault of the limit that n path reads of a vehicle would break, and
 // books them when there is none. A vehicle that is asked for too soon is told when it
 // may be asked for again; nothing else names a time.
-func (s *Server) limited(id uuid.UUID, n int, now time.Time) *vehicle.Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.opts.Bucket > 0 {
-		if !s.filled.IsZero() {
-			s.bucket = min(float64(s.opts.Bucket), s.bucket+float64(now.Sub(s.filled))/float64(s.opts.Refill))
+func (c *counts) limited(id uuid.UUID, n int, now time.Time) *vehicle.Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opts.Bucket > 0 {
+		if !c.filled.IsZero() {
+			c.bucket = min(float64(c.opts.Bucket), c.bucket+float64(now.Sub(c.filled))/float64(c.opts.Refill))
 		}
-		s.filled = now
-		if s.bucket < float64(n) {
+		c.filled = now
+		if c.bucket < float64(n) {
 			return Row(vehicle.TypeRateLimit, "SMARTCAR_API")
 		}
 	}
-	if left := s.opts.VehicleEvery - now.Sub(s.asked[id]); s.opts.VehicleEvery > 0 && left > 0 {
+	if left := c.opts.VehicleEvery - now.Sub(c.asked[id]); c.opts.VehicleEvery > 0 && left > 0 {
 		f := Row(vehicle.TypeRateLimit, "VEHICLE")
 		f.RetryAfter = left
 		return f
 	}
 	month := plan{id, now.UTC().Format("2006-01")}
-	if s.opts.Plan > 0 && s.spent[month]+n > s.opts.Plan {
+	if c.opts.Plan > 0 && c.spent[month]+n > c.opts.Plan {
 		return Row(vehicle.TypeBilling, "VEHICLE_REQUEST_LIMIT")
 	}
-	s.bucket -= float64(n)
-	s.asked[id] = now
-	s.spent[month] += n
+	c.bucket -= float64(n)
+	c.asked[id] = now
+	c.spent[month] += n
 	return nil
 }

@@ -42,70 +42,70 @@ type oauthFault struct {
 
 // RefreshToken issues a new refresh token of the user, as the Connect flow would
 // have led to.
-func (s *Server) RefreshToken() string {
+func (c *Connect) RefreshToken() string {
 	token := uuid.NewString()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife), grant: everything()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife), grant: everything()}
 	return token
 }
 
 // Code issues an authorization code, valid once and for ten minutes. With a
 // redirect URI the exchange must name the same one.
-func (s *Server) Code(redirectURI string) string { return s.code(redirectURI, everything()) }
+func (c *Connect) Code(redirectURI string) string { return c.code(redirectURI, everything()) }
 
-func (s *Server) code(redirectURI string, g grant) string {
+func (c *Connect) code(redirectURI string, g grant) string {
 	code := uuid.NewString()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.codes[code] = authCode{ends: time.Now().Add(codeLife), redirectURI: redirectURI, grant: g}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.codes[code] = authCode{ends: time.Now().Add(codeLife), redirectURI: redirectURI, grant: g}
 	return code
 }
 
 // ExpireAccess ends every access token now: the next call of each answers 401.
-func (s *Server) ExpireAccess() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.access)
+func (c *Connect) ExpireAccess() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.access)
 }
 
 // RevokeAll ends every token now, as when the vehicle's owner withdraws consent.
-func (s *Server) RevokeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.access)
-	clear(s.refresh)
-	clear(s.codes)
+func (c *Connect) RevokeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.access)
+	clear(c.refresh)
+	clear(c.codes)
 }
 
 // LoseTokenAnswers makes the token endpoint carry out its next n exchanges and
 // then break the connection instead of answering.
-func (s *Server) LoseTokenAnswers(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (c *Connect) LoseTokenAnswers(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for range n {
-		s.oauthFault = append(s.oauthFault, oauthFault{after: true})
+		c.oauthFault = append(c.oauthFault, oauthFault{after: true})
 	}
 }
 
 // FailToken makes the token endpoint refuse its next exchange with this status
 // and OAuth error code; an empty code answers an HTML page.
-func (s *Server) FailToken(status int, code string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.oauthFault = append(s.oauthFault, oauthFault{status: status, code: code})
+func (c *Connect) FailToken(status int, code string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.oauthFault = append(c.oauthFault, oauthFault{status: status, code: code})
 }
 
 // valid reports whether an access token is good at now, and for what.
-func (s *Server) valid(token string, now time.Time) (grant, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, ok := s.access[token]
+func (c *Connect) valid(token string, now time.Time) (grant, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok := c.access[token]
 	return t.grant, ok && now.Before(t.ends)
 }
 
 // token serves POST /oauth/token.
-func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+func (c *Connect) token(w http.ResponseWriter, r *http.Request) {
 	a := newAnswer(w)
 	a.w.Header()["cache-control"] = []string{"no-store"}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -114,11 +114,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ask oauthFault
-	s.mu.Lock()
-	if len(s.oauthFault) > 0 {
-		ask, s.oauthFault = s.oauthFault[0], s.oauthFault[1:]
+	c.mu.Lock()
+	if len(c.oauthFault) > 0 {
+		ask, c.oauthFault = c.oauthFault[0], c.oauthFault[1:]
 	}
-	s.mu.Unlock()
+	c.mu.Unlock()
 	switch {
 	case ask.code != "":
 		a.oauthError(ask.status, ask.code, "Asked for by a test.")
@@ -131,11 +131,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if !basic {
 		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	}
-	if !same(id, s.opts.ClientID) || !same(secret, s.opts.ClientSecret) {
+	if !same(id, c.opts.ClientID) || !same(secret, c.opts.ClientSecret) {
 		a.oauthError(http.StatusUnauthorized, "invalid_client", "Unknown client id or wrong secret.")
 		return
 	}
-	g, why := s.redeem(r, a.now)
+	g, why := c.redeem(r, a.now)
 	if why != "" {
 		code := "invalid_grant"
 		if why == unsupported {
@@ -144,7 +144,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		a.oauthError(http.StatusBadRequest, code, why)
 		return
 	}
-	access, refresh := s.issue(g, a.now)
+	access, refresh := c.issue(g, a.now)
 	if ask.after {
 		panic(http.ErrAbortHandler)
 	}
@@ -153,35 +153,35 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		TokenType    string `json:"token_type"`
 		ExpiresIn    int    `json:"expires_in"`
 		RefreshToken string `json:"refresh_token"`
-	}{access, "Bearer", max(1, int(s.opts.AccessLife/time.Second)), refresh})
+	}{access, "Bearer", max(1, int(c.opts.AccessLife/time.Second)), refresh})
 }
 
 const unsupported = "The grant type must be authorization_code or refresh_token."
 
 // redeem uses up the request's grant, and returns it or why it cannot be used.
-func (s *Server) redeem(r *http.Request, now time.Time) (g grant, why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (c *Connect) redeem(r *http.Request, now time.Time) (g grant, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch r.PostForm.Get("grant_type") {
 	case "authorization_code":
-		c, ok := s.codes[r.PostForm.Get("code")]
+		code, ok := c.codes[r.PostForm.Get("code")]
 		uri := r.PostForm.Get("redirect_uri")
 		switch {
-		case !ok || !now.Before(c.ends):
+		case !ok || !now.Before(code.ends):
 			return grant{}, "The code is unknown, used or expired."
-		case c.redirectURI != "" && c.redirectURI != uri && uri != "" && uri != "undefined":
+		case code.redirectURI != "" && code.redirectURI != uri && uri != "" && uri != "undefined":
 			return grant{}, "The redirect URI is not the one the code was issued for."
 		}
-		delete(s.codes, r.PostForm.Get("code"))
-		g = c.grant
+		delete(c.codes, r.PostForm.Get("code"))
+		g = code.grant
 	case "refresh_token":
-		t, ok := s.refresh[r.PostForm.Get("refresh_token")]
+		t, ok := c.refresh[r.PostForm.Get("refresh_token")]
 		switch {
 		case !ok || !now.Before(t.ends):
 			return grant{}, "The refresh token is unknown or expired."
 		case t.used.IsZero():
 			t.used = now
-		case now.Sub(t.used) > s.opts.Grace:
+		case now.Sub(t.used) > c.opts.Grace:
 			return grant{}, "The refresh token was used before."
 		}
 		g = t.grant
@@ -192,16 +192,16 @@ func (s *Server) redeem(r *http.Request, now time.Time) (g grant, why string) {
 }
 
 // issue makes a new pair of tokens and forgets those that have ended.
-func (s *Server) issue(g grant, now time.Time) (access, refresh string) {
+func (c *Connect) issue(g grant, now time.Time) (access, refresh string) {
 	access, refresh = uuid.NewString(), uuid.NewString()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.access, func(_ string, t accessToken) bool { return !now.Before(t.ends) })
-	maps.DeleteFunc(s.refresh, func(_ string, t *refreshToken) bool {
-		return !now.Before(t.ends) || !t.used.IsZero() && now.Sub(t.used) > s.opts.Grace
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.access, func(_ string, t accessToken) bool { return !now.Before(t.ends) })
+	maps.DeleteFunc(c.refresh, func(_ string, t *refreshToken) bool {
+		return !now.Before(t.ends) || !t.used.IsZero() && now.Sub(t.used) > c.opts.Grace
 	})
-	s.access[access] = accessToken{ends: now.Add(s.opts.AccessLife), grant: g}
-	s.refresh[refresh] = &refreshToken{ends: now.Add(refreshLife), grant: g}
+	c.access[access] = accessToken{ends: now.Add(c.opts.AccessLife), grant: g}
+	c.refresh[refresh] = &refreshToken{ends: now.Add(refreshLife), grant: g}
 	return access, refresh
 }
 

@@ -33,13 +33,11 @@ func (s *Server) userInfo(a *answer, _ *http.Request) {
 
 func (s *Server) list(a *answer, r *http.Request) {
 	var ids []string
-	s.mu.Lock()
-	for _, c := range s.fleet.vehicles {
-		if !s.gone[c.ID] {
-			ids = append(ids, c.ID.String())
+	for _, v := range s.fleet.vehicles {
+		if s.reaches(v.ID) {
+			ids = append(ids, v.ID.String())
 		}
 	}
-	s.mu.Unlock()
 	page, count, offset, ok := a.page(r, ids)
 	if !ok {
 		return
@@ -86,19 +84,17 @@ func (s *Server) attributes(a *answer, _ *http.Request, i int) {
 		a.fault(Row(vehicle.TypePermission, ""))
 		return
 	}
-	c := s.fleet.vehicles[i]
+	v := s.fleet.vehicles[i]
 	a.ok(struct {
 		ID    string `json:"id"`
 		Make  string `json:"make"`
 		Model string `json:"model"`
 		Year  int    `json:"year"`
-	}{c.ID.String(), c.Make, c.Model, c.Year})
+	}{v.ID.String(), v.Make, v.Model, v.Year})
 }
 
 func (s *Server) disconnect(a *answer, _ *http.Request, i int) {
-	s.mu.Lock()
-	s.gone[s.fleet.vehicles[i].ID] = true
-	s.mu.Unlock()
+	s.Connect.disconnect(s.fleet.vehicles[i].ID)
 	a.ok(struct {
 		Status string `json:"status"`
 	}{"success"})
@@ -169,8 +165,8 @@ type locationBody struct {
 func (s *Server) single(p vehicle.Path) func(*answer, *http.Request, int) {
 	return func(a *answer, r *http.Request, i int) {
 		paths := []vehicle.Path{p}
-		s.countReads(s.fleet.vehicles[i].ID, 1)
-		inject := s.injection(i, paths)
+		s.counts.read(s.fleet.vehicles[i].ID, 1)
+		inject := s.injected.of(i, paths)
 		if s.interrupted(a, r, inject, i, 1) {
 			return
 		}
@@ -213,8 +209,8 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 			known = append(known, p)
 		}
 	}
-	s.countReads(s.fleet.vehicles[i].ID, len(body.Requests))
-	inject := s.injection(i, known)
+	s.counts.read(s.fleet.vehicles[i].ID, len(body.Requests))
+	inject := s.injected.of(i, known)
 	if s.interrupted(a, r, inject, i, len(body.Requests)) {
 		return
 	}
@@ -252,9 +248,9 @@ func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n
 		}
 	}
 	id := s.fleet.vehicles[i].ID
-	f := s.limited(id, n, a.now)
+	f := s.counts.limited(id, n, a.now)
 	if f == nil {
-		f = s.lockedOut(r, id)
+		f = s.Connect.lockedOut(r, id)
 	}
 	if g := a.grant.fault; f == nil && g != nil && (g.Type == vehicle.TypeAuthentication || g.PausesSource()) {
 		f = g

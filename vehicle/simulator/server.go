@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,29 +38,17 @@ type ServerOptions struct {
 
 // Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: Connect, token exchange
 // and refresh, user, vehicles, attributes, permissions, battery, charge, location,
-// batch (of these three), disconnect, and what [vehicle.Detail] names. All vehicles belong to one user, who agrees to everything. It is safe for concurrent
-// use and keeps everything in memory.
+// batch (of these three), disconnect, and what [vehicle.Detail] names. All vehicles belong
+// to one user, who agrees to everything. It is safe for concurrent use and keeps
+// everything in memory.
 type Server struct {
 	fleet  *Fleet
-	opts   ServerOptions
 	user   uuid.UUID
 	routes *http.ServeMux
 
-	mu         sync.Mutex
-	access     map[string]accessToken
-	refresh    map[string]*refreshToken
-	codes      map[string]authCode
-	oauthFault []oauthFault // answered before anything else, first in first out
-	refusals   []string     // of the next authorizations, first in first out
-	locked     bool
-	gone       map[uuid.UUID]bool
-	reads      map[uuid.UUID]uint64
-	requests   map[string]uint64
-	injected   []*injection
-	bucket     float64
-	filled     time.Time
-	asked      map[uuid.UUID]time.Time // when a vehicle's data was last asked for
-	spent      map[plan]int
+	*Connect
+	injected injections
+	counts   *counts
 }
 
 // NewServer returns the server over the fleet. It is an [http.Handler]; the
@@ -83,19 +70,25 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 		o.Refill = 30 * time.Second
 	}
 	s := &Server{
-		fleet:    f,
-		opts:     o,
-		user:     seededID(f.settings.Seed, "user", 0),
-		routes:   http.NewServeMux(),
-		access:   map[string]accessToken{},
-		refresh:  map[string]*refreshToken{},
-		codes:    map[string]authCode{},
-		gone:     map[uuid.UUID]bool{},
-		reads:    map[uuid.UUID]uint64{},
-		requests: map[string]uint64{},
-		bucket:   float64(o.Bucket),
-		asked:    map[uuid.UUID]time.Time{},
-		spent:    map[plan]int{},
+		fleet:  f,
+		user:   seededID(f.settings.Seed, "user", 0),
+		routes: http.NewServeMux(),
+		Connect: &Connect{
+			fleet:   f,
+			opts:    o,
+			access:  map[string]accessToken{},
+			refresh: map[string]*refreshToken{},
+			codes:   map[string]authCode{},
+			gone:    map[uuid.UUID]bool{},
+		},
+		counts: &counts{
+			opts:     o,
+			reads:    map[uuid.UUID]uint64{},
+			requests: map[string]uint64{},
+			bucket:   float64(o.Bucket),
+			asked:    map[uuid.UUID]time.Time{},
+			spent:    map[plan]int{},
+		},
 	}
 	s.routes.HandleFunc("GET /oauth/authorize", s.authorize)
 	s.routes.HandleFunc("GET /oauth/reauthenticate", s.reauthenticate)
@@ -130,9 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(p, "/"), ""
 	}
 	_, pattern := s.routes.Handler(r)
-	s.mu.Lock()
-	s.requests[pattern]++
-	s.mu.Unlock()
+	s.counts.request(pattern)
 	s.routes.ServeHTTP(w, r)
 }
 
@@ -140,17 +131,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // path of a batch and every single endpoint, values and error entries alike. A
 // request refused for its token, its vehicle's id or its form reads nothing.
 func (s *Server) Reads() map[uuid.UUID]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.reads)
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	return maps.Clone(s.counts.reads)
 }
 
 // Requests returns how many requests each route has had, by pattern
 // ("POST /oauth/token"), whatever they were answered.
 func (s *Server) Requests() map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.requests)
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	return maps.Clone(s.counts.requests)
 }
 
 // User returns the id of the user that all vehicles belong to.
@@ -198,10 +189,7 @@ func (s *Server) ofVehicle(h func(*answer, *http.Request, int)) func(*answer, *h
 			return
 		}
 		i, ok := s.fleet.Find(id)
-		s.mu.Lock()
-		gone := s.gone[id]
-		s.mu.Unlock()
-		if !ok || gone {
+		if !ok || !s.reaches(id) {
 			a.fault(Row(vehicle.TypePermission, ""))
 			return
 		}

@@ -27,8 +27,8 @@ type api struct {
 	token  string
 }
 
-func newAPI(t *testing.T, cars int, o simulator.ServerOptions) *api {
-	s := simulator.NewServer(fleet(t, simulator.Settings{Seed: 2, Vehicles: cars}), o)
+func newAPI(t *testing.T, vehicles int, o simulator.ServerOptions) *api {
+	s := simulator.NewServer(fleet(t, simulator.Settings{Seed: 2, Vehicles: vehicles}), o)
 	return &api{t: t, server: s, client: s.Client()}
 }
 
@@ -250,10 +250,10 @@ func TestLists(t *testing.T) {
 			t.Errorf("disconnect: %v", v)
 		}
 		if _, n := count(""); n != 69.0 {
-			t.Errorf("%v cars after one has left", n)
+			t.Errorf("%v vehicles after one has left", n)
 		}
 		if res, v := a.do("GET", base+"/charge", ""); res.StatusCode != 403 || v["type"] != "PERMISSION" {
-			t.Errorf("reading a disconnected car: %v", v)
+			t.Errorf("reading a disconnected vehicle: %v", v)
 		}
 		for path, code := range map[string]string{"/v2.0/nothing": "PATH", "/v9.0/user": "VERSION", base + "/fuel": "PATH"} {
 			if res, v := a.do("GET", path, ""); res.StatusCode != 404 || v["code"] != code {

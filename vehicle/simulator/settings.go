@@ -18,9 +18,9 @@ type SourceSettings struct {
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
-		Name: "simulator", Doc: "simulator is a fleet made up in this process", Example: "cars",
-		Section: `# Three simulated cars, to see everything work without an account.
-cars:
+		Name: "simulator", Doc: "simulator is a fleet made up in this process", Example: "fleet",
+		Section: `# Three simulated vehicles, to see everything work without an account.
+fleet:
   type: simulator
   vehicles: 3
   seed: 1

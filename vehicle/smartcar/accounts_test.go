@@ -19,26 +19,26 @@ func TestSecondAccountWithdraws(t *testing.T) {
 		if err := w.tokens.Save(t.Context(), "second", withdrawn); err != nil {
 			t.Fatal(err)
 		}
-		first := w.cars[0].Connection
-		w.cars[0].Connection, w.cars[0].Others = "second", []string{first}
+		first := w.vehicles[0].Connection
+		w.vehicles[0].Connection, w.vehicles[0].Others = "second", []string{first}
 		for _, paths := range []vehicle.Paths{all, charge} {
 			if s, f := w.read(t, paths); f != nil || !s.Charge.OK {
 				t.Errorf("%v: %v", paths, f)
 			}
 		}
-		if r, err := w.source.ReadDetail(t.Context(), w.cars[0].Ref(), vehicle.DetailOdometer); err != nil || len(r.Body) == 0 {
+		if r, err := w.source.ReadDetail(t.Context(), w.vehicles[0].Ref(), vehicle.DetailOdometer); err != nil || len(r.Body) == 0 {
 			t.Errorf("odometer: %v", err)
 		}
-		if err := w.source.Disconnect(t.Context(), w.cars[0]); vehicle.AsFault(err).Type != vehicle.TypeAccount {
+		if err := w.source.Disconnect(t.Context(), w.vehicles[0]); vehicle.AsFault(err).Type != vehicle.TypeAccount {
 			t.Errorf("the second account's refusal is not told: %v", err)
 		}
-		w.cars[0].Connection, w.cars[0].Others = first, nil
+		w.vehicles[0].Connection, w.vehicles[0].Others = first, nil
 		if _, f := w.read(t, all); f == nil || f.Type != vehicle.TypePermission {
 			t.Errorf("the first account still reaches it: %v", f)
 		}
 
 		// Where none reaches it, the fault is the account's that read it last.
-		w.cars[0].Connection, w.cars[0].Others = "second", []string{first}
+		w.vehicles[0].Connection, w.vehicles[0].Others = "second", []string{first}
 		if _, f := w.read(t, all); f == nil || f.Type != vehicle.TypeAccount {
 			t.Errorf("%v", f)
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
 	"plugbeat/vehicle"
 )
@@ -48,37 +49,47 @@ func (a *answer) requestID() string {
 	return a.id
 }
 
+// api makes the requests of vehicles and accounts.
+type api struct {
+	origin    string // with the version
+	userAgent string
+	accounts  *accounts
+	log       zerolog.Logger
+	keep      *http.Client // for requests that may use a connection again
+	once      *http.Client // for single reads, which must not be sent twice
+}
+
 // call makes a request in the name of a connection. When the access token is
 // refused it is renewed and the request made once more; a second refusal is
 // returned as an answer. The error is a [*vehicle.Fault] or wraps the context's.
-func (s *Source) call(ctx context.Context, connection string, r request) (*answer, error) {
-	token, err := s.token(ctx, connection, "")
+func (a *api) call(ctx context.Context, connection string, r request) (*answer, error) {
+	token, err := a.accounts.token(ctx, connection, "")
 	if err != nil {
 		return nil, err
 	}
-	ans, err := s.send(ctx, r, token)
+	ans, err := a.send(ctx, r, token)
 	if err != nil || ans.status != http.StatusUnauthorized {
 		return ans, err
 	}
-	if token, err = s.token(ctx, connection, token); err != nil {
+	if token, err = a.accounts.token(ctx, connection, token); err != nil {
 		return nil, err
 	}
-	return s.send(ctx, r, token)
+	return a.send(ctx, r, token)
 }
 
 // send makes one HTTP exchange.
-func (s *Source) send(ctx context.Context, r request, token string) (*answer, error) {
+func (a *api) send(ctx context.Context, r request, token string) (*answer, error) {
 	var body io.Reader
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, s.api+r.path, body)
+	req, err := http.NewRequestWithContext(ctx, r.method, a.origin+r.path, body)
 	if err != nil {
 		return nil, vehicle.InvalidData("the request cannot be made: " + err.Error())
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", s.opts.UserAgent)
+	req.Header.Set("User-Agent", a.userAgent)
 	req.Header.Set("SC-Unit-System", "metric")
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")

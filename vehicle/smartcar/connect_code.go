@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/oauth2"
-
 	"plugbeat/vehicle"
 )
 
@@ -49,56 +47,8 @@ func (s *Source) ConnectCode(ctx context.Context, code, redirectURI string) ([]v
 	}
 	sum := sha256.Sum256([]byte("code\n" + code))
 	first := provisional + hex.EncodeToString(sum[:8])
-	if err := s.beginCode(ctx, first, code, redirectURI); err != nil {
+	if err := s.accounts.beginCode(ctx, first, code, redirectURI); err != nil {
 		return nil, fmt.Errorf("connect smartcar: %w", err)
 	}
 	return s.arrive(ctx, first)
-}
-
-// beginCode makes the account first hold the pair that the code is exchanged for. The
-// exchange goes on when ctx ends: its answer must not be lost.
-func (s *Source) beginCode(ctx context.Context, first, code, redirectURI string) error {
-	a := s.account(first)
-	select {
-	case a.lock <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-a.lock }()
-	if !a.loaded {
-		// A code is good once: what an earlier call made of it is gone on with.
-		b, err := s.opts.Tokens.Load(ctx, first)
-		if err != nil {
-			return fmt.Errorf("load tokens: %w", err)
-		}
-		if len(b) > 0 {
-			if a.pair, err = s.load(ctx, first); err != nil {
-				return err
-			}
-			a.loaded = true
-		}
-	}
-	if a.loaded {
-		return nil
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return errors.New("smartcar: the source is closed")
-	}
-	s.renewals.Add(1)
-	s.mu.Unlock()
-	defer s.renewals.Done()
-	ctx = context.WithoutCancel(ctx)
-	pair, err := s.trade(ctx, func(ctx context.Context) (*oauth2.Token, error) {
-		return s.oauth.Exchange(ctx, code, oauth2.SetAuthURLParam("redirect_uri", redirectURI))
-	}, code)
-	if err != nil {
-		return err
-	}
-	if err := s.write(ctx, first, pair); err != nil {
-		return err
-	}
-	a.pair, a.loaded = pair, true
-	return nil
 }

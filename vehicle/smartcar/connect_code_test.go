@@ -12,7 +12,7 @@ import (
 	"plugbeat/vehicle/smartcar"
 )
 
-const callback = "https://cars.example.com/oauth/callback"
+const callback = "https://plugbeat.example.com/oauth/callback"
 
 func TestAuthorizeURL(t *testing.T) {
 	s := open(t, smartcar.Options{ConnectOrigin: "https://connect.example/", Tokens: &memory{}, Mode: vehicle.ModeTest})
@@ -49,10 +49,10 @@ func TestConnectCode(t *testing.T) {
 		usedUnsaved = usedUnsaved || r.URL.Path == "/v2.0/user" && w.tokens.count() == before
 		return nil, nil //nolint:nilnil // it is passed on
 	})
-	cars, err := w.source.ConnectCode(t.Context(), code, callback)
+	vehicles, err := w.source.ConnectCode(t.Context(), code, callback)
 	name := w.server.User().String()
-	if err != nil || len(cars) != 2 || cars[0].Connection != name || cars[0].Make == "" || usedUnsaved {
-		t.Fatal(cars, err, usedUnsaved)
+	if err != nil || len(vehicles) != 2 || vehicles[0].Connection != name || vehicles[0].Make == "" || usedUnsaved {
+		t.Fatal(vehicles, err, usedUnsaved)
 	}
 	if names := w.tokens.accounts(); len(names) != 1 || names[0] != name {
 		t.Errorf("tokens are kept for %v", names)
@@ -110,9 +110,9 @@ func TestConnectAfterACut(t *testing.T) {
 				if restart {
 					w.source = open(t, smartcar.Options{APIOrigin: "https://api.example", AuthOrigin: "https://auth.example", Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
 				}
-				cars, err := connect()
-				if err != nil || len(cars) != 2 || cars[0].Connection != w.server.User().String() {
-					t.Errorf("%s cut off at %s, restart %t: %+v %v", what, path, restart, cars, err)
+				vehicles, err := connect()
+				if err != nil || len(vehicles) != 2 || vehicles[0].Connection != w.server.User().String() {
+					t.Errorf("%s cut off at %s, restart %t: %+v %v", what, path, restart, vehicles, err)
 				}
 			}
 			if names := w.tokens.accounts(); len(names) != 1 {

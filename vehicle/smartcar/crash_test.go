@@ -109,7 +109,7 @@ func TestRotationCrash(t *testing.T) {
 					w := newWorld(t, 1, simulator.ServerOptions{Grace: time.Minute})
 					time.Sleep(118 * time.Minute) // the access token is about to end
 					s, d := w.live(t, first)
-					_, err := s.Read(t.Context(), w.cars[0].Ref(), all)
+					_, err := s.Read(t.Context(), w.vehicles[0].Ref(), all)
 					if !d.isDead() {
 						t.Fatalf("it was not killed: %v", err)
 					}
@@ -117,7 +117,7 @@ func TestRotationCrash(t *testing.T) {
 					time.Sleep(10 * time.Second) // the supervisor starts it again
 
 					s, _ = w.live(t, second)
-					_, _ = s.Read(t.Context(), w.cars[0].Ref(), all)
+					_, _ = s.Read(t.Context(), w.vehicles[0].Ref(), all)
 					s.Close()
 					time.Sleep(10 * time.Second)
 
@@ -125,7 +125,7 @@ func TestRotationCrash(t *testing.T) {
 					s, _ = w.live(t, "nowhere")
 					time.Sleep(5 * time.Hour)
 					for range 3 {
-						if snap, err := s.Read(t.Context(), w.cars[0].Ref(), all); err != nil || snap.Charge.Fault != nil {
+						if snap, err := s.Read(t.Context(), w.vehicles[0].Ref(), all); err != nil || snap.Charge.Fault != nil {
 							t.Fatalf("%v %v", err, snap.Charge.Fault)
 						}
 						w.server.ExpireAccess()
@@ -219,14 +219,14 @@ func TestBadTokenLeavesNothing(t *testing.T) {
 func TestReconnectURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{})
-		w.source = open(t, smartcar.Options{Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}, ReconnectURL: "https://cars.example/oauth/authorize?client_id=app"})
+		w.source = open(t, smartcar.Options{Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}, ReconnectURL: "https://plugbeat.example/oauth/authorize?client_id=app"})
 		w.server.LockOut()
 		if _, f := w.read(t, all); f == nil || !strings.Contains(f.ResolutionURL, "/oauth/reauthenticate?") {
 			t.Errorf("a failed login: %+v", f)
 		}
 		w.server.RevokeAll()
 		_, f := w.read(t, all)
-		if f == nil || f.Type != vehicle.TypeAccount || f.ResolutionURL != "https://cars.example/oauth/authorize?client_id=app" {
+		if f == nil || f.Type != vehicle.TypeAccount || f.ResolutionURL != "https://plugbeat.example/oauth/authorize?client_id=app" {
 			t.Errorf("tokens that are dead: %+v", f)
 		}
 	})

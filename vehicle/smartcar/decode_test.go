@@ -70,7 +70,7 @@ func TestIDOf(t *testing.T) {
 		t.Errorf("%s and %s", a, b)
 	}
 	if got := idOf("36ab27d0fd9d4455823ace30af709ffc"); got == uuid.MustParse(id) {
-		t.Error("a text that is not written as a UUID names another car")
+		t.Error("a text that is not written as a UUID names another vehicle")
 	}
 }
 

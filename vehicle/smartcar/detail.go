@@ -16,12 +16,12 @@ var _ vehicle.DetailSource = (*Source)(nil)
 // ReadDetail implements [vehicle.DetailSource] with one GET of the detail's endpoint.
 // Fields that are not known here are passed on as they came.
 func (s *Source) ReadDetail(ctx context.Context, ref vehicle.Ref, e vehicle.Detail) (vehicle.DetailReading, error) {
-	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, e.String())})
+	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.once, method: http.MethodGet, path: vehiclePath(ref, e.String())})
 	for _, other := range ref.Others {
 		if !withdrawn(err) {
 			break
 		}
-		if again, failed := s.call(ctx, other, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, e.String())}); failed == nil {
+		if again, failed := s.api.call(ctx, other, request{client: s.api.once, method: http.MethodGet, path: vehiclePath(ref, e.String())}); failed == nil {
 			ans, err = again, nil
 		}
 	}

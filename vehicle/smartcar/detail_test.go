@@ -16,7 +16,7 @@ import (
 // detail reads a detail of the first vehicle and returns its fault, nil for a value.
 func (w *world) detail(t *testing.T, e vehicle.Detail) (vehicle.DetailReading, *vehicle.Fault) {
 	t.Helper()
-	r, err := w.source.ReadDetail(t.Context(), w.cars[0].Ref(), e)
+	r, err := w.source.ReadDetail(t.Context(), w.vehicles[0].Ref(), e)
 	if err == nil {
 		return r, nil
 	}
@@ -30,13 +30,13 @@ func (w *world) detail(t *testing.T, e vehicle.Detail) (vehicle.DetailReading, *
 // Each detail of a vehicle that has it is one call, and its body is the vendor's.
 func TestExtras(t *testing.T) {
 	w := newWorld(t, 2, simulator.ServerOptions{})
-	car := w.fleet.Vehicle(0)
+	one := w.fleet.Vehicle(0)
 	wants := map[vehicle.Detail]string{
 		vehicle.DetailOdometer:        `{"distance":`,
-		vehicle.DetailVIN:             `{"vin":"` + car.VIN + `"}`,
-		vehicle.DetailBatteryCapacity: fmt.Sprintf(`{"capacity":%v}`, car.Capacity),
+		vehicle.DetailVIN:             `{"vin":"` + one.VIN + `"}`,
+		vehicle.DetailBatteryCapacity: fmt.Sprintf(`{"capacity":%v}`, one.Capacity),
 		vehicle.DetailNominalCapacity: `{"availableCapacities":[{"capacity":`,
-		vehicle.DetailChargeLimit:     fmt.Sprintf(`{"limit":%v}`, car.Limit),
+		vehicle.DetailChargeLimit:     fmt.Sprintf(`{"limit":%v}`, one.Limit),
 	}
 	for e := range vehicle.AllDetails() {
 		before := w.reads()
@@ -52,7 +52,7 @@ func TestExtras(t *testing.T) {
 
 // What is no value is a fault, never a zero, and what the vendor says of a detail is
 // passed on.
-func TestExtraFaults(t *testing.T) {
+func TestDetailFaults(t *testing.T) {
 	body := func(s string) simulator.Injection { return simulator.Injection{Body: []byte(s)} }
 	row := func(kind, code string) simulator.Injection {
 		return simulator.Injection{Fault: simulator.Row(kind, code)}
@@ -99,7 +99,7 @@ func TestExtraFaults(t *testing.T) {
 	} {
 		t.Run(tt.e.String()+" "+string(tt.in.Body), func(t *testing.T) {
 			w := newWorld(t, 1, simulator.ServerOptions{})
-			w.server.Inject(w.cars[0].ID, tt.in)
+			w.server.Inject(w.vehicles[0].ID, tt.in)
 			r, f := w.detail(t, tt.e)
 			if tt.fault == "" {
 				if f != nil || !strings.Contains(string(r.Body), tt.text) {
@@ -122,7 +122,7 @@ func answering(body, units string) func(*http.Request) (*http.Response, error) {
 }
 
 // An answer in miles is taken as miles.
-func TestExtraInMiles(t *testing.T) {
+func TestDetailInMiles(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	w.seen.set(answering(`{"distance":1000}`, "imperial"))
 	if r, f := w.detail(t, vehicle.DetailOdometer); f != nil || string(r.Body) != `{"distance":1609.344}` {
@@ -135,7 +135,7 @@ func TestExtraInMiles(t *testing.T) {
 }
 
 // A refused access token is renewed and the call made once more.
-func TestExtraRenews(t *testing.T) {
+func TestDetailRenews(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	w.server.ExpireAccess()
 	if _, f := w.detail(t, vehicle.DetailVIN); f != nil {
@@ -148,12 +148,12 @@ func TestExtraRenews(t *testing.T) {
 }
 
 // A fault of lost credentials says where to sign in, where the vendor does not.
-func TestExtraSignIn(t *testing.T) {
+func TestDetailSignIn(t *testing.T) {
 	w := newWorld(t, 1, simulator.ServerOptions{})
 	lost := *simulator.Row(vehicle.TypeAccount, "AUTHENTICATION_FAILED")
 	lost.ResolutionURL = ""
-	w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: &lost})
-	if _, f := w.detail(t, vehicle.DetailOdometer); f == nil || !strings.Contains(f.ResolutionURL, w.cars[0].Native) {
+	w.server.Inject(w.vehicles[0].ID, simulator.Injection{Fault: &lost})
+	if _, f := w.detail(t, vehicle.DetailOdometer); f == nil || !strings.Contains(f.ResolutionURL, w.vehicles[0].Native) {
 		t.Errorf("%+v", f)
 	}
 }

@@ -29,7 +29,7 @@ func TestErrorTable(t *testing.T) {
 					if row.Type == vehicle.TypeAuthentication && (whole || paths == charge) {
 						continue // TestUnauthorized
 					}
-					remove := w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: row, Whole: whole})
+					remove := w.server.Inject(w.vehicles[0].ID, simulator.Injection{Fault: row, Whole: whole})
 					s, got := w.read(t, paths)
 					remove()
 					if got == nil {
@@ -86,7 +86,7 @@ func TestRemedies(t *testing.T) {
 				continue
 			}
 			seen++
-			remove := w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: row})
+			remove := w.server.Inject(w.vehicles[0].ID, simulator.Injection{Fault: row})
 			_, f := w.read(t, all)
 			remove()
 			if f == nil {
@@ -126,7 +126,7 @@ func TestRetryAfter(t *testing.T) {
 				for _, paths := range []vehicle.Paths{all, charge} {
 					row := simulator.Row(vehicle.TypeRateLimit, code)
 					row.RetryAfter = 90 * time.Second
-					remove := w.server.Inject(w.cars[0].ID, simulator.Injection{Fault: row, Whole: whole})
+					remove := w.server.Inject(w.vehicles[0].ID, simulator.Injection{Fault: row, Whole: whole})
 					_, f := w.read(t, paths)
 					remove()
 					if f == nil || f.Code != code || f.RetryAfter != 90*time.Second || !f.Temporary() {
@@ -294,7 +294,7 @@ func TestBatchEntries(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{})
 		for _, c := range cases {
 			w.answering(200, nil, c.body)
-			s, err := w.source.Read(t.Context(), w.cars[0].Ref(), all)
+			s, err := w.source.Read(t.Context(), w.vehicles[0].Ref(), all)
 			if err != nil {
 				s.Fail(all, vehicle.AsFault(err), time.Now())
 			}
@@ -384,7 +384,7 @@ func TestRequests(t *testing.T) {
 			for _, name := range []string{"Sc-Unit-System", "User-Agent", "Content-Type"} {
 				lines = append(lines, r.Header.Get(name))
 			}
-			lines = append(lines, r.Method+" "+strings.ReplaceAll(r.URL.Path, w.cars[0].Native, "ID")+" "+b.String())
+			lines = append(lines, r.Method+" "+strings.ReplaceAll(r.URL.Path, w.vehicles[0].Native, "ID")+" "+b.String())
 			return nil, nil
 		})
 		for _, paths := range []vehicle.Paths{all, charge} {

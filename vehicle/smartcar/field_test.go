@@ -46,7 +46,7 @@ func TestOneFieldLeavesTheOthers(t *testing.T) {
 				w := newWorld(t, 1, simulator.ServerOptions{})
 				w.answering(200, nil, fmt.Sprintf(`{"responses":[{"path":"/charge","code":200,"body":%s},{"path":"/battery","code":200,"body":%s},`+
 					`{"path":"/location","code":200,"body":{"latitude":1,"longitude":2}}]}`, c.charge, b.battery))
-				s, err := w.source.Read(t.Context(), w.cars[0].Ref(), all)
+				s, err := w.source.Read(t.Context(), w.vehicles[0].Ref(), all)
 				if err != nil || !s.Location.OK {
 					t.Fatalf("%s: %v, %+v", c.charge, err, s.Location)
 				}

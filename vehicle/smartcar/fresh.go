@@ -17,20 +17,20 @@ const (
 )
 
 // keepFresh exchanges pairs that nobody read with for [maxIdle], from now on until Close.
-// s.mu must be held.
-func (s *Source) keepFresh() {
-	if s.fresh || s.closed {
+// all.mu must be held.
+func (all *accounts) keepFresh() {
+	if all.fresh || all.closed {
 		return
 	}
-	s.fresh = true
-	s.renewals.Go(func() {
-		for s.pause(lookEvery) {
-			s.mu.Lock()
-			names := slices.Sorted(maps.Keys(s.accounts))
-			s.mu.Unlock()
+	all.fresh = true
+	all.renewals.Go(func() {
+		for all.pause(lookEvery) {
+			all.mu.Lock()
+			names := slices.Sorted(maps.Keys(all.known))
+			all.mu.Unlock()
 			for _, name := range names {
 				if !strings.HasPrefix(name, provisional) {
-					s.freshen(name)
+					all.freshen(name)
 				}
 			}
 		}
@@ -39,30 +39,30 @@ func (s *Source) keepFresh() {
 
 // freshen exchanges a connection's pair if it was idle for too long. What goes wrong is
 // told, and tried again at the next look.
-func (s *Source) freshen(name string) {
-	a := s.account(name)
+func (all *accounts) freshen(name string) {
+	a := all.account(name)
 	a.lock <- struct{}{}
-	defer func() { <-a.lock }()
+	defer a.release()
 	ctx := context.Background()
 	if !a.loaded {
-		pair, err := s.load(ctx, name)
+		pair, err := all.load(ctx, name)
 		if err != nil {
 			return // it was forgotten, or reading says so
 		}
 		a.pair, a.loaded = pair, true
 	}
-	if a.unsaved != nil || a.lost || s.isClosing() {
+	if a.unsaved != nil || a.lost || all.isClosing() {
 		return
 	}
 	// A clock that was set makes a pair look idle, too: one exchange more does no harm.
 	if idle := time.Since(a.pair.ExpiresAt); idle.Abs() > maxIdle {
-		_ = s.rotate(ctx, a)
+		_ = all.rotate(ctx, a)
 	}
 }
 
-func (s *Source) isClosing() bool {
+func (all *accounts) isClosing() bool {
 	select {
-	case <-s.closing:
+	case <-all.closing:
 		return true
 	default:
 		return false

@@ -46,7 +46,7 @@ func TestTokensOutliveIdleness(t *testing.T) {
 func TestForgottenTokensStayForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{})
-		if err := w.source.Forget(t.Context(), w.cars[0].Connection); err != nil {
+		if err := w.source.Forget(t.Context(), w.vehicles[0].Connection); err != nil {
 			t.Fatal(err)
 		}
 		asked := w.tokensAnswer(400, nil, `{"error":"invalid_grant"}`)

@@ -78,12 +78,12 @@ func (m *memory) accounts() []string {
 
 // world is a source connected to a simulated fleet.
 type world struct {
-	server *simulator.Server
-	fleet  *simulator.Fleet
-	tokens *memory
-	source *smartcar.Source
-	cars   []vehicle.Vehicle
-	seen   *tap
+	server   *simulator.Server
+	fleet    *simulator.Fleet
+	tokens   *memory
+	source   *smartcar.Source
+	vehicles []vehicle.Vehicle
+	seen     *tap
 }
 
 // tap passes requests on and lets a test look at each.
@@ -113,9 +113,9 @@ func (t *tap) set(look func(*http.Request) (*http.Response, error)) {
 
 // newWorld connects a source to a fleet in this process, without sockets, so
 // that it works in fake time as well.
-func newWorld(t *testing.T, cars int, o simulator.ServerOptions) *world {
+func newWorld(t *testing.T, vehicles int, o simulator.ServerOptions) *world {
 	t.Helper()
-	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 11, Vehicles: cars, Start: time.Now().Add(-time.Hour)},
+	fleet, err := simulator.NewFleet(simulator.Settings{Seed: 11, Vehicles: vehicles, Start: time.Now().Add(-time.Hour)},
 		simulator.Event{Vehicle: 0, Do: simulator.Plug})
 	if err != nil {
 		t.Fatal(err)
@@ -143,20 +143,20 @@ func open(t *testing.T, o smartcar.Options) *smartcar.Source {
 
 func (w *world) connect(t *testing.T) {
 	t.Helper()
-	cars, err := w.source.Connect(t.Context(), w.server.RefreshToken())
+	vehicles, err := w.source.Connect(t.Context(), w.server.RefreshToken())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name := cars[0].Connection; name != w.server.User().String() {
+	if name := vehicles[0].Connection; name != w.server.User().String() {
 		t.Fatalf("connection %q, want the user's id %s", name, w.server.User())
 	}
-	w.cars = cars
+	w.vehicles = vehicles
 }
 
 // read reads the first vehicle and returns the first fault, nil for values alone.
 func (w *world) read(t *testing.T, paths vehicle.Paths) (vehicle.Snapshot, *vehicle.Fault) {
 	t.Helper()
-	s, err := w.source.Read(t.Context(), w.cars[0].Ref(), paths)
+	s, err := w.source.Read(t.Context(), w.vehicles[0].Ref(), paths)
 	if err != nil {
 		var f *vehicle.Fault
 		if !errors.As(err, &f) {
@@ -172,7 +172,7 @@ func (w *world) read(t *testing.T, paths vehicle.Paths) (vehicle.Snapshot, *vehi
 	return s, nil
 }
 
-func (w *world) reads() uint64 { return w.server.Reads()[w.cars[0].ID] }
+func (w *world) reads() uint64 { return w.server.Reads()[w.vehicles[0].ID] }
 
 const (
 	all    = vehicle.AllPaths
@@ -186,8 +186,8 @@ func TestConformance(t *testing.T) {
 		web := httptest.NewServer(w.server)
 		t.Cleanup(web.Close)
 		source := open(t, smartcar.Options{APIOrigin: web.URL, AuthOrigin: web.URL + "/oauth/token", Tokens: w.tokens})
-		car := w.cars[0]
-		stranger := car.Ref()
+		one := w.vehicles[0]
+		stranger := one.Ref()
 		stranger.ID = uuid.New()
 		stranger.Native = stranger.ID.String()
 		var remove func()
@@ -195,7 +195,7 @@ func TestConformance(t *testing.T) {
 			if remove != nil {
 				remove()
 			}
-			remove = w.server.Inject(car.ID, in)
+			remove = w.server.Inject(one.ID, in)
 		}
 		garble := func(in simulator.Injection) func() { return func() { inject(in) } }
 		batch := func(charge string) []byte {
@@ -203,7 +203,7 @@ func TestConformance(t *testing.T) {
 		}
 		return sourcetest.Harness{
 			Source:  source,
-			Ref:     car.Ref(),
+			Ref:     one.Ref(),
 			Plug:    vehicle.PluggedIn,
 			Unknown: stranger,
 			Fail: func(f *vehicle.Fault, paths vehicle.Paths) {
@@ -220,7 +220,7 @@ func TestConformance(t *testing.T) {
 				garble(simulator.Injection{Body: batch(`null`)}),
 			},
 			Block: func() { inject(simulator.Injection{Delay: time.Minute}) },
-			Asked: func() uint64 { return w.server.Reads()[car.ID] },
+			Asked: func() uint64 { return w.server.Reads()[one.ID] },
 		}
 	})
 }

@@ -57,8 +57,8 @@ func remedyOf(status int, code string) remedy {
 // maxWords is how much of the vendor's own words a fault carries, in bytes.
 const maxWords = 300
 
-// oauthFault makes a fault of what the token endpoint answered, with the endpoint's words.
-func (s *Source) oauthFault(err error, secrets ...string) *vehicle.Fault {
+// fault makes a fault of what the token endpoint answered, with the endpoint's words.
+func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 	r, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
 		why := cause(err)
@@ -80,10 +80,10 @@ func (s *Source) oauthFault(err error, secrets ...string) *vehicle.Fault {
 			text, _ = o.text("error_description")
 		}
 	}
-	said := s.words(code, text, secrets)
+	said := t.words(code, text, secrets)
 	switch remedyOf(e.code, code) {
 	case owner:
-		return s.lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again" + said)
+		return t.lostConsent("Smartcar no longer accepts the account's tokens; its owner has to sign in again" + said)
 	case operator:
 		return &vehicle.Fault{
 			Type: vehicle.TypeAuthentication, Status: http.StatusUnauthorized,
@@ -107,7 +107,7 @@ func (s *Source) oauthFault(err error, secrets ...string) *vehicle.Fault {
 }
 
 // words are the vendor's, fit for a fault: its code and description, without secrets.
-func (s *Source) words(code, text string, secrets []string) string {
+func (t *tokenEndpoint) words(code, text string, secrets []string) string {
 	if code == "" {
 		return ""
 	}
@@ -115,7 +115,7 @@ func (s *Source) words(code, text string, secrets []string) string {
 	if text != "" {
 		said += ": " + text
 	}
-	for _, secret := range append(secrets, s.opts.ClientSecret) {
+	for _, secret := range append(secrets, t.oauth.ClientSecret) {
 		if secret != "" {
 			said = strings.ReplaceAll(said, secret, "[secret]")
 		}

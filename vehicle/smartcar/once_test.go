@@ -40,7 +40,7 @@ func TestSentOnce(t *testing.T) {
 		if f == nil || !f.Network || f.Code != "NO_RESPONSE" {
 			t.Errorf("[%v]: fault %+v, want a network fault", paths, f)
 		}
-		if f != nil && strings.Contains(f.Description, w.cars[0].Native) {
+		if f != nil && strings.Contains(f.Description, w.vehicles[0].Native) {
 			t.Errorf("[%v]: the fault shows the URL: %s", paths, f.Description)
 		}
 		if n := arrived.Load(); n != times {

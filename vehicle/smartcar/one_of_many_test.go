@@ -32,7 +32,7 @@ func TestOneVehicleOfAnAccountFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 3, simulator.ServerOptions{})
-				bad := w.cars[1]
+				bad := w.vehicles[1]
 				w.seen.set(func(r *http.Request) (*http.Response, error) {
 					if r.URL.Path != "/v2.0/vehicles/"+bad.Native+c.path {
 						return nil, nil
@@ -45,7 +45,7 @@ func TestOneVehicleOfAnAccountFails(t *testing.T) {
 					t.Fatalf("%d vehicles, %v", len(vs), err)
 				}
 				for i, v := range vs {
-					if v.ID != bad.ID && (v.Trouble != nil || v.Make == "" || len(v.Permissions) == 0) || v.Connection != w.cars[0].Connection {
+					if v.ID != bad.ID && (v.Trouble != nil || v.Make == "" || len(v.Permissions) == 0) || v.Connection != w.vehicles[0].Connection {
 						t.Errorf("vehicle %d: %+v", i, v)
 					}
 				}
@@ -68,7 +68,7 @@ func TestOneItemOfAListIsBad(t *testing.T) {
 			if r.URL.Path != "/v2.0/vehicles" {
 				return nil, nil
 			}
-			body := `{"vehicles":[null,"` + w.cars[0].Native + `",7,"","` + w.cars[1].Native + `"],"paging":{"count":5,"offset":0}}`
+			body := `{"vehicles":[null,"` + w.vehicles[0].Native + `",7,"","` + w.vehicles[1].Native + `"],"paging":{"count":5,"offset":0}}`
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 		})
 		if vs, err := w.source.Connect(t.Context(), w.server.RefreshToken()); err != nil || len(vs) != 2 || vs[1].Make == "" {

@@ -20,7 +20,7 @@ type Settings struct {
 	APIOrigin        string         `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
 	AuthOrigin       string         `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
 	ConnectOrigin    string         `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
-	Bucket           int            `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait for their turn, and applications are told when to come back."`
+	Bucket           int            `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait until they may be made, and applications are told when to come back."`
 	BucketRefill     time.Duration  `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all vehicles together."`
 	RedirectURI      string         `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
 }
@@ -31,7 +31,7 @@ var _ vehicle.Endpoints = (*Settings)(nil)
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "smartcar", Doc: "smartcar reads real vehicles through Smartcar's API v2.0", Example: "smartcar",
-		Section: `# Your cars at Smartcar: take the comment marks away, fill in the client id, write the
+		Section: `# Your vehicles at Smartcar: take the comment marks away, fill in the client id, write the
 # client secret into {client_secret_file}, restart, then: plugbeat vehicle connect --source smartcar
 # smartcar:
 #   type: smartcar

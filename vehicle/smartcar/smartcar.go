@@ -23,7 +23,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,18 +76,9 @@ type Options struct {
 
 // Source reads vehicles through Smartcar. It is safe for concurrent use.
 type Source struct {
-	opts  Options
-	oauth oauth2.Config
-	api   string       // origin and version
-	keep  *http.Client // for requests that may use a connection again
-	once  *http.Client // for single reads, which must not be sent twice
-
-	closing  chan struct{} // closed by Close
-	mu       sync.Mutex
-	accounts map[string]*account
-	closed   bool
-	fresh    bool // the tokens are kept fresh
-	renewals sync.WaitGroup
+	opts     Options
+	api      *api
+	accounts *accounts
 }
 
 var (
@@ -135,18 +125,19 @@ func New(o Options) (*Source, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "plugbeat"
 	}
-	s := &Source{opts: o, api: o.APIOrigin + "/v2.0", accounts: map[string]*account{}, closing: make(chan struct{})}
-	s.oauth = oauth2.Config{
+	keep, once := clients(o.HTTPClient)
+	endpoint := &tokenEndpoint{client: once, userAgent: o.UserAgent, reconnectURL: o.ReconnectURL, oauth: oauth2.Config{
 		ClientID:     o.ClientID,
 		ClientSecret: o.ClientSecret,
 		Endpoint: oauth2.Endpoint{
 			TokenURL: strings.TrimSuffix(o.AuthOrigin, "/oauth/token") + "/oauth/token",
-			// Fixed: finding out by trial would spend a refresh token.
+			// The style is fixed: oauth2 would find it out by an exchange that spends a refresh token.
 			AuthStyle: oauth2.AuthStyleInHeader,
 		},
-	}
-	s.keep, s.once = clients(o.HTTPClient)
-	return s, nil
+	}}
+	tokens := &accounts{store: o.Tokens, endpoint: endpoint, log: o.Log, known: map[string]*account{}, closing: make(chan struct{})}
+	calls := &api{origin: o.APIOrigin + "/v2.0", userAgent: o.UserAgent, accounts: tokens, log: o.Log, keep: keep, once: once}
+	return &Source{opts: o, api: calls, accounts: tokens}, nil
 }
 
 // clients returns the client as given, and one like it whose GETs net/http never
@@ -199,14 +190,19 @@ func checkOrigin(name, value string) error {
 // Close waits for token exchanges under way, at most about a minute, and refuses
 // new ones. The token store must stay open until it returns.
 func (s *Source) Close() {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.closing)
-	}
-	s.mu.Unlock()
-	s.renewals.Wait()
-	s.keep.CloseIdleConnections()
+	s.accounts.close()
+	s.api.keep.CloseIdleConnections()
+}
+
+// Resume ends the exchanges that a process before this one began and did not end, of
+// these connections. It is called once, before anything is read. It does not wait: the
+// exchanges go on in the background, until Close.
+func (s *Source) Resume(connections []string) { s.accounts.resumeAll(connections) }
+
+// Forget erases a connection's tokens, in memory and in the token store, once no
+// exchange of them is under way. Reading through the connection then fails.
+func (s *Source) Forget(ctx context.Context, connection string) error {
+	return s.accounts.forget(ctx, connection)
 }
 
 // Read implements [vehicle.Source]: one batch for several paths, the path's own
@@ -261,7 +257,7 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 	for p := range paths.All() {
 		path = p
 	}
-	ans, err := s.call(ctx, ref.Connection, request{client: s.once, method: http.MethodGet, path: vehiclePath(ref, path.String())})
+	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.once, method: http.MethodGet, path: vehiclePath(ref, path.String())})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}
@@ -274,7 +270,7 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 }
 
 func (s *Source) readBatch(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
-	ans, err := s.call(ctx, ref.Connection, request{client: s.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"), body: batchBody(paths)})
+	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"), body: batchBody(paths)})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}

@@ -188,7 +188,7 @@ func TestInvalidGrant(t *testing.T) {
 		if f == nil || f.Type != vehicle.TypeAccount || f.Code != "AUTHENTICATION_FAILED" || f.Status != 400 || f.Resolution != vehicle.ResolveReauthenticate {
 			t.Fatalf("fault %+v", f)
 		}
-		want := "https://connect.smartcar.com/oauth/reauthenticate?client_id=simulator&response_type=vehicle_id&vehicle_id=" + w.cars[0].Native
+		want := "https://connect.smartcar.com/oauth/reauthenticate?client_id=simulator&response_type=vehicle_id&vehicle_id=" + w.vehicles[0].Native
 		if f.ResolutionURL != want {
 			t.Errorf("resolution URL %q, want %q", f.ResolutionURL, want)
 		}
@@ -291,7 +291,7 @@ func TestOneExchange(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				if _, err := w.source.Read(t.Context(), w.cars[0].Ref(), all); err != nil {
+				if _, err := w.source.Read(t.Context(), w.vehicles[0].Ref(), all); err != nil {
 					t.Error(err)
 				}
 			})
@@ -318,7 +318,7 @@ func TestReaderLeaves(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := w.source.Read(ctx, w.cars[0].Ref(), all)
+		_, err := w.source.Read(ctx, w.vehicles[0].Ref(), all)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
@@ -327,10 +327,10 @@ func TestReaderLeaves(t *testing.T) {
 		if w.tokens.count() != saves+1 {
 			t.Error("Close did not wait for the pair to be saved")
 		}
-		if _, err := w.source.Read(t.Context(), w.cars[0].Ref(), all); err == nil {
+		if _, err := w.source.Read(t.Context(), w.vehicles[0].Ref(), all); err == nil {
 			// The pair in memory is still good; only exchanges are refused.
 			w.server.ExpireAccess()
-			if _, err = w.source.Read(t.Context(), w.cars[0].Ref(), all); err == nil {
+			if _, err = w.source.Read(t.Context(), w.vehicles[0].Ref(), all); err == nil {
 				t.Error("a closed source exchanged tokens")
 			}
 		}
@@ -354,12 +354,12 @@ func TestConnectAgain(t *testing.T) {
 		}
 		w.seen.set(nil)
 		again := open(t, smartcar.Options{Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
-		cars, err := again.Connect(t.Context(), token)
-		if err != nil || len(cars) != 3 {
-			t.Fatalf("%d cars, %v", len(cars), err)
+		vehicles, err := again.Connect(t.Context(), token)
+		if err != nil || len(vehicles) != 3 {
+			t.Fatalf("%d vehicles, %v", len(vehicles), err)
 		}
-		if kept := w.tokens.accounts(); len(kept) != 1 || kept[0] != cars[0].Connection {
-			t.Errorf("tokens are kept under %v, want %s alone", kept, cars[0].Connection)
+		if kept := w.tokens.accounts(); len(kept) != 1 || kept[0] != vehicles[0].Connection {
+			t.Errorf("tokens are kept under %v, want %s alone", kept, vehicles[0].Connection)
 		}
 		if _, err := again.Connect(t.Context(), " \n"); err == nil {
 			t.Error("connected with an empty token")
@@ -403,14 +403,14 @@ func TestConnectWhileLimited(t *testing.T) {
 			time.Sleep(3 * time.Minute)
 			again := open(t, smartcar.Options{Tokens: w.tokens, HTTPClient: &http.Client{Transport: w.seen}})
 			user := w.server.User().String()
-			cars, err := connect(again)
-			if err != nil || len(cars) != 3 || cars[0].Connection != user {
-				t.Fatalf("%s: %+v %v", name, cars, err)
+			vehicles, err := connect(again)
+			if err != nil || len(vehicles) != 3 || vehicles[0].Connection != user {
+				t.Fatalf("%s: %+v %v", name, vehicles, err)
 			}
 			if kept := w.tokens.accounts(); len(kept) != 1 || kept[0] != user {
 				t.Errorf("%s: tokens are kept under %v", name, kept)
 			}
-			if _, err := again.Read(t.Context(), cars[0].Ref(), all); err != nil {
+			if _, err := again.Read(t.Context(), vehicles[0].Ref(), all); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -421,7 +421,7 @@ func TestConnectWhileLimited(t *testing.T) {
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, simulator.ServerOptions{})
-		if err := w.source.Forget(t.Context(), w.cars[0].Connection); err != nil {
+		if err := w.source.Forget(t.Context(), w.vehicles[0].Connection); err != nil {
 			t.Fatal(err)
 		}
 		if kept := w.tokens.accounts(); len(kept) != 0 {
@@ -438,23 +438,23 @@ func TestForget(t *testing.T) {
 func TestConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 123, simulator.ServerOptions{})
-		if len(w.cars) != 123 {
-			t.Fatalf("%d cars, want 123", len(w.cars))
+		if len(w.vehicles) != 123 {
+			t.Fatalf("%d vehicles, want 123", len(w.vehicles))
 		}
-		for i, v := range w.cars {
+		for i, v := range w.vehicles {
 			c := w.fleet.Vehicle(i)
 			if v.ID != c.ID || v.Native != c.ID.String() || v.Make != c.Make || v.Model != c.Model || v.Year != c.Year ||
 				v.Mode != vehicle.ModeLive || v.Connection != w.server.User().String() || len(v.Permissions) != 6 {
-				t.Fatalf("car %d: %+v, want %+v", i, v, c)
+				t.Fatalf("vehicle %d: %+v, want %+v", i, v, c)
 			}
 		}
-		if err := w.source.Disconnect(t.Context(), w.cars[5]); err != nil {
+		if err := w.source.Disconnect(t.Context(), w.vehicles[5]); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.source.Read(t.Context(), w.cars[5].Ref(), all); vehicle.AsFault(err).Type != vehicle.TypePermission {
-			t.Errorf("reading a disconnected car: %v", err)
+		if _, err := w.source.Read(t.Context(), w.vehicles[5].Ref(), all); vehicle.AsFault(err).Type != vehicle.TypePermission {
+			t.Errorf("reading a disconnected vehicle: %v", err)
 		}
-		if err := w.source.Disconnect(t.Context(), w.cars[5]); vehicle.AsFault(err).Type != vehicle.TypePermission {
+		if err := w.source.Disconnect(t.Context(), w.vehicles[5]); vehicle.AsFault(err).Type != vehicle.TypePermission {
 			t.Errorf("disconnecting twice: %v", err)
 		}
 	})

@@ -21,16 +21,16 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
-	hookID = uuid.MustParse("0b1d6c1e-4a52-4a7e-9d2b-5f0f3f6f7a01")
-	carID  = uuid.MustParse("c3a9d2f4-11f0-4c58-8f35-2a64e2b7d702")
-	reqID  = "6f7a2c9b-5f0e-4b43-9b0f-8a51c1d4e903"
-	at     = time.Date(2026, 3, 4, 10, 0, 5, 987654321, time.FixedZone("CET", 3600))
+	hookID    = uuid.MustParse("0b1d6c1e-4a52-4a7e-9d2b-5f0f3f6f7a01")
+	vehicleID = uuid.MustParse("c3a9d2f4-11f0-4c58-8f35-2a64e2b7d702")
+	reqID     = "6f7a2c9b-5f0e-4b43-9b0f-8a51c1d4e903"
+	at        = time.Date(2026, 3, 4, 10, 0, 5, 987654321, time.FixedZone("CET", 3600))
 )
 
 func event() Event {
 	reach := 287.456789
 	return Event{
-		WebhookID: hookID, EventName: EventDynamic, Mode: vehicle.ModeLive, Vehicle: carID, RequestID: reqID, Timestamp: at,
+		WebhookID: hookID, EventName: EventDynamic, Mode: vehicle.ModeLive, Vehicle: vehicleID, RequestID: reqID, Timestamp: at,
 		Snapshot: vehicle.Snapshot{
 			RequestID: "not used: the event has one",
 			Battery: vehicle.Reading[vehicle.Battery]{OK: true, FetchedAt: at, DataAge: at.Add(-2 * time.Minute),
@@ -85,7 +85,7 @@ func scheduled() Event {
 // eventful is an event that tells what happened.
 func eventful() Event {
 	ev := event()
-	ev.EventName, ev.Happened = EventEventBased, webhook.NewEvent(carID, webhook.ChargingStopped, at.Add(-2*time.Minute))
+	ev.EventName, ev.Happened = EventEventBased, webhook.NewEvent(vehicleID, webhook.ChargingStopped, at.Add(-2*time.Minute))
 	return ev
 }
 

@@ -12,8 +12,8 @@ import (
 	"plugbeat/webhook"
 )
 
-// extraBodies are what a source with extras gives.
-var extraBodies = map[vehicle.Detail]string{
+// detailBodies are what a source with details gives.
+var detailBodies = map[vehicle.Detail]string{
 	vehicle.DetailOdometer:        `{"distance":1609.344}`,
 	vehicle.DetailVIN:             `{"vin":"XX0EXAMPLE0000001"}`,
 	vehicle.DetailBatteryCapacity: `{"capacity":75.5}`,
@@ -22,7 +22,7 @@ var extraBodies = map[vehicle.Detail]string{
 }
 
 func hasExtras(e vehicle.Detail) (vehicle.DetailReading, error) {
-	return vehicle.DetailReading{RequestID: servertest.VehicleB.String(), Body: []byte(extraBodies[e]), DataAge: servertest.Noon.Add(-60e9), FetchedAt: servertest.Noon}, nil
+	return vehicle.DetailReading{RequestID: servertest.VehicleB.String(), Body: []byte(detailBodies[e]), DataAge: servertest.Noon.Add(-60e9), FetchedAt: servertest.Noon}, nil
 }
 
 func failing(err error) func(vehicle.Detail) (vehicle.DetailReading, error) {
@@ -34,11 +34,11 @@ func TestExtras(t *testing.T) {
 	for e := range vehicle.AllDetails() {
 		for _, tt := range []struct {
 			name   string
-			extra  func(vehicle.Detail) (vehicle.DetailReading, error)
+			detail func(vehicle.Detail) (vehicle.DetailReading, error)
 			status int
 			want   string
 		}{
-			{"value", hasExtras, 200, extraBodies[e]},
+			{"value", hasExtras, 200, detailBodies[e]},
 			{"not there", nil, 501, `"type":"COMPATIBILITY","code":"VEHICLE_NOT_CAPABLE"`},
 			{"limited", failing(limited), 429, `"type":"RATE_LIMIT","code":"VEHICLE"`},
 			{"invalid", failing(vehicle.InvalidData("No.")), 502, `"code":"INVALID_DATA"`},
@@ -56,7 +56,7 @@ func TestExtras(t *testing.T) {
 		} {
 			t.Run(e.String()+" "+tt.name, func(t *testing.T) {
 				w := servertest.NewWorld()
-				w.Other = tt.extra
+				w.Other = tt.detail
 				a := servertest.Exchange(t, servertest.Serve(t, servertest.NewServer(t, w).Public()), "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+e.String(), servertest.BearerOf(servertest.OneToken), "")
 				servertest.WellFormed(t, a)
 				if a.Status != tt.status || !strings.Contains(a.Body, tt.want) {
@@ -85,7 +85,7 @@ func TestExtras(t *testing.T) {
 	}
 }
 
-func TestExtraUnits(t *testing.T) {
+func TestDetailUnits(t *testing.T) {
 	w := servertest.NewWorld()
 	w.Other = hasExtras
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
@@ -95,7 +95,7 @@ func TestExtraUnits(t *testing.T) {
 		t.Errorf("%s %v", a.Body, a.Header)
 	}
 	a = servertest.Exchange(t, addr, "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+"/battery/capacity", imperial, "")
-	if a.Body != extraBodies[vehicle.DetailBatteryCapacity] || a.Header["sc-unit-system"] != nil {
+	if a.Body != detailBodies[vehicle.DetailBatteryCapacity] || a.Header["sc-unit-system"] != nil {
 		t.Errorf("%s %v", a.Body, a.Header)
 	}
 	for _, token := range []string{"", "nobody"} {
@@ -111,7 +111,7 @@ func TestExtraUnits(t *testing.T) {
 	}
 }
 
-// In a batch each extra is read once, beside the one read of the other paths.
+// In a batch each detail is read once, beside the one read of the other paths.
 func TestBatchExtras(t *testing.T) {
 	w := servertest.NewWorld()
 	w.Other = func(e vehicle.Detail) (vehicle.DetailReading, error) {
@@ -139,7 +139,7 @@ func TestBatchExtras(t *testing.T) {
 	}
 	w.Other = failing(webhook.ErrNotFound) // disconnected meanwhile
 	if a := servertest.Exchange(t, addr, "POST", batchTarget(), servertest.BearerOf(servertest.OneToken), `{"requests":[{"path":"/vin"}]}`); a.Status != 404 {
-		t.Errorf("a car that is gone: %d", a.Status)
+		t.Errorf("a vehicle that is gone: %d", a.Status)
 	}
 }
 
