@@ -90,16 +90,8 @@ type Derived struct {
 	ETag string `json:"etag"`
 }
 
-// WebhookChange is the body of PATCH /webhooks/{id}; nil leaves a field as it is.
-type WebhookChange struct {
-	Name         *string          `json:"name,omitempty"`
-	CallbackURI  *string          `json:"callback_uri,omitempty"`
-	Cadence      *webhook.Cadence `json:"cadence,omitempty"`
-	Content      *webhook.Content `json:"content,omitempty"`
-	Signing      *webhook.Signing `json:"signing,omitempty"`
-	AllowPrivate *bool            `json:"allow_private,omitempty"`
-	Recover      *webhook.Policy  `json:"recover,omitempty"` // empty returns to the daemon's default
-}
+// WebhookChange is the body of PATCH /webhooks/{id}.
+type WebhookChange = webhook.Edit
 
 // WebhookChanged is the answer to PATCH /webhooks/{id}.
 type WebhookChanged struct {
@@ -152,22 +144,7 @@ type Recover struct {
 }
 
 // Challenge is what a receiver made of a verification challenge.
-type Challenge struct {
-	// Status is the HTTP status, 0 where there was no answer.
-	Status   int           `json:"status"`
-	Duration time.Duration `json:"duration"`
-	// Text says in words what the receiver answered.
-	Text string `json:"text"`
-	// Token is the fingerprint of the management token that it answered with; absent
-	// unless the answer was right.
-	Token string `json:"token,omitempty"`
-	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
-	// the answer, as an attempt keeps them; Body is empty where it is no text.
-	Address     string        `json:"address,omitempty"`
-	ContentType string        `json:"content_type,omitempty"`
-	RetryAfter  time.Duration `json:"retry_after,omitempty"`
-	Body        string        `json:"body,omitempty"`
-}
+type Challenge = webhook.Challenge
 
 // Verified is the answer to POST /webhooks/{id}/verify. A wrong answer of the
 // receiver is an [Error] with [CodeChallengeFailed] instead.

@@ -157,7 +157,7 @@ func (k *worker) challenge(work context.Context, w webhook.Webhook) {
 		_, err := k.d.update(ctx, k.id, func(x *webhook.Webhook) (effects []Effect, _ error) {
 			if x.CallbackURI == w.CallbackURI { // an answer of another receiver says nothing of this one
 				now := stamp()
-				c.seen(x, now)
+				seen(x, c.Challenge, now)
 				*x, effects = k.d.rules.Challenged(*x, Answer{At: at, Right: c.err == nil, RetryAfter: c.RetryAfter}, now)
 			}
 			return effects, nil

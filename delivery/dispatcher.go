@@ -228,25 +228,11 @@ func (d *Dispatcher) Forget(ds []webhook.Delivery) {
 	}
 }
 
-// QueueStatus is a webhook's queue as it stands.
-type QueueStatus struct {
-	Webhook           uuid.UUID
-	InFlight, Waiting int
-	// Oldest is when the oldest waiting delivery was made; zero when none waits.
-	Oldest time.Time
-	// NextRetry is when the next delivery that was set aside is retried; zero for
-	// none. DisabledAt is when the webhook will be disabled if its probes go on
-	// failing; zero while its breaker is closed.
-	NextRetry, DisabledAt time.Time
-	// Paused says in words which fault of our own holds the queue; empty for none.
-	Paused string
-}
-
-// Queues returns every queue of a running Dispatcher, in no order.
-func (d *Dispatcher) Queues() []QueueStatus {
-	var out []QueueStatus
+// Queues returns every queue of a running Dispatcher, by webhook.
+func (d *Dispatcher) Queues() map[uuid.UUID]webhook.Queue {
+	out := map[uuid.UUID]webhook.Queue{}
 	for _, k := range d.all() {
-		out = append(out, k.status(time.Now()))
+		out[k.id] = k.status(time.Now())
 	}
 	return out
 }

@@ -215,11 +215,9 @@ func (r *real) undelayed(id uuid.UUID, rounds int) {
 
 // paused says which fault of our own holds the webhook's queue.
 func (r *real) paused(id uuid.UUID) string {
-	for _, q := range r.Queues() {
-		if q.Webhook == id {
-			return q.Paused
-		}
+	q, ok := r.Queues()[id]
+	if !ok {
+		r.t.Fatal("the webhook has no worker")
 	}
-	r.t.Fatal("the webhook has no worker")
-	return ""
+	return q.Paused
 }

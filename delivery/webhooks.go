@@ -17,44 +17,26 @@ import (
 	"plugbeat/webhook/signing"
 )
 
-// ChallengeResult is what a receiver made of a challenge.
-type ChallengeResult struct {
-	// Status is the HTTP status, 0 where there was no answer.
-	Status   int
-	Duration time.Duration
-	// Text says in words what was answered and what to look at.
-	Text string
-	// Token is the fingerprint of the management token that it was answered with;
-	// empty unless it was answered rightly.
-	Token string
-	// Address is the address dialled, host:port. ContentType, RetryAfter and Body are of
-	// the answer, as an attempt keeps them; Body is empty where it is no text.
-	Address     string
-	ContentType string
-	RetryAfter  time.Duration
-	Body        string
-}
-
 // seen notes in a webhook with which token its receiver answered.
-func (c *ChallengeResult) seen(w *webhook.Webhook, at time.Time) {
+func seen(w *webhook.Webhook, c webhook.Challenge, at time.Time) {
 	if c.Token != "" {
 		w.TokenSeen = webhook.TokenSeen{Fingerprint: c.Token, At: at}
 	}
 }
 
 // verifies notes a right answer of the callback asked, which must be the webhook's still.
-func (c *ChallengeResult) verifies(w *webhook.Webhook, asked string, at time.Time) error {
+func verifies(w *webhook.Webhook, c webhook.Challenge, asked string, at time.Time) error {
 	if w.CallbackURI != asked {
 		return fmt.Errorf("webhook %s: %w: its callback was changed while it was verified", w.ID, webhook.ErrConflict)
 	}
 	w.VerifiedAt = at
-	c.seen(w, at)
+	seen(w, c, at)
 	return nil
 }
 
 // checked is a challenge with its verdict; err is nil for the right answer.
 type checked struct {
-	ChallengeResult
+	webhook.Challenge
 	outcome webhook.Outcome
 	err     error
 }
@@ -68,7 +50,7 @@ func (d *Dispatcher) challenge(ctx context.Context, w *webhook.Webhook) checked 
 	send, release := d.sender(w.ID)
 	defer release()
 	a, body := send.ask(ctx, w, uuid.New(), d.Bodies.Verify(w.ID, challenge))
-	c := checked{outcome: a.Outcome, ChallengeResult: ChallengeResult{
+	c := checked{outcome: a.Outcome, Challenge: webhook.Challenge{
 		Status: a.Status, Duration: a.Duration, Text: answerText(a), Address: a.Address, ContentType: a.ContentType, RetryAfter: a.RetryAfter,
 	}}
 	if utf8.Valid(a.Body) {
@@ -177,16 +159,8 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 	return w, nil
 }
 
-// Change is what of a webhook shall change; nil fields stay.
-type Change struct {
-	Name         *string
-	CallbackURI  *string
-	Cadence      *webhook.Cadence
-	Content      *webhook.Content
-	Signing      *webhook.Signing
-	AllowPrivate *bool
-	Recover      *webhook.Policy
-}
+// Change is what of a webhook shall change.
+type Change = webhook.Edit
 
 func set[T any](field *T, to *T) {
 	if to != nil {
@@ -241,10 +215,10 @@ func (d *Dispatcher) Change(ctx context.Context, id uuid.UUID, c Change, checks 
 // unverified or disabled because its callback changed; of any other it is noted and
 // changes nothing: [Dispatcher.Enable] brings one back. Any other answer is an error
 // that wraps [webhook.ErrChallenge].
-func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, ChallengeResult, error) {
+func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error) {
 	asked, err := d.Store.Webhook(ctx, id)
 	if err != nil {
-		return asked, ChallengeResult{}, err
+		return asked, webhook.Challenge{}, err
 	}
 	c, err := d.challenged(ctx, &asked)
 	if err != nil {
@@ -252,7 +226,7 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 	}
 	w, err := d.update(ctx, id, func(w *webhook.Webhook) ([]Effect, error) {
 		at := stamp()
-		if err := c.verifies(w, asked.CallbackURI, at); err != nil {
+		if err := verifies(w, c, asked.CallbackURI, at); err != nil {
 			return nil, err
 		}
 		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
@@ -266,14 +240,14 @@ func (d *Dispatcher) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook,
 
 // challenged sends a challenge that somebody asked for. Any answer but the right one is an
 // error.
-func (d *Dispatcher) challenged(ctx context.Context, w *webhook.Webhook) (ChallengeResult, error) {
+func (d *Dispatcher) challenged(ctx context.Context, w *webhook.Webhook) (webhook.Challenge, error) {
 	c := d.challenge(ctx, w)
 	if c.err != nil {
 		d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
 			Msg("the receiver did not answer the challenge rightly")
-		return c.ChallengeResult, fmt.Errorf("webhook %s: %w", w.ID, c.err)
+		return c.Challenge, fmt.Errorf("webhook %s: %w", w.ID, c.err)
 	}
-	return c.ChallengeResult, nil
+	return c.Challenge, nil
 }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
@@ -316,7 +290,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 	if err != nil || well(&asked) && policy == "" {
 		return asked, err
 	}
-	var c ChallengeResult
+	var c webhook.Challenge
 	if !force && !well(&asked) {
 		if c, err = d.challenged(ctx, &asked); err != nil {
 			return asked, err
@@ -331,7 +305,7 @@ func (d *Dispatcher) Enable(ctx context.Context, id uuid.UUID, force bool, polic
 		case well(w): // a probe of before arrived meanwhile
 			return nil, nil
 		case !force:
-			err = c.verifies(w, asked.CallbackURI, at)
+			err = verifies(w, c, asked.CallbackURI, at)
 		case w.VerifiedAt.IsZero():
 			err = fmt.Errorf("webhook %s: %w: its callback was never verified, so nothing is sent to it by force", id, webhook.ErrConflict)
 		}

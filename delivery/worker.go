@@ -289,10 +289,10 @@ func (k *worker) alive(now time.Time) bool {
 	return now.Sub(k.looked) <= 2*maxSleep
 }
 
-func (k *worker) status(now time.Time) QueueStatus {
+func (k *worker) status(now time.Time) webhook.Queue {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := QueueStatus{Webhook: k.id, InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
+	s := webhook.Queue{InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
 	if k.hold.After(now) {
 		s.Paused = k.paused
 	}

@@ -437,15 +437,13 @@ func (w *world) change(f func(h *webhook.Webhook, ds []*webhook.Delivery)) {
 }
 
 // queue is the webhook's queue as the dispatcher shows it.
-func (w *world) queue() QueueStatus {
+func (w *world) queue() webhook.Queue {
 	w.t.Helper()
-	for _, q := range w.Queues() {
-		if q.Webhook == w.id {
-			return q
-		}
+	q, ok := w.Queues()[w.id]
+	if !ok {
+		w.t.Fatal("the webhook has no worker")
 	}
-	w.t.Fatal("the webhook has no worker")
-	return QueueStatus{}
+	return q
 }
 
 // ledger fails the test unless so many deliveries came to each end, and the rest waits.

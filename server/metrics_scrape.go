@@ -220,7 +220,7 @@ func (s *scraped) source(src adminapi.Source, now time.Time) {
 	}
 }
 
-func (s *scraped) hook(w *webhook.Webhook, queue adminapi.Queue, now time.Time) {
+func (s *scraped) hook(w *webhook.Webhook, queue webhook.Queue, now time.Time) {
 	id := w.ID.String()
 	s.put(hookInfo, 1, id, w.Name, string(w.Type))
 	for _, status := range webhook.Statuses {
@@ -252,9 +252,9 @@ func (s *scraped) store(i adminapi.StoreInfo) {
 	s.put(storeLive, float64(i.LiveBytes))
 	s.put(storeMax, float64(i.MaxBytes))
 	s.put(storeFreePages, float64(i.FreePages))
-	if i.DiskTotalBytes > 0 { // else it is not known here
-		s.put(diskFree, float64(i.DiskFreeBytes))
-		s.put(diskTotal, float64(i.DiskTotalBytes))
+	if i.TotalBytes > 0 { // else it is not known here
+		s.put(diskFree, float64(i.FreeBytes))
+		s.put(diskTotal, float64(i.TotalBytes))
 		s.put(diskMinFree, float64(i.MinFreeBytes))
 	}
 }

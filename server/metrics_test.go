@@ -93,16 +93,16 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	}
 	w.Hooks = append(w.Hooks, webhook.Webhook{ID: servertest.NoID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
 	w.States = map[uuid.UUID]vehicle.Status{servertest.VehicleA: {State: vehicle.StatePluggedIn}, servertest.VehicleB: {Restricted: true}}
-	w.QueueList = map[uuid.UUID]adminapi.Queue{servertest.HookID: {InFlight: 3, Waiting: 9, Oldest: servertest.Noon.Add(-90 * time.Second), DisabledAt: servertest.Noon.Add(time.Hour)}}
+	w.QueueList = map[uuid.UUID]webhook.Queue{servertest.HookID: {InFlight: 3, Waiting: 9, Oldest: servertest.Noon.Add(-90 * time.Second), DisabledAt: servertest.Noon.Add(time.Hour)}}
 	w.SourceList = []adminapi.Source{
-		{Name: "sim", Configured: true, Vehicles: 2, InFlight: 1, Due: servertest.Noon.Add(-30 * time.Second), LastOK: servertest.Noon.Add(-time.Minute), LastAnswer: servertest.Noon, NotBefore: servertest.Noon.Add(time.Minute),
+		{Name: "sim", Configured: true, Vehicles: 2, Due: servertest.Noon.Add(-30 * time.Second),
+			Activity: vehicle.Activity{InFlight: 1, LastOK: servertest.Noon.Add(-time.Minute), LastAnswer: servertest.Noon, NotBefore: servertest.Noon.Add(time.Minute)},
 			Cost: &adminapi.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
 		{Name: "fresh", Configured: true, Due: servertest.Noon.Add(time.Hour)},
-		{Name: "mute", Configured: true, LastAnswer: servertest.Noon.Add(-time.Hour)},
+		{Name: "mute", Configured: true, Activity: vehicle.Activity{LastAnswer: servertest.Noon.Add(-time.Hour)}},
 		{Name: "lost", Vehicles: 7},
 	}
-	w.File = adminapi.StoreInfo{FileBytes: 4 << 20, LiveBytes: 1 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, State: webhook.DiskOK,
-		DiskFreeBytes: 100, DiskTotalBytes: 1000, MinFreeBytes: 200}
+	w.File = adminapi.StoreInfo{FileBytes: 4 << 20, MaxBytes: 1 << 30, FreePages: 12, Subscriptions: 3, Disk: webhook.Disk{LiveBytes: 1 << 20, State: webhook.DiskOK, FreeBytes: 100, TotalBytes: 1000, MinFreeBytes: 200}}
 	w.Backup = &adminapi.Backups{Last: servertest.Noon.Add(-time.Hour), Next: servertest.Noon.Add(23 * time.Hour), LastBytes: 42, Kept: 3}
 	w.Conditions = []health.Condition{
 		{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: servertest.HookID.String(), Name: `a "name"`}},

@@ -119,8 +119,8 @@ func showStore(p *terminal.Page, st adminapi.Status) {
 	if d.MaxBytes > 0 {
 		file += fmt.Sprintf(", %s live of %s", words.Size(d.LiveBytes), words.Size(d.MaxBytes))
 	}
-	if d.DiskTotalBytes > 0 {
-		file += fmt.Sprintf("; %s free on disk", words.Size(d.DiskFreeBytes))
+	if d.TotalBytes > 0 {
+		file += fmt.Sprintf("; %s free on disk", words.Size(d.FreeBytes))
 	}
 	next := ""
 	if !st.NextReading.IsZero() {

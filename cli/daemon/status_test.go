@@ -35,14 +35,14 @@ func crowded() adminapi.Status {
 		Text: "webhook " + off.Name + " is disabled (exhausted): " + off.ReasonText, Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable " + words.Shell(off.Name)}}, st.Conditions...)
 	held := clitest.HealthyHook()
 	held.Name = "held"
-	st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: off, Queue: adminapi.Queue{Waiting: 120394, Oldest: clitest.Ago(40 * 24 * time.Hour)}},
-		adminapi.WebhookStatus{Webhook: held, Queue: adminapi.Queue{Paused: "no resolver answers", NextRetry: clitest.Ago(time.Minute)}})
+	st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: off, Queue: webhook.Queue{Waiting: 120394, Oldest: clitest.Ago(40 * 24 * time.Hour)}},
+		adminapi.WebhookStatus{Webhook: held, Queue: webhook.Queue{Paused: "no resolver answers", NextRetry: clitest.Ago(time.Minute)}})
 	for i := range 30 {
 		w := clitest.HealthyHook()
 		w.Name = fmt.Sprintf("hook %d", i)
 		st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: w})
 	}
-	st.Sources = append(st.Sources, adminapi.Source{Name: "gone", Vehicles: 3, LastFault: "it is not in the config", LastFaultAt: clitest.Noon}, adminapi.Source{Name: "new", Configured: true})
+	st.Sources = append(st.Sources, adminapi.Source{Name: "gone", Vehicles: 3, Activity: vehicle.Activity{LastFault: "it is not in the config", LastFaultAt: clitest.Noon}}, adminapi.Source{Name: "new", Configured: true})
 	st.FirstVehicles = append(st.FirstVehicles, adminapi.VehicleGlance{
 		Vehicle: vehicle.Vehicle{ID: uuid.MustParse("11ab27d0-fd9d-4455-823a-ce30af709ffc"), Make: "MERCEDES-BENZ", Model: "EQS 580\x1b 4MATIC SUV Edition One", Year: 2024, Source: "smartcar-europe"},
 		State:   vehicle.StateUnplugged, Since: clitest.Ago(9*24*time.Hour + time.Hour), ReadAt: clitest.Ago(33 * time.Hour), Subscriptions: 2, NextDue: clitest.Ago(90 * time.Minute), Trouble: "UPSTREAM:NO_RESPONSE: \x1b[31mno answer"})

@@ -80,11 +80,11 @@ type Deliveries interface {
 	Change(ctx context.Context, id uuid.UUID, change adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error)
 	// Verify sends a challenge. A wrong answer is [webhook.ErrChallenge] and the
 	// challenge says what came.
-	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error)
+	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error)
 	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
 	// TryTokens sends every webhook a challenge to learn which management token its
 	// receiver has, and changes nothing else.
-	TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Challenge, error)
+	TryTokens(ctx context.Context) (map[uuid.UUID]webhook.Challenge, error)
 	// RotateKey gives a webhook a new signing key, beside the old one for the overlap.
 	RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error)
 	// TryKey sends a test payload signed with the new key alone; FinishKey does so too
@@ -108,7 +108,7 @@ type Deliveries interface {
 	ResendAll(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, made int, err error)
 	PlanResend(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error)
 	// Queues returns the queues as they stand, by webhook.
-	Queues() map[uuid.UUID]adminapi.Queue
+	Queues() map[uuid.UUID]webhook.Queue
 }
 
 // Fleet connects vehicles of the configured sources.
@@ -134,14 +134,14 @@ type Connects interface {
 type Upkeep interface {
 	Info(ctx context.Context) (adminapi.StoreInfo, error)
 	// CheckFile looks for what is wrong in a data file that nobody has open.
-	CheckFile(path string) ([]adminapi.Problem, error)
+	CheckFile(path string) ([]webhook.FileProblem, error)
 	Sources() []adminapi.Source
 	// Backups is nil when none are scheduled.
 	Backups() *adminapi.Backups
 	// Alerts tells how the targets of alerts fare, by name; TestAlerts sends a test to
 	// one, or to all for an empty name. An unknown one is a [*webhook.Invalid].
 	Alerts() []adminapi.AlertTarget
-	TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error)
+	TestAlerts(ctx context.Context, target string) ([]health.AlertTested, error)
 }
 
 // Health says what is wrong now.

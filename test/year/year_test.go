@@ -67,9 +67,9 @@ func (x *wrong) f(format string, args ...any) {
 func (w *world) check() {
 	ctx := w.t.Context()
 	x := &wrong{T: w.t}
-	for _, l := range w.dispatcher.Queues() {
+	for id, l := range w.dispatcher.Queues() {
 		if l.Waiting+l.InFlight > 0 {
-			x.f("%s: %d waiting and %d in flight though every receiver is well: %+v", w.hooks[w.index[l.Webhook]].name, l.Waiting, l.InFlight, l)
+			x.f("%s: %d waiting and %d in flight though every receiver is well: %+v", w.hooks[w.index[id]].name, l.Waiting, l.InFlight, l)
 		}
 	}
 	w.rest()
