@@ -97,7 +97,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 	w.SourceList = []adminapi.Source{
 		{Name: "sim", Configured: true, Vehicles: 2, Due: servertest.Noon.Add(-30 * time.Second),
 			Activity: vehicle.Activity{InFlight: 1, LastOK: servertest.Noon.Add(-time.Minute), LastAnswer: servertest.Noon, NotBefore: servertest.Noon.Add(time.Minute)},
-			Cost: &adminapi.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
+			Cost:     &adminapi.Cost{Budget: 500, Spent: 137, BucketLeft: 7, BucketSize: 120}},
 		{Name: "fresh", Configured: true, Due: servertest.Noon.Add(time.Hour)},
 		{Name: "mute", Configured: true, Activity: vehicle.Activity{LastAnswer: servertest.Noon.Add(-time.Hour)}},
 		{Name: "lost", Vehicles: 7},

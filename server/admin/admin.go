@@ -182,8 +182,6 @@ type Options struct {
 	Signing webhook.Signing
 	// ReadTime is how long a caller waits for a read.
 	ReadTime time.Duration
-	// JSON turns a YAML document into JSON.
-	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir  string
