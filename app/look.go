@@ -22,13 +22,11 @@ import (
 )
 
 // Looker looks at the far ends of a config's requests without asking anything of
-// them: it resolves, connects, and makes one HEAD request without a body or a
+// them: it resolves, and makes one HEAD request without a body or a
 // signature. Every address it dials passes the same check as what the daemon sends.
 type Looker struct {
 	cfg   config.Config
 	guard *egress.Guard
-	// dial connects; tests put their own there.
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// lookup resolves a name; tests put their own there.
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -52,7 +50,7 @@ func NewLooker(cfg config.Config) (*Looker, error) {
 	lookup := func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
-	return &Looker{cfg: cfg, guard: g, dial: (&net.Dialer{Timeout: lookTime}).DialContext, lookup: lookup}, nil
+	return &Looker{cfg: cfg, guard: g, lookup: lookup}, nil
 }
 
 // Look is what was seen of an URL.
@@ -64,8 +62,7 @@ type Look struct {
 	Named    bool
 	Resolve  error
 	Resolver bool
-	// Addresses are what its name stands for, at most one of each family, tried one
-	// by one.
+	// Addresses are what its name stands for, at most one of each family.
 	Addresses []LookAddress
 	// Status is what a HEAD request was answered with; 0 when it was not, and then Err
 	// and Cause say why.
@@ -86,8 +83,6 @@ type LookAddress struct {
 	// Denied is why no request goes there, a [*egress.DeniedError] in words with
 	// what would allow it; empty when it may.
 	Denied string
-	// Err is why no connection came about; nil when one did, or none was tried.
-	Err error
 }
 
 // Answered reports whether an HTTP answer came.
@@ -137,7 +132,6 @@ func (k *Looker) look(ctx context.Context, uri string, consent func(asked string
 			continue
 		}
 		allowed = true
-		a.Err = k.connect(ctx, address)
 	}
 	if allowed {
 		k.head(ctx, u, consent, &l)
@@ -167,16 +161,6 @@ func (k *Looker) resolve(ctx context.Context, host string, l *Look) bool {
 		}
 	}
 	return len(l.Addresses) > 0
-}
-
-func (k *Looker) connect(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	c, err := k.dial(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	return c.Close()
 }
 
 // head makes the request. It says who asks, so that a receiver's log can be read.

@@ -29,18 +29,14 @@ import (
 // Store is what is read of the data file, and the tokens, which nobody else makes or
 // revokes. Unknown ids are [webhook.ErrNotFound].
 type Store interface {
-	web.Vehicles
+	web.Records
 	web.Consents
-	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
 	// Census counts the vehicles and lists at most limit of those in trouble, the
 	// worst first, without reading any.
 	Census(limit int) (vehicle.Census, []uuid.UUID)
 
-	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
-		error)
 	// Due returns the schedules of a source that are due at the time, oldest first.
 	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 
@@ -62,10 +58,7 @@ type Store interface {
 
 // Scheduler subscribes vehicles and reads them.
 type Scheduler interface {
-	// Subscribe is idempotent: an existing subscription comes back with created
-	// false and its schedule as it was. A zero anchor is now.
-	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
-	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	web.Subscriber
 	// ReadAnew asks the source whatever the last reading's age, or says in the snapshot's Held
 	// why it did not. With clear the operator no longer keeps to a retry-after.
 	ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error)
