@@ -1,10 +1,6 @@
 package adminapi
 
-import (
-	"time"
-
-	"plugbeat/health"
-)
+import "plugbeat/health"
 
 // AlertTarget is a target of alerts, and how it fares.
 type AlertTarget = health.AlertFacts
@@ -17,18 +13,5 @@ type AlertTest struct {
 
 // AlertsTested is the answer to POST /alerts/test.
 type AlertsTested struct {
-	Results []AlertTested `json:"results"`
-}
-
-// AlertTested is what one target made of a test.
-type AlertTested struct {
-	Target string `json:"target"`
-	Host   string `json:"host"`
-	// Arrived is true when the target answered with 2xx.
-	Arrived bool `json:"arrived"`
-	// Status is the HTTP status, 0 where there was no answer.
-	Status   int           `json:"status"`
-	Duration time.Duration `json:"duration"`
-	// Error says why it did not arrive.
-	Error string `json:"error,omitempty"`
+	Results []health.AlertTested `json:"results"`
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"plugbeat/webhook"
 )
 
 // Version says what is running.
@@ -15,18 +17,11 @@ type Version struct {
 	Go      string `json:"go"` // "go1.26.0"
 }
 
-// Problem is something the check found in the data file.
-type Problem struct {
-	Bucket string `json:"bucket"`
-	Key    string `json:"key"`
-	Text   string `json:"text"`
-}
-
 // Checked is the answer to POST /check. No problems means the file is sound.
 type Checked struct {
-	Problems []Problem     `json:"problems"`
-	Bytes    int64         `json:"bytes"` // size of the copy that was checked
-	Duration time.Duration `json:"duration"`
+	Problems []webhook.FileProblem `json:"problems"`
+	Bytes    int64                 `json:"bytes"` // size of the copy that was checked
+	Duration time.Duration         `json:"duration"`
 }
 
 // daemonCalls are the calls about the daemon and its data file.

@@ -90,8 +90,8 @@ type Derived struct {
 	ETag string `json:"etag"`
 }
 
-// WebhookChange is the body of PATCH /webhooks/{id}; nil leaves a field as it is.
-type WebhookChange webhook.SettingsChange
+// WebhookChange is the body of PATCH /webhooks/{id}.
+type WebhookChange = webhook.SettingsChange
 
 // WebhookChanged is the answer to PATCH /webhooks/{id}.
 type WebhookChanged struct {

@@ -81,18 +81,26 @@ func (a *Alerter) States() []State {
 	return out
 }
 
-// Tested is what a target made of a test.
-type Tested struct {
-	Target, Host string
+// told is what a target made of one alert.
+type told struct {
+	target, host string
 	Result
 }
 
 // Test sends a test alert now, past filters, intervals and what waits, to one target,
 // or to all when the name is empty. An unknown name is a [*webhook.Invalid].
-func (a *Alerter) Test(ctx context.Context, name string) ([]Tested, error) {
+func (a *Alerter) Test(ctx context.Context, name string) ([]health.AlertTested, error) {
 	now := time.Now()
-	return a.tell(ctx, name, Alert{Code: Test, Severity: health.Info, Subject: "test", At: now.UTC(),
+	results, err := a.tell(ctx, name, Alert{Code: Test, Severity: health.Info, Subject: "test", At: now.UTC(),
 		Text: "plugbeat can reach this target; alerts come here"})
+	out := make([]health.AlertTested, len(results))
+	for i, r := range results {
+		out[i] = health.AlertTested{Target: r.target, Host: r.host, Arrived: r.Err == nil, Status: r.Status, Duration: r.Duration}
+		if r.Err != nil {
+			out[i].Error = r.Err.Error()
+		}
+	}
+	return out, err
 }
 
 // Last tells every target of one condition at once, once, before the process ends.
@@ -101,12 +109,12 @@ func (a *Alerter) Last(ctx context.Context, c health.Condition) {
 	results, _ := a.tell(ctx, "", last) // every name is known
 	for _, t := range results {
 		if t.Err != nil {
-			a.Log.Error().Str("event", "alert.failed").Str("target", t.Target).Int("status", t.Status).Err(t.Err).Msg("an alert could not be sent")
+			a.Log.Error().Str("event", "alert.failed").Str("target", t.target).Int("status", t.Status).Err(t.Err).Msg("an alert could not be sent")
 		}
 	}
 }
 
-func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]Tested, error) {
+func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]told, error) {
 	var to []*runner
 	var names []string
 	for _, r := range a.runners {
@@ -122,13 +130,13 @@ func (a *Alerter) tell(ctx context.Context, name string, what Alert) ([]Tested, 
 		}
 		return nil, &webhook.Invalid{Field: "target", Value: clip(name, 40), Allowed: allowed}
 	}
-	out := make([]Tested, len(to))
+	out := make([]told, len(to))
 	var all sync.WaitGroup
 	for i, r := range to {
 		all.Go(func() {
 			now := time.Now()
 			h, body := compose(r.Template, a.From, []Alert{what}, 0, 0, now)
-			out[i] = Tested{Target: r.Name, Host: r.state.Host, Result: r.send(ctx, h, body)}
+			out[i] = told{target: r.Name, host: r.state.Host, Result: r.send(ctx, h, body)}
 		})
 	}
 	all.Wait()

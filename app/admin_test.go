@@ -10,7 +10,6 @@ import (
 
 	"plugbeat/access"
 	"plugbeat/adminapi"
-	"plugbeat/config"
 )
 
 // operator speaks to the admin listener with a token.
@@ -93,11 +92,9 @@ func TestAdminListener(t *testing.T) {
 		t.Errorf("%+v %v", w, err)
 	}
 
-	// The document is open, and the same in both forms.
-	status, _, text = (operator{t, op.base, ""}).ask("GET", "/api/v1/openapi.json", "")
-	_, _, yaml := (operator{t, op.base, ""}).ask("GET", "/api/v1/openapi.yaml", "")
-	if converted, err := config.JSON([]byte(yaml)); status != 200 || err != nil || string(converted) != text || !strings.Contains(text, `"openapi":"3.1.0"`) {
-		t.Errorf("openapi.json: %d, %v, %.100s", status, err, text)
+	// The document is open.
+	if status, _, text := (operator{t, op.base, ""}).ask("GET", "/api/v1/openapi.yaml", ""); status != 200 || !strings.Contains(text, "openapi: 3.1.0") {
+		t.Errorf("openapi.yaml: %d, %.100s", status, text)
 	}
 
 	// /v2.0 does not take it, and the use of both is known.

@@ -91,15 +91,6 @@ func (u *upkeep) Alerts() []adminapi.AlertTarget {
 }
 
 // TestAlerts sends a test to one target, or to all for an empty name.
-func (u *upkeep) TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error) {
-	results, err := u.alerts.Test(ctx, target)
-	out := make([]adminapi.AlertTested, 0, len(results))
-	for _, r := range results {
-		t := adminapi.AlertTested{Target: r.Target, Host: r.Host, Arrived: r.Err == nil, Status: r.Status, Duration: r.Duration}
-		if r.Err != nil {
-			t.Error = r.Err.Error()
-		}
-		out = append(out, t)
-	}
-	return out, err
+func (u *upkeep) TestAlerts(ctx context.Context, target string) ([]health.AlertTested, error) {
+	return u.alerts.Test(ctx, target)
 }

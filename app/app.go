@@ -191,7 +191,7 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy,
 		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),
-		CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
+		CheckDir: a.cfg.DataDir, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
 	})
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"plugbeat/adminapi"
 	"plugbeat/alert"
 	"plugbeat/clock"
 	"plugbeat/delivery"
@@ -76,9 +75,8 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	}
 	queues := h.dispatcher.Queues()
 	for _, w := range hooks {
-		q := queues[w.ID]
 		f.Webhooks = append(f.Webhooks, health.WebhookFacts{
-			Webhook: w, InFlight: q.InFlight, Oldest: q.Oldest, DisabledAt: q.DisabledAt, Paused: q.Paused,
+			Webhook: w, Queue: queues[w.ID],
 			DeadToday:    h.losses.today(ctx, h.store.Deliveries, w.ID, webhook.Dead, w.Ledger.Dead, f.Now),
 			ExpiredToday: h.losses.today(ctx, h.store.Deliveries, w.ID, webhook.Expired, w.Ledger.Expired, f.Now),
 		})
@@ -94,9 +92,7 @@ func (h *facts) Health(ctx context.Context) health.Report {
 			}
 		}
 	}
-	for _, s := range h.Sources() {
-		f.Sources = append(f.Sources, sourceFacts(s, f.Now))
-	}
+	f.Sources = h.Sources()
 	census, troubled := h.store.Vehicles.Census(health.MaxOwners)
 	f.NeedsOwner, f.Vehicles = census.NeedsOwner, census.Total
 	for _, id := range troubled {
@@ -115,20 +111,6 @@ func (h *facts) Health(ctx context.Context) health.Report {
 	return h.watch.Judge(f)
 }
 
-func sourceFacts(s adminapi.Source, now time.Time) health.SourceFacts {
-	f := health.SourceFacts{Name: s.Name, Configured: s.Configured, Vehicles: s.Vehicles, Reading: s.InFlight, Silent: s.Silent,
-		LastOK: s.LastOK, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt, NotBefore: s.NotBefore, Due: s.Due}
-	if c := s.Cost; c != nil {
-		from := c.Until.AddDate(0, -1, 0)
-		if c.Per == "day" {
-			from = c.Until.AddDate(0, 0, -1)
-		}
-		calls := c.Budget * uint64(s.Vehicles) //nolint:gosec // not negative
-		f.Budget = &health.BudgetFacts{Calls: calls, Spent: c.Spent, Per: c.Per, From: from, Until: c.Until}
-	}
-	return f
-}
-
 // Unready says what keeps the daemon from being ready. It costs less than all of Health:
 // strangers may ask.
 func (h *facts) Unready(ctx context.Context) []health.Condition {
@@ -141,9 +123,7 @@ func (h *facts) readiness(ctx context.Context) health.Facts {
 	f.Parts = h.parts(f.Now)
 	info, err := h.Info(ctx)
 	f.Parts = append(f.Parts, health.PartFacts{Name: "store", Err: err})
-	f.Store = health.StoreFacts{Path: info.Path, State: info.State, FreeBytes: info.DiskFreeBytes, MinFreeBytes: info.MinFreeBytes,
-		LiveBytes: info.LiveBytes, MaxBytes: info.MaxBytes}
-	f.Subscriptions = info.Subscriptions
+	f.Store, f.Subscriptions = info, info.Subscriptions
 	return f
 }
 

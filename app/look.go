@@ -22,13 +22,11 @@ import (
 )
 
 // Looker looks at the far ends of a config's requests without asking anything of
-// them: it resolves, connects, and makes one HEAD request without a body or a
+// them: it resolves, and makes one HEAD request without a body or a
 // signature. Every address it dials passes the same check as what the daemon sends.
 type Looker struct {
 	cfg   config.Config
 	guard *egress.Guard
-	// dial connects; tests put their own there.
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// lookup resolves a name; tests put their own there.
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -52,7 +50,7 @@ func NewLooker(cfg config.Config) (*Looker, error) {
 	lookup := func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
-	return &Looker{cfg: cfg, guard: g, dial: (&net.Dialer{Timeout: lookTime}).DialContext, lookup: lookup}, nil
+	return &Looker{cfg: cfg, guard: g, lookup: lookup}, nil
 }
 
 // Look is what was seen of an URL.
@@ -64,8 +62,7 @@ type Look struct {
 	Named    bool
 	Resolve  error
 	Resolver bool
-	// Addresses are what its name stands for, at most one of each family, tried one
-	// by one.
+	// Addresses are what its name stands for, at most one of each family.
 	Addresses []LookAddress
 	// Bare is true of a far end that speaks no HTTP: its port is dialled, and nothing asked.
 	Bare bool
@@ -88,17 +85,13 @@ type LookAddress struct {
 	// Denied is why no request goes there, a [*egress.DeniedError] in words with
 	// what would allow it; empty when it may.
 	Denied string
-	// Err is why no connection came about; nil when one did, or none was tried.
-	Err error
 }
 
 // Answered reports whether an HTTP answer came.
 func (l Look) Answered() bool { return l.Status != 0 }
 
-// Reached reports whether a connection came about.
-func (l Look) Reached() bool {
-	return slices.ContainsFunc(l.Addresses, func(a LookAddress) bool { return a.Denied == "" && a.Err == nil })
-}
+// Reached reports whether a far end that speaks no HTTP took a connection.
+func (l Look) Reached() bool { return l.Bare && l.Err == nil }
 
 // Callback looks at a webhook's receiver.
 func (k *Looker) Callback(ctx context.Context, uri string, allowPrivate bool) Look {
@@ -144,12 +137,27 @@ func (k *Looker) look(ctx context.Context, uri string, consent func(asked string
 			continue
 		}
 		allowed = true
-		a.Err = k.connect(ctx, address)
 	}
-	if l.Bare = u.Scheme != "http" && u.Scheme != "https"; allowed && !l.Bare {
+	l.Bare = u.Scheme != "http" && u.Scheme != "https"
+	switch {
+	case !allowed:
+	case l.Bare:
+		l.Err = k.connect(ctx, asked, consent)
+	default:
 		k.head(ctx, u, consent, &l)
 	}
 	return l
+}
+
+// connect dials a far end that speaks no HTTP.
+func (k *Looker) connect(ctx context.Context, asked string, consent func(asked string) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	c, err := k.guard.Transport(consent, lookTime).DialContext(ctx, "tcp", asked)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // resolve notes one address of each family and reports whether there is any.
@@ -174,16 +182,6 @@ func (k *Looker) resolve(ctx context.Context, host string, l *Look) bool {
 		}
 	}
 	return len(l.Addresses) > 0
-}
-
-func (k *Looker) connect(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	c, err := k.dial(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	return c.Close()
 }
 
 // head makes the request. It says who asks, so that a receiver's log can be read.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,7 +56,7 @@ func TestLookIsHarmless(t *testing.T) {
 	defer srv.Close()
 	k := looking(t, nil)
 	l := k.Callback(t.Context(), srv.URL+"/hook?a=b", true)
-	if !l.Answered() || l.Status != http.StatusFound || l.Err != nil || l.Header.Get("Date") == "" || l.Received.Before(l.Sent) || len(l.Addresses) != 1 || l.Addresses[0].Err != nil || l.Named {
+	if !l.Answered() || l.Status != http.StatusFound || l.Err != nil || l.Header.Get("Date") == "" || l.Received.Before(l.Sent) || len(l.Addresses) != 1 || l.Named {
 		t.Errorf("%+v", l)
 	}
 	if got := strings.Join(h.list, ", "); got != "HEAD /hook 0" {
@@ -94,7 +93,7 @@ func TestLookSaysWhy(t *testing.T) {
 		t.Errorf("no TLS: %+v", l)
 	}
 	plain.Close()
-	if l := k.Callback(t.Context(), plain.URL, true); l.Answered() || l.Addresses[0].Err == nil || !strings.Contains(l.Cause, "is the receiver running?") {
+	if l := k.Callback(t.Context(), plain.URL, true); l.Answered() || !strings.Contains(l.Cause, "is the receiver running?") {
 		t.Errorf("nothing there: %+v", l)
 	}
 	if l := k.Callback(t.Context(), "http:///x", true); l.Err == nil || l.Cause == "" {
@@ -114,26 +113,17 @@ func TestLookSaysWhy(t *testing.T) {
 	}
 }
 
-// TestLookAtFamilies holds that one address of each family is tried by itself.
+// TestLookAtFamilies holds that one address of each family is looked at.
 func TestLookAtFamilies(t *testing.T) {
 	k := looking(t, nil)
-	var dialled []string
 	k.lookup = func(context.Context, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("2001:4860:4860::8888"), netip.MustParseAddr("::ffff:8.8.8.8"), netip.MustParseAddr("8.8.4.4"), netip.MustParseAddr("2001:4860:4860::8844")}, nil
-	}
-	unreachable := errors.New("network is unreachable")
-	k.dial = func(_ context.Context, _, address string) (net.Conn, error) {
-		dialled = append(dialled, address)
-		return nil, unreachable
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // the request itself goes nowhere
 	l := k.Callback(ctx, "https://two.example/", false)
-	if len(l.Addresses) != 2 || !l.Addresses[0].Address.Is6() || !errors.Is(l.Addresses[0].Err, unreachable) || l.Addresses[1].Address.String() != "8.8.8.8" {
+	if len(l.Addresses) != 2 || !l.Addresses[0].Address.Is6() || l.Addresses[1].Address.String() != "8.8.8.8" {
 		t.Errorf("%+v", l.Addresses)
-	}
-	if strings.Join(dialled, " ") != "[2001:4860:4860::8888]:443 8.8.8.8:443" {
-		t.Errorf("dialled %v", dialled)
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"plugbeat/adminapi"
 	"plugbeat/alert"
 	"plugbeat/config"
 	"plugbeat/delivery"
+	"plugbeat/health"
 	"plugbeat/scheduler"
 	"plugbeat/store"
 	"plugbeat/vehicle"
@@ -30,61 +30,50 @@ type upkeep struct {
 }
 
 // Info describes the data file.
-func (u *upkeep) Info(ctx context.Context) (adminapi.StoreInfo, error) {
+func (u *upkeep) Info(ctx context.Context) (webhook.DataFile, error) {
 	i, err := u.store.Maintenance.Info(ctx)
-	return adminapi.StoreInfo{
-		Path: i.Path, InstanceID: i.Instance.String(), Schema: i.Schema,
-		FileBytes: i.FileBytes, LiveBytes: i.LiveBytes, MaxBytes: i.MaxBytes, FreePages: i.FreePages,
-		Commits: i.Commits, Operations: i.Operations, Vehicles: i.Vehicles, Subscriptions: i.Subscriptions, Waiting: i.Waiting,
-		State: i.State, DiskFreeBytes: i.FreeBytes, DiskTotalBytes: i.TotalBytes, MinFreeBytes: i.MinFreeBytes,
-	}, err
+	return i.DataFile, err
 }
 
 // CheckFile looks for what is wrong in a data file that nobody has open.
-func (u *upkeep) CheckFile(path string) ([]adminapi.Problem, error) {
-	ps, err := store.CheckFileContext(u.requests.ctx, path)
-	out := make([]adminapi.Problem, len(ps))
-	for i, p := range ps {
-		out[i] = adminapi.Problem(p)
-	}
-	return out, err
+func (u *upkeep) CheckFile(path string) ([]webhook.FileProblem, error) {
+	return store.CheckFileContext(u.requests.ctx, path)
 }
 
 // Backups tells how the scheduled backups stand.
-func (u *upkeep) Backups() *adminapi.Backups { return u.backups.status() }
+func (u *upkeep) Backups() *health.BackupFacts { return u.backups.status() }
 
 // Sources tells how each configured source fares, and of those that have vehicles
 // and are not configured. It walks neither vehicles nor subscriptions.
-func (u *upkeep) Sources() []adminapi.Source {
+func (u *upkeep) Sources() []health.SourceFacts {
 	vehicles, spent := u.store.Vehicles.VehiclesBySource(), u.store.Vehicles.SpentBySource()
-	var out []adminapi.Source
+	var out []health.SourceFacts
 	for _, s := range u.scheduler.Sources() {
 		due, err := u.store.Schedules.Due(u.requests.ctx, s.Name, time.Now(), 1, nil)
 		if err == nil && len(due.Schedules) > 0 {
 			due.Next = due.Schedules[0].Due
 		} // the store's own trouble is told by Info
-		out = append(out, adminapi.Source{
-			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next,
-			InFlight: s.InFlight, Reads: s.Reads, PathReads: s.PathReads, Faults: s.Faults,
-			LastAnswer: s.LastAnswer, Silent: s.Silent, LastOK: s.LastOK, NotBefore: s.NotBefore, LastFault: s.LastFault, LastFaultAt: s.LastFaultAt,
+		out = append(out, health.SourceFacts{
+			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, Activity: s.Activity,
 			Cost: costOf(s, spent[s.Name], time.Now()),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {
 		if _, configured := u.cfg.Sources[name]; !configured {
-			out = append(out, adminapi.Source{Name: name, Vehicles: vehicles[name], LastFault: missing, LastFaultAt: u.opened})
+			out = append(out, health.SourceFacts{Name: name, Vehicles: vehicles[name],
+				Activity: vehicle.Activity{LastFault: missing, LastFaultAt: u.opened}})
 		}
 	}
 	return out
 }
 
 // costOf is what a source costs; nil where nobody counts.
-func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *adminapi.Cost {
+func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *health.CostFacts {
 	if !s.Plan.Counts() {
 		return nil
 	}
 	_, until := s.Plan.Span(now)
-	c := &adminapi.Cost{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
+	c := &health.CostFacts{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
 		BucketLeft: s.BucketLeft, BucketSize: s.BucketSize}
 	if s.BucketRefill > 0 {
 		c.BucketHour = float64(time.Hour) / float64(s.BucketRefill)
@@ -92,16 +81,16 @@ func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *ad
 	return c
 }
 
-// deliveries shows the delivery loop to the server in the server's words.
+// deliveries is the delivery loop, which has the scheduler look again after what concerns it.
 type deliveries struct {
 	*delivery.Dispatcher
 	scheduler *scheduler.Scheduler
 }
 
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
-// stands, and puts the subscriptions on a new cadence's due times.
-func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error) {
-	w, err := d.Dispatcher.Change(ctx, id, webhook.SettingsChange(c), checks...)
+// stands, and puts the slots on a new cadence's points.
+func (d deliveries) Change(ctx context.Context, id uuid.UUID, c webhook.SettingsChange, checks ...webhook.Check) (webhook.Webhook, error) {
+	w, err := d.Dispatcher.Change(ctx, id, c, checks...)
 	if err == nil && c.Cadence != nil {
 		_, err = d.scheduler.Replan(ctx, id)
 	}
@@ -109,7 +98,7 @@ func (d deliveries) Change(ctx context.Context, id uuid.UUID, c adminapi.Webhook
 }
 
 // Verify sends a challenge. Schedules that waited for it are due at once.
-func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error) {
+func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error) {
 	defer d.scheduler.Kick()
 	return d.Dispatcher.Verify(ctx, id)
 }

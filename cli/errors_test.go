@@ -56,14 +56,14 @@ func TestChallengeFailed(t *testing.T) {
 		t.Errorf("add: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	down := clitest.Refusal(adminapi.CodeChallengeFailed, "connection refused", "")
-	down.Error.Challenge = &adminapi.Challenge{Text: "connection refused"}
+	down.Error.Challenge = &webhook.Challenge{Text: "connection refused"}
 	d.Fail("POST", "/webhooks/down/verify", http.StatusFailedDependency, down)
 	if r = x.Run(t, "webhook", "verify", "down"); r.Err != "plugbeat: connection refused\n  then try again: plugbeat webhook verify down\n" {
 		t.Errorf("verify without an answer: %s", r.Err)
 	}
 	// A receiver that takes everything and answers nothing is told of the way that works.
 	silent := clitest.Refusal(adminapi.CodeChallengeFailed, "the body is empty", "")
-	silent.Error.Challenge = &adminapi.Challenge{Status: 200, Text: "the body is empty"}
+	silent.Error.Challenge = &webhook.Challenge{Status: 200, Text: "the body is empty"}
 	d.Fail("POST", "/webhooks/ha/verify", http.StatusFailedDependency, silent)
 	d.Fail("POST", "/webhooks/ha/enable", http.StatusFailedDependency, silent)
 	for _, command := range []string{"verify", "enable"} {
@@ -93,7 +93,7 @@ func TestFailedTest(t *testing.T) {
 // an error beside them.
 func TestProblemsFound(t *testing.T) {
 	d := clitest.NewDaemon(t)
-	d.On("POST", "/check", adminapi.Checked{Problems: []adminapi.Problem{{Bucket: "slot_due", Key: "ab12", Text: "no slot for this row"}}})
+	d.On("POST", "/check", adminapi.Checked{Problems: []webhook.FileProblem{{Bucket: "slot_due", Key: "ab12", Text: "no slot for this row"}}})
 	x := clitest.Session{App: App, Socket: d.Socket}
 	if r := x.Run(t, "check"); r.Code != terminal.ExitFailure || r.Err != "" || !strings.Contains(r.Out, "1 problem in ") || !strings.Contains(r.Out, "\n  slot_due ab12: no slot for this row\n") {
 		t.Errorf("exit %d\n%s%s", r.Code, r.Out, r.Err)

@@ -37,7 +37,7 @@ func TestVerified(t *testing.T) {
 		{"operator", disabledHook(webhook.ByOperator), true, "fleet answered the challenge rightly in 41ms, but it is still disabled (operator)\nnext: plugbeat webhook enable fleet\n"},
 		{"gone", disabledHook(webhook.Gone), false, "fleet answered the challenge rightly in 41ms, but it is still disabled (gone)\nnext: plugbeat webhook enable fleet\n"},
 	} {
-		d := clitest.NewDaemon(t).On("POST", "/webhooks/x/verify", adminapi.Verified{Webhook: tc.hook, Subscribed: tc.subscribed, Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond}})
+		d := clitest.NewDaemon(t).On("POST", "/webhooks/x/verify", adminapi.Verified{Webhook: tc.hook, Subscribed: tc.subscribed, Challenge: webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond}})
 		if r := (clitest.Session{App: App, Socket: d.Socket}).Run(t, "webhook", "verify", "x"); r.Code != terminal.ExitOK || r.Out != tc.want {
 			t.Errorf("%s: exit %d\n%s%s", tc.name, r.Code, r.Out, r.Err)
 		}

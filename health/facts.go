@@ -15,7 +15,7 @@ type Facts struct {
 	Stopping bool
 	// Parts are the parts of the daemon that must work.
 	Parts  []PartFacts
-	Store  StoreFacts
+	Store  webhook.DataFile
 	Clocks []ClockHost
 	// ClockDoubt is why this machine's clock cannot be believed; empty when it can.
 	ClockDoubt string
@@ -45,19 +45,6 @@ type PartFacts struct {
 // MinFree is what should be free on the disk of the data file, in bytes, but at most a tenth
 // of the disk: room for some days of deliveries, so that there is time to mend it.
 const MinFree = 256 << 20
-
-// StoreFacts is the data file and the disk it is on.
-type StoreFacts struct {
-	Path string
-	// State is what the last write and the file system let be done.
-	State webhook.DiskState
-	// FreeBytes is what is free on the disk and MinFreeBytes what should be; both are 0 where
-	// that is not known.
-	FreeBytes, MinFreeBytes int64
-	// LiveBytes is what of the data file is in use, MaxBytes what may be: retention.max_size,
-	// 0 for no bound.
-	LiveBytes, MaxBytes int64
-}
 
 // BackupFacts are the scheduled backups, and how they stand.
 type BackupFacts struct {
@@ -107,45 +94,61 @@ type AlertFacts struct {
 	NextTry time.Time `json:"next_try,omitzero"`
 }
 
+// AlertTested is what one target of alerts made of a test.
+type AlertTested struct {
+	Target string `json:"target"`
+	Host   string `json:"host"`
+	// Arrived is true when the target answered with 2xx.
+	Arrived bool `json:"arrived"`
+	// Status is the HTTP status, 0 where there was no answer.
+	Status   int           `json:"status"`
+	Duration time.Duration `json:"duration"`
+	// Error says why it did not arrive.
+	Error string `json:"error,omitempty"`
+}
+
 // WebhookFacts is a webhook with its queue.
 type WebhookFacts struct {
 	webhook.Webhook
-	InFlight int
-	// Oldest is when the oldest waiting delivery was made; zero for none.
-	Oldest time.Time
-	// DisabledAt is when a failing webhook is disabled if every probe fails; zero for never.
-	DisabledAt time.Time
-	// Paused is the trouble of this machine's own that holds the queue; empty for none.
-	Paused string
+	webhook.Queue
 	// DeadToday and ExpiredToday count the deliveries lost in the last 24 hours.
 	DeadToday, ExpiredToday int
 }
 
-// SourceFacts is a source, or the name of one that has vehicles and is not in the config.
+// SourceFacts is a source at work, or one that has vehicles and is not in the config.
 type SourceFacts struct {
-	Name       string
-	Configured bool
-	Vehicles   int
-	Reading    int // calls in flight
-	// Silent is true when its newest call brought no answer.
-	Silent bool
-	// LastOK is when it last gave a value, LastFault its newest fault, at LastFaultAt; zero
-	// and empty for none since the start.
-	LastOK, LastFaultAt time.Time
-	LastFault           string
-	// NotBefore is when it may be asked again; zero for now. Due is when the first of its
-	// subscriptions is due; zero for none.
-	NotBefore, Due time.Time
-	// Budget is nil where nobody counts calls.
-	Budget *BudgetFacts
+	Name       string `json:"name"`
+	Configured bool   `json:"configured"`
+	Vehicles   int    `json:"vehicles"`
+	// Due is when the first of its subscriptions comes due; it may have passed. Absent when
+	// none does.
+	Due time.Time `json:"due,omitzero"`
+	vehicle.Activity
+	// Cost is what reading costs; absent where nobody counts.
+	Cost *CostFacts `json:"cost,omitempty"`
 }
 
-// BudgetFacts is what a metered source's vehicles may cost in a period.
-type BudgetFacts struct {
-	// Calls is what all its vehicles may cost together; 0 for no limit. Spent is what they did.
-	Calls, Spent uint64
-	Per          string // "month" or "day"
-	From, Until  time.Time
+// CostFacts is what reading the vehicles of a source costs. A call is one path of one
+// vehicle that is asked for, alone or in a batch.
+type CostFacts struct {
+	// Metered is true where the vendor counts calls.
+	Metered bool `json:"metered"`
+	// Budget is how many calls each vehicle may cost in a period; 0 for no limit. Per
+	// is that period, "month" or "day", UTC.
+	Budget uint64 `json:"budget"`
+	Per    string `json:"per"`
+	// Spent is what all its vehicles together have cost in the period, which ends at
+	// Until.
+	Spent uint64    `json:"spent"`
+	Until time.Time `json:"until"`
+	// Lines say in words what the webhooks' cadences cost and what the budget reaches
+	// for; only in the status.
+	Lines []string `json:"lines,omitempty"`
+	// BucketLeft is how many calls of BucketSize the whole application may make at
+	// once, BucketHour how many come back in an hour; all 0 where there is no bound.
+	BucketLeft int     `json:"bucket_left"`
+	BucketSize int     `json:"bucket_size"`
+	BucketHour float64 `json:"bucket_hour"`
 }
 
 // VehicleFacts is a vehicle with what is known of it.

@@ -42,7 +42,7 @@ func failing(opened, disabled time.Duration) func(*health.WebhookFacts) {
 }
 
 func source(edit func(*health.SourceFacts)) health.Facts {
-	f := health.SourceFacts{Name: "fleet", Configured: true, Vehicles: 2, LastOK: noon}
+	f := health.SourceFacts{Name: "fleet", Configured: true, Vehicles: 2, Activity: vehicle.Activity{LastOK: noon}}
 	edit(&f)
 	return health.Facts{Sources: []health.SourceFacts{f}}
 }
@@ -81,16 +81,16 @@ type found struct {
 
 var all = []found{
 	{health.StoreNoSpace, health.Error, "the last write found no space",
-		health.Facts{Store: health.StoreFacts{Path: "/data/plugbeat.db", State: webhook.DiskFull}}, health.Facts{Store: health.StoreFacts{State: webhook.DiskOK}},
+		health.Facts{Store: webhook.DataFile{Path: "/data/plugbeat.db", Disk: webhook.Disk{State: webhook.DiskFull}}}, health.Facts{Store: webhook.DataFile{Disk: webhook.Disk{State: webhook.DiskOK}}},
 		"the disk is full: nothing is read or delivered until there is space for /data/plugbeat.db", "make room on that disk; everything goes on by itself then"},
 	{health.StoreReadOnly, health.Error, "the disk takes no writes",
-		health.Facts{Store: health.StoreFacts{Path: "/data/plugbeat.db", State: webhook.DiskReadOnly}}, health.Facts{},
+		health.Facts{Store: webhook.DataFile{Path: "/data/plugbeat.db", Disk: webhook.Disk{State: webhook.DiskReadOnly}}}, health.Facts{},
 		"the disk is read-only: nothing is read or delivered until /data/plugbeat.db can be written", "see the kernel's log for why, then mount the disk for writing"},
 	{health.DaemonNotReady, health.Error, "the data file cannot be read, or a loop has not turned for a minute",
 		health.Facts{Parts: []health.PartFacts{{Name: "scheduler", Err: errors.New("its loop has not turned for too long")}}}, health.Facts{Parts: []health.PartFacts{{Name: "scheduler"}}},
 		"the part scheduler does not work: its loop has not turned for too long", "see why in the daemon's log, then restart the daemon"},
 	{health.DaemonStopping, health.Info, "it was told to stop and waits for what is in flight",
-		health.Facts{Stopping: true, Webhooks: []health.WebhookFacts{{InFlight: 1, Webhook: webhook.Webhook{Status: webhook.Active}}}, Sources: []health.SourceFacts{{}}}, health.Facts{},
+		health.Facts{Stopping: true, Webhooks: []health.WebhookFacts{{Queue: webhook.Queue{InFlight: 1}, Webhook: webhook.Webhook{Status: webhook.Active}}}, Sources: []health.SourceFacts{{}}}, health.Facts{},
 		"plugbeat is stopping: it waits for what is in flight (1 delivery, 0 reads), at most for the time of grace, and begins nothing new", "wait for it"},
 	{health.ClockOff, health.Error, "the answers of receivers or vendors say, twice in a row, that this machine's clock or theirs is more than a minute off",
 		clocks(said("b", -time.Hour), said("a", -time.Hour)), clocks(said("a", time.Minute), health.ClockHost{Host: "once", Ahead: time.Hour, Answers: 1}),
@@ -147,10 +147,10 @@ var all = []found{
 		health.Facts{Alerts: []health.AlertFacts{{Name: "phone", LastError: "it answered 403 Forbidden", Waiting: 2}}}, health.Facts{Alerts: []health.AlertFacts{{Name: "phone"}}},
 		"alerts to phone do not arrive: it answered 403 Forbidden; 2 waiting", "mend the target, or its settings in the config, then try: plugbeat alert test phone"},
 	{health.StoreNearlyFull, health.Warning, "less than 256 MiB, or a tenth of a smaller disk, are free",
-		health.Facts{Store: health.StoreFacts{Path: "/data/plugbeat.db", FreeBytes: 200 * mib, MinFreeBytes: 256 * mib}}, health.Facts{Store: health.StoreFacts{FreeBytes: 256 * mib, MinFreeBytes: 256 * mib}},
+		health.Facts{Store: webhook.DataFile{Path: "/data/plugbeat.db", Disk: webhook.Disk{FreeBytes: 200 * mib, MinFreeBytes: 256 * mib}}}, health.Facts{Store: webhook.DataFile{Disk: webhook.Disk{FreeBytes: 256 * mib, MinFreeBytes: 256 * mib}}},
 		"the disk is nearly full: 200 MiB are free where /data/plugbeat.db is and 256 should be; when none is left nothing is read or delivered", "make room on that disk"},
 	{health.StoreMaxSize, health.Warning, "more than nine tenths of `retention.max_size` are in use",
-		health.Facts{Store: health.StoreFacts{LiveBytes: 91 * mib, MaxBytes: 100 * mib}}, health.Facts{Store: health.StoreFacts{LiveBytes: 90 * mib, MaxBytes: 100 * mib}},
+		health.Facts{Store: webhook.DataFile{MaxBytes: 100 * mib, Disk: webhook.Disk{LiveBytes: 91 * mib}}}, health.Facts{Store: webhook.DataFile{MaxBytes: 100 * mib, Disk: webhook.Disk{LiveBytes: 90 * mib}}},
 		"the data file holds 91 of at most 100 MiB: above that, waiting deliveries expire, oldest first", "bring the receivers back, or raise retention.max_size"},
 	{health.SourceMissing, health.Error, "a source that the config does not have has vehicles",
 		source(func(f *health.SourceFacts) { f.Configured = false }), source(func(*health.SourceFacts) {}),
@@ -166,9 +166,9 @@ var all = []found{
 		"source fleet asked to be left alone: it is not asked again for 10m", "wait; slower cadences, or a larger plan there, keep it from happening again"},
 	{health.SourceSpent, health.Warning, "19 twentieths of a metered source's budget are spent while more than a tenth of the period is left",
 		source(func(f *health.SourceFacts) {
-			f.Budget = &health.BudgetFacts{Calls: 1000, Spent: 950, Per: "month", From: noon.Add(-time.Hour), Until: noon.Add(240 * time.Hour)}
+			f.Cost = &health.CostFacts{Budget: 500, Spent: 950, Per: "month", Until: noon.Add(240 * time.Hour)}
 		}), source(func(f *health.SourceFacts) {
-			f.Budget = &health.BudgetFacts{Calls: 1000, Spent: 949, Per: "month", From: noon.Add(-time.Hour), Until: noon.Add(240 * time.Hour)}
+			f.Cost = &health.CostFacts{Budget: 500, Spent: 949, Per: "month", Until: noon.Add(240 * time.Hour)}
 		}),
 		"source fleet has spent 950 of its 1000 calls and a new month begins in 10d: until then its vehicles are hardly read", "raise its budget, or ask for slower cadences"},
 	{health.SourceLate, health.Warning, "a vehicle has been due for more than 10 minutes, although the source may be asked",

@@ -38,7 +38,7 @@ func (j *judge) daemon() {
 			flying += w.InFlight
 		}
 		for _, s := range j.Sources {
-			reading += s.Reading
+			reading += s.InFlight
 		}
 		j.add(Condition{Code: DaemonStopping, Subject: plugbeat, Remedy: "wait for it",
 			Text: fmt.Sprintf("plugbeat is stopping: it waits for what is in flight (%s, %s), at most for the time of grace, and begins nothing new",

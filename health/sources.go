@@ -58,10 +58,10 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	case rest != "":
 		j.add(Condition{Code: SourceHeld, Subject: s, Text: fmt.Sprintf("source %s asked to be left alone: %s", f.Name, rest),
 			Remedy: "wait; slower cadences, or a larger plan there, keep it from happening again"})
-	case f.Budget.spentSoon(j.Now):
-		b := f.Budget
+	case f.spentSoon(j.Now):
+		c := f.Cost
 		j.add(Condition{Code: SourceSpent, Subject: s, Remedy: "raise its budget, or ask for slower cadences",
-			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name, b.Spent, b.Calls, b.Per, words.Span(b.Until.Sub(j.Now)))})
+			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name, c.Spent, f.calls(), c.Per, words.Span(c.Until.Sub(j.Now)))})
 	case !f.Due.IsZero() && j.Now.Sub(f.Due) > lateAfter:
 		j.add(Condition{Code: SourceLate, Subject: s, Since: f.Due, Text: fmt.Sprintf("source %s is %s late: more is due than it can read", f.Name, j.ago(f.Due)),
 			Remedy: "raise its max_reads, or ask for slower cadences"})
@@ -69,8 +69,21 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 }
 
 // spentSoon reports whether nearly all of a budget is spent while much of the period is left.
-func (b *BudgetFacts) spentSoon(now time.Time) bool {
-	return b != nil && b.Calls > 0 && b.Spent*20 >= b.Calls*spentShare && b.Until.Sub(now) > b.Until.Sub(b.From)/soonShare
+func (f *SourceFacts) spentSoon(now time.Time) bool {
+	c := f.Cost
+	if c == nil || c.Budget == 0 || c.Spent*20 < f.calls()*spentShare {
+		return false
+	}
+	from := c.Until.AddDate(0, -1, 0)
+	if c.Per == "day" {
+		from = c.Until.AddDate(0, 0, -1)
+	}
+	return c.Until.Sub(now) > c.Until.Sub(from)/soonShare
+}
+
+// calls is what all vehicles of the source may cost together.
+func (f *SourceFacts) calls() uint64 {
+	return f.Cost.Budget * uint64(f.Vehicles) //nolint:gosec // not negative
 }
 
 // vehicles judges those that need their owner.

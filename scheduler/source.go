@@ -46,30 +46,13 @@ type source struct {
 type SourceStatus struct {
 	Name     string
 	MaxReads int
-	// InFlight is how many calls have not returned.
-	InFlight int
-	// Reads and PathReads count calls and the paths asked for in them; Faults
-	// counts paths that came back without a value.
-	Reads, PathReads, Faults uint64
+	vehicle.Activity
 	// Plan is how it counts calls.
 	Plan cadence.Plan
 	// BucketLeft is how many calls of its bucket of BucketSize may be made at once, and
 	// BucketRefill how long it takes to get one back; all are 0 when it has none.
 	BucketLeft, BucketSize int
 	BucketRefill           time.Duration
-	// NotBefore is when the source may be asked again after a rate limit of the
-	// whole application; zero when it may be asked now.
-	NotBefore time.Time
-	// LastAnswer is when the source last answered at all, with a value or a fault;
-	// Silent is true when its newest call brought no answer. Zero and false before
-	// the first call.
-	LastAnswer time.Time
-	Silent     bool
-	// LastOK is when a read last brought a value; LastFault is the text of the
-	// newest fault, at LastFaultAt. Zero and empty before the first.
-	LastOK      time.Time
-	LastFault   string
-	LastFaultAt time.Time
 }
 
 // newSource returns a source with its pool, all of it free.
@@ -99,9 +82,10 @@ func (src *source) status(now time.Time) SourceStatus {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	st := SourceStatus{
-		Name: src.name, MaxReads: src.limit, Plan: src.plan, InFlight: src.inFlight,
-		Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
-		LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+		Name: src.name, MaxReads: src.limit, Plan: src.plan, Activity: vehicle.Activity{
+			InFlight: src.inFlight, Reads: src.reads, PathReads: src.pathReads, Faults: src.faults,
+			LastAnswer: src.answered, Silent: src.silent, LastOK: src.lastOK, LastFault: src.lastFault, LastFaultAt: src.faultAt,
+		},
 	}
 	st.BucketLeft, st.BucketSize, st.BucketRefill = src.bucket.left(now)
 	if src.notBefore.After(now) {

@@ -38,32 +38,23 @@ var (
 	condition = gauge("plugbeat_health_condition",
 		"What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
 
-	dueTimes      = counter("plugbeat_scheduler_due_times_total", "Due times of subscriptions, by what became of them.", "webhook", "result")
-	oldestDue     = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the subscription that is due the longest has been due; 0 while none is.", "source")
-	subscriptions = gauge("plugbeat_scheduler_subscriptions", "Vehicles on webhooks.")
+	dueTimes  = counter("plugbeat_scheduler_due_times_total", "Due times of subscriptions, by what became of them.", "webhook", "result")
+	oldestDue = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the subscription that is due the longest has been due; 0 while none is.", "source")
 
 	fleetVehicles = gauge("plugbeat_fleet_vehicles", "Vehicles, by what is known of their plug.", "state")
 	fleetTroubled = gauge("plugbeat_fleet_troubled_vehicles", "Vehicles whose last reading failed, by what it takes to mend it.", "trouble")
 
-	sourceVehicles  = gauge("plugbeat_source_vehicles", "Vehicles connected through a source.", "source")
-	sourceInFlight  = gauge("plugbeat_source_in_flight_reads", "Calls of a source that are under way.", "source")
 	sourceLastValue = gauge("plugbeat_source_last_value_timestamp_seconds",
 		"When a source last gave a value; 0 when it gave none since the start.", "source")
-	sourceNotBefore = gauge("plugbeat_source_not_before_timestamp_seconds",
-		"Until when a source wants no call at all; 0 when it may be asked.", "source")
 
 	sourceBudget = gauge("plugbeat_source_budget_calls",
 		"How many calls each vehicle of a source may cost in a period; 0 for no limit. Absent where nobody counts.", "source")
 	sourceSpent = gauge("plugbeat_source_spent_calls",
 		"What all vehicles of a source have cost in this period. Absent where nobody counts.", "source")
-	sourceBucket = gauge("plugbeat_source_bucket_calls",
-		"How many calls a source may be asked at once for the whole application. Absent where there is no bound.", "source")
 
-	hookInfo       = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
-	hookStatus     = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
-	hookStep       = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
-	hookDisabledAt = gauge("plugbeat_webhook_disabled_at_timestamp_seconds",
-		"When a failing webhook will be disabled if every probe fails; 0 for none.", "webhook")
+	hookInfo        = gauge("plugbeat_webhook_info", "Always 1; the labels name a webhook.", "webhook", "name", "type")
+	hookStatus      = gauge("plugbeat_webhook_status", "1 for the status a webhook has.", "webhook", "status")
+	hookStep        = gauge("plugbeat_webhook_probes_failed", "How many probes have failed since the circuit breaker opened.", "webhook")
 	hookLastSuccess = gauge("plugbeat_webhook_last_success_timestamp_seconds", "When a webhook last took a delivery; 0 when it never did.",
 		"webhook")
 
@@ -80,18 +71,10 @@ var (
 	storeMax       = gauge("plugbeat_store_max_bytes", "What of the data file may be in use before waiting deliveries expire.")
 	storeFreePages = gauge("plugbeat_store_free_pages", "Pages of the data file that hold nothing and are used next.")
 	diskFree       = gauge("plugbeat_store_disk_free_bytes", "What is free on the data file's disk.")
-	diskTotal      = gauge("plugbeat_store_disk_size_bytes", "The size of the data file's disk.")
 	diskMinFree    = gauge("plugbeat_store_disk_min_free_bytes", "Below this much free the disk counts as nearly full.")
 
 	backupLast = gauge("plugbeat_backup_last_timestamp_seconds",
 		"When the newest good scheduled backup was made; 0 when there is none. Absent when none are scheduled.")
-	backupNext    = gauge("plugbeat_backup_next_timestamp_seconds", "When the next scheduled backup is made.")
-	backupBytes   = gauge("plugbeat_backup_last_bytes", "The size of the newest good scheduled backup.")
-	backupKept    = gauge("plugbeat_backup_kept_files", "Scheduled backups that are there.")
-	alertMessages = counter("plugbeat_alert_messages_total", "Messages to a target of alerts, by whether it took them.", "target", "result")
-	alertWaiting  = gauge("plugbeat_alert_waiting_alerts", "Alerts that wait to be sent, or for the target.", "target")
-	alertTold     = counter("plugbeat_alert_alerts_total", "Alerts: told, or folded because what they tell was over before they were sent.",
-		"target", "result")
 )
 
 // metrics serves what is counted and what stands, in Prometheus' text format or as
@@ -147,10 +130,7 @@ func (s *Server) scrape(ctx context.Context) scraped {
 	census, _ := s.Store.Census(0)
 	out.fleet(census)
 	if b := s.Upkeep.Backups(); b != nil {
-		out.backups(b)
-	}
-	for _, t := range s.Upkeep.Alerts() {
-		out.alerts(t)
+		out.put(backupLast, stamp(b.Last))
 	}
 	if info, err := s.Upkeep.Info(ctx); err != nil {
 		scrapeLog{s}.Println(err)
@@ -203,31 +183,24 @@ func (s *scraped) fleet(c vehicle.Census) {
 }
 
 func (s *scraped) source(src adminapi.Source, now time.Time) {
-	s.put(sourceVehicles, float64(src.Vehicles), src.Name)
 	if !src.Configured {
 		return
 	}
-	s.put(sourceInFlight, float64(src.InFlight), src.Name)
 	s.put(sourceLastValue, stamp(src.LastOK), src.Name)
-	s.put(sourceNotBefore, stamp(src.NotBefore), src.Name)
 	s.put(oldestDue, age(src.Due, now), src.Name)
 	if c := src.Cost; c != nil {
 		s.put(sourceBudget, float64(c.Budget), src.Name)
 		s.put(sourceSpent, float64(c.Spent), src.Name)
-		if c.BucketSize > 0 {
-			s.put(sourceBucket, float64(c.BucketLeft), src.Name)
-		}
 	}
 }
 
-func (s *scraped) hook(w *webhook.Webhook, queue adminapi.Queue, now time.Time) {
+func (s *scraped) hook(w *webhook.Webhook, queue webhook.Queue, now time.Time) {
 	id := w.ID.String()
 	s.put(hookInfo, 1, id, w.Name, string(w.Type))
 	for _, status := range webhook.Statuses {
 		s.put(hookStatus, one(w.Status == status), id, string(status))
 	}
 	s.put(hookStep, float64(w.Breaker.Step), id)
-	s.put(hookDisabledAt, stamp(queue.DisabledAt), id)
 	s.put(hookLastSuccess, stamp(w.Breaker.LastSuccess), id)
 	s.put(dueTimes, float64(w.DueTimes.Produced), id, "produced")
 	s.put(dueTimes, float64(w.DueTimes.Collapsed), id, "collapsed")
@@ -247,31 +220,14 @@ func (s *scraped) hook(w *webhook.Webhook, queue adminapi.Queue, now time.Time) 
 }
 
 func (s *scraped) store(i adminapi.StoreInfo) {
-	s.put(subscriptions, float64(i.Subscriptions))
 	s.put(storeFile, float64(i.FileBytes))
 	s.put(storeLive, float64(i.LiveBytes))
 	s.put(storeMax, float64(i.MaxBytes))
 	s.put(storeFreePages, float64(i.FreePages))
-	if i.DiskTotalBytes > 0 { // else it is not known here
-		s.put(diskFree, float64(i.DiskFreeBytes))
-		s.put(diskTotal, float64(i.DiskTotalBytes))
+	if i.TotalBytes > 0 { // else it is not known here
+		s.put(diskFree, float64(i.FreeBytes))
 		s.put(diskMinFree, float64(i.MinFreeBytes))
 	}
-}
-
-func (s *scraped) backups(b *adminapi.Backups) {
-	s.put(backupLast, stamp(b.Last))
-	s.put(backupNext, stamp(b.Next))
-	s.put(backupBytes, float64(b.LastBytes))
-	s.put(backupKept, float64(b.Kept))
-}
-
-func (s *scraped) alerts(t adminapi.AlertTarget) {
-	s.put(alertMessages, float64(t.Sent), t.Name, "sent")
-	s.put(alertMessages, float64(t.Failed), t.Name, "failed")
-	s.put(alertTold, float64(t.Told), t.Name, "told")
-	s.put(alertTold, float64(t.Folded), t.Name, "folded")
-	s.put(alertWaiting, float64(t.Waiting), t.Name)
 }
 
 func one(is bool) float64 {

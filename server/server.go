@@ -68,7 +68,7 @@ type Health interface {
 }
 
 // Options are what a server is made of. Store, Scheduler, Deliveries, Fleet,
-// Upkeep, Health and JSON are needed.
+// Upkeep and Health are needed.
 type Options struct {
 	Store      Store
 	Scheduler  Scheduler
@@ -109,8 +109,6 @@ type Options struct {
 	Metrics *Metrics
 	// Feed is told what commits change; nil is one that nobody tells.
 	Feed *Feed
-	// JSON turns a YAML document into JSON.
-	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir string
@@ -137,8 +135,8 @@ type Server struct {
 
 // New returns a server. It fails when a needed option is missing.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil || o.JSON == nil {
-		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep, Health and JSON are needed")
+	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil {
+		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep and Health are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -183,7 +181,7 @@ func New(o Options) (*Server, error) {
 		Health: o.Health,
 		Clocks: o.Clocks, Feed: o.Feed, Auth: s.auth, Replies: s.replies, Stopping: o.Stopping, Ending: ending,
 		Policy: o.Policy, Retries: o.Retries, Recover: o.Recover, Signing: o.Signing, ReadTime: ReadTimeout,
-		JSON: o.JSON, CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,
+		CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,
 	})
 	return s, nil
 }

@@ -15,14 +15,7 @@ import (
 )
 
 // Problem is one thing in the data file that cannot be as it is.
-type Problem struct {
-	Bucket string `json:"bucket"`
-	Key    string `json:"key"`
-	Text   string `json:"text"`
-}
-
-// String returns "bucket key: text".
-func (p Problem) String() string { return p.Bucket + " " + p.Key + ": " + p.Text }
+type Problem = webhook.FileProblem
 
 // maxProblems ends a check that finds more; one damage can show in many rows.
 const maxProblems = 1000

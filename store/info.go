@@ -5,42 +5,29 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
+
+	"plugbeat/webhook"
 )
 
 // Info describes the data file and what is in it.
 type Info struct {
-	Path string
-	Disk
-	// FileBytes is the size on disk, which never shrinks by itself.
-	FileBytes int64
-	MaxBytes  int64
-	FreePages int
-	Schema    int
-	Instance  uuid.UUID
+	webhook.DataFile
 	CreatedAt time.Time
-	// Commits and Operations count since the file was opened; their quotient is
-	// the mean size of a group. LargestGroup is at most 256.
-	Commits      uint64
-	Operations   uint64
+	// LargestGroup is the most operations that one commit took, at most 256.
 	LargestGroup int
 	// Readers is how many read transactions are open, this one not counted.
-	Readers       int
-	Webhooks      int
-	Vehicles      int
-	Subscriptions int
-	Waiting       uint64
+	Readers  int
+	Webhooks int
 }
 
 // Info returns the store's numbers. It reads the webhooks and otherwise what is
 // counted in memory, so it costs the same however many vehicles there are.
 func (s *Maintenance) Info(ctx context.Context) (Info, error) {
-	i := Info{
-		Path: s.options.Path, MaxBytes: s.options.MaxSize, Schema: int(s.options.layout.version), Instance: s.instance, CreatedAt: s.created,
-		Commits: s.commits.Load(), Operations: s.operations.Load(), LargestGroup: int(s.largest.Load()),
-		Readers: s.db.Stats().OpenTxN,
-	}
+	i := Info{CreatedAt: s.created, LargestGroup: int(s.largest.Load()), Readers: s.db.Stats().OpenTxN, DataFile: webhook.DataFile{
+		Path: s.options.Path, MaxBytes: s.options.MaxSize, Schema: int(s.options.layout.version), Instance: s.instance,
+		Commits: s.commits.Load(), Operations: s.operations.Load(),
+	}}
 	var err error
 	if i.Disk, err = s.Disk(ctx); err != nil {
 		return Info{}, err

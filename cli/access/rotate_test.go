@@ -126,7 +126,7 @@ func TestRotateManagement(t *testing.T) {
 	}
 	print := func(s string) string { return signing.Fingerprint(webhook.Secret(s)) }
 	holder := func(has adminapi.TokenHas, token string) []adminapi.TokenHolder {
-		return []adminapi.TokenHolder{{ID: clitest.HookID, Name: "fleet", Status: webhook.Active, Has: has, At: clitest.Noon, Challenge: &adminapi.Challenge{Status: 200, Text: "answered rightly", Token: token}},
+		return []adminapi.TokenHolder{{ID: clitest.HookID, Name: "fleet", Status: webhook.Active, Has: has, At: clitest.Noon, Challenge: &webhook.Challenge{Status: 200, Text: "answered rightly", Token: token}},
 			{ID: clitest.OtherID, Name: "off", Status: webhook.Disabled, Has: adminapi.HasUnknown}}
 	}
 	var now adminapi.ManagementToken

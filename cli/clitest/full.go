@@ -59,8 +59,8 @@ func Full(t *testing.T) *Daemon {
 	again.ResendOf, again.Attempts, again.RetryAt, again.LastAnswer = &SentID, 0, time.Time{}, ""
 	d.On("POST", "/deliveries/"+SentID.String()+"/resend", adminapi.DeliveryView{Webhook: &fleet, Delivery: again, Attempts: []adminapi.AttemptView{}})
 	d.On("POST", "/webhooks", adminapi.WebhookAdded{Webhook: UnverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-	d.On("POST", "/webhooks/fleet/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
-	d.On("POST", "/webhooks/"+HookID.String()+"/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: adminapi.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
+	d.On("POST", "/webhooks/fleet/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
+	d.On("POST", "/webhooks/"+HookID.String()+"/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
 	d.On("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: Noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
 	d.On("POST", "/webhooks/fleet/enable", HealthyHook())
 	d.On("POST", "/webhooks/fleet/key", func(body []byte) any {
@@ -107,7 +107,7 @@ func Full(t *testing.T) *Daemon {
 		return adminapi.TokenAdded{Name: "backend", Kind: adminapi.AccessToken, Token: "plugbeat_0123456789"}
 	})
 	d.On("DELETE", "/tokens/backend", nil)
-	d.On("POST", "/check", adminapi.Checked{Problems: []adminapi.Problem{}, Bytes: 3 << 20, Duration: 120 * time.Millisecond})
+	d.On("POST", "/check", adminapi.Checked{Problems: []webhook.FileProblem{}, Bytes: 3 << 20, Duration: 120 * time.Millisecond})
 	d.On("GET", "/status", Status())
 	d.On("GET", "/version", adminapi.Version{Version: "1.2.3"})
 	return d

@@ -10,6 +10,7 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/cli/terminal"
+	"plugbeat/health"
 	"plugbeat/words"
 )
 
@@ -71,7 +72,7 @@ plugbeat alert test phone`),
 					p.Line("%s: %s did not take it: %s", words.Clean(t.Target), words.Clean(t.Host), words.Clean(t.Error))
 				}
 			})
-			if err == nil && slices.ContainsFunc(r.Results, func(t adminapi.AlertTested) bool { return !t.Arrived }) {
+			if err == nil && slices.ContainsFunc(r.Results, func(t health.AlertTested) bool { return !t.Arrived }) {
 				err = &terminal.Silent{Err: errors.New("not every target took the test")}
 			}
 			return err

@@ -33,25 +33,16 @@ func StatusCommand(session *terminal.Session) *ucli.Command {
 		Usage: "the whole daemon at a glance: what needs attention, what comes next",
 		Description: `What needs a person comes first, with what to do. The exit code is 0 whenever the daemon answers.
 On a terminal it is coloured, unless NO_COLOR is set.`,
-		Flags: terminal.ClientFlags(
-			terminal.Switch("watch", "show it again and again, until Ctrl-C"),
-			&ucli.DurationFlag{Name: "every", Usage: "with --watch: how often, from 200ms to 1h", Value: 2 * time.Second},
-		),
+		Flags: terminal.ClientFlags(),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat status
-plugbeat status --watch
+watch plugbeat status
 plugbeat status --json | jq .conditions`),
 		Action: terminal.Args(0, 0, s.status),
 	}
 }
 
 func (s commands) status(c *ucli.Context) error {
-	if c.IsSet("every") && !c.Bool("watch") {
-		return &terminal.UsageError{Text: "--every goes with --watch", Hint: "see: plugbeat status --help"}
-	}
-	if c.Bool("watch") {
-		return s.watch(c)
-	}
 	return s.WithClient(0, 0, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 		st, err := a.Status(ctx)
 		return s.Show(c, st, err, func(p *terminal.Page) { showStatus(p, st) })
@@ -119,8 +110,8 @@ func showStore(p *terminal.Page, st adminapi.Status) {
 	if d.MaxBytes > 0 {
 		file += fmt.Sprintf(", %s live of %s", words.Size(d.LiveBytes), words.Size(d.MaxBytes))
 	}
-	if d.DiskTotalBytes > 0 {
-		file += fmt.Sprintf("; %s free on disk", words.Size(d.DiskFreeBytes))
+	if d.TotalBytes > 0 {
+		file += fmt.Sprintf("; %s free on disk", words.Size(d.FreeBytes))
 	}
 	next := ""
 	if !st.NextReading.IsZero() {

@@ -63,7 +63,7 @@ func (s commands) check(c *ucli.Context) error {
 	}
 	out := checked{Checked: path, Sound: len(r.Problems) == 0, Problems: []string{}}
 	for _, p := range r.Problems {
-		out.Problems = append(out.Problems, fmt.Sprintf("%s %s: %s", p.Bucket, p.Key, p.Text))
+		out.Problems = append(out.Problems, p.String())
 	}
 	return s.showCheck(c, out, fmt.Sprintf("a copy of the running daemon's data, %s in %s", words.Size(r.Bytes), words.Took(r.Duration)))
 }

@@ -199,7 +199,7 @@ func (d *doctor) checkDisk() {
 		return
 	}
 	if d.st == nil { // else the daemon has told
-		f := health.StoreFacts{Path: d.cfg.DataFile(), FreeBytes: k.Free, MinFreeBytes: min(health.MinFree, k.Total/10)}
+		f := webhook.DataFile{Path: d.cfg.DataFile(), Disk: webhook.Disk{FreeBytes: k.Free, MinFreeBytes: min(health.MinFree, k.Total/10)}}
 		switch {
 		case k.ReadOnly:
 			f.State = webhook.DiskReadOnly

@@ -177,8 +177,7 @@ func (d *doctor) checkClock(targets []target) {
 	}
 }
 
-// checkNames tells of a resolver that does not answer, and of addresses of one family
-// that lead nowhere.
+// checkNames tells of a resolver that does not answer.
 func (d *doctor) checkNames(targets []target) {
 	resolved, silent := 0, 0
 	for _, t := range targets {
@@ -197,29 +196,6 @@ func (d *doctor) checkNames(targets []target) {
 		d.warn(checkNetwork, "names", "look at /etc/resolv.conf", "the resolver did not answer for %d of %d names", silent, silent+resolved)
 	case resolved > 0:
 		d.ok(checkNetwork, "names", "%s resolved", words.Count(resolved, "name"))
-	}
-	var broken []string
-	works := map[bool]bool{} // by whether it is IPv6
-	for _, t := range targets {
-		for _, a := range t.look.Addresses {
-			if a.Denied != "" {
-				continue
-			}
-			works[a.Address.Is6()] = works[a.Address.Is6()] || a.Err == nil
-			if a.Address.Is6() && a.Err != nil && t.look.Answered() {
-				broken = append(broken, t.look.Host)
-			}
-		}
-	}
-	if len(broken) > 0 {
-		why := "IPv6 is broken, or this machine has none"
-		if works[true] {
-			why = "their IPv6 is broken"
-		}
-		const mend = "nothing breaks by it, but each new connection may wait for IPv6 first: " +
-			"mend IPv6, switch it off, or have the names' AAAA records removed"
-		d.warn(checkNetwork, "IPv6", mend,
-			"%s answered over IPv4 only, though the name has an IPv6 address: %s", strings.Join(broken, ", "), why)
 	}
 }
 
@@ -242,7 +218,7 @@ func (d *doctor) judge(t target) {
 		say(resultProblem, cmp.Or(remedies[t.check].unnamed, l.Cause), "cannot be looked up: %v", l.Resolve)
 	case len(denied) > 0 && len(denied) == len(l.Addresses):
 		say(resultProblem, "see the address check: plugbeat config describe delivery.allow", "is not sent to: %s", strings.Join(denied, "; "))
-	case l.Bare && l.Reached():
+	case l.Reached():
 		say(resultOK, "", "takes a connection")
 	case !l.Answered():
 		say(resultProblem, cmp.Or(remedies[t.check].silent, l.Cause), "does not answer: %v", l.Err)

@@ -17,6 +17,7 @@ var retired = map[string]string{
 	"plugbeat listen --forward":   "plugbeat bridge URL",
 	"plugbeat listen --fail-rate": "--fail, and a receiver of your own for more",
 	"plugbeat listen --delay":     "a receiver of your own",
+	"plugbeat status --watch":     "watch plugbeat status",
 }
 
 // prepare returns the command line in the order that the library wants: the commands, the

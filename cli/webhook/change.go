@@ -241,11 +241,11 @@ plugbeat webhook rm fleet --yes`),
 }
 
 // challengeOf returns the receiver's answer to a challenge that failed.
-func challengeOf(err error) *adminapi.Challenge {
+func challengeOf(err error) *webhook.Challenge {
 	var e *adminapi.Error
 	if errors.As(err, &e) && e.Code == adminapi.CodeChallengeFailed {
 		if e.Challenge == nil {
-			return &adminapi.Challenge{}
+			return &webhook.Challenge{}
 		}
 		return e.Challenge
 	}

@@ -29,18 +29,14 @@ import (
 // Store is what is read of the data file, and the tokens, which nobody else makes or
 // revokes. Unknown ids are [webhook.ErrNotFound].
 type Store interface {
-	web.Vehicles
+	web.Records
 	web.Consents
-	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
 	// Census counts the vehicles and lists at most limit of those in trouble, the
 	// worst first, without reading any.
 	Census(limit int) (vehicle.Census, []uuid.UUID)
 
-	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	Webhooks(ctx context.Context) ([]webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
-		error)
 	// Due returns the schedules of a source that are due at the time, oldest first.
 	Due(ctx context.Context, source string, at time.Time, limit int, skip func(webhook.SubscriptionKey) bool) (webhook.DuePage, error)
 
@@ -62,10 +58,7 @@ type Store interface {
 
 // Scheduler subscribes vehicles and reads them.
 type Scheduler interface {
-	// Subscribe is idempotent: an existing subscription comes back with created
-	// false and its schedule as it was. A zero anchor is now.
-	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
-	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	web.Subscriber
 	// ReadAnew asks the source whatever the last reading's age, or says in the snapshot's Held
 	// why it did not. With clear the operator no longer keeps to a retry-after.
 	ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error)
@@ -80,11 +73,11 @@ type Deliveries interface {
 	Change(ctx context.Context, id uuid.UUID, change adminapi.WebhookChange, checks ...webhook.Check) (webhook.Webhook, error)
 	// Verify sends a challenge. A wrong answer is [webhook.ErrChallenge] and the
 	// challenge says what came.
-	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error)
+	Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error)
 	Test(ctx context.Context, id uuid.UUID) (webhook.Attempt, error)
 	// TryTokens sends every webhook a challenge to learn which management token its
 	// receiver has, and changes nothing else.
-	TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Challenge, error)
+	TryTokens(ctx context.Context) (map[uuid.UUID]webhook.Challenge, error)
 	// RotateKey gives a webhook a new signing key, beside the old one for the overlap.
 	RotateKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (webhook.Webhook, error)
 	// TryKey sends a test payload signed with the new key alone; FinishKey does so too
@@ -108,7 +101,7 @@ type Deliveries interface {
 	ResendAll(ctx context.Context, f webhook.DeliveryFilter) (plan webhook.ResendPlan, made int, err error)
 	PlanResend(ctx context.Context, f webhook.DeliveryFilter) (webhook.ResendPlan, error)
 	// Queues returns the queues as they stand, by webhook.
-	Queues() map[uuid.UUID]adminapi.Queue
+	Queues() map[uuid.UUID]webhook.Queue
 }
 
 // Fleet connects vehicles of the configured sources.
@@ -134,14 +127,14 @@ type Connects interface {
 type Upkeep interface {
 	Info(ctx context.Context) (adminapi.StoreInfo, error)
 	// CheckFile looks for what is wrong in a data file that nobody has open.
-	CheckFile(path string) ([]adminapi.Problem, error)
+	CheckFile(path string) ([]webhook.FileProblem, error)
 	Sources() []adminapi.Source
 	// Backups is nil when none are scheduled.
 	Backups() *adminapi.Backups
 	// Alerts tells how the targets of alerts fare, by name; TestAlerts sends a test to
 	// one, or to all for an empty name. An unknown one is a [*webhook.Invalid].
 	Alerts() []adminapi.AlertTarget
-	TestAlerts(ctx context.Context, target string) ([]adminapi.AlertTested, error)
+	TestAlerts(ctx context.Context, target string) ([]health.AlertTested, error)
 }
 
 // Health says what is wrong now.
@@ -182,8 +175,6 @@ type Options struct {
 	Signing webhook.Signing
 	// ReadTime is how long a caller waits for a read.
 	ReadTime time.Duration
-	// JSON turns a YAML document into JSON.
-	JSON func(document []byte) ([]byte, error)
 	// CheckDir is where copies of the data file are checked, a directory that no
 	// other daemon checks in; empty is the system's for temporary files.
 	CheckDir  string

@@ -38,7 +38,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("it leaves %s", left())
 	}
 	// What is not sound is not sent.
-	w.Problems = []adminapi.Problem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
+	w.Problems = []webhook.FileProblem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
 	got.Reset()
 	_, err = c.Backup(ctx, &got)
 	servertest.Refused(t, err, adminapi.CodeInternal, "not sound", "lane k: no delivery", "plugbeat check")

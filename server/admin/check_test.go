@@ -8,6 +8,7 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/server/servertest"
+	"plugbeat/webhook"
 )
 
 func TestAdminCheck(t *testing.T) {
@@ -18,7 +19,7 @@ func TestAdminCheck(t *testing.T) {
 	if got.Problems == nil || len(got.Problems) != 0 || got.Bytes != 6 {
 		t.Errorf("%+v", got)
 	}
-	w.Problems = []adminapi.Problem{{Bucket: "lane", Key: "ab", Text: "no record"}}
+	w.Problems = []webhook.FileProblem{{Bucket: "lane", Key: "ab", Text: "no record"}}
 	if got = servertest.Must[adminapi.Checked](t)(c.Check(ctx)); len(got.Problems) != 1 {
 		t.Errorf("%+v", got)
 	}

@@ -45,7 +45,7 @@ func (f *dataFile) clearCheckDir() {
 // checkedCopy copies the data file to this machine's disk and looks for what is
 // wrong in the copy, so that the daemon's own file has no long reader. use gets the
 // copy, which is gone when it returned. One copy is made at a time.
-func (f *dataFile) checkedCopy(ctx context.Context, use func(file string, problems []adminapi.Problem) error) error {
+func (f *dataFile) checkedCopy(ctx context.Context, use func(file string, problems []webhook.FileProblem) error) error {
 	if !f.checking.TryLock() {
 		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "the data file is being copied already, for a check or a backup",
 			Hint: "wait for it to end"}
@@ -77,8 +77,8 @@ func (f *dataFile) checkedCopy(ctx context.Context, use func(file string, proble
 // check looks for what is wrong in a copy of the data file.
 func (f *dataFile) check(r *http.Request) (any, error) {
 	began := f.Replies.Now()
-	out := adminapi.Checked{Problems: []adminapi.Problem{}}
-	err := f.checkedCopy(r.Context(), func(file string, problems []adminapi.Problem) error {
+	out := adminapi.Checked{Problems: []webhook.FileProblem{}}
+	err := f.checkedCopy(r.Context(), func(file string, problems []webhook.FileProblem) error {
 		out.Problems = append(out.Problems, problems...)
 		if info, err := os.Stat(file); err == nil {
 			out.Bytes = info.Size()
@@ -104,7 +104,7 @@ func (f *dataFile) backup(r *http.Request) (_ any, err error) {
 			d.done()
 		}
 	}()
-	err = f.checkedCopy(r.Context(), func(file string, problems []adminapi.Problem) (err error) {
+	err = f.checkedCopy(r.Context(), func(file string, problems []webhook.FileProblem) (err error) {
 		if n := len(problems); n > 0 {
 			p := problems[0]
 			return &adminapi.Error{Code: adminapi.CodeInternal,

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
+	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
 
@@ -29,7 +30,7 @@ func (h management) try(r *http.Request) (any, error) {
 	return h.holders(r.Context(), answers)
 }
 
-func (h management) holders(ctx context.Context, answers map[uuid.UUID]adminapi.Challenge) (m adminapi.ManagementToken, err error) {
+func (h management) holders(ctx context.Context, answers map[uuid.UUID]webhook.Challenge) (m adminapi.ManagementToken, err error) {
 	m.Webhooks = []adminapi.TokenHolder{}
 	if len(h.Auth.Management) > 0 {
 		m.Fingerprint = signing.Fingerprint(h.Auth.Management)

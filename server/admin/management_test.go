@@ -60,7 +60,7 @@ func TestManagementTokenNext(t *testing.T) {
 		}
 	}
 	w.Hooks[0].TokenSeen.Fingerprint = m.Fingerprint
-	w.Answer = adminapi.Challenge{Status: 200, Duration: time.Second, Text: "answered rightly", Token: m.Fingerprint}
+	w.Answer = webhook.Challenge{Status: 200, Duration: time.Second, Text: "answered rightly", Token: m.Fingerprint}
 	m = servertest.Must[adminapi.ManagementToken](t)(c.TryManagementToken(t.Context()))
 	for _, h := range m.Webhooks {
 		if h.Challenge == nil || h.ID == w.Hooks[0].ID && h.Has != adminapi.HasPresent {

@@ -32,7 +32,6 @@ func routes(o *Options) []route {
 	find := lookup{o.Store}
 	costs := costs{o.Upkeep, o.Policy, o.Store}
 	views := views{lookup: find, policy: o.Policy, retries: o.Retries, recover: o.Recover}
-	document := &document{toJSON: o.JSON}
 	management := management{o}
 	overview := overview{Options: o, views: views, costs: costs, management: management}
 	file := &dataFile{Options: o}
@@ -48,8 +47,7 @@ func routes(o *Options) []route {
 
 	after := []string{"after", "limit"}
 	return []route{
-		{"GET /api/v1/openapi.yaml", anyone, document.yaml, nil},
-		{"GET /api/v1/openapi.json", anyone, document.json, nil},
+		{"GET /api/v1/openapi.yaml", anyone, document, nil},
 		{"GET /api/v1/version", read, func(*http.Request) (any, error) { return o.Version, nil }, nil},
 		{"GET /api/v1/status", read, overview.status, nil},
 		{"POST /api/v1/check", operate, file.check, nil},

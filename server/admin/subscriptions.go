@@ -15,6 +15,7 @@ import (
 	"plugbeat/server/web"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
+	"plugbeat/words"
 )
 
 // subscriptions puts vehicles on webhooks.
@@ -173,19 +174,7 @@ func (h subscriptions) spread(w *webhook.Webhook, text string, now time.Time) (t
 	spread, err := time.ParseDuration(text)
 	if err != nil || spread < 0 || spread > most {
 		return 0, &webhook.Invalid{Field: "spread", Value: web.Clip(text),
-			Allowed: "a duration with its unit from 0s to " + short(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
+			Allowed: "a duration with its unit from 0s to " + words.Typed(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
 	}
 	return spread, nil
-}
-
-// short prints a duration without its empty parts: "1h", "1h30m", "45s".
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -200,12 +200,12 @@ func (h webhooks) verify(r *http.Request, w webhook.Webhook) (any, error) {
 }
 
 // challengeError adds what the receiver answered.
-func challengeError(err error, answer adminapi.Challenge) error {
+func challengeError(err error, answer webhook.Challenge) error {
 	if !errors.Is(err, webhook.ErrChallenge) {
 		return err
 	}
 	e := web.APIErrorOf(err)
-	if answer != (adminapi.Challenge{}) {
+	if answer != (webhook.Challenge{}) {
 		e.Challenge = &answer
 	}
 	e.Hint = `the receiver must answer with 2xx and {"challenge": hex HMAC-SHA256 of payload.challenge, keyed with the management token}`
@@ -230,7 +230,7 @@ func (h webhooks) enable(r *http.Request, w webhook.Webhook) (any, error) {
 	case errors.Is(err, webhook.ErrConflict):
 		return nil, &web.Hinted{Err: err, Hint: "run: plugbeat webhook verify " + words.Shell(w.Name)}
 	case err != nil:
-		return nil, challengeError(about(&w, err), adminapi.Challenge{})
+		return nil, challengeError(about(&w, err), webhook.Challenge{})
 	}
 	return enabled, nil
 }

@@ -70,7 +70,7 @@ func TestAdminWebhooks(t *testing.T) {
 		t.Error("not found is not webhook.ErrNotFound across the socket")
 	}
 
-	w.Wrong, w.Answer = true, adminapi.Challenge{Status: 500, Text: "it answered 500"}
+	w.Wrong, w.Answer = true, webhook.Challenge{Status: 500, Text: "it answered 500"}
 	_, err = c.VerifyWebhook(ctx, "home")
 	if e := servertest.Refusal(t, err, adminapi.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
 		t.Errorf("challenge %+v", e)

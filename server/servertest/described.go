@@ -29,7 +29,7 @@ import (
 var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	rec := httptest.NewRecorder()
 	s, err := server.New(server.Options{Store: (&World{}).Store(), Scheduler: schedulerOf{}, Deliveries: hooksOf{}, Fleet: fleetOf{},
-		Upkeep: &World{}, Health: &World{}, JSON: toJSON})
+		Upkeep: &World{}, Health: &World{}})
 	if err != nil {
 		return nil, err
 	}

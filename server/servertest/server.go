@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/rs/zerolog"
 
 	"plugbeat/access"
@@ -19,7 +18,7 @@ func NewServer(tb testing.TB, w *World, changes ...func(*server.Options)) *serve
 	o := server.Options{Retries: 6, Store: w.Store(), Scheduler: schedulerOf{w}, Deliveries: hooksOf{w}, Fleet: fleetOf{w}, Upkeep: w,
 		Health:          w,
 		ManagementToken: webhook.Secret(Management), ApplicationID: NoID,
-		JSON: toJSON, CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: Noon.Add(-time.Hour),
+		CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: Noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return Noon }}
 	for _, change := range changes {
 		change(&o)
@@ -29,15 +28,6 @@ func NewServer(tb testing.TB, w *World, changes ...func(*server.Options)) *serve
 		tb.Fatal(err)
 	}
 	return s
-}
-
-// toJSON stands for the config's, which alone reads YAML.
-func toJSON(document []byte) ([]byte, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(document)
-	if err != nil {
-		return nil, err
-	}
-	return doc.MarshalJSON()
 }
 
 // Tokens of operators, of either scope.

@@ -118,7 +118,7 @@ func (h hooksOf) Change(_ context.Context, id uuid.UUID, c adminapi.WebhookChang
 	})
 }
 
-func (h hooksOf) Verify(_ context.Context, id uuid.UUID) (webhook.Webhook, adminapi.Challenge, error) {
+func (h hooksOf) Verify(_ context.Context, id uuid.UUID) (webhook.Webhook, webhook.Challenge, error) {
 	w, err := h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
 	if h.w.Wrong {
 		err = fmt.Errorf("webhook %s: %w: it answered 500", w.Name, webhook.ErrChallenge)
@@ -165,8 +165,8 @@ func (h hooksOf) CancelKey(_ context.Context, id uuid.UUID) (webhook.Webhook, er
 	return h.edit(id, func(w *webhook.Webhook) { w.Key, w.OldKey, w.KeyOverlap = w.OldKey, nil, nil })
 }
 
-func (h hooksOf) TryTokens(context.Context) (map[uuid.UUID]adminapi.Challenge, error) {
-	all := map[uuid.UUID]adminapi.Challenge{}
+func (h hooksOf) TryTokens(context.Context) (map[uuid.UUID]webhook.Challenge, error) {
+	all := map[uuid.UUID]webhook.Challenge{}
 	for i := range h.w.Hooks {
 		all[h.w.Hooks[i].ID] = h.w.Answer
 	}
@@ -251,4 +251,4 @@ func (h hooksOf) Resend(_ context.Context, id uuid.UUID) (webhook.Delivery, erro
 	return webhook.Delivery{}, missing("delivery", id)
 }
 
-func (h hooksOf) Queues() map[uuid.UUID]adminapi.Queue { return h.w.QueueList }
+func (h hooksOf) Queues() map[uuid.UUID]webhook.Queue { return h.w.QueueList }

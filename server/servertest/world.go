@@ -65,7 +65,7 @@ type World struct {
 	FailVehicle     uuid.UUID
 	FailVehicleWith error
 	// Answer is what a challenge finds.
-	Answer adminapi.Challenge
+	Answer webhook.Challenge
 	Wrong  bool
 
 	Given []access.Consent
@@ -76,13 +76,13 @@ type World struct {
 
 	Disconnected []uuid.UUID
 	File         adminapi.StoreInfo
-	Problems     []adminapi.Problem
+	Problems     []webhook.FileProblem
 	SourceList   []adminapi.Source
 	Backup       *adminapi.Backups
 	Targets      []adminapi.AlertTarget
 	Copied       []byte // what Copy writes
 	Copying      func() // called by Copy, nil for nothing
-	QueueList    map[uuid.UUID]adminapi.Queue
+	QueueList    map[uuid.UUID]webhook.Queue
 	Conditions   []health.Condition
 }
 
@@ -99,11 +99,11 @@ func NewWorld() *World {
 		},
 		Hooks: []webhook.Webhook{{ID: HookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook",
 			Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
-		File:     adminapi.StoreInfo{State: webhook.DiskOK},
+		File:     adminapi.StoreInfo{Disk: webhook.Disk{State: webhook.DiskOK}},
 		States:   map[uuid.UUID]vehicle.Status{},
 		Payloads: map[uuid.UUID][]byte{},
 		Copied:   []byte("a copy"),
-		Answer:   adminapi.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
+		Answer:   webhook.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
 	}
 	w.Read = func(_ context.Context, _ uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
 		return Reading(p), nil
@@ -162,7 +162,7 @@ func (of vehiclesOf) Copy(_ context.Context, path string) error {
 // Info is what is said of the data file.
 func (w *World) Info(context.Context) (adminapi.StoreInfo, error) { return w.File, nil }
 
-func (w *World) CheckFile(path string) ([]adminapi.Problem, error) {
+func (w *World) CheckFile(path string) ([]webhook.FileProblem, error) {
 	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, w.Copied) {
 		return nil, errors.New("it is not the copy")
 	}
@@ -174,10 +174,10 @@ func (w *World) Sources() []adminapi.Source { return w.SourceList }
 
 func (w *World) Alerts() []adminapi.AlertTarget { return w.Targets }
 
-func (w *World) TestAlerts(_ context.Context, target string) (out []adminapi.AlertTested, err error) {
+func (w *World) TestAlerts(_ context.Context, target string) (out []health.AlertTested, err error) {
 	for _, t := range w.Targets {
 		if target == "" || target == t.Name {
-			out = append(out, adminapi.AlertTested{Target: t.Name, Host: t.Host, Arrived: t.LastError == "", Status: 200, Error: t.LastError})
+			out = append(out, health.AlertTested{Target: t.Name, Host: t.Host, Arrived: t.LastError == "", Status: 200, Error: t.LastError})
 		}
 	}
 	if target != "" && len(out) == 0 {

@@ -30,20 +30,14 @@ import (
 
 // Store is what is read of vehicles and webhooks. Unknown ids are [webhook.ErrNotFound].
 type Store interface {
-	web.Vehicles
-	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
-	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
-	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
-		error)
+	web.Records
 	// ChangeConsent changes the consent that a token is of.
 	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }
 
 // Scheduler subscribes vehicles and reads them.
 type Scheduler interface {
-	// Subscribe is idempotent. A zero anchor is now.
-	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
-	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	web.Subscriber
 	// ReadNow reads a vehicle within the same limits as the scheduler's own reads.
 	// The faults of paths are in the snapshot.
 	ReadNow(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths) (vehicle.Snapshot, error)

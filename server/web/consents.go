@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -24,6 +25,14 @@ type Consents interface {
 // Unsubscriber ends subscriptions.
 type Unsubscriber interface {
 	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+}
+
+// Subscriber puts vehicles on webhooks and takes them off.
+type Subscriber interface {
+	Unsubscriber
+	// Subscribe is idempotent: an existing subscription comes back with created false and
+	// its schedule as it was. A zero anchor is now.
+	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
 }
 
 // AllConsents returns every consent, read a page at a time.

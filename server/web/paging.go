@@ -108,6 +108,15 @@ type Vehicles interface {
 	Vehicles(ctx context.Context, after uuid.UUID, limit int) ([]vehicle.Vehicle, error)
 }
 
+// Records is what rooms read of vehicles and webhooks. Unknown ids are [webhook.ErrNotFound].
+type Records interface {
+	Vehicles
+	Vehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error)
+	Webhook(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
+	Subscriptions(ctx context.Context, webhookID, vehicleID uuid.UUID, after webhook.SubscriptionKey, limit int) ([]webhook.ScheduleView,
+		error)
+}
+
 // AllVehicles returns every vehicle, read a page at a time.
 func AllVehicles(ctx context.Context, store Vehicles) (all []vehicle.Vehicle, err error) {
 	const size = 200
