@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -125,10 +126,15 @@ func (d deliveries) TryTokens(ctx context.Context) (map[uuid.UUID]adminapi.Chall
 	return all, err
 }
 
-// Enable sends a challenge first unless forced. Schedules that waited are due at once.
-func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
+// Enable sends a challenge first unless forced, and returns what came where that was wrong.
+// Schedules that waited are due at once.
+func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, adminapi.Challenge, error) {
 	defer d.scheduler.Kick()
-	return d.Dispatcher.Enable(ctx, id, force, policy)
+	w, err := d.Dispatcher.Enable(ctx, id, force, policy)
+	if wrong, ok := errors.AsType[*delivery.ChallengeError](err); ok {
+		return w, adminapi.Challenge(wrong.Answer), err
+	}
+	return w, adminapi.Challenge{}, err
 }
 
 // Queues returns the queues as they stand, by webhook.
