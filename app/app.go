@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		}
 	}()
 	a.metrics = server.NewMetrics(version(o), cfg.SourceNames())
-	if a.guard, err = egress.New(egress.Options{Allow: cfg.Delivery.Allow}); err != nil {
+	if a.guard, err = egress.New(egress.Options{Allow: cfg.Delivery.Allow, Local: lookupLocal}); err != nil {
 		return a, err
 	}
 	var keys keys

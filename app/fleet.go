@@ -81,7 +81,7 @@ func bring(ctx context.Context, s vehicle.Source, refreshToken string) ([]vehicl
 		return nil, &webhook.Invalid{Field: "refresh_token", Value: "[secret]", Allowed: "no token: the source has no accounts"}
 	case accounts:
 		return nil, &webhook.Invalid{Field: "refresh_token", Value: "",
-			Allowed: "the refresh token of the owner's connection at the vendor: plugbeat vehicle connect --refresh-token-stdin"}
+			Allowed: "the refresh token of the owner's connection at the vendor: plugbeat vehicle connect --source NAME --refresh-token-stdin"}
 	}
 	return nil, fmt.Errorf("%w: the source brings in no vehicles now", webhook.ErrConflict)
 }

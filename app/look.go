@@ -36,7 +36,7 @@ const lookTime = 8 * time.Second
 
 // NewLooker returns a Looker of the config's world.
 func NewLooker(cfg config.Config) (*Looker, error) {
-	g, err := egress.New(egress.Options{Allow: cfg.Delivery.Allow})
+	g, err := egress.New(egress.Options{Allow: cfg.Delivery.Allow, Local: lookupLocal})
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +47,7 @@ func NewLooker(cfg config.Config) (*Looker, error) {
 		}
 	}
 	g.SetOwn(own)
-	lookup := func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	}
-	return &Looker{cfg: cfg, guard: g, lookup: lookup}, nil
+	return &Looker{cfg: cfg, guard: g, lookup: LookupHost}, nil
 }
 
 // Look is what was seen of an URL.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -88,7 +89,7 @@ type deliveries struct {
 }
 
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
-// stands, and puts the slots on a new cadence's points.
+// stands, and puts the subscriptions on a new cadence's points.
 func (d deliveries) Change(ctx context.Context, id uuid.UUID, c webhook.SettingsChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	w, err := d.Dispatcher.Change(ctx, id, c, checks...)
 	if err == nil && c.Cadence != nil {
@@ -103,8 +104,13 @@ func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 	return d.Dispatcher.Verify(ctx, id)
 }
 
-// Enable sends a challenge first unless forced. Schedules that waited are due at once.
-func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
+// Enable sends a challenge first unless forced, and returns what came where that was wrong.
+// Schedules that waited are due at once.
+func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, webhook.Challenge, error) {
 	defer d.scheduler.Kick()
-	return d.Dispatcher.Enable(ctx, id, force, policy)
+	w, err := d.Dispatcher.Enable(ctx, id, force, policy)
+	if wrong, ok := errors.AsType[*delivery.ChallengeError](err); ok {
+		return w, wrong.Answer, err
+	}
+	return w, webhook.Challenge{}, err
 }

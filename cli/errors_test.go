@@ -67,13 +67,18 @@ func TestChallengeFailed(t *testing.T) {
 	d.Fail("POST", "/webhooks/ha/verify", http.StatusFailedDependency, silent)
 	d.Fail("POST", "/webhooks/ha/enable", http.StatusFailedDependency, silent)
 	for _, command := range []string{"verify", "enable"} {
-		if r = x.Run(t, "webhook", command, "ha"); !strings.Contains(r.Err, "gets its deliveries by: plugbeat bridge URL\n") {
+		if r = x.Run(t, "webhook", command, "ha"); !strings.Contains(r.Err, "gets its deliveries by: plugbeat bridge URL\n") || !strings.Contains(r.Err, "plugbeat webhook change ha --callback http://127.0.0.1:8098/ --allow-private") {
 			t.Errorf("%s of a receiver that answers nothing: %s", command, r.Err)
 		}
 	}
 	if r = x.Run(t, "webhook", "verify", "fleet"); r.Code != terminal.ExitFailure || r.Out != "" || !strings.Contains(r.Err, "HMAC-SHA256(management token, payload.challenge)") {
 		t.Errorf("verify: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
+	// Force is advised where it is granted: for a callback that answered rightly once.
+	if r = x.Run(t, "webhook", "enable", "fleet"); strings.Contains(r.Err, "--force") || !strings.Contains(r.Err, "plugbeat webhook verify fleet") {
+		t.Errorf("enable what was never verified: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	d.On("GET", "/webhooks/fleet", adminapi.WebhookView{Webhook: webhook.Webhook{Name: "fleet", VerifiedAt: clitest.Noon}})
 	if r = x.Run(t, "webhook", "enable", "fleet"); r.Code != terminal.ExitFailure || !strings.Contains(r.Err, "plugbeat webhook enable fleet --force") {
 		t.Errorf("enable: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}

@@ -118,6 +118,8 @@ func ClassifyError(err error, connected bool) Verdict {
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
+		case dns.IsNotFound && egress.IsLocal(dns.Name):
+			v.Cause = "is that machine on, and in this network?"
 		case dns.IsNotFound:
 			v.Cause = "no such host; check the callback URI's name"
 		case dns.IsTimeout || resolverDown(dns):

@@ -136,10 +136,24 @@ func (h Webhooks) challenged(ctx context.Context, w *webhook.Webhook) (checked, 
 	if c.err != nil {
 		h.d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
 			Msg("the receiver did not answer the challenge rightly")
-		return c, fmt.Errorf("webhook %s: %w", w.ID, c.err)
+		return c, &ChallengeError{Answer: c.Challenge, webhook: w.ID, err: c.err}
 	}
 	return c, nil
 }
+
+// ChallengeError is a challenge that was not answered rightly, with what came. It wraps
+// [webhook.ErrChallenge].
+type ChallengeError struct {
+	Answer  webhook.Challenge
+	webhook uuid.UUID
+	err     error
+}
+
+// Error implements error. It names the webhook's id and what is wrong.
+func (e *ChallengeError) Error() string { return fmt.Sprintf("webhook %s: %v", e.webhook, e.err) }
+
+// Unwrap implements errors.Unwrap.
+func (e *ChallengeError) Unwrap() error { return e.err }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
 // and does not bear on the webhook's health. Only an active webhook gets one.

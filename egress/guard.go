@@ -9,6 +9,7 @@
 package egress
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,6 +26,9 @@ type Options struct {
 	Allow []string
 	// Resolver resolves names; nil for the system's.
 	Resolver *net.Resolver
+	// Local resolves names under .local, which are mDNS's; nil for Resolver. What it
+	// returns is judged as it is dialled, as every address is.
+	Local func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Interfaces returns this machine's addresses with their networks; nil for the
 	// system's.
 	Interfaces func() ([]netip.Prefix, error)
@@ -36,6 +40,7 @@ type Guard struct {
 	prefixes          []netip.Prefix
 	hosts             map[string]bool // as canonical spells them
 	resolver          *net.Resolver
+	local             func(ctx context.Context, host string) ([]netip.Addr, error)
 	interfaces        func() ([]netip.Prefix, error)
 	// dialling is nil but in tests. It sees each address that passed, and its error
 	// ends the dialling of that one.
@@ -80,7 +85,7 @@ func (e *EntryError) Error() string {
 
 // New returns a guard. The error is an *[EntryError].
 func New(o Options) (*Guard, error) {
-	g := &Guard{hosts: map[string]bool{}, resolver: o.Resolver, interfaces: o.Interfaces}
+	g := &Guard{hosts: map[string]bool{}, resolver: o.Resolver, local: o.Local, interfaces: o.Interfaces}
 	if g.interfaces == nil {
 		g.interfaces = interfaces
 	}

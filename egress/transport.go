@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -76,5 +77,32 @@ func (g *Guard) dial(ctx context.Context, network, asked string, allowPrivate bo
 		}
 		return nil
 	}
-	return d.DialContext(ctx, network, asked)
+	return g.connect(ctx, d, network, asked)
+}
+
+// connect dials the addresses of asked, one after the other where its name is under .local.
+func (g *Guard) connect(ctx context.Context, d net.Dialer, network, asked string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(asked)
+	if err != nil || g.local == nil || !IsLocal(host) {
+		return d.DialContext(ctx, network, asked)
+	}
+	looking, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	found, err := g.local(looking, host)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	err = &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no address", Name: host, IsNotFound: true}}
+	for _, a := range found {
+		var c net.Conn
+		if c, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+// IsLocal reports whether a host is a name under .local, which is mDNS's.
+func IsLocal(host string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(strings.ToLower(host), "."), ".local")
 }

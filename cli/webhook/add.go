@@ -250,14 +250,25 @@ func verifyHint(err error, name string) string {
 		lines = append([]string{`the callback answers a body with "eventName": "verify" by status 200 and {"challenge": HEX}, where HEX is`,
 			"HMAC-SHA256(management token, payload.challenge); Smartcar's SDKs have it as hashChallenge"}, lines...)
 	}
-	return strings.Join(lines, "\n") + bridgeHint(err)
+	return strings.Join(lines, "\n") + bridgeHint(err, name)
 }
 
 // bridgeHint names the way that works for a receiver that takes every POST and answers no
 // challenge; empty where the receiver refused or did not answer.
-func bridgeHint(err error) string {
+func bridgeHint(err error, name string) string {
 	if ch := challengeOf(err); ch == nil || ch.Status < 200 || ch.Status > 299 {
 		return ""
 	}
-	return "\na receiver that cannot answer it, as Home Assistant's webhook trigger, gets its deliveries by: plugbeat bridge URL"
+	return "\na receiver that cannot answer it, as Home Assistant's webhook trigger, gets its deliveries by: plugbeat bridge URL" +
+		"\nwith URL the receiver's; the webhook's callback is then the bridge: plugbeat webhook change " + words.Shell(name) +
+		" --callback http://127.0.0.1:8098/ --allow-private"
+}
+
+// enableHint says what to do about a challenge that kept a webhook from being enabled. Force
+// is advised only where the daemon grants it: after a right answer at that callback.
+func enableHint(err error, name string, verified bool) string {
+	if !verified {
+		return verifyHint(err, name)
+	}
+	return "correct the receiver and try again, or skip the challenge: plugbeat webhook enable " + words.Shell(name) + " --force" + bridgeHint(err, name)
 }

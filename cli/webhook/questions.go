@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/adminapi"
+	"plugbeat/app"
 	"plugbeat/cli/terminal"
 	"plugbeat/egress"
 	"plugbeat/vehicle"
@@ -253,7 +253,7 @@ func privateAddress(ctx context.Context, callback string) (addr, class string) {
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, lookupTime)
 		defer cancel()
-		addrs, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		addrs, _ = app.LookupHost(ctx, host)
 	}
 	for _, ip := range addrs {
 		if class := egress.NeedsConsent(ip); class != "" {

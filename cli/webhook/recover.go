@@ -40,8 +40,8 @@ plugbeat webhook enable fleet --recover latest`),
 			w, err := a.EnableWebhook(ctx, name, c.Bool("force"), policy)
 			if err != nil {
 				if challengeOf(err) != nil {
-					return terminal.Hint(err, "correct the receiver and try again, or skip the challenge: plugbeat webhook enable %s --force%s",
-						words.Shell(name), bridgeHint(err))
+					v, unknown := a.Webhook(ctx, name)
+					return terminal.Hint(err, "%s", enableHint(err, name, unknown == nil && !v.VerifiedAt.IsZero()))
 				}
 				return err
 			}

@@ -87,7 +87,7 @@ type Deliveries interface {
 	FinishKey(ctx context.Context, id uuid.UUID, force bool) (webhook.Webhook, *webhook.Attempt, error)
 	CancelKey(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)
 	// Enable sends a challenge first unless forced; an empty policy is the webhook's.
-	Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error)
+	Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, adminapi.Challenge, error)
 	// Recover begins to apply a policy to what waits.
 	Recover(ctx context.Context, id uuid.UUID, policy webhook.Policy) (webhook.Webhook, error)
 	Disable(ctx context.Context, id uuid.UUID) (webhook.Webhook, error)

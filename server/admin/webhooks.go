@@ -225,12 +225,13 @@ func (h webhooks) enable(r *http.Request, w webhook.Webhook) (any, error) {
 			return nil, &webhook.Invalid{Field: "force", Value: web.Clip(v), Allowed: "true or false"}
 		}
 	}
-	enabled, err := h.deliveries.Enable(r.Context(), w.ID, force, webhook.Policy(r.URL.Query().Get("recover")))
+	enabled, answer, err := h.deliveries.Enable(r.Context(), w.ID, force, webhook.Policy(r.URL.Query().Get("recover")))
 	switch {
 	case errors.Is(err, webhook.ErrConflict):
-		return nil, &web.Hinted{Err: err, Hint: "run: plugbeat webhook verify " + words.Shell(w.Name)}
+		return nil, &web.Hinted{Err: err, Hint: "its callback proves itself by a challenge: plugbeat webhook verify " + words.Shell(w.Name) +
+			"; a receiver that cannot answer one gets its deliveries by: plugbeat bridge " + words.Shell(w.CallbackURI)}
 	case err != nil:
-		return nil, challengeError(about(&w, err), webhook.Challenge{})
+		return nil, challengeError(about(&w, err), answer)
 	}
 	return enabled, nil
 }

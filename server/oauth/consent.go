@@ -48,7 +48,7 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) error {
 		return refusePage("The vendor sent neither a code nor an error.")
 	}
 	if l.Connect != uuid.Nil && !p.connects.take(l.Connect, p.now()) {
-		return refusePage("This link is over. Ask for a new one: plugbeat vehicle connect.")
+		return refusePage("This link is over. Ask for a new one: plugbeat vehicle connect --source NAME.")
 	}
 	p.signIns.Take(from, p.now())
 	vs, err := p.fleet.SignedIn(r.Context(), l.Source, code, p.logins.callback())

@@ -100,7 +100,7 @@ func (p *pages) connectPage(w http.ResponseWriter, r *http.Request) error {
 	id, _ := web.ParseID(text)
 	source, ok := p.connects.source(id, p.now())
 	if !ok {
-		return refusePage("This link is over. Ask for a new one: plugbeat vehicle connect.")
+		return refusePage("This link is over. Ask for a new one: plugbeat vehicle connect --source NAME.")
 	}
 	l.Connect = id
 	return p.toVendor(w, r, l, source)

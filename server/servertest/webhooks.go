@@ -181,16 +181,17 @@ func (h hooksOf) Recover(_ context.Context, id uuid.UUID, p webhook.Policy) (web
 	return h.edit(id, func(w *webhook.Webhook) { w.Recovery = rec })
 }
 
-func (h hooksOf) Enable(_ context.Context, id uuid.UUID, force bool, _ webhook.Policy) (webhook.Webhook, error) {
+func (h hooksOf) Enable(_ context.Context, id uuid.UUID, force bool, _ webhook.Policy) (webhook.Webhook, adminapi.Challenge, error) {
 	if h.w.Wrong && !force {
-		return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
+		return webhook.Webhook{}, h.w.Answer, fmt.Errorf("webhook %s: %w: it answered 500", id, webhook.ErrChallenge)
 	}
 	for _, w := range h.w.Hooks {
 		if force && w.ID == id && w.Status != webhook.Active && w.VerifiedAt.IsZero() {
-			return webhook.Webhook{}, fmt.Errorf("webhook %s: %w: its callback was never verified", id, webhook.ErrConflict)
+			return webhook.Webhook{}, adminapi.Challenge{}, fmt.Errorf("webhook %s: %w: its callback was never verified", id, webhook.ErrConflict)
 		}
 	}
-	return h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
+	w, err := h.edit(id, func(w *webhook.Webhook) { w.Status = webhook.Active })
+	return w, adminapi.Challenge{}, err
 }
 
 func (h hooksOf) Disable(_ context.Context, id uuid.UUID) (webhook.Webhook, error) {

@@ -69,7 +69,7 @@ var table = [...]row{
 // resolutions says what an operator does about a source's fault.
 var resolutions = map[string]string{
 	vehicle.ResolveRetryLater:     "try again; if it stays so, look at the source's section in the config and at the way to the vendor",
-	vehicle.ResolveReauthenticate: "the owner of the account signs in again, then: plugbeat vehicle connect",
+	vehicle.ResolveReauthenticate: "the owner of the account signs in again, then: plugbeat vehicle connect --source NAME",
 	vehicle.ResolveContactSupport: "ask the vendor's support",
 }
 
