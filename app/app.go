@@ -188,7 +188,7 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 		Application: application, PublicURL: func() string { return publicURL(a.cfg, a.APIAddr()) }, LoginKey: k.login,
 		Store:     serverStore{a.store.Webhooks, a.store.Schedules, a.store.Vehicles, a.store.Deliveries, a.store.Access, a.store.Maintenance},
 		Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
-		Health: a.health, Stopping: a.stopping.Load, Doubted: func() bool { return a.health.doubt() != "" }, Clocks: &a.clocks, Policy: policy,
+		Health: a.health, Stopping: a.stopping.Load, Doubted: a.doubted, Clocks: &a.clocks, Policy: policy,
 		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),
 		CheckDir: a.cfg.DataDir, JSON: config.JSON, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
@@ -210,6 +210,9 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	return nil
 }
 
+// doubted reports whether this machine's clock cannot be believed.
+func (a *App) doubted() bool { return a.health.doubt() != "" }
+
 // buildLoops makes the scheduler and the delivery loop.
 func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 	configured := map[string]scheduler.SourceConfig{}
@@ -218,7 +221,7 @@ func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
 		Store: schedulerStore{a.store.Schedules, a.store.Vehicles}, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
-		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Log: o.Log,
+		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Doubted: a.doubted, Log: o.Log,
 	})
 	if err != nil {
 		return err
@@ -369,7 +372,7 @@ const logEvery = time.Minute
 
 func (a *App) sweep(ctx context.Context) {
 	now, payloads, records := time.Now(), a.cfg.Retention.Payloads, a.cfg.Retention.Records
-	if a.health.doubt() != "" { // nothing is old at the beginning of time; what is too large is still let go
+	if a.doubted() { // nothing is old at the beginning of time; what is too large is still let go
 		now, payloads, records = time.Unix(0, 0), 0, 0
 	}
 	res, err := a.store.Maintenance.Sweep(ctx, now, payloads, records)

@@ -198,9 +198,10 @@ func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, paths
 	if t, f := src.paused(now); f != nil && t.After(until) {
 		until, why = t, f
 	}
-	if cost := rd.Paths + uint64(paths); !src.plan.Affords(st.Spent, cost, now) { //nolint:gosec // at most three
-		if _, t := src.plan.Span(now); t.After(until) {
-			until, why = t, src.plan.Fault(now)
+	plan := s.plan(src)
+	if cost := rd.Paths + uint64(paths); !plan.Affords(st.Spent, cost, now) { //nolint:gosec // at most three
+		if _, t := plan.Span(now); t.After(until) {
+			until, why = t, plan.Fault(now)
 		}
 	}
 	return until, why

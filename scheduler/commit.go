@@ -50,13 +50,21 @@ func (s *Scheduler) commit(ctx context.Context, a *activity, v vehicle.Vehicle, 
 // errRead is why a vehicle's points are not skipped: it is to be read.
 var errRead = errors.New("the vehicle is to be read")
 
+// errDoubted is why due times that the budget does not reach for are not skipped now: on a
+// clock that cannot be believed they wait.
+var errDoubted = errors.New("the clock cannot be believed, and the budget does not reach")
+
 // skipDue skips the due times of a vehicle's due subscriptions when its source's budget does
 // not reach for a read of this cost now, and reports whether it did.
 func (s *Scheduler) skipDue(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, cost int) (bool, error) {
+	plan := s.plan(src)
 	out, _, err := s.keep(ctx, a, v, func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
-		out, ok := s.rules.Skip(view, src.plan, cost, now)
+		out, ok := s.rules.Skip(view, plan, cost, now)
 		if !ok {
 			return out, errRead
+		}
+		if plan.Doubted {
+			return out, errDoubted
 		}
 		return out, nil
 	})
@@ -68,7 +76,7 @@ func (s *Scheduler) skipDue(ctx context.Context, src *source, a *activity, v veh
 	}
 	for _, c := range out.Schedules {
 		s.event(zerolog.InfoLevel, "due.skipped").Stringer("webhook", c.Schedule.Webhook).Stringer("vehicle", v.ID).Uint64("n", c.Skipped).
-			Time("next", src.plan.Next(out.Status, cost, time.Now())).Msg("not read, so that the source's budget lasts")
+			Time("next", plan.Next(out.Status, cost, time.Now())).Msg("not read, so that the source's budget lasts")
 	}
 	if s.sooner(out.Schedules) {
 		s.again()

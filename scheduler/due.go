@@ -29,7 +29,7 @@ func (s *Scheduler) serve(ctx context.Context, src *source, a *activity, due []w
 		}
 		a.give()
 		if err != nil && !errors.Is(err, context.Canceled) {
-			if !errors.Is(err, webhook.ErrNotFound) {
+			if !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, errDoubted) {
 				s.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", id).Err(err).Msg("due subscriptions not served")
 			}
 			a.wait(ctx, time.Now().Add(maxSleep))
@@ -71,7 +71,7 @@ func (s *Scheduler) serveDue(ctx context.Context, src *source, a *activity, due 
 	for _, d := range due {
 		need |= d.Webhook.Reads()
 	}
-	rd := cadence.Read{Plan: src.plan}
+	rd := cadence.Read{Plan: s.plan(src)}
 	if !s.readsAnew(id) {
 		rd.Fresh = src.fresh(st.Last, start, s.set.Freshness)
 	}

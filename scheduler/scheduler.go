@@ -128,6 +128,8 @@ type Options struct {
 	// Produced is told of deliveries after their commit; it must not block. It
 	// may be nil.
 	Produced func([]webhook.Delivery)
+	// Doubted reports whether the clock cannot be believed; nil is never.
+	Doubted func() bool
 	// Meter may be nil.
 	Meter Meter
 	Log   zerolog.Logger
@@ -140,6 +142,7 @@ type Scheduler struct {
 	set      Settings
 	compose  func(payload.Event) ([]byte, error)
 	produced func([]webhook.Delivery)
+	doubted  func() bool
 	meter    Meter
 	units    string
 	log      zerolog.Logger
@@ -179,7 +182,7 @@ func New(o Options) (*Scheduler, error) {
 	}
 	set := o.Settings.filled()
 	s := &Scheduler{
-		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, meter: o.Meter, units: o.UnitSystem, log: o.Log,
+		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, doubted: o.Doubted, meter: o.Meter, units: o.UnitSystem, log: o.Log,
 		rules: cadence.Rules{
 			Policy: policy, FirstDelivery: set.FirstDelivery, Gap: set.Gap,
 			UnknownAfter: set.UnknownAfter, ClockBack: set.ClockBack,
@@ -194,6 +197,9 @@ func New(o Options) (*Scheduler, error) {
 	}
 	if s.compose == nil {
 		s.compose = payload.Compose
+	}
+	if s.doubted == nil {
+		s.doubted = func() bool { return false }
 	}
 	if s.meter == nil {
 		s.meter = unmetered{}

@@ -91,6 +91,13 @@ func (s *Scheduler) Sources() []SourceStatus {
 	return list
 }
 
+// plan is how the source counts calls now.
+func (s *Scheduler) plan(src *source) cadence.Plan {
+	p := src.plan
+	p.Doubted = p.Counts() && s.doubted()
+	return p
+}
+
 // paused returns until when the whole source rests and why; nil when it does not.
 func (src *source) paused(now time.Time) (time.Time, *vehicle.Fault) {
 	src.mu.Lock()
