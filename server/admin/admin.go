@@ -66,6 +66,7 @@ type Scheduler interface {
 	// false and its schedule as it was. A zero anchor is now.
 	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
 	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	web.Unsubscriber
 	// ReadAnew asks the source whatever the last reading's age, or says in the snapshot's Held
 	// why it did not. With clear the operator no longer keeps to a retry-after.
 	ReadAnew(ctx context.Context, vehicleID uuid.UUID, paths vehicle.Paths, clear bool) (vehicle.Snapshot, error)

@@ -21,9 +21,11 @@ type Consents interface {
 	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }
 
-// Unsubscriber ends subscriptions.
+// Unsubscriber ends what an owner allows no more.
 type Unsubscriber interface {
-	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	// EndSubscription ends a subscription with all that it made: what waits is cancelled, and
+	// nothing of the rest can be sent again.
+	EndSubscription(ctx context.Context, webhookID, vehicleID uuid.UUID) error
 }
 
 // AllConsents returns every consent, read a page at a time.
@@ -83,10 +85,10 @@ func EndBeyond(ctx context.Context, store Consents, scheduler Unsubscriber, w *w
 	return nil
 }
 
-// EndMade ends subscriptions; those that have ended already are as good.
+// EndMade ends subscriptions with what they made; those that have ended already are as good.
 func EndMade(ctx context.Context, scheduler Unsubscriber, made []access.Made) error {
 	for _, m := range made {
-		if _, err := scheduler.Unsubscribe(ctx, m.Webhook, m.Vehicle); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		if err := scheduler.EndSubscription(ctx, m.Webhook, m.Vehicle); err != nil && !errors.Is(err, webhook.ErrNotFound) {
 			return err
 		}
 	}
