@@ -163,12 +163,12 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	maintenance := &upkeep{
 		cfg: a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
 	}
-	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping}
+	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping, wall: wallClock}
 	if a.health.clock, err = newClock(ctx, a.store); err != nil {
 		return err
 	}
 	if a.backups != nil {
-		a.backups.doubt = a.health.doubt
+		a.backups.doubt, a.backups.now = a.health.doubt, func() time.Time { return a.health.wall() }
 	}
 	if len(k.next) > 0 {
 		a.health.nextToken = signing.Fingerprint(k.next)
@@ -371,15 +371,18 @@ const sweepEvery = 10 * time.Minute
 const logEvery = time.Minute
 
 func (a *App) sweep(ctx context.Context) {
-	now, payloads, records := time.Now(), a.cfg.Retention.Payloads, a.cfg.Retention.Records
-	if a.doubted() { // nothing is old at the beginning of time; what is too large is still let go
-		now, payloads, records = time.Unix(0, 0), 0, 0
+	now := a.health.wall()
+	if a.doubted() {
+		now = time.Time{}
 	}
-	res, err := a.store.Maintenance.Sweep(ctx, now, payloads, records)
+	res, err := a.store.Maintenance.Sweep(ctx, now, a.cfg.Retention.Payloads, a.cfg.Retention.Records)
 	a.dispatcher.Forget(res.Expired)
 	for _, d := range res.Expired {
 		a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).
 			Msg("a waiting delivery expired: the data file holds more than retention.max_size")
+	}
+	if !now.IsZero() {
+		err = errors.Join(err, a.fleet.sweepOrphans(ctx, now))
 	}
 	if err != nil && ctx.Err() == nil {
 		a.log.Error().Str("event", "retention.failed").Err(err).Msg("retention was cut short")

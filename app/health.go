@@ -34,7 +34,10 @@ type facts struct {
 	// empty while none does.
 	nextToken string
 
-	clock  *clock.Judge
+	clock *clock.Judge
+	// wall is the wall clock, without the monotonic one; a test sets it.
+	wall func() time.Time
+
 	watch  health.Watch
 	losses losses
 }
@@ -47,8 +50,10 @@ func (h *facts) doubt() string {
 	for _, host := range h.clocks.Look(now).Hosts {
 		ahead = append(ahead, host.Ahead)
 	}
-	return h.clock.Doubt(now.Round(0), now.Sub(h.opened), ahead)
+	return h.clock.Doubt(h.wall(), now.Sub(h.opened), ahead)
 }
+
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // newClock is the judge of this machine's clock over the store's data.
 func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {

@@ -198,7 +198,7 @@ func (s *Scheduler) gate(src *source, st vehicle.Status, rd *cadence.Read, paths
 	if t, f := src.paused(now); f != nil && t.After(until) {
 		until, why = t, f
 	}
-	plan := s.plan(src)
+	plan := src.counting()
 	if cost := rd.Paths + uint64(paths); !plan.Affords(st.Spent, cost, now) { //nolint:gosec // at most three
 		if _, t := plan.Span(now); t.After(until) {
 			until, why = t, plan.Fault(now)

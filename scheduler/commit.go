@@ -57,7 +57,7 @@ var errDoubted = errors.New("the clock cannot be believed, and the budget does n
 // skipDue skips the due times of a vehicle's due subscriptions when its source's budget does
 // not reach for a read of this cost now, and reports whether it did.
 func (s *Scheduler) skipDue(ctx context.Context, src *source, a *activity, v vehicle.Vehicle, cost int) (bool, error) {
-	plan := s.plan(src)
+	plan := src.counting()
 	out, _, err := s.keep(ctx, a, v, func(view webhook.VehicleView, now time.Time) (cadence.Outcome, error) {
 		out, ok := s.rules.Skip(view, plan, cost, now)
 		if !ok {

@@ -54,7 +54,7 @@ func (s *Scheduler) callersDetail(ctx context.Context, src *source, from vehicle
 	if err != nil {
 		return none, err
 	}
-	rd := cadence.Read{Plan: s.plan(src)}
+	rd := cadence.Read{Plan: src.counting()}
 	refused := func() error {
 		now := time.Now()
 		until, why := s.gate(src, st, &rd, 1, now)

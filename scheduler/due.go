@@ -71,7 +71,7 @@ func (s *Scheduler) serveDue(ctx context.Context, src *source, a *activity, due 
 	for _, d := range due {
 		need |= d.Webhook.Reads()
 	}
-	rd := cadence.Read{Plan: s.plan(src)}
+	rd := cadence.Read{Plan: src.counting()}
 	if !s.readsAnew(id) {
 		rd.Fresh = src.fresh(st.Last, start, s.set.Freshness)
 	}

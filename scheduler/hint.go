@@ -118,7 +118,7 @@ func (s *Scheduler) readHinted(ctx context.Context, id uuid.UUID, a *activity, h
 	if err != nil {
 		return err
 	}
-	rd := cadence.Read{Plan: s.plan(src)}
+	rd := cadence.Read{Plan: src.counting()}
 	rd.Schedule = s.tries(ctx, src, a, v, st, vehicle.AllPaths, &rd, time.Now(), func(time.Time) {})
 	if rd.Calls == 0 {
 		return nil

@@ -141,7 +141,7 @@ func (s *Scheduler) callersRead(ctx context.Context, src *source, a *activity, v
 		return none(err)
 	}
 	now := time.Now()
-	rd := cadence.Read{Plan: s.plan(src), Cleared: how.clear}
+	rd := cadence.Read{Plan: src.counting(), Cleared: how.clear}
 	if !how.anew {
 		rd.Fresh = src.fresh(st.Last, now, s.set.Freshness)
 	}

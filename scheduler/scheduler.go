@@ -142,7 +142,6 @@ type Scheduler struct {
 	set      Settings
 	compose  func(payload.Event) ([]byte, error)
 	produced func([]webhook.Delivery)
-	doubted  func() bool
 	meter    Meter
 	units    string
 	log      zerolog.Logger
@@ -182,7 +181,7 @@ func New(o Options) (*Scheduler, error) {
 	}
 	set := o.Settings.filled()
 	s := &Scheduler{
-		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, doubted: o.Doubted, meter: o.Meter, units: o.UnitSystem, log: o.Log,
+		store: o.Store, set: set, compose: o.Compose, produced: o.Produced, meter: o.Meter, units: o.UnitSystem, log: o.Log,
 		rules: cadence.Rules{
 			Policy: policy, FirstDelivery: set.FirstDelivery, Gap: set.Gap,
 			UnknownAfter: set.UnknownAfter, ClockBack: set.ClockBack,
@@ -198,8 +197,8 @@ func New(o Options) (*Scheduler, error) {
 	if s.compose == nil {
 		s.compose = payload.Compose
 	}
-	if s.doubted == nil {
-		s.doubted = func() bool { return false }
+	if o.Doubted == nil {
+		o.Doubted = func() bool { return false }
 	}
 	if s.meter == nil {
 		s.meter = unmetered{}
@@ -218,7 +217,7 @@ func New(o Options) (*Scheduler, error) {
 		_, pushes := c.Source.(vehicle.Pusher)
 		s.sources[name] = &source{
 			name: name, from: c.Source, pushes: pushes, limit: limit, places: semaphore.NewWeighted(int64(limit)),
-			plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
+			plan: c.Plan, doubted: o.Doubted, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
 		}
 		s.names = append(s.names, name)
 	}

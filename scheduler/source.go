@@ -14,15 +14,17 @@ import (
 
 // source is a configured source with its pool and what it said last.
 type source struct {
-	name   string
-	from   vehicle.Source
-	limit  int
-	plan   cadence.Plan
-	bucket *bucket             // nil has no bound
-	places *semaphore.Weighted // reads in flight
-	busy   int                 // vehicles whose due subscriptions are being served; Scheduler.mu
-	pushes bool                // it answers from memory: its reads cost nothing
-	full   bool                // there were more of them than it serves at a time; Scheduler.mu
+	name  string
+	from  vehicle.Source
+	limit int
+	plan  cadence.Plan
+	// doubted reports whether the clock cannot be believed.
+	doubted func() bool
+	bucket  *bucket             // nil has no bound
+	places  *semaphore.Weighted // reads in flight
+	busy    int                 // vehicles whose due subscriptions are being served; Scheduler.mu
+	pushes  bool                // it answers from memory: its reads cost nothing
+	full    bool                // there were more of them than it serves at a time; Scheduler.mu
 
 	mu        sync.Mutex
 	stuck     map[uuid.UUID]struct{} // vehicles a read of which does not return
@@ -91,10 +93,10 @@ func (s *Scheduler) Sources() []SourceStatus {
 	return list
 }
 
-// plan is how the source counts calls now.
-func (s *Scheduler) plan(src *source) cadence.Plan {
+// counting is how the source counts calls now.
+func (src *source) counting() cadence.Plan {
 	p := src.plan
-	p.Doubted = p.Counts() && s.doubted()
+	p.Doubted = p.Counts() && src.doubted()
 	return p
 }
 
