@@ -66,10 +66,21 @@ func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
 		}
 	}
 	newest, err := s.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 1)
-	if len(newest) > 0 {
-		stored = newest[0].CreatedAt
+	if err != nil {
+		return nil, err
 	}
-	return clock.New(built, stored), err
+	if len(newest) > 0 {
+		return clock.New(built, newest[0].CreatedAt), nil
+	}
+	for v, err := range vehicles(ctx, s) { // before the first delivery these are the newest
+		if err != nil {
+			return nil, err
+		}
+		if v.ConnectedAt.After(stored) {
+			stored = v.ConnectedAt
+		}
+	}
+	return clock.New(built, stored), nil
 }
 
 // Health says what is wrong now.

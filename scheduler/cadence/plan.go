@@ -87,7 +87,7 @@ func (p Plan) in(s vehicle.Spending, now time.Time) vehicle.Spending {
 		next.Before, next.BeforeThat = left, s.Before
 	}
 	if from.Before(s.Since) || s.Since.IsZero() { // all of it on a clock that was doubted
-		next.Calls, next.Added = s.Calls, s.Added
+		next.Calls = s.Calls
 	}
 	return next
 }
