@@ -90,7 +90,8 @@ type Consent struct {
 	// Code is what the application got first; nil where the consent was taken over
 	// together with a refresh token.
 	Code *AuthCode `json:"code,omitempty"`
-	// Tokens are those issued and still good or in their grace, oldest first.
+	// Tokens are those issued, oldest first: still good, in their grace, or ended some hours ago
+	// at most.
 	Tokens []ConsentToken `json:"tokens"`
 	// Made are the subscriptions that the application made by this consent, and that end
 	// with it.
@@ -110,7 +111,12 @@ type AuthCode struct {
 	RedirectGiven bool   `json:"redirect_given"`
 	// Challenge is the S256 code challenge of PKCE; empty where none was sent.
 	Challenge string `json:"challenge,omitempty"`
+	// Doubted is that of a token.
+	Doubted bool `json:"doubted,omitempty"`
 }
+
+// late reports whether the code can be exchanged no more.
+func (a AuthCode) late(now time.Time) bool { return !a.Doubted && !now.Before(a.ExpiresAt) }
 
 // ConsentToken is one token that was issued.
 type ConsentToken struct {
@@ -119,11 +125,14 @@ type ConsentToken struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	// UsedAt is when a refresh token was first used; zero before.
 	UsedAt time.Time `json:"used_at,omitzero"`
+	// Doubted is true where the times above were written while the clock could not be
+	// believed; see [Consent.Doubt].
+	Doubted bool `json:"doubted,omitempty"`
 }
 
 // good reports whether the token still works.
 func (t ConsentToken) good(now time.Time) bool {
-	return now.Before(t.ExpiresAt) && (t.UsedAt.IsZero() || now.Before(t.UsedAt.Add(RefreshGrace)))
+	return t.Doubted || now.Before(t.ExpiresAt) && (t.UsedAt.IsZero() || now.Before(t.UsedAt.Add(RefreshGrace)))
 }
 
 // Pair is a new access token and a new refresh token, as hashes.
@@ -143,7 +152,7 @@ func (c *Consent) Exchange(x Exchange, p Pair, now time.Time) error {
 	switch code := c.Code; {
 	case code == nil || !code.UsedAt.IsZero():
 		return ErrCodeUsed
-	case !now.Before(code.ExpiresAt):
+	case code.late(now):
 		return ErrCodeLate
 	// One that was left out is checked only where it had to be given.
 	case x.RedirectURI != code.RedirectURI && (x.RedirectURI != "" || code.RedirectGiven):
@@ -184,7 +193,7 @@ func (c *Consent) Refresh(token TokenHash, p Pair, now time.Time) (until time.Ti
 	next.issue(p, now)
 	refreshing := 0
 	for _, t := range next.Tokens {
-		if t.Kind == RefreshKind {
+		if t.Kind == RefreshKind && t.good(now) {
 			refreshing++
 		}
 		if t.Hash == p.Access {
@@ -217,17 +226,30 @@ func (c *Consent) issue(p Pair, now time.Time) {
 			c.Tokens = append(c.Tokens, t)
 		}
 	}
-	c.Prune(now)
+	c.bound()
 }
 
-// Prune lets go of tokens that work no more, and of the oldest access tokens where there
-// are too many. A refresh token that works is kept: an application may come with it again.
-func (c *Consent) Prune(now time.Time) {
-	c.Tokens = slices.DeleteFunc(slices.Clone(c.Tokens), func(t ConsentToken) bool { return !t.good(now) })
+// bound lets go of the oldest used refresh tokens and of the oldest access tokens where there
+// are too many. It looks at no clock, since a wrong one would end what is good; what is past
+// its time is let go by [Consent.Settle].
+func (c *Consent) bound() {
+	refreshing := 0
+	for _, t := range c.Tokens {
+		if t.Kind == RefreshKind {
+			refreshing++
+		}
+	}
+	for ; refreshing > maxTokens/2+1; refreshing-- {
+		i := slices.IndexFunc(c.Tokens, func(t ConsentToken) bool { return t.Kind == RefreshKind && !t.UsedAt.IsZero() })
+		if i < 0 {
+			break
+		}
+		c.Tokens = slices.Delete(c.Tokens, i, i+1)
+	}
 	for len(c.Tokens) > maxTokens {
 		i := slices.IndexFunc(c.Tokens, func(t ConsentToken) bool { return t.Kind == AccessKind })
 		if i < 0 {
-			return
+			break
 		}
 		c.Tokens = slices.Delete(c.Tokens, i, i+1)
 	}
@@ -236,7 +258,7 @@ func (c *Consent) Prune(now time.Time) {
 // Ended reports whether the consent can give nothing any more: no token of it works
 // and its code is used or late.
 func (c Consent) Ended(now time.Time) bool {
-	code := c.Code != nil && c.Code.UsedAt.IsZero() && now.Before(c.Code.ExpiresAt)
+	code := c.Code != nil && c.Code.UsedAt.IsZero() && !c.Code.late(now)
 	return !code && !slices.ContainsFunc(c.Tokens, func(t ConsentToken) bool { return t.good(now) })
 }
 

@@ -163,12 +163,12 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	maintenance := &upkeep{
 		cfg: a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
 	}
-	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping}
+	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping, wall: wallClock}
 	if a.health.clock, err = newClock(ctx, a.store); err != nil {
 		return err
 	}
 	if a.backups != nil {
-		a.backups.doubt = a.health.doubt
+		a.backups.doubt, a.backups.now = a.health.doubt, func() time.Time { return a.health.wall() }
 	}
 	if len(k.next) > 0 {
 		a.health.nextToken = signing.Fingerprint(k.next)
@@ -187,8 +187,8 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	srv, err := server.New(server.Options{
 		Application: application, PublicURL: func() string { return publicURL(a.cfg, a.APIAddr()) }, LoginKey: k.login,
 		Store:     serverStore{a.store.Webhooks, a.store.Schedules, a.store.Vehicles, a.store.Deliveries, a.store.Access, a.store.Maintenance},
-		Scheduler: a.scheduler, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
-		Health: a.health, Stopping: a.stopping.Load, Clocks: &a.clocks, Policy: policy,
+		Scheduler: subscriptions{a.scheduler, a.store, a.dispatcher}, Deliveries: deliveries{a.dispatcher, a.scheduler}, Fleet: a.fleet, Upkeep: maintenance,
+		Health: a.health, Stopping: a.stopping.Load, Doubted: a.doubted, Clocks: &a.clocks, Policy: policy,
 		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),
 		CheckDir: a.cfg.DataDir, Version: version(o), Metrics: a.metrics, Feed: &a.feed, Log: o.Log,
@@ -210,6 +210,9 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 	return nil
 }
 
+// doubted reports whether this machine's clock cannot be believed.
+func (a *App) doubted() bool { return a.health.doubt() != "" }
+
 // buildLoops makes the scheduler and the delivery loop.
 func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 	configured := map[string]scheduler.SourceConfig{}
@@ -218,7 +221,7 @@ func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
 		Store: schedulerStore{a.store.Schedules, a.store.Vehicles}, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
-		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Log: o.Log,
+		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Doubted: a.doubted, Log: o.Log,
 	})
 	if err != nil {
 		return err
@@ -368,15 +371,18 @@ const sweepEvery = 10 * time.Minute
 const logEvery = time.Minute
 
 func (a *App) sweep(ctx context.Context) {
-	now, payloads, records := time.Now(), a.cfg.Retention.Payloads, a.cfg.Retention.Records
-	if a.health.doubt() != "" { // nothing is old at the beginning of time; what is too large is still let go
-		now, payloads, records = time.Unix(0, 0), 0, 0
+	now := a.health.wall()
+	if a.doubted() {
+		now = time.Time{}
 	}
-	res, err := a.store.Maintenance.Sweep(ctx, now, payloads, records)
+	res, err := a.store.Maintenance.Sweep(ctx, now, a.cfg.Retention.Payloads, a.cfg.Retention.Records)
 	a.dispatcher.Forget(res.Expired)
 	for _, d := range res.Expired {
 		a.log.Error().Str("event", "delivery.expired").Stringer("webhook", d.Webhook).Stringer("vehicle", d.Vehicle).Stringer("delivery", d.ID).
 			Msg("a waiting delivery expired: the data file holds more than retention.max_size")
+	}
+	if !now.IsZero() {
+		err = errors.Join(err, a.fleet.sweepOrphans(ctx, now))
 	}
 	if err != nil && ctx.Err() == nil {
 		a.log.Error().Str("event", "retention.failed").Err(err).Msg("retention was cut short")

@@ -41,6 +41,8 @@ type backups struct {
 	prefix   string // of this instance's files
 	save     func(ctx context.Context, path string) (store.Summary, error)
 	doubt    func() string // why the clock cannot be believed; empty when it can
+	now      func() time.Time
+	doubted  bool // at the last look
 	log      zerolog.Logger
 
 	mu    sync.Mutex
@@ -57,7 +59,7 @@ func newBackups(cfg config.Config, s *store.Store, instance uuid.UUID, log zerol
 		return nil, fmt.Errorf("backup.schedule: %w", err)
 	}
 	return &backups{
-		folder: cfg.Backup.Folder, keep: cfg.Backup.Keep, schedule: schedule, save: s.Maintenance.Backup, log: log,
+		folder: cfg.Backup.Folder, keep: cfg.Backup.Keep, schedule: schedule, save: s.Maintenance.Backup, now: wallClock, log: log,
 		prefix: "plugbeat-" + hex.EncodeToString(instance[:4]) + "-",
 		state:  adminapi.Backups{Folder: cfg.Backup.Folder, Schedule: cfg.Backup.Schedule, Keep: cfg.Backup.Keep},
 	}, nil
@@ -68,20 +70,21 @@ func (b *backups) run(ctx context.Context) {
 	if b == nil {
 		return
 	}
-	doubted := false
-	b.recall(time.Now())
-	look := func(ctx context.Context) {
-		doubt := b.doubt()
-		now := time.Now()
-		if doubted && doubt == "" { // what was from the future is not any more, or is now
-			b.recall(now)
-		}
-		if doubted = doubt != ""; !doubted && !now.Before(b.status().Next) {
-			b.make(ctx, now)
-		}
+	b.recall(b.now())
+	b.look(ctx)
+	scheduler.Every(ctx, cadence.Every(backupLook), b.look)
+}
+
+// look makes a backup where one is due and the clock can be believed.
+func (b *backups) look(ctx context.Context) {
+	doubt := b.doubt()
+	now := b.now()
+	if b.doubted && doubt == "" { // what was from the future is not any more, or is now
+		b.recall(now)
 	}
-	look(ctx)
-	scheduler.Every(ctx, cadence.Every(backupLook), look)
+	if b.doubted = doubt != ""; !b.doubted && !now.Before(b.status().Next) {
+		b.make(ctx, now)
+	}
 }
 
 // status is how the backups stand; nil when there are none.

@@ -58,7 +58,7 @@ func newDisk(t *testing.T, spec string, keep int) *disk {
 	s, err := cadence.Parse(spec, "", 0)
 	must(t, err)
 	d := &disk{t: t, log: &lines{}}
-	d.backups = &backups{folder: t.TempDir(), keep: keep, schedule: s, prefix: "plugbeat-0badcafe-", log: zerolog.New(d.log)}
+	d.backups = &backups{folder: t.TempDir(), keep: keep, schedule: s, prefix: "plugbeat-0badcafe-", log: zerolog.New(d.log), now: wallClock}
 	d.doubt = func() string { return "" }
 	d.save = func(ctx context.Context, path string) (store.Summary, error) {
 		time.Sleep(d.slow)
@@ -77,7 +77,7 @@ func newDisk(t *testing.T, spec string, keep int) *disk {
 // running runs the backups as a daemon that starts, and returns what stops them.
 func (d *disk) running() (stop func()) {
 	b := d.backups
-	d.backups = &backups{folder: b.folder, keep: b.keep, schedule: b.schedule, prefix: b.prefix, log: b.log, save: b.save, doubt: b.doubt}
+	d.backups = &backups{folder: b.folder, keep: b.keep, schedule: b.schedule, prefix: b.prefix, log: b.log, save: b.save, doubt: b.doubt, now: b.now}
 	ctx, cancel := context.WithCancel(d.t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.run(ctx) }()

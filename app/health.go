@@ -33,7 +33,10 @@ type facts struct {
 	// empty while none does.
 	nextToken string
 
-	clock  *clock.Judge
+	clock *clock.Judge
+	// wall is the wall clock, without the monotonic one; a test sets it.
+	wall func() time.Time
+
 	watch  health.Watch
 	losses losses
 }
@@ -46,8 +49,10 @@ func (h *facts) doubt() string {
 	for _, host := range h.clocks.Look(now).Hosts {
 		ahead = append(ahead, host.Ahead)
 	}
-	return h.clock.Doubt(now.Round(0), now.Sub(h.opened), ahead)
+	return h.clock.Doubt(h.wall(), now.Sub(h.opened), ahead)
 }
+
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // newClock is the judge of this machine's clock over the store's data.
 func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
@@ -60,10 +65,21 @@ func newClock(ctx context.Context, s *store.Store) (*clock.Judge, error) {
 		}
 	}
 	newest, err := s.Deliveries.Deliveries(ctx, webhook.DeliveryFilter{}, uuid.Nil, 1)
-	if len(newest) > 0 {
-		stored = newest[0].CreatedAt
+	if err != nil {
+		return nil, err
 	}
-	return clock.New(built, stored), err
+	if len(newest) > 0 {
+		return clock.New(built, newest[0].CreatedAt), nil
+	}
+	for v, err := range vehicles(ctx, s) { // before the first delivery these are the newest
+		if err != nil {
+			return nil, err
+		}
+		if v.ConnectedAt.After(stored) {
+			stored = v.ConnectedAt
+		}
+	}
+	return clock.New(built, stored), nil
 }
 
 // Health says what is wrong now.

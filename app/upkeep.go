@@ -82,6 +82,25 @@ func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *he
 	return c
 }
 
+// subscriptions shows the scheduler to the server.
+type subscriptions struct {
+	*scheduler.Scheduler
+	store      *store.Store
+	dispatcher *delivery.Dispatcher
+}
+
+// EndSubscription ends a subscription that its owner allows no more, with all that it made. It
+// goes on when ctx ends.
+func (s subscriptions) EndSubscription(ctx context.Context, webhookID, vehicleID uuid.UUID) error {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := s.Unsubscribe(ctx, webhookID, vehicleID); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		return err
+	}
+	gone, err := s.store.Deliveries.EndDeliveries(ctx, webhook.SubscriptionKey{Webhook: webhookID, Vehicle: vehicleID})
+	s.dispatcher.Forget(gone)
+	return err
+}
+
 // deliveries is the delivery loop, which has the scheduler look again after what concerns it.
 type deliveries struct {
 	*delivery.Dispatcher

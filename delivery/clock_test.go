@@ -96,19 +96,30 @@ func TestClockGoesBack(t *testing.T) {
 	}
 }
 
-// The clock goes forward by fifty years: what waited is due, once.
+// The clock goes forward by an hour, a month or fifty years, while the daemon runs or is away:
+// what waited is due, once, and nothing is let go for it; right again, the webhook goes on within
+// an hour, also one that the probe of then disabled.
 func TestClockGoesForward(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Settings{})
-		w.receiver.be(refusesConnections, false)
-		w.produce(1, 2)
-		pass(4 * time.Hour)
-		w.receiver.be(accept, true)
-		w.setBack(-50*years, true)
-		pass(11 * time.Second)
-		w.ledger(webhook.Ledger{Delivered: 2})
-		w.once()
-	})
+	for _, forward := range []time.Duration{time.Hour, 30 * 24 * time.Hour, 50 * years} {
+		for _, away := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, Settings{})
+				w.receiver.be(refusesConnections, false)
+				w.produce(1, 2)
+				pass(4 * time.Hour)
+				w.setBack(-forward, away)
+				pass(11 * time.Second)
+				if h := w.hook(); h.Status != webhook.Active && !exhausted(&h) || h.Ledger.Waiting() != 2 {
+					t.Errorf("%s forward, away %v: %s, %+v", forward, away, h.Status, h.Ledger)
+				}
+				w.setBack(forward, true)
+				w.receiver.be(accept, true)
+				pass(61 * time.Minute)
+				w.ledger(webhook.Ledger{Delivered: 2})
+				w.once()
+			})
+		}
+	}
 }
 
 // The clock goes back while a probe is in flight: its outcome counts, and the next probe

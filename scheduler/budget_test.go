@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,5 +279,40 @@ func TestBucketCountsPaths(t *testing.T) {
 	}
 	if b.fill(now.Add(-time.Hour)); b.level != 0 {
 		t.Errorf("a clock that went back fills nothing: %v", b.level)
+	}
+}
+
+// TestBudgetOnADoubtedClock: while the clock cannot be believed, and says that the next month or
+// the next half century has begun, what is spent stays spent, and no due time is skipped; once it
+// is believed, the new period has a budget of its own.
+func TestBudgetOnADoubtedClock(t *testing.T) {
+	for _, ahead := range []time.Duration{31 * 24 * time.Hour, 50 * 366 * 24 * time.Hour} {
+		inWorld(t, func(w *world) {
+			var doubted atomic.Bool
+			w.o.Doubted = doubted.Load
+			w.plan("sim", cadence.Plan{Metered: true, Calls: 12})
+			car, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+			w.store.mu.Lock()
+			w.store.status[car] = vehicle.Status{Spent: vehicle.Spending{Since: w.t0, Calls: 12}}
+			w.store.mu.Unlock()
+			doubted.Store(true)
+			time.Sleep(ahead)
+			w.start()
+			w.subscribe(hook, car)
+			time.Sleep(6 * time.Hour)
+			synctest.Wait()
+			if _, paths := w.sim.count(); paths > 0 || w.statusOf(car).Spent.Calls != 12 {
+				t.Errorf("%s ahead: %d asked for, spent %+v", ahead, paths, w.statusOf(car).Spent)
+			}
+			if d := w.deliveries(hook); d.Skipped != 0 {
+				t.Errorf("%s ahead: %+v", ahead, d)
+			}
+			doubted.Store(false)
+			time.Sleep(time.Hour + time.Minute)
+			synctest.Wait()
+			if _, paths := w.sim.count(); paths == 0 {
+				t.Errorf("%s ahead: nothing is read once the clock is believed", ahead)
+			}
+		})
 	}
 }

@@ -48,10 +48,14 @@ func (p *poller) commit(ctx context.Context, r *read) error {
 	return nil
 }
 
+// errDoubted is why due times that the budget does not reach for are not skipped now: on a
+// clock that cannot be believed they wait.
+var errDoubted = errors.New("the clock cannot be believed, and the budget does not reach")
+
 // skip skips the due times of a vehicle's due subscriptions when its source's budget does
 // not reach for a read of the needed paths now, and reports whether it did.
 func (p *poller) skip(ctx context.Context, r *read) (skipped bool, err error) {
-	plan, cost := r.src.plan, r.need.Len()
+	plan, cost := r.result.Plan, r.need.Len()
 	seen := webhook.VehicleView{Vehicle: r.vehicle, Status: r.status, Schedules: r.due}
 	if _, ok := p.rules.Skip(seen, plan, cost, time.Now()); !ok {
 		return false, nil
@@ -59,6 +63,8 @@ func (p *poller) skip(ctx context.Context, r *read) (skipped bool, err error) {
 	out, _, err := p.keep(ctx, r, func(view webhook.VehicleView, now time.Time) (out cadence.Outcome, _ error) {
 		if out, skipped = p.rules.Skip(view, plan, cost, now); !skipped {
 			out.Status = view.Status // the subscriptions were changed meanwhile: all stays as it is
+		} else if plan.Doubted {
+			return out, errDoubted
 		}
 		return out, nil
 	})

@@ -21,7 +21,7 @@ func (l *dueLoop) serve(ctx context.Context, src *source, a *activity, view webh
 		err := l.read(ctx, src, a, view)
 		l.vehicles.give(a)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			if !errors.Is(err, webhook.ErrNotFound) {
+			if !errors.Is(err, webhook.ErrNotFound) && !errors.Is(err, errDoubted) {
 				l.event(zerolog.ErrorLevel, "read.fault").Stringer("vehicle", a.id).Err(err).Msg("due subscriptions not served")
 			}
 			a.wait(ctx, time.Now().Add(maxSleep))

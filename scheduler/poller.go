@@ -56,7 +56,7 @@ type read struct {
 }
 
 func newRead(src *source, a *activity, view webhook.VehicleView) *read {
-	return &read{src: src, held: a, vehicle: view.Vehicle, status: view.Status, result: cadence.Read{Plan: src.plan}}
+	return &read{src: src, held: a, vehicle: view.Vehicle, status: view.Status, result: cadence.Read{Plan: src.counting()}}
 }
 
 // tries asks for the needed paths until each has a value or a fault that stands. It makes at
@@ -149,7 +149,7 @@ func (r *read) gate(paths int, now time.Time) (time.Time, *vehicle.Fault) {
 	if t, f := r.src.paused(now); f != nil && t.After(until) {
 		until, why = t, f
 	}
-	plan := r.src.plan
+	plan := r.result.Plan
 	if cost := r.result.Paths + uint64(paths); !plan.Affords(r.status.Spent, cost, now) { //nolint:gosec // at most three
 		if _, t := plan.Span(now); t.After(until) {
 			until, why = t, plan.Fault(now)

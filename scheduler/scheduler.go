@@ -129,6 +129,8 @@ type Options struct {
 	// Produced is told of deliveries after their commit; it must not block. It
 	// may be nil.
 	Produced func([]webhook.Delivery)
+	// Doubted reports whether the clock cannot be believed; nil is never.
+	Doubted func() bool
 	// Meter may be nil.
 	Meter Meter
 	Log   zerolog.Logger
@@ -175,7 +177,7 @@ func New(o Options) (*Scheduler, error) {
 		p.meter = unmetered{}
 	}
 	for name, c := range o.Sources {
-		if p.sources[name], err = newSource(name, c); err != nil {
+		if p.sources[name], err = newSource(name, c, o.Doubted); err != nil {
 			return nil, err
 		}
 	}

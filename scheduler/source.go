@@ -14,10 +14,12 @@ import (
 
 // source is a configured source with its pool and what it said last.
 type source struct {
-	name     string
-	from     vehicle.Source
-	pushes   bool // it answers from memory: its reads cost nothing
-	plan     cadence.Plan
+	name   string
+	from   vehicle.Source
+	pushes bool // it answers from memory: its reads cost nothing
+	plan   cadence.Plan
+	// doubted reports whether the clock cannot be believed.
+	doubted  func() bool
 	limit    int                 // of calls in flight
 	places   *semaphore.Weighted // as many as limit
 	callTime time.Duration       // how long one call may take
@@ -56,7 +58,10 @@ type SourceStatus struct {
 }
 
 // newSource returns a source with its pool, all of it free.
-func newSource(name string, c SourceConfig) (*source, error) {
+func newSource(name string, c SourceConfig, doubted func() bool) (*source, error) {
+	if doubted == nil {
+		doubted = func() bool { return false }
+	}
 	if c.Source == nil {
 		return nil, fmt.Errorf("source %s: none given", name)
 	}
@@ -69,12 +74,19 @@ func newSource(name string, c SourceConfig) (*source, error) {
 	}
 	src := &source{
 		name: name, from: c.Source, limit: limit, places: semaphore.NewWeighted(int64(limit)), callTime: readTime,
-		plan: c.Plan, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
+		plan: c.Plan, doubted: doubted, bucket: newBucket(c.Bucket), stuck: map[uuid.UUID]struct{}{},
 	}
 	if _, src.pushes = c.Source.(vehicle.Pusher); src.pushes {
 		src.callTime = pushedTime
 	}
 	return src, nil
+}
+
+// counting is how the source counts calls now.
+func (src *source) counting() cadence.Plan {
+	p := src.plan
+	p.Doubted = p.Counts() && src.doubted()
+	return p
 }
 
 // status tells of the source at now.

@@ -79,6 +79,8 @@ type Options struct {
 	// Stopping reports whether the daemon waits for what is in flight, to end then;
 	// nil is never.
 	Stopping func() bool
+	// Doubted reports whether this machine's clock cannot be believed; nil is never.
+	Doubted func() bool
 	// Clocks tells of the clock; nil knows nothing of it.
 	Clocks *Clocks
 	// Policy checks cadences and knows how fast makes stand to be read.
@@ -162,6 +164,9 @@ func New(o Options) (*Server, error) {
 	// Without its cache, which holds what is stored and not what callers try.
 	o.Policy = cadence.Policy{Default: o.Policy.Default, Floor: o.Policy.Floor, Makes: o.Policy.Makes}
 	s := &Server{Options: o, replies: web.NewReplies(o.Log, o.Now)}
+	if o.Doubted != nil {
+		s.replies.Doubted = o.Doubted
+	}
 	s.auth = &web.Auth{Store: o.Store, Replies: s.replies, Management: o.ManagementToken, ManagementNext: o.ManagementTokenNext}
 	ending := make(chan struct{})
 	s.end = sync.OnceFunc(func() { close(ending) })

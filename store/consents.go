@@ -132,18 +132,22 @@ func (s *Access) Consents(ctx context.Context, after uuid.UUID, limit int) (cs [
 	return cs, nil
 }
 
-// sweepConsents removes the consents that have ended.
+// sweepConsents settles consents, and removes those that are over. now is believed.
 func (s *Access) sweepConsents(ctx context.Context, now time.Time) error {
-	ended := func(_, v []byte) (take, more bool) {
+	stale := func(_, v []byte) (take, more bool) {
 		var c access.Consent
-		return decode(v, &c) != nil || c.Ended(now), true
+		return decode(v, &c) != nil || c.Settle(now) || c.Over(now), true
 	}
-	_, err := inSlices(ctx, s.core, bucketConsents, nil, ended, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+	_, err := inSlices(ctx, s.core, bucketConsents, nil, stale, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		c, err := t.consent(k)
-		if err != nil || !c.Ended(now) {
+		if err != nil {
 			return none, false, err
 		}
-		return none, true, deleteConsent(t, c.ID, c.Hashes())
+		before := c.Hashes()
+		if changed = c.Settle(now); c.Over(now) {
+			return none, true, deleteConsent(t, c.ID, before)
+		}
+		return none, changed, putConsent(t, before, c)
 	})
 	return err
 }

@@ -96,6 +96,7 @@ func TestRemovedVehicleLeavesConsents(t *testing.T) {
 	f.sound()
 }
 
+// Consents that ended are removed some hours later.
 func TestSweepsEndedConsents(t *testing.T) {
 	f := open(t)
 	must(t, f.PutConsent(ctx, newConsent(1)))
@@ -113,7 +114,7 @@ func TestSweepsEndedConsents(t *testing.T) {
 	for _, tt := range []struct {
 		after time.Duration
 		want  int
-	}{{access.CodeLife - 1, 2}, {access.CodeLife, 1}, {access.RefreshLife - 1, 1}, {access.RefreshLife, 0}} {
+	}{{3*time.Hour + access.CodeLife - 1, 2}, {3*time.Hour + access.CodeLife, 1}, {3*time.Hour + access.RefreshLife - 1, 1}, {3*time.Hour + access.RefreshLife, 0}} {
 		if n := count(tt.after); n != tt.want {
 			t.Errorf("after %v there are %d, want %d", tt.after, n, tt.want)
 		}

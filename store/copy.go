@@ -30,7 +30,7 @@ func (s *Maintenance) Copy(ctx context.Context, path string) error {
 // wraps ErrDamaged.
 func (s *Maintenance) Backup(ctx context.Context, path string) (sum Summary, err error) {
 	warning, err := s.copy(ctx, path, func(temp string) error {
-		sum, err = verify(ctx, temp, path, thisLayout(), nil)
+		sum, err = verifyCopy(temp, s.options.Path, func(file string) (Summary, error) { return s.options.verify(ctx, file, path) })
 		return uncheckable(asBackup(err, path, "it is not kept, and what it was made of has the same: run plugbeat check"), path)
 	})
 	if err != nil {
@@ -92,7 +92,8 @@ func SaveCopy(ctx context.Context, path string, fill func(io.Writer) error) (Sum
 
 func saveCopy(ctx context.Context, path string, flushFolder func(dir string) error, fill func(io.Writer) error) (sum Summary, err error) {
 	warning, err := saveAs(path, flushFolder, func(f *os.File) error { return fill(f) }, func(temp string) error {
-		sum, err = verify(ctx, temp, path, thisLayout(), nil)
+		local := filepath.Join(os.TempDir(), filepath.Base(path))
+		sum, err = verifyCopy(temp, local, func(file string) (Summary, error) { return verifyBackup(ctx, file, path) })
 		return uncheckable(asBackup(err, path, "it is not kept: try again"), path)
 	})
 	if _, ok := errors.AsType[*fileError](err); ok {
@@ -103,6 +104,27 @@ func saveCopy(ctx context.Context, path string, flushFolder func(dir string) err
 	}
 	sum.Warning = warning
 	return sum, nil
+}
+
+// verifyBackup is verify of a backup that is to have the name.
+func verifyBackup(ctx context.Context, file, name string) (Summary, error) {
+	return verify(ctx, file, name, thisLayout(), nil)
+}
+
+// verifyCopy verifies a file where it lies. Where the system does not open it there, as on a
+// network share without locks or memory mapping, it is read back from there into a file beside
+// local, and that one is verified.
+func verifyCopy(file, local string, verify func(file string) (Summary, error)) (Summary, error) {
+	sum, err := verify(file)
+	if !refused(err) {
+		return sum, err
+	}
+	back, cerr := tempBeside(local, newPattern, func(f *os.File) error { return copyInto(f, file) })
+	if cerr != nil {
+		return Summary{}, errors.Join(err, fmt.Errorf("check it elsewhere: %w", cerr))
+	}
+	defer func() { _ = os.Remove(back) }()
+	return verify(back)
 }
 
 // saveAs makes a file under a temporary name beside path, mode 0600, flushes it, has it

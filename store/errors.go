@@ -157,13 +157,19 @@ func asBackup(err error, name, mend string) error {
 // uncheckable names the folder of a backup that the system would not have opened there;
 // other errors pass as they are.
 func uncheckable(err error, name string) error {
-	r, ok := errors.AsType[*refusedError](err)
-	if !ok || !errors.As(r.err, new(syscall.Errno)) {
+	if !refused(err) {
 		return err
 	}
+	r, _ := errors.AsType[*refusedError](err)
 	return &fileError{path: name, backup: true, kind: r.err,
-		is:   fmt.Sprintf("is not kept, because it cannot be checked in its folder: %v", r.err),
-		mend: "name a folder on a disk whose file system has locks and memory mapping: network shares and some FUSE file systems have not"}
+		is:   fmt.Sprintf("is not kept, because it cannot be checked, in its folder or elsewhere: %v", r.err),
+		mend: "name a folder on a disk whose file system has locks and memory mapping, or give the data file's disk room for one more copy"}
+}
+
+// refused reports whether the system would not open a data file where it lies.
+func refused(err error) bool {
+	r, ok := errors.AsType[*refusedError](err)
+	return ok && errors.As(r.err, new(syscall.Errno))
 }
 
 // refusedError is what the system has against making or opening a data file.

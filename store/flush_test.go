@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -97,5 +98,47 @@ func TestBackupNamesItsFolder(t *testing.T) {
 	}
 	if other := errors.New("other"); !errors.Is(uncheckable(other, "x"), other) {
 		t.Error("another error is changed")
+	}
+}
+
+// A backup on a share without locks or memory mapping is read back from there, and verified
+// beside the data file: a sound one is kept, any other is not, and nothing else is left.
+func TestBackupToAShare(t *testing.T) {
+	share := t.TempDir()
+	var spoil bool
+	f := open(t, func(o *Options) {
+		o.verify = func(ctx context.Context, file, name string) (Summary, error) {
+			if filepath.Dir(file) == share {
+				if spoil {
+					must(t, os.Truncate(file, 8192))
+				}
+				return Summary{}, &refusedError{"open data file " + file, &os.PathError{Op: "flock", Path: file, Err: syscall.ENOLCK}}
+			}
+			return verifyBackup(ctx, file, name)
+		}
+	})
+	f.fleet(2, 2)
+	path := filepath.Join(share, "b.db")
+	sum, err := f.Backup(ctx, path)
+	if err != nil || sum.Vehicles != 2 {
+		t.Fatal(sum, err)
+	}
+	if problems, err := CheckFile(path); err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+	spoil = true
+	other := filepath.Join(share, "c.db")
+	if _, err := f.Backup(ctx, other); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), other) {
+		t.Error(err)
+	}
+	for _, dir := range []string{share, filepath.Dir(f.o.Path)} {
+		left, err := filepath.Glob(filepath.Join(dir, ".*"))
+		must(t, err)
+		if len(left) > 0 {
+			t.Error(left)
+		}
+	}
+	if _, err := os.Stat(other); err == nil {
+		t.Error("a damaged backup is kept")
 	}
 }

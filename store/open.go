@@ -46,6 +46,9 @@ func Open(o Options) (*Store, error) {
 	if o.flushFolder == nil {
 		o.flushFolder = flushFolder
 	}
+	if o.verify == nil {
+		o.verify = verifyBackup
+	}
 	switch _, err := os.Stat(o.Path); {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(o, sl); err != nil {

@@ -139,10 +139,26 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 	if err != nil {
 		return cancelled, err
 	}
-	if err := s.erase(ctx, id); err != nil {
+	if err := s.eraseOf(ctx, id, uuid.Nil, erasedAll); err != nil {
 		return cancelled, err
 	}
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })
+}
+
+// EndDeliveries cancels what waits for a vehicle at a webhook and erases the payloads of all
+// that was made for it there, so that nothing of it can be sent again: the owner allows it no
+// more. It returns the deliveries it cancelled. It works in slices; after an error calling it
+// again goes on.
+func (s *DeliveryRecords) EndDeliveries(ctx context.Context, key webhook.SubscriptionKey) (cancelled []webhook.Delivery, err error) {
+	waiting := func(k, v []byte) (take, more bool) {
+		more = bytes.HasPrefix(k, key.Webhook[:])
+		return more && bytes.HasPrefix(v, key.Vehicle[:]), more
+	}
+	cancelled, err = inSlices(ctx, s.core, bucketWaiting, key.Webhook[:], waiting, cancelling("the owner allows it no more", erasedPayload))
+	if err != nil {
+		return cancelled, err
+	}
+	return cancelled, s.eraseOf(ctx, key.Vehicle, key.Webhook, erasedPayload)
 }
 
 // cancelling cancels a delivery that waits, by its key in bucket waiting, and erases of
@@ -158,15 +174,17 @@ func cancelling(text string, gone erased) func(t *writeTx, k []byte) (d webhook.
 	}
 }
 
-// erase erases the payloads and attempts of a vehicle's finished deliveries.
-func (s *removals) erase(ctx context.Context, id uuid.UUID) error {
-	of := func(_, b []byte) (take, more bool) { return mentions(b, id), true }
-	_, err := inSlices(ctx, s.core, bucketDeliveries, nil, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+// eraseOf erases something of a vehicle's finished deliveries: of those to one webhook, or to
+// all for [uuid.Nil].
+func (s *core) eraseOf(ctx context.Context, id, hook uuid.UUID, what erased) error {
+	of := func(_, b []byte) (take, more bool) { return mentions(b, id) && mentions(b, hook), true }
+	_, err := inSlices(ctx, s, bucketDeliveries, nil, of, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
 		rec, err := t.delivery(uuid.UUID(k))
-		if err != nil || rec.Vehicle != id || rec.State == webhook.Waiting || rec.Erased == erasedAll {
+		if err != nil || rec.Vehicle != id || hook != uuid.Nil && rec.Webhook != hook || rec.State == webhook.Waiting ||
+			rec.Erased == erasedAll || rec.Erased == what {
 			return none, false, err
 		}
-		if err := t.erase(&rec, erasedAll); err != nil {
+		if err := t.erase(&rec, what); err != nil {
 			return none, false, err
 		}
 		return none, true, t.putRecord(bucketDeliveries, k, rec)

@@ -40,7 +40,7 @@ func (r reader) resendable(rec deliveryRecord) error {
 	case rec.Erased != erasedNothing && rec.State == webhook.Expired:
 		return errors.New("its payload was erased when it expired")
 	case rec.Erased != erasedNothing:
-		return errors.New("its payload was erased, as old as retention.payloads keeps them")
+		return errors.New("its payload was erased: it is older than retention.payloads keeps them, or its owner allows it no more")
 	}
 	if h, err := r.webhookRecord(rec.Webhook); errors.Is(err, webhook.ErrNotFound) || err == nil && h.Removing {
 		return errors.New("its webhook was removed")

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -47,6 +48,8 @@ type Options struct {
 	layout  layout               // for tests; the zero one means thisLayout
 	// flushFolder flushes a folder, for tests; nil means [flushFolder].
 	flushFolder func(dir string) error
+	// verify verifies a backup, for tests; nil means [verifyBackup].
+	verify func(ctx context.Context, file, name string) (Summary, error)
 }
 
 // Step is the kind of a change, for [Options.Around].

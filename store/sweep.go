@@ -36,26 +36,18 @@ type sweepMark struct {
 // removes the records of those that finished more than recordsFor ago. While the live
 // data is larger than Options.MaxSize after that, the oldest records of finished
 // deliveries go; when none is left, the oldest waiting deliveries expire and lose their
-// payload. Sweep works in slices, each one transaction. With an error the result tells
+// payload. A zero now is a clock that cannot be believed: then nothing is let go but for its size.
+// Sweep works in slices, each one transaction. With an error the result tells
 // what was done until then.
 func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
 	s.swept.Lock()
 	defer s.swept.Unlock()
 	// What keeps a removal from its end does not keep the rest from theirs.
 	defer func(unended error) { err = errors.Join(err, unended) }(s.removals.end(ctx))
-	if err := s.webhooks.endOverlaps(ctx, now); err != nil {
-		return res, err
-	}
-	if err := s.access.sweepConsents(ctx, now); err != nil {
-		return res, err
-	}
-	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(now.Add(-recordsFor)), removeFinished)
-	res.Records += len(removed)
-	if err != nil {
-		return res, err
-	}
-	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), &res); err != nil {
-		return res, err
+	if !now.IsZero() {
+		if err := s.sweepOld(ctx, now, payloadsFor, recordsFor, &res); err != nil {
+			return res, err
+		}
 	}
 	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.expireWaiting} {
 		for {
@@ -74,6 +66,22 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 		}
 	}
 	return res, nil
+}
+
+// sweepOld lets go of what is old at now.
+func (s *Maintenance) sweepOld(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration, res *SweepResult) error {
+	if err := s.webhooks.endOverlaps(ctx, now); err != nil {
+		return err
+	}
+	if err := s.access.sweepConsents(ctx, now); err != nil {
+		return err
+	}
+	removed, err := inSlices(ctx, s.core, bucketFinished, nil, finishedUntil(now.Add(-recordsFor)), removeFinished)
+	res.Records += len(removed)
+	if err != nil {
+		return err
+	}
+	return s.sweepPayloads(ctx, now.Add(-payloadsFor), res)
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.

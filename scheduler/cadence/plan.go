@@ -27,6 +27,9 @@ type Plan struct {
 	Calls uint64
 	// Per is the period; empty is Month.
 	Per Period
+	// Doubted is true while the clock cannot be believed: what is spent counts in the period
+	// that it counted in before, and no due time is skipped.
+	Doubted bool
 }
 
 // Counts reports whether spending is noted at all: of a metered source, and of any
@@ -63,7 +66,7 @@ func (p Plan) Book(s vehicle.Spending, calls uint64, now time.Time) vehicle.Spen
 // in returns the spending as it is in the period that now is in.
 func (p Plan) in(s vehicle.Spending, now time.Time) vehicle.Spending {
 	from, _ := p.Span(now)
-	if s.Since.Equal(from) {
+	if p.Doubted || s.Since.Equal(from) {
 		return s
 	}
 	left := vehicle.Period{Since: s.Since, Calls: s.Calls}
@@ -83,7 +86,7 @@ func (p Plan) in(s vehicle.Spending, now time.Time) vehicle.Spending {
 	if !s.Since.IsZero() {
 		next.Before, next.BeforeThat = left, s.Before
 	}
-	if from.Before(s.Since) {
+	if from.Before(s.Since) || s.Since.IsZero() { // all of it on a clock that was doubted
 		next.Calls = s.Calls
 	}
 	return next

@@ -165,3 +165,36 @@ func TestSkip(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanOnAWrongClock: 9 of 12 are spent, then the clock is an hour, a month and fifty years
+// off, both ways, is doubted or not, and right again: what is spent stays spent. While it is
+// doubted no new budget begins.
+func TestPlanOnAWrongClock(t *testing.T) {
+	noon := time.Date(2026, 5, 1, 0, 30, 0, 0, time.UTC)
+	for _, per := range []Period{Day, Month} {
+		for _, size := range []time.Duration{time.Hour, 31 * 24 * time.Hour, 50 * 366 * 24 * time.Hour} {
+			for _, by := range []time.Duration{size, -size} {
+				for _, doubted := range []bool{true, false} {
+					p := Plan{Metered: true, Calls: 12, Per: per}
+					wrong := p
+					wrong.Doubted = doubted
+					s := p.Book(vehicle.Spending{}, 9, noon)
+					if s = wrong.Book(s, 1, noon.Add(by)); doubted && (wrong.Spent(s, noon.Add(by)) != 10 || wrong.Affords(s, 3, noon.Add(by))) {
+						t.Errorf("per %s, off by %s: a new budget has begun: %+v", per, by, s)
+					}
+					want := uint64(10)
+					if by == -time.Hour && !doubted {
+						want = 9 // a call of the period before, as it looks
+					}
+					if got := p.Spent(s, noon); got != want {
+						t.Errorf("per %s, off by %s, doubted %v: right again %d are spent, want %d", per, by, doubted, got, want)
+					}
+					// A first start on a clock that is doubted.
+					if first := wrong.Book(vehicle.Spending{}, 9, noon.Add(by)); doubted && p.Spent(first, noon) != 9 {
+						t.Errorf("per %s, off by %s: of a first start nothing is known: %+v", per, by, first)
+					}
+				}
+			}
+		}
+	}
+}

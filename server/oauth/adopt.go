@@ -62,7 +62,7 @@ func (t *tokens) adopt(ctx context.Context, token string) (tokenAnswer, error) {
 	}
 	// Another request may have brought the same token in meanwhile.
 	if a, err := t.again(ctx, token); !errors.Is(err, webhook.ErrNotFound) {
-		return a, refusedGrant(err)
+		return a, t.refused(err)
 	}
 	a, pair := t.pairAfter(token)
 	if t.isBad(hash, t.now()) {
@@ -108,6 +108,9 @@ func (t *tokens) adopted(ctx context.Context, source string, hash access.TokenHa
 		c.Source, c.User = source, uuid.New()
 	}
 	c.Adopt(hash, pair, t.now())
+	if t.replies.Doubted() {
+		c.Doubt(hash, pair.Access, pair.Refresh)
+	}
 	// The vendor's token is spent: the answer must not be lost with the caller.
 	if err := t.store.PutConsent(context.WithoutCancel(ctx), c); err != nil {
 		return err

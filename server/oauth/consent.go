@@ -83,6 +83,9 @@ func (p *pages) connected(ctx context.Context, w http.ResponseWriter, r *http.Re
 	c := p.consentTo(vs, l.App.Scope)
 	c.Code = &access.AuthCode{Hash: access.CodeHash(code), ExpiresAt: c.CreatedAt.Add(access.CodeLife), RedirectURI: l.App.RedirectURI,
 		RedirectGiven: l.App.RedirectGiven, Challenge: l.App.Challenge}
+	if p.replies.Doubted() {
+		c.Doubt()
+	}
 	if err := p.store.PutConsent(context.WithoutCancel(ctx), c); err != nil {
 		p.connects.back(l.Connect)
 		return err

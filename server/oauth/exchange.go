@@ -33,6 +33,9 @@ func (t *tokens) exchange(ctx context.Context, form url.Values) (tokenAnswer, er
 			ended, made, c.Code, c.Tokens = c.ID, c.Made, nil, nil
 			return nil
 		}
+		if err == nil && t.replies.Doubted() {
+			c.Doubt(pair.Access, pair.Refresh)
+		}
 		return err
 	})
 	switch {
@@ -49,7 +52,7 @@ func (t *tokens) exchange(ctx context.Context, form url.Values) (tokenAnswer, er
 	case errors.Is(err, webhook.ErrNotFound):
 		return tokenAnswer{}, invalidGrant("The code is unknown.")
 	}
-	return tokenAnswer{}, refusedGrant(err)
+	return tokenAnswer{}, t.refused(err)
 }
 
 // refresh gives new tokens for a refresh token of ours, or of the vendor's.
@@ -63,10 +66,10 @@ func (t *tokens) refresh(ctx context.Context, form url.Values) (tokenAnswer, err
 		return t.adopt(ctx, token)
 	}
 	if errors.Is(err, webhook.ErrNotFound) {
-		err = access.ErrRefreshSpent
+		return tokenAnswer{}, refusedGrant(access.ErrRefreshSpent)
 	}
 	if err != nil {
-		return tokenAnswer{}, refusedGrant(err)
+		return tokenAnswer{}, t.refused(err)
 	}
 	return a, nil
 }
@@ -78,9 +81,22 @@ func (t *tokens) again(ctx context.Context, token string) (tokenAnswer, error) {
 	err := t.store.ChangeConsent(ctx, hash, func(c *access.Consent) error {
 		until, err := c.Refresh(hash, pair, now)
 		a.ExpiresIn = int(until.Sub(now) / time.Second)
+		if err == nil && t.replies.Doubted() {
+			c.Doubt(hash, pair.Access, pair.Refresh)
+		}
 		return err
 	})
 	return a, err
+}
+
+// refused is [refusedGrant], but for what has expired by a clock that cannot be believed: the
+// application is to keep it and to ask again.
+func (t *tokens) refused(err error) error {
+	if t.replies.Doubted() && (errors.Is(err, access.ErrCodeLate) || errors.Is(err, access.ErrRefreshSpent)) {
+		return &tokenError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+			description: "It has expired, or the clock of plugbeat's machine is wrong. Try again.", retryAfter: time.Minute}
+	}
+	return refusedGrant(err)
 }
 
 // refusedGrant is the reason of a consent as the caller sees it.

@@ -107,6 +107,11 @@ func (of schedulerOf) Unsubscribe(_ context.Context, hook, vehicleID uuid.UUID) 
 	return len(w.Subscribed) < n, w.Fail
 }
 
+func (of schedulerOf) EndSubscription(ctx context.Context, hook, car uuid.UUID) error {
+	_, err := of.Unsubscribe(ctx, hook, car)
+	return err
+}
+
 func (of schedulerOf) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
 	w := of.w
 	w.Mu.Lock()

@@ -130,7 +130,7 @@ const useEvery = time.Hour
 // say, is no reason to refuse it.
 func (a *Auth) used(ctx context.Context, g access.Grant) {
 	now := a.Replies.Now().UTC()
-	if now.Sub(g.LastUsedAt) < useEvery || !a.noteDue(g.Hash, now) {
+	if now.Sub(g.LastUsedAt).Abs() < useEvery || !a.noteDue(g.Hash, now) {
 		return
 	}
 	a.notKept(g.Name, a.Store.UseGrant(ctx, g.Hash, now))

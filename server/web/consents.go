@@ -22,9 +22,11 @@ type Consents interface {
 	ChangeConsent(ctx context.Context, h access.TokenHash, change func(*access.Consent) error) error
 }
 
-// Unsubscriber ends subscriptions.
+// Unsubscriber ends what an owner allows no more.
 type Unsubscriber interface {
-	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
+	// EndSubscription ends a subscription with all that it made: what waits is cancelled, and
+	// nothing of the rest can be sent again.
+	EndSubscription(ctx context.Context, webhookID, vehicleID uuid.UUID) error
 }
 
 // Subscriber puts vehicles on webhooks and takes them off.
@@ -33,6 +35,8 @@ type Subscriber interface {
 	// Subscribe is idempotent: an existing subscription comes back with created false and
 	// its schedule as it was. A zero anchor is now.
 	Subscribe(ctx context.Context, webhookID, vehicleID uuid.UUID, anchor time.Time) (sub webhook.Subscription, created bool, err error)
+	// Unsubscribe takes a vehicle off a webhook; what was made still leaves.
+	Unsubscribe(ctx context.Context, webhookID, vehicleID uuid.UUID) (removed bool, err error)
 }
 
 // AllConsents returns every consent, read a page at a time.
@@ -92,10 +96,10 @@ func EndBeyond(ctx context.Context, store Consents, scheduler Unsubscriber, w *w
 	return nil
 }
 
-// EndMade ends subscriptions; those that have ended already are as good.
+// EndMade ends subscriptions with what they made; those that have ended already are as good.
 func EndMade(ctx context.Context, scheduler Unsubscriber, made []access.Made) error {
 	for _, m := range made {
-		if _, err := scheduler.Unsubscribe(ctx, m.Webhook, m.Vehicle); err != nil && !errors.Is(err, webhook.ErrNotFound) {
+		if err := scheduler.EndSubscription(ctx, m.Webhook, m.Vehicle); err != nil && !errors.Is(err, webhook.ErrNotFound) {
 			return err
 		}
 	}

@@ -18,6 +18,9 @@ import (
 type Replies struct {
 	Log zerolog.Logger
 	Now func() time.Time
+	// Doubted reports whether the clock cannot be believed. What the clock then says has
+	// expired is refused for now and not for good.
+	Doubted func() bool
 
 	lines *Limits
 
@@ -27,7 +30,7 @@ type Replies struct {
 
 // NewReplies returns a Replies.
 func NewReplies(l zerolog.Logger, now func() time.Time) *Replies {
-	return &Replies{Log: l, Now: now, lines: NewLimits(lineBurst, lineEvery), silent: map[string]int{}}
+	return &Replies{Log: l, Now: now, Doubted: func() bool { return false }, lines: NewLimits(lineBurst, lineEvery), silent: map[string]int{}}
 }
 
 // Of what strangers bring about, lineBurst lines of an event are logged at once, then one
