@@ -61,8 +61,7 @@ type Ended struct {
 // Effect is something the breaker did that an operator should see. It is logged and counted
 // after the commit.
 type Effect struct {
-	// Name is the log event's; see report.go.
-	Name    string
+	Kind    effect // see report.go
 	Webhook uuid.UUID
 	// Delivery and Vehicle are set where the effect is about one delivery.
 	Delivery, Vehicle uuid.UUID
@@ -139,11 +138,11 @@ func exhausted(w *webhook.Webhook) bool {
 // Delivery.Apply cannot refuse that.
 func (u *ruling) finish(to webhook.State, text string) {
 	_ = u.d.Apply(to, u.now, text)
-	name := effectDelivered
+	kind := effectDelivered
 	if to == webhook.Dead {
-		name = effectDead
+		kind = effectDead
 	}
-	u.tellOf(Effect{Name: name, Text: text})
+	u.tellOf(Effect{Kind: kind, Text: text})
 }
 
 func (u *ruling) delivered() {
@@ -157,9 +156,9 @@ func (u *ruling) delivered() {
 		if u.w.Recovery == nil {
 			u.w.Recovery, _ = u.policy(u.w).Begin(u.now) // checked when it was set
 		}
-		u.tell(Effect{Name: effectHealed, Text: "the receiver takes deliveries again"})
+		u.tell(Effect{Kind: effectHealed, Text: "the receiver takes deliveries again"})
 	case wasOpen && u.w.Status == webhook.Active:
-		u.tell(Effect{Name: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
+		u.tell(Effect{Kind: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
 	default:
 		return
 	}
@@ -198,7 +197,7 @@ func (u *ruling) failed() {
 		if u.e.Probe == freeProbe {
 			u.b.Owed = ""
 			u.b.FailedAnswers++
-			u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: len(u.Schedule)})
+			u.tellOf(Effect{Kind: effectProbeFailed, Text: u.d.LastAnswer, Step: len(u.Schedule)})
 		}
 	}
 }
@@ -244,7 +243,7 @@ func (u *ruling) open() {
 	b.OpenSince, b.Step, b.Owed, b.Tried = u.now, 0, "", nil
 	b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, 0, u.e.RetryAfter))
 	u.note()
-	u.tellOf(Effect{Name: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
+	u.tellOf(Effect{Kind: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
 // note keeps which vehicle was tried when, and the receiver's Retry-After.
@@ -304,7 +303,7 @@ func (u *ruling) failedOpen() {
 		b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, b.Step, u.e.RetryAfter))
 	}
 	b.NextProbe = later(b.NextProbe, b.NotBefore)
-	u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
+	u.tellOf(Effect{Kind: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
 func (u *ruling) exhaust(why string, n int) {
@@ -327,7 +326,7 @@ func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Ti
 	case b.Open():
 		w.Recovery = nil // its probe did not arrive; coming back begins another
 	}
-	return []Effect{{Name: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
+	return []Effect{{Kind: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
 }
 
 // rested is a closed breaker that remembers how it last went.
