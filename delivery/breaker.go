@@ -11,9 +11,10 @@ import (
 	"plugbeat/words"
 )
 
-// This file is the circuit breaker, and challenges.go its challenges. Both are pure:
-// what stands goes in, what shall stand comes out, and the time is a parameter. The
-// store runs them inside the transaction that commits their result.
+// This file is the circuit breaker; challengetimes.go says when its challenges are due. Both
+// are pure: Apply takes the stored webhook and delivery, an outcome and the time, and returns
+// the records as they are to be stored. The store calls it inside the transaction that
+// commits them. departure.go says what may leave in each state.
 //
 //	closed ──an attempt gets no answer, or three deliveries in a row an error──▶ open
 //	closed ◀──any success──────────────────────────────────────────────────────── open
@@ -50,8 +51,8 @@ const (
 // String names the kind for logs.
 func (p Probe) String() string { return [...]string{"delivery", "probe", "free probe"}[p] }
 
-// Ended is an attempt with its outcome, which counts. Callback is the webhook's at the
-// moment the attempt left.
+// Ended is an attempt that counts: any but one that was interrupted or failed by a fault of
+// our own. Callback is the webhook's when the attempt left.
 type Ended struct {
 	webhook.Attempt
 	Probe    Probe
