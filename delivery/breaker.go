@@ -11,9 +11,10 @@ import (
 	"plugbeat/words"
 )
 
-// This file is the circuit breaker, and challenges.go its challenges. Both are pure:
-// what stands goes in, what shall stand comes out, and the time is a parameter. The
-// store runs them inside the transaction that commits their result.
+// This file is the circuit breaker; challengetimes.go says when its challenges are due. Both
+// are pure: Apply takes the stored webhook and delivery, an outcome and the time, and returns
+// the records as they are to be stored. The store calls it inside the transaction that
+// commits them. departure.go says what may leave in each state.
 //
 //	closed ──an attempt finds no receiver, or three deliveries in a row an error──▶ open
 //	closed ◀──any success──────────────────────────────────────────────────────── open
@@ -54,8 +55,8 @@ const (
 // String names the kind for logs.
 func (p Probe) String() string { return [...]string{"delivery", "probe", "free probe"}[p] }
 
-// Ended is an attempt with its outcome, which counts. Callback is the webhook's at the
-// moment the attempt left.
+// Ended is an attempt that counts: any but one that was interrupted or failed by a fault of
+// our own. Callback is the webhook's when the attempt left.
 type Ended struct {
 	webhook.Attempt
 	Probe    Probe
@@ -65,8 +66,7 @@ type Ended struct {
 // Effect is something the breaker did that an operator should see. It is logged and counted
 // after the commit.
 type Effect struct {
-	// Name is the log event's; see report.go.
-	Name    string
+	Kind    effect // see report.go
 	Webhook uuid.UUID
 	// Delivery and Vehicle are set where the effect is about one delivery.
 	Delivery, Vehicle uuid.UUID
@@ -143,11 +143,11 @@ func exhausted(w *webhook.Webhook) bool {
 // Delivery.Apply cannot refuse that.
 func (u *ruling) finish(to webhook.State, text string) {
 	_ = u.d.Apply(to, u.now, text)
-	name := effectDelivered
+	kind := effectDelivered
 	if to == webhook.Dead {
-		name = effectDead
+		kind = effectDead
 	}
-	u.tellOf(Effect{Name: name, Text: text})
+	u.tellOf(Effect{Kind: kind, Text: text})
 }
 
 func (u *ruling) delivered() {
@@ -161,9 +161,9 @@ func (u *ruling) delivered() {
 		if u.w.Recovery == nil {
 			u.w.Recovery, _ = u.policy(u.w).Begin(u.now) // checked when it was set
 		}
-		u.tell(Effect{Name: effectHealed, Text: "the receiver takes deliveries again"})
+		u.tell(Effect{Kind: effectHealed, Text: "the receiver takes deliveries again"})
 	case wasOpen && u.w.Status == webhook.Active:
-		u.tell(Effect{Name: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
+		u.tell(Effect{Kind: effectClosed, Text: "it was open for " + words.Span(u.now.Sub(b.OpenSince))})
 	default:
 		return
 	}
@@ -204,7 +204,7 @@ func (u *ruling) failed() {
 		if u.e.Probe == freeProbe {
 			u.b.Owed = ""
 			u.b.FailedAnswers++
-			u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: len(u.Schedule)})
+			u.tellOf(Effect{Kind: effectProbeFailed, Text: u.d.LastAnswer, Step: len(u.Schedule)})
 		}
 	}
 }
@@ -250,7 +250,7 @@ func (u *ruling) open() {
 	b.OpenSince, b.Step, b.Owed, b.Tried = u.now, 0, "", nil
 	b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, 0, u.e.RetryAfter))
 	u.note()
-	u.tellOf(Effect{Name: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
+	u.tellOf(Effect{Kind: effectOpened, Text: u.d.LastAnswer, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
 // note keeps which vehicle was tried when, and the receiver's Retry-After.
@@ -310,7 +310,7 @@ func (u *ruling) failedOpen() {
 		b.NextProbe = u.now.Add(u.Schedule.wait(u.w.ID, b.Step, u.e.RetryAfter))
 	}
 	b.NextProbe = later(b.NextProbe, b.NotBefore)
-	u.tellOf(Effect{Name: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
+	u.tellOf(Effect{Kind: effectProbeFailed, Text: u.d.LastAnswer, Step: b.Step, Next: b.NextProbe, DisabledAt: u.DisabledAt(u.w)})
 }
 
 func (u *ruling) exhaust(why string, n int) {
@@ -333,7 +333,7 @@ func disable(w *webhook.Webhook, reason webhook.Reason, text string, now time.Ti
 	case b.Open():
 		w.Recovery = nil // its probe did not arrive; coming back begins another
 	}
-	return []Effect{{Name: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
+	return []Effect{{Kind: effectDisabled, Webhook: w.ID, Reason: reason, Text: text, Step: b.Step}}
 }
 
 // rested is a closed breaker that remembers how it last went.

@@ -45,7 +45,7 @@ func TestClosed(t *testing.T) {
 				effects := m.attempt(d, o)
 				m.open(0, m.wait(0))
 				m.is(d, webhook.Waiting)
-				if len(effects) != 1 || effects[0].Name != effectOpened || effects[0].DisabledAt != m.DisabledAt(&m.w) || effects[0].Next != m.w.Breaker.NextProbe {
+				if len(effects) != 1 || effects[0].Kind != effectOpened || effects[0].DisabledAt != m.DisabledAt(&m.w) || effects[0].Next != m.w.Breaker.NextProbe {
 					m.Errorf("%+v", effects)
 				}
 				if after := m.DisabledAt(&m.w).Sub(m.now); after < 10*time.Hour+51*time.Minute || after > 11*time.Hour+30*time.Minute {
@@ -195,7 +195,7 @@ func TestOpen(t *testing.T) {
 			m.attempt(d, webhook.OutcomeFailed)
 			effects := m.attempt(d, webhook.OutcomeDelivered)
 			m.closed()
-			if len(effects) != 2 || effects[1].Name != effectClosed || !m.w.Breaker.LastSuccess.Equal(m.now) {
+			if len(effects) != 2 || effects[1].Kind != effectClosed || !m.w.Breaker.LastSuccess.Equal(m.now) {
 				m.Errorf("%+v, %+v", effects, m.w.Breaker)
 			}
 		},

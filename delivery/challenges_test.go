@@ -88,8 +88,8 @@ func TestRightAnswers(t *testing.T) {
 			m.w.Breaker.Owed = webhook.OwedToChallenge
 			effects := m.attempt(d, webhook.OutcomeDelivered)
 			m.closed()
-			want := map[string]string{"open": effectClosed, "exhausted": effectHealed}[name]
-			if m.w.Reason != "" || m.w.ReasonText != "" || m.w.Breaker.FailedAnswers != 0 || effects[len(effects)-1].Name != want {
+			want := map[string]effect{"open": effectClosed, "exhausted": effectHealed}[name]
+			if m.w.Reason != "" || m.w.ReasonText != "" || m.w.Breaker.FailedAnswers != 0 || effects[len(effects)-1].Kind != want {
 				t.Errorf("%+v, %+v", m.w, effects)
 			}
 		})

@@ -77,7 +77,7 @@ func (r Rules) Challenged(w webhook.Webhook, a Answer, now time.Time) (webhook.W
 	var effects []Effect
 	if a.Right && waiting && b.Owed == "" && !now.Before(b.NotBefore) && !a.At.Before(b.OpenSince) {
 		b.Owed = webhook.OwedToChallenge
-		effects = []Effect{{Name: effectProbeOwed, Webhook: w.ID, Step: b.Step, Text: "the receiver answered a challenge"}}
+		effects = []Effect{{Kind: effectProbeOwed, Webhook: w.ID, Step: b.Step, Text: "the receiver answered a challenge"}}
 	}
 	r.planChallenge(&w, now)
 	return w, effects

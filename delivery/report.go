@@ -10,49 +10,38 @@ import (
 	"plugbeat/webhook"
 )
 
-// The log events of effects. An effect on a webhook is a [webhook.Transition] with
-// "webhook." in front.
-const (
-	effectOpened      = "webhook.opened"
-	effectProbeFailed = "webhook.probe_failed"
-	effectProbeOwed   = "webhook.probe_owed"
-	effectClosed      = "webhook.closed"
-	effectDisabled    = "webhook.disabled"
-	effectHealed      = "webhook.healed"
-	effectEnabled     = "webhook.enabled"
-	effectVerified    = "webhook.verified"
-	effectDelivered   = "delivery.delivered"
-	effectDead        = "delivery.dead"
-)
-
-// effectWords is how an effect is logged.
-var effectWords = map[string]struct {
+// effect is a kind of effect: its log event, and how that is logged. The event of an effect
+// on a webhook is a [webhook.Transition] with "webhook." in front.
+type effect struct {
+	event string
 	level zerolog.Level
 	text  string
-}{
-	effectOpened:      {zerolog.WarnLevel, "the receiver fails: its circuit breaker is open, and only probes leave"},
-	effectProbeFailed: {zerolog.WarnLevel, "a probe failed"},
-	effectProbeOwed:   {zerolog.InfoLevel, "the receiver answered a challenge: a probe leaves at once"},
-	effectClosed:      {zerolog.InfoLevel, "a delivery arrived: the circuit breaker is closed, and what waits leaves"},
-	effectDisabled:    {zerolog.ErrorLevel, "the webhook is disabled"},
-	effectHealed:      {zerolog.InfoLevel, "the webhook is enabled again by itself"},
-	effectEnabled:     {zerolog.InfoLevel, "the webhook is enabled"},
-	effectVerified:    {zerolog.InfoLevel, "the webhook is verified"},
-	effectDelivered:   {zerolog.InfoLevel, "delivered"},
-	effectDead:        {zerolog.ErrorLevel, "a delivery is dead"},
 }
+
+var (
+	effectOpened      = effect{"webhook.opened", zerolog.WarnLevel, "the receiver fails: its circuit breaker is open, and only probes leave"}
+	effectProbeFailed = effect{"webhook.probe_failed", zerolog.WarnLevel, "a probe failed"}
+	effectProbeOwed   = effect{"webhook.probe_owed", zerolog.InfoLevel, "the receiver answered a challenge: a probe leaves at once"}
+	effectClosed      = effect{"webhook.closed", zerolog.InfoLevel, "a delivery arrived: the circuit breaker is closed, and what waits leaves"}
+	effectDisabled    = effect{"webhook.disabled", zerolog.ErrorLevel, "the webhook is disabled"}
+	effectHealed      = effect{"webhook.healed", zerolog.InfoLevel, "the webhook is enabled again by itself"}
+	effectEnabled     = effect{"webhook.enabled", zerolog.InfoLevel, "the webhook is enabled"}
+	effectVerified    = effect{"webhook.verified", zerolog.InfoLevel, "the webhook is verified"}
+	effectDelivered   = effect{"delivery.delivered", zerolog.InfoLevel, "delivered"}
+	effectDead        = effect{"delivery.dead", zerolog.ErrorLevel, "a delivery is dead"}
+)
 
 // report logs and counts effects once they are committed.
 func (d *Dispatcher) report(effects []Effect) {
 	for _, e := range effects {
-		if name, ok := strings.CutPrefix(e.Name, "webhook."); ok && e.Name != effectProbeOwed {
+		if name, ok := strings.CutPrefix(e.Kind.event, "webhook."); ok && e.Kind != effectProbeOwed {
 			d.Meter.Transitioned(e.Webhook, webhook.Transition(name))
 		}
-		w := effectWords[e.Name]
+		level := e.Kind.level
 		if e.Reason == webhook.ByOperator || e.Reason == webhook.CallbackChanged {
-			w.level = zerolog.InfoLevel // somebody's wish, no alarm
+			level = zerolog.InfoLevel // somebody's wish, no alarm
 		}
-		line := d.Log.WithLevel(w.level).Str("event", e.Name).Stringer("webhook", e.Webhook)
+		line := d.Log.WithLevel(level).Str("event", e.Kind.event).Stringer("webhook", e.Webhook)
 		if e.Delivery != uuid.Nil {
 			line = line.Stringer("delivery", e.Delivery).Stringer("vehicle", e.Vehicle)
 		}
@@ -62,7 +51,7 @@ func (d *Dispatcher) report(effects []Effect) {
 		if e.Text != "" {
 			line = line.Str("text", e.Text)
 		}
-		switch e.Name {
+		switch e.Kind {
 		case effectOpened, effectProbeFailed, effectDisabled:
 			line = line.Int("step", e.Step)
 		}
@@ -72,7 +61,7 @@ func (d *Dispatcher) report(effects []Effect) {
 		if !e.DisabledAt.IsZero() {
 			line = line.Time("disabled_at", e.DisabledAt)
 		}
-		line.Msg(w.text)
+		line.Msg(e.Kind.text)
 	}
 }
 

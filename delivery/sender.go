@@ -100,7 +100,8 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	a := webhook.Attempt{StartedAt: start.UTC().Round(0)}
 	r, err := x.exchange(ctx, w, message, start, body)
 	a.Duration = time.Since(start)
-	a.Status, a.Address = r.status, r.way.dialled()
+	address, connected := r.way.came()
+	a.Status, a.Address = r.status, address
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		a.Outcome, a.Error = webhook.OutcomeInterrupted, "given up before an answer came"
 		if errors.Is(cause, errInterrupted) {
@@ -112,8 +113,8 @@ func (x *sender) ask(ctx context.Context, w *webhook.Webhook, message uuid.UUID,
 	var v Verdict
 	if err == nil {
 		v = ClassifyStatus(r.status, hide(webhook.Redact(r.header.Get("Location"))), len(body))
-	} else if v = ClassifyError(err, r.way.reached()); !egress.NotDialled(err) {
-		x.network(&v, a.Address)
+	} else if v = ClassifyError(err, connected); !egress.NotDialled(err) {
+		x.network(&v, address)
 	}
 	a.Outcome, a.Error, a.Cause = v.Outcome, hide(v.Error), v.Cause
 	a.ContentType, a.Body = hide(r.header.Get("Content-Type")), r.secrets.keep(r.header, r.body)

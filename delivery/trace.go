@@ -56,17 +56,10 @@ func (t *trace) late(after time.Duration) error {
 	return errTimeout{after: after, connected: t.connected}
 }
 
-// dialled returns the address of the connection, or else the last one that was dialled.
-// One that the guard refused was not.
-func (t *trace) dialled() string {
+// came returns the address of the connection, or else the last one that was dialled, and
+// whether the request had its connection. An address that the guard refused was not dialled.
+func (t *trace) came() (address string, connected bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.address
-}
-
-// reached reports whether the request had its connection.
-func (t *trace) reached() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.connected
+	return t.address, t.connected
 }

@@ -122,7 +122,7 @@ func (h Webhooks) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, we
 		}
 		if w.Status == webhook.Unverified || w.Status == webhook.Disabled && w.Reason == webhook.CallbackChanged {
 			*w = h.d.rules.Activate(*w, "", at)
-			return []Effect{{Name: effectVerified, Webhook: id}}, nil
+			return []Effect{{Kind: effectVerified, Webhook: id}}, nil
 		}
 		return nil, nil
 	})
@@ -216,7 +216,7 @@ func (h Webhooks) Enable(ctx context.Context, id uuid.UUID, force bool, policy w
 			return nil, err
 		}
 		*w = h.d.rules.Activate(*w, policy, at)
-		return []Effect{{Name: effectEnabled, Webhook: id}}, nil
+		return []Effect{{Kind: effectEnabled, Webhook: id}}, nil
 	})
 }
 

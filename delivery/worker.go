@@ -41,8 +41,8 @@ type worker struct {
 	// Nothing leaves before hold; paused says why.
 	hold   time.Time
 	paused string
-	// Deliveries up to backlog leave no faster than the recovery rate: the next at
-	// pace.
+	// Deliveries up to backlog, the newest that waited when sending began again, leave no
+	// faster than Settings.RecoverRate: the next at pace.
 	backlog     uuid.UUID
 	pace        time.Time
 	challenging bool
@@ -56,8 +56,9 @@ func newWorker(d *Dispatcher, id uuid.UUID) *worker {
 	}
 }
 
-// run works until pick ends or the webhook is removed, then waits for its requests;
-// work ends those. An error ends them too, for their outcomes cannot be committed.
+// run sends what may leave until pick ends or the webhook is removed. Then it waits for the
+// requests in flight, which the end of work cuts off. An error of the store cuts them off
+// too, since their outcomes cannot be committed.
 func (k *worker) run(pick, work context.Context) error {
 	work, cut := context.WithCancelCause(work)
 	defer cut(nil)

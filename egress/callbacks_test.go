@@ -1,7 +1,5 @@
 package egress
 
-import ()
-
 // classed are addresses by what they are, with what a refusal says of them.
 var classed = []struct {
 	says  string

@@ -12,8 +12,8 @@ import (
 )
 
 // written finds events where they are written: Str("event", "a.b"), the helpers called event
-// with the event as their last argument, and constants that begin with event or effect.
-var written = regexp.MustCompile(`Str\("event", "([^"]+)"\)|\bevent\([^"()]*"([^"]+)"\)|\b(?:event|effect)[A-Z]\w*\s*= "([^"]+)"`)
+// with the event as their last argument, and names that begin with event or effect.
+var written = regexp.MustCompile(`Str\("event", "([^"]+)"\)|\bevent\([^"()]*"([^"]+)"\)|\b(?:event|effect)[A-Z]\w*\s*= (?:effect\{)?"([^"]+)"`)
 
 func TestVocabulary(t *testing.T) {
 	text, err := os.ReadFile("../../docs/log.md")
