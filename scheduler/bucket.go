@@ -8,9 +8,9 @@ import (
 )
 
 // bucket is the allowance of calls that a source has for the whole application: so
-// many at once, and one back every so often. A read that waits for
-// calls has taken them already: the level falls below zero, so that later ones wait longer. It is safe
-// for concurrent use; the nil bucket has no bound.
+// many at once, and one back every so often. A read that waits for calls has taken them
+// already: the level falls below zero, so that later reads wait longer. A bucket is safe
+// for concurrent use. The nil bucket has no bound.
 type bucket struct {
 	size   float64
 	refill time.Duration // for one call

@@ -16,7 +16,7 @@ import (
 const memoRows = 2048
 
 // memo remembers what the bytes of recent records decoded to: a vehicle's record is
-// read three times for a delivery and hardly ever changes. It is asked with
+// read twice for a delivery and hardly ever changes. It is asked with
 // the bytes as they stand in the asker's transaction and answers for those alone, so
 // it can be neither stale nor wrong. What it gives shares memory with it as far as
 // the type refers to any.

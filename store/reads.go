@@ -14,9 +14,9 @@ import (
 // stand; it may run more than once and changes nothing. Its status, its schedules and
 // their deliveries, with payload, queue row, ledger and counts of due times, are committed
 // together, and the deliveries are returned in the order of the decision. The
-// store sets a schedule's source, and parks it when its webhook does not fire; a
-// draft for such a webhook is webhook.ErrConflict. An unknown vehicle is
-// webhook.ErrNotFound.
+// store sets a schedule's source, and parks it when its webhook does not fire. A
+// draft for such a webhook is webhook.ErrConflict, an unknown vehicle webhook.ErrNotFound; with
+// an error nothing is written.
 func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decide webhook.Decide) (produced []webhook.Delivery, err error) {
 	err = s.updateAs(ctx, StepRead, func(t *writeTx) error {
 		produced = nil
@@ -25,10 +25,6 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 			return err
 		}
 		decision, err := decide(view)
-		if err != nil {
-			return err
-		}
-		plans, err := planRead(t, view, decision)
 		if err != nil {
 			return err
 		}
@@ -42,8 +38,17 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 			return err
 		}
 		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
-		for _, p := range plans {
-			d, err := produce(t, p)
+		standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
+		for _, v := range view.Schedules {
+			standing[v.SubscriptionKey] = v.Schedule
+		}
+		for _, c := range decision.Schedules {
+			before, ok := standing[c.Schedule.SubscriptionKey]
+			if !ok {
+				return refusedChange(c, "the decision has it twice or it is not the vehicle's")
+			}
+			delete(standing, c.Schedule.SubscriptionKey)
+			d, err := t.changeSchedule(before, c)
 			if err != nil {
 				return err
 			}
@@ -86,76 +91,52 @@ func viewVehicle(t *writeTx, id uuid.UUID) (view webhook.VehicleView, err error)
 	return view, nil
 }
 
-// planned is a schedule's change that was checked and can be written.
-type planned struct {
-	hook   *hook
-	before webhook.Schedule
-	change webhook.ScheduleChange
-}
-
-// planRead checks a decision against the view it was made on.
-func planRead(t *writeTx, view webhook.VehicleView, decision webhook.Decision) ([]planned, error) {
-	standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
-	for _, v := range view.Schedules {
-		standing[v.SubscriptionKey] = v.Schedule
-	}
-	plans := make([]planned, 0, len(decision.Schedules))
-	for _, c := range decision.Schedules {
-		name := fmt.Sprintf("%s/%s", c.Schedule.Webhook, c.Schedule.Vehicle)
-		before, ok := standing[c.Schedule.SubscriptionKey]
-		if !ok {
-			return nil, fmt.Errorf("schedule %s: %w: the decision has it twice or it is not the vehicle's", name, webhook.ErrConflict)
-		}
-		delete(standing, c.Schedule.SubscriptionKey)
-		h, err := t.liveHook(c.Schedule.Webhook)
-		if err != nil {
-			return nil, err
-		}
-		if c.Draft != nil && (!h.rec.Fires() || len(c.Draft.Payload) == 0) {
-			return nil, fmt.Errorf("schedule %s: %w: it has a draft without payload or its webhook does not fire", name, webhook.ErrConflict)
-		}
-		c.Schedule.Source = before.Source
-		if c.Schedule.Due, err = dueOf(h, c.Schedule); err != nil {
-			return nil, err
-		}
-		if _, err := encodeSchedule(c.Schedule); err != nil {
-			return nil, err
-		}
-		plans = append(plans, planned{hook: h, before: before, change: c})
-	}
-	return plans, nil
-}
-
-// produce writes a schedule's change and, where it has a draft, produces the delivery.
-func produce(t *writeTx, p planned) (*webhook.Delivery, error) {
-	if err := t.putSchedule(&p.before, p.change.Schedule); err != nil {
+// changeSchedule checks a schedule's change and writes it. Where the change has a draft it produces the
+// delivery, else it returns nil.
+func (t *writeTx) changeSchedule(before webhook.Schedule, c webhook.ScheduleChange) (*webhook.Delivery, error) {
+	h, err := t.liveHook(before.Webhook)
+	if err != nil {
 		return nil, err
 	}
-	w := &p.hook.rec.Webhook
-	if p.change.Collapsed+p.change.Skipped+p.change.Quiet > 0 || p.change.Draft != nil {
-		w.DueTimes.Collapsed += p.change.Collapsed
-		w.DueTimes.Skipped += p.change.Skipped
-		w.DueTimes.Quiet += p.change.Quiet
-		t.touch(p.hook)
+	w, draft := &h.rec.Webhook, c.Draft
+	if draft != nil && (!w.Fires() || len(draft.Payload) == 0) {
+		return nil, refusedChange(c, "it has a draft without payload or its webhook does not fire")
 	}
-	if p.change.Draft == nil {
+	c.Schedule.Source = before.Source
+	if c.Schedule.Due, err = dueOf(h, c.Schedule); err != nil {
+		return nil, err
+	}
+	if err := t.putSchedule(&before, c.Schedule); err != nil {
+		return nil, err
+	}
+	if c.Collapsed+c.Skipped+c.Quiet > 0 {
+		w.DueTimes.Collapsed += c.Collapsed
+		w.DueTimes.Skipped += c.Skipped
+		w.DueTimes.Quiet += c.Quiet
+		t.touch(h)
+	}
+	if draft == nil {
 		return nil, nil
 	}
-	draft := p.change.Draft
 	id, err := t.newID()
 	if err != nil {
 		return nil, err
 	}
 	rec := deliveryRecord{Delivery: webhook.Delivery{
-		ID: id, Webhook: w.ID, Vehicle: p.before.Vehicle, MessageID: id,
+		ID: id, Webhook: w.ID, Vehicle: before.Vehicle, MessageID: id,
 		EventName: draft.EventName, Cause: draft.Cause, State: webhook.Waiting,
 		Due: draft.Due.UTC(), CreatedAt: t.now, Bytes: len(draft.Payload),
 	}}
-	if err := t.queue(p.hook, rec, draft.Payload); err != nil {
+	if err := t.queue(h, rec, draft.Payload); err != nil {
 		return nil, err
 	}
 	w.DueTimes.Produced++
 	return &rec.Delivery, nil
+}
+
+// refusedChange is the error for a change that no schedule can take.
+func refusedChange(c webhook.ScheduleChange, why string) error {
+	return fmt.Errorf("schedule %s/%s: %w: %s", c.Schedule.Webhook, c.Schedule.Vehicle, webhook.ErrConflict, why)
 }
 
 // queue writes a new delivery that waits: its record, payload and queue row, and

@@ -3,6 +3,7 @@ package vehicle
 import (
 	"fmt"
 	"iter"
+	"math/bits"
 	"strings"
 )
 
@@ -62,13 +63,7 @@ func PathsOf(ps ...Path) Paths {
 func (s Paths) Has(p Path) bool { return s&(1<<p) != 0 }
 
 // Len returns the number of paths in the set, 0 to 3.
-func (s Paths) Len() int {
-	n := 0
-	for range s.All() {
-		n++
-	}
-	return n
-}
+func (s Paths) Len() int { return bits.OnesCount8(uint8(s & AllPaths)) }
 
 // All yields the paths of the set in a fixed order: charge, battery, location.
 func (s Paths) All() iter.Seq[Path] {

@@ -128,10 +128,14 @@ func (s Snapshot) Fault(p Path) *Fault {
 // Asked returns the paths that were asked for.
 func (s Snapshot) Asked() Paths {
 	var set Paths
-	for p, asked := range map[Path]bool{PathCharge: s.Charge.Asked(), PathBattery: s.Battery.Asked(), PathLocation: s.Location.Asked()} {
-		if asked {
-			set |= PathsOf(p)
-		}
+	if s.Charge.Asked() {
+		set |= 1 << PathCharge
+	}
+	if s.Battery.Asked() {
+		set |= 1 << PathBattery
+	}
+	if s.Location.Asked() {
+		set |= 1 << PathLocation
 	}
 	return set
 }
