@@ -2,6 +2,7 @@ package httpjson
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,15 +14,15 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	URL          string            `yaml:"url" takes:"an absolute http or https URL" required:"yes" doc:"Where the document is, or the server whose paths the maps name. There is no default: it has to be set."`
-	Preset       string            `yaml:"preset" oneof:" evcc" takes:"evcc, or empty" doc:"evcc: the url is evcc's, and each vehicle names evcc's vehicle or loadpoint in its with."`
-	Every        time.Duration     `yaml:"every" min:"5s" max:"24h" doc:"How often the documents are fetched."`
-	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user for basic authentication; empty for none."`
-	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password."`
-	TokenFile    string            `yaml:"token_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer."`
-	HeaderFile   string            `yaml:"header_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with one line, NAME: VALUE, that is sent as a header."`
-	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long documents are awaited that belong together before the vehicle is judged."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a map of its own, or with what the preset needs."`
+	URL          string            `yaml:"url" required:"yes"`
+	Preset       string            `yaml:"preset"`
+	Every        time.Duration     `yaml:"every"`
+	Username     string            `yaml:"username"`
+	PasswordFile string            `yaml:"password_file" path:"yes"`
+	TokenFile    string            `yaml:"token_file" path:"yes"`
+	HeaderFile   string            `yaml:"header_file" path:"yes"`
+	Settle       time.Duration     `yaml:"settle"`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles"`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
@@ -29,11 +30,17 @@ var _ vehicle.Endpoints = (*Settings)(nil)
 // evcc is the one preset.
 const evcc = "evcc"
 
+// reference documents the settings.
+//
+//go:embed reference.yaml
+var reference string
+
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map", Example: "evcc",
-		Settings: func() vehicle.Settings { return &Settings{Every: 30 * time.Second, Settle: 500 * time.Millisecond} },
+		Reference: reference,
+		Settings:  func() vehicle.Settings { return &Settings{Every: 30 * time.Second, Settle: 500 * time.Millisecond} },
 	}
 }
 
@@ -53,6 +60,9 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 	}
 	if (s.Username == "") != (s.PasswordFile == "") {
 		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both", Allowed: "username and password_file, or neither"})
+	}
+	if s.Preset != "" && s.Preset != evcc {
+		wrong = append(wrong, vehicle.Complaint{Setting: "preset", Value: s.Preset, Why: "there is no such preset", Allowed: "evcc, or empty"})
 	}
 	if len(s.Vehicles) == 0 {
 		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})

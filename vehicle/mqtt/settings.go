@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	_ "embed"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,23 +18,29 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	Broker       string            `yaml:"broker" takes:"mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" required:"yes" doc:"The broker. mqtts is TLS; its certificate is always checked. There is no default: it has to be set."`
-	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user at the broker; empty for none."`
-	PasswordFile string            `yaml:"password_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password; empty for none."`
-	CAFile       string            `yaml:"ca_file" path:"yes" takes:"a file, or empty" doc:"Certificates (PEM) that sign the broker's. Empty: those of the system."`
-	CertFile     string            `yaml:"cert_file" path:"yes" takes:"a file, or empty" doc:"The client certificate (PEM), where the broker asks for one."`
-	KeyFile      string            `yaml:"key_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"The client certificate's key (PEM)."`
-	Settle       time.Duration     `yaml:"settle" min:"0" max:"1m" doc:"How long messages are awaited that belong together before the vehicle is judged. A plug-in is delivered so much later."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" doc:"The vehicles, each with a preset or a map of its own."`
+	Broker       string            `yaml:"broker" required:"yes"`
+	Username     string            `yaml:"username"`
+	PasswordFile string            `yaml:"password_file" path:"yes"`
+	CAFile       string            `yaml:"ca_file" path:"yes"`
+	CertFile     string            `yaml:"cert_file" path:"yes"`
+	KeyFile      string            `yaml:"key_file" path:"yes"`
+	Settle       time.Duration     `yaml:"settle"`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles"`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
+
+// reference documents the settings.
+//
+//go:embed reference.yaml
+var reference string
 
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "mqtt", Doc: "mqtt reads vehicles from the owner's own broker: TeslaMate, evcc, openWB, OVMS, or any map", Example: "broker",
-		Settings: func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
+		Reference: reference,
+		Settings:  func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
 	}
 }
 
