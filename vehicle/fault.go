@@ -122,7 +122,8 @@ func (f *Fault) PausesSource() bool {
 // TooManyReads is the fault of a vehicle for which too many reads are asked at a
 // time; retryAfter is when one may be asked again.
 func TooManyReads(description string, retryAfter time.Duration) *Fault {
-	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description, RetryAfter: retryAfter}
+	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description,
+		RetryAfter: retryAfter}
 }
 
 // BucketEmpty is the fault of a call that plugbeat does not make because the source

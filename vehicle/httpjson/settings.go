@@ -38,7 +38,8 @@ var reference string
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
-		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map", Example: "evcc",
+		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map",
+		Example:   "evcc",
 		Reference: reference,
 		Settings:  func() vehicle.Settings { return &Settings{Every: 30 * time.Second, Settle: 500 * time.Millisecond} },
 	}
@@ -56,20 +57,24 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 		}
 	}
 	if ways > 1 {
-		wrong = append(wrong, vehicle.Complaint{Setting: "token_file", Value: s.TokenFile, Why: "there is a user, too", Allowed: "username with password_file, or token_file"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "token_file", Value: s.TokenFile, Why: "there is a user, too",
+			Allowed: "username with password_file, or token_file"})
 	}
 	if (s.Username == "") != (s.PasswordFile == "") {
-		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both", Allowed: "username and password_file, or neither"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both",
+			Allowed: "username and password_file, or neither"})
 	}
 	if s.Preset != "" && s.Preset != evcc {
 		wrong = append(wrong, vehicle.Complaint{Setting: "preset", Value: s.Preset, Why: "there is no such preset", Allowed: "evcc, or empty"})
 	}
 	if len(s.Vehicles) == 0 {
-		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles",
+			Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
 	}
 	for i, v := range s.Vehicles {
 		if s.Preset == "" && v.Preset != "" {
-			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset, Why: "presets of vehicles are those of a broker",
+			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset,
+				Why:     "presets of vehicles are those of a broker",
 				Allowed: "leave it out; preset: evcc is the whole source's"})
 		}
 	}
@@ -99,7 +104,8 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	if err != nil {
 		return nil, err
 	}
-	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{}, Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
+	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{},
+		Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
 	src.client.Timeout = fetchTime
 	src.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	src.header.Set("Accept", "application/json")

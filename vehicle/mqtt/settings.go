@@ -55,20 +55,23 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		add(vehicle.Complaint{Setting: "broker", Value: u.Redacted(), Why: "it has more than a host and a port", Allowed: want})
 	case u.Scheme == "mqtt" && s.PasswordFile != "":
-		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is", Allowed: "mqtts://, or a broker in your own network"}
+		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is",
+			Allowed: "mqtts://, or a broker in your own network"}
 		addr, err := netip.ParseAddr(u.Hostname())
 		plain.Warning = err != nil || !public(addr)
 		add(plain)
 	case u.Scheme == "mqtt":
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil && public(addr) {
-			add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "whoever is on the way can read and change what it says", Allowed: "mqtts://", Warning: true})
+			add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "whoever is on the way can read and change what it says",
+				Allowed: "mqtts://", Warning: true})
 		}
 	}
 	if s.PasswordFile != "" && s.Username == "" {
 		add(vehicle.Complaint{Setting: "username", Why: "there is a password for it", Allowed: "the user's name at the broker"})
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
-		add(vehicle.Complaint{Setting: "key_file", Value: s.KeyFile, Why: "a client certificate needs both", Allowed: "cert_file and key_file, or neither"})
+		add(vehicle.Complaint{Setting: "key_file", Value: s.KeyFile, Why: "a client certificate needs both",
+			Allowed: "cert_file and key_file, or neither"})
 	}
 	if len(s.Vehicles) == 0 {
 		add(vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}"})

@@ -91,7 +91,8 @@ func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 		}
 	case program:
 		return &vehicle.Fault{
-			Type: vehicle.TypeServer, Code: "INTERNAL", Status: http.StatusInternalServerError, Resolution: vehicle.ResolveContactSupport, Final: true,
+			Type: vehicle.TypeServer, Code: "INTERNAL", Status: http.StatusInternalServerError, Resolution: vehicle.ResolveContactSupport,
+			Final:       true,
 			Description: "Smartcar's token endpoint does not understand plugbeat's request; report it to plugbeat" + said,
 		}
 	}

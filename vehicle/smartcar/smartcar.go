@@ -249,7 +249,8 @@ func (s *Source) readAs(ctx context.Context, ref vehicle.Ref, paths vehicle.Path
 // request are refused. What one path says of itself is no such error.
 func withdrawn(err error) bool {
 	f, ok := errors.AsType[*vehicle.Fault](err)
-	return ok && (f.Type == vehicle.TypePermission || f.Type == vehicle.TypeAuthentication || f.Type == vehicle.TypeAccount && f.Code == "AUTHENTICATION_FAILED")
+	return ok && (f.Type == vehicle.TypePermission || f.Type == vehicle.TypeAuthentication || f.Type == vehicle.TypeAccount &&
+		f.Code == "AUTHENTICATION_FAILED")
 }
 
 func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
@@ -270,7 +271,8 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 }
 
 func (s *Source) readBatch(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
-	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"), body: batchBody(paths)})
+	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"),
+		body: batchBody(paths)})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}
