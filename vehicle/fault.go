@@ -81,7 +81,8 @@ func (f *Fault) Error() string {
 }
 
 // Temporary reports whether asking again soon may help: upstream, server,
-// network and rate limit, unless plugbeat itself refuses a whole answer. All others are not tried again within a due time.
+// network and rate limit, unless plugbeat itself refuses a whole answer. Within a due time
+// other faults are not tried again.
 func (f *Fault) Temporary() bool {
 	switch f.Type {
 	case TypeUpstream, TypeServer, TypeRateLimit:

@@ -57,6 +57,6 @@ func (s *SourceSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, er
 // List implements [vehicle.Lister].
 func (s *Source) List(context.Context) ([]vehicle.Vehicle, error) { return s.fleet.Vehicles(), nil }
 
-// Allowance implements [vehicle.Metering]: nobody counts what is read here, and a budget
-// is for trying one out.
+// Allowance implements [vehicle.Metering]. Reads here cost nothing; a budget serves to try
+// budgets out.
 func (s *Source) Allowance() vehicle.Allowance { return vehicle.Allowance{Budget: s.budget} }
