@@ -106,7 +106,8 @@ func composed(t Template, from Origin, alerts []Alert, n, left int, now time.Tim
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		h.Set("Title", mime.QEncoding.Encode("utf-8", m.Title))
 		h.Set("Priority", map[health.Severity]string{health.Info: "2", health.Warning: "3", health.Error: "4"}[m.Severity])
-		h.Set("Tags", map[health.Severity]string{health.Info: "information_source", health.Warning: "warning", health.Error: "rotating_light"}[m.Severity])
+		h.Set("Tags", map[health.Severity]string{health.Info: "information_source", health.Warning: "warning",
+			health.Error: "rotating_light"}[m.Severity])
 		if allOver(alerts) {
 			h.Set("Priority", "3")
 			h.Set("Tags", "white_check_mark")
@@ -134,7 +135,8 @@ const gap = "\u200b"
 // escape keeps what outsiders said from being read by a chat as mentions, links or markup:
 // Slack's own in <>, and the @everyone and [text](link) of Discord and Mattermost.
 func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@"+gap, "](", "]"+gap+"(", "://", ":"+gap+"//", "`", "'").Replace(s)
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@"+gap, "](", "]"+gap+"(", "://", ":"+gap+"//", "`",
+		"'").Replace(s)
 }
 
 func title(m message) string {

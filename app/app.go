@@ -220,14 +220,16 @@ func (a *App) buildLoops(o Options, policy cadence.Policy, k keys) (err error) {
 		configured[name] = sourceConfig(a.cfg, name, s)
 	}
 	a.scheduler, err = scheduler.New(scheduler.Options{
-		Store: schedulerStore{a.store.Schedules, a.store.Vehicles}, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg), UnitSystem: a.cfg.Webhooks.UnitSystem,
-		Produced: func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Doubted: a.doubted, Log: o.Log,
+		Store: schedulerStore{a.store.Schedules, a.store.Vehicles}, Sources: configured, Policy: policy, Settings: schedulerSettings(a.cfg),
+		UnitSystem: a.cfg.Webhooks.UnitSystem,
+		Produced:   func(ds []webhook.Delivery) { a.dispatcher.Produced(ds) }, Meter: a.metrics, Doubted: a.doubted, Log: o.Log,
 	})
 	if err != nil {
 		return err
 	}
 	a.dispatcher, err = delivery.New(delivery.Options{
-		Store: deliveryStore{a.store.Webhooks, a.store.Deliveries}, Settings: deliverySettings(a.cfg), ManagementToken: k.token, ManagementTokenNext: k.next, Log: o.Log, Guard: a.guard,
+		Store: deliveryStore{a.store.Webhooks, a.store.Deliveries}, Settings: deliverySettings(a.cfg), ManagementToken: k.token,
+		ManagementTokenNext: k.next, Log: o.Log, Guard: a.guard,
 		Meter:  alertingMeter{a.metrics, func() { a.alerts.Kick() }},
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test}, Answered: a.clocks.Note, Around: o.AroundRequest,
 	})

@@ -109,7 +109,8 @@ func (f *fleet) connect(ctx context.Context, name string, bring func() ([]vehicl
 		if vs[i], err = f.store.Vehicles.Vehicle(ctx, vs[i].ID); err != nil {
 			return nil, err
 		}
-		f.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
+		f.log.Info().Str("event", "vehicle.connected").Stringer("vehicle", vs[i].ID).Str("source", name).
+			Str("make", vs[i].Make).Str("model", vs[i].Model).Msg("vehicle connected")
 		if trouble != nil {
 			if err := f.note(ctx, vs[i], trouble); err != nil {
 				return nil, err

@@ -51,7 +51,8 @@ func (c checker) check() {
 	}
 	if u := c.HTTP.PublicURL; u != "" {
 		const allowed = "an absolute http or https URL without query and fragment, like https://plugbeat.example.com"
-		if parsed, err := url.Parse(u); checkURL(c.complaints, "http.public_url", u, allowed) && err == nil && (parsed.RawQuery != "" || parsed.ForceQuery) {
+		if parsed, err := url.Parse(u); checkURL(c.complaints, "http.public_url", u, allowed) && err == nil &&
+			(parsed.RawQuery != "" || parsed.ForceQuery) {
 			c.add("http.public_url", u, "it has a query", allowed)
 		}
 	}

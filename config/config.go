@@ -108,7 +108,7 @@ type Cadence struct {
 // Makes are the makes by the letters of their names.
 type Makes map[string]Make
 
-// UnmarshalYAML changes those that are built in, and adds the others.
+// UnmarshalYAML changes built-in makes and adds others.
 func (m *Makes) UnmarshalYAML(n *yaml.Node) error {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name := cadence.NormalMake(n.Content[i].Value)
@@ -121,7 +121,7 @@ func (m *Makes) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Make is what a make's vehicles and servers stand.
+// Make is how often the vehicles and servers of a make can be read without harm.
 type Make struct {
 	Fastest   time.Duration `yaml:"fastest"`
 	Unplugged time.Duration `yaml:"unplugged"`
@@ -180,12 +180,12 @@ type Alert struct {
 	Interval     time.Duration `yaml:"interval"`
 }
 
-// DefaultAlert returns a target of which nothing is said.
+// DefaultAlert returns a target with the defaults alone.
 func DefaultAlert() Alert {
 	return Alert{Template: "json", Severity: "warning", Events: []string{}, Interval: time.Minute}
 }
 
-// UnmarshalYAML reads a target over what holds where nothing is said of it.
+// UnmarshalYAML reads a target over the defaults.
 func (a *Alert) UnmarshalYAML(n *yaml.Node) error {
 	type plain Alert
 	*a = DefaultAlert()

@@ -99,8 +99,12 @@ func kindSettings(k vehicle.Kind) []Setting {
 		{Path: "max_reads", Doc: "Reads of this source at a time. Each keeps one connection busy, some for minutes.",
 			Allowed: "a whole number, 1 to 1000", Default: "8", kind: number, low: "1", high: "1000"},
 	}
+	documented := map[string]entry{}
+	for _, e := range entries(k.Reference) {
+		documented[e.path] = e
+	}
 	for f := range fields(k.Settings()) {
-		out = append(out, settingOfField(f))
+		out = append(out, settingOfField(f, documented[f.key]))
 	}
 	for i := range out {
 		out[i].Path, out[i].Source = "sources."+anyName+"."+out[i].Path, k.Name
@@ -108,33 +112,21 @@ func kindSettings(k vehicle.Kind) []Setting {
 	return out
 }
 
-// settingOfField is the setting that a field's tags describe.
-func settingOfField(f field) Setting {
-	s := Setting{Path: f.key, Doc: f.tag.Get("doc"), Allowed: f.tag.Get("takes"), Default: fmt.Sprint(f.value.Interface()),
-		Required: f.tag.Get("required") != "", secret: f.tag.Get("secret") != "", low: f.tag.Get("min"), high: f.tag.Get("max")}
-	or := func(text *string, otherwise string) {
-		if *text == "" {
-			*text = otherwise
-		}
-	}
+// settingOfField is the setting of a field, as the entry of the kind's reference documents it.
+func settingOfField(f field, e entry) Setting {
+	s := settingOf(e)
+	s.Path, s.Required, s.secret = f.key, f.tag.Get("required") != "", f.tag.Get("secret") != ""
 	switch x := f.value.Interface().(type) {
 	case time.Duration:
 		s.kind, s.Default = duration, formatDuration(x)
-		or(&s.low, "1ms")
-		or(&s.high, "87600h")
-		or(&s.Allowed, "a duration, "+rangeOf(s.low, s.high))
 	case int, uint64:
-		s.kind = number
-		or(&s.low, "0")
-		or(&s.Allowed, "a whole number, "+rangeOf(s.low, s.high))
+		s.kind, s.Default = number, fmt.Sprint(x)
 	case bool:
-		s.kind = yesNo
-		or(&s.Allowed, "true or false")
+		s.kind, s.Default = yesNo, fmt.Sprint(x)
 	case []string:
 		s.kind, s.Default = list, "["+strings.Join(x, ", ")+"]"
 	case string:
-		s.Default, s.oneOf = quote(x), strings.Fields(f.tag.Get("oneof"))
-		or(&s.Allowed, strings.Join(s.oneOf, ", "))
+		s.kind, s.Default = text, quote(x)
 	default:
 		s.Default = "" // of a heading
 		if f.value.Kind() != reflect.Struct {

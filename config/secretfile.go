@@ -155,7 +155,8 @@ func (f secretFile) word() (webhook.Secret, error) {
 func (f secretFile) absent() bool {
 	path := f.path()
 	_, err := os.Stat(path)
-	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && handedOver(f.dir, path) && os.Getenv("CREDENTIALS_DIRECTORY") != ""
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && handedOver(f.dir, path) &&
+		os.Getenv("CREDENTIALS_DIRECTORY") != ""
 	return path == "" || missing
 }
 

@@ -61,8 +61,8 @@ func (c Config) ManagementToken() (webhook.Secret, error) {
 }
 
 // ManagementTokenNext reads the token that is to replace the management token. It is
-// nil when there is none, or when it is the management token already: a rotation was
-// ended, and what is left of it does no harm.
+// nil when there is none, or when it equals the management token: then a rotation has
+// ended and left its file.
 func (c Config) ManagementTokenNext() (webhook.Secret, error) {
 	f := c.managementTokenNext()
 	if f.absent() {
@@ -149,8 +149,8 @@ func (c Config) sealingKey() secretFile {
 	return secretFile{c.Dir, "key_file", c.KeyFile, credentialKey}
 }
 
-// keyAdvice says where a key comes from: for a data file that is there already, or may be,
-// only its own key does.
+// keyAdvice says how to get a key. A data file or a backup that exists needs the key that it
+// was made with; a new key is made only where neither exists.
 func (c Config) keyAdvice() string {
 	if c.DataDir != "" {
 		if _, err := os.Stat(c.DataFile()); !errors.Is(err, fs.ErrNotExist) {

@@ -11,6 +11,9 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"plugbeat/vehicle"
+	"plugbeat/vehicle/all"
+	"plugbeat/vehicle/httpjson"
+	"plugbeat/vehicle/mqtt"
 )
 
 // TestSourcesBesideAGoodOne: one run tells of every source that is wrong, and nothing of
@@ -18,11 +21,11 @@ import (
 func TestSourcesBesideAGoodOne(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	fields := func(err error) (names []string) {
-		var all *Error
-		if !errors.As(err, &all) {
+		var wrong *Error
+		if !errors.As(err, &wrong) {
 			t.Fatal(err)
 		}
-		for _, c := range all.Complaints {
+		for _, c := range wrong.Complaints {
 			names = append(names, c.Field)
 		}
 		return names
@@ -75,9 +78,10 @@ func TestStructuredSettings(t *testing.T) {
 		Name string `yaml:"name"`
 	}
 	var settings struct {
-		Topics []topic `yaml:"topics" takes:"a list of topics"`
+		Topics []topic `yaml:"topics"`
 	}
-	at := settingOfField(field{"topics", reflect.TypeOf(settings).Field(0).Tag, reflect.ValueOf(&settings).Elem().Field(0)})
+	topics := field{"topics", reflect.TypeOf(settings).Field(0).Tag, reflect.ValueOf(&settings).Elem().Field(0)}
+	at := settingOfField(topics, entries("# The topics.\n# Allowed: a list of topics.\ntopics: []\n")[0])
 	for text, good := range map[string]bool{"[{name: a}, {name: b}]": true, "[{nam: a}]": false, "soon": false} {
 		var n yaml.Node
 		if err := yaml.Unmarshal([]byte(text), &n); err != nil {
@@ -97,5 +101,26 @@ func TestDefaultIsOnesOwn(t *testing.T) {
 	c.Delivery.Retries[0] = 0
 	if d := Default(); d.Cadence.Makes["KIA"].Fastest == 0 || d.Delivery.Retries[0] == 0 {
 		t.Error("the default was changed")
+	}
+}
+
+// TestReferencesOfKinds: a kind's reference documents each of its settings and nothing else,
+// with the default as the value.
+func TestReferencesOfKinds(t *testing.T) {
+	for _, k := range append(all.Kinds(), mqtt.Kind(), httpjson.Kind()) {
+		documented := map[string]entry{}
+		for _, e := range entries(k.Reference) {
+			documented[e.path] = e
+		}
+		for f := range fields(k.Settings()) {
+			e, ok := documented[f.key]
+			if s := settingOfField(f, e); !ok || s.Default != e.value || s.Doc == "" || s.Allowed == "" && f.value.Kind() != reflect.Struct {
+				t.Errorf("%s: %s: documented %t, the default is %q, in the reference %q; %q, %q", k.Name, f.key, ok, s.Default, e.value, s.Doc, s.Allowed)
+			}
+			delete(documented, f.key)
+		}
+		for path := range documented {
+			t.Errorf("%s: %s is in the reference and is no setting", k.Name, path)
+		}
 	}
 }

@@ -157,8 +157,10 @@ func (s *show) summary(sum summary) error {
 	if sum.Waiting > 0 {
 		b.WriteString("             what waits is in the data file, and leaves at its next retry after a start\n")
 	}
-	fmt.Fprintf(&b, "  due times  %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced, sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
-	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice, sum.Wrong)
+	fmt.Fprintf(&b, "  due times  %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced,
+		sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
+	fmt.Fprintf(&b, "  receiver   %d distinct deliveries accepted, %d of them twice, %d wrong signatures\n", sum.Accepted, sum.Twice,
+		sum.Wrong)
 	fmt.Fprintf(&b, "  reads      %d paths read, %d served by the fleet\n", sum.Reads, sum.ReadsServed)
 	for _, c := range sum.Complaints {
 		fmt.Fprintf(&b, "  WRONG      %s\n", c)

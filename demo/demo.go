@@ -126,7 +126,9 @@ func newDemo(o Options) *demo {
 
 // openUpstream starts the vendor's side and the application's side, and writes the config.
 func (d *demo) openUpstream(ctx context.Context) (err error) {
-	d.fleet, err = simulator.NewFleet(simulator.Settings{Seed: uint64(d.Seed), Vehicles: d.Vehicles, Start: d.started, Hour: d.hour}, d.script()...) //nolint:gosec // any seed will do
+	//nolint:gosec // any seed will do
+	d.fleet, err = simulator.NewFleet(simulator.Settings{Seed: uint64(d.Seed), Vehicles: d.Vehicles, Start: d.started, Hour: d.hour},
+		d.script()...)
 	if err != nil {
 		return err
 	}

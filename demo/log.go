@@ -125,7 +125,8 @@ func (s *show) state(e map[string]any) string {
 	id := textOf(e, "vehicle")
 	if at, scripted := s.plugged[id]; scripted {
 		delete(s.plugged, id)
-		text += fmt.Sprintf("\nnoticed %s later, at the vehicle's next reading: until now it was read every %s", s.simulated(time.Since(at)), every[e["from"]])
+		text += fmt.Sprintf("\nnoticed %s later, at the vehicle's next reading: until now it was read every %s", s.simulated(time.Since(at)),
+			every[e["from"]])
 		if !s.pushes {
 			s.pushes = true
 			text += "\n(this source is polled; one that is told of changes notices at once)"

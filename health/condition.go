@@ -211,7 +211,8 @@ var rules = index([]struct {
 	{WebhookDisabled, rule{severity: Error, kind: Webhook, group: "webhook", over: "it takes deliveries again"}},
 	{WebhookOpened, rule{severity: Warning, kind: Webhook, group: "webhook", over: "it takes deliveries again"}},
 	{ClockDoubted, rule{severity: Warning, after: settling, kind: ClockKind, group: "clock/doubt", over: "it is believed again"}},
-	{WebhookPaused, rule{severity: Warning, after: settling, kind: Webhook, group: "paused", over: "nothing of this machine's own holds it any more"}},
+	{WebhookPaused, rule{severity: Warning, after: settling, kind: Webhook, group: "paused",
+		over: "nothing of this machine's own holds it any more"}},
 	{WebhookStuck, rule{severity: Warning, kind: Webhook, group: "stuck", over: "nothing waits for long any more"}},
 	{BackupFailed, rule{severity: Error, kind: Backup, group: "backup", over: "one was made"}},
 	{BackupLate, rule{severity: Error, kind: Backup, group: "backup", over: "one was made"}},
@@ -269,6 +270,7 @@ func Over(c Code, s Subject) string {
 // file cannot be trusted any more.
 func Broken(cause error) Condition {
 	return Condition{Code: StoreFailed, Severity: Error, Subject: Subject{Kind: Store}, Unready: true,
-		Text:   "the data file cannot be trusted any more: " + words.Line(cause.Error()) + "; what was acknowledged before is in it, and the daemon ends",
+		Text: "the data file cannot be trusted any more: " + words.Line(cause.Error()) +
+			"; what was acknowledged before is in it, and the daemon ends",
 		Remedy: "look at the disk and at the kernel's log, then start plugbeat again"}
 }

@@ -68,7 +68,8 @@ func (j *judge) store() {
 		j.add(Condition{Code: StoreNoSpace, Subject: s, Text: "the disk is full: nothing is read or delivered until there is space for " + f.Path,
 			Remedy: "make room on that disk; everything goes on by itself then"})
 	case f.State == webhook.DiskReadOnly:
-		j.add(Condition{Code: StoreReadOnly, Subject: s, Text: "the disk is read-only: nothing is read or delivered until " + f.Path + " can be written",
+		j.add(Condition{Code: StoreReadOnly, Subject: s, Text: "the disk is read-only: nothing is read or delivered until " + f.Path +
+			" can be written",
 			Remedy: "see the kernel's log for why, then mount the disk for writing"})
 	case f.FreeBytes < f.MinFreeBytes:
 		j.add(Condition{Code: StoreNearlyFull, Subject: s, Remedy: "make room on that disk",
@@ -77,7 +78,8 @@ func (j *judge) store() {
 	}
 	if f.MaxBytes > 0 && f.LiveBytes > f.MaxBytes/10*maxSizeShare {
 		j.add(Condition{Code: StoreMaxSize, Subject: s, Remedy: "bring the receivers back, or raise retention.max_size",
-			Text: fmt.Sprintf("the data file holds %d of at most %d MiB: above that, waiting deliveries expire, oldest first", f.LiveBytes>>20, f.MaxBytes>>20)})
+			Text: fmt.Sprintf("the data file holds %d of at most %d MiB: above that, waiting deliveries expire, oldest first", f.LiveBytes>>20,
+				f.MaxBytes>>20)})
 	}
 }
 
@@ -98,7 +100,8 @@ func (j *judge) backup() {
 		j.add(Condition{Code: BackupFailed, Subject: s, Since: b.FailedAt, Text: "the scheduled backup failed: " + b.Failed + "; " + last,
 			Remedy: "mend that: the next try comes by itself within ten minutes, and plugbeat backup FILE makes one elsewhere now"})
 	case !b.Next.IsZero() && j.Now.Sub(b.Next) > backupLate:
-		j.add(Condition{Code: BackupLate, Subject: s, Since: b.Next, Text: "the scheduled backup has been due for " + j.ago(b.Next) + " and is not there",
+		j.add(Condition{Code: BackupLate, Subject: s, Since: b.Next,
+			Text:   "the scheduled backup has been due for " + j.ago(b.Next) + " and is not there",
 			Remedy: "see the daemon's log, and whether " + b.Folder + " answers; plugbeat backup FILE makes one elsewhere now"})
 	}
 }
@@ -126,7 +129,8 @@ func (j *judge) alerts() {
 		j.there(s, t.Sent+t.Failed > 0)
 		j.known[keyOf(rules[AlertSharedHost].group, t.Name)] = true
 		if t.LastError != "" {
-			j.add(Condition{Code: AlertFailed, Subject: s, Text: fmt.Sprintf("alerts to %s do not arrive: %s; %d waiting", t.Name, t.LastError, t.Waiting),
+			j.add(Condition{Code: AlertFailed, Subject: s, Text: fmt.Sprintf("alerts to %s do not arrive: %s; %d waiting", t.Name, t.LastError,
+				t.Waiting),
 				Remedy: "mend the target, or its settings in the config, then try", Command: command("alert", "test", t.Name)})
 		}
 		for _, w := range j.Webhooks {
@@ -168,7 +172,8 @@ func (j *judge) clock() {
 	j.known[rules[ClockDoubted].group] = true
 	if j.ClockDoubt != "" {
 		j.add(Condition{Code: ClockDoubted, Subject: s, Remedy: "set this machine's clock, or wait for an answer from elsewhere that agrees with it",
-			Text:    "this machine's clock may be wrong: " + j.ClockDoubt + "; until it is believed nothing is erased for its age, and no backup is made or removed",
+			Text: "this machine's clock may be wrong: " + j.ClockDoubt +
+				"; until it is believed nothing is erased for its age, and no backup is made or removed",
 			Command: "timedatectl set-ntp true"})
 	}
 	if len(off) == 0 {
@@ -196,7 +201,8 @@ func (j *judge) clock() {
 	c := Condition{Code: ClockOff, Subject: s, Remedy: "set this machine's clock", Command: "timedatectl set-ntp true"}
 	switch {
 	case len(right) == 0 && len(off) == 1:
-		c.Text = fmt.Sprintf("this machine's clock is %s that of %s, and no other host tells which of the two is wrong: %s", side(by), said, effect)
+		c.Text = fmt.Sprintf("this machine's clock is %s that of %s, and no other host tells which of the two is wrong: %s", side(by), said,
+			effect)
 		c.Remedy = "tell who runs that host, or set this machine's clock"
 	case len(off) > len(right):
 		c.Text = fmt.Sprintf("this machine's clock is %s that of %s: %s", side(by), said, effect)

@@ -43,10 +43,12 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	}
 	switch {
 	case !f.Configured:
-		j.add(Condition{Code: SourceMissing, Subject: s, Text: fmt.Sprintf("source %s has %s and is not in the config: they are not read", f.Name, words.Count(f.Vehicles, "vehicle")),
+		j.add(Condition{Code: SourceMissing, Subject: s, Text: fmt.Sprintf("source %s has %s and is not in the config: they are not read",
+			f.Name, words.Count(f.Vehicles, "vehicle")),
 			Remedy: "put it back into the config and restart the daemon, or disconnect its vehicles"})
 	case f.LastFault != "" && !f.LastOK.After(f.LastFaultAt):
-		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault, j.ago(f.LastFaultAt)),
+		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault,
+			j.ago(f.LastFaultAt)),
 			Remedy: "see which vehicles it concerns", Command: command("vehicle", "list")}
 		if f.Silent {
 			c.Remedy, c.Command = "see whether it can be reached from here", command("doctor")
@@ -61,9 +63,11 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	case f.spentSoon(j.Now):
 		c := f.Cost
 		j.add(Condition{Code: SourceSpent, Subject: s, Remedy: "raise its budget, or ask for slower cadences",
-			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name, c.Spent, f.calls(), c.Per, words.Span(c.Until.Sub(j.Now)))})
+			Text: fmt.Sprintf("source %s has spent %d of its %d calls and a new %s begins in %s: until then its vehicles are hardly read", f.Name,
+				c.Spent, f.calls(), c.Per, words.Span(c.Until.Sub(j.Now)))})
 	case !f.Due.IsZero() && j.Now.Sub(f.Due) > lateAfter:
-		j.add(Condition{Code: SourceLate, Subject: s, Since: f.Due, Text: fmt.Sprintf("source %s is %s late: more is due than it can read", f.Name, j.ago(f.Due)),
+		j.add(Condition{Code: SourceLate, Subject: s, Since: f.Due,
+			Text:   fmt.Sprintf("source %s is %s late: more is due than it can read", f.Name, j.ago(f.Due)),
 			Remedy: "raise its max_reads, or ask for slower cadences"})
 	}
 }
@@ -91,7 +95,8 @@ func (j *judge) vehicles() {
 	first := j.Owners[:min(len(j.Owners), MaxOwners)]
 	for _, v := range first {
 		id, name := v.ID.String(), v.name()
-		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name}, Text: fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
+		c := Condition{Code: VehicleOwner, Subject: Subject{Kind: Vehicle, ID: id, Name: name},
+			Text:   fmt.Sprintf("vehicle %s cannot be read: %s", name, WhyUnread(v.Status)),
 			Remedy: "see what its owner has to do", Command: command("vehicle", "show", id)}
 		if f := v.TroubleFault(); f != nil {
 			again := f.Resolution == vehicle.ResolveReauthenticate
@@ -115,7 +120,8 @@ func (j *judge) vehicles() {
 	j.known[rules[VehicleOwner].group] = more <= 0
 	if more > 0 {
 		j.add(Condition{Code: VehicleOwner, Subject: Subject{Kind: Fleet}, Of: more, Stage: strconv.Itoa(more),
-			Text: words.Count(more, "more vehicle") + " cannot be read until the owner does something", Remedy: "see which", Command: command("vehicle", "list")})
+			Text: words.Count(more, "more vehicle") + " cannot be read until the owner does something", Remedy: "see which",
+			Command: command("vehicle", "list")})
 	}
 }
 
@@ -133,7 +139,8 @@ func (j *judge) held() {
 		}
 		name := v.name()
 		j.add(Condition{Code: VehicleHeld, Subject: Subject{Kind: Vehicle, ID: v.ID.String(), Name: name},
-			Text:   fmt.Sprintf("vehicle %s is not read for %s, because its source asked for it: %s", name, words.Span(wait), words.Line(v.NotBeforeFault.Error())),
+			Text: fmt.Sprintf("vehicle %s is not read for %s, because its source asked for it: %s", name, words.Span(wait),
+				words.Line(v.NotBeforeFault.Error())),
 			Remedy: "wait, or have it read all the same", Command: command("vehicle", "read", "--ignore-retry-after", v.ID.String())})
 	}
 }

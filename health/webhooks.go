@@ -26,7 +26,8 @@ func (j *judge) webhooks() {
 		case w.Failing():
 			j.opened(w, s)
 		case w.Status == webhook.Unverified:
-			j.add(Condition{Code: WebhookUnverified, Subject: s, Since: w.StatusSince, Text: "webhook " + w.Name + " is not verified, so nothing is delivered to it",
+			j.add(Condition{Code: WebhookUnverified, Subject: s, Since: w.StatusSince,
+				Text:   "webhook " + w.Name + " is not verified, so nothing is delivered to it",
 				Remedy: "have its receiver answer a challenge", Command: command("webhook", "verify", w.Name)})
 		case w.Paused == "" && !w.Oldest.IsZero() && j.Now.Sub(w.Oldest) > stuckAfter:
 			j.add(Condition{Code: WebhookStuck, Subject: s, Since: w.Oldest,

@@ -289,7 +289,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Receiver) message(req *http.Request, body []byte, e envelope) Message {
-	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Challenge: e.Payload.Challenge, Header: req.Header, Body: body,
+	m := Message{ID: req.Header.Get("webhook-id"), Event: e.EventName, Webhook: e.WebhookID, At: time.Now(), Challenge: e.Payload.Challenge,
+		Header: req.Header, Body: body,
 		Vehicle: e.Payload.VehicleID, Happened: e.Payload.EventType, EventID: e.Payload.EventID}
 	for _, v := range e.Payload.Vehicles {
 		m.Vehicle = v.VehicleID

@@ -39,7 +39,8 @@ var (
 		"What is wrong, 1 or how many vehicles; absent while it is not. docs/health.md lists the codes.", "code", "severity", "subject")
 
 	dueTimes  = counter("plugbeat_scheduler_due_times_total", "Due times of subscriptions, by what became of them.", "webhook", "result")
-	oldestDue = gauge("plugbeat_scheduler_oldest_due_seconds", "How long the subscription that is due the longest has been due; 0 while none is.", "source")
+	oldestDue = gauge("plugbeat_scheduler_oldest_due_seconds",
+		"How long the subscription that is due the longest has been due; 0 while none is.", "source")
 
 	fleetVehicles = gauge("plugbeat_fleet_vehicles", "Vehicles, by what is known of their plug.", "state")
 	fleetTroubled = gauge("plugbeat_fleet_troubled_vehicles", "Vehicles whose last reading failed, by what it takes to mend it.", "trouble")

@@ -103,7 +103,9 @@ func (s *DeliveryRecords) Attempts(ctx context.Context, id uuid.UUID) ([]webhook
 // Deliveries lists the deliveries that the filter selects, newest first, those
 // less than before (uuid.Nil for the newest), at most limit; a limit of 0 or less
 // means 100. Since is inclusive and Until exclusive, both about CreatedAt.
-func (s *DeliveryRecords) Deliveries(ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int) ([]webhook.Delivery, error) {
+func (s *DeliveryRecords) Deliveries(
+	ctx context.Context, f webhook.DeliveryFilter, before uuid.UUID, limit int,
+) ([]webhook.Delivery, error) {
 	limit = pageLimit(limit)
 	var ds []webhook.Delivery
 	var state []byte // as it stands in a record of that state

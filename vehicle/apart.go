@@ -21,13 +21,13 @@ type PanicError struct {
 	Stack []byte
 }
 
-// Error implements error. What the value says may not be for others to see: it is for the log.
+// Error implements error. The value is for the log alone: it may hold what others may not see.
 func (p *PanicError) Error() string { return fmt.Sprintf("the source panicked: %v", p.Value) }
 
-// Apart calls a source on a goroutine of its own, so that a source that panics or does
-// not return holds up nobody else. The error is a [*PanicError] where it panicked, and
-// [ErrStuck] where the call goes on longer than [Patience] after ctx ended; late is then
-// called with the answer, should the source return after all.
+// Apart calls a source on a goroutine of its own, so that a source that panics or does not
+// return holds up nobody else. The error is a [*PanicError] if the source panicked, and
+// [ErrStuck] if the call goes on for longer than [Patience] after ctx ended. If the source
+// returns after that, Apart calls late with the answer.
 func Apart[T any](ctx context.Context, call func() (T, error), late func(T)) (none T, _ error) {
 	type answer struct {
 		got T

@@ -2,22 +2,22 @@ package vehicle
 
 import "time"
 
-// Trouble is how much of a person's eye a vehicle needs.
+// Trouble is how much a vehicle needs a person to look at it.
 type Trouble uint8
 
 // The troubles of a vehicle, the worst last.
 const (
 	// NoTrouble is also that of a vehicle that sleeps or was never read.
 	NoTrouble Trouble = iota
-	// Unread is the trouble of a vehicle of which a path that is read had a fault last.
+	// Unread: the last reading of a path that is still read was a fault.
 	Unread
-	// NeedsOwner is that of a vehicle whose account, permission or plan does not let
-	// it be read, or whose vendor says that somebody must do something.
+	// NeedsOwner: the account, the permission or the plan keeps the vehicle from being
+	// read, or the vendor says that somebody has to act.
 	NeedsOwner
 )
 
-// stillRead is how long a path's last reading counts beside newer ones of other paths: a path
-// that nobody reads any more is in nobody's way.
+// stillRead is how long the last reading of a path counts beside newer readings of other paths.
+// A path whose last reading is older is no longer read, and its fault is no trouble.
 const stillRead = 24 * time.Hour
 
 // Trouble says whether the vehicle's readings fail, whichever paths are read.
@@ -69,7 +69,7 @@ func (s Status) trouble() (worst Trouble, why *Fault) {
 		}
 	}
 	if s.Restricted && (silent || newest.IsZero()) {
-		worst = NeedsOwner // a network without an answer says nothing of the access
+		worst = NeedsOwner // no answer from the network says nothing about the access
 	}
 	return worst, why
 }

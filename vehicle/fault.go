@@ -81,7 +81,8 @@ func (f *Fault) Error() string {
 }
 
 // Temporary reports whether asking again soon may help: upstream, server,
-// network and rate limit, unless plugbeat itself refuses a whole answer. All others are not tried again within a due time.
+// network and rate limit, unless plugbeat itself refuses a whole answer. Within a due time
+// other faults are not tried again.
 func (f *Fault) Temporary() bool {
 	switch f.Type {
 	case TypeUpstream, TypeServer, TypeRateLimit:
@@ -122,7 +123,8 @@ func (f *Fault) PausesSource() bool {
 // TooManyReads is the fault of a vehicle for which too many reads are asked at a
 // time; retryAfter is when one may be asked again.
 func TooManyReads(description string, retryAfter time.Duration) *Fault {
-	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description, RetryAfter: retryAfter}
+	return &Fault{Type: TypeRateLimit, Code: "VEHICLE", Status: 429, Resolution: ResolveRetryLater, Description: description,
+		RetryAfter: retryAfter}
 }
 
 // BucketEmpty is the fault of a call that plugbeat does not make because the source

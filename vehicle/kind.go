@@ -2,6 +2,7 @@ package vehicle
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,19 +24,22 @@ type Kind struct {
 	// for the name of the file of a setting that is a secret's; a line with that as its
 	// value is left out where the system's manager hands secrets over.
 	Section string
+	// Reference documents every setting, as the comments of config/reference.yaml do: YAML
+	// with the defaults as values. Above each key stand sentences that say what the setting
+	// does, then "Allowed:" with a phrase. Where the phrase has one of these forms, the
+	// config holds values to it:
+	//
+	//	a whole number, 1 to 100	a whole number, 0 or more	a duration, 1ms to 24h	live, simulated, test
+	Reference string
 	// Settings returns settings that hold the defaults.
 	Settings func() Settings
 }
 
 // Settings are the config's section of one source: a pointer to a struct whose fields
-// are string, bool, int, uint64, [time.Duration], []string, or structs of those. The
-// tags of a field are the config's:
+// are string, bool, int, uint64, [time.Duration], []string, or structs of those. What a
+// setting does and takes stands in the kind's reference; the tags of a field say the rest:
 //
 //	yaml        the key
-//	doc         sentences: what it does and when to change it
-//	takes       a phrase: what it may be, where min, max and oneof do not say it
-//	min, max    bounds of a number or a duration; a duration is above zero without min
-//	oneof       the words it may be
 //	path        "yes": a file or folder; it is made absolute
 //	credential  a file with a secret, named so where the setting is empty: the value is
 //	            the end of its name in the folder of secrets, after the source's name
@@ -46,7 +50,7 @@ type Kind struct {
 //
 // Beside the kind's own keys a section has type and max_reads.
 type Settings interface {
-	// Check returns what is wrong beyond the bounds of the tags. It looks at no file and
+	// Check returns what is wrong beyond the bounds in the reference. It looks at no file and
 	// makes no request.
 	Check() []Complaint
 	// Open returns the source. It makes no request and waits for nothing: what cannot be
@@ -134,9 +138,14 @@ const (
 
 // Budget is what each vehicle of a source may cost; a section of settings.
 type Budget struct {
-	Calls int    `yaml:"calls" min:"0" max:"1000000000" doc:"Calls of each vehicle in a period; 0 for no limit. Points of the cadence are left out so that the calls last the period, and are counted as skipped; reads that applications ask for count too. A first delivery and a change of the plug are not kept waiting. plugbeat status says what is spent and what fits."`
-	Per   string `yaml:"per" oneof:"month day" doc:"The period: calendar months or days, UTC."`
+	Calls int    `yaml:"calls"`
+	Per   string `yaml:"per"`
 }
+
+// BudgetReference documents the settings of a [Budget], as a part of a kind's reference.
+//
+//go:embed budget.yaml
+var BudgetReference string
 
 // Check returns what is wrong with the budget under the key budget.
 func (b Budget) Check() []Complaint {

@@ -106,8 +106,8 @@ type Snapshot struct {
 	Charge    Reading[Charge]   `json:"charge,omitzero"`
 	Battery   Reading[Battery]  `json:"battery,omitzero"`
 	Location  Reading[Location] `json:"location,omitzero"`
-	// Held is why the source was not asked although somebody wanted it to be: the readings
-	// are then those of before. It is nil in whatever is stored.
+	// Held is why the source was not asked although somebody asked for a new reading. The
+	// readings are then older ones. A stored snapshot has none.
 	Held *Fault `json:"held,omitempty"`
 }
 

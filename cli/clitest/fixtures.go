@@ -34,15 +34,17 @@ func In(d time.Duration) time.Time { return Noon.Add(d) }
 func HealthyHook() webhook.Webhook {
 	return webhook.Webhook{
 		ID: HookID, Name: "fleet", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook", Signing: webhook.SignBoth,
-		Cadence: webhook.Cadence{PluggedIn: "15m"}, CreatedAt: Ago(50 * time.Hour), Status: webhook.Active, StatusSince: Ago(49 * time.Hour), VerifiedAt: Ago(49 * time.Hour),
-		Breaker: webhook.Breaker{LastAttempt: Ago(4 * time.Minute), LastSuccess: Ago(4 * time.Minute), LastAnswer: "an old failure"},
-		Ledger:  webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, DueTimes: webhook.DueTimes{Produced: 121, Collapsed: 3},
+		Cadence: webhook.Cadence{PluggedIn: "15m"}, CreatedAt: Ago(50 * time.Hour), Status: webhook.Active, StatusSince: Ago(49 * time.Hour),
+		VerifiedAt: Ago(49 * time.Hour),
+		Breaker:    webhook.Breaker{LastAttempt: Ago(4 * time.Minute), LastSuccess: Ago(4 * time.Minute), LastAnswer: "an old failure"},
+		Ledger:     webhook.Ledger{Produced: 121, Delivered: 118, Dead: 1, Expired: 1}, DueTimes: webhook.DueTimes{Produced: 121, Collapsed: 3},
 	}
 }
 
 // view is a webhook as the daemon shows it.
 func View(w webhook.Webhook) adminapi.WebhookView {
-	v := adminapi.WebhookView{Webhook: w, Derived: adminapi.Derived{ETag: `"e1"`, Retries: 6, Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}, EffectiveRecover: "all"}}
+	v := adminapi.WebhookView{Webhook: w, Derived: adminapi.Derived{ETag: `"e1"`, Retries: 6,
+		Effective: webhook.Cadence{Unplugged: "1h", PluggedIn: "30m"}, EffectiveRecover: "all"}}
 	if w.Cadence.PluggedIn != "" {
 		v.Effective.PluggedIn = w.Cadence.PluggedIn
 	}
@@ -52,10 +54,13 @@ func View(w webhook.Webhook) adminapi.WebhookView {
 // FailingHook is a webhook whose circuit breaker is open.
 func FailingHook() webhook.Webhook {
 	return webhook.Webhook{
-		ID: DeadID, Name: "old app", Type: webhook.TypeDynamic, CallbackURI: "http://10.0.0.7:9000/cb", Signing: webhook.SignSmartcar, AllowPrivate: true,
-		CreatedAt: Ago(90 * 24 * time.Hour), Status: webhook.Active, StatusSince: Ago(90 * 24 * time.Hour), VerifiedAt: Ago(90 * 24 * time.Hour),
-		Breaker: webhook.Breaker{OpenSince: Ago(22 * time.Minute), Step: 3, NextProbe: In(4 * time.Minute), LastAttempt: Ago(17 * time.Minute), LastSuccess: Ago(time.Hour),
-			LastAnswer: "connect: connection refused; is the receiver running?", NextChallenge: In(13 * time.Minute)},
+		ID: DeadID, Name: "old app", Type: webhook.TypeDynamic, CallbackURI: "http://10.0.0.7:9000/cb", Signing: webhook.SignSmartcar,
+		AllowPrivate: true,
+		CreatedAt:    Ago(90 * 24 * time.Hour), Status: webhook.Active, StatusSince: Ago(90 * 24 * time.Hour),
+		VerifiedAt: Ago(90 * 24 * time.Hour),
+		Breaker: webhook.Breaker{OpenSince: Ago(22 * time.Minute), Step: 3, NextProbe: In(4 * time.Minute), LastAttempt: Ago(17 * time.Minute),
+			LastSuccess: Ago(time.Hour),
+			LastAnswer:  "connect: connection refused; is the receiver running?", NextChallenge: In(13 * time.Minute)},
 		Ledger: webhook.Ledger{Produced: 40, Delivered: 31, Cancelled: 2}, DueTimes: webhook.DueTimes{Produced: 40},
 	}
 }
@@ -65,21 +70,30 @@ func Vehicles() []adminapi.VehicleView {
 	rangeKm := 210.4
 	return []adminapi.VehicleView{
 		{
-			Vehicle: vehicle.Vehicle{ID: VehicleID, Source: "simulator", Native: "vehicle-1", Make: "TESLA", Model: "Model 3", Year: 2022, Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour)},
-			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: Ago(40 * time.Minute), Since: Ago(40 * time.Minute), SeenAt: Ago(4 * time.Minute), ReadAt: Ago(4 * time.Minute), Reads: 122, PathReads: 366,
+			Vehicle: vehicle.Vehicle{ID: VehicleID, Source: "simulator", Native: "vehicle-1", Make: "TESLA", Model: "Model 3", Year: 2022,
+				Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour)},
+			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: Ago(40 * time.Minute), Since: Ago(40 * time.Minute),
+				SeenAt: Ago(4 * time.Minute), ReadAt: Ago(4 * time.Minute), Reads: 122, PathReads: 366,
 				Last: vehicle.Snapshot{
-					Charge:   vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn}, DataAge: Ago(5 * time.Minute), FetchedAt: Ago(4 * time.Minute)},
-					Battery:  vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.62, RangeKm: &rangeKm}, FetchedAt: Ago(4 * time.Minute)},
-					Location: vehicle.Reading[vehicle.Location]{OK: true, Value: vehicle.Location{Latitude: 52.52, Longitude: 13.405}, FetchedAt: Ago(4 * time.Minute)},
+					Charge: vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn},
+						DataAge: Ago(5 * time.Minute), FetchedAt: Ago(4 * time.Minute)},
+					Battery: vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.62, RangeKm: &rangeKm},
+						FetchedAt: Ago(4 * time.Minute)},
+					Location: vehicle.Reading[vehicle.Location]{OK: true, Value: vehicle.Location{Latitude: 52.52, Longitude: 13.405},
+						FetchedAt: Ago(4 * time.Minute)},
 				}},
 		},
 		{
-			Vehicle: vehicle.Vehicle{ID: OtherID, Source: "simulator", Native: "vehicle-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
-			Status: vehicle.Status{State: vehicle.StateUnknown, Restricted: true, ReadAt: Ago(31 * time.Minute), Reads: 2, PathReads: 6, NotBefore: In(10 * time.Minute),
+			Vehicle: vehicle.Vehicle{ID: OtherID, Source: "simulator", Native: "vehicle-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated,
+				ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
+			Status: vehicle.Status{State: vehicle.StateUnknown, Restricted: true, ReadAt: Ago(31 * time.Minute), Reads: 2, PathReads: 6,
+				NotBefore:      In(10 * time.Minute),
 				NotBeforeFault: &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Description: "slow down"},
 				Last: vehicle.Snapshot{
-					Charge:  vehicle.Reading[vehicle.Charge]{Fault: &vehicle.Fault{Type: vehicle.TypePermission, Description: "the owner granted no access"}, FetchedAt: Ago(31 * time.Minute)},
-					Battery: vehicle.Reading[vehicle.Battery]{Fault: &vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE"}, FetchedAt: Ago(31 * time.Minute)},
+					Charge: vehicle.Reading[vehicle.Charge]{Fault: &vehicle.Fault{Type: vehicle.TypePermission,
+						Description: "the owner granted no access"}, FetchedAt: Ago(31 * time.Minute)},
+					Battery: vehicle.Reading[vehicle.Battery]{Fault: &vehicle.Fault{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE"},
+						FetchedAt: Ago(31 * time.Minute)},
 				}},
 		},
 	}
@@ -88,12 +102,14 @@ func Vehicles() []adminapi.VehicleView {
 // Subscriptions are one that is due and one that waits for its webhook.
 func Subscriptions() []adminapi.SubscriptionView {
 	schedule := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
-		return webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: HookID, Vehicle: v}, Source: "simulator", Due: In(11 * time.Minute), Anchor: Ago(time.Hour), State: st, ProducedAt: Ago(4 * time.Minute)}
+		return webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: HookID, Vehicle: v}, Source: "simulator",
+			Due: In(11 * time.Minute), Anchor: Ago(time.Hour), State: st, ProducedAt: Ago(4 * time.Minute)}
 	}
 	parked := schedule(OtherID, vehicle.StateUnknown)
 	parked.Due, parked.ProducedAt = time.Time{}, time.Time{}
 	return []adminapi.SubscriptionView{
-		{Schedule: schedule(VehicleID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active, WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
+		{Schedule: schedule(VehicleID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active,
+			WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
 		{Schedule: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
 }
@@ -105,9 +121,11 @@ func Deliveries() []webhook.Delivery {
 	sent.ID, sent.MessageID, sent.State, sent.Cause, sent.Due, sent.CreatedAt, sent.FinishedAt, sent.Attempts =
 		SentID, SentID, webhook.Delivered, webhook.CauseFirst, Ago(time.Hour), Ago(time.Hour-2*time.Second), Ago(time.Hour-3*time.Second), 1
 	wait.ID, wait.MessageID, wait.State, wait.Cause, wait.Due, wait.CreatedAt, wait.Attempts, wait.RetryAt, wait.LastAnswer =
-		WaitID, WaitID, webhook.Waiting, webhook.CauseChange, Ago(6*time.Minute), Ago(6*time.Minute), 2, In(4*time.Minute), "500 Internal Server Error"
+		WaitID, WaitID, webhook.Waiting, webhook.CauseChange, Ago(6*time.Minute), Ago(6*time.Minute), 2, In(4*time.Minute),
+		"500 Internal Server Error"
 	dead.ID, dead.MessageID, dead.State, dead.CreatedAt, dead.FinishedAt, dead.Attempts, dead.FinalText =
-		uuid.MustParse("0198c2a4-6f3e-7c51-9d0e-5b6f1a2c3d4d"), WaitID, webhook.Dead, Ago(3*time.Hour), Ago(3*time.Hour), 1, "413: our payload was 1 204 bytes; raise the receiver's limit"
+		uuid.MustParse("0198c2a4-6f3e-7c51-9d0e-5b6f1a2c3d4d"), WaitID, webhook.Dead, Ago(3*time.Hour), Ago(3*time.Hour), 1,
+		"413: our payload was 1 204 bytes; raise the receiver's limit"
 	return []webhook.Delivery{wait, sent, dead}
 }
 
@@ -138,10 +156,12 @@ func Status() adminapi.Status {
 			{Webhook: HealthyHook(), Derived: View(HealthyHook()).Derived, Queue: webhook.Queue{Waiting: 1, Oldest: Ago(time.Minute)}},
 			{Webhook: FailingHook(), Derived: View(FailingHook()).Derived, Queue: webhook.Queue{InFlight: 1, Waiting: 7, Oldest: Ago(22 * time.Minute)}},
 		},
-		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2, NextReading: In(29 * time.Minute),
+		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2,
+		NextReading: In(29 * time.Minute),
 		FirstVehicles: []adminapi.VehicleGlance{
 			{Vehicle: Vehicles()[1].Vehicle, ReadAt: Ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
-			{Vehicle: Vehicles()[0].Vehicle, State: vehicle.StatePluggedIn, Since: Ago(40 * time.Minute), ReadAt: Ago(4 * time.Minute), Subscriptions: 1, NextDue: In(11 * time.Minute)},
+			{Vehicle: Vehicles()[0].Vehicle, State: vehicle.StatePluggedIn, Since: Ago(40 * time.Minute), ReadAt: Ago(4 * time.Minute),
+				Subscriptions: 1, NextDue: In(11 * time.Minute)},
 		},
 	}
 }

@@ -31,7 +31,8 @@ const LabUID, LabGID = 990, 991
 
 // NewLab is one with systemd and nothing of plugbeat.
 func NewLab(t *testing.T) *Lab {
-	l := &Lab{T: t, Owners: map[string]string{}, Out: map[string]string{"systemctl --version": "systemd 252 (252.39-1~deb12u2)\n+PAM"}, Fail: map[string]error{}}
+	l := &Lab{T: t, Owners: map[string]string{}, Out: map[string]string{"systemctl --version": "systemd 252 (252.39-1~deb12u2)\n+PAM"},
+		Fail: map[string]error{}}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	l.Machine = machine.Machine{
 		Root: t.TempDir(), Exe: "/usr/local/bin/plugbeat",

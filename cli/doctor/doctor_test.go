@@ -1,177 +1,32 @@
 package doctor
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	ucli "github.com/urfave/cli/v2"
-
 	"plugbeat/adminapi"
 	"plugbeat/app"
 	"plugbeat/cli/clitest"
 	"plugbeat/cli/machine"
-	"plugbeat/cli/setup"
 	"plugbeat/cli/terminal"
-	"plugbeat/config"
 	"plugbeat/health"
-	"plugbeat/store"
 	"plugbeat/systemd"
 	"plugbeat/webhook"
 )
 
-// clinic is a folder that init set up, and what doctor finds of its surroundings.
-type clinic struct {
-	*clitest.Lab
-	dir    string
-	daemon *clitest.Daemon // nil where none runs
-	looks  map[string]app.Look
-	disk   Disk
-	synced bool
-	args   []string
-}
-
-// newClinic is one where all is well.
-func newClinic(t *testing.T) *clinic {
-	t.Helper()
-	c := &clinic{Lab: clitest.NewLab(t), looks: map[string]app.Look{}, disk: Disk{Free: 50 << 30, Total: 100 << 30, Files: 1e6, FreeFiles: 9e5}, synced: true}
-	dir, err := os.MkdirTemp("", "pb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c.dir = dir
-	if r := (clitest.Session{App: clitest.Commands(setup.InitCommand)}).Run(t, "init", "--dir", dir); r.Code != terminal.ExitOK {
-		t.Fatal(r.Err)
-	}
-	c.replace("config.yaml", "127.0.0.1:8765", "127.0.0.1:0")
-	c.replace("config.yaml", "127.0.0.1:8766", "")
-	return c
-}
-
-func (c *clinic) path(name string) string { return filepath.Join(c.dir, name) }
-
-func (c *clinic) replace(name, old, with string) {
-	c.T.Helper()
-	b, err := os.ReadFile(c.path(name))
-	if err != nil || !strings.Contains(string(b), old) {
-		c.T.Fatalf("%s has no %q: %v", name, old, err)
-	}
-	c.write(name, strings.ReplaceAll(string(b), old, with))
-}
-
-func (c *clinic) write(name, text string) {
-	c.T.Helper()
-	if err := os.WriteFile(c.path(name), []byte(text), 0o600); err != nil {
-		c.T.Fatal(err)
-	}
-}
-
-func (c *clinic) chmod(name string, mode fs.FileMode) {
-	c.T.Helper()
-	if err := os.Chmod(c.path(name), mode); err != nil {
-		c.T.Fatal(err)
-	}
-}
-
-// runs starts a stand-in for the daemon that gives the status.
-func (c *clinic) runs(st adminapi.Status) {
-	c.daemon = clitest.NewDaemon(c.T).On("GET", "/status", st)
-	c.write("config.yaml", "socket: "+c.daemon.Socket+"\nsources: {fleet: {type: simulator}}\nkey_file: sealing_key\ndata_dir: data\nhttp: {api: {listen: \"\"}, admin: {listen: \"\"}}\napplication: {management_token_file: management_token}\n")
-	old := clitest.Noon.Add(-1000 * time.Hour)
-	for _, f := range []string{"config.yaml", "sealing_key", "management_token"} {
-		if err := os.Chtimes(c.path(f), old, old); err != nil {
-			c.T.Fatal(err)
-		}
-	}
-}
-
-// data makes the data file, with webhooks, sealed with the key.
-func (c *clinic) data(key webhook.Secret, hooks ...webhook.Webhook) {
-	c.T.Helper()
-	s, err := store.Open(store.Options{Path: c.path("data/plugbeat.db"), Key: key})
-	if err != nil {
-		c.T.Fatal(err)
-	}
-	for _, w := range hooks {
-		w.Key = config.NewManagementToken()
-		if err := s.Webhooks.AddWebhook(c.T.Context(), w); err != nil {
-			c.T.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		c.T.Fatal(err)
-	}
-}
-
-func (c *clinic) key() webhook.Secret {
-	cfg, err := config.Load(c.path("config.yaml"))
-	if err != nil {
-		c.T.Fatal(err)
-	}
-	k, err := cfg.SealingKey()
-	if err != nil {
-		c.T.Fatal(err)
-	}
-	return k
-}
-
-// Callback and Endpoints give what a test put in looks, by URI and by source.
-func (c *clinic) Callback(_ context.Context, uri string, _ bool) app.Look { return c.looks[uri] }
-
-func (c *clinic) Endpoints(_ context.Context, source string) []app.Look {
-	if l, ok := c.looks[source]; ok {
-		return []app.Look{l}
-	}
-	return nil
-}
-
-func (c *clinic) session() clitest.Session {
-	at := Surroundings{
-		Machine:           func() (machine.Machine, error) { return c.Machine, nil },
-		Looker:            func(config.Config) (Looker, error) { return c, nil },
-		Disk:              func(string) (Disk, error) { return c.disk, nil },
-		ClockSynchronised: func() (bool, bool) { return c.synced, true },
-	}
-	return clitest.Session{App: clitest.Commands(func(s *terminal.Session) *ucli.Command { return Command(s, at) })}
-}
-
-// examine runs doctor and returns what it found.
-func (c *clinic) examine() (diagnosis, clitest.Result) {
-	c.T.Helper()
-	args := append([]string{"doctor", "--json", "--config", c.path("config.yaml")}, c.args...)
-	r := c.session().Run(c.T, args...)
-	var d diagnosis
-	if err := json.Unmarshal([]byte(r.Out), &d); err != nil {
-		c.T.Fatalf("%v: %s%s", err, r.Out, r.Err)
-	}
-	if r.Err != "" || (r.Code == terminal.ExitOK) != (d.Problems == 0) {
-		c.T.Errorf("exit %d with %d problems, stderr %q", r.Code, d.Problems, r.Err)
-	}
-	return d, r
-}
-
-// far is a look that was answered.
-func far(host string, status int, ahead time.Duration) app.Look {
-	return app.Look{Host: host, Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Status: status, Sent: clitest.Noon, Received: clitest.Noon,
-		Header: http.Header{"Date": {clitest.Noon.Add(-ahead).Format(http.TimeFormat)}, "Location": {"https://u:p@example.com/new"}}}
-}
-
 // TestDoctorPage holds the page of a healthy daemon and of one with much trouble.
 func TestDoctorPage(t *testing.T) {
-	c := newClinic(t)
+	c := newInstallation(t)
 	st := clitest.Status()
 	st.Version.Version, st.Conditions = "1.2.3", []health.Condition{}
 	c.runs(st)
@@ -212,148 +67,151 @@ func TestDoctor(t *testing.T) {
 	smartcarSource := "smartcar: {type: smartcar, client_id: x, client_secret_file: management_token}\n  fleet:"
 	for _, tc := range []struct {
 		name string
-		ruin func(c *clinic)
+		ruin func(c *installation)
 		want want
 	}{
-		{"no daemon", func(*clinic) {}, warning(checkDaemon, "none runs", "plugbeat serve --config")},
-		{"the clock is kept", func(*clinic) {}, fine(checkClock, "a time service keeps it")},
-		{"nothing yet", func(*clinic) {}, fine(checkData, "not there yet")},
-		{"no config", func(c *clinic) { _ = os.Remove(c.path("config.yaml")) }, problem(checkConfig, "there is no such file", "plugbeat init")},
-		{"config of a newer version", func(c *clinic) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, problem(checkConfig, "telemetry: this version has no such key (was the file written for a newer one?)", "check-config")},
-		{"a daemon somewhere", func(c *clinic) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, warning(checkDaemon, "whether one runs cannot be told", "--socket PATH")},
-		{"config others may write", func(c *clinic) { c.chmod("config.yaml", 0o666) }, problem(checkConfig, "0666 lets others change it", "chmod go-w")},
-		{"secret others may read", func(c *clinic) { c.chmod("management_token", 0o644) }, warning(checkConfig, "its mode 0644 lets other users at it", "chmod 600")},
-		{"no token", func(c *clinic) { _ = os.Remove(c.path("management_token")) }, problem(checkSecret, "there is no such file", "openssl rand")},
-		{"short token", func(c *clinic) { c.write("management_token", "short") }, problem(checkSecret, "5 characters", "at least 32")},
-		{"no key", func(c *clinic) { _ = os.Remove(c.path("sealing_key")) }, problem(checkSecret, "sealing_key: there is no such file", "openssl")},
-		{"right key", func(c *clinic) { c.data(c.key()) }, fine(checkSecret, "the key opens the data file")},
-		{"another key", func(c *clinic) { c.data(make([]byte, 32)) }, problem(checkSecret, "it was sealed with another", "put back the key")},
-		{"not a data file", func(c *clinic) { c.write("data/plugbeat.db", "hello") }, problem(checkData, "is damaged", "restore")},
-		{"data open to others", func(c *clinic) { c.chmod("data", 0o755) }, warning(checkData, "its mode 0755 lets other users in", "chmod 700")},
-		{"data others may write", func(c *clinic) { c.chmod("data", 0o777) }, problem(checkData, "its mode 0777", "chmod 700")},
-		{"data file open to others", func(c *clinic) { c.data(c.key()); c.chmod("data/plugbeat.db", 0o644) }, warning(checkData, "its mode 0644", "chmod 600")},
-		{"data file of another user", func(c *clinic) { c.data(c.key()); c.Owners[c.path("data/plugbeat.db")] = "4711 0" }, problem(checkData, "it belongs to user 4711 and its folder to root", "chown --reference=")},
-		{"disk almost full", func(c *clinic) { c.disk.Free = 5 << 20 }, warning(checkDisk, "store.nearly_full: the disk is nearly full: 5 MiB are free", "make room")},
-		{"disk nearly full", func(c *clinic) { c.disk.Free = 100 << 20 }, warning(checkDisk, "100 MiB are free where", "make room")},
-		{"disk full", func(c *clinic) { c.disk.Free = 0 }, problem(checkDisk, "store.no_space: the disk is full", "make room")},
-		{"disk read-only", func(c *clinic) { c.disk.ReadOnly = true }, problem(checkDisk, "store.read_only: the disk is read-only", "mount the disk for writing")},
-		{"no inodes", func(c *clinic) { c.disk.FreeFiles = 3 }, problem(checkDisk, "3 inodes of 1000000 are free", "remove files")},
-		{"on a network", func(c *clinic) { c.disk.Kind = "nfs" }, problem(checkDisk, "a file system of type nfs", "local disk")},
-		{"in memory", func(c *clinic) { c.disk.Kind = "tmpfs" }, warning(checkDisk, "gone with the next boot", "on a disk")},
-		{"no backups", func(*clinic) {}, warning(checkBackup, "none are made by the daemon itself", "backup.folder")},
-		{"no backup folder", func(c *clinic) { c.replace("config.yaml", "http:", "backup: {folder: /no/such/place}\nhttp:") }, problem(checkBackup, "/no/such/place: no such file or directory", "mount its disk")},
-		{"a backup that failed", func(c *clinic) {
+		{"no daemon", func(*installation) {}, warning(checkDaemon, "none runs", "plugbeat serve --config")},
+		{"the clock is kept", func(*installation) {}, fine(checkClock, "a time service keeps it")},
+		{"nothing yet", func(*installation) {}, fine(checkData, "not there yet")},
+		{"no config", func(c *installation) { _ = os.Remove(c.path("config.yaml")) }, problem(checkConfig, "there is no such file", "plugbeat init")},
+		{"config of a newer version", func(c *installation) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, problem(checkConfig, "telemetry: this version has no such key (was the file written for a newer one?)", "check-config")},
+		{"a daemon somewhere", func(c *installation) { c.replace("config.yaml", "http:", "telemetry: {}\nhttp:") }, warning(checkDaemon, "whether one runs cannot be told", "--socket PATH")},
+		{"config others may write", func(c *installation) { c.chmod("config.yaml", 0o666) }, problem(checkConfig, "0666 lets others change it", "chmod go-w")},
+		{"secret others may read", func(c *installation) { c.chmod("management_token", 0o644) }, warning(checkConfig, "its mode 0644 lets other users at it", "chmod 600")},
+		{"no token", func(c *installation) { _ = os.Remove(c.path("management_token")) }, problem(checkSecret, "there is no such file", "openssl rand")},
+		{"short token", func(c *installation) { c.write("management_token", "short") }, problem(checkSecret, "5 characters", "at least 32")},
+		{"no key", func(c *installation) { _ = os.Remove(c.path("sealing_key")) }, problem(checkSecret, "sealing_key: there is no such file", "openssl")},
+		{"right key", func(c *installation) { c.data(c.key()) }, fine(checkSecret, "the key opens the data file")},
+		{"another key", func(c *installation) { c.data(make([]byte, 32)) }, problem(checkSecret, "it was sealed with another", "put back the key")},
+		{"not a data file", func(c *installation) { c.write("data/plugbeat.db", "hello") }, problem(checkData, "is damaged", "restore")},
+		{"data open to others", func(c *installation) { c.chmod("data", 0o755) }, warning(checkData, "its mode 0755 lets other users in", "chmod 700")},
+		{"data others may write", func(c *installation) { c.chmod("data", 0o777) }, problem(checkData, "its mode 0777", "chmod 700")},
+		{"data file open to others", func(c *installation) { c.data(c.key()); c.chmod("data/plugbeat.db", 0o644) }, warning(checkData, "its mode 0644", "chmod 600")},
+		{"data file of another user", func(c *installation) { c.data(c.key()); c.Owners[c.path("data/plugbeat.db")] = "4711 0" }, problem(checkData, "it belongs to user 4711 and its folder to root", "chown --reference=")},
+		{"disk almost full", func(c *installation) { c.disk.Free = 5 << 20 }, warning(checkDisk, "store.nearly_full: the disk is nearly full: 5 MiB are free", "make room")},
+		{"disk nearly full", func(c *installation) { c.disk.Free = 100 << 20 }, warning(checkDisk, "100 MiB are free where", "make room")},
+		{"disk full", func(c *installation) { c.disk.Free = 0 }, problem(checkDisk, "store.no_space: the disk is full", "make room")},
+		{"disk read-only", func(c *installation) { c.disk.ReadOnly = true }, problem(checkDisk, "store.read_only: the disk is read-only", "mount the disk for writing")},
+		{"no inodes", func(c *installation) { c.disk.FreeFiles = 3 }, problem(checkDisk, "3 inodes of 1000000 are free", "remove files")},
+		{"on a network", func(c *installation) { c.disk.Kind = "nfs" }, problem(checkDisk, "a file system of type nfs", "local disk")},
+		{"in memory", func(c *installation) { c.disk.Kind = "tmpfs" }, warning(checkDisk, "gone with the next boot", "on a disk")},
+		{"no backups", func(*installation) {}, warning(checkBackup, "none are made by the daemon itself", "backup.folder")},
+		{"no backup folder", func(c *installation) { c.replace("config.yaml", "http:", "backup: {folder: /no/such/place}\nhttp:") }, problem(checkBackup, "/no/such/place: no such file or directory", "mount its disk")},
+		{"a backup that failed", func(c *installation) {
 			st := clitest.Status()
 			st.Backup = &adminapi.Backups{Folder: c.dir, Failed: "no space", FailedAt: clitest.Noon.Add(-5 * time.Minute)}
 			st.Conditions = health.Judge(health.Facts{Now: clitest.Noon, Backup: &health.BackupFacts{Folder: c.dir, Failed: "no space", FailedAt: clitest.Noon.Add(-5 * time.Minute)}}).Conditions
 			c.runs(st)
 			c.replace("config.yaml", "sources:", "backup: {folder: "+c.dir+"}\nsources:")
 		}, problem(checkBackup, "backup.failed: the scheduled backup failed: no space; there is no good one in", "plugbeat backup FILE")},
-		{"a backup", func(c *clinic) {
+		{"a backup", func(c *installation) {
 			st := clitest.Status()
 			st.Backup = &adminapi.Backups{Folder: c.dir, Last: clitest.Noon.Add(-5 * time.Hour), LastBytes: 3 << 20}
 			c.runs(st)
 			c.replace("config.yaml", "sources:", "backup: {folder: "+c.dir+"}\nsources:")
 		}, fine(checkBackup, "the last one is 5h old, 3.0 MiB")},
-		{"port taken", func(c *clinic) { c.replace("config.yaml", "127.0.0.1:0", taken.Addr().String()) }, problem(checkListener, "is taken by another program", "sudo ss -ltnp")},
-		{"no such address", func(c *clinic) { c.replace("config.yaml", "127.0.0.1:0", "'[2001:db8::1]:8765'") }, problem(checkListener, "this machine has no address [2001:db8::1]:8765; is IPv6 switched off?", "127.0.0.1:8765")},
-		{"clock not kept", func(c *clinic) { c.synced = false }, warning(checkClock, "no time service keeps it", "timedatectl")},
-		{"webhook from the data file", func(c *clinic) {
+		{"port taken", func(c *installation) { c.replace("config.yaml", "127.0.0.1:0", taken.Addr().String()) }, problem(checkListener, "is taken by another program", "sudo ss -ltnp")},
+		{"no such address", func(c *installation) { c.replace("config.yaml", "127.0.0.1:0", "'[2001:db8::1]:8765'") }, problem(checkListener, "this machine has no address [2001:db8::1]:8765; is IPv6 switched off?", "127.0.0.1:8765")},
+		{"clock not kept", func(c *installation) { c.synced = false }, warning(checkClock, "no time service keeps it", "timedatectl")},
+		{"webhook from the data file", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 200, 0)
 		}, fine(checkWebhook, "example.com answers (200 to HEAD)")},
-		{"clock an hour off", func(c *clinic) {
+		{"clock an hour off", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 200, -time.Hour)
 		}, problem(checkClock, "this machine's clock is 1h behind that of example.com", "timedatectl")},
-		{"clock right", func(c *clinic) {
+		{"clock right", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 200, 0)
 		}, fine(checkClock, "it agrees with 1 other host")},
-		{"receiver redirects", func(c *clinic) {
+		{"receiver redirects", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 301, 0)
 		}, warning(checkWebhook, "redirects to https://xxxxx@example.com/new", "plugbeat webhook change home --callback")},
-		{"receiver broken", func(c *clinic) {
+		{"receiver broken", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 502, 0)
 		}, warning(checkWebhook, "answers with 502", "its log")},
-		{"receiver knows no HEAD", func(c *clinic) {
+		{"receiver knows no HEAD", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = far("example.com", 501, 0)
 		}, fine(checkWebhook, "example.com answers (501 to HEAD)")},
-		{"certificate ends", func(c *clinic) {
+		{"certificate ends", func(c *installation) {
 			c.data(c.key(), hook)
 			l := far("example.com", 200, 0)
 			l.Expires = clitest.Noon.Add(50 * time.Hour)
 			c.looks["https://example.com/hook"] = l
 		}, warning(checkWebhook, "a certificate that ends in 2d 2h", "renewed")},
-		{"address refused", func(c *clinic) {
+		{"address refused", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = app.Look{Host: "example.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("10.0.0.1"), Denied: "address 10.0.0.1:443 is refused: private"}}}
 		}, problem(checkWebhook, "is not sent to: address 10.0.0.1:443 is refused: private", "delivery.allow")},
-		{"no such name", func(c *clinic) {
+		{"no such name", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = app.Look{Host: "example.com", Named: true, Resolve: errors.New("no such host"), Cause: "no such host; check the callback URI's name"}
 		}, problem(checkWebhook, "cannot be looked up", "check the callback URI's name")},
-		{"no resolver", func(c *clinic) {
+		{"no resolver", func(c *installation) {
 			c.data(c.key(), hook)
 			c.looks["https://example.com/hook"] = app.Look{Host: "example.com", Named: true, Resolver: true, Resolve: errors.New("i/o timeout")}
 		}, problem(checkNetwork, "no resolver answers", "/etc/resolv.conf")},
-		{"source silent", func(c *clinic) {
+		{"source silent", func(c *installation) {
 			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Addresses: []app.LookAddress{{Address: netip.MustParseAddr("192.0.2.7")}}, Err: errors.New("timeout"), Cause: "is the receiver running?"}
 		}, problem(checkSource, "api.smartcar.com does not answer: timeout", "see whether the service behind the source runs")},
-		{"source without a name", func(c *clinic) {
+		{"source without a name", func(c *installation) {
 			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = app.Look{Host: "api.smartcar.com", Named: true, Resolve: errors.New("no such host"), Cause: "no such host; check the callback URI's name"}
 		}, problem(checkSource, "cannot be looked up", "in the source's section of the config")},
-		{"alerts silent", func(c *clinic) {
+		{"alerts silent", func(c *installation) {
 			c.replace("config.yaml", "http:", "alerts: {phone: {url: 'https://ntfy.example/secret-topic'}}\nhttp:")
 			c.looks["https://ntfy.example/"] = app.Look{Host: "ntfy.example", Err: errors.New("refused"), Cause: "nothing listens there; is the receiver running?"}
 		}, problem(checkAlert, "ntfy.example does not answer: refused", "the service that takes the alerts")},
-		{"source answers", func(c *clinic) {
+		{"source answers", func(c *installation) {
 			c.replace("config.yaml", "fleet:", smartcarSource)
 			c.looks["smartcar"] = far("api.smartcar.com", 404, 0)
 		}, fine(checkSource, "api.smartcar.com answers")},
-		{"alerts answer", func(c *clinic) {
+		{"alerts answer", func(c *installation) {
 			c.replace("config.yaml", "http:", "alerts: {phone: {url: 'https://ntfy.example/secret-topic'}}\nhttp:")
 			c.looks["https://ntfy.example/"] = far("ntfy.example", 404, 0)
 		}, fine(checkAlert, "phone: ntfy.example answers")},
-		{"offline", func(c *clinic) {
+		{"offline", func(c *installation) {
 			c.data(c.key(), hook)
 			c.args = []string{"--offline"}
 		}, fine(checkNetwork, "left alone")},
-		{"a daemon of another version", func(c *clinic) { st := clitest.Status(); st.Version.Version = "1.1.0"; c.runs(st) }, warning(checkDaemon, "the daemon runs 1.1.0, and this is 1.2.3", "restart")},
-		{"a daemon that is not ready", func(c *clinic) {
+		{"a daemon of another version", func(c *installation) { st := clitest.Status(); st.Version.Version = "1.1.0"; c.runs(st) }, warning(checkDaemon, "the daemon runs 1.1.0, and this is 1.2.3", "restart")},
+		{"a daemon that is not ready", func(c *installation) {
 			st := clitest.Status()
 			st.Ready, st.Conditions = false, health.Judge(health.Facts{Now: clitest.Noon, Parts: []health.PartFacts{{Name: "scheduler", Err: errors.New("stands still")}}}).Conditions
 			c.runs(st)
 		}, problem(checkDaemon, "daemon.not_ready: the part scheduler does not work: stands still", "log")},
-		{"a daemon that stops", func(c *clinic) {
+		{"a daemon that stops", func(c *installation) {
 			st := clitest.Status()
 			st.Stopping, st.Ready, st.Conditions = true, false, health.Judge(health.Facts{Now: clitest.Noon, Stopping: true}).Conditions
 			c.runs(st)
 		}, warning(checkDaemon, "daemon.stopping: plugbeat is stopping", "wait")},
-		{"a daemon with something to tell", func(c *clinic) { c.runs(clitest.Status()) }, warning(checkWebhook, "webhook.opened: webhook old app is failing", "plugbeat webhook enable 'old app'")},
-		{"a daemon that heard of the clock", func(c *clinic) {
+		{"a daemon with something to tell", func(c *installation) { c.runs(clitest.Status()) }, warning(checkWebhook, "webhook.opened: webhook old app is failing", "plugbeat webhook enable 'old app'")},
+		{"a daemon that heard of the clock", func(c *installation) {
 			st := clitest.Status()
 			st.Conditions = health.Judge(health.Facts{Now: clitest.Noon, Clocks: []health.ClockHost{{Host: "a", Ahead: time.Hour, Answers: 2}}}).Conditions
 			c.runs(st)
 		}, problem(checkClock, "1h ahead of that of a", "timedatectl")},
-		{"config changed since", func(c *clinic) {
+		{"config changed since", func(c *installation) {
 			c.runs(clitest.Status())
 			must(t, os.Chtimes(c.path("config.yaml"), clitest.Noon, clitest.Noon.Add(-5*time.Minute)))
 		}, warning(checkConfig, "changed 5m ago, after the daemon started", "restart")},
-		{"key changed since", func(c *clinic) {
+		{"key changed since", func(c *installation) {
 			c.runs(clitest.Status())
 			must(t, os.Chtimes(c.path("sealing_key"), clitest.Noon, clitest.Noon.Add(-5*time.Minute)))
 		}, warning(checkSecret, "changed 5m ago, after the daemon started", "right one")},
-		{"socket open to all", func(c *clinic) { c.runs(clitest.Status()); must(t, os.Chmod(c.daemon.Socket, 0o777)) }, problem(checkDaemon, "lets every user of this machine operate", "chmod 660")},
-		{"a daemon that is no plugbeat", func(c *clinic) { c.runs(clitest.Status()); c.args = []string{"--socket", clitest.NewDaemon(t).Socket} }, problem(checkDaemon, "is it a plugbeat daemon", "log")},
+		{"socket open to all", func(c *installation) { c.runs(clitest.Status()); must(t, os.Chmod(c.daemon.Socket, 0o777)) }, problem(checkDaemon, "lets every user of this machine operate", "chmod 660")},
+		{"a daemon that is no plugbeat", func(c *installation) {
+			c.runs(clitest.Status())
+			c.args = []string{"--socket", clitest.NewDaemon(t).Socket}
+		}, problem(checkDaemon, "is it a plugbeat daemon", "log")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := newClinic(t)
+			c := newInstallation(t)
 			tc.ruin(c)
 			d, _ := c.examine()
 			for _, f := range d.Findings {
@@ -458,7 +316,7 @@ func TestDoctorOfTheService(t *testing.T) {
 		}, resultWarning, "systemd does not tell of it", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := newClinic(t)
+			c := newInstallation(t)
 			c.Put("/usr/local/bin/plugbeat", "")
 			c.Put(systemd.PackagedExe, "")
 			tc.set(c.Lab)
@@ -495,7 +353,7 @@ func TestDoctorListeners(t *testing.T) {
 		{other.Listener.Addr().String(), resultProblem, "something that is not plugbeat answers at"},
 		{"127.0.0.1:1", resultProblem, "the daemon does not answer at 127.0.0.1:1"},
 	} {
-		c := newClinic(t)
+		c := newInstallation(t)
 		c.runs(clitest.Status())
 		c.replace("config.yaml", `api: {listen: ""}`, "api: {listen: '"+tc.listen+"'}")
 		d, _ := c.examine()

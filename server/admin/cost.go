@@ -56,7 +56,8 @@ func (c costs) warnings(w *webhook.Webhook, vs []vehicle.Vehicle) []string {
 		if w.Status == webhook.Unverified || w.Reason == webhook.CallbackChanged {
 			next = "plugbeat webhook verify "
 		}
-		lines = append([]string{"webhook " + w.Name + " is " + string(w.Status) + ": nothing is delivered until you run: " + next + words.Shell(w.Name)}, lines...)
+		lines = append([]string{"webhook " + w.Name + " is " + string(w.Status) + ": nothing is delivered until you run: " + next +
+			words.Shell(w.Name)}, lines...)
 	}
 	return lines
 }

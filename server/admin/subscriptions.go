@@ -174,7 +174,8 @@ func (h subscriptions) spread(w *webhook.Webhook, text string, now time.Time) (t
 	spread, err := time.ParseDuration(text)
 	if err != nil || spread < 0 || spread > most {
 		return 0, &webhook.Invalid{Field: "spread", Value: web.Clip(text),
-			Allowed: "a duration with its unit from 0s to " + words.Typed(most) + ", the webhook's cadence" + map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
+			Allowed: "a duration with its unit from 0s to " + words.Typed(most) + ", the webhook's cadence" +
+				map[bool]string{true: " while unplugged"}[w.Type.Kind().FollowsPlug]}
 	}
 	return spread, nil
 }

@@ -97,11 +97,12 @@ func (p printer) show(w http.ResponseWriter, status int, app *authorization, d p
 	}
 	style := sha256.Sum256([]byte(css))
 	web.Write(w, status, map[string]string{
-		"content-type":            "text/html; charset=utf-8",
-		"content-security-policy": "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(style[:]) + "'; form-action " + form + "; frame-ancestors 'none'; base-uri 'none'",
-		"x-frame-options":         "DENY",
-		"x-content-type-options":  "nosniff",
-		"referrer-policy":         "no-referrer",
+		"content-type": "text/html; charset=utf-8",
+		"content-security-policy": "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(style[:]) + "'; form-action " +
+			form + "; frame-ancestors 'none'; base-uri 'none'",
+		"x-frame-options":        "DENY",
+		"x-content-type-options": "nosniff",
+		"referrer-policy":        "no-referrer",
 	}, b.Bytes())
 	return nil
 }

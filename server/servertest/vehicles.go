@@ -70,7 +70,8 @@ func (of vehiclesOf) Subscriptions(_ context.Context, hook, vehicleID uuid.UUID,
 	w := of.w
 	for _, s := range w.Subscribed {
 		later := after == webhook.SubscriptionKey{} || keyText(s.SubscriptionKey) > keyText(after)
-		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (vehicleID == uuid.Nil || vehicleID == s.Vehicle) && later && len(out) < limit {
+		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (vehicleID == uuid.Nil || vehicleID == s.Vehicle) && later &&
+			len(out) < limit {
 			out = append(out, s)
 		}
 	}

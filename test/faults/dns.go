@@ -151,7 +151,8 @@ func (z *zone) talk(c net.Conn) {
 		if reply == nil {
 			continue
 		}
-		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil { //nolint:gosec // a few hundred addresses
+		//nolint:gosec // a few hundred addresses
+		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
 			return
 		}
 	}

@@ -82,7 +82,8 @@ func All() map[string]Fault {
 		GzipBomb:       gzipBomb,
 		Informational:  endless("", "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"),
 		Continue:       endless("", "HTTP/1.1 100 Continue\r\n\r\n"),
-		Informed:       say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + ok + "Content-Length: 2\r\n\r\nok"),
+		Informed: say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + ok +
+			"Content-Length: 2\r\n\r\nok"),
 		BrokenBody:     say(ok + "Content-Length: 1000\r\n\r\nhalf a sen"),
 		ResetBody:      reset(ok + "Content-Length: 1000\r\n\r\nhalf a sen"),
 		BrokenChunk:    say(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"),

@@ -221,10 +221,12 @@ func (b *bench) tarpit(ctx context.Context, t *table) error {
 		}
 		before, with := delays(late[0], settle, span), delays(late[0], span+settle, 2*span)
 		a50, w50, a99, w99 := quantile(before, 0.5), quantile(with, 0.5), quantile(before, 0.99), quantile(with, 0.99)
-		note("the fiftieth webhook: p50 %s and p99 %s without tarpits, %s and %s with %d", millis(a50), millis(a99), millis(w50), millis(w99), pits)
+		note("the fiftieth webhook: p50 %s and p99 %s without tarpits, %s and %s with %d", millis(a50), millis(a99), millis(w50), millis(w99),
+			pits)
 		p50, p99, share50, share99 = append(p50, w50), append(p99, w99), append(share50, w50/a50), append(share99, w99/a99)
 	}
-	t.add(fmt.Sprintf("beside %d webhooks that accept and never answer", pits), "due to received, p50 and p99", millis(median(p50))+", "+millis(median(p99)), "", "25 a second")
+	t.add(fmt.Sprintf("beside %d webhooks that accept and never answer", pits), "due to received, p50 and p99",
+		millis(median(p50))+", "+millis(median(p99)), "", "25 a second")
 	t.add("", "**ratio of p50**", "**"+ratio(median(share50))+"**", "1.1", spread(share50))
 	t.add("", "**ratio of p99**", "**"+ratio(median(share99))+"**", "1.1", spread(share99))
 	return nil

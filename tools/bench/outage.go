@@ -53,7 +53,8 @@ func (b *bench) exhausted(ctx context.Context, t *table) error {
 	if err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("%d vehicles' states after %v, past a retry schedule a thousand times as fast", n, down), "the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
+	t.add(fmt.Sprintf("%d vehicles' states after %v, past a retry schedule a thousand times as fast", n, down),
+		"the receiver's return to the first success", seconds(waited), "3.6 s", "the interval of challenges; nobody does anything")
 	t.add("", "to every vehicle's state", seconds(waited+drained), "", fmt.Sprintf("at 50 a second %v of it", time.Duration(n)*time.Second/50))
 	return nil
 }
@@ -61,7 +62,9 @@ func (b *bench) exhausted(ctx context.Context, t *table) error {
 // backlog makes n deliveries come due while the receiver is away, and returns how
 // long they took once the first got through, and how long the receiver was back by
 // then. With spent the webhook must have been disabled meanwhile.
-func (b *bench) backlog(ctx context.Context, n int, down time.Duration, spent bool, delivery []string) (drained, waited time.Duration, err error) {
+func (b *bench) backlog(
+	ctx context.Context, n int, down time.Duration, spent bool, delivery []string,
+) (drained, waited time.Duration, err error) {
 	f, err := b.folder("outage", n, delivery...)
 	if err != nil {
 		return 0, 0, err

@@ -47,8 +47,10 @@ func (b *bench) idle(ctx context.Context, t *table) error {
 			return err
 		}
 		t.add(heading, fmt.Sprintf("memory with %d subscriptions", sizes[i]), bytesText(float64(after.resident)), aim,
-			fmt.Sprintf("resident; %s of it are pages of the binary and the data file, %s its own", bytesText(float64(after.file)), bytesText(float64(after.anonymous))))
-		t.add("", fmt.Sprintf("CPU with %d subscriptions", sizes[i]), fmt.Sprintf("%.3f %% of a core", 100*float64(after.cpu-before[i].cpu)/float64(span)), "", "")
+			fmt.Sprintf("resident; %s of it are pages of the binary and the data file, %s its own", bytesText(float64(after.file)),
+				bytesText(float64(after.anonymous))))
+		t.add("", fmt.Sprintf("CPU with %d subscriptions", sizes[i]),
+			fmt.Sprintf("%.3f %% of a core", 100*float64(after.cpu-before[i].cpu)/float64(span)), "", "")
 		heading, aim = "", ""
 		if err := d.stop(); err != nil {
 			return err

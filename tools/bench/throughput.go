@@ -54,7 +54,8 @@ func (b *bench) throughput(ctx context.Context, t *table) error {
 	}
 	t.add("throughput", "(a) bare client, no persistence", perSecond(median(bare)), "", "")
 	t.add("", "bbolt loop: accept, sync, send, sync", perSecond(median(loop)), "", ratio(median(loop)/median(bare))+" of (a)")
-	t.add("", "(b) plugbeat, everything durable", perSecond(median(rate)), "", fmt.Sprintf("%d deliveries of as many vehicles on %d webhooks, due at once", vehicles, hooks))
+	t.add("", "(b) plugbeat, everything durable", perSecond(median(rate)), "",
+		fmt.Sprintf("%d deliveries of as many vehicles on %d webhooks, due at once", vehicles, hooks))
 	t.add("", "**b / a**", "**"+ratio(median(share))+"**", "0.2", spread(share)+"; "+ratio(median(ofLoop))+" of the bbolt loop")
 	t.add("", "plugbeat's CPU a delivery", fmt.Sprintf("%.0f µs", median(cpu)), "", "")
 	t.add("", "operations that one commit takes", fmt.Sprintf("%.0f", median(group)), "", "two for each delivery; at most 256 a commit")

@@ -121,7 +121,8 @@ func receive(received chan<- time.Time) http.HandlerFunc {
 func serve(ctx context.Context, dir string) (config string, stop func(), err error) {
 	config = filepath.Join(dir, "config.yaml")
 	key := make([]byte, 32)
-	for name, text := range map[string]string{"config.yaml": settings, "management_token": token + "\n", "sealing_key": base64.StdEncoding.EncodeToString(key) + "\n"} {
+	for name, text := range map[string]string{"config.yaml": settings, "management_token": token + "\n",
+		"sealing_key": base64.StdEncoding.EncodeToString(key) + "\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return "", nil, err
 		}
@@ -200,7 +201,8 @@ func report(ctx context.Context, dir string) error {
 			fmt.Println("        " + name)
 		}
 	}
-	fmt.Printf("%d functions of %d packages entered; %d read transactions, %d write transactions\n", total, len(entered), transactions["beginTx"], transactions["beginRWTx"])
+	fmt.Printf("%d functions of %d packages entered; %d read transactions, %d write transactions\n", total, len(entered),
+		transactions["beginTx"], transactions["beginRWTx"])
 	return nil
 }
 

@@ -26,14 +26,16 @@ func (e *statusError) Error() string { return fmt.Sprintf("%s is answered with %
 func problemOf(err error, host string) vehicle.Problem {
 	at := "the server " + host
 	if bad, ok := errors.AsType[*statusError](err); ok {
-		p := vehicle.Problem{Code: "unreachable", Text: fmt.Sprintf("%s answers %s with %d %s", at, bad.path, bad.status, http.StatusText(bad.status)), Remedy: "look at the server's log"}
+		p := vehicle.Problem{Code: "unreachable", Text: fmt.Sprintf("%s answers %s with %d %s", at, bad.path, bad.status,
+			http.StatusText(bad.status)), Remedy: "look at the server's log"}
 		switch {
 		case bad.status == http.StatusUnauthorized || bad.status == http.StatusForbidden:
 			p.Code, p.Remedy = "login_refused", "set username and password_file, token_file or header_file to what the server takes, then restart plugbeat"
 		case bad.status == http.StatusNotFound:
 			p.Code, p.Remedy = "no_document", "check the url, and the paths that the maps name"
 		case bad.location != "":
-			p.Code, p.Remedy = "no_document", fmt.Sprintf("it leads to %.200q, which is not followed: set the url to where the document is", bad.location)
+			p.Code, p.Remedy = "no_document", fmt.Sprintf("it leads to %.200q, which is not followed: set the url to where the document is",
+				bad.location)
 		}
 		return p
 	}
@@ -43,7 +45,8 @@ func problemOf(err error, host string) vehicle.Problem {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	return vehicle.Problem{Code: "unreachable", Text: at + " cannot be reached: " + err.Error(), Remedy: "check that it runs, the host and the port"}
+	return vehicle.Problem{Code: "unreachable", Text: at + " cannot be reached: " + err.Error(),
+		Remedy: "check that it runs, the host and the port"}
 }
 
 // well reports whether the last fetch was.
@@ -74,7 +77,8 @@ func (s *Source) told(err error) {
 	case "":
 		s.deps.Log.Info().Str("event", "source.connected").Str("url", s.settings.URL).Msg("the server answers again")
 	default:
-		s.deps.Log.Error().Str("event", "source.unreachable").Str("url", s.settings.URL).Str("text", p.Text).Str("remedy", p.Remedy).Msg("the server does not serve us")
+		s.deps.Log.Error().Str("event", "source.unreachable").Str("url", s.settings.URL).Str("text", p.Text).Str("remedy",
+			p.Remedy).Msg("the server does not serve us")
 	}
 }
 

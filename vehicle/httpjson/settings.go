@@ -2,6 +2,7 @@ package httpjson
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,15 +14,15 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	URL          string            `yaml:"url" takes:"an absolute http or https URL" required:"yes" example:"http://192.168.1.10:7070" doc:"Where the document is, or the server whose paths the maps name. There is no default: it has to be set."`
-	Preset       string            `yaml:"preset" oneof:"none evcc" doc:"none: each vehicle has a map of its own. evcc: the url is evcc's, and each vehicle names evcc's vehicle or loadpoint in its with."`
-	Every        time.Duration     `yaml:"every" min:"5s" max:"24h" doc:"How often the documents are fetched."`
-	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user for basic authentication; empty for none."`
-	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password."`
-	TokenFile    string            `yaml:"token_file" credential:"token" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with a token that is sent as Authorization: Bearer."`
-	HeaderFile   string            `yaml:"header_file" credential:"header" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with one line, NAME: VALUE, that is sent as a header."`
-	Settle       time.Duration     `yaml:"settle" min:"0s" max:"1m" doc:"How long documents are awaited that belong together before the vehicle is judged."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" required:"yes" example:"[{id: zoe, make: RENAULT, plug: {at: /plug}}]" doc:"The vehicles, each with a map of its own, or with what the preset needs."`
+	URL          string            `yaml:"url" required:"yes" example:"http://192.168.1.10:7070"`
+	Preset       string            `yaml:"preset"`
+	Every        time.Duration     `yaml:"every"`
+	Username     string            `yaml:"username"`
+	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes"`
+	TokenFile    string            `yaml:"token_file" credential:"token" optional:"yes"`
+	HeaderFile   string            `yaml:"header_file" credential:"header" optional:"yes"`
+	Settle       time.Duration     `yaml:"settle"`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" required:"yes" example:"[{id: zoe, make: RENAULT, plug: {at: /plug}}]"`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
@@ -32,10 +33,17 @@ const (
 	evcc = "evcc"
 )
 
+// reference documents the settings.
+//
+//go:embed reference.yaml
+var reference string
+
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
-		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map", Example: "evcc",
+		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map",
+		Example:   "evcc",
+		Reference: reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{Preset: none, Every: 30 * time.Second, Settle: 500 * time.Millisecond}
 		},
@@ -54,17 +62,21 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 		}
 	}
 	if ways > 1 {
-		wrong = append(wrong, vehicle.Complaint{Setting: "token_file", Value: s.TokenFile, Why: "there is a user, too", Allowed: "username with password_file, or token_file"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "token_file", Value: s.TokenFile, Why: "there is a user, too",
+			Allowed: "username with password_file, or token_file"})
 	}
 	if (s.Username == "") != (s.PasswordFile == "") {
-		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both", Allowed: "username and password_file, or neither"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "password_file", Value: s.PasswordFile, Why: "basic authentication is both",
+			Allowed: "username and password_file, or neither"})
 	}
 	if len(s.Vehicles) == 0 {
-		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
+		wrong = append(wrong, vehicle.Complaint{Setting: "vehicles",
+			Allowed: "at least one vehicle, such as {id: zoe, with: {vehicle: zoe}} with preset evcc"})
 	}
 	for i, v := range s.Vehicles {
 		if s.Preset != evcc && v.Preset != "" {
-			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset, Why: "presets of vehicles are those of a broker",
+			wrong = append(wrong, vehicle.Complaint{Setting: fmt.Sprintf("vehicles[%d].preset", i), Value: v.Preset,
+				Why:     "presets of vehicles are those of a broker",
 				Allowed: "leave it out; preset: evcc is the whole source's"})
 		}
 	}
@@ -94,7 +106,8 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	if err != nil {
 		return nil, err
 	}
-	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{}, Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
+	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{},
+		Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
 	src.client.Timeout = fetchTime
 	src.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	src.header.Set("Accept", "application/json")

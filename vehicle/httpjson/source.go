@@ -131,7 +131,8 @@ func (s *Source) take(path string, body []byte) error {
 func (s *Source) note(topic string, vs []mapping.Verdict) {
 	for _, v := range vs {
 		if v.Refused != "" {
-			s.deps.Log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("topic", topic).Str("text", v.Refused).
+			s.deps.Log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("topic", topic).
+				Str("text", v.Refused).
 				Msg("a message could not be taken")
 		}
 	}

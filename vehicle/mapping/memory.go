@@ -393,7 +393,8 @@ func stale[T comparable](m *Memory, h held[T], what string, now time.Time) *vehi
 	if h.refused != "" {
 		return vehicle.InvalidData(fmt.Sprintf("the %s is as of %s; since then: %s", what, h.confirmed.UTC().Format(time.RFC3339), h.refused))
 	}
-	return vehicle.NoResponse(fmt.Sprintf("the %s was last confirmed %s ago, and a value goes out for %s%s", what, old.Truncate(time.Second), m.maxAge(), m.because(now)))
+	return vehicle.NoResponse(fmt.Sprintf("the %s was last confirmed %s ago, and a value goes out for %s%s", what, old.Truncate(time.Second),
+		m.maxAge(), m.because(now)))
 }
 
 // because says why nothing is heard.

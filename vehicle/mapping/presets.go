@@ -50,8 +50,9 @@ func PresetNames() []string { return slices.Sorted(mapKeys(presets)) }
 // teslamate asks the plug of two topics, since TeslaMate derives plugged_in: while the state
 // is not known it says true. Its message healthy comes with every look at the vehicle.
 var teslamate = preset{
-	Doc:    "TeslaMate, by the topics teslamate/cars/N/...",
-	Params: []Param{{Name: "car", Doc: "TeslaMate's number of the vehicle, often 1"}, {Name: "prefix", Default: "teslamate", Doc: "teslamate, or teslamate/NAMESPACE"}},
+	Doc: "TeslaMate, by the topics teslamate/cars/N/...",
+	Params: []Param{{Name: "car", Doc: "TeslaMate's number of the vehicle, often 1"},
+		{Name: "prefix", Default: "teslamate", Doc: "teslamate, or teslamate/NAMESPACE"}},
 	vehicle: Vehicle{
 		Alive: &Alive{Topic: "{prefix}/cars/{car}/healthy"},
 		Plug:  &Field{Topic: "{prefix}/cars/{car}/plugged_in", Plugged: []string{"true"}, Unplugged: []string{"false"}},
@@ -70,9 +71,10 @@ var ovms = preset{
 	Doc:    "an OVMS v3 module, by the topics of its server v3",
 	Params: []Param{{Name: "prefix", Doc: "the topic's prefix without a slash at its end, such as ovms/alice/LEAF"}},
 	vehicle: Vehicle{
-		Alive:    &Alive{Topic: "{prefix}/metric/s/v3/connected", Online: []string{"yes"}, Offline: []string{"no"}},
-		Plug:     &Field{Topic: "{prefix}/metric/v/c/pilot", Plugged: []string{"yes"}, Unplugged: []string{"no"}},
-		Charging: &Field{Topic: "{prefix}/metric/v/c/state", Charging: []string{"charging", "topoff"}, Full: []string{"done"}, NotCharging: []string{"prepare", "timerwait", "heating", "stopped"}},
+		Alive: &Alive{Topic: "{prefix}/metric/s/v3/connected", Online: []string{"yes"}, Offline: []string{"no"}},
+		Plug:  &Field{Topic: "{prefix}/metric/v/c/pilot", Plugged: []string{"yes"}, Unplugged: []string{"no"}},
+		Charging: &Field{Topic: "{prefix}/metric/v/c/state", Charging: []string{"charging", "topoff"}, Full: []string{"done"},
+			NotCharging: []string{"prepare", "timerwait", "heating", "stopped"}},
 		Battery:  &Field{Topic: "{prefix}/metric/v/b/soc", Unit: Percent},
 		Range:    &Field{Topic: "{prefix}/metric/v/b/range/est", Unit: Km},
 		Latitude: &Field{Topic: "{prefix}/metric/v/p/latitude"}, Longitude: &Field{Topic: "{prefix}/metric/v/p/longitude"},
@@ -92,7 +94,8 @@ var fleetTelemetry = preset{
 	Doc:    "Tesla's fleet-telemetry server, by its MQTT dispatcher",
 	Params: []Param{{Name: "vin", Doc: "the vehicle's VIN"}, {Name: "base", Default: "telemetry", Doc: "the server's topic_base"}},
 	vehicle: Vehicle{
-		Charging: &Field{Topic: "{base}/{vin}/v/DetailedChargeState", Charging: []string{"DetailedChargeStateCharging"}, Full: []string{"DetailedChargeStateComplete"},
+		Charging: &Field{Topic: "{base}/{vin}/v/DetailedChargeState", Charging: []string{"DetailedChargeStateCharging"},
+			Full:      []string{"DetailedChargeStateComplete"},
 			Plugged:   []string{"DetailedChargeStateNoPower", "DetailedChargeStateStarting", "DetailedChargeStateStopped"},
 			Unplugged: []string{"DetailedChargeStateDisconnected"}},
 		Battery:  &Field{Topic: "{base}/{vin}/v/BatteryLevel", Unit: Percent},
@@ -104,8 +107,10 @@ var fleetTelemetry = preset{
 
 // evcc speaks of charge points; which vehicle is there is its guess.
 var evcc = preset{
-	Doc:          "evcc, by its topics of charge points",
-	Params:       []Param{{Name: "vehicle", Optional: true, Doc: "evcc's name of the vehicle"}, {Name: "loadpoint", Optional: true, Doc: "a charge point, from 1, where no other vehicle charges"}, {Name: "topic", Default: "evcc", Doc: "evcc's mqtt.topic"}},
+	Doc: "evcc, by its topics of charge points",
+	Params: []Param{{Name: "vehicle", Optional: true, Doc: "evcc's name of the vehicle"},
+		{Name: "loadpoint", Optional: true, Doc: "a charge point, from 1, where no other vehicle charges"},
+		{Name: "topic", Default: "evcc", Doc: "evcc's mqtt.topic"}},
 	alternatives: [2]string{"vehicle", "loadpoint"},
 	vehicle:      Vehicle{Alive: &Alive{Topic: "{topic}/updated"}},
 	joined: []binding{
@@ -125,9 +130,10 @@ var evcc = preset{
 
 // openwb assigns vehicles to charge points, whether or not they are plugged in there.
 var openwb = preset{
-	Doc:     "openWB 2, by its topics of charge points and vehicles",
-	Params:  []Param{{Name: "vehicle", Doc: "openWB's number of the vehicle"}},
-	vehicle: Vehicle{Battery: &Field{Topic: "openWB/vehicle/{vehicle}/get/soc", Unit: Percent}, Range: &Field{Topic: "openWB/vehicle/{vehicle}/get/range", Unit: Km}},
+	Doc:    "openWB 2, by its topics of charge points and vehicles",
+	Params: []Param{{Name: "vehicle", Doc: "openWB's number of the vehicle"}},
+	vehicle: Vehicle{Battery: &Field{Topic: "openWB/vehicle/{vehicle}/get/soc", Unit: Percent},
+		Range: &Field{Topic: "openWB/vehicle/{vehicle}/get/range", Unit: Km}},
 	joined: []binding{
 		{input: inAlive, topic: "openWB/chargepoint/+/get/plug_state", take: aliveWords(nil, nil)},
 		{input: inPlug, topic: "openWB/chargepoint/+/get/plug_state", take: plugWords(Field{})},

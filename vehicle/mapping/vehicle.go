@@ -149,12 +149,14 @@ func (c *checker) complain(key, value, why, allowed string) {
 }
 
 func (c *checker) vehicle(v Vehicle) {
-	own := v.Plug != nil || v.Charging != nil || v.Battery != nil || v.Range != nil || v.Location != nil || v.Latitude != nil || v.Longitude != nil
+	own := v.Plug != nil || v.Charging != nil || v.Battery != nil || v.Range != nil || v.Location != nil || v.Latitude != nil ||
+		v.Longitude != nil
 	switch {
 	case v.Preset != "":
 		c.preset(v)
 	case !own:
-		c.complain("preset", "", "the map is empty", "a preset ("+strings.Join(PresetNames(), ", ")+"), or at least one of plug, charging, battery, range, location")
+		c.complain("preset", "", "the map is empty", "a preset ("+strings.Join(PresetNames(),
+			", ")+"), or at least one of plug, charging, battery, range, location")
 	case len(v.With) > 0:
 		c.complain("with", "", "there is no preset to put it into", "leave it out, or name a preset")
 	}

@@ -196,7 +196,8 @@ func (c *connection) drop() {
 
 func (c *connection) went() {
 	c.Disconnected()
-	c.deps.Log.Warn().Str("event", "source.disconnected").Str("broker", c.broker.Host).Msg("the connection to the broker is lost; it is made anew")
+	c.deps.Log.Warn().Str("event", "source.disconnected").
+		Str("broker", c.broker.Host).Msg("the connection to the broker is lost; it is made anew")
 }
 
 // sentAway is a broker's word at the end of a connection.
@@ -221,7 +222,8 @@ func (c *connection) told(err error) {
 	news := c.trouble.set(p, time.Now().UTC())
 	c.Source.mu.Unlock()
 	if news && err != nil {
-		c.deps.Log.Error().Str("event", "source.unreachable").Str("broker", c.broker.Host).Err(err).Str("text", p.Text).Str("remedy", p.Remedy).Msg("the broker does not serve us")
+		c.deps.Log.Error().Str("event", "source.unreachable").Str("broker", c.broker.Host).Err(err).Str("text", p.Text).
+			Str("remedy", p.Remedy).Msg("the broker does not serve us")
 	}
 }
 

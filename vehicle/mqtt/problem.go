@@ -32,7 +32,8 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 	}
 	at := "the broker " + s.broker.Host
 	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return vehicle.Problem{Code: "subscription_denied", Text: fmt.Sprintf("%s does not let the user %q read the topic %s", at, s.settings.Username, denied.topic),
+		return vehicle.Problem{Code: "subscription_denied", Text: fmt.Sprintf("%s does not let the user %q read the topic %s", at,
+			s.settings.Username, denied.topic),
 			Remedy: "give the user the right to read that topic at the broker"}, true
 	}
 	reason := byte(0)
@@ -56,9 +57,11 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 		return vehicle.Problem{Code: "mqtt5_missing", Text: at + " speaks MQTT 3.1.1 only, and plugbeat speaks MQTT 5",
 			Remedy: "use a broker with MQTT 5: mosquitto since 1.6, EMQX, HiveMQ; or bridge its topics to one"}, true
 	case takenOver:
-		return vehicle.Problem{Code: "taken_over", Text: at + " gave our connection to another client of the same id", Remedy: "nothing: plugbeat's ids are random, and it connects again"}, false
+		return vehicle.Problem{Code: "taken_over", Text: at + " gave our connection to another client of the same id",
+			Remedy: "nothing: plugbeat's ids are random, and it connects again"}, false
 	case packetTooLarge:
-		return vehicle.Problem{Code: "not_a_broker", Text: at + " sent a packet that is too long", Remedy: "look at what is published on the topics of the map"}, false
+		return vehicle.Problem{Code: "not_a_broker", Text: at + " sent a packet that is too long",
+			Remedy: "look at what is published on the topics of the map"}, false
 	}
 	if why, ok := certificate(err); ok {
 		return vehicle.Problem{Code: "wrong_certificate", Text: fmt.Sprintf("the certificate of %s is not to be trusted: %s", s.broker.Host, why),
@@ -68,13 +71,16 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 		return vehicle.Problem{Code: "plain_password", Text: plain.Error(), Remedy: "use mqtts://, or a broker in your own network"}, true
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, errTooLong) {
-		return vehicle.Problem{Code: "not_a_broker", Text: at + " does not speak MQTT over " + transport(s) + ": " + err.Error(), Remedy: "check the port and mqtt or mqtts: brokers mostly listen on 1883 without TLS and on 8883 with it"}, true
+		return vehicle.Problem{Code: "not_a_broker", Text: at + " does not speak MQTT over " + transport(s) + ": " + err.Error(),
+			Remedy: "check the port and mqtt or mqtts: brokers mostly listen on 1883 without TLS and on 8883 with it"}, true
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return vehicle.Problem{Code: "unreachable", Text: at + " cannot be reached: " + dial.Err.Error(), Remedy: "check that it runs, the host and the port"}, false
+		return vehicle.Problem{Code: "unreachable", Text: at + " cannot be reached: " + dial.Err.Error(),
+			Remedy: "check that it runs, the host and the port"}, false
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return vehicle.Problem{Code: "not_a_broker", Text: at + " ended the connection without a word: it speaks no MQTT 5, or " + otherTransport(s),
+		return vehicle.Problem{Code: "not_a_broker", Text: at + " ended the connection without a word: it speaks no MQTT 5, or " +
+			otherTransport(s),
 			Remedy: "check the port and mqtt or mqtts; use a broker with MQTT 5"}, false
 	}
 	return vehicle.Problem{Code: "unreachable", Text: at + ": " + err.Error(), Remedy: "check that it runs, the host and the port"}, false
@@ -141,8 +147,10 @@ func (s *Source) Problems(now time.Time) []vehicle.Problem {
 	case t.problem.Code != "":
 		return []vehicle.Problem{t.problem}
 	case !t.connected.IsZero() && s.LastMessage().IsZero() && now.Sub(t.connected) > silence:
-		return []vehicle.Problem{{Code: "nothing_arrives", Since: t.connected, Text: fmt.Sprintf("the broker %s takes the subscription, and nothing arrives, of topics such as %s", s.broker.Host, s.Topics()[0]),
-			Remedy: "compare the topics with what is published (plugbeat source watch " + s.deps.Name + "); check that the user may read them: some brokers drop in silence"}}
+		return []vehicle.Problem{{Code: "nothing_arrives", Since: t.connected,
+			Text: fmt.Sprintf("the broker %s takes the subscription, and nothing arrives, of topics such as %s", s.broker.Host, s.Topics()[0]),
+			Remedy: "compare the topics with what is published (plugbeat source watch " + s.deps.Name +
+				"); check that the user may read them: some brokers drop in silence"}}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	_ "embed"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,23 +18,29 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	Broker       string            `yaml:"broker" takes:"mqtt://HOST[:PORT] or mqtts://HOST[:PORT]" required:"yes" example:"mqtt://192.168.1.10" doc:"The broker. mqtts is TLS; its certificate is always checked. There is no default: it has to be set."`
-	Username     string            `yaml:"username" takes:"text, or empty" doc:"The user at the broker; empty for none."`
-	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes" takes:"a file, mode 0600; or empty" doc:"File with the user's password; empty for none."`
-	CAFile       string            `yaml:"ca_file" path:"yes" takes:"a file, or empty" doc:"Certificates (PEM) that sign the broker's. Empty: those of the system."`
-	CertFile     string            `yaml:"cert_file" path:"yes" takes:"a file, or empty" doc:"The client certificate (PEM), where the broker asks for one."`
-	KeyFile      string            `yaml:"key_file" path:"yes" takes:"a file, mode 0600; or empty" doc:"The client certificate's key (PEM)."`
-	Settle       time.Duration     `yaml:"settle" min:"0s" max:"1m" doc:"How long messages are awaited that belong together before the vehicle is judged. A plug-in is delivered so much later."`
-	Vehicles     []mapping.Vehicle `yaml:"vehicles" takes:"a list of maps" required:"yes" example:"[{id: model3, make: TESLA, preset: teslamate, with: {car: 1}}]" doc:"The vehicles, each with a preset or a map of its own."`
+	Broker       string            `yaml:"broker" required:"yes" example:"mqtt://192.168.1.10"`
+	Username     string            `yaml:"username"`
+	PasswordFile string            `yaml:"password_file" credential:"password" optional:"yes"`
+	CAFile       string            `yaml:"ca_file" path:"yes"`
+	CertFile     string            `yaml:"cert_file" path:"yes"`
+	KeyFile      string            `yaml:"key_file" path:"yes"`
+	Settle       time.Duration     `yaml:"settle"`
+	Vehicles     []mapping.Vehicle `yaml:"vehicles" required:"yes" example:"[{id: model3, make: TESLA, preset: teslamate, with: {car: 1}}]"`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
+
+// reference documents the settings.
+//
+//go:embed reference.yaml
+var reference string
 
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "mqtt", Doc: "mqtt reads vehicles from the owner's own broker: TeslaMate, evcc, openWB, OVMS, or any map", Example: "broker",
-		Settings: func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
+		Reference: reference,
+		Settings:  func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
 	}
 }
 
@@ -48,20 +55,23 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		add(vehicle.Complaint{Setting: "broker", Value: u.Redacted(), Why: "it has more than a host and a port", Allowed: want})
 	case u.Scheme == "mqtt" && s.PasswordFile != "":
-		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is", Allowed: "mqtts://, or a broker in your own network"}
+		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is",
+			Allowed: "mqtts://, or a broker in your own network"}
 		addr, err := netip.ParseAddr(u.Hostname())
 		plain.Warning = err != nil || !public(addr)
 		add(plain)
 	case u.Scheme == "mqtt":
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil && public(addr) {
-			add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "whoever is on the way can read and change what it says", Allowed: "mqtts://", Warning: true})
+			add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "whoever is on the way can read and change what it says",
+				Allowed: "mqtts://", Warning: true})
 		}
 	}
 	if s.PasswordFile != "" && s.Username == "" {
 		add(vehicle.Complaint{Setting: "username", Why: "there is a password for it", Allowed: "the user's name at the broker"})
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
-		add(vehicle.Complaint{Setting: "key_file", Value: s.KeyFile, Why: "a client certificate needs both", Allowed: "cert_file and key_file, or neither"})
+		add(vehicle.Complaint{Setting: "key_file", Value: s.KeyFile, Why: "a client certificate needs both",
+			Allowed: "cert_file and key_file, or neither"})
 	}
 	if len(s.Vehicles) == 0 {
 		add(vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}"})

@@ -56,7 +56,8 @@ func (s *Source) Push(ctx context.Context, hint func(uuid.UUID)) error {
 func (s *Source) take(topic string, payload []byte, replayed bool) {
 	for _, v := range s.Take(topic, payload, replayed) {
 		if v.Refused != "" {
-			s.deps.Log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("topic", topic).Str("text", v.Refused).
+			s.deps.Log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("topic", topic).
+				Str("text", v.Refused).
 				Msg("a message could not be taken")
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"plugbeat/vehicle"
 )
 
-// offered is what an owner can agree to over HTTP: also the details, which the source in
-// this process has not.
+// offered lists the permissions that an owner can give over HTTP. Those of the details are
+// among them, which the source in this process does not have.
 func offered() []string {
 	ps := permissions()
 	for e := range vehicle.AllDetails() {

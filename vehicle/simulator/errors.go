@@ -35,7 +35,8 @@ var rows = []struct {
 	{500, vehicle.TypeServer, vehicle.ResolveContactSupport, []string{"RECORD_NOT_FOUND", "MULTIPLE_RECORDS_FOUND"}},
 	{501, vehicle.TypeCompatibility, "", []string{"MAKE_NOT_COMPATIBLE", "SMARTCAR_NOT_CAPABLE", "VEHICLE_NOT_CAPABLE"}},
 	{501, vehicle.TypeCompatibility, vehicle.ResolveReauthenticate, []string{"PLATFORM_NOT_CAPABLE"}},
-	{502, vehicle.TypeUpstream, vehicle.ResolveRetryLater, []string{"INVALID_DATA", "KNOWN_ISSUE", "NO_RESPONSE", "RATE_LIMIT", "UNKNOWN_ISSUE"}},
+	{502, vehicle.TypeUpstream, vehicle.ResolveRetryLater, []string{"INVALID_DATA", "KNOWN_ISSUE", "NO_RESPONSE", "RATE_LIMIT",
+		"UNKNOWN_ISSUE"}},
 }
 
 // Rows returns every row of Smartcar v2.0's error table as a fault that [Server]

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	_ "embed"
 	"time"
 
 	"plugbeat/vehicle"
@@ -9,11 +10,16 @@ import (
 
 // SourceSettings are the config's section of a source of this kind.
 type SourceSettings struct {
-	Budget   vehicle.Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one vehicle that is asked for, alone or in a batch, as vendors count them."`
-	Vehicles int            `yaml:"vehicles" min:"1" max:"100000" doc:"Number of vehicles. They are connected at the source's first start; when there are more later: plugbeat vehicle connect --source NAME --now."`
-	Seed     uint64         `yaml:"seed" doc:"Chooses the vehicles and their lives; the same seed gives the same. Two simulators in one config need two seeds."`
-	Hour     time.Duration  `yaml:"hour" min:"1ms" max:"24h" doc:"How long one hour of a vehicle's life takes; 1m makes a day pass in 24 minutes."`
+	Budget   vehicle.Budget `yaml:"budget"`
+	Vehicles int            `yaml:"vehicles"`
+	Seed     uint64         `yaml:"seed"`
+	Hour     time.Duration  `yaml:"hour"`
 }
+
+// reference documents the settings, apart from the budget.
+//
+//go:embed reference.yaml
+var reference string
 
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
@@ -27,6 +33,7 @@ fleet:
   # How long an hour of their lives takes: with 1m a day passes in 24 minutes.
   hour: 1h
 `,
+		Reference: vehicle.BudgetReference + reference,
 		Settings: func() vehicle.Settings {
 			return &SourceSettings{Budget: vehicle.Budget{Per: vehicle.PerMonth}, Vehicles: 3, Seed: 1, Hour: time.Hour}
 		},
@@ -50,6 +57,6 @@ func (s *SourceSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, er
 // List implements [vehicle.Lister].
 func (s *Source) List(context.Context) ([]vehicle.Vehicle, error) { return s.fleet.Vehicles(), nil }
 
-// Allowance implements [vehicle.Metering]: nobody counts what is read here, and a budget
-// is for trying one out.
+// Allowance implements [vehicle.Metering]. Reads here cost nothing; a budget serves to try
+// budgets out.
 func (s *Source) Allowance() vehicle.Allowance { return vehicle.Allowance{Budget: s.budget} }

@@ -80,10 +80,10 @@ func (all *accounts) account(name string) *account {
 	return a
 }
 
-// token returns an access token of the connection that is saved and not refused:
-// refused is one that the API answered 401, or empty. It renews the pair where
-// need be, one caller at a time. A caller whose context ends leaves; the exchange
-// goes on, since its answer must not be lost.
+// token returns an access token of the connection that is saved and is not refused. refused is
+// an access token that the API answered 401, or empty. One caller at a time renews the pair.
+// A caller leaves when its context ends; the exchange goes on, because its answer has the
+// only refresh token that works from then on.
 func (all *accounts) token(ctx context.Context, connection, refused string) (string, error) {
 	if connection == "" {
 		return "", all.endpoint.lostConsent("the vehicle has no connection; connect it again")
@@ -139,7 +139,7 @@ func (all *accounts) load(ctx context.Context, name string) (tokens, error) {
 	return t, nil
 }
 
-// save makes a's new pair durable and only then the one that is used.
+// save makes a's new pair durable. Only then is it used.
 func (all *accounts) save(ctx context.Context, a *account) error {
 	if err := all.write(ctx, a.name, *a.unsaved); err != nil {
 		return err

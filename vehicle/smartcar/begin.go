@@ -8,8 +8,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// begin makes the account first hold the refresh token, which its first use
-// exchanges, unless an earlier call got that far.
+// begin puts the refresh token into the account first, whose first use exchanges it. An
+// account that an earlier call filled stays as it is.
 func (all *accounts) begin(ctx context.Context, first, refreshToken string) error {
 	a := all.account(first)
 	if err := a.acquire(ctx); err != nil {
@@ -61,7 +61,7 @@ func (all *accounts) beginCode(ctx context.Context, first, code, redirectURI str
 	}
 	defer a.release()
 	if !a.loaded {
-		// A code is good once: what an earlier call made of it is gone on with.
+		// A code is good once: a pair that an earlier call got for it is taken.
 		b, err := all.store.Load(ctx, first)
 		if err != nil {
 			return fmt.Errorf("load tokens: %w", err)

@@ -7,10 +7,10 @@ import (
 	"plugbeat/vehicle"
 )
 
-// chase makes an exchange again in the background that brought no answer: it may have
-// been carried out, and then the refresh token works for a short while only, which
-// may be over before anybody reads again. It is not asked before the wait that the endpoint
-// asked for. The caller holds a's lock.
+// chase repeats in the background an exchange that brought no answer. The endpoint may have
+// carried the exchange out. Then the refresh token works for a short while only, perhaps not
+// until the next read. The first repetition waits for as long as the endpoint asked. The
+// caller holds a's lock.
 func (all *accounts) chase(a *account, asked time.Duration) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -43,7 +43,7 @@ func (all *accounts) chase(a *account, asked time.Duration) {
 // chaseOnce makes the exchange once more. The caller holds a's lock.
 func (all *accounts) chaseOnce(ctx context.Context, a *account) error {
 	if !a.loaded || a.pair.TryingSince.IsZero() && a.unsaved == nil {
-		return nil // somebody else did, or the connection is gone
+		return nil // a read has made the exchange since, or the connection is gone
 	}
 	if a.unsaved != nil {
 		return all.save(ctx, a)
@@ -95,5 +95,5 @@ func (all *accounts) resume(name string) {
 	}
 	all.log.Info().Str("event", "source.token_resumed").Str("connection", name).
 		Time("since", a.pair.TryingSince).Msg("an exchange of tokens was begun and not ended; it is made again")
-	_ = all.rotate(ctx, a) // what went wrong is told, and made again where that may help
+	_ = all.rotate(ctx, a) // rotate logs a failure, and chases one that may pass
 }

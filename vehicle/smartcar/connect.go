@@ -128,7 +128,8 @@ func (s *Source) describe(ctx context.Context, connection string, v *vehicle.Veh
 func (s *Source) Disconnect(ctx context.Context, v vehicle.Vehicle) error {
 	var errs []error
 	for _, connection := range v.Connections() {
-		ans, err := s.api.call(ctx, connection, request{client: s.api.once, method: http.MethodDelete, path: vehiclePath(v.Ref(), "/application")})
+		ans, err := s.api.call(ctx, connection, request{client: s.api.once, method: http.MethodDelete,
+			path: vehiclePath(v.Ref(), "/application")})
 		if err == nil && !ans.ok() {
 			err = ans.fault()
 		}

@@ -21,7 +21,8 @@ func (s *Source) ReadDetail(ctx context.Context, ref vehicle.Ref, e vehicle.Deta
 		if !withdrawn(err) {
 			break
 		}
-		if again, failed := s.api.call(ctx, other, request{client: s.api.once, method: http.MethodGet, path: vehiclePath(ref, e.String())}); failed == nil {
+		if again, failed := s.api.call(ctx, other, request{client: s.api.once, method: http.MethodGet,
+			path: vehiclePath(ref, e.String())}); failed == nil {
 			ans, err = again, nil
 		}
 	}

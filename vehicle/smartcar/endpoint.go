@@ -18,9 +18,9 @@ type tokenEndpoint struct {
 	reconnectURL string // where an owner gives access again
 }
 
-// exchange redeems a refresh token. When no answer of the token endpoint's own
-// arrived the token is sent once more at once: the first exchange may have been
-// carried out, and the used token works for a short while only.
+// exchange redeems a refresh token. If the token endpoint itself gave no answer, exchange
+// sends the token once more at once: the endpoint may have carried the first exchange out,
+// and a used token works for a short while only.
 func (t *tokenEndpoint) exchange(ctx context.Context, refresh string) (tokens, error) {
 	pair, err := t.exchangeOnce(ctx, refresh)
 	if err == nil {

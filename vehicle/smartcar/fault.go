@@ -164,7 +164,8 @@ func plain(e entry, what string) *vehicle.Fault {
 	case vehicle.TypeServer:
 		f = &vehicle.Fault{Type: kind, Code: "INTERNAL", Status: e.code, Resolution: vehicle.ResolveRetryLater}
 	default:
-		f = &vehicle.Fault{Type: vehicle.TypeUpstream, Code: "UNKNOWN_ISSUE", Status: http.StatusBadGateway, Resolution: vehicle.ResolveRetryLater}
+		f = &vehicle.Fault{Type: vehicle.TypeUpstream, Code: "UNKNOWN_ISSUE", Status: http.StatusBadGateway,
+			Resolution: vehicle.ResolveRetryLater}
 	}
 	f.Description, f.RequestID, f.RetryAfter = text, e.id, retryAfter(e)
 	return f
@@ -193,5 +194,6 @@ func retryAfter(e entry) time.Duration {
 
 // isURL reports whether a text is fit to be shown as a link.
 func isURL(s string) bool {
-	return len(s) <= 2000 && (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) && strings.ToValidUTF8(s, "") == s && !strings.ContainsAny(s, " \t\r\n")
+	return len(s) <= 2000 && (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) && strings.ToValidUTF8(s, "") == s &&
+		!strings.ContainsAny(s, " \t\r\n")
 }

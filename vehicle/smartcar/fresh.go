@@ -12,12 +12,12 @@ const (
 	// lookEvery is how often the tokens' ages are looked at.
 	lookEvery = time.Hour
 	// maxIdle is how long after the end of its access token a pair is left alone. The vendor's
-	// refresh tokens live 60 days; there are seven weeks left for an exchange that goes wrong.
+	// refresh tokens live 60 days, so seven weeks are left to repeat an exchange that failed.
 	maxIdle = 7 * 24 * time.Hour
 )
 
-// keepFresh exchanges pairs that nobody read with for [maxIdle], from now on until Close.
-// all.mu must be held.
+// keepFresh begins to exchange the pairs that no read has used for [maxIdle], until close.
+// The caller holds all.mu.
 func (all *accounts) keepFresh() {
 	if all.fresh || all.closed {
 		return
@@ -37,8 +37,8 @@ func (all *accounts) keepFresh() {
 	})
 }
 
-// freshen exchanges a connection's pair if it was idle for too long. What goes wrong is
-// told, and tried again at the next look.
+// freshen exchanges a connection's pair if no read has used it for [maxIdle]. A failure is
+// logged, and the next look tries again.
 func (all *accounts) freshen(name string) {
 	a := all.account(name)
 	a.lock <- struct{}{}
@@ -54,7 +54,7 @@ func (all *accounts) freshen(name string) {
 	if a.unsaved != nil || a.lost || all.isClosing() {
 		return
 	}
-	// A clock that was set makes a pair look idle, too: one exchange more does no harm.
+	// After the clock was set a pair may look idle although it is not. The exchange does no harm.
 	if idle := time.Since(a.pair.ExpiresAt); idle.Abs() > maxIdle {
 		_ = all.rotate(ctx, a)
 	}

@@ -38,9 +38,9 @@ var remedies = map[string]remedy{
 	"invalid_request": program, "unsupported_grant_type": program, "unsupported_response_type": program, "unsupported_token_type": program,
 }
 
-// remedyOf judges an answer of the token endpoint. The status decides first: what comes
-// with one that says "later" passes, whatever the code. A refusal with a code that nobody
-// knows is the operator's; one without a code is not the endpoint's own.
+// remedyOf judges an answer of the token endpoint. The status decides first: one that says
+// "later" is temporary, whatever the code. An unknown code of a refusal is for the operator.
+// A refusal without a code is temporary: the endpoint itself did not write it.
 func remedyOf(status int, code string) remedy {
 	switch {
 	case code == "", status >= 500, status >= 300 && status < 400:
@@ -91,7 +91,8 @@ func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 		}
 	case program:
 		return &vehicle.Fault{
-			Type: vehicle.TypeServer, Code: "INTERNAL", Status: http.StatusInternalServerError, Resolution: vehicle.ResolveContactSupport, Final: true,
+			Type: vehicle.TypeServer, Code: "INTERNAL", Status: http.StatusInternalServerError, Resolution: vehicle.ResolveContactSupport,
+			Final:       true,
 			Description: "Smartcar's token endpoint does not understand plugbeat's request; report it to plugbeat" + said,
 		}
 	}

@@ -2,6 +2,7 @@ package smartcar
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"net"
 	"net/url"
@@ -13,19 +14,24 @@ import (
 
 // Settings are the config's section of a source of this kind.
 type Settings struct {
-	Budget           vehicle.Budget `yaml:"budget" doc:"What reading may cost. A call is a path of one vehicle that is asked for, alone or in a batch, as vendors count them."`
-	ClientID         string         `yaml:"client_id" takes:"text" required:"yes" doc:"Your application's client id at Smartcar. There is no default: it has to be set."`
-	ClientSecretFile string         `yaml:"client_secret_file" credential:"client_secret" takes:"a file, mode 0600; or empty" doc:"File with your client secret at Smartcar. Empty: secrets/NAME_client_secret, as with key_file, NAME being the source's name with '-' as '_'."`
-	Mode             string         `yaml:"mode" oneof:"live simulated test" doc:"The mode that payloads carry for these vehicles. It does not change what is read."`
-	APIOrigin        string         `yaml:"api_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where the vendor's API is, without /v2.0. Another one than the default is for tests and for proxies of your own."`
-	AuthOrigin       string         `yaml:"auth_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where tokens are exchanged, without /oauth/token."`
-	ConnectOrigin    string         `yaml:"connect_origin" takes:"an absolute https URL without path, or http to this machine" doc:"Where owners sign in again. plugbeat does not call it: it stands in the error objects that tell an owner where to go."`
-	Bucket           int            `yaml:"bucket" min:"0" max:"1000000" takes:"0 for no bound, or a whole number from 3 to 1000000" doc:"Calls that Smartcar takes of your whole application at once. plugbeat asks for no more: reads wait until they may be made, and applications are told when to come back."`
-	BucketRefill     time.Duration  `yaml:"bucket_refill" max:"24h" doc:"How long it takes until one more call may be made: 30s is two a minute, 120 an hour for all vehicles together."`
-	RedirectURI      string         `yaml:"redirect_uri" takes:"an absolute http or https URI without fragment, or empty" doc:"Where owners return to after signing in again."`
+	Budget           vehicle.Budget `yaml:"budget"`
+	ClientID         string         `yaml:"client_id" required:"yes"`
+	ClientSecretFile string         `yaml:"client_secret_file" credential:"client_secret"`
+	Mode             string         `yaml:"mode"`
+	APIOrigin        string         `yaml:"api_origin"`
+	AuthOrigin       string         `yaml:"auth_origin"`
+	ConnectOrigin    string         `yaml:"connect_origin"`
+	Bucket           int            `yaml:"bucket"`
+	BucketRefill     time.Duration  `yaml:"bucket_refill"`
+	RedirectURI      string         `yaml:"redirect_uri"`
 }
 
 var _ vehicle.Endpoints = (*Settings)(nil)
+
+// reference documents the settings, apart from the budget.
+//
+//go:embed reference.yaml
+var reference string
 
 // Kind is this kind of source.
 func Kind() vehicle.Kind {
@@ -38,6 +44,7 @@ func Kind() vehicle.Kind {
 #   client_id: ` + placeholderID + `
 #   client_secret_file: {client_secret_file}
 `,
+		Reference: vehicle.BudgetReference + reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{
 				Budget: vehicle.Budget{Per: vehicle.PerMonth}, Mode: vehicle.ModeLive, Bucket: 120, BucketRefill: 30 * time.Second,

@@ -52,9 +52,9 @@ type Options struct {
 	// ConnectOrigin is where owners sign in again; empty takes the vendor's. It
 	// only appears in faults, as does RedirectURI, which may be empty.
 	ConnectOrigin, RedirectURI string
-	// ReconnectURL is where an owner gives access again whose tokens the vendor no
-	// longer takes: signing in to the vehicle's account does not bring those back. Empty
-	// takes the link for signing in.
+	// ReconnectURL is where an owner gives access again after the vendor refused the
+	// account's tokens: signing in to the vehicle's account does not bring tokens back.
+	// Empty takes the link for signing in.
 	ReconnectURL string
 	// ClientID and ClientSecret are the application's credentials.
 	ClientID, ClientSecret string
@@ -245,11 +245,12 @@ func (s *Source) readAs(ctx context.Context, ref vehicle.Ref, paths vehicle.Path
 	return s.readBatch(ctx, ref, paths)
 }
 
-// withdrawn reports whether an account reaches a vehicle no more: its tokens or the whole
-// request are refused. What one path says of itself is no such error.
+// withdrawn reports whether an account no longer reaches a vehicle: the vendor refused its
+// tokens or the whole request. A fault of a single path does not count.
 func withdrawn(err error) bool {
 	f, ok := errors.AsType[*vehicle.Fault](err)
-	return ok && (f.Type == vehicle.TypePermission || f.Type == vehicle.TypeAuthentication || f.Type == vehicle.TypeAccount && f.Code == "AUTHENTICATION_FAILED")
+	return ok && (f.Type == vehicle.TypePermission || f.Type == vehicle.TypeAuthentication || f.Type == vehicle.TypeAccount &&
+		f.Code == "AUTHENTICATION_FAILED")
 }
 
 func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
@@ -270,7 +271,8 @@ func (s *Source) readOne(ctx context.Context, ref vehicle.Ref, paths vehicle.Pat
 }
 
 func (s *Source) readBatch(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) (vehicle.Snapshot, error) {
-	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"), body: batchBody(paths)})
+	ans, err := s.api.call(ctx, ref.Connection, request{client: s.api.keep, method: http.MethodPost, path: vehiclePath(ref, "/batch"),
+		body: batchBody(paths)})
 	if err != nil {
 		return vehicle.Snapshot{}, err
 	}

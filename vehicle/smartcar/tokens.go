@@ -17,9 +17,9 @@ const (
 	// again is how long after a renewal went wrong the next is tried while the
 	// access token is still good.
 	again = 30 * time.Second
-	// chaseFor is how long an exchange of which no answer came is made again in the
-	// background: the vendor says 1 minute in one place and 10 in another for how
-	// long a used refresh token still works.
+	// chaseFor is how long an exchange without an answer is repeated in the background. A used
+	// refresh token still works for a while: for 1 minute or for 10, by different pages of
+	// the vendor.
 	chaseFor = 10 * time.Minute
 	// defaultLife is the life of an access token whose answer does not say it.
 	defaultLife = 2 * time.Hour
@@ -38,8 +38,9 @@ type tokens struct {
 	TryingSince time.Time `json:"trying_since,omitzero"`
 }
 
-// renew returns an access token of a, whose lock the caller holds. The error is
-// a [*vehicle.Fault] or wraps one.
+// renew returns an access token of a, and exchanges the refresh token if the present access
+// token ends soon or was refused. The caller holds a's lock. The error is a [*vehicle.Fault]
+// or wraps one.
 func (all *accounts) renew(ctx context.Context, a *account, refused string) (string, error) {
 	if !a.loaded {
 		pair, err := all.load(ctx, a.name)
@@ -70,8 +71,8 @@ func (all *accounts) renew(ctx context.Context, a *account, refused string) (str
 	return a.pair.Access, nil
 }
 
-// rotate exchanges a's refresh token and saves the new pair. Before, it saves that it
-// does: what cannot be saved must not be asked for. The caller holds a's lock.
+// rotate exchanges a's refresh token and saves the new pair. It saves first that an exchange is
+// begun: while the store cannot save, no token is spent. The caller holds a's lock.
 func (all *accounts) rotate(ctx context.Context, a *account) error {
 	if a.pair.TryingSince.IsZero() {
 		trying := a.pair

@@ -262,7 +262,8 @@ func faults(t *testing.T, h Harness) {
 	}
 	for _, f := range []*vehicle.Fault{
 		{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409, Description: "asleep"},
-		{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400, Resolution: vehicle.ResolveReauthenticate, Description: "sign in"},
+		{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Status: 400, Resolution: vehicle.ResolveReauthenticate,
+			Description: "sign in"},
 		{Type: vehicle.TypeUpstream, Code: "NO_RESPONSE", Status: 502, Resolution: vehicle.ResolveRetryLater, Description: "no response"},
 	} {
 		h.Fail(f, vehicle.AllPaths)
@@ -406,7 +407,8 @@ func reopened(t *testing.T, h Harness) {
 	h.Source = h.Reopen(known)
 	h.push(t)
 	after := read(t, h, h.Ref, vehicle.AllPaths)
-	if !after.Charge.FetchedAt.Equal(before.Charge.FetchedAt) || !after.Charge.DataAge.Equal(before.Charge.DataAge) || after.Charge.Value != before.Charge.Value {
+	if !after.Charge.FetchedAt.Equal(before.Charge.FetchedAt) || !after.Charge.DataAge.Equal(before.Charge.DataAge) ||
+		after.Charge.Value != before.Charge.Value {
 		t.Errorf("/charge was %+v, and after a restart it is %+v", before.Charge, after.Charge)
 	}
 }

@@ -76,13 +76,15 @@ func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody 
 		return wrong("the answer has %d characters, an HMAC-SHA256 in hex has %d", len(got), len(want))
 	}
 	for _, odd := range []struct{ before, after, text string }{
-		{"", "\n", "with a line break at its end"}, {"", "\r\n", "with a line break at its end"}, {"", " ", "with a blank at its end"}, {"\ufeff", "", "with a byte order mark before it"},
+		{"", "\n", "with a line break at its end"}, {"", "\r\n", "with a line break at its end"}, {"", " ", "with a blank at its end"},
+		{"\ufeff", "", "with a byte order mark before it"},
 	} {
 		if hmac.Equal([]byte(got), []byte(AnswerOf(webhook.Secret(odd.before+string(managementToken)+odd.after), challenge))) {
 			return wrong("the hash is made with the management token %s: the receiver reads its file and takes more than the token", odd.text)
 		}
 	}
-	return wrong("the hash is wrong; the receiver's management token is probably another one (ours has the fingerprint %s)", Fingerprint(managementToken))
+	return wrong("the hash is wrong; the receiver's management token is probably another one (ours has the fingerprint %s)",
+		Fingerprint(managementToken))
 }
 
 // noObject says what a body is that is not a JSON object.

@@ -115,5 +115,6 @@ func challenge(req *http.Request) bool {
 	}
 	var b bytes.Buffer
 	_, err = b.ReadFrom(body)
-	return err == nil && slices.ContainsFunc([]string{`"eventName":"verify"`, `"mode":"test"`}, func(s string) bool { return bytes.Contains(b.Bytes(), []byte(s)) })
+	return err == nil && slices.ContainsFunc([]string{`"eventName":"verify"`, `"mode":"test"`},
+		func(s string) bool { return bytes.Contains(b.Bytes(), []byte(s)) })
 }
