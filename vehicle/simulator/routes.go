@@ -250,7 +250,7 @@ func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n
 	id := s.fleet.vehicles[i].ID
 	f := s.counts.limited(id, n, a.now)
 	if f == nil {
-		f = s.Connect.lockedOut(r, id)
+		f = s.lockedOut(r, id)
 	}
 	if g := a.grant.fault; f == nil && g != nil && (g.Type == vehicle.TypeAuthentication || g.PausesSource()) {
 		f = g
