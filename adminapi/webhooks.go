@@ -91,7 +91,7 @@ type Derived struct {
 }
 
 // WebhookChange is the body of PATCH /webhooks/{id}.
-type WebhookChange = webhook.Edit
+type WebhookChange = webhook.SettingsChange
 
 // WebhookChanged is the answer to PATCH /webhooks/{id}.
 type WebhookChanged struct {

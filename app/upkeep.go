@@ -89,7 +89,7 @@ type deliveries struct {
 
 // Change takes the fields that are not nil, unless a check refuses the webhook as it
 // stands, and puts the slots on a new cadence's points.
-func (d deliveries) Change(ctx context.Context, id uuid.UUID, c webhook.Edit, checks ...webhook.Check) (webhook.Webhook, error) {
+func (d deliveries) Change(ctx context.Context, id uuid.UUID, c webhook.SettingsChange, checks ...webhook.Check) (webhook.Webhook, error) {
 	w, err := d.Dispatcher.Change(ctx, id, c, checks...)
 	if err == nil && c.Cadence != nil {
 		_, err = d.scheduler.Replan(ctx, id)

@@ -160,7 +160,7 @@ func (d *Dispatcher) Add(ctx context.Context, w webhook.Webhook) (webhook.Webhoo
 }
 
 // Change is what of a webhook shall change.
-type Change = webhook.Edit
+type Change = webhook.SettingsChange
 
 func set[T any](field *T, to *T) {
 	if to != nil {

@@ -292,7 +292,8 @@ func (k *worker) alive(now time.Time) bool {
 func (k *worker) status(now time.Time) webhook.Queue {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := webhook.Queue{InFlight: len(k.q.flying), Waiting: k.q.waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
+	waiting := uint64(k.q.waiting) //nolint:gosec // not negative
+	s := webhook.Queue{InFlight: len(k.q.flying), Waiting: waiting, DisabledAt: k.d.rules.DisabledAt(&k.w)}
 	if k.hold.After(now) {
 		s.Paused = k.paused
 	}

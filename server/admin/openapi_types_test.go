@@ -38,14 +38,14 @@ var bodies = []any{
 
 // schemaNames are the names in the document of types whose own name another has.
 var schemaNames = map[reflect.Type]string{
-	reflect.TypeFor[vehicle.Status]():      "VehicleStatus",
-	reflect.TypeFor[health.BackupFacts]():  "Backups",
-	reflect.TypeFor[health.AlertFacts]():   "AlertTarget",
-	reflect.TypeFor[health.SourceFacts]():  "Source",
-	reflect.TypeFor[health.CostFacts]():    "Cost",
-	reflect.TypeFor[webhook.DataFile]():    "StoreInfo",
-	reflect.TypeFor[webhook.FileProblem](): "Problem",
-	reflect.TypeFor[webhook.Edit]():        "WebhookChange",
+	reflect.TypeFor[vehicle.Status]():         "VehicleStatus",
+	reflect.TypeFor[health.BackupFacts]():     "Backups",
+	reflect.TypeFor[health.AlertFacts]():      "AlertTarget",
+	reflect.TypeFor[health.SourceFacts]():     "Source",
+	reflect.TypeFor[health.CostFacts]():       "Cost",
+	reflect.TypeFor[webhook.DataFile]():       "StoreInfo",
+	reflect.TypeFor[webhook.FileProblem]():    "Problem",
+	reflect.TypeFor[webhook.SettingsChange](): "WebhookChange",
 }
 
 // The document and the Go types of bodies have the same fields: the same names,

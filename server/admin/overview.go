@@ -65,7 +65,7 @@ func (h overview) status(r *http.Request) (any, error) {
 	for _, w := range hooks {
 		queue, ok := queues[w.ID]
 		if !ok {
-			queue.Waiting = int(w.Ledger.Waiting()) //nolint:gosec // a queue is shorter
+			queue.Waiting = w.Ledger.Waiting()
 		}
 		st.Webhooks = append(st.Webhooks, adminapi.WebhookStatus{Webhook: w, Derived: h.views.derived(&w), Queue: queue})
 	}
