@@ -13,8 +13,7 @@ import (
 // Version says what is running.
 type Version struct {
 	Version string `json:"version"` // "v0.1.0" or "devel"
-	Commit  string `json:"commit,omitempty"`
-	Go      string `json:"go"` // "go1.26.0"
+	Go      string `json:"go"`      // "go1.26.0"
 }
 
 // Checked is the answer to POST /check. No problems means the file is sound.

@@ -104,7 +104,7 @@ func TestExpiredLeavesTheQueue(t *testing.T) {
 	}
 	eventually(t, "a queue as long as the ledger says", func() bool {
 		st := status()
-		return uint64(st.Webhooks[0].Queue.Waiting) == st.Webhooks[0].Webhook.Ledger.Waiting()
+		return st.Webhooks[0].Queue.Waiting == st.Webhooks[0].Webhook.Ledger.Waiting()
 	})
 	d.receiver.Rule(nil)
 	before := len(d.receiver.Accepted())

@@ -56,11 +56,11 @@ func (x Session) Run(t *testing.T, args ...string) Result {
 	s := &terminal.Session{
 		Build: terminal.Build{Version: "1.2.3", Go: "go1.26", Platform: "linux/amd64"},
 		In:    strings.NewReader(x.Stdin), Out: &out, Err: &errs, InTTY: x.TTY, OutTTY: x.TTY, ErrTTY: x.TTY,
-		Size: func() (int, int) {
+		Width: func() int {
 			if x.Width == 0 {
-				return 200, 50
+				return 200
 			}
-			return x.Width, 50
+			return x.Width
 		},
 		Rest: func(ctx context.Context, d time.Duration) error {
 			if x.Rest == nil {

@@ -39,7 +39,7 @@ type Page struct {
 func (s *Session) Page() *Page {
 	p := &Page{Now: s.Now(), Colour: s.Colours()}
 	if s.OutTTY {
-		p.Width, _ = s.Size()
+		p.Width = s.Width()
 	}
 	return p
 }

@@ -48,7 +48,7 @@ type Session struct {
 	InTTY    bool // a person can answer questions
 	OutTTY   bool
 	ErrTTY   bool
-	Size     func() (width, height int) // of the terminal at standard output
+	Width    func() int // of the terminal at standard output, in characters
 	Now      func() time.Time
 	// Rest waits so long, or until ctx ends, which it reports.
 	Rest func(ctx context.Context, d time.Duration) error
@@ -63,7 +63,7 @@ func NewSession(b Build, stdin io.Reader, stdout, stderr io.Writer) *Session {
 	return &Session{
 		Build: b, In: stdin, Out: stdout, Err: stderr,
 		InTTY: isTerminal(stdin) && isTerminal(stdout), OutTTY: isTerminal(stdout), ErrTTY: isTerminal(stderr),
-		Size: func() (int, int) { return terminalSize(stdout) }, Now: time.Now, Rest: Rest, Env: os.Getenv,
+		Width: func() int { return terminalWidth(stdout) }, Now: time.Now, Rest: Rest, Env: os.Getenv,
 		DefaultConfig: DefaultConfig, DefaultSocket: DefaultSocket,
 	}
 }
@@ -99,9 +99,6 @@ func (s *Session) Write(text string) error {
 	return nil
 }
 
-// Say tells the person something beside the command's result, on standard error.
-func (s *Session) Say(text string) { _, _ = fmt.Fprintf(s.Err, "plugbeat: %s\n", text) }
-
 // Colours reports whether a terminal is there that wants them.
 func (s *Session) Colours() bool {
 	return s.OutTTY && s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb"
@@ -112,14 +109,14 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// terminalSize is the terminal's, or the usual one where it does not tell.
-func terminalSize(v any) (width, height int) {
+// terminalWidth is the terminal's, or the usual one where it does not tell.
+func terminalWidth(v any) int {
 	if f, ok := v.(*os.File); ok {
-		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
-			return w, h
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
 		}
 	}
-	return 80, 24
+	return 80
 }
 
 // Rest waits so long, or until ctx ends.
