@@ -102,6 +102,8 @@ func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
 		return nil
 	}
 	urls := origins(s.Endpoints())
+	slices.Sort(urls)
+	urls = slices.Compact(urls) // one trouble of one host is told once
 	looks := make([]Look, len(urls))
 	var all sync.WaitGroup
 	for i, u := range urls {
