@@ -94,6 +94,9 @@ func composed(t Template, from Origin, alerts []Alert, n, left int, now time.Tim
 	m.Title = title(m)
 	lines := make([]string, 0, n+1)
 	for _, a := range m.Alerts {
+		if t == Slack && strings.ContainsAny(a.Remedy, "`@") { // escaped, it would be another command
+			a.Remedy = "see: plugbeat status"
+		}
 		lines = append(lines, line(a))
 	}
 	if m.More > 0 {

@@ -146,6 +146,16 @@ func TestOutsidersTextIsNoMarkup(t *testing.T) {
 	if !strings.Contains(text, "plugbeat webhook enable 'x; touch pwned'") {
 		t.Errorf("the remedy is not as it was: %q", text)
 	}
+	// A mark that is escaped would end the quotes of a command, or name another webhook.
+	for _, name := range []string{"'x`; touch pwned; `'", "'@home'"} {
+		odd.Remedy = "see: plugbeat webhook enable " + name
+		if _, text, _ = composedLike(Slack, []Alert{odd}, 0); strings.Contains(text, "enable") || !strings.HasSuffix(text, "; see: plugbeat status") {
+			t.Errorf("a changed command is told: %q", text)
+		}
+		if _, text, _ = composedLike(Ntfy, []Alert{odd}, 0); !strings.HasSuffix(text, odd.Remedy) {
+			t.Errorf("a target that escapes nothing is not told the command: %q", text)
+		}
+	}
 	odd.Remedy = "run: plugbeat webhook enable '" + strings.Repeat("x", 400) + "'"
 	if _, text, _ = composedLike(Ntfy, []Alert{odd}, 0); strings.Contains(text, "enable") || !strings.HasSuffix(text, "; see: plugbeat status") {
 		t.Errorf("a part of a command is told: %q", text)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -101,7 +102,9 @@ func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
 	if !ok {
 		return nil
 	}
-	ends := s.Endpoints()
+	// One trouble of one host is told once.
+	byURL := func(a, b vehicle.Endpoint) int { return cmp.Compare(a.URL, b.URL) }
+	ends := slices.CompactFunc(slices.SortedFunc(slices.Values(s.Endpoints()), byURL), func(a, b vehicle.Endpoint) bool { return a.URL == b.URL })
 	looks := make([]Look, len(ends))
 	var all sync.WaitGroup
 	for i, e := range ends {

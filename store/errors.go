@@ -176,6 +176,8 @@ func refused(err error) bool {
 type refusedError struct {
 	doing string // "open data file PATH"
 	err   error
+	// reading is true for a file that is only looked at, which need not be the daemon's own.
+	reading bool
 }
 
 func (e *refusedError) Error() string {
@@ -187,6 +189,9 @@ func (e *refusedError) Error() string {
 		return text + "; make room, or choose another data_dir"
 	case refusal(e.err) == webhook.DiskReadOnly:
 		return text + "; mount it for writing, or choose another data_dir"
+	case e.reading && errors.As(e.err, new(syscall.Errno)):
+		return text + "; copy it to a local disk, whose file system has locks and memory mapping, and name the copy: " +
+			"network shares and some FUSE file systems have not"
 	case errors.As(e.err, new(syscall.Errno)):
 		return text + "; data_dir must be on a local disk, whose file system has locks and memory mapping: " +
 			"network shares and some FUSE file systems have not"

@@ -65,7 +65,7 @@ func openFile(path string, o bolt.Options) (db *bolt.DB, file *os.File, err erro
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, nil, cutOff(path, damaged(path, err))
 	case errors.As(err, new(syscall.Errno)):
-		return nil, nil, &refusedError{"open data file " + path, err}
+		return nil, nil, &refusedError{doing: "open data file " + path, err: err, reading: o.ReadOnly}
 	case err != nil:
 		return nil, nil, cutOff(path, damaged(path, err))
 	}

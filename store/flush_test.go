@@ -92,7 +92,7 @@ func TestUpgradeWarnsOfFolder(t *testing.T) {
 // A backup that cannot be checked where it is to lie names its own folder, and not that
 // of the data.
 func TestBackupNamesItsFolder(t *testing.T) {
-	err := uncheckable(&refusedError{"open data file /mnt/share/.b.db.new-1", &os.PathError{Op: "mmap", Path: "x", Err: syscall.ENODEV}}, "/mnt/share/b.db")
+	err := uncheckable(&refusedError{doing: "open data file /mnt/share/.b.db.new-1", err: &os.PathError{Op: "mmap", Path: "x", Err: syscall.ENODEV}}, "/mnt/share/b.db")
 	if text := err.Error(); strings.Contains(text, "data_dir") || !strings.Contains(text, "/mnt/share/b.db") || !errors.Is(err, syscall.ENODEV) {
 		t.Error(err)
 	}
@@ -112,7 +112,7 @@ func TestBackupToAShare(t *testing.T) {
 				if spoil {
 					must(t, os.Truncate(file, 8192))
 				}
-				return Summary{}, &refusedError{"open data file " + file, &os.PathError{Op: "flock", Path: file, Err: syscall.ENOLCK}}
+				return Summary{}, &refusedError{doing: "open data file " + file, err: &os.PathError{Op: "flock", Path: file, Err: syscall.ENOLCK}}
 			}
 			return verifyBackup(ctx, file, name)
 		}

@@ -52,7 +52,7 @@ func Open(o Options) (*Store, error) {
 	switch _, err := os.Stat(o.Path); {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(o, sl); err != nil {
-			return nil, &refusedError{"create data file " + o.Path, err}
+			return nil, &refusedError{doing: "create data file " + o.Path, err: err}
 		}
 	case err != nil:
 		return nil, fmt.Errorf("open data file: %w", err)

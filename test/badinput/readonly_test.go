@@ -264,6 +264,28 @@ func TestFileSystemWithoutMapping(t *testing.T) {
 	refuses(t, d, d.DataFile(), "no such device", "data_dir must be on a local disk", "memory mapping")
 }
 
+// A backup folder without memory mapping is named, and nothing of it is said of data_dir.
+func TestBackupFolderWithoutMapping(t *testing.T) {
+	d := used(t)
+	dir, below := t.TempDir(), t.TempDir()
+	if _, err := exec.LookPath("bindfs"); err != nil {
+		t.Skipf("skipped: a file system without memory mapping is mounted with bindfs, which is not here: %v", err)
+	}
+	if out, err := exec.Command("bindfs", "-o", "direct_io", below, dir).CombinedOutput(); err != nil {
+		t.Skipf("skipped: FUSE does not work here: %v %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })
+	d.Start()
+	d.Must("backup", filepath.Join(below, "good.db"))
+	for _, typed := range [][]string{{"backup", filepath.Join(dir, "b.db")}, {"check", filepath.Join(dir, "good.db")}} {
+		out, stderr, code := d.Run(typed...)
+		if code != 1 || strings.Contains(out+stderr, "data_dir") || !strings.Contains(stderr, typed[1]) || !strings.Contains(stderr, "memory mapping") {
+			t.Errorf("%v: exit code %d, %s%s; want its folder's file system named", typed, code, out, stderr)
+		}
+	}
+	d.Must("check", filepath.Join(below, "good.db"))
+}
+
 // TestFileSystemWithoutLocks: locks that the file system does not have, as on a
 // network share whose lock service does not run.
 func TestFileSystemWithoutLocks(t *testing.T) {
