@@ -108,8 +108,8 @@ func (of schedulerOf) Unsubscribe(_ context.Context, hook, vehicleID uuid.UUID) 
 	return len(w.Subscribed) < n, w.Fail
 }
 
-func (of schedulerOf) EndSubscription(ctx context.Context, hook, car uuid.UUID) error {
-	_, err := of.Unsubscribe(ctx, hook, car)
+func (of schedulerOf) EndSubscription(ctx context.Context, hook, vehicleID uuid.UUID) error {
+	_, err := of.Unsubscribe(ctx, hook, vehicleID)
 	return err
 }
 

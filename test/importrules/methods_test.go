@@ -18,8 +18,7 @@ const maxMethods = 30
 
 // manyMethods lists the types that are yet to be split, each with the most methods that
 // it may have meanwhile. The number only falls. A type that was split leaves the list.
-var manyMethods = map[string]int{
-}
+var manyMethods = map[string]int{}
 
 // TestNoTypeHasTooManyMethods counts the methods that are declared outside of tests. With -v
 // it prints the ten types that have most.

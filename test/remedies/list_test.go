@@ -72,7 +72,7 @@ var list = map[string]row{
 	"serve --config":                              {state: lasting},
 	"status":                                      {running, "status", 0},
 	"status --json":                               {running, "status --json", 0},
-	"status --watch":                              {state: lasting},
+	"status --watch":                              {state: left},
 	"subscribe":                                   {running, "subscribe HOOK VEHICLE", 0},
 	"subscribe --all":                             {running, "subscribe HOOK --all", 0},
 	"subscribe --all --spread":                    {running, "subscribe HOOK --all --spread 1h", 0},
@@ -88,7 +88,7 @@ var list = map[string]row{
 	"token rotate-management --try":               {told, "", 0},
 	"unsubscribe":                                 {running, "unsubscribe HOOK VEHICLE", 0},
 
-	"vehicle connect --now --source":                 {running, "vehicle connect --source cars --now", 0},
+	"vehicle connect --now --source":                 {running, "vehicle connect --source fleet --now", 0},
 	"vehicle connect --refresh-token-stdin --source": {state: lasting},
 	"vehicle connect --source":                       {state: lasting},
 	"vehicle disconnect --yes":                       {running, "vehicle disconnect 00000000-0000-4000-8000-000000000000 --yes", 1},

@@ -302,7 +302,6 @@ func TestCheck(t *testing.T) {
 		"half of basic":    {Settings{URL: "http://h", Username: "u", Vehicles: vs}, "basic authentication is both"},
 		"no vehicles":      {Settings{URL: "http://h"}, "at least one vehicle"},
 		"a broker's topic": {Settings{URL: "http://h", Vehicles: []mapping.Vehicle{{ID: "a", Plug: &mapping.Field{Topic: "a/b"}}}}, "begins with /"},
-		"another preset":   {Settings{URL: "http://h", Preset: "evc", Vehicles: vs}, "no such preset"},
 		"a broker's preset": {Settings{URL: "http://h", Vehicles: []mapping.Vehicle{{ID: "a", Preset: "teslamate", With: map[string]string{"car": "1"}}}},
 			"those of a broker"},
 		"evcc without a vehicle": {Settings{URL: "http://h", Preset: evcc, Vehicles: []mapping.Vehicle{{ID: "a"}}}, "exactly one"},
