@@ -161,7 +161,8 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 		return err
 	}
 	maintenance := &upkeep{
-		cfg: a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
+		sources: a.sources,
+		cfg:     a.cfg, store: a.store, scheduler: a.scheduler, backups: a.backups, requests: a.listeners.requests, opened: time.Now(),
 	}
 	a.health = &facts{upkeep: maintenance, dispatcher: a.dispatcher, clocks: &a.clocks, stopping: &a.stopping, wall: wallClock}
 	if a.health.clock, err = newClock(ctx, a.store); err != nil {

@@ -17,8 +17,8 @@ import (
 func TestNothingIsErasedOnADoubtedClock(t *testing.T) {
 	d := quiet(t)
 	d.cfg.Retention.Payloads, d.cfg.Retention.Records = time.Millisecond, time.Millisecond
-	must(t, d.boot(t.Context()))
-	d.app.health.clock = clock.New(time.Time{}, time.Now().Add(30*24*time.Hour)) // the newest record is of next month
+	nextMonth := time.Now().Add(30 * 24 * time.Hour) // is when the newest record was made
+	must(t, d.boot(t.Context(), func(a *App) { a.health.clock = clock.New(time.Time{}, nextMonth) }))
 	must(t, d.setUp(t.Context()))
 	delivered := func() int {
 		page, err := d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{State: webhook.Delivered})

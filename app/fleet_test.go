@@ -124,9 +124,8 @@ func TestDisconnectErasesTokens(t *testing.T) {
 // A vendor that does not answer, and a caller who does not wait for it, do not
 // keep a vehicle from being erased.
 func TestDisconnectWithoutTheVendor(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
+	d := start(t, configured(t, shortDir(t), simulatorSource), as("sim", vendor{discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}))
 	id := d.ids()[0]
-	d.sources.byName["sim"] = vendor{discard: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := d.fleet.Disconnect(ctx, id); err != nil {
@@ -142,9 +141,10 @@ func TestDisconnectWithoutTheVendor(t *testing.T) {
 
 // A connection that comes in while its last vehicle goes waits until that is over.
 func TestConnectAndDisconnectDoNotOverlap(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
 	held := make(chan struct{})
-	d.sources.byName["sim"] = vendor{list: d.sources.byName["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
+	d := start(t, configured(t, shortDir(t), simulatorSource), func(a *App) {
+		a.sources.byName["sim"] = vendor{list: a.sources.byName["sim"].(vehicle.Lister).List, discard: func(context.Context) error { held <- struct{}{}; <-held; return nil }}
+	})
 	gone := make(chan error, 1)
 	go func() {
 		_, err := d.fleet.Disconnect(t.Context(), d.ids()[0])
@@ -164,11 +164,10 @@ func TestConnectAndDisconnectDoNotOverlap(t *testing.T) {
 }
 
 func TestConnectRefuses(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
+	d := start(t, configured(t, shortDir(t), simulatorSource), func(a *App) { a.sources.byName["twin"] = a.sources.byName["sim"] })
 	_, err := d.client.ConnectVehicles(t.Context(), "nobody", "")
 	wantError(t, err, "nobody", "sim")
 	must(t, d.store.Vehicles.PutVehicle(t.Context(), vehicle.Vehicle{ID: d.ids()[1], Source: "sim"}))
-	d.sources.byName["twin"] = d.sources.byName["sim"]
 	_, err = d.fleet.Connect(t.Context(), "twin", "")
 	wantError(t, err, webhook.ErrConflict.Error(), "sim")
 	for v, err := range vehicles(t.Context(), d.store) {

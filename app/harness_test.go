@@ -112,6 +112,11 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
+// as returns what puts a source in place of the one of the name.
+func as(name string, src vehicle.Source) func(*App) {
+	return func(a *App) { a.sources.byName[name] = src }
+}
+
 // daemon is a running App.
 type daemon struct {
 	*App
@@ -122,12 +127,16 @@ type daemon struct {
 	ended  chan error
 }
 
-func start(t *testing.T, cfg config.Config) *daemon {
+// start starts a daemon. What the test has to replace in it is replaced before it runs.
+func start(t *testing.T, cfg config.Config, replace ...func(*App)) *daemon {
 	t.Helper()
 	d := &daemon{t: t, log: &lines{}, ended: make(chan error, 1)}
 	var err error
 	if d.App, err = New(t.Context(), cfg, Options{Log: zerolog.New(d.log), Version: "test"}); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range replace {
+		f(d.App)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel

@@ -200,18 +200,19 @@ func TestStopsInReverse(t *testing.T) {
 // A request that is cut off at the end of the grace time has ended before the
 // store is closed and before Run returns.
 func TestRequestsEndBeforeRunDoes(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
 	begun, result := make(chan struct{}), error(nil)
-	d.sources.byName["sim"] = listing{Lister: d.sources.byName["sim"].(vehicle.Lister), bring: func(ctx context.Context) error {
-		close(begun)
-		<-ctx.Done()
-		time.Sleep(50 * time.Millisecond)
-		result = d.store.Secrets.PutSecret(context.Background(), "last", []byte("x"))
-		if result == nil {
-			result = errors.New("it wrote")
-		}
-		return result
-	}}
+	d := start(t, configured(t, shortDir(t), simulatorSource), func(a *App) {
+		a.sources.byName["sim"] = listing{Lister: a.sources.byName["sim"].(vehicle.Lister), bring: func(ctx context.Context) error {
+			close(begun)
+			<-ctx.Done()
+			time.Sleep(50 * time.Millisecond)
+			result = a.store.Secrets.PutSecret(context.Background(), "last", []byte("x"))
+			if result == nil {
+				result = errors.New("it wrote")
+			}
+			return result
+		}}
+	})
 	go func() { _, _ = d.client.ConnectVehicles(context.Background(), "sim", "") }()
 	<-begun
 	if took := d.stop(); took < 900*time.Millisecond || took > 5*time.Second {

@@ -42,13 +42,13 @@ func (a *account) Forget(_ context.Context, connection string) error {
 // trouble, keeping what was known of it; one that another source has stays there; the
 // others are connected.
 func TestOneOfManyIsConnected(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
+	src := &account{}
+	d := start(t, configured(t, shortDir(t), simulatorSource), as("vendor", src))
 	theirs := d.ids()[0]
 	good, bad := uuid.New(), uuid.New()
-	src := &account{vehicles: []vehicle.Vehicle{
+	src.vehicles = []vehicle.Vehicle{
 		{ID: theirs, Connection: "owner", Make: "TESLA"}, {ID: good, Connection: "owner", Make: "KIA"}, {ID: bad, Connection: "owner", Make: "VOLVO", Permissions: []string{"read_charge"}},
-	}}
-	d.sources.byName["vendor"] = src
+	}
 	connect := func() {
 		t.Helper()
 		if vs, err := d.fleet.Connect(t.Context(), "vendor", "token"); err != nil || len(vs) != 2 {
@@ -82,10 +82,9 @@ func TestOneOfManyIsConnected(t *testing.T) {
 // TestTwoAccountsOfOneVehicle: the account that listed it first is kept beside the newer one,
 // once, and disconnecting ends both, but for tokens that another vehicle needs.
 func TestTwoAccountsOfOneVehicle(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
-	shared, alone := uuid.New(), uuid.New()
 	src := &account{}
-	d.sources.byName["vendor"] = src
+	d := start(t, configured(t, shortDir(t), simulatorSource), as("vendor", src))
+	shared, alone := uuid.New(), uuid.New()
 	connect := func(connection string, ids ...uuid.UUID) {
 		t.Helper()
 		src.vehicles = nil

@@ -32,9 +32,8 @@ func (slowVendor) Forget(context.Context, string) error              { return ni
 // disconnection waits for nobody; and what comes in afterwards does not come in without
 // its tokens.
 func TestSignInHoldsUpNobody(t *testing.T) {
-	d := start(t, configured(t, shortDir(t), simulatorSource))
 	vendor := slowVendor{asked: make(chan struct{}), answer: make(chan struct{}), gives: []vehicle.Vehicle{{ID: uuid.New(), Connection: "owner"}}}
-	d.sources.byName["vendor"] = vendor
+	d := start(t, configured(t, shortDir(t), simulatorSource), as("vendor", vendor))
 	f := d.fleet
 	ended := make(chan error, 2)
 	signIn := func() {

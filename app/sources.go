@@ -218,3 +218,11 @@ func (t tokens) Save(ctx context.Context, account string, b []byte) error {
 
 // pageSize bounds one look into the store.
 const pageSize = 500
+
+// problems lists what a source says is wrong with its far side.
+func (s *sources) problems(name string, now time.Time) []vehicle.Problem {
+	if r, ok := s.byName[name].(vehicle.Reporter); ok {
+		return r.Problems(now)
+	}
+	return nil
+}

@@ -24,6 +24,7 @@ type upkeep struct {
 	cfg       config.Config
 	store     *store.Store
 	scheduler *scheduler.Scheduler
+	sources   *sources
 	backups   *backups // nil when none are scheduled
 	alerts    *alert.Alerter
 	requests  *requests
@@ -49,6 +50,7 @@ func (u *upkeep) Backups() *health.BackupFacts { return u.backups.status() }
 func (u *upkeep) Sources() []health.SourceFacts {
 	vehicles, spent := u.store.Vehicles.VehiclesBySource(), u.store.Vehicles.SpentBySource()
 	var out []health.SourceFacts
+	now := time.Now()
 	for _, s := range u.scheduler.Sources() {
 		due, err := u.store.Schedules.Due(u.requests.ctx, s.Name, time.Now(), 1, nil)
 		if err == nil && len(due.Schedules) > 0 {
@@ -56,7 +58,7 @@ func (u *upkeep) Sources() []health.SourceFacts {
 		} // the store's own trouble is told by Info
 		out = append(out, health.SourceFacts{
 			Name: s.Name, Configured: true, Vehicles: vehicles[s.Name], Due: due.Next, Activity: s.Activity,
-			Cost: costOf(s, spent[s.Name], time.Now()),
+			Cost: costOf(s, spent[s.Name], now), Problems: u.sources.problems(s.Name, now),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(vehicles)) {

@@ -63,10 +63,13 @@ func quiet(t *testing.T) *world {
 	return w
 }
 
-func (w *world) boot(ctx context.Context) error {
+func (w *world) boot(ctx context.Context, replace ...func(*App)) error {
 	a, err := New(ctx, w.cfg, Options{Log: zerolog.Nop(), Version: "test"})
 	if err != nil {
 		return err
+	}
+	for _, f := range replace {
+		f(a)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w.app, w.stop, w.ended = a, stop, make(chan error, 1)

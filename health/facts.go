@@ -124,6 +124,8 @@ type SourceFacts struct {
 	// none does.
 	Due time.Time `json:"due,omitzero"`
 	vehicle.Activity
+	// Problems are what the source itself says is wrong with its far side.
+	Problems []vehicle.Problem `json:"problems,omitempty"`
 	// Cost is what reading costs; absent where nobody counts.
 	Cost *CostFacts `json:"cost,omitempty"`
 }

@@ -404,3 +404,15 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+// TestSourceProblem: what a source itself says is wrong is told in its words.
+func TestSourceProblem(t *testing.T) {
+	f := source(func(f *health.SourceFacts) {
+		f.LastFault, f.LastFaultAt = "UPSTREAM:NO_RESPONSE", noon
+		f.Problems = []vehicle.Problem{{Code: "login_refused", Text: `the broker b:1883 refuses the user "u"`, Remedy: "set username", Since: noon.Add(-time.Minute)}}
+	})
+	got := health.Judge(f).Conditions
+	if len(got) != 1 || got[0].Code != health.SourceDown || got[0].Text != `source fleet: the broker b:1883 refuses the user "u"` || got[0].Remedy != "set username" {
+		t.Errorf("%+v", got)
+	}
+}

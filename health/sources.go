@@ -46,6 +46,9 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 		j.add(Condition{Code: SourceMissing, Subject: s, Text: fmt.Sprintf("source %s has %s and is not in the config: they are not read",
 			f.Name, words.Count(f.Vehicles, "vehicle")),
 			Remedy: "put it back into the config and restart the daemon, or disconnect its vehicles"})
+	case len(f.Problems) > 0:
+		p := f.Problems[0]
+		j.add(Condition{Code: SourceDown, Subject: s, Since: p.Since, Stage: p.Code, Text: "source " + f.Name + ": " + p.Text, Remedy: p.Remedy})
 	case f.LastFault != "" && !f.LastOK.After(f.LastFaultAt):
 		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault,
 			j.ago(f.LastFaultAt)),

@@ -113,9 +113,10 @@ type Reporter interface {
 // Problem is one thing that is wrong with a source's far side.
 type Problem struct {
 	// Code is of a closed set: login_refused, mqtt5_missing, wrong_certificate, not_a_broker,
-	// subscription_denied, nothing_arrives, plain_password, taken_over, unreachable.
-	Code string
+	// subscription_denied, nothing_arrives, plain_password, taken_over, no_document, unreachable.
+	Code string `json:"code"`
 	// Text says what is wrong, and Remedy what to do.
-	Text, Remedy string
-	Since        time.Time
+	Text   string    `json:"text"`
+	Remedy string    `json:"remedy"`
+	Since  time.Time `json:"since"`
 }

@@ -44,6 +44,7 @@ var schemaNames = map[reflect.Type]string{
 	reflect.TypeFor[health.SourceFacts]():     "Source",
 	reflect.TypeFor[health.CostFacts]():       "Cost",
 	reflect.TypeFor[webhook.DataFile]():       "StoreInfo",
+	reflect.TypeFor[vehicle.Problem]():        "SourceProblem",
 	reflect.TypeFor[webhook.FileProblem]():    "Problem",
 	reflect.TypeFor[webhook.SettingsChange](): "WebhookChange",
 }

@@ -74,6 +74,7 @@ func document(plug bool) string {
 
 // TestSource runs the conformance suite over HTTP.
 func TestSource(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
 		f := newFar(t)
 		f.say(document(true))
@@ -92,6 +93,7 @@ func TestSource(t *testing.T) {
 
 // TestRestart: an answer that says what is stored confirms it, and it stays as old as it is.
 func TestRestart(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFar(t)
 	f.say(document(true))
 	old := time.Now().UTC().Add(-72 * time.Hour)
@@ -156,8 +158,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // TestEVCC plays recorded answers of two versions of evcc.
 func TestEVCC(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, version := range []string{"0.306", "0.313"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			b, err := os.ReadFile("testdata/evcc-" + version + ".json")
 			if err != nil {
 				t.Fatal(err)
@@ -213,6 +217,7 @@ func TestEVCC(t *testing.T) {
 
 // TestDocuments: a map may name several documents, and one that fails leaves the others.
 func TestDocuments(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFar(t)
 	f.set(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -234,6 +239,7 @@ func TestDocuments(t *testing.T) {
 
 // TestCredentials: what is set is sent.
 func TestCredentials(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for name, c := range map[string]struct {
 		s            Settings
 		header, want string
@@ -259,6 +265,7 @@ func TestCredentials(t *testing.T) {
 
 // TestSentences: each way in which a server does not serve us has a sentence.
 func TestSentences(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for name, c := range map[string]struct {
 		answer     func(http.ResponseWriter, *http.Request)
 		code, text string
@@ -275,6 +282,7 @@ func TestSentences(t *testing.T) {
 		"hangs up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unreachable", "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFar(t)
 			f.Config.ErrorLog = nil
 			f.set(c.answer)

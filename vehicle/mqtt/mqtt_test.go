@@ -20,6 +20,7 @@ import (
 
 // TestSource runs the conformance suite over a real broker.
 func TestSource(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
 		b := startBroker(t)
 		for topic, payload := range map[string]string{"plug": "true", "charging": "false", "soc": "61", "place": `{"lat":52.5,"lon":13.4}`} {
@@ -53,6 +54,7 @@ func TestSource(t *testing.T) {
 // TestBrokerComesBack: values stay over a kill and a restart of a broker without
 // persistence, and go on.
 func TestBrokerComesBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	b := startBroker(t)
 	o := open(t, Settings{Broker: "mqtt://127.0.0.1:" + b.port})
 	eventually(t, "connected", func() bool { return !o.connectedSince().IsZero() })
@@ -81,6 +83,7 @@ func (o *opened) connectedSince() time.Time {
 
 // TestSentences: each way in which a broker does not serve us has a sentence of its own.
 func TestSentences(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	t.Run("password", func(t *testing.T) {
 		b := newBroker(t, "allow_anonymous false", "password_file DIR/passwd")
 		passwd := b.file("passwd", "")
