@@ -416,3 +416,13 @@ func TestSourceProblem(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestBudgetOfNoVehicles: a source without vehicles has spent nothing of nothing.
+func TestBudgetOfNoVehicles(t *testing.T) {
+	f := source(func(f *health.SourceFacts) {
+		f.Vehicles, f.Cost = 0, &health.CostFacts{Budget: 500, Per: "month", Until: noon.Add(240 * time.Hour)}
+	})
+	if got := health.Judge(f).Conditions; len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

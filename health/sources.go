@@ -78,7 +78,7 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 // spentSoon reports whether nearly all of a budget is spent while much of the period is left.
 func (f *SourceFacts) spentSoon(now time.Time) bool {
 	c := f.Cost
-	if c == nil || c.Budget == 0 || c.Spent*20 < f.calls()*spentShare {
+	if c == nil || f.calls() == 0 || c.Spent*20 < f.calls()*spentShare {
 		return false
 	}
 	from := c.Until.AddDate(0, -1, 0)

@@ -99,7 +99,9 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, r := range groups.Groups[0].Rules {
 		if r.Health != "ok" || r.State == "firing" {
-			t.Errorf("alert %s: %s, %s %s", r.Name, r.State, r.Health, r.LastError)
+			var firing json.RawMessage
+			w.ask("query", url.Values{"query": {"plugbeat_health_condition"}}, &firing)
+			t.Errorf("alert %s: %s, %s %s; the conditions: %s", r.Name, r.State, r.Health, r.LastError, firing)
 		}
 	}
 

@@ -29,7 +29,7 @@ func TestTokensOutliveIdleness(t *testing.T) {
 		for _, code := range []string{"temporarily_unavailable", "invalid_client", "invalid_request"} {
 			asked := w.tokensAnswer(400, nil, `{"error":"`+code+`"}`)
 			time.Sleep(20 * day)
-			if *asked == 0 {
+			if asked.Load() == 0 {
 				t.Error("nothing was exchanged in 20 days")
 			}
 			w.seen.set(nil)
@@ -51,16 +51,16 @@ func TestForgottenTokensStayForgotten(t *testing.T) {
 		}
 		asked := w.tokensAnswer(400, nil, `{"error":"invalid_grant"}`)
 		time.Sleep(60 * 24 * time.Hour)
-		if *asked != 0 {
-			t.Errorf("%d exchanges for a connection that ended", *asked)
+		if asked.Load() != 0 {
+			t.Errorf("%d exchanges for a connection that ended", asked.Load())
 		}
 
 		w.seen.set(nil)
 		w.connect(t)
 		asked = w.tokensAnswer(400, nil, `{"error":"invalid_grant"}`)
 		time.Sleep(60 * 24 * time.Hour)
-		if *asked != 1 {
-			t.Errorf("%d exchanges of a refused token", *asked)
+		if asked.Load() != 1 {
+			t.Errorf("%d exchanges of a refused token", asked.Load())
 		}
 		if _, f := w.read(t, all); f == nil || f.Type != vehicle.TypeAccount {
 			t.Errorf("%v", f)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,19 +19,19 @@ import (
 
 // tokensAnswer makes the token endpoint answer so, a millisecond after it was asked, and
 // returns how often it was asked.
-func (w *world) tokensAnswer(status int, header http.Header, body string) *int {
-	asked := 0
+func (w *world) tokensAnswer(status int, header http.Header, body string) *atomic.Int32 {
+	asked := new(atomic.Int32)
 	w.seen.set(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Path != "/oauth/token" {
 			return nil, nil
 		}
-		asked++
+		asked.Add(1)
 		time.Sleep(time.Millisecond)
 		h := http.Header{"Content-Type": {"application/json"}}
 		maps.Copy(h, header)
 		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	})
-	return &asked
+	return asked
 }
 
 // expire lets the present access token end; the refresh token is good.
@@ -118,16 +119,16 @@ func TestTemporaryOAuthAnswerIsTriedAgain(t *testing.T) {
 
 		expire()
 		asked := w.tokensAnswer(503, http.Header{"Retry-After": {"120"}}, `{"error":"temporarily_unavailable"}`)
-		if _, f := w.read(t, all); f == nil || f.RetryAfter != 2*time.Minute || *asked != 1 {
-			t.Errorf("%+v after %d requests", f, *asked)
+		if _, f := w.read(t, all); f == nil || f.RetryAfter != 2*time.Minute || asked.Load() != 1 {
+			t.Errorf("%+v after %d requests", f, asked.Load())
 		}
 		time.Sleep(time.Minute)
-		if *asked != 1 {
-			t.Errorf("%d requests within the retry-after", *asked)
+		if asked.Load() != 1 {
+			t.Errorf("%d requests within the retry-after", asked.Load())
 		}
 		time.Sleep(2 * time.Minute)
-		if *asked != 2 {
-			t.Errorf("%d requests after it", *asked)
+		if asked.Load() != 2 {
+			t.Errorf("%d requests after it", asked.Load())
 		}
 	})
 }
