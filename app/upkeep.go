@@ -129,9 +129,5 @@ func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 // Schedules that waited are due at once.
 func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, webhook.Challenge, error) {
 	defer d.scheduler.Kick()
-	w, err := d.Dispatcher.Enable(ctx, id, force, policy)
-	if wrong, ok := errors.AsType[*delivery.ChallengeError](err); ok {
-		return w, wrong.Answer, err
-	}
-	return w, webhook.Challenge{}, err
+	return d.Dispatcher.Enable(ctx, id, force, policy)
 }

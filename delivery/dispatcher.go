@@ -113,13 +113,12 @@ type Options struct {
 	// ManagementTokenNext is to replace it; nil while no rotation is going on.
 	ManagementTokenNext webhook.Secret
 	Bodies              Bodies
-	// Meter may be nil.
-	Meter Meter
-	Log   zerolog.Logger
+	Meter               Meter
+	Log                 zerolog.Logger
 	// Answered is told of every answer: the callback's host, the headers, and when
 	// the request began and the headers had come. It must not block; it may be nil.
 	Answered func(host string, h http.Header, sent, received time.Time)
-	// Guard checks every address; nil for one that allows public addresses alone.
+	// Guard checks every address.
 	Guard *egress.Guard
 	// Transport replaces the network in tests; nil for the real one with its
 	// address check.
@@ -148,18 +147,12 @@ type Dispatcher struct {
 // New returns a Dispatcher that sends once it runs.
 func New(o Options) (*Dispatcher, error) {
 	switch {
-	case o.Store == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
-		return nil, errors.New("delivery: store and bodies are needed")
+	case o.Store == nil || o.Guard == nil || o.Meter == nil || o.Bodies.Verify == nil || o.Bodies.Test == nil:
+		return nil, errors.New("delivery: store, guard, meter and bodies are needed")
 	case len(o.Settings.Schedule) == 0 || o.Settings.RecoverRate == 0:
 		return nil, errors.New("delivery: settings are needed")
 	case len(o.ManagementToken) == 0:
 		return nil, errors.New("delivery: the management token is empty")
-	}
-	if o.Guard == nil {
-		o.Guard, _ = egress.New(egress.Options{}) // nothing in them can be wrong
-	}
-	if o.Meter == nil {
-		o.Meter = unmetered{}
 	}
 	d := &Dispatcher{
 		Options: o, rules: Rules{Schedule: o.Settings.Schedule, ChallengeAfter: o.Settings.ChallengeAfter, Recover: o.Settings.Recover},

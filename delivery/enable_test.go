@@ -49,7 +49,7 @@ func TestEnable(t *testing.T) {
 				pass(time.Second)
 				trouble(w)
 				before, n := w.hook(), len(w.receiver.sent())
-				if _, err := w.Enable(t.Context(), w.id, false, ""); !errors.Is(err, webhook.ErrChallenge) {
+				if _, _, err := w.Enable(t.Context(), w.id, false, ""); !errors.Is(err, webhook.ErrChallenge) {
 					t.Errorf("%s: %v", name, err)
 				}
 				synctest.Wait()
@@ -57,7 +57,7 @@ func TestEnable(t *testing.T) {
 					t.Errorf("%s: a wrong answer made it %+v\nfrom %+v", name, after, before)
 				}
 				w.receiver.be(map[bool]answer{true: accept, false: refusesConnections}[well], true)
-				h, err := w.Enable(t.Context(), w.id, false, "")
+				h, _, err := w.Enable(t.Context(), w.id, false, "")
 				if b := h.Breaker; err != nil || h.Status != webhook.Active || b.Owed != webhook.OwedToOperator || b.Step != 0 || !h.VerifiedAt.Equal(h.StatusSince) {
 					t.Errorf("%s: %+v %v", name, h, err)
 				}
@@ -88,7 +88,7 @@ func TestEnableOfOneThatIsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Settings{})
 		before, asked := w.hook(), len(w.receiver.asked())
-		if h, err := w.Enable(t.Context(), w.id, false, ""); err != nil || !reflect.DeepEqual(h, before) || len(w.receiver.asked()) != asked {
+		if h, _, err := w.Enable(t.Context(), w.id, false, ""); err != nil || !reflect.DeepEqual(h, before) || len(w.receiver.asked()) != asked {
 			t.Errorf("%+v %v", h, err)
 		}
 	})
@@ -148,7 +148,7 @@ func TestForceNeedsAProof(t *testing.T) {
 			}
 			was, err := w.store.Webhooks.Webhook(t.Context(), h.ID)
 			w.must(err)
-			if _, err := w.Enable(t.Context(), h.ID, true, ""); !errors.Is(err, webhook.ErrConflict) {
+			if _, _, err := w.Enable(t.Context(), h.ID, true, ""); !errors.Is(err, webhook.ErrConflict) {
 				t.Errorf("%s: %v", name, err)
 			}
 			pass(time.Minute)
@@ -193,7 +193,7 @@ func TestChallengeOfAnEarlierOpening(t *testing.T) {
 		w.produce(1)
 		pass(30 * time.Minute)
 		pass(time.Until(w.hook().Breaker.NextChallenge) + time.Second)
-		_, err := w.Enable(t.Context(), w.id, true, "")
+		_, _, err := w.Enable(t.Context(), w.id, true, "")
 		w.must(err)
 		pass(time.Second)
 		before := len(w.receiver.sent())
@@ -219,7 +219,7 @@ func TestRemovedWhileItsProbeIsInFlight(t *testing.T) {
 			pass(time.Second)
 			w.receiver.be(neverAnswers, true)
 			if owed {
-				_, err := w.Enable(t.Context(), w.id, false, "")
+				_, _, err := w.Enable(t.Context(), w.id, false, "")
 				w.must(err)
 				pass(time.Second)
 			} else {

@@ -23,7 +23,7 @@ func TestOnlySetAside(t *testing.T) {
 			}
 			w.receiver.be(accept, enabled)
 			if enabled {
-				_, err := w.Enable(t.Context(), w.id, false, "")
+				_, _, err := w.Enable(t.Context(), w.id, false, "")
 				w.must(err)
 				pass(10 * time.Minute)
 			} else {

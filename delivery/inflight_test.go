@@ -94,7 +94,7 @@ func TestEnabledAgainWhileInFlight(t *testing.T) {
 			_, err := w.Disable(t.Context(), w.id)
 			w.must(err)
 			w.receiver.be(answer{status: 500, after: 5 * time.Second}, true)
-			_, err = w.Enable(t.Context(), w.id, true, "")
+			_, _, err = w.Enable(t.Context(), w.id, true, "")
 			w.must(err)
 			pass(10 * time.Second)
 			if n := len(w.receiver.sent()); n != 1 {
@@ -158,7 +158,7 @@ func TestGone(t *testing.T) {
 				t.Errorf("%s %q, %d sent, %s", h.Reason, h.ReasonText, len(w.receiver.sent()), w.states(ds))
 			}
 			w.receiver.be(accept, true)
-			_, err := w.Enable(t.Context(), w.id, false, "")
+			_, _, err := w.Enable(t.Context(), w.id, false, "")
 			w.must(err)
 			pass(time.Second)
 			w.ledger(webhook.Ledger{Delivered: 3})
@@ -214,7 +214,7 @@ func TestDoneBeforeItLeaves(t *testing.T) {
 				t.Errorf("%s: %d sent, %s", name, n, w.get(d.ID).State)
 			}
 			w.faults.setReading(nil)
-			_, err := w.Enable(t.Context(), w.id, false, "")
+			_, _, err := w.Enable(t.Context(), w.id, false, "")
 			w.must(err)
 			pass(time.Second)
 			w.ledger(webhook.Ledger{Delivered: 1})
@@ -229,7 +229,7 @@ func TestPickedBefore(t *testing.T) {
 		"disabled and enabled again": func(w *world) {
 			_, err := w.Disable(w.t.Context(), w.id)
 			w.must(err)
-			_, err = w.Enable(w.t.Context(), w.id, true, "")
+			_, _, err = w.Enable(w.t.Context(), w.id, true, "")
 			w.must(err)
 		},
 		"another callback was verified and served": func(w *world) {

@@ -83,7 +83,7 @@ func TestMeter(t *testing.T) {
 		_, err = w.Disable(t.Context(), w.id)
 		w.must(err)
 		w.receiver.be(accept, true)
-		_, err = w.Enable(t.Context(), w.id, false, "")
+		_, _, err = w.Enable(t.Context(), w.id, false, "")
 		w.must(err)
 		pass(time.Second)
 		m.want(t, "challenge right false, ours false", "is disabled", "challenge right true, ours false", "is enabled", "delivered in 100ms", "arrived 3m0.3s late", "is closed")

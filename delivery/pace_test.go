@@ -158,7 +158,7 @@ func TestAsideLeavesAtItsOwnTime(t *testing.T) {
 			t.Errorf("sent %d times while the breaker is open", n)
 		}
 		w.receiver.be(accept, true)
-		_, err := w.Enable(t.Context(), w.id, false, "")
+		_, _, err := w.Enable(t.Context(), w.id, false, "")
 		w.must(err)
 		pass(500 * time.Millisecond)
 		if b, n := w.hook().Breaker, w.receiver.times(d); b.Open() || n != 1 {

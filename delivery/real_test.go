@@ -64,7 +64,7 @@ func newReal(t *testing.T) *real {
 	})
 	var err error
 	r.Dispatcher, err = New(Options{
-		Store: partsOf(r.store), ManagementToken: testToken, Log: zerolog.New(r.log),
+		Store: partsOf(r.store), ManagementToken: testToken, Meter: unmetered{}, Log: zerolog.New(r.log),
 		Settings: Settings{
 			Schedule: slices.Repeat(Schedule{500 * time.Millisecond}, 20), Timeout: patience, ChallengeAfter: 200 * time.Millisecond,
 		}.complete(),

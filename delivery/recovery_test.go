@@ -38,7 +38,7 @@ func TestRecover(t *testing.T) {
 				made := w.exhaust(12)
 				w.receiver.be(accept, true)
 				if !c.heal {
-					_, err := w.Enable(t.Context(), w.id, false, c.command)
+					_, _, err := w.Enable(t.Context(), w.id, false, c.command)
 					w.must(err)
 				}
 				pass(2 * time.Hour)
@@ -85,7 +85,7 @@ func TestNothingIsLetGoBeforeTheNewestArrived(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, Settings{})
 			made := w.exhaust(12)
-			_, err := w.Enable(t.Context(), w.id, true, policy)
+			_, _, err := w.Enable(t.Context(), w.id, true, policy)
 			w.must(err)
 			pass(10 * time.Minute)
 			sent := w.receiver.sent()
@@ -115,7 +115,7 @@ func TestRecoverKeepsEvents(t *testing.T) {
 			made := w.exhaust(12)
 			w.change(func(h *webhook.Webhook, _ []*webhook.Delivery) { h.Type = typ })
 			w.receiver.be(accept, true)
-			_, err := w.Enable(t.Context(), w.id, false, webhook.RecoverLatest)
+			_, _, err := w.Enable(t.Context(), w.id, false, webhook.RecoverLatest)
 			w.must(err)
 			pass(time.Minute)
 			if got := w.states(made); got != want {
@@ -209,7 +209,7 @@ func TestRecoverRefuses(t *testing.T) {
 		some := webhook.Policy("some")
 		for name, act := range map[string]func() error{
 			"recover": func() error { _, err := w.Recover(t.Context(), w.id, some); return err },
-			"enable":  func() error { _, err := w.Enable(t.Context(), w.id, true, some); return err },
+			"enable":  func() error { _, _, err := w.Enable(t.Context(), w.id, true, some); return err },
 			"change": func() error {
 				_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{Recover: &some})
 				return err
@@ -233,7 +233,7 @@ func TestRecoveryEndsUnbegun(t *testing.T) {
 		w.receiver.be(refusesConnections, true)
 		w.produce(1, 2, 3)
 		pass(time.Minute)
-		_, err := w.Enable(t.Context(), w.id, false, webhook.RecoverNone)
+		_, _, err := w.Enable(t.Context(), w.id, false, webhook.RecoverNone)
 		w.must(err)
 		pass(time.Second)
 		_, err = w.Disable(t.Context(), w.id)

@@ -94,11 +94,3 @@ type Meter interface {
 	// Transitioned tells of a change of a webhook's status or breaker.
 	Transitioned(webhookID uuid.UUID, t webhook.Transition)
 }
-
-// unmetered is the meter of a dispatcher that was given none.
-type unmetered struct{}
-
-func (unmetered) AttemptEnded(uuid.UUID, webhook.Outcome, time.Duration) {}
-func (unmetered) ChallengeEnded(uuid.UUID, bool, bool)                   {}
-func (unmetered) Delivered(uuid.UUID, time.Duration)                     {}
-func (unmetered) Transitioned(uuid.UUID, webhook.Transition)             {}

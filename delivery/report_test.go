@@ -85,7 +85,7 @@ func TestLog(t *testing.T) {
 		other := "http://other.test/?secret=hunter2"
 		_, err := w.Change(t.Context(), w.id, webhook.SettingsChange{CallbackURI: &other})
 		w.must(err)
-		_, err = w.Enable(t.Context(), w.id, false, "")
+		_, _, err = w.Enable(t.Context(), w.id, false, "")
 		w.must(err)
 		_, err = w.Disable(t.Context(), w.id)
 		w.must(err)

@@ -69,7 +69,7 @@ func TestResendWaits(t *testing.T) {
 				t.Error(err)
 			}
 			w.receiver.be(accept, true)
-			_, err = w.Enable(t.Context(), w.id, false, "")
+			_, _, err = w.Enable(t.Context(), w.id, false, "")
 			w.must(err)
 			pass(time.Second)
 			if d := w.get(again.ID); d.State != webhook.Delivered || w.hook().Ledger.Waiting() != 0 {

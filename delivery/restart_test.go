@@ -108,7 +108,7 @@ func TestRestartWithAProbeOwedAndNothingWaiting(t *testing.T) {
 		w := newWorld(t, Settings{})
 		_, err := w.Disable(t.Context(), w.id)
 		w.must(err)
-		_, err = w.Enable(t.Context(), w.id, false, "")
+		_, _, err = w.Enable(t.Context(), w.id, false, "")
 		w.must(err)
 		for range 2 {
 			w.restart()
@@ -180,7 +180,7 @@ func TestRestartDuringRecovery(t *testing.T) {
 			n := len(w.receiver.sent())
 			// Two pages are finished, and no more of it.
 			w.faults.setAfter(2, webhook.ErrNoSpace)
-			_, err := w.Enable(context.Background(), w.id, true, policy)
+			_, _, err := w.Enable(context.Background(), w.id, true, policy)
 			w.must(err)
 			pass(time.Second)
 			half := w.hook()

@@ -130,7 +130,7 @@ func TestEveryChallengeNotesTheToken(t *testing.T) {
 		_, err := w.Disable(t.Context(), w.id)
 		w.must(err)
 		forget()
-		if h, err := w.Enable(t.Context(), w.id, false, ""); err != nil || h.TokenSeen.Fingerprint != signing.Fingerprint(testToken) {
+		if h, _, err := w.Enable(t.Context(), w.id, false, ""); err != nil || h.TokenSeen.Fingerprint != signing.Fingerprint(testToken) {
 			t.Errorf("enabled, seen %+v %v", h.TokenSeen, err)
 		}
 	})

@@ -136,24 +136,10 @@ func (h Webhooks) challenged(ctx context.Context, w *webhook.Webhook) (checked, 
 	if c.err != nil {
 		h.d.Log.Warn().Str("event", "webhook.verify_failed").Stringer("webhook", w.ID).Str("text", c.Text).
 			Msg("the receiver did not answer the challenge rightly")
-		return c, &ChallengeError{Answer: c.Challenge, webhook: w.ID, err: c.err}
+		return c, fmt.Errorf("webhook %s: %w", w.ID, c.err)
 	}
 	return c, nil
 }
-
-// ChallengeError is a challenge that was not answered rightly, with what came. It wraps
-// [webhook.ErrChallenge].
-type ChallengeError struct {
-	Answer  webhook.Challenge
-	webhook uuid.UUID
-	err     error
-}
-
-// Error implements error. It names the webhook's id and what is wrong.
-func (e *ChallengeError) Error() string { return fmt.Sprintf("webhook %s: %v", e.webhook, e.err) }
-
-// Unwrap implements errors.Unwrap.
-func (e *ChallengeError) Unwrap() error { return e.err }
 
 // Test sends a test payload at once. It is no delivery: it is recorded nowhere
 // and does not bear on the webhook's health. Only an active webhook gets one.
@@ -183,23 +169,24 @@ func (h Webhooks) test(ctx context.Context, w *webhook.Webhook) (webhook.Attempt
 // anew. Enable sends a challenge first, whose failure wraps [webhook.ErrChallenge],
 // unless forced. Force skips the challenge, not the proof: a callback that never
 // answered one rightly is a [webhook.ErrConflict]. A webhook that is well stays as it
-// is, except that a policy given is applied to what waits.
-func (h Webhooks) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, error) {
+// is, except that a policy given is applied to what waits. Enable returns the answer to the
+// challenge, zero where none was sent.
+func (h Webhooks) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, webhook.Challenge, error) {
+	var c checked
 	if err := webhook.CheckPolicy(policy); err != nil {
-		return webhook.Webhook{}, err
+		return webhook.Webhook{}, c.Challenge, err
 	}
 	well := func(w *webhook.Webhook) bool { return w.Status == webhook.Active && !w.Breaker.Open() }
 	asked, err := h.d.Store.Webhook(ctx, id)
 	if err != nil || well(&asked) && policy == "" {
-		return asked, err
+		return asked, c.Challenge, err
 	}
-	var c checked
 	if !force && !well(&asked) {
 		if c, err = h.challenged(ctx, &asked); err != nil {
-			return asked, err
+			return asked, c.Challenge, err
 		}
 	}
-	return h.d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
+	w, err := h.d.update(ctx, id, func(w *webhook.Webhook) (_ []Effect, err error) {
 		at := stamp()
 		switch {
 		case well(w) && policy != "":
@@ -218,6 +205,7 @@ func (h Webhooks) Enable(ctx context.Context, id uuid.UUID, force bool, policy w
 		*w = h.d.rules.Activate(*w, policy, at)
 		return []Effect{{Kind: effectEnabled, Webhook: id}}, nil
 	})
+	return w, c.Challenge, err
 }
 
 // Disable takes a webhook out of service until it is enabled. What waits keeps

@@ -64,7 +64,7 @@ func TestAddRefuses(t *testing.T) {
 		for name, act := range map[string]func(id uuid.UUID) error{
 			"verify":     func(id uuid.UUID) error { _, _, err := d.Verify(t.Context(), id); return err },
 			"test":       func(id uuid.UUID) error { _, err := d.Test(t.Context(), id); return err },
-			"enable":     func(id uuid.UUID) error { _, err := d.Enable(t.Context(), id, false, ""); return err },
+			"enable":     func(id uuid.UUID) error { _, _, err := d.Enable(t.Context(), id, false, ""); return err },
 			"try key":    func(id uuid.UUID) error { _, _, err := d.TryKey(t.Context(), id); return err },
 			"finish key": func(id uuid.UUID) error { _, _, err := d.FinishKey(t.Context(), id, true); return err },
 			"cancel key": func(id uuid.UUID) error { _, err := d.CancelKey(t.Context(), id); return err },
@@ -98,7 +98,7 @@ func TestUnverifiedGetsOnlyChallenges(t *testing.T) {
 		if _, c, err := w.Verify(t.Context(), w.id); !errors.Is(err, webhook.ErrChallenge) || c.Text == "" || w.hook().Status != webhook.Unverified {
 			t.Error(c, err)
 		}
-		if _, err := w.Enable(t.Context(), w.id, false, ""); !errors.Is(err, webhook.ErrChallenge) {
+		if _, _, err := w.Enable(t.Context(), w.id, false, ""); !errors.Is(err, webhook.ErrChallenge) {
 			t.Error(err)
 		}
 		w.receiver.be(accept, true)

@@ -306,7 +306,8 @@ func TestChallengeOnTheWire(t *testing.T) {
 	}))
 	defer srv.Close()
 	d, err := New(Options{
-		Settings: defaultSettings(), Store: partsOf(openStore(t, filepath.Join(t.TempDir(), "plugbeat.db"), zerolog.Nop())), ManagementToken: testToken, Bodies: Bodies{
+		Settings: defaultSettings(), Store: partsOf(openStore(t, filepath.Join(t.TempDir(), "plugbeat.db"), zerolog.Nop())), ManagementToken: testToken,
+		Guard: guardOf(t, egress.Options{}), Meter: unmetered{}, Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) }, Test: func(*webhook.Webhook) []byte { return []byte("{}") }}})
 	if err != nil {
 		t.Fatal(err)

@@ -111,7 +111,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.open()
 	o := Options{
-		Store: &failing{partsOf(w.store), w.faults}, Settings: w.settings.complete(), ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
+		Store: &failing{partsOf(w.store), w.faults}, Settings: w.settings.complete(), ManagementToken: testToken, Transport: w.receiver, Guard: guardOf(w.t, egress.Options{Interfaces: connected}), Meter: unmetered{}, Log: zerolog.New(w.log).Level(zerolog.InfoLevel),
 		Bodies: Bodies{
 			Verify: func(_ uuid.UUID, c string) []byte { return []byte("challenge " + c) },
 			Test:   func(*webhook.Webhook) []byte { return testBody },
@@ -302,3 +302,11 @@ func pass(d time.Duration) {
 
 // since is how long after the world's beginning a time is.
 func (w *world) since(t time.Time) time.Duration { return t.Sub(w.t0) }
+
+// unmetered is a meter that counts nothing.
+type unmetered struct{}
+
+func (unmetered) AttemptEnded(uuid.UUID, webhook.Outcome, time.Duration) {}
+func (unmetered) ChallengeEnded(uuid.UUID, bool, bool)                   {}
+func (unmetered) Delivered(uuid.UUID, time.Duration)                     {}
+func (unmetered) Transitioned(uuid.UUID, webhook.Transition)             {}

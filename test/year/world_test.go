@@ -20,10 +20,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"plugbeat/adminapi"
 	"plugbeat/delivery"
+	"plugbeat/egress"
 	"plugbeat/receiver"
 	"plugbeat/scheduler"
 	"plugbeat/scheduler/cadence"
+	"plugbeat/server"
 	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/vehicle/simulator"
@@ -153,7 +156,10 @@ func (w *world) up() {
 		l.up = time.Now()
 	}
 	w.mu.Unlock()
+	guard, err := egress.New(egress.Options{})
+	w.must(err)
 	w.dispatcher, err = delivery.New(delivery.Options{
+		Guard: guard, Meter: server.NewMetrics(adminapi.Version{}, nil),
 		Store: watched{w.store.Webhooks, w.store.Deliveries, w.store.Schedules, w.store.Vehicles, w}, Settings: set, ManagementToken: webhook.Secret(token), Log: log, Transport: w,
 		Bodies: delivery.Bodies{Verify: payload.Verify, Test: payload.Test},
 	})
@@ -300,7 +306,7 @@ func (w *world) do(ctx context.Context, o op) {
 	case disable:
 		_, err = w.dispatcher.Disable(ctx, w.ids[o.hook])
 	case enable:
-		_, err = w.dispatcher.Enable(ctx, w.ids[o.hook], false, "")
+		_, _, err = w.dispatcher.Enable(ctx, w.ids[o.hook], false, "")
 		w.scheduler.Kick()
 	case stop:
 		w.down()
