@@ -225,7 +225,7 @@ func (d *doctor) checkState(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := d.m.Systemctl(ctx, "show", systemd.UnitName,
-		"--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential")
+		"--property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result")
 	if err != nil {
 		d.warn(checkService, systemd.UnitName, "", "systemd does not tell of it: %v", err)
 		return
@@ -247,8 +247,7 @@ func (d *doctor) checkState(ctx context.Context) {
 	if s := is["UnitFileState"]; s == "disabled" || s == "masked" {
 		d.warn(checkService, systemd.UnitName, "systemctl enable plugbeat", "it is %s: it does not start at boot", s)
 	}
-	secrets := machine.ConfigDir + "/" + config.SecretsDirName
-	if given, told := is["LoadCredential"]; told && !strings.Contains(given, secrets) && d.m.There(secrets) {
+	if secrets := machine.ConfigDir + "/" + config.SecretsDirName; d.m.There(secrets) && d.credentialsEmptied(ctx) {
 		d.problem(checkService, systemd.UnitName, "systemctl edit plugbeat, and under [Service]: LoadCredential=plugbeat:"+secrets,
 			"it hands the daemon no credentials: a drop-in empties LoadCredential=, and only root reads %s", secrets)
 	}
@@ -259,4 +258,20 @@ func (d *doctor) checkState(ctx context.Context) {
 	if n, err := strconv.Atoi(is["NRestarts"]); err == nil && n > manyRestarts {
 		d.warn(checkService, systemd.UnitName, log, "systemd restarted it %d times", n)
 	}
+}
+
+// credentialsEmptied reads the unit with its drop-ins: systemctl show prints no
+// LoadCredential=, only that it cannot.
+func (d *doctor) credentialsEmptied(ctx context.Context) bool {
+	out, err := d.m.Systemctl(ctx, "cat", systemd.UnitName)
+	if err != nil {
+		return false
+	}
+	emptied := false
+	for l := range strings.Lines(out) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(l), "LoadCredential="); ok {
+			emptied = value == ""
+		}
+	}
+	return emptied
 }

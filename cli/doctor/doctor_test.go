@@ -243,7 +243,8 @@ func pretty(v any) string {
 // TestDoctorOfTheService looks at units: as they are written, edited, of another
 // version, and hidden; and at what systemd says.
 func TestDoctorOfTheService(t *testing.T) {
-	const show = "systemctl show plugbeat.service --property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result,LoadCredential"
+	const show = "systemctl show plugbeat.service --property=ActiveState,UnitFileState,NeedDaemonReload,NRestarts,Result"
+	const cat = "systemctl cat plugbeat.service"
 	packaged, err := systemd.Unit(systemd.PackagedExe)
 	must(t, err)
 	own, err := systemd.Unit("/usr/local/bin/plugbeat")
@@ -303,12 +304,14 @@ func TestDoctorOfTheService(t *testing.T) {
 		{"without credentials", func(l *clitest.Lab) {
 			l.Put(machine.OwnUnit, systemd.Marked(own))
 			l.Put("/etc/plugbeat/secrets/sealing_key", "x")
-			l.Out[show] = "ActiveState=activating\nLoadCredential=\n"
+			l.Out[show] = "ActiveState=activating\n"
+			l.Out[cat] = own + "# override.conf\n[Service]\nLoadCredential=\n"
 		}, resultProblem, "it hands the daemon no credentials", "under [Service]: LoadCredential=plugbeat:/etc/plugbeat/secrets"},
 		{"with credentials", func(l *clitest.Lab) {
 			l.Put(machine.OwnUnit, systemd.Marked(own))
 			l.Put("/etc/plugbeat/secrets/sealing_key", "x")
-			l.Out[show] = "ActiveState=active\nLoadCredential=plugbeat:/etc/plugbeat/secrets\n"
+			l.Out[show] = "ActiveState=active\n"
+			l.Out[cat] = own + "# override.conf\n[Service]\nWatchdogSec=2s\n"
 		}, resultOK, "plugbeat.service: active", ""},
 		{"no answer", func(l *clitest.Lab) {
 			l.Put(machine.OwnUnit, systemd.Marked(own))
