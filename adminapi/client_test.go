@@ -121,7 +121,8 @@ func TestPatience(t *testing.T) {
 	c.http.Transport = &w
 	ctx, id := t.Context(), uuid.New()
 	for want, calls := range map[time.Duration][]func(){
-		15 * time.Second: {func() { _, _ = c.Status(ctx) }, func() { _, _ = c.Webhooks(ctx, "", 0) }, func() { _, _ = c.DisableWebhook(ctx, "x") }, func() { _, _ = c.Delivery(ctx, id) }},
+		15 * time.Second: {func() { _, _ = c.Status(ctx) }, func() { _, _ = c.Webhooks(ctx, "", 0) },
+			func() { _, _ = c.DisableWebhook(ctx, "x") }, func() { _, _ = c.Delivery(ctx, id) }},
 		time.Minute: {func() { _, _ = c.RemoveWebhook(ctx, "x") }, func() { _, _ = c.DisconnectVehicle(ctx, id) },
 			func() { _, _ = c.Subscribe(ctx, Subscribe{}) }},
 		40 * time.Second: {func() { _, _ = c.VerifyWebhook(ctx, "x") }, func() { _, _ = c.TestWebhook(ctx, "x") },
