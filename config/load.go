@@ -136,11 +136,14 @@ func syntax(err error) (why string, line int) {
 // with a star.
 var unquoted = regexp.MustCompile(`(?:[:\[{,]|^\s*-)\s+([*&!%@\x60][^#]*?)\s*(?:#.*)?$`)
 
+// lineBreak is what ends a line in YAML, and so what its reader counts.
+var lineBreak = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
+
 // mistake knows what people write that is no YAML, by the lines around the one that the
 // library complains of; it is empty where it does not know.
 func mistake(file []byte, line int) (why, allowed string) {
-	lines := strings.Split(string(file), "\n")
-	for _, text := range lines[max(0, line-2):min(len(lines), line+1)] {
+	lines := lineBreak.Split(string(file), -1)
+	for _, text := range lines[min(max(0, line-2), len(lines)):min(len(lines), line+1)] {
 		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 		if strings.Contains(indent, "\t") {
 			return "there is a tab before " + strconv.Quote(strings.TrimSpace(text)), "spaces: YAML indents with nothing else"

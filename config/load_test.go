@@ -265,6 +265,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("delivery: {retries: [1s, 2s], allow: [::1]}\n---\n")
 	f.Add("cadence: {makes: {é: {fastest: 1h}}, unplugged: '@daily'}")
 	f.Add("? {a: b}\n: - *x\n")
+	f.Add("a: 1\r\u0085\r\u2028\r\r\rb: *\r")
 	f.Fuzz(func(t *testing.T, text string) {
 		cfg, err := Parse([]byte(text), "/base")
 		if err != nil {

@@ -142,20 +142,24 @@ func (l *life) follow() {
 	asks, commits := l.asks[l.c.id], l.commits[l.c.id]
 	taken := 0
 	for len(l.ops)+len(commits) > 0 {
+		var next []ask
+		if len(commits) > 0 {
+			next = asks[taken:commits[0].asks]
+		}
 		if len(commits) == 0 || len(l.ops) > 0 && l.ops[0].at <= commits[0].at {
-			l.overdue(l.ops[0].at)
+			l.overdue(l.ops[0].at, next)
 			l.operate(l.ops[0])
 			l.ops = l.ops[1:]
 			continue
 		}
-		l.overdue(commits[0].at)
+		l.overdue(commits[0].at, next)
 		if len(l.ops) > 0 && l.ops[0].what == stop && l.ops[0].at-commits[0].at < time.Millisecond {
 			l.cutOff++
 		}
-		l.commit(commits[0].at, asks[taken:commits[0].asks])
+		l.commit(commits[0].at, next)
 		taken, commits = commits[0].asks, commits[1:]
 	}
-	l.overdue(l.end)
+	l.overdue(l.end, asks[taken:])
 	for h, rest := range l.made {
 		if len(rest) > 0 {
 			l.wrong("%d deliveries to %s that nothing calls for, the first made after %s", len(rest), l.hooks[h].name, rest[0].CreatedAt.Sub(l.t0))
@@ -163,10 +167,11 @@ func (l *life) follow() {
 	}
 }
 
-// overdue holds that no due time was passed over while the daemon ran.
-func (l *life) overdue(now time.Duration) {
+// overdue holds that no due time was passed over while the daemon ran; asks are those of the
+// reading under way.
+func (l *life) overdue(now time.Duration, asks []ask) {
 	for _, b := range l.subs {
-		if !l.down && b.due < never && now-max(b.due, l.up) > latest {
+		if !l.down && b.due < never && now-max(b.due, l.up) > latest+waits(asks) {
 			l.wrong("it was due on %s after %s, and nothing had come after %s", l.hooks[b.hook].name, b.due, now)
 			b.due = never
 		}
@@ -220,6 +225,17 @@ func (l *life) park(o op) {
 	}
 }
 
+// waits is how long the source asked to be left alone within a reading. The time for its tries
+// does not run meanwhile.
+func waits(asks []ask) (all time.Duration) {
+	for _, a := range asks {
+		if slices.Contains(a.kinds[:], limited) && a.retry <= dueWithin {
+			all += a.retry
+		}
+	}
+	return all
+}
+
 // pluggedIn says which cadence applies at t.
 func (l *life) pluggedIn(t time.Duration) bool {
 	return l.known && l.in && !l.restricted && t-l.seen < unknownAfter
@@ -249,7 +265,7 @@ func (l *life) take(asks []ask) {
 			}
 		}
 	}
-	if n := len(asks); n > dueTries || n > 0 && asks[n-1].at > asks[0].at+dueWithin {
+	if n := len(asks); n > dueTries || n > 0 && asks[n-1].at > asks[0].at+dueWithin+waits(asks[:n-1]) {
 		l.wrong("its source was asked %d times from %s on for one reading", n, asks[0].at)
 	}
 	l.reads, l.retried = l.reads+len(asks), l.retried+max(0, len(asks)-1)
