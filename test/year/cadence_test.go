@@ -295,11 +295,33 @@ func (l *life) observe(v word) bool {
 	return false
 }
 
+// account takes what a reading without /charge says of the owner's account: a value that it
+// can be read, and a fault whether it can, unless the owner kept back that path alone.
+func (l *life) account(asks []ask) {
+	charge, is := l.last[0], l.restricted
+	for p := 1; p < len(l.last); p++ {
+		if !slices.ContainsFunc(asks, func(a ask) bool { return a.paths[p] }) {
+			continue
+		}
+		switch k := l.last[p].kind; {
+		case k == fine:
+			l.restricted = is && charge.kind == permission
+			return
+		case k == network || k == permission && charge.known && charge.kind == fine:
+		default:
+			l.restricted = truths[k].restrict
+		}
+	}
+}
+
 // commit says what comes of a reading that is committed at now.
 func (l *life) commit(now time.Duration, asks []ask) {
 	l.take(asks)
 	news := slices.ContainsFunc(asks, func(a ask) bool { return a.paths[0] })
 	changed := news && l.observe(l.last[0])
+	if !news {
+		l.account(asks)
+	}
 	in, due := l.pluggedIn(now), false
 	if l.known && l.in && !l.restricted && !in {
 		l.unknown++
