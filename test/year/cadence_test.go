@@ -168,10 +168,11 @@ func (l *life) follow() {
 }
 
 // overdue holds that no due time was passed over while the daemon ran; asks are those of the
-// reading under way.
+// reading under way. It begins once the source may be asked.
 func (l *life) overdue(now time.Duration, asks []ask) {
 	for _, b := range l.subs {
-		if !l.down && b.due < never && now-max(b.due, l.up) > latest+waits(asks) {
+		held := max(0, min(dueWithin, l.notBefore-b.due))
+		if !l.down && b.due < never && now-max(b.due, l.up) > held+waits(asks)+latest {
 			l.wrong("it was due on %s after %s, and nothing had come after %s", l.hooks[b.hook].name, b.due, now)
 			b.due = never
 		}
@@ -351,6 +352,10 @@ func (l *life) decide(b *subscription, now time.Duration, changed, in, news bool
 		is = schedules[1]
 	}
 	d, made := l.next(b.hook, now)
+	first := b.cause == webhook.CauseFirst
+	if made && first && now < b.due && b.anchor < b.due { // it waited, and somebody had it read before
+		b.due = now
+	}
 	due, inGap := b.due <= now, b.everMade && now < b.made+gap
 	switch {
 	case !due && !changed:
@@ -363,6 +368,10 @@ func (l *life) decide(b *subscription, now time.Duration, changed, in, news bool
 		}
 		return
 	case !changed && !inGap && !made:
+		if due && first && now < l.notBefore { // throttled: made when it may be
+			l.collapsed[b.hook] += was.points(b.anchor, b.due, l.notBefore)
+			b.due = l.notBefore
+		}
 		return
 	}
 	b.plugged = in
