@@ -115,39 +115,3 @@ func (c *complaints) err() error {
 	})
 	return &Error{Complaints: c.list}
 }
-
-// nearest returns the name most like s, empty when none is like it.
-func nearest(s string, names []string) string {
-	best, least := "", max(2, len(s)/3)+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(s), n); d < least {
-			best, least = n, d
-		}
-		// A key of the right beginning is meant more likely than a short one.
-		if best == "" && len(s) >= 3 && (strings.HasPrefix(n, s) || strings.HasPrefix(s, n)) {
-			best = n
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}

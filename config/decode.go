@@ -11,6 +11,7 @@ import (
 
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle/all"
+	"plugbeat/words"
 )
 
 // reader holds a YAML tree against the settings. It takes out what is wrong, with a complaint,
@@ -172,7 +173,7 @@ func (r reader) unknown(key, at, pattern, kind string) {
 	inSource := pattern == "sources."+anyName
 	ofAKind := inSource && slices.ContainsFunc(kindNames(), func(k string) bool { return slices.Contains(below(pattern, k), key) })
 	_, valid := all.Kind(kind)
-	near := nearest(key, names)
+	near := words.Nearest(key, names)
 	switch {
 	case ofAKind && !valid:
 		return // no valid type was given, and that has its own complaint

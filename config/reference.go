@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"plugbeat/vehicle/all"
+	"plugbeat/words"
 )
 
 // reference is config.example.yaml without the settings of sources, which each kind has of
@@ -271,10 +272,10 @@ func Nearest(text string) string {
 			paths, ends = append(paths, p), append(ends, p[strings.LastIndexByte(p, '.')+1:])
 		}
 	}
-	if near := nearest(text, paths); near != "" {
+	if near := words.Nearest(text, paths); near != "" {
 		return near
 	}
-	near := nearest(text[strings.LastIndexByte(text, '.')+1:], ends)
+	near := words.Nearest(text[strings.LastIndexByte(text, '.')+1:], ends)
 	if i := slices.Index(ends, near); i >= 0 {
 		return paths[i]
 	}

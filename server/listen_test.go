@@ -16,7 +16,7 @@ import (
 )
 
 func TestHTTPTimeouts(t *testing.T) {
-	srv := servertest.NewServer(t, servertest.NewWorld()).HTTP(http.NotFoundHandler())
+	srv := servertest.NewServer(t, servertest.NewWorld(t)).HTTP(http.NotFoundHandler())
 	if srv.WriteTimeout <= 310*time.Second {
 		t.Errorf("WriteTimeout %v cuts reads that SDKs wait 310 s for", srv.WriteTimeout)
 	}
@@ -28,7 +28,7 @@ func TestHTTPTimeouts(t *testing.T) {
 // Whoever opens connections and asks for nothing, or never ends its headers, holds a
 // bounded number; who asks is answered meanwhile, and a request under way is not cut off.
 func TestConnectionsAreBounded(t *testing.T) {
-	s := servertest.NewServer(t, servertest.NewWorld())
+	s := servertest.NewServer(t, servertest.NewWorld(t))
 	began, end := make(chan struct{}), make(chan struct{})
 	srv := s.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -104,7 +104,7 @@ func TestConnectionsLeaveFiles(t *testing.T) {
 
 // A header that is longer than any honest one is refused.
 func TestHeadersAreBounded(t *testing.T) {
-	s := servertest.NewServer(t, servertest.NewWorld())
+	s := servertest.NewServer(t, servertest.NewWorld(t))
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = s.HTTP(s.Public())
 	ts.Start()

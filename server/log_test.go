@@ -31,7 +31,7 @@ func TestLog(t *testing.T) {
 		{"the caller's", &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := servertest.NewWorld()
+			w := servertest.NewWorld(t)
 			w.Read = func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error) {
 				if tt.fail == nil {
 					panic("boom")

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/server"
 	"plugbeat/server/servertest"
-	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -30,14 +30,13 @@ func BenchmarkMeters(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape is a scrape of twenty webhooks, without the store.
+// BenchmarkScrape is a scrape of twenty webhooks.
 func BenchmarkScrape(b *testing.B) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(b)
 	for i := range 20 {
-		w.Hooks = append(w.Hooks, webhook.Webhook{ID: uuid.UUID{15: byte(i + 1)}, Name: "hook", Type: webhook.TypeDynamic, Status: webhook.Active})
+		w.AddHook(webhook.Webhook{ID: uuid.UUID{15: byte(i + 1)}, Name: fmt.Sprint("hook ", i)})
 	}
 	w.SourceList = []adminapi.Source{{Name: "sim", Configured: true}}
-	w.States = map[uuid.UUID]vehicle.Status{}
 	s := servertest.NewServer(b, w, func(o *server.Options) { o.Metrics = server.NewMetrics(adminapi.Version{}, []string{"sim"}) })
 	for b.Loop() {
 		s.ServeMetrics(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))

@@ -28,17 +28,18 @@ import (
 type narrow struct {
 	server.Store // nil: every call of it panics
 	w            *servertest.World
+	hooks        []webhook.Webhook // in place of the world's
 	err          error
 }
 
 func (n narrow) Webhooks(ctx context.Context) ([]webhook.Webhook, error) {
-	if n.err != nil {
-		return nil, n.err
+	if n.err != nil || n.hooks != nil {
+		return n.hooks, n.err
 	}
-	return n.w.Store().Webhooks(ctx)
+	return n.w.Webhooks(ctx)
 }
 
-func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Store().Census(limit) }
+func (n narrow) Census(limit int) (vehicle.Census, []uuid.UUID) { return n.w.Census(limit) }
 
 // metered is a server over a narrow world.
 func metered(t *testing.T, w *servertest.World, changes ...func(*server.Options)) *server.Server {
@@ -84,15 +85,15 @@ func wantSamples(t *testing.T, got map[string]float64, want map[string]float64) 
 // A scrape tells what stands: of the webhooks, their queues, the sources, the data
 // file and what is wrong.
 func TestScrapeTellsWhatStands(t *testing.T) {
-	w := servertest.NewWorld()
-	w.Hooks[0] = webhook.Webhook{
+	w := servertest.NewWorld(t)
+	hooks := []webhook.Webhook{{
 		ID: servertest.HookID, Name: `a "name"`, Type: webhook.TypeDynamic, Status: webhook.Active,
 		Breaker:  webhook.Breaker{OpenSince: servertest.Noon.Add(-time.Hour), Step: 3, LastSuccess: servertest.Noon.Add(-2 * time.Hour)},
 		Ledger:   webhook.Ledger{Produced: 21, Delivered: 10, Superseded: 1, Dead: 2, Expired: 3, Cancelled: 4},
 		DueTimes: webhook.DueTimes{Produced: 20, Collapsed: 5, Skipped: 6},
-	}
-	w.Hooks = append(w.Hooks, webhook.Webhook{ID: servertest.NoID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone})
-	w.States = map[uuid.UUID]vehicle.Status{servertest.VehicleA: {State: vehicle.StatePluggedIn}, servertest.VehicleB: {Restricted: true}}
+	}, {ID: servertest.NoID, Name: "out", Status: webhook.Disabled, Reason: webhook.Gone}}
+	w.SetStatus(servertest.VehicleA, vehicle.Status{State: vehicle.StatePluggedIn})
+	w.SetStatus(servertest.VehicleB, vehicle.Status{Restricted: true})
 	w.QueueList = map[uuid.UUID]webhook.Queue{servertest.HookID: {InFlight: 3, Waiting: 9, Oldest: servertest.Noon.Add(-90 * time.Second), DisabledAt: servertest.Noon.Add(time.Hour)}}
 	w.SourceList = []adminapi.Source{
 		{Name: "sim", Configured: true, Vehicles: 2, Due: servertest.Noon.Add(-30 * time.Second),
@@ -110,7 +111,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 		{Code: health.VehicleOwner, Severity: health.Error, Subject: health.Subject{Kind: health.Fleet}, Of: 7},
 		{Code: health.ClockOff, Severity: health.Error, Subject: health.Subject{Kind: health.ClockKind}},
 	}
-	got := scrapeOf(t, metered(t, w))
+	got := scrapeOf(t, metered(t, w, func(o *server.Options) { o.Store = narrow{w: w, hooks: hooks} }))
 	one, two := `{webhook="`+servertest.HookID.String()+`"}`, `{webhook="`+servertest.NoID.String()+`"}`
 	with := func(label, value string) string {
 		return `{` + label + `="` + value + `",webhook="` + servertest.HookID.String() + `"}`
@@ -174,7 +175,7 @@ func TestScrapeTellsWhatStands(t *testing.T) {
 
 // What happens is counted, from nought, and under closed sets of labels.
 func TestMetersCount(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	s := metered(t, w)
 	m := s.Metrics
 	hook := `webhook="` + servertest.HookID.String() + `"}`
@@ -223,11 +224,13 @@ func TestMetersCount(t *testing.T) {
 
 // A webhook that was removed leaves no series, not even by what of it ends later.
 func TestRemovedWebhookLeavesNoSeries(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	s := metered(t, w)
 	s.Metrics.AttemptEnded(servertest.HookID, webhook.OutcomeDelivered, time.Second)
 	scrapeOf(t, s)
-	w.Hooks = nil
+	if _, err := w.Deliveries.Remove(t.Context(), servertest.HookID); err != nil {
+		t.Fatal(err)
+	}
 	s.Metrics.AttemptEnded(servertest.HookID, webhook.OutcomeInterrupted, time.Second)
 	for range 2 {
 		for sample := range scrapeOf(t, s) {
@@ -244,7 +247,7 @@ func TestRemovedWebhookLeavesNoSeries(t *testing.T) {
 
 // While the data file cannot be read a scrape tells the rest, and the log why.
 func TestScrapeWithoutTheStore(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	var log servertest.LogBuffer
 	s := metered(t, w, func(o *server.Options) {
 		o.Store, o.Log = narrow{w: w, err: errors.New("the data file is closed")}, zerolog.New(&log)
@@ -261,7 +264,7 @@ func TestScrapeWithoutTheStore(t *testing.T) {
 
 // Who asks for OpenMetrics gets it.
 func TestOpenMetrics(t *testing.T) {
-	s := metered(t, servertest.NewWorld())
+	s := metered(t, servertest.NewWorld(t))
 	for accept, want := range map[string]string{"": "text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0": "application/openmetrics-text; version=1.0.0"} {
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		r.Header.Set("Accept", accept)
@@ -279,7 +282,7 @@ func TestOpenMetrics(t *testing.T) {
 // Every answer is counted where it was given, also that of a handler that panicked
 // and that of a caller who has gone.
 func TestAnswersAreCounted(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	s := servertest.NewServer(t, w)
 	for _, l := range []struct {
 		h    http.Handler

@@ -13,7 +13,7 @@ import (
 // What keeps the daemon from being ready is told to whoever asks by its code alone; what does
 // not is not told.
 func TestReady(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	h := servertest.NewServer(t, w).AdminHTTP()
 	get := func() *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()

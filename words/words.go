@@ -1,5 +1,6 @@
 // Package words writes durations, counts and names for people, and for the shells that
-// they copy commands into. It imports nothing of plugbeat's.
+// they copy commands into, and finds the name that somebody meant. It imports nothing of
+// plugbeat's.
 package words
 
 import (

@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	ucli "github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
+
+	"plugbeat/words"
 )
 
 // retired names, by the command line that had them, commands and flags that left, and
@@ -114,7 +115,7 @@ func (w *walk) step(args []string) ([]string, error) {
 		return nil, &UsageError{Text: fmt.Sprintf("%s %s has left", w.name, word), Hint: "use: " + became}
 	}
 	hint := "commands: " + strings.Join(names(w.commands), ", ")
-	if near := nearest(word, names(w.commands)); near != "" {
+	if near := words.Nearest(word, names(w.commands)); near != "" {
 		hint = fmt.Sprintf("did you mean: %s %s", w.name, near)
 	}
 	return nil, &UsageError{Text: fmt.Sprintf("%s has no command %q", w.name, word), Hint: hint}
@@ -148,7 +149,7 @@ func (w *walk) flag(word string, rest []string) ([]string, error) {
 		return nil, &UsageError{Text: fmt.Sprintf("--%s of %s has left", name, w.name), Hint: "use: " + became}
 	}
 	hint := seeHelp(w.name)
-	if near := nearest(name, all); near != "" {
+	if near := words.Nearest(name, all); near != "" {
 		hint = "did you mean --" + near + "?"
 	}
 	return nil, &UsageError{Text: fmt.Sprintf("%s has no flag --%s", w.name, name), Hint: hint}
@@ -161,17 +162,4 @@ func names(commands []*ucli.Command) (list []string) {
 		list = append(list, c.Name)
 	}
 	return list
-}
-
-// nearest returns the candidate that typed most likely meant; empty when none is near
-// enough to be worth saying.
-func nearest(typed string, candidates []string) string {
-	const near, prefixFrom, prefix = 0.75, 0.7, 4
-	best, found := near, ""
-	for _, c := range candidates {
-		if like := smetrics.JaroWinkler(typed, c, prefixFrom, prefix); len(c) > 1 && like > best {
-			best, found = like, c
-		}
-	}
-	return found
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestAlertsAreTested(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	_, err := c.TestAlerts(t.Context(), "")
 	servertest.Refused(t, err, adminapi.CodeNotFound)

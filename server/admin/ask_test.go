@@ -13,7 +13,7 @@ import (
 // TestCostEndpoint: the words come before the cadence is used, and a wrong one is
 // refused as it would be on adding.
 func TestCostEndpoint(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	w.SourceList = append(w.SourceList, adminapi.Source{Name: "fleet", Configured: true, Cost: &adminapi.Cost{Metered: true, Per: "month", Budget: 500}})
 	s := servertest.NewServer(t, w)
 	c := servertest.OverSocket(t, s)
@@ -39,7 +39,7 @@ func TestCostEndpoint(t *testing.T) {
 		_, err := c.Cost(t.Context(), n)
 		servertest.Refused(t, err, adminapi.CodeInvalid, field)
 	}
-	added := servertest.Must[adminapi.WebhookAdded](t)(c.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "n", Type: webhook.TypeDynamic, CallbackURI: "https://203.0.113.5/hook"}))
+	added := servertest.Must[adminapi.WebhookAdded](t)(c.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "n", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/n"}))
 	if !slices.ContainsFunc(added.Costs, func(l string) bool { return strings.Contains(l, "/charge alone every 1h is 730") }) {
 		t.Errorf("%q", added.Costs)
 	}

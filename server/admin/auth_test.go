@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ import (
 // no route takes a parameter that it does not know.
 func TestEveryRouteNeedsItsToken(t *testing.T) {
 	for _, route := range admin.Table() {
-		w := servertest.Operators(servertest.NewWorld())
+		w := servertest.Operators(servertest.NewWorld(t))
 		s := servertest.NewServer(t, w)
 		_ = s.HTTP(nil).Shutdown(t.Context()) // or the stream of events would go on
 		h := servertest.Described(t, s.AdminHTTP())
@@ -68,7 +69,7 @@ func TestEveryRouteNeedsItsToken(t *testing.T) {
 
 // What is not the API is open on the admin listener, and nothing else is.
 func TestAdminHTTPIsOpenOnlyForHealth(t *testing.T) {
-	h := servertest.NewServer(t, servertest.Operators(servertest.NewWorld())).AdminHTTP()
+	h := servertest.NewServer(t, servertest.Operators(servertest.NewWorld(t))).AdminHTTP()
 	for target, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/api/v1/openapi.yaml": 200, "/api/v1/status": 401, "/api/v1": 404, "/": 404, "/v2.0/vehicles": 404} {
 		if rec, _ := servertest.Ask(t, h, "", "GET", target, ""); rec.Code != want {
 			t.Errorf("%s: %d, want %d", target, rec.Code, want)
@@ -81,9 +82,9 @@ func TestAdminHTTPIsOpenOnlyForHealth(t *testing.T) {
 
 // Tokens of the two kinds do not work in place of each other, whatever their hash.
 func TestKindsOfTokens(t *testing.T) {
-	w := servertest.Operators(servertest.NewWorld())
+	w := servertest.Operators(servertest.NewWorld(t))
 	// One that was stored for operators under an application's hash, and the reverse.
-	w.Tokens = append(w.Tokens, access.Grant{Name: "x", Scope: access.ScopeOperate, Hash: sha256.Sum256([]byte("x"))}, access.Grant{Name: "y", Hash: access.OperatorHash("y")})
+	w.AddTokens(access.Grant{Name: "x", Scope: access.ScopeOperate, Hash: sha256.Sum256([]byte("x"))}, access.Grant{Name: "y", Hash: access.OperatorHash("y")})
 	s := servertest.NewServer(t, w)
 	for _, token := range []string{servertest.ReadToken, servertest.OperateToken, "x", "y"} {
 		rec := httptest.NewRecorder()
@@ -108,7 +109,7 @@ func TestKindsOfTokens(t *testing.T) {
 }
 
 func TestTokenHeaders(t *testing.T) {
-	h := servertest.Described(t, servertest.NewServer(t, servertest.Operators(servertest.NewWorld())).AdminHTTP())
+	h := servertest.Described(t, servertest.NewServer(t, servertest.Operators(servertest.NewWorld(t))).AdminHTTP())
 	tests := []struct {
 		name   string
 		target string
@@ -135,14 +136,14 @@ func TestTokenHeaders(t *testing.T) {
 
 // A token is made over the socket alone, shown once, and revoked at once.
 func TestOperatorTokens(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	s := servertest.NewServer(t, w)
 	c, h := servertest.OverSocket(t, s), servertest.Described(t, s.AdminHTTP())
 	got := servertest.Must[adminapi.TokenAdded](t)(c.AddToken(ctx, adminapi.NewToken{Name: "grafana", Scope: access.ScopeRead}))
 	if got.Kind != adminapi.OperatorToken || got.Scope != access.ScopeRead || !strings.HasPrefix(got.Token, "plugbeat_operator_") || len(got.Token) < 60 {
 		t.Fatalf("%+v", got)
 	}
-	if text := fmt.Sprintf("%+v", w.Tokens); strings.Contains(text, got.Token) {
+	if text := fmt.Sprintf("%+v", servertest.Must[[]access.Grant](t)(w.Grants(ctx))); strings.Contains(text, got.Token) {
 		t.Error("the token is kept")
 	}
 	if rec, _ := servertest.Ask(t, h, got.Token, "GET", "/api/v1/status", ""); rec.Code != 200 {
@@ -175,31 +176,41 @@ func TestOperatorTokens(t *testing.T) {
 	}
 }
 
+// fullDisk has no room for the use of a token.
+type fullDisk struct {
+	server.Store
+	used int
+}
+
+func (f *fullDisk) UseGrant(context.Context, [32]byte, time.Time) error {
+	f.used++
+	return webhook.ErrNoSpace
+}
+
 // The use of a token is noted once an hour, whether or not that succeeds, and never
 // in the way of the request.
 func TestUseOfTokens(t *testing.T) {
-	w := servertest.Operators(servertest.NewWorld())
+	w := servertest.Operators(servertest.NewWorld(t))
 	now := servertest.Noon
-	s := servertest.NewServer(t, w, func(o *server.Options) { o.Now = func() time.Time { return now } })
-	w.Fail = webhook.ErrNoSpace
+	full := &fullDisk{Store: w.Records}
+	s := servertest.NewServer(t, w, func(o *server.Options) { o.Store, o.Now = full, func() time.Time { return now } })
 	get := func() {
 		if rec, e := servertest.Ask(t, s.AdminHTTP(), servertest.ReadToken, "GET", "/api/v1/version", ""); rec.Code != 200 {
 			t.Errorf("%d %s", rec.Code, e)
 		}
 	}
 	get()
-	w.Tokens[len(w.Tokens)-1].LastUsedAt, w.Tokens[len(w.Tokens)-2].LastUsedAt = time.Time{}, time.Time{} // it was not kept
 	get()
 	now = now.Add(59 * time.Minute)
 	get()
-	if w.Used != 1 {
-		t.Errorf("noted %d times in an hour", w.Used)
+	if full.used != 1 {
+		t.Errorf("noted %d times in an hour", full.used)
 	}
 	now = now.Add(2 * time.Minute)
 	get()
 	get()
-	if w.Used != 2 {
-		t.Errorf("noted %d times in two hours", w.Used)
+	if full.used != 2 {
+		t.Errorf("noted %d times in two hours", full.used)
 	}
 }
 
@@ -208,7 +219,7 @@ func TestUseOfTokens(t *testing.T) {
 func TestGuessingIsLoggedNowAndThen(t *testing.T) {
 	var log servertest.LogBuffer
 	now := servertest.Noon
-	s := servertest.NewServer(t, servertest.Operators(servertest.NewWorld()), func(o *server.Options) {
+	s := servertest.NewServer(t, servertest.Operators(servertest.NewWorld(t)), func(o *server.Options) {
 		o.Log, o.Now = zerolog.New(&log), func() time.Time { return now }
 	})
 	h := s.AdminHTTP()

@@ -15,16 +15,51 @@ import (
 	"time"
 
 	"plugbeat/adminapi"
+	"plugbeat/server"
+	"plugbeat/server/admin"
 	"plugbeat/server/servertest"
 	"plugbeat/webhook"
 )
 
+// copies stands in for copies of the data file: they have these bytes and these problems.
+type copies struct {
+	server.Store
+	admin.Upkeep
+	bytes    []byte
+	problems []webhook.FileProblem
+	copying  func() // called while a copy is made, nil for nothing
+	fail     error
+}
+
+// server is a server whose copies of the data file are these.
+func (c *copies) server(t *testing.T) *server.Server {
+	t.Helper()
+	return servertest.NewServer(t, servertest.NewWorld(t), func(o *server.Options) {
+		c.Store, c.Upkeep = o.Store, o.Upkeep
+		o.Store, o.Upkeep = c, c
+	})
+}
+
+func (c *copies) Copy(_ context.Context, path string) error {
+	if c.copying != nil {
+		c.copying()
+	}
+	return errors.Join(c.fail, os.WriteFile(path, c.bytes, 0o600))
+}
+
+func (c *copies) CheckFile(path string) ([]webhook.FileProblem, error) {
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, c.bytes) {
+		return nil, errors.New("it is not the copy")
+	}
+	return c.problems, nil
+}
+
 func TestBackup(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	s := servertest.NewServer(t, w)
+	ctx, w := t.Context(), &copies{}
+	s := w.server(t)
 	c := servertest.OverSocket(t, s)
 	big := bytes.Repeat([]byte("plugbeat"), 5<<20/8+3) // some pieces and a rest
-	w.Copied = big
+	w.bytes = big
 	var got bytes.Buffer
 	n, err := c.Backup(ctx, &got)
 	if err != nil || n != int64(len(big)) || !bytes.Equal(got.Bytes(), big) {
@@ -38,21 +73,21 @@ func TestBackup(t *testing.T) {
 		t.Errorf("it leaves %s", left())
 	}
 	// What is not sound is not sent.
-	w.Problems = []webhook.FileProblem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
+	w.problems = []webhook.FileProblem{{Bucket: "lane", Key: "k", Text: "no delivery"}}
 	got.Reset()
 	_, err = c.Backup(ctx, &got)
 	servertest.Refused(t, err, adminapi.CodeInternal, "not sound", "lane k: no delivery", "plugbeat check")
-	w.Problems = nil
-	w.Fail = fmt.Errorf("copy: %w", webhook.ErrNoSpace)
+	w.problems = nil
+	w.fail = fmt.Errorf("copy: %w", webhook.ErrNoSpace)
 	_, err = c.Backup(ctx, &got)
 	servertest.Refused(t, err, adminapi.CodeNoSpace, "no space")
-	w.Fail = nil
+	w.fail = nil
 	if got.Len() > 0 || left() != "" {
 		t.Errorf("%d bytes came, %s is left", got.Len(), left())
 	}
 	// One at a time, and none beside a check.
 	asked := false
-	w.Copying = func() {
+	w.copying = func() {
 		if asked {
 			return
 		}
@@ -70,10 +105,10 @@ func TestBackup(t *testing.T) {
 // A caller that does not read holds no reader of the data file and no name on the
 // disk, and one that left lets the next in.
 func TestBackupForSlowCallers(t *testing.T) {
-	w := servertest.NewWorld()
-	s := servertest.NewServer(t, w)
+	w := &copies{}
+	s := w.server(t)
 	c := servertest.OverSocket(t, s)
-	w.Copied = make([]byte, 64<<20) // more than the socket takes
+	w.bytes = make([]byte, 64<<20) // more than the socket takes
 	ctx, leave := context.WithCancel(t.Context())
 	slow := &stalled{first: make(chan struct{}), until: ctx.Done()}
 	ended := make(chan error, 1)
@@ -93,7 +128,7 @@ func TestBackupForSlowCallers(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the one that left: %v", err)
 	}
-	w.Copied = []byte("small")
+	w.bytes = []byte("small")
 	for end := time.Now().Add(10 * time.Second); ; {
 		if _, err := c.Backup(t.Context(), io.Discard); err == nil {
 			break
@@ -119,9 +154,7 @@ func (s *stalled) Write(b []byte) (int, error) {
 }
 
 func TestBackupHeaders(t *testing.T) {
-	w := servertest.NewWorld()
-	w.Copied = []byte("a copy")
-	h := servertest.Described(t, servertest.NewServer(t, w).Admin())
+	h := servertest.Described(t, (&copies{bytes: []byte("a copy")}).server(t).Admin())
 	res := httptest.NewRecorder()
 	h.ServeHTTP(res, httptest.NewRequest("POST", "/api/v1/backup", nil))
 	if res.Code != http.StatusOK || res.Body.String() != "a copy" || res.Header().Get("Content-Length") != "6" ||

@@ -12,14 +12,14 @@ import (
 )
 
 func TestAdminCheck(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	s := servertest.NewServer(t, w)
+	ctx, w := t.Context(), &copies{bytes: []byte("a copy")}
+	s := w.server(t)
 	c := servertest.OverSocket(t, s)
 	got := servertest.Must[adminapi.Checked](t)(c.Check(ctx))
 	if got.Problems == nil || len(got.Problems) != 0 || got.Bytes != 6 {
 		t.Errorf("%+v", got)
 	}
-	w.Problems = []webhook.FileProblem{{Bucket: "lane", Key: "ab", Text: "no record"}}
+	w.problems = []webhook.FileProblem{{Bucket: "lane", Key: "ab", Text: "no record"}}
 	if got = servertest.Must[adminapi.Checked](t)(c.Check(ctx)); len(got.Problems) != 1 {
 		t.Errorf("%+v", got)
 	}
@@ -36,7 +36,7 @@ func TestAdminCheck(t *testing.T) {
 	if left, _ := filepath.Glob(s.CheckDir + "/*"); len(left) != 1 || filepath.Base(left[0]) != "other" {
 		t.Errorf("left behind: %v", left)
 	}
-	w.Copying = func() {
+	w.copying = func() {
 		_, err := c.Backup(ctx, io.Discard)
 		servertest.Refused(t, err, adminapi.CodeUnavailable, "copied")
 	}

@@ -2,9 +2,9 @@ package admin_test
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,14 +14,20 @@ import (
 )
 
 func TestAdminDeliveries(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	for i := range 5 {
-		d := webhook.Delivery{ID: uuid.MustParse(fmt.Sprintf("01900000-0000-7000-8000-00000000000%d", i)), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered}
-		w.Past = append(w.Past, d)
-		w.Payloads[d.ID] = []byte(`{"version":"2.0","x":"<&>"}`)
+	ctx, w := t.Context(), servertest.NewWorld(t)
+	w.Now = servertest.Noon.Add(-time.Hour)
+	dead := w.Deliver(servertest.HookID, servertest.VehicleA)
+	w.Finish(dead, webhook.Dead)
+	if _, err := w.Sweep(ctx, servertest.Noon, time.Minute, 24*time.Hour); err != nil { // erases its payload
+		t.Fatal(err)
 	}
-	w.Past[0].State = webhook.Dead
-	delete(w.Payloads, w.Past[0].ID)
+	w.Now = servertest.Noon
+	var delivered webhook.Delivery
+	for range 3 {
+		delivered = w.Deliver(servertest.HookID, servertest.VehicleA)
+		w.Finish(delivered, webhook.Delivered)
+	}
+	waiting := w.Deliver(servertest.HookID, servertest.VehicleA)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	var ids []uuid.UUID
 	pages := 0
@@ -37,7 +43,7 @@ func TestAdminDeliveries(t *testing.T) {
 	if pages != 3 || len(ids) != 5 || !slices.IsSortedFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) }) {
 		t.Errorf("%d pages: %v", pages, ids)
 	}
-	if p := servertest.Must[adminapi.Page[webhook.Delivery]](t)(c.Deliveries(ctx, adminapi.DeliveryQuery{State: webhook.Dead, Since: servertest.Noon, Until: servertest.Noon})); len(p.Items) != 1 {
+	if p := servertest.Must[adminapi.Page[webhook.Delivery]](t)(c.Deliveries(ctx, adminapi.DeliveryQuery{State: webhook.Dead, Since: servertest.Noon.Add(-2 * time.Hour), Until: servertest.Noon})); len(p.Items) != 1 {
 		t.Errorf("dead: %+v", p)
 	}
 	_, err := c.Deliveries(ctx, adminapi.DeliveryQuery{State: "lost"})
@@ -46,11 +52,11 @@ func TestAdminDeliveries(t *testing.T) {
 	servertest.Refused(t, err, adminapi.CodeInvalid, "1 to 500")
 	_, err = c.Delivery(ctx, servertest.VehicleA)
 	servertest.Refused(t, err, adminapi.CodeNotFound, "delivery "+servertest.VehicleA.String(), "plugbeat delivery list")
-	d := servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, w.Past[1].ID))
+	d := servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, delivered.ID))
 	if string(d.Payload) != `{"version":"2.0","x":"<&>"}` || d.Attempts == nil {
 		t.Errorf("%+v, payload %s", d, d.Payload)
 	}
-	if d = servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, w.Past[0].ID)); string(d.Payload) != "null" {
+	if d = servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, dead.ID)); string(d.Payload) != "null" {
 		t.Errorf("erased payload %s", d.Payload)
 	}
 	_, err = c.Delivery(ctx, servertest.NoID)
@@ -58,14 +64,13 @@ func TestAdminDeliveries(t *testing.T) {
 
 	_, err = c.Resend(ctx, servertest.NoID)
 	servertest.Refused(t, err, adminapi.CodeNotFound, "plugbeat delivery list")
-	w.Past[2].State = webhook.Waiting
-	_, err = c.Resend(ctx, w.Past[2].ID)
+	_, err = c.Resend(ctx, waiting.ID)
 	servertest.Refused(t, err, adminapi.CodeConflict, "it waits")
-	d = servertest.Must[adminapi.DeliveryView](t)(c.Resend(ctx, w.Past[0].ID))
-	if d.Delivery.ResendOf == nil || *d.Delivery.ResendOf != w.Past[0].ID || d.Webhook == nil || d.Webhook.Name != "home" {
+	d = servertest.Must[adminapi.DeliveryView](t)(c.Resend(ctx, delivered.ID))
+	if d.Delivery.ResendOf == nil || *d.Delivery.ResendOf != delivered.ID || d.Webhook == nil || d.Webhook.Name != "home" {
 		t.Errorf("%+v", d)
 	}
 	w.Fail = webhook.ErrNoSpace
-	_, err = c.Resend(ctx, w.Past[0].ID)
+	_, err = c.Resend(ctx, delivered.ID)
 	servertest.Refused(t, err, adminapi.CodeNoSpace)
 }

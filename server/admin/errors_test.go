@@ -31,7 +31,7 @@ func TestAdminBodies(t *testing.T) {
 		{"UTF-8", "{\"name\":\"\xff\"}", "body", "UTF-8"},
 		{"large", `{"name":"` + strings.Repeat("x", 64<<10) + `"}`, "body", "65536"},
 	}
-	h := servertest.Described(t, servertest.NewServer(t, servertest.NewWorld()).Admin())
+	h := servertest.Described(t, servertest.NewServer(t, servertest.NewWorld(t)).Admin())
 	for _, tt := range tests {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("POST", "/api/v1/webhooks", strings.NewReader(tt.body)))
@@ -79,7 +79,8 @@ func TestAdminErrors(t *testing.T) {
 		{errors.New("secret detail of the inside"), adminapi.CodeInternal, 500},
 	}
 	for _, tt := range tests {
-		w := servertest.NewWorld()
+		w := servertest.NewWorld(t)
+		w.EditHook(func(h *webhook.Webhook) { h.Status = webhook.Disabled })
 		w.Fail = tt.err
 		rec, r := httptest.NewRecorder(), httptest.NewRequest("POST", "/api/v1/webhooks/home/enable", nil)
 		if _, ok := errors.AsType[*vehicle.Fault](tt.err); ok {

@@ -13,7 +13,7 @@ import (
 // Two operators do not overwrite each other: the second, who saw the webhook before
 // the first changed it, is told so.
 func TestIfMatch(t *testing.T) {
-	w := servertest.Operators(servertest.NewWorld())
+	w := servertest.Operators(servertest.NewWorld(t))
 	h := servertest.Described(t, servertest.NewServer(t, w).AdminHTTP())
 	etag := func(rec *httptest.ResponseRecorder) string { return strings.Join(rec.Header()["etag"], "") } //nolint:staticcheck // lower case, on purpose
 	rec, _ := servertest.Ask(t, h, servertest.ReadToken, "GET", "/api/v1/webhooks/home", "")
@@ -30,17 +30,16 @@ func TestIfMatch(t *testing.T) {
 		t.Fatalf("%d, ETag %s after %s", status, second, first)
 	}
 	status, e, _ := change(first, `{"cadence":{"plugged_in":"10m"}}`)
-	if status != 412 || e.Code != adminapi.CodeChanged || !strings.Contains(e.Message, second) || !strings.Contains(e.Hint, "GET the webhook again") || w.Hooks[0].Cadence.PluggedIn != "" {
-		t.Errorf("%d %s, cadence %+v", status, e, w.Hooks[0].Cadence)
+	if status != 412 || e.Code != adminapi.CodeChanged || !strings.Contains(e.Message, second) || !strings.Contains(e.Hint, "GET the webhook again") || w.Hook().Cadence.PluggedIn != "" {
+		t.Errorf("%d %s, cadence %+v", status, e, w.Hook().Cadence)
 	}
 	rec, e = servertest.Ask(t, h, servertest.OperateToken, "DELETE", "/api/v1/webhooks/home", "", [2]string{"If-Match", first})
-	if rec.Code != 412 || e.Code != adminapi.CodeChanged || len(w.Hooks) != 1 {
-		t.Errorf("%d %s, %d webhooks", rec.Code, e, len(w.Hooks))
+	if rec.Code != 412 || e.Code != adminapi.CodeChanged || len(w.Hooks()) != 1 {
+		t.Errorf("%d %s, %d webhooks", rec.Code, e, len(w.Hooks()))
 	}
 	// Deliveries change a webhook's breaker and counters, not what operators set.
-	w.Hooks[0].Seq++
-	w.Hooks[0].Ledger.Produced++
-	w.Hooks[0].Status = webhook.Disabled
+	w.Deliver(servertest.HookID, servertest.VehicleA)
+	w.EditHook(func(h *webhook.Webhook) { h.Seq++; h.Status = webhook.Disabled })
 	if status, e, _ = change(`"nope", W/`+second, `{"signing":"both"}`); status != 200 {
 		t.Errorf("%d %s", status, e)
 	}
@@ -55,7 +54,7 @@ func TestIfMatch(t *testing.T) {
 			t.Errorf("DELETE with If-Match: %s: %d %s", bad, rec.Code, e)
 		}
 	}
-	if rec, e := servertest.Ask(t, h, servertest.OperateToken, "DELETE", "/api/v1/webhooks/home", "", [2]string{"If-Match", second}); rec.Code != 200 || len(w.Hooks) != 0 {
+	if rec, e := servertest.Ask(t, h, servertest.OperateToken, "DELETE", "/api/v1/webhooks/home", "", [2]string{"If-Match", second}); rec.Code != 200 || len(w.Hooks()) != 0 {
 		t.Errorf("%d %s", rec.Code, e)
 	}
 }

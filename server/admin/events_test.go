@@ -117,7 +117,7 @@ func (s stream) delivery() byte {
 // A change is in each stream that wants it within a second of its commit, in order, and
 // longer than any other request may last.
 func TestEvents(t *testing.T) {
-	s, url, _ := streams(t, servertest.NewWorld())
+	s, url, _ := streams(t, servertest.NewWorld(t))
 	all, ofVehicle, ofHook := openStream(t, url, servertest.ReadToken), openStream(t, url+"?vehicle="+servertest.VehicleB.String(), servertest.ReadToken), openStream(t, url+"?webhook=home", servertest.OperateToken)
 	for n := byte(1); n <= 40; n += 2 { // 200 ms in all
 		told := time.Now()
@@ -154,7 +154,7 @@ func TestEvents(t *testing.T) {
 // A slow reader loses its own events, is told how many, and goes on; nobody waits for
 // it, and nobody else loses any.
 func TestEventsSlowReader(t *testing.T) {
-	s, url, _ := streams(t, servertest.NewWorld())
+	s, url, _ := streams(t, servertest.NewWorld(t))
 	s.Feed.Bound(8)
 	slow, fast := openStream(t, url, servertest.ReadToken), openStream(t, url, servertest.ReadToken)
 	long := aDelivery(1, servertest.VehicleA)
@@ -200,7 +200,7 @@ func TestEventsSlowReader(t *testing.T) {
 // A revoked token's stream ends at once. Where only the store knows of the revocation,
 // the stream gets nothing of what is committed after it.
 func TestEventsEndWithTheToken(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	s, url, _ := streams(t, w)
 	revoked, other := openStream(t, url, servertest.ReadToken), openStream(t, url, servertest.OperateToken)
 	if rec, e := servertest.Ask(t, s.AdminHTTP(), servertest.OperateToken, "DELETE", "/api/v1/tokens/reader", ""); rec.Code != 200 {
@@ -214,7 +214,7 @@ func TestEventsEndWithTheToken(t *testing.T) {
 	if got := other.delivery(); got != 1 {
 		t.Errorf("the other's got %d", got)
 	}
-	if err := w.Store().DeleteGrant(t.Context(), "operateer"); err != nil {
+	if err := w.DeleteGrant(t.Context(), "operateer"); err != nil {
 		t.Fatal(err)
 	}
 	s.Feed.Publish(made(aDelivery(2, servertest.VehicleA)))
@@ -225,7 +225,7 @@ func TestEventsEndWithTheToken(t *testing.T) {
 
 // A stop ends every stream, and leaves nobody following.
 func TestEventsEndWithTheDaemon(t *testing.T) {
-	s, url, stop := streams(t, servertest.NewWorld())
+	s, url, stop := streams(t, servertest.NewWorld(t))
 	a, b := openStream(t, url, servertest.ReadToken), openStream(t, url, servertest.ReadToken)
 	if err := stop(); err != nil {
 		t.Fatal("the server waits for streams:", err)
@@ -242,7 +242,7 @@ func TestEventsEndWithTheDaemon(t *testing.T) {
 
 // So many streams and no more; one that ends makes room.
 func TestEventsAreBounded(t *testing.T) {
-	s := servertest.NewServer(t, servertest.NewWorld())
+	s := servertest.NewServer(t, servertest.NewWorld(t))
 	c := servertest.OverSocket(t, s)
 	var open []*adminapi.Events
 	for range admin.MaxFollowers {
@@ -277,7 +277,7 @@ func TestEventsAreBounded(t *testing.T) {
 // A stream that has nothing to tell says that it is alive.
 func TestEventsPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := servertest.NewServer(t, servertest.NewWorld())
+		s := servertest.NewServer(t, servertest.NewWorld(t))
 		socket := s.Admin()
 		ctx, leave := context.WithCancelCause(t.Context())
 		rec := httptest.NewRecorder()

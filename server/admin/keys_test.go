@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"plugbeat/adminapi"
+	"plugbeat/server"
 	"plugbeat/server/servertest"
 )
 
 func TestRotateKey(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	ctx, w := t.Context(), servertest.NewWorld(t)
+	c := servertest.OverSocket(t, servertest.NewServer(t, w, func(o *server.Options) { o.Now = time.Now }))
+	w.Answer = 401
 	do := func(k adminapi.KeyChange) adminapi.KeyChanged {
 		t.Helper()
 		return servertest.Must[adminapi.KeyChanged](t)(c.ChangeKey(ctx, "home", k))

@@ -16,7 +16,7 @@ import (
 // While the servertest.Management token is rotated both are good for callers, the use of each is
 // noted, and it is told which of them each receiver has.
 func TestManagementTokenNext(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	const next = "the-next-management-token-0123456789"
 	now := servertest.Noon
 	clock := func(o *server.Options) { o.Now = func() time.Time { return now } }
@@ -32,11 +32,20 @@ func TestManagementTokenNext(t *testing.T) {
 		t.Fatalf("a token that is none is taken: %d", got)
 	}
 	s = servertest.NewServer(t, w, clock, func(o *server.Options) { o.ManagementTokenNext = webhook.Secret(next) })
-	for _, token := range []string{servertest.Management, next} {
-		w.TokenUses = nil
+	uses := func() map[string]time.Time {
+		noted := map[string]time.Time{}
+		for _, token := range []string{servertest.Management, next} {
+			if at := servertest.Must[time.Time](t)(w.ManagementTokenUse(t.Context(), signing.Fingerprint(webhook.Secret(token)))); !at.IsZero() {
+				noted[token] = at
+			}
+		}
+		return noted
+	}
+	for i, token := range []string{servertest.Management, next} {
+		before := uses()
 		first, again := unsubscribe(token), unsubscribe(token)
-		if first != 200 || again != 200 || len(w.TokenUses) != 1 || w.TokenUses[signing.Fingerprint(webhook.Secret(token))].IsZero() {
-			t.Errorf("%d %d, uses %v", first, again, w.TokenUses)
+		if after := uses(); first != 200 || again != 200 || len(before) != i || len(after) != i+1 || after[token].IsZero() {
+			t.Errorf("%d %d, uses %v and then %v", first, again, before, after)
 		}
 	}
 	for _, none := range []string{"", "x", servertest.Management + next} {
@@ -45,7 +54,9 @@ func TestManagementTokenNext(t *testing.T) {
 		}
 	}
 
-	w.Hooks[0].TokenSeen = webhook.TokenSeen{Fingerprint: signing.Fingerprint(webhook.Secret(next)), At: servertest.Noon}
+	w.EditHook(func(h *webhook.Webhook) {
+		h.TokenSeen = webhook.TokenSeen{Fingerprint: signing.Fingerprint(webhook.Secret(next)), At: servertest.Noon}
+	})
 	c := servertest.OverSocket(t, s)
 	m := servertest.Must[adminapi.ManagementToken](t)(c.ManagementToken(t.Context()))
 	if st := servertest.Must[adminapi.Status](t)(c.Status(t.Context())); st.ManagementToken == nil || st.ManagementToken.Next != m.Next {
@@ -55,15 +66,13 @@ func TestManagementTokenNext(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	for _, h := range m.Webhooks {
-		if want := map[bool]adminapi.TokenHas{true: adminapi.HasNext, false: adminapi.HasUnknown}[h.ID == w.Hooks[0].ID]; h.Has != want || h.Challenge != nil {
+		if want := map[bool]adminapi.TokenHas{true: adminapi.HasNext, false: adminapi.HasUnknown}[h.ID == servertest.HookID]; h.Has != want || h.Challenge != nil {
 			t.Errorf("%+v, want %s", h, want)
 		}
 	}
-	w.Hooks[0].TokenSeen.Fingerprint = m.Fingerprint
-	w.Answer = webhook.Challenge{Status: 200, Duration: time.Second, Text: "answered rightly", Token: m.Fingerprint}
 	m = servertest.Must[adminapi.ManagementToken](t)(c.TryManagementToken(t.Context()))
 	for _, h := range m.Webhooks {
-		if h.Challenge == nil || h.ID == w.Hooks[0].ID && h.Has != adminapi.HasPresent {
+		if h.Challenge == nil || h.ID == servertest.HookID && h.Has != adminapi.HasPresent {
 			t.Errorf("%+v", h)
 		}
 	}

@@ -100,7 +100,7 @@ func operationStub(r admin.Line) string {
 }
 
 func TestOpenAPIIsServed(t *testing.T) {
-	s := servertest.NewServer(t, servertest.NewWorld())
+	s := servertest.NewServer(t, servertest.NewWorld(t))
 	rec := httptest.NewRecorder()
 	servertest.Described(t, s.Admin()).ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/openapi.yaml", nil))
 	if rec.Code != 200 || rec.Header()["content-type"][0] != "application/yaml" { //nolint:staticcheck // not canonical, on purpose

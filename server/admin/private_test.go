@@ -6,15 +6,20 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/server/servertest"
+	"plugbeat/webhook"
 )
 
 // Over HTTP, whatever the token, no webhook comes to reach an address that only the
 // daemon's machine and network reach; over the socket it may be allowed.
 func TestAllowPrivateIsForTheSocket(t *testing.T) {
-	yes, no, other := true, false, "http://192.168.1.7/hook"
-	w := servertest.Operators(servertest.NewWorld())
+	yes, no, other, public := true, false, "http://192.168.1.7/hook", "https://example.com/hook"
+	w := servertest.Operators(servertest.NewWorld(t))
 	s := servertest.NewServer(t, w)
 	c, h := servertest.OverSocket(t, s), servertest.Described(t, s.AdminHTTP())
+	first := w.Hook()
+	reset := func(private bool) {
+		w.EditHook(func(h *webhook.Webhook) { *h, h.AllowPrivate = first, private })
+	}
 	for _, tt := range []struct {
 		name, request, body string
 		private             bool // before
@@ -31,23 +36,22 @@ func TestAllowPrivateIsForTheSocket(t *testing.T) {
 		{"take back", "PATCH /api/v1/webhooks/home", `{"allow_private":false}`, true, 200},
 		{"take back with another callback", "PATCH /api/v1/webhooks/home", `{"allow_private":false,"callback_uri":"https://example.org/"}`, true, 200},
 	} {
-		w.Hooks[0] = servertest.NewWorld().Hooks[0]
-		w.Hooks[0].AllowPrivate = tt.private
-		before := w.Hooks[0]
+		reset(tt.private)
+		before := w.Hook()
 		method, target, _ := strings.Cut(tt.request, " ")
 		rec, e := servertest.Ask(t, h, servertest.OperateToken, method, target, tt.body)
 		if rec.Code != tt.status {
 			t.Errorf("%s: %d %s, want %d", tt.name, rec.Code, e, tt.status)
 		}
-		if tt.status == 403 && (e.Code != adminapi.CodeForbidden || !strings.Contains(e.Hint, "--allow-private") || w.Hooks[0].CallbackURI != before.CallbackURI || w.Hooks[0].AllowPrivate != before.AllowPrivate) {
-			t.Errorf("%s: %s, and now %+v", tt.name, e, w.Hooks[0])
+		if tt.status == 403 && (e.Code != adminapi.CodeForbidden || !strings.Contains(e.Hint, "--allow-private") || w.Hook().CallbackURI != before.CallbackURI || w.Hook().AllowPrivate != before.AllowPrivate) {
+			t.Errorf("%s: %s, and now %+v", tt.name, e, w.Hook())
 		}
 	}
-	w.Hooks = servertest.NewWorld().Hooks
+	reset(false)
 	if got := servertest.Must[adminapi.WebhookAdded](t)(c.AddWebhook(t.Context(), adminapi.NewWebhook{Name: "p", CallbackURI: "http://127.0.0.1/", AllowPrivate: true})); !got.Webhook.AllowPrivate {
 		t.Errorf("added over the socket: %+v", got.Webhook)
 	}
-	for _, ch := range []adminapi.WebhookChange{{AllowPrivate: &yes}, {CallbackURI: &other}, {AllowPrivate: &no}} {
+	for _, ch := range []adminapi.WebhookChange{{AllowPrivate: &yes}, {CallbackURI: &other}, {AllowPrivate: &no, CallbackURI: &public}} {
 		servertest.Must[adminapi.WebhookChanged](t)(c.ChangeWebhook(t.Context(), "home", ch))
 	}
 }

@@ -66,7 +66,7 @@ func TestAdminRefusals(t *testing.T) {
 		{"POST /api/v1/check", "", errors.New("secret detail of the inside"), 500, `"code":"internal"`},
 	}
 	for _, tt := range tests {
-		w := servertest.NewWorld()
+		w := servertest.NewWorld(t)
 		w.Fail = tt.fail
 		method, target, _ := strings.Cut(tt.request, " ")
 		rec := httptest.NewRecorder()
@@ -79,16 +79,15 @@ func TestAdminRefusals(t *testing.T) {
 
 // A list is parted into pages and cut down as its query says.
 func TestAdminLists(t *testing.T) {
-	w := servertest.NewWorld()
-	w.Hooks = append(w.Hooks, w.Hooks[0])
-	w.Hooks[1].ID, w.Hooks[1].Name = servertest.NoID, "second"
-	w.Past = []webhook.Delivery{{ID: servertest.NoID, Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered}}
+	w := servertest.NewWorld(t)
+	w.AddHook(webhook.Webhook{ID: servertest.NoID, Name: "second"})
+	d := w.Deliver(servertest.HookID, servertest.VehicleA)
 	h := servertest.Described(t, servertest.NewServer(t, w).Admin())
 	for target, says := range map[string]string{
 		"/api/v1/version":          `"version":"test"`,
 		"/api/v1/webhooks?limit=1": `"next":"webhooks:` + servertest.HookID.String() + `"`,
 		"/api/v1/webhooks?after=webhooks:" + servertest.HookID.String(): `"name":"second"`,
-		"/api/v1/deliveries?vehicle=" + servertest.VehicleA.String():    `"id":"` + servertest.NoID.String() + `"`,
+		"/api/v1/deliveries?vehicle=" + servertest.VehicleA.String():    `"id":"` + d.ID.String() + `"`,
 		"/api/v1/deliveries?vehicle=" + servertest.VehicleB.String():    `{"items":[],"next":""}`,
 	} {
 		rec := httptest.NewRecorder()
@@ -101,7 +100,7 @@ func TestAdminLists(t *testing.T) {
 
 // A cursor is of one list: that of another is refused, not taken for a place in it.
 func TestCursorsOfOtherLists(t *testing.T) {
-	h := servertest.Described(t, servertest.NewServer(t, servertest.NewWorld()).Admin())
+	h := servertest.Described(t, servertest.NewServer(t, servertest.NewWorld(t)).Admin())
 	id := servertest.VehicleA.String()
 	lists := map[string]string{ // a cursor of each
 		"webhooks?after=": "webhooks:" + id, "vehicles?after=": "vehicles:" + id, "subscriptions?after=": "subscriptions:" + id + "." + id,
@@ -130,7 +129,7 @@ func TestContentTypes(t *testing.T) {
 		"": 200, "application/json": 200, "Application/JSON; charset=utf-8": 200, "application/x-www-form-urlencoded": 200,
 		"text/plain": 400, "application/xml": 400, "multipart/form-data; boundary=x": 400, "application/jsonp": 400,
 	} {
-		h := servertest.NewServer(t, servertest.NewWorld()).Admin() // the document names one type only
+		h := servertest.NewServer(t, servertest.NewWorld(t)).Admin() // the document names one type only
 		rec, e := servertest.Ask(t, h, "", "PATCH", "/api/v1/webhooks/home", `{"name":"n"}`, [2]string{"Content-Type", kind})
 		if rec.Code != status || status == 400 && (e.Field != "content-type" || e.Allowed != "application/json") {
 			t.Errorf("%q: %d %s", kind, rec.Code, e)

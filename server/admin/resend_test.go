@@ -1,35 +1,50 @@
 package admin_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"plugbeat/adminapi"
+	"plugbeat/server"
+	"plugbeat/server/admin"
 	"plugbeat/server/servertest"
 	"plugbeat/webhook"
 )
 
-func TestAdminResendByFilter(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	for n := range byte(4) {
-		d := aDelivery(n+1, servertest.VehicleA)
-		d.State, d.CreatedAt = webhook.Delivered, servertest.Noon.Add(-time.Duration(n)*time.Hour)
-		w.Past = append(w.Past, d)
+// fullMidway has no room left once some were made.
+type fullMidway struct {
+	admin.Deliveries
+	made int
+}
+
+func (f *fullMidway) ResendAll(ctx context.Context, by webhook.DeliveryFilter) (webhook.ResendPlan, int, error) {
+	if f.made == 0 {
+		return f.Deliveries.ResendAll(ctx, by)
 	}
-	w.Past[1].State = webhook.Dead
-	c := servertest.OverSocket(t, servertest.NewServer(t, w))
+	return webhook.ResendPlan{}, f.made, fmt.Errorf("%d of 4 were made: %w", f.made, webhook.ErrNoSpace)
+}
+
+func TestAdminResendByFilter(t *testing.T) {
+	ctx, w := t.Context(), servertest.NewWorld(t)
+	for n, state := range []webhook.State{webhook.Delivered, webhook.Delivered, webhook.Dead, webhook.Delivered} {
+		w.Now = servertest.Noon.Add(time.Duration(n-3) * time.Hour)
+		w.Finish(w.Deliver(servertest.HookID, servertest.VehicleA), state)
+	}
+	full := &fullMidway{Deliveries: w.Deliveries}
+	c := servertest.OverSocket(t, servertest.NewServer(t, w, func(o *server.Options) { o.Deliveries = full }))
 
 	dry := servertest.Must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{Webhook: "home", Since: "90m", DryRun: true}))
-	if dry.Made != 0 || dry.Plan.Match != 2 || dry.Plan.States[webhook.Dead] != 1 || len(w.Past) != 4 {
+	if dry.Made != 0 || dry.Plan.Match != 2 || dry.Plan.States[webhook.Dead] != 1 || len(w.AllDeliveries()) != 4 {
 		t.Errorf("counted %+v", dry)
 	}
 	id := servertest.VehicleA
 	done := servertest.Must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{
 		Webhook: servertest.HookID.String(), Vehicle: &id, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
 	}))
-	if f := w.Resent; done.Made != 1 || f != (webhook.DeliveryFilter{Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour), Until: servertest.Noon.Add(-time.Second)}) {
-		t.Errorf("made %+v by %+v", done, f)
+	if all := w.AllDeliveries(); done.Made != 1 || len(all) != 5 || *all[0].ResendOf != all[2].ID {
+		t.Errorf("made %+v: %+v", done, all)
 	}
 	for want, bad := range map[string]adminapi.ResendRequest{
 		"webhook":      {Since: "1h"},
@@ -45,7 +60,7 @@ func TestAdminResendByFilter(t *testing.T) {
 		}
 		servertest.Refused(t, err, code, want)
 	}
-	w.Fail = fmt.Errorf("3 of 4 were made: %w", webhook.ErrNoSpace)
+	full.made = 3
 	_, err := c.ResendAll(ctx, adminapi.ResendRequest{Webhook: "home"})
 	servertest.Refused(t, err, adminapi.CodeNoSpace, "3 of 4 were made", "run it again")
 }

@@ -22,7 +22,7 @@ import (
 // The status shows the conditions of health, as they are, and says whether one of them keeps
 // the daemon from being ready.
 func TestConditions(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	if st := servertest.Must[adminapi.Status](t)(c.Status(t.Context())); !st.Ready || st.Conditions == nil || len(st.Conditions) != 0 {
 		t.Errorf("%+v", st)
@@ -39,23 +39,18 @@ func TestConditions(t *testing.T) {
 // TestGlances holds which vehicles a status shows: those in trouble first, then the
 // ones that are due next, then any, each once and at most so many.
 func TestGlances(t *testing.T) {
-	w := servertest.NewWorld()
 	id := func(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", n)) }
-	w.Known, w.Subscribed = nil, nil
-	w.SourceList = []adminapi.Source{{Name: "sim"}, {Name: "other"}}
+	var all []vehicle.Vehicle
 	for n := range 30 {
-		v := vehicle.Vehicle{ID: id(n), Source: "sim"}
-		if n%2 == 1 {
-			v.Source = "other"
-		}
-		w.Known = append(w.Known, v)
-		if n >= 10 {
-			due := servertest.Noon.Add(time.Duration(60-n) * time.Minute)
-			w.Subscribed = append(w.Subscribed, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: servertest.HookID, Vehicle: v.ID}, Source: v.Source, Due: due}, Webhook: &w.Hooks[0]})
-		}
+		all = append(all, vehicle.Vehicle{ID: id(n), Source: []string{"sim", "other"}[n%2]})
 	}
-	w.States[id(3)] = vehicle.Status{State: vehicle.StatePluggedIn, Since: servertest.Noon, ReadAt: servertest.Noon, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("no\nanswer")}}}
-	w.States[id(29)] = vehicle.Status{Restricted: true}
+	w := servertest.NewWorld(t, all...)
+	w.SourceList = []adminapi.Source{{Name: "sim"}, {Name: "other"}}
+	for n := 10; n < 30; n++ {
+		w.Subscribe(servertest.HookID, id(n), servertest.Noon.Add(time.Duration(60-n)*time.Minute))
+	}
+	w.SetStatus(id(3), vehicle.Status{State: vehicle.StatePluggedIn, Since: servertest.Noon, ReadAt: servertest.Noon, Last: vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("no\nanswer")}}})
+	w.SetStatus(id(29), vehicle.Status{Restricted: true})
 	shown := func() string {
 		text := ""
 		st := servertest.Must[adminapi.Status](t)(servertest.OverSocket(t, servertest.NewServer(t, w)).Status(t.Context()))
@@ -64,14 +59,18 @@ func TestGlances(t *testing.T) {
 		}
 		return text
 	}
-	want := "3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer 29:1:31m:true:its account, permission or plan does not let it be read "
+	want := "29:1:31m:true:its account, permission or plan does not let it be read 3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer "
 	for n := 28; n > 20; n-- {
 		want += fmt.Sprintf("%d:1:%dm:false: ", n, 60-n)
 	}
 	if got := shown(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	w.Subscribed, w.Known = nil, w.Known[:4]
+	for _, v := range all[4:] {
+		if _, err := w.RemoveVehicle(t.Context(), v.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if got, want := shown(), "3:0:0s:false:UPSTREAM:NO_RESPONSE: no answer 0:0:0s:false: 1:0:0s:false: 2:0:0s:false: "; got != want {
 		t.Errorf("nothing due: got %s, want %s", got, want)
 	}
@@ -81,17 +80,17 @@ func TestGlances(t *testing.T) {
 // hundred times as many vehicles and subscriptions.
 func TestStatusCost(t *testing.T) {
 	cost := func(n int) map[string]int {
-		w := servertest.NewWorld()
-		w.Known, w.SourceList = nil, []adminapi.Source{{Name: "sim"}}
+		var all []vehicle.Vehicle
+		var ids []uuid.UUID
 		for i := range n {
-			v := vehicle.Vehicle{ID: uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1)), Source: "sim"}
-			w.Known = append(w.Known, v)
-			w.Subscribed = append(w.Subscribed, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: servertest.HookID, Vehicle: v.ID}, Source: "sim", Due: servertest.Noon.Add(time.Duration(i) * time.Second)}, Webhook: &w.Hooks[0]})
-			if i == 0 {
-				w.States[v.ID] = vehicle.Status{Restricted: true}
-			}
+			ids = append(ids, uuid.MustParse(fmt.Sprintf("00000000-0000-4000-8000-%012x", i+1)))
+			all = append(all, vehicle.Vehicle{ID: ids[i], Source: "sim"})
 		}
-		counted := &counting{Store: w.Store(), calls: map[string]int{}}
+		w := servertest.NewWorld(t, all...)
+		w.SourceList = []adminapi.Source{{Name: "sim"}}
+		w.SubscribeAll(servertest.HookID, ids...)
+		w.SetStatus(ids[0], vehicle.Status{Restricted: true})
+		counted := &counting{Store: w.Records, calls: map[string]int{}}
 		s := servertest.NewServer(t, w, func(o *server.Options) { o.Store = counted })
 		servertest.Must[adminapi.Status](t)(servertest.OverSocket(t, s).Status(t.Context()))
 		return counted.calls

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,12 +11,13 @@ import (
 	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
+	"plugbeat/server"
 	"plugbeat/server/servertest"
 	"plugbeat/webhook"
 )
 
 func TestAdminSubscriptions(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	sub := servertest.Must[adminapi.Subscribed](t)
 	got := sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true, Spread: "1h"}))
@@ -44,7 +46,7 @@ func TestAdminSubscriptions(t *testing.T) {
 	if !gone(c.Unsubscribe(ctx, "home", servertest.VehicleB)).Removed || gone(c.Unsubscribe(ctx, "home", servertest.VehicleB)).Removed {
 		t.Error("unsubscribing does not say whether there was one")
 	}
-	n := len(w.Subscribed)
+	n := len(w.Subscribed())
 	for name, bad := range map[string]adminapi.Subscribe{
 		"neither":         {Webhook: "home"},
 		"both":            {Webhook: "home", All: true, Vehicles: []uuid.UUID{servertest.VehicleB}},
@@ -59,21 +61,33 @@ func TestAdminSubscriptions(t *testing.T) {
 	}
 	_, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{servertest.VehicleB, servertest.NoID}})
 	servertest.Refused(t, err, adminapi.CodeNotFound, servertest.NoID.String())
-	if len(w.Subscribed) != n {
+	if len(w.Subscribed()) != n {
 		t.Error("a refused call subscribed a vehicle")
 	}
-	w.Hooks[0].Status = webhook.Unverified
+	w.EditHook(func(h *webhook.Webhook) { h.Status = webhook.Unverified })
 	if got := sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", All: true})); len(got.Warnings) == 0 || !strings.Contains(got.Warnings[0], "plugbeat webhook verify home") {
 		t.Errorf("subscribing to an unverified webhook: %+v", got)
 	}
 }
 
+// failing does not subscribe vehicle B.
+type failing struct {
+	server.Scheduler
+	err error
+}
+
+func (f failing) Subscribe(ctx context.Context, hook, vehicle uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
+	if vehicle == servertest.VehicleB {
+		return webhook.Subscription{}, false, f.err
+	}
+	return f.Scheduler.Subscribe(ctx, hook, vehicle, anchor)
+}
+
 // A bulk subscription that fails in the middle says how far it came.
 func TestSubscribeManyFailsInTheMiddle(t *testing.T) {
 	for _, fail := range []error{fmt.Errorf("subscribe: %w", webhook.ErrNoSpace), errors.New("secret detail of the inside")} {
-		w := servertest.NewWorld()
-		w.FailVehicle, w.FailVehicleWith = servertest.VehicleB, fail
-		c := servertest.OverSocket(t, servertest.NewServer(t, w))
+		w := servertest.NewWorld(t)
+		c := servertest.OverSocket(t, servertest.NewServer(t, w, func(o *server.Options) { o.Scheduler = failing{o.Scheduler, fail} }))
 		_, err := c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{servertest.VehicleA, servertest.VehicleB}})
 		e, ok := errors.AsType[*adminapi.Error](err)
 		if !ok || !strings.Contains(e.Hint, "1 of 2 vehicles were subscribed") || strings.Contains(err.Error(), "nothing was changed") || strings.Contains(err.Error(), "secret detail") {

@@ -13,8 +13,8 @@ import (
 )
 
 func TestAdminVehicles(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	w.States[servertest.VehicleA] = vehicle.Status{State: vehicle.StatePluggedIn}
+	ctx, w := t.Context(), servertest.NewWorld(t)
+	w.SetStatus(servertest.VehicleA, vehicle.Status{State: vehicle.StatePluggedIn})
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	p := servertest.Must[adminapi.Page[adminapi.VehicleView]](t)(c.Vehicles(ctx, "", 1))
 	if len(p.Items) != 1 || p.Next == "" || p.Items[0].Status.State != vehicle.StatePluggedIn {

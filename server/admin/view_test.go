@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,13 +11,14 @@ import (
 	"plugbeat/adminapi"
 	"plugbeat/server"
 	"plugbeat/server/servertest"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
 // Force skips the challenge, and never the first proof that a callback is the
 // operator's.
 func TestEnableByForceNeedsAProof(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	for _, h := range []webhook.Webhook{
 		{Status: webhook.Unverified},
@@ -26,14 +26,14 @@ func TestEnableByForceNeedsAProof(t *testing.T) {
 		{Status: webhook.Disabled, Reason: webhook.ByOperator},
 	} {
 		h.ID, h.Name, h.Type, h.Signing = servertest.HookID, "home", webhook.TypeDynamic, webhook.SignBoth
-		w.Hooks[0] = h
+		w.EditHook(func(old *webhook.Webhook) { *old = h })
 		_, err := c.EnableWebhook(ctx, "home", true, "")
 		servertest.Refused(t, err, adminapi.CodeConflict, "webhook home ("+servertest.HookID.String()+")", "never verified", "plugbeat webhook verify home")
-		if w.Hooks[0].Status != h.Status {
-			t.Errorf("%s %s became %s", h.Status, h.Reason, w.Hooks[0].Status)
+		if got := w.Hook(); got.Status != h.Status {
+			t.Errorf("%s %s became %s", h.Status, h.Reason, got.Status)
 		}
 	}
-	w.Hooks[0].VerifiedAt = servertest.Noon
+	w.EditHook(func(h *webhook.Webhook) { h.VerifiedAt = servertest.Noon })
 	if got, err := c.EnableWebhook(ctx, "home", true, ""); err != nil || got.Status != webhook.Active {
 		t.Errorf("a webhook that was verified before: %v, %v", got.Status, err)
 	}
@@ -42,21 +42,19 @@ func TestEnableByForceNeedsAProof(t *testing.T) {
 // Errors say the name that was typed beside the id, and the command that comes
 // next, without the word that classes them.
 func TestErrorsNameWebhooks(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
-	w.Hooks[0].Status, w.Hooks[0].Reason = webhook.Disabled, webhook.Gone
-	w.Fail = fmt.Errorf("webhook %s: %w: it is disabled and gets only challenges", servertest.HookID, webhook.ErrConflict)
+	w.EditHook(func(h *webhook.Webhook) { h.Status, h.Reason = webhook.Disabled, webhook.Gone })
 	_, err := c.TestWebhook(ctx, "home")
 	e := servertest.Refusal(t, err, adminapi.CodeConflict)
-	if want := "webhook home (" + servertest.HookID.String() + "): it is disabled and gets only challenges"; e.Message != want || e.Hint != "run: plugbeat webhook enable home" {
+	if want := "webhook home (" + servertest.HookID.String() + "): it is disabled and gets only challenges; enable it first"; e.Message != want || e.Hint != "run: plugbeat webhook enable home" {
 		t.Errorf("%q, hint %q", e.Message, e.Hint)
 	}
-	w.Fail = nil
 	w.Wrong = true
 	_, err = c.EnableWebhook(ctx, "home", false, "")
 	servertest.Refused(t, err, adminapi.CodeChallengeFailed, "webhook home ("+servertest.HookID.String()+")")
 	w.Fail, w.Wrong = errors.New("secret detail of the inside"), false
-	_, err = c.TestWebhook(ctx, "home")
+	_, err = c.EnableWebhook(ctx, "home", false, "")
 	if servertest.Refused(t, err, adminapi.CodeInternal); strings.Contains(err.Error(), "secret detail") {
 		t.Errorf("%v", err)
 	}
@@ -64,19 +62,20 @@ func TestErrorsNameWebhooks(t *testing.T) {
 
 // One webhook has one status, in whatever list or table it stands.
 func TestOneSummary(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	s := servertest.NewServer(t, w)
 	c := servertest.OverSocket(t, s)
-	h := &w.Hooks[0]
-	for want, edit := range map[string]func(){
-		"active":                       func() {},
-		"unverified":                   func() { h.Status = webhook.Unverified },
-		"disabled (operator)":          func() { h.Status, h.Reason = webhook.Disabled, webhook.ByOperator },
-		"failing, 2 of 6 probes spent": func() { h.Breaker.OpenSince, h.Breaker.Step = servertest.Noon.Add(-time.Minute), 2 },
+	first := w.Hook()
+	w.Subscribe(servertest.HookID, servertest.VehicleA, servertest.Noon)
+	for want, edit := range map[string]func(h *webhook.Webhook){
+		"active":              func(*webhook.Webhook) {},
+		"unverified":          func(h *webhook.Webhook) { h.Status = webhook.Unverified },
+		"disabled (operator)": func(h *webhook.Webhook) { h.Status, h.Reason = webhook.Disabled, webhook.ByOperator },
+		"failing, 2 of 6 probes spent": func(h *webhook.Webhook) {
+			h.Breaker.OpenSince, h.Breaker.Step = servertest.Noon.Add(-time.Minute), 2
+		},
 	} {
-		*h = webhook.Webhook{ID: servertest.HookID, Name: "home", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active}
-		edit()
-		w.Subscribed = []webhook.ScheduleView{{Schedule: webhook.Schedule{SubscriptionKey: webhook.SubscriptionKey{Webhook: servertest.HookID, Vehicle: servertest.VehicleA}}, Webhook: h}}
+		w.EditHook(func(h *webhook.Webhook) { *h = first; edit(h) })
 		list := servertest.Must[adminapi.Page[adminapi.WebhookView]](t)(c.Webhooks(ctx, "", 0))
 		one := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home"))
 		st := servertest.Must[adminapi.Status](t)(c.Status(ctx))
@@ -98,7 +97,7 @@ func TestOneSummary(t *testing.T) {
 
 // The next reading is that of the source whose first slot comes due first.
 func TestNextReading(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	if st := servertest.Must[adminapi.Status](t)(c.Status(ctx)); !st.NextReading.IsZero() {
 		t.Errorf("without subscriptions: %v", st.NextReading)
@@ -111,25 +110,30 @@ func TestNextReading(t *testing.T) {
 
 // A waiting delivery tells what it belongs to and what it waits behind.
 func TestDeliverySurroundings(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
-	id := func(i byte) uuid.UUID { return uuid.UUID{0: 1, 6: 0x70, 8: 0x80, 15: i} }
-	w.Past = []webhook.Delivery{
-		{ID: id(1), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Delivered},
-		{ID: id(2), Webhook: servertest.HookID, Vehicle: servertest.VehicleB, State: webhook.Waiting},
-		{ID: id(3), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Waiting},
-		{ID: id(4), Webhook: servertest.HookID, Vehicle: servertest.VehicleA, State: webhook.Waiting},
-		{ID: id(5), Webhook: servertest.NoID, Vehicle: servertest.NoID, State: webhook.Cancelled},
+	ctx, w := t.Context(), servertest.NewWorld(t)
+	past := w.Deliver(servertest.HookID, servertest.VehicleA)
+	w.Finish(past, webhook.Delivered)
+	w.Deliver(servertest.HookID, servertest.VehicleB)
+	older, newer := w.Deliver(servertest.HookID, servertest.VehicleA), w.Deliver(servertest.HookID, servertest.VehicleA)
+	w.AddVehicles(vehicle.Vehicle{ID: servertest.NoID, Source: "sim"})
+	w.AddHook(webhook.Webhook{ID: servertest.NoID, Name: "gone", CallbackURI: "https://example.com/gone"})
+	lost := w.Deliver(servertest.NoID, servertest.NoID)
+	if _, err := w.RemoveVehicle(ctx, servertest.NoID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Deliveries.Remove(ctx, servertest.NoID); err != nil {
+		t.Fatal(err)
 	}
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
-	show := func(i byte) adminapi.DeliveryView {
-		return servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, id(i)))
+	show := func(d webhook.Delivery) adminapi.DeliveryView {
+		return servertest.Must[adminapi.DeliveryView](t)(c.Delivery(ctx, d.ID))
 	}
-	first, second, gone := show(3), show(4), show(5)
+	first, second, gone := show(older), show(newer), show(lost)
 	if first.Behind != nil || first.Webhook.Name != "home" || first.Vehicle.Model != "Model 3" {
 		t.Errorf("%+v", first)
 	}
-	if second.Behind == nil || *second.Behind != id(3) {
-		t.Errorf("behind %v, want %v", second.Behind, id(3))
+	if second.Behind == nil || *second.Behind != older.ID {
+		t.Errorf("behind %v, want %v", second.Behind, older.ID)
 	}
 	if gone.Webhook != nil || gone.Vehicle != nil || gone.Behind != nil {
 		t.Errorf("%+v", gone)
@@ -138,8 +142,8 @@ func TestDeliverySurroundings(t *testing.T) {
 
 // The status lists webhooks by name.
 func TestStatusOrder(t *testing.T) {
-	w := servertest.NewWorld()
-	w.Hooks = append(w.Hooks, webhook.Webhook{ID: servertest.NoID, Name: "a first one", Type: webhook.TypeDynamic, Signing: webhook.SignBoth, Status: webhook.Active})
+	w := servertest.NewWorld(t)
+	w.AddHook(webhook.Webhook{ID: servertest.NoID, Name: "a first one"})
 	st := servertest.Must[adminapi.Status](t)(servertest.OverSocket(t, servertest.NewServer(t, w)).Status(t.Context()))
 	if st.Webhooks[0].Webhook.Name != "a first one" {
 		t.Errorf("%+v", st.Webhooks)
@@ -148,7 +152,7 @@ func TestStatusOrder(t *testing.T) {
 
 // A verification tells whether anything is subscribed.
 func TestVerifiedTellsOfSubscriptions(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	if v := servertest.Must[adminapi.Verified](t)(c.VerifyWebhook(ctx, "home")); v.Subscribed {
 		t.Error("subscribed, and nothing is")
@@ -163,10 +167,10 @@ func TestVerifiedTellsOfSubscriptions(t *testing.T) {
 
 // The cadence in force is the daemon's where the webhook names none.
 func TestEffectiveCadence(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	s := servertest.NewServer(t, w, func(o *server.Options) { o.Policy.Default = webhook.Cadence{Unplugged: "2h", Zone: "Europe/Berlin"} })
 	c := servertest.OverSocket(t, s)
-	w.Hooks[0].Cadence.PluggedIn = "15m"
+	w.EditHook(func(h *webhook.Webhook) { h.Cadence.PluggedIn = "15m" })
 	if got, want := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home")).Effective, (webhook.Cadence{Unplugged: "2h", PluggedIn: "15m", Zone: "Europe/Berlin"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

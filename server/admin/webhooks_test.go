@@ -14,7 +14,7 @@ import (
 )
 
 func TestAdminWebhooks(t *testing.T) {
-	ctx, w := t.Context(), servertest.NewWorld()
+	ctx, w := t.Context(), servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	add := servertest.Must[adminapi.WebhookAdded](t)
 	got := add(c.AddWebhook(ctx, adminapi.NewWebhook{Name: "a%2Fb ?c", CallbackURI: "https://example.com/x", Cadence: webhook.Cadence{PluggedIn: "1m"}}))
@@ -61,6 +61,8 @@ func TestAdminWebhooks(t *testing.T) {
 	servertest.Refused(t, err, adminapi.CodeInvalid, "all, latest, none", "recovering by time has left", "delivery resend")
 	_, err = c.RecoverWebhook(ctx, "nobody", "")
 	servertest.Refused(t, err, adminapi.CodeNotFound, "webhook list")
+	w.Deliver(old, servertest.VehicleA)
+	w.Deliver(old, servertest.VehicleB)
 	if n := servertest.Must[adminapi.Cancelled](t)(c.RemoveWebhook(ctx, name)); n.Cancelled != 2 {
 		t.Errorf("removed %+v", n)
 	}
@@ -70,13 +72,14 @@ func TestAdminWebhooks(t *testing.T) {
 		t.Error("not found is not webhook.ErrNotFound across the socket")
 	}
 
-	w.Wrong, w.Answer = true, webhook.Challenge{Status: 500, Text: "it answered 500"}
+	w.EditHook(func(h *webhook.Webhook) { h.Status, h.VerifiedAt = webhook.Disabled, servertest.Noon })
+	w.Wrong = true
 	_, err = c.VerifyWebhook(ctx, "home")
-	if e := servertest.Refusal(t, err, adminapi.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
+	if e := servertest.Refusal(t, err, adminapi.CodeChallengeFailed, "challenge not answered: 500"); e.Challenge == nil || e.Challenge.Status != 500 || e.Status != 424 {
 		t.Errorf("challenge %+v", e)
 	}
 	_, err = c.EnableWebhook(ctx, "home", false, "")
-	if e := servertest.Refusal(t, err, adminapi.CodeChallengeFailed, "it answered 500"); e.Challenge == nil || e.Challenge.Status != 500 {
+	if e := servertest.Refusal(t, err, adminapi.CodeChallengeFailed, "challenge not answered: 500"); e.Challenge == nil || e.Challenge.Status != 500 {
 		t.Errorf("enable: challenge %+v", e)
 	}
 	if _, err = c.EnableWebhook(ctx, "home", true, ""); err != nil {
@@ -86,7 +89,7 @@ func TestAdminWebhooks(t *testing.T) {
 
 // No listing shows a key.
 func TestAdminShowsNoKey(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	s := servertest.NewServer(t, w)
 	for _, target := range []string{"/api/v1/webhooks", "/api/v1/webhooks/home", "/api/v1/status"} {
 		rec := httptest.NewRecorder()
@@ -148,7 +151,7 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 		{"key", func(n *adminapi.NewWebhook) { n.SigningKey = "whsec_YQ==" }, adminapi.CodeInvalid, "signing_key", "short"},
 		{"nil id", func(n *adminapi.NewWebhook) { n.ID = &uuid.UUID{} }, adminapi.CodeInvalid, "id", ""},
 	}
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,8 +167,8 @@ func TestAdminRefusesWebhooks(t *testing.T) {
 			}
 		})
 	}
-	if len(w.Hooks) != 1 {
-		t.Errorf("%d webhooks after refusals", len(w.Hooks))
+	if len(w.Hooks()) != 1 {
+		t.Errorf("%d webhooks after refusals", len(w.Hooks()))
 	}
 	_, err := c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{})
 	servertest.Refused(t, err, adminapi.CodeInvalid, "at least one")

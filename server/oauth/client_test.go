@@ -55,7 +55,7 @@ func TestTokenRequests(t *testing.T) {
 		{"JSON", append([][2]string{{"Content-Type", "application/json"}}, right...), `{"grant_type":"refresh_token"}`, 400, "invalid_request"},
 		{"unknown parameters twice", right, refresh + "&a=1&a=2", 400, "invalid_grant"},
 	}
-	s := servertest.NewServer(t, servertest.NewWorld(), func(o *server.Options) {
+	s := servertest.NewServer(t, servertest.NewWorld(t), func(o *server.Options) {
 		o.Application = web.Application{ClientID: servertest.ClientID, Secret: webhook.Secret(secret), RedirectURIs: []string{servertest.RedirectURI}}
 	})
 	addr := servertest.Serve(t, s.Public())
@@ -77,7 +77,7 @@ func TestTokenRequests(t *testing.T) {
 			t.Errorf("%s: www-authenticate %q", tt.name, challenge)
 		}
 	}
-	s = servertest.NewServer(t, servertest.NewWorld(), func(o *server.Options) { o.Application.ClientID = servertest.ClientID })
+	s = servertest.NewServer(t, servertest.NewWorld(t), func(o *server.Options) { o.Application.ClientID = servertest.ClientID })
 	addr = servertest.Serve(t, s.Public())
 	if a := servertest.Exchange(t, addr, "POST", "/oauth/token", append(servertest.BasicOf(servertest.ClientID, ""), [2]string{"Content-Type", "application/x-www-form-urlencoded"}), refresh); a.Status != 401 || !strings.Contains(a.Body, "client_secret_file") {
 		t.Errorf("without a secret: %d %s", a.Status, a.Body)

@@ -69,8 +69,8 @@ func TestClocks(t *testing.T) {
 				"answer": {"allow"}}); back.Status == 303 {
 				t.Errorf("%s: a login that was begun then is taken: %v", name, back.Location)
 			}
-			for i := range p.W.Given { // as retention does
-				p.W.Given[i].Settle(p.Now)
+			if _, err := p.W.Sweep(t.Context(), p.Now, day, day); err != nil {
+				t.Fatal(err)
 			}
 			p.Now = p.Now.Add(access.AccessLife)
 			if p.Reads(other.AccessToken, servertest.ChargeOf(servertest.VehicleA)) != 401 {

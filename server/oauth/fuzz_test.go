@@ -33,15 +33,18 @@ func FuzzOAuth(f *testing.F) {
 		f.Add(form, "", "")
 	}
 	f.Fuzz(func(t *testing.T, form, authorization, kind string) {
-		w := servertest.NewWorld()
+		w := servertest.NewWorld(t)
 		s := servertest.NewServer(t, w, func(o *server.Options) {
 			o.Application = web.Application{ClientID: servertest.ClientID, Secret: webhook.Secret(servertest.ClientSecret), RedirectURIs: []string{servertest.RedirectURI}}
 			o.PublicURL = func() string { return "https://plugbeat.example.com" }
 		})
-		w.Given = []access.Consent{{ID: uuid.New(), Vehicles: []uuid.UUID{servertest.VehicleA},
+		err := w.PutConsent(t.Context(), access.Consent{ID: uuid.New(), Vehicles: []uuid.UUID{servertest.VehicleA},
 			Code:   &access.AuthCode{Hash: access.CodeHash(code), ExpiresAt: servertest.Noon.Add(time.Minute), RedirectURI: servertest.RedirectURI, RedirectGiven: true},
 			Tokens: []access.ConsentToken{{Hash: access.RefreshHash(refresh), Kind: access.RefreshKind, ExpiresAt: servertest.Noon.Add(time.Hour)}},
-		}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		h := s.Public()
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest("POST", "/oauth/token", strings.NewReader(form))
@@ -81,7 +84,7 @@ func FuzzOAuth(f *testing.F) {
 		for _, path := range []string{"/oauth/code", "/oauth/consent"} {
 			rec := httptest.NewRecorder()
 			h.ServeHTTP(rec, httptest.NewRequest("POST", path, strings.NewReader(form)))
-			if rec.Code != 400 || len(w.Given) > 1 {
+			if rec.Code != 400 || len(w.Given()) > 1 {
 				t.Errorf("%s %q: %d", path, form, rec.Code)
 			}
 		}

@@ -48,7 +48,7 @@ func TestConsentToTokens(t *testing.T) {
 	if p.Reads(got.AccessToken, servertest.ChargeOf(servertest.VehicleA)) != 401 {
 		t.Error("the token does not end")
 	}
-	for _, c := range p.W.Given {
+	for _, c := range p.W.Given() {
 		if b, _ := json.Marshal(c); strings.Contains(string(b), got.AccessToken) || strings.Contains(string(b), got.RefreshToken) {
 			t.Error("a token is kept as it is")
 		}
@@ -72,8 +72,8 @@ func TestRefreshesAtOnce(t *testing.T) {
 		}
 		pairs[a.AccessToken+a.RefreshToken] = true
 	}
-	if len(pairs) != 1 || len(p.W.Given[0].Tokens) != 4 {
-		t.Errorf("%d pairs, %d tokens are kept", len(pairs), len(p.W.Given[0].Tokens))
+	if len(pairs) != 1 || len(p.W.Given()[0].Tokens) != 4 {
+		t.Errorf("%d pairs, %d tokens are kept", len(pairs), len(p.W.Given()[0].Tokens))
 	}
 }
 
@@ -262,13 +262,13 @@ func TestDenied(t *testing.T) {
 	page, begun := p.ConsentPage(servertest.Asked())
 	login := page.Login(t)
 	back := p.Post("/oauth/consent", url.Values{"login": {login}, "vehicle": {servertest.VehicleA.String()}, "answer": {"deny"}})
-	if q := back.Location.Query(); q.Get("error") != "access_denied" || q.Get("state") != "s t&1" || q.Has("code") || len(p.W.Given) != 0 {
+	if q := back.Location.Query(); q.Get("error") != "access_denied" || q.Get("state") != "s t&1" || q.Has("code") || len(p.W.Given()) != 0 {
 		t.Errorf("%v", back.Location)
 	}
 	if v := p.Outcome(begun.ID); v.State != adminapi.ConnectFailed || !strings.Contains(v.Reason, "access_denied") {
 		t.Errorf("%+v", v)
 	}
-	if again := p.Post("/oauth/consent", url.Values{"login": {login}, "vehicle": {servertest.VehicleA.String()}, "answer": {"allow"}}); again.Status != 400 || len(p.W.Given) != 0 {
+	if again := p.Post("/oauth/consent", url.Values{"login": {login}, "vehicle": {servertest.VehicleA.String()}, "answer": {"allow"}}); again.Status != 400 || len(p.W.Given()) != 0 {
 		t.Errorf("what was denied can be allowed: %d", again.Status)
 	}
 }
@@ -298,7 +298,7 @@ func TestLoginsAreOfOneBrowser(t *testing.T) {
 	if got := p.Post("/oauth/consent", allow); got.Status != 400 {
 		t.Errorf("an old login: %d", got.Status)
 	}
-	if len(p.W.Given) != 0 {
+	if len(p.W.Given()) != 0 {
 		t.Error("there is a consent")
 	}
 }

@@ -80,7 +80,7 @@ func TestConnectPage(t *testing.T) {
 	if done.Status != 200 || !strings.Contains(done.Body, "EV6") {
 		t.Errorf("%d %s", done.Status, done.Body)
 	}
-	if v := p.Outcome(b.ID); v.State != adminapi.ConnectDone || v.Application || len(v.Vehicles) != 2 || len(p.W.Given) != 0 {
+	if v := p.Outcome(b.ID); v.State != adminapi.ConnectDone || v.Application || len(v.Vehicles) != 2 || len(p.W.Given()) != 0 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -94,7 +94,7 @@ func TestVendorSignIn(t *testing.T) {
 		if code != "vendor-code" {
 			return nil, &vehicle.Fault{Type: vehicle.TypeAccount, Status: 400}
 		}
-		v := p.W.Known[0]
+		v := p.W.TheVehicle(servertest.VehicleA)
 		v.Source, v.Connection = "vendor", servertest.NoID.String()
 		return []vehicle.Vehicle{v}, nil
 	}
@@ -186,7 +186,7 @@ func TestAdoptsRefreshTokens(t *testing.T) {
 		case token == "later":
 			return nil, vehicle.NoResponse("it does not answer")
 		}
-		v := p.W.Known[0]
+		v := p.W.TheVehicle(servertest.VehicleA)
 		v.Source, v.Connection = "vendor", servertest.NoID.String()
 		return []vehicle.Vehicle{v}, nil
 	}

@@ -28,8 +28,9 @@ import (
 // Document loads openapi.yaml as it is served.
 var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	rec := httptest.NewRecorder()
-	s, err := server.New(server.Options{Store: (&World{}).Store(), Scheduler: schedulerOf{}, Deliveries: hooksOf{}, Fleet: fleetOf{},
-		Upkeep: &World{}, Health: &World{}})
+	w := &World{}
+	s, err := server.New(server.Options{Store: &Records{}, Scheduler: schedulerOf{w}, Deliveries: deliveriesOf{}, Fleet: fleetOf{w}, Upkeep: w,
+		Health: w})
 	if err != nil {
 		return nil, err
 	}

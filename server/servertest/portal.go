@@ -39,7 +39,7 @@ type Portal struct {
 
 func NewPortal(t *testing.T, changes ...func(*server.Options)) *Portal {
 	t.Helper()
-	p := &Portal{t: t, W: NewWorld(), Now: Noon, Browser: NewBrowser(t)}
+	p := &Portal{t: t, W: NewWorld(t), Now: Noon, Browser: NewBrowser(t)}
 	srv := httptest.NewUnstartedServer(nil)
 	p.URL = "http://" + srv.Listener.Addr().String()
 	p.S = NewServer(t, p.W, append([]func(*server.Options){func(o *server.Options) {

@@ -15,7 +15,7 @@ import (
 // NewServer is a server over the world at noon; changes are made to its options first.
 func NewServer(tb testing.TB, w *World, changes ...func(*server.Options)) *server.Server {
 	tb.Helper()
-	o := server.Options{Retries: 6, Store: w.Store(), Scheduler: schedulerOf{w}, Deliveries: hooksOf{w}, Fleet: fleetOf{w}, Upkeep: w,
+	o := server.Options{Retries: 6, Store: w.Records, Scheduler: schedulerOf{w}, Deliveries: deliveriesOf{w.Deliveries, w}, Fleet: fleetOf{w}, Upkeep: w,
 		Health:          w,
 		ManagementToken: webhook.Secret(Management), ApplicationID: NoID,
 		CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: Noon.Add(-time.Hour),
@@ -39,7 +39,7 @@ const (
 // Operators adds an operator's token of each scope to the world.
 func Operators(w *World) *World {
 	for token, scope := range map[string]access.Scope{ReadToken: access.ScopeRead, OperateToken: access.ScopeOperate} {
-		w.Tokens = append(w.Tokens, access.Grant{Name: string(scope) + "er", Scope: scope, Hash: access.OperatorHash(token)})
+		w.AddTokens(access.Grant{Name: string(scope) + "er", Scope: scope, Hash: access.OperatorHash(token)})
 	}
 	return w
 }

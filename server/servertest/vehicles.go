@@ -1,12 +1,12 @@
 package servertest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"maps"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,108 +16,97 @@ import (
 	"plugbeat/webhook"
 )
 
-func (of vehiclesOf) Vehicle(_ context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
-	w := of.w
-	for _, v := range w.Known {
-		if v.ID == id {
-			return v, nil
-		}
-	}
-	return vehicle.Vehicle{}, missing("vehicle", id)
+// AddVehicles adds vehicles, or updates them. They share commits.
+func (w *World) AddVehicles(vs ...vehicle.Vehicle) {
+	w.t.Helper()
+	each(vs, func(v vehicle.Vehicle) { w.check(w.PutVehicle(w.t.Context(), v)) })
 }
 
-func (of vehiclesOf) Vehicles(_ context.Context, after uuid.UUID, limit int) (out []vehicle.Vehicle, _ error) {
-	w := of.w
-	for _, v := range w.Known {
-		if bytes.Compare(v.ID[:], after[:]) > 0 && len(out) < limit {
-			out = append(out, v)
-		}
+// each does something with each of many at once, so that the store commits it in groups.
+func each[T any](all []T, do func(T)) {
+	var work sync.WaitGroup
+	for part := range slices.Chunk(all, max(1, len(all)/64)) {
+		work.Go(func() {
+			for _, x := range part {
+				do(x)
+			}
+		})
 	}
-	return out, nil
+	work.Wait()
 }
 
-func (of vehiclesOf) VehicleStatus(_ context.Context, id uuid.UUID) (vehicle.Status, error) {
-	w := of.w
-	return w.States[id], nil
+// check fails the test, from any goroutine.
+func (w *World) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Error(err)
+	}
 }
 
-func (of vehiclesOf) Census(limit int) (c vehicle.Census, troubled []uuid.UUID) {
-	w := of.w
-	for _, v := range w.Known {
-		st := w.States[v.ID]
-		if c.Count(st, 1); st.Trouble() != vehicle.NoTrouble && len(troubled) < limit {
-			troubled = append(troubled, v.ID)
-		}
-	}
-	return c, troubled
+// TheVehicle is a vehicle as it stands.
+func (w *World) TheVehicle(id uuid.UUID) vehicle.Vehicle {
+	w.t.Helper()
+	v, err := w.Vehicle(w.t.Context(), id)
+	w.must(err)
+	return v
 }
 
-func (of vehiclesOf) Due(_ context.Context, source string, at time.Time, limit int,
-	_ func(webhook.SubscriptionKey) bool) (p webhook.DuePage, _ error) {
-	w := of.w
-	for _, s := range w.Subscribed {
-		if s.Source == source && !s.Due.IsZero() && !s.Due.After(at) {
-			p.Schedules = append(p.Schedules, s)
-		}
-	}
-	slices.SortFunc(p.Schedules, func(a, b webhook.ScheduleView) int { return a.Due.Compare(b.Due) })
-	p.Schedules = p.Schedules[:min(limit, len(p.Schedules))]
-	return p, nil
+// SetStatus makes the status of a vehicle what a reading may have made it.
+func (w *World) SetStatus(id uuid.UUID, st vehicle.Status) {
+	w.t.Helper()
+	_, err := w.CompleteRead(w.t.Context(), id, func(webhook.VehicleView) (webhook.Decision, error) {
+		return webhook.Decision{Status: st}, nil
+	})
+	w.must(err)
 }
 
-func (of vehiclesOf) Subscriptions(_ context.Context, hook, vehicleID uuid.UUID, after webhook.SubscriptionKey,
-	limit int) (out []webhook.ScheduleView, _ error) {
-	w := of.w
-	for _, s := range w.Subscribed {
-		later := after == webhook.SubscriptionKey{} || keyText(s.SubscriptionKey) > keyText(after)
-		if (hook == uuid.Nil || hook == s.SubscriptionKey.Webhook) && (vehicleID == uuid.Nil || vehicleID == s.Vehicle) && later &&
-			len(out) < limit {
-			out = append(out, s)
-		}
-	}
-	return out, nil
+// Subscribe puts a vehicle on a webhook, first due at the time.
+func (w *World) Subscribe(hook, vehicleID uuid.UUID, due time.Time) {
+	w.t.Helper()
+	_, _, err := schedulerOf{w}.Subscribe(w.t.Context(), hook, vehicleID, due)
+	w.check(err)
 }
 
-func (of schedulerOf) Subscribe(_ context.Context, hook, vehicleID uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
-	w := of.w
-	if w.Fail != nil {
-		return webhook.Subscription{}, false, w.Fail
-	}
+// SubscribeAll puts vehicles on a webhook, due at many times. They share commits.
+func (w *World) SubscribeAll(hook uuid.UUID, vehicles ...uuid.UUID) {
+	w.t.Helper()
+	each(vehicles, func(id uuid.UUID) { w.Subscribe(hook, id, w.Now.Add(time.Duration(id[15])*time.Second)) })
+}
+
+// Subscribed are the subscriptions as they stand.
+func (w *World) Subscribed() []webhook.ScheduleView {
+	w.t.Helper()
+	all, err := w.Subscriptions(w.t.Context(), uuid.Nil, uuid.Nil, webhook.SubscriptionKey{}, 100)
+	w.must(err)
+	return all
+}
+
+// schedulerOf subscribes vehicles in the store. The world's tests answer its readings.
+type schedulerOf struct{ w *World }
+
+func (of schedulerOf) Subscribe(ctx context.Context, hook, vehicleID uuid.UUID, anchor time.Time) (webhook.Subscription, bool, error) {
 	key := webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID}
-	if w.FailVehicle == vehicleID {
-		return webhook.Subscription{}, false, w.FailVehicleWith
+	if anchor.IsZero() {
+		anchor = of.w.Now
 	}
-	sub := webhook.Subscription{SubscriptionKey: key, CreatedAt: Noon}
-	if slices.ContainsFunc(w.Subscribed, func(s webhook.ScheduleView) bool { return s.SubscriptionKey == key }) {
-		return sub, false, nil
-	}
-	w.Subscribed = append(w.Subscribed, webhook.ScheduleView{Schedule: webhook.Schedule{SubscriptionKey: key, Anchor: anchor, Due: anchor},
-		Webhook: &w.Hooks[0]})
-	slices.SortFunc(w.Subscribed, func(a, b webhook.ScheduleView) int {
-		return bytes.Compare([]byte(keyText(a.SubscriptionKey)), []byte(keyText(b.SubscriptionKey)))
+	return of.w.parts.Subscribe(ctx, key, func(*webhook.Webhook, vehicle.Vehicle, vehicle.Status) (webhook.Schedule, error) {
+		return webhook.Schedule{Anchor: anchor, Due: anchor}, nil
 	})
-	return sub, true, nil
 }
 
-func (of schedulerOf) Unsubscribe(_ context.Context, hook, vehicleID uuid.UUID) (bool, error) {
-	w := of.w
-	n := len(w.Subscribed)
-	w.Subscribed = slices.DeleteFunc(w.Subscribed, func(s webhook.ScheduleView) bool {
-		return s.SubscriptionKey == webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID}
-	})
-	return len(w.Subscribed) < n, w.Fail
+func (of schedulerOf) Unsubscribe(ctx context.Context, hook, vehicleID uuid.UUID) (bool, error) {
+	return of.w.Unsubscribe(ctx, webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID})
 }
 
 func (of schedulerOf) EndSubscription(ctx context.Context, hook, vehicleID uuid.UUID) error {
-	_, err := of.Unsubscribe(ctx, hook, vehicleID)
-	return err
+	return of.w.end(ctx, webhook.SubscriptionKey{Webhook: hook, Vehicle: vehicleID})
 }
 
 func (of schedulerOf) ReadNow(ctx context.Context, id uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
 	w := of.w
-	w.Mu.Lock()
+	w.mu.Lock()
 	w.Reads = append(w.Reads, p)
-	w.Mu.Unlock()
+	w.mu.Unlock()
 	if err := cmp.Or(w.FailRead, w.Fail); err != nil {
 		return vehicle.Snapshot{}, err
 	}
@@ -130,11 +119,11 @@ func (of schedulerOf) ReadAnew(ctx context.Context, id uuid.UUID, p vehicle.Path
 
 func (of schedulerOf) ReadDetail(_ context.Context, _ uuid.UUID, e vehicle.Detail) (vehicle.DetailReading, error) {
 	w := of.w
-	w.Mu.Lock()
+	w.mu.Lock()
 	w.Others = append(w.Others, e)
-	w.Mu.Unlock()
-	if err := cmp.Or(w.FailRead, w.Fail); err != nil {
-		return vehicle.DetailReading{}, err
+	w.mu.Unlock()
+	if w.FailRead != nil {
+		return vehicle.DetailReading{}, w.FailRead
 	}
 	if w.Other == nil {
 		return vehicle.DetailReading{}, vehicle.NotCapable("The vehicle is incapable of performing your request.")
@@ -142,55 +131,50 @@ func (of schedulerOf) ReadDetail(_ context.Context, _ uuid.UUID, e vehicle.Detai
 	return w.Other(e)
 }
 
-func (of fleetOf) Connect(_ context.Context, source, token string) ([]vehicle.Vehicle, error) {
-	w := of.w
-	if source == "vendor" && w.Vendor != nil {
-		return w.Vendor(token)
+// fleetOf has the source sim, whose owners have no account, and vendor where a test sets it.
+type fleetOf struct{ w *World }
+
+func (of fleetOf) Connect(ctx context.Context, source, token string) ([]vehicle.Vehicle, error) {
+	if source == "vendor" && of.w.Vendor != nil {
+		return of.w.Vendor(token)
 	}
 	if source != "sim" {
 		return nil, &webhook.Invalid{Field: "source", Value: source, Allowed: "sim"}
 	}
-	return w.Known, w.Fail
+	return of.Offered(ctx, source)
 }
 
-// OwnerSources has sim, whose owners have no account, and vendor where vehicleID is set.
 func (of fleetOf) OwnerSources() []oauth.Source {
-	w := of.w
-	if w.Vendor != nil {
-		return []oauth.Source{{Name: "sim"}, {Name: "vendor", SignIn: true}}[w.OnlyVendor:]
+	if of.w.Vendor != nil {
+		return []oauth.Source{{Name: "sim"}, {Name: "vendor", SignIn: true}}[of.w.OnlyVendor:]
 	}
 	return []oauth.Source{{Name: "sim"}}
 }
 
-func (of fleetOf) SignInURL(source, callback, state string, q url.Values) (string, error) {
-	w := of.w
+func (of fleetOf) SignInURL(_, callback, state string, q url.Values) (string, error) {
 	q = maps.Clone(q)
 	q.Set("state", state)
 	q.Set("redirect_uri", callback)
-	return "https://connect.example.com/oauth/authorize?" + q.Encode(), w.Fail
+	return "https://connect.example.com/oauth/authorize?" + q.Encode(), nil
 }
 
-func (of fleetOf) SignedIn(ctx context.Context, source, code, _ string) ([]vehicle.Vehicle, error) {
-	w := of.w
-	return w.Vendor(code)
+func (of fleetOf) SignedIn(_ context.Context, _, code, _ string) ([]vehicle.Vehicle, error) {
+	return of.w.Vendor(code)
 }
 
-func (of fleetOf) Offered(context.Context, string) ([]vehicle.Vehicle, error) {
-	return of.w.Known, of.w.Fail
-}
-
-func (of fleetOf) ConnectOffered(_ context.Context, _ string, ids []uuid.UUID) (vs []vehicle.Vehicle, _ error) {
-	w := of.w
-	for _, v := range w.Known {
-		if slices.Contains(ids, v.ID) {
-			vs = append(vs, v)
-		}
+func (of fleetOf) Offered(ctx context.Context, _ string) ([]vehicle.Vehicle, error) {
+	if of.w.Fail != nil {
+		return nil, of.w.Fail
 	}
-	return vs, w.Fail
+	return of.w.Vehicles(ctx, uuid.Nil, 100)
+}
+
+func (of fleetOf) ConnectOffered(ctx context.Context, source string, ids []uuid.UUID) ([]vehicle.Vehicle, error) {
+	vs, err := of.Offered(ctx, source)
+	return slices.DeleteFunc(vs, func(v vehicle.Vehicle) bool { return !slices.Contains(ids, v.ID) }), err
 }
 
 func (of fleetOf) Disconnect(_ context.Context, id uuid.UUID) (int, error) {
-	w := of.w
-	w.Disconnected = append(w.Disconnected, id)
-	return 3, w.Fail
+	of.w.Disconnected = append(of.w.Disconnected, id)
+	return 3, nil
 }

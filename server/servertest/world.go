@@ -1,24 +1,26 @@
 // Package servertest has what tests of the server's rooms share: a [World] of everything
-// that a server needs, in memory, a whole server over it, and callers that hold every
-// answer to what its API promises.
+// that a server needs, a whole server over it, and callers that hold every answer to what
+// its API promises.
 package servertest
 
 import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
 	"plugbeat/access"
 	"plugbeat/adminapi"
+	"plugbeat/delivery"
 	"plugbeat/health"
-	"plugbeat/server"
+	"plugbeat/store"
 	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
@@ -37,19 +39,17 @@ var (
 	Noon     = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 )
 
-// World is every dependency of a server, in memory.
+// World is every dependency of a server: the real store on a folder of the test's, the real
+// delivery without its workers, and stand-ins for what is beyond them, the sources and the
+// receivers.
 type World struct {
-	TokenUses  map[string]time.Time // of Management tokens, by fingerprint
-	Mu         sync.Mutex
-	Tokens     []access.Grant
-	Used       int // calls of UseGrant
-	Known      []vehicle.Vehicle
-	States     map[uuid.UUID]vehicle.Status
-	Hooks      []webhook.Webhook
-	Subscribed []webhook.ScheduleView
-	Past       []webhook.Delivery // oldest first
-	Resent     webhook.DeliveryFilter
-	Payloads   map[uuid.UUID][]byte
+	*Records
+	Deliveries *delivery.Dispatcher
+	// Now is the store's clock.
+	Now time.Time
+
+	t  testing.TB
+	mu sync.Mutex // of Reads and Others
 
 	// Read answers ReadNow; Reads are the calls of it.
 	Read  func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error)
@@ -59,56 +59,117 @@ type World struct {
 	Other  func(vehicle.Detail) (vehicle.DetailReading, error)
 	// FailRead, when set, is what reading answers.
 	FailRead error
-	// Fail, when set, is what every write answers.
-	Fail error
-	// FailVehicleWith is what subscribing FailVehicle answers.
-	FailVehicle     uuid.UUID
-	FailVehicleWith error
-	// Answer is what a challenge finds.
-	Answer webhook.Challenge
+
+	// Answer is the status with which receivers answer test payloads. With Wrong they
+	// answer challenges with 500.
+	Answer int
 	Wrong  bool
 
-	Given []access.Consent
 	// Vendor answers for codes and refresh tokens at the source vendor, nil where there
 	// is none; OnlyVendor is 1 where it is the only source.
-	Vendor     func(codeOrToken string) ([]vehicle.Vehicle, error)
-	OnlyVendor int
-
+	Vendor       func(codeOrToken string) ([]vehicle.Vehicle, error)
+	OnlyVendor   int
 	Disconnected []uuid.UUID
-	File         adminapi.StoreInfo
-	Problems     []webhook.FileProblem
-	SourceList   []adminapi.Source
-	Backup       *adminapi.Backups
-	Targets      []adminapi.AlertTarget
-	Copied       []byte // what Copy writes
-	Copying      func() // called by Copy, nil for nothing
-	QueueList    map[uuid.UUID]webhook.Queue
-	Conditions   []health.Condition
+
+	File       adminapi.StoreInfo
+	SourceList []adminapi.Source
+	Backup     *adminapi.Backups
+	Targets    []adminapi.AlertTarget
+	QueueList  map[uuid.UUID]webhook.Queue
+	Conditions []health.Condition
 }
 
-func NewWorld() *World {
-	w := &World{
-		Known: []vehicle.Vehicle{
-			{ID: VehicleA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated,
-				Permissions: []string{"read_charge", "read_battery"}},
-			{ID: VehicleB, Source: "sim", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated},
-		},
-		Tokens: []access.Grant{
-			{Name: "all", Hash: sha256.Sum256([]byte(AllToken))},
-			{Name: "one", Hash: sha256.Sum256([]byte(OneToken)), Vehicles: []uuid.UUID{VehicleA}},
-		},
-		Hooks: []webhook.Webhook{{ID: HookID, Name: "home", Type: webhook.TypeDynamic, CallbackURI: "https://example.com/hook",
-			Signing: webhook.SignBoth, Status: webhook.Active, Key: bytes.Repeat([]byte{7}, 32)}},
-		File:     adminapi.StoreInfo{Disk: webhook.Disk{State: webhook.DiskOK}},
-		States:   map[uuid.UUID]vehicle.Status{},
-		Payloads: map[uuid.UUID][]byte{},
-		Copied:   []byte("a copy"),
-		Answer:   webhook.Challenge{Status: 200, Duration: time.Millisecond, Text: "right"},
-	}
+// NewWorld has two tokens, the webhook home, and the vehicles; VehicleA and VehicleB where
+// none are given.
+func NewWorld(tb testing.TB, vehicles ...vehicle.Vehicle) *World {
+	tb.Helper()
+	w := &World{t: tb, Now: Noon, Answer: 204, File: adminapi.StoreInfo{Disk: webhook.Disk{State: webhook.DiskOK}}}
 	w.Read = func(_ context.Context, _ uuid.UUID, p vehicle.Paths) (vehicle.Snapshot, error) {
 		return Reading(p), nil
 	}
+	s, err := store.Open(store.Options{Path: filepath.Join(folder(tb), "plugbeat.db"), Key: make([]byte, 32), Log: zerolog.Nop(),
+		Now: func() time.Time { return w.Now }})
+	w.must(err)
+	tb.Cleanup(func() { _ = s.Close() })
+	w.Records = &Records{parts: parts{s.Webhooks, s.Schedules, s.Vehicles, s.Deliveries, s.Access, s.Maintenance}}
+	w.Deliveries = newDeliveries(w)
+	if vehicles == nil {
+		vehicles = []vehicle.Vehicle{
+			{ID: VehicleA, Source: "sim", Make: "tesla", Model: "Model 3", Year: 2021, Mode: vehicle.ModeSimulated,
+				Permissions: []string{"read_charge", "read_battery"}},
+			{ID: VehicleB, Source: "sim", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated},
+		}
+	}
+	w.AddVehicles(vehicles...)
+	w.AddTokens(access.Grant{Name: "all", Hash: sha256.Sum256([]byte(AllToken))},
+		access.Grant{Name: "one", Hash: sha256.Sum256([]byte(OneToken)), Vehicles: []uuid.UUID{VehicleA}})
+	w.AddHook(webhook.Webhook{ID: HookID, Name: "home", CallbackURI: "https://example.com/hook"})
 	return w
+}
+
+// folder is in memory where there is such a place: what a disk does with commits is another
+// test's subject.
+func folder(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "plugbeat-server-*")
+	if err != nil {
+		return tb.TempDir()
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (w *World) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// AddTokens adds tokens.
+func (w *World) AddTokens(tokens ...access.Grant) {
+	w.t.Helper()
+	for _, g := range tokens {
+		w.must(w.PutGrant(w.t.Context(), g))
+	}
+}
+
+// AddHook adds an active webhook.
+func (w *World) AddHook(h webhook.Webhook) {
+	w.t.Helper()
+	h.Type, h.Signing, h.Status, h.Key = webhook.TypeDynamic, webhook.SignBoth, webhook.Active, bytes.Repeat([]byte{7}, 32)
+	w.must(w.AddWebhook(w.t.Context(), h))
+}
+
+// Hook is the webhook home as it stands.
+func (w *World) Hook() webhook.Webhook {
+	w.t.Helper()
+	h, err := w.Webhook(w.t.Context(), HookID)
+	w.must(err)
+	return h
+}
+
+// EditHook changes the webhook home.
+func (w *World) EditHook(change func(*webhook.Webhook)) {
+	w.t.Helper()
+	_, err := w.UpdateWebhook(w.t.Context(), HookID, func(h *webhook.Webhook) error { change(h); return nil })
+	w.must(err)
+}
+
+// Hooks are the webhooks as they stand.
+func (w *World) Hooks() []webhook.Webhook {
+	w.t.Helper()
+	hooks, err := w.Webhooks(w.t.Context())
+	w.must(err)
+	return hooks
+}
+
+// Given are the consents as they stand.
+func (w *World) Given() []access.Consent {
+	w.t.Helper()
+	cs, err := w.Consents(w.t.Context(), uuid.Nil, 100)
+	w.must(err)
+	return cs
 }
 
 // Reading is a snapshot with values for the paths.
@@ -129,45 +190,11 @@ func Reading(p vehicle.Paths) vehicle.Snapshot {
 	return s
 }
 
-// The parts of the world as a server's interfaces.
-type (
-	tokensOf     struct{ w *World }
-	vehiclesOf   struct{ w *World }
-	deliveriesOf struct{ w *World }
-	schedulerOf  struct{ w *World }
-	fleetOf      struct{ w *World }
-)
-
-type storeOf struct {
-	tokensOf
-	vehiclesOf
-	deliveriesOf
-}
-
-// Store is what a server reads and writes of the world.
-func (w *World) Store() server.Store { return storeOf{tokensOf{w}, vehiclesOf{w}, deliveriesOf{w}} }
-
-func missing(kind string, id any) error {
-	return fmt.Errorf("%s %v: %w", kind, id, webhook.ErrNotFound)
-}
-
-func (of vehiclesOf) Copy(_ context.Context, path string) error {
-	w := of.w
-	if w.Copying != nil {
-		w.Copying()
-	}
-	return errors.Join(w.Fail, os.WriteFile(path, w.Copied, 0o600))
-}
-
 // Info is what is said of the data file.
 func (w *World) Info(context.Context) (adminapi.StoreInfo, error) { return w.File, nil }
 
-func (w *World) CheckFile(path string) ([]webhook.FileProblem, error) {
-	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, w.Copied) {
-		return nil, errors.New("it is not the copy")
-	}
-	return w.Problems, nil
-}
+// CheckFile checks a copy of the data file.
+func (w *World) CheckFile(path string) ([]webhook.FileProblem, error) { return store.CheckFile(path) }
 
 func (w *World) Backups() *adminapi.Backups { return w.Backup }
 func (w *World) Sources() []adminapi.Source { return w.SourceList }
@@ -191,5 +218,3 @@ func (w *World) Health(context.Context) health.Report {
 }
 
 func (w *World) Unready(ctx context.Context) []health.Condition { return w.Health(ctx).Unready() }
-
-func keyText(k webhook.SubscriptionKey) string { return k.Webhook.String() + "." + k.Vehicle.String() }

@@ -64,7 +64,7 @@ func TestBatch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := servertest.NewWorld()
+			w := servertest.NewWorld(t)
 			addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 			a := servertest.Exchange(t, addr, "POST", batchTarget(), servertest.BearerOf(servertest.OneToken), tt.body)
 			servertest.WellFormed(t, a)
@@ -105,7 +105,7 @@ func TestBatchFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := servertest.NewWorld()
+			w := servertest.NewWorld(t)
 			w.Read = tt.read
 			addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 			a := servertest.Exchange(t, addr, "POST", batchTarget(), servertest.BearerOf(servertest.OneToken), `{"requests":[{"path":"/charge"},{"path":"/location"}]}`)
@@ -130,7 +130,7 @@ func TestBatchFaults(t *testing.T) {
 			}
 		})
 	}
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	w.Read = whole(webhook.ErrNotFound) // disconnected between the look and the read
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 	if a := servertest.Exchange(t, addr, "POST", batchTarget(), servertest.BearerOf(servertest.OneToken), `{"requests":[{"path":"/charge"}]}`); a.Status != 404 {
@@ -143,7 +143,7 @@ func FuzzBatch(f *testing.F) {
 	for _, s := range []string{`{"requests":[{"path":"/charge"}]}`, `[]`, `{"requests":[{"path":"/odometer"},{"path":"permissions"},{"path":"/"}]}`, `{"requests":null}`, "\xff", `{"requests":[{"path":"\u0000"}]}`, `{"requests":[{"PATH":"/charge/"}]}`, `{"requests":[{"path":["a"]}]}`} {
 		f.Add([]byte(s))
 	}
-	h := servertest.NewServer(f, servertest.NewWorld()).Public()
+	h := servertest.NewServer(f, servertest.NewWorld(f)).Public()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := httptest.NewRequest("POST", batchTarget(), strings.NewReader(string(body)))
 		r.Header.Set("Authorization", "Bearer "+servertest.OneToken)

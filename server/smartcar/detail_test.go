@@ -55,7 +55,7 @@ func TestExtras(t *testing.T) {
 			}, 502, `"code":"INVALID_DATA"`},
 		} {
 			t.Run(e.String()+" "+tt.name, func(t *testing.T) {
-				w := servertest.NewWorld()
+				w := servertest.NewWorld(t)
 				w.Other = tt.detail
 				a := servertest.Exchange(t, servertest.Serve(t, servertest.NewServer(t, w).Public()), "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+e.String(), servertest.BearerOf(servertest.OneToken), "")
 				servertest.WellFormed(t, a)
@@ -86,7 +86,7 @@ func TestExtras(t *testing.T) {
 }
 
 func TestDetailUnits(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	w.Other = hasExtras
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 	imperial := append(servertest.BearerOf(servertest.OneToken), [2]string{"SC-Unit-System", "imperial"})
@@ -113,7 +113,7 @@ func TestDetailUnits(t *testing.T) {
 
 // In a batch each detail is read once, beside the one read of the other paths.
 func TestBatchExtras(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	w.Other = func(e vehicle.Detail) (vehicle.DetailReading, error) {
 		if e == vehicle.DetailVIN {
 			return vehicle.DetailReading{}, &vehicle.Fault{Type: vehicle.TypeVehicleState, Code: "ASLEEP", Status: 409, Description: "Asleep."}

@@ -20,12 +20,11 @@ const connectionsPath = "/v2.0/management/connections"
 // Every connection is on one page exactly, whatever the pages' size, also while others
 // come and go.
 func TestManagementConnectionsPage(t *testing.T) {
-	w := servertest.NewWorld()
-	w.Known = nil
+	var vs []vehicle.Vehicle
 	for i := range 7 {
-		w.Known = append(w.Known, vehicle.Vehicle{ID: uuid.New(), Source: "sim", Mode: vehicle.ModeLive, ConnectedAt: servertest.Noon.Add(time.Duration(i/2) * time.Millisecond)})
+		vs = append(vs, vehicle.Vehicle{ID: uuid.New(), Source: "sim", Mode: vehicle.ModeLive, ConnectedAt: servertest.Noon.Add(time.Duration(i/2) * time.Millisecond)})
 	}
-	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
+	addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld(t, vs...)).Public())
 	for limit := 1; limit <= 8; limit++ {
 		var seen []string
 		at, cursor := "9", ""
@@ -59,13 +58,13 @@ func TestManagementConnectionsPage(t *testing.T) {
 
 func TestManagementConnections(t *testing.T) {
 	owner := uuid.New()
-	w := servertest.NewWorld()
-	w.Known[0].Connection, w.Known[0].ConnectedAt, w.Known[0].Mode = owner.String(), servertest.Noon.Add(1500*time.Microsecond), vehicle.ModeLive
-	w.Known[1].ConnectedAt = servertest.Noon
+	other := vehicle.Vehicle{ID: servertest.VehicleB, Source: "sim", Mode: vehicle.ModeSimulated, ConnectedAt: servertest.Noon}
+	w := servertest.NewWorld(t, other, vehicle.Vehicle{ID: servertest.VehicleA, Source: "sim", Connection: owner.String(),
+		Mode: vehicle.ModeLive, ConnectedAt: servertest.Noon.Add(1500 * time.Microsecond)})
 	s := servertest.NewServer(t, w, func(o *server.Options) { o.ManagementTokenNext = []byte("amt-for-tests-0002") })
 	addr := servertest.Serve(t, s.Public())
 	a := `{"userId":"` + owner.String() + `","vehicleId":"` + servertest.VehicleA.String() + `"`
-	b := `{"userId":"` + web.UserOf(servertest.NoID, w.Known[1]).String() + `","vehicleId":"` + servertest.VehicleB.String() + `"`
+	b := `{"userId":"` + web.UserOf(servertest.NoID, other).String() + `","vehicleId":"` + servertest.VehicleB.String() + `"`
 	listA, listB := a+`,"connectedAt":"2026-05-01T12:00:00.001Z","mode":"live"}`, b+`,"connectedAt":"2026-05-01T12:00:00.000Z","mode":"simulated"}`
 	list := func(n int, items ...string) string {
 		return fmt.Sprintf(`{"connections":[%s],"paging":{"cursor":null,"count":%d}}`, strings.Join(items, ","), n)

@@ -85,7 +85,7 @@ func TestV2Answers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld()).Public())
+			addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld(t)).Public())
 			var h [][2]string
 			if tt.token != "" {
 				h = servertest.BearerOf(tt.token)
@@ -109,7 +109,7 @@ func TestV2Answers(t *testing.T) {
 }
 
 func TestV2Headers(t *testing.T) {
-	addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld()).Public())
+	addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld(t)).Public())
 	get := func(path string, h ...[2]string) servertest.Answer {
 		return servertest.Exchange(t, addr, "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+path, append(servertest.BearerOf(servertest.AllToken), h...), "")
 	}
@@ -147,7 +147,7 @@ func TestV2Headers(t *testing.T) {
 
 // An empty servertest.Management token opens nothing.
 func TestV2NoManagementToken(t *testing.T) {
-	s := servertest.NewServer(t, servertest.NewWorld(), func(o *server.Options) { o.ManagementToken = nil })
+	s := servertest.NewServer(t, servertest.NewWorld(t), func(o *server.Options) { o.ManagementToken = nil })
 	addr := servertest.Serve(t, s.Public())
 	target := "/v2.0/vehicles/" + servertest.VehicleA.String() + "/webhooks/" + servertest.HookID.String()
 	for _, h := range []string{"Bearer ", "Bearer", "Bearer  ", ""} {
@@ -158,14 +158,14 @@ func TestV2NoManagementToken(t *testing.T) {
 }
 
 func TestV2SubscribeIsIdempotent(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 	target := "/v2.0/vehicles/" + servertest.VehicleA.String() + "/webhooks/" + servertest.HookID.String()
 	for range 2 {
 		servertest.WellFormed(t, servertest.Exchange(t, addr, "POST", target, append(servertest.BearerOf(servertest.AllToken), [2]string{"Content-Type", "application/json"}), ""))
 	}
-	if len(w.Subscribed) != 1 {
-		t.Fatalf("%d subscriptions", len(w.Subscribed))
+	if len(w.Subscribed()) != 1 {
+		t.Fatalf("%d subscriptions", len(w.Subscribed()))
 	}
 	for range 2 { // as Node 10 sends it
 		a := servertest.Exchange(t, addr, "DELETE", target, append(servertest.BearerOf(servertest.Management), [2]string{"Content-Type", "application/json"}, [2]string{"sc-unit-system", "metric"}), "{}")
@@ -173,8 +173,8 @@ func TestV2SubscribeIsIdempotent(t *testing.T) {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}
-	if len(w.Subscribed) != 0 {
-		t.Fatalf("%d subscriptions", len(w.Subscribed))
+	if len(w.Subscribed()) != 0 {
+		t.Fatalf("%d subscriptions", len(w.Subscribed()))
 	}
 }
 
@@ -210,7 +210,7 @@ func TestV2Errors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := servertest.NewWorld()
+			w := servertest.NewWorld(t)
 			w.Read = func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error) {
 				return vehicle.Snapshot{}, tt.err
 			}
@@ -228,7 +228,7 @@ func TestV2Errors(t *testing.T) {
 }
 
 func TestV2Panic(t *testing.T) {
-	w := servertest.NewWorld()
+	w := servertest.NewWorld(t)
 	w.Read = func(context.Context, uuid.UUID, vehicle.Paths) (vehicle.Snapshot, error) { panic("boom") }
 	addr := servertest.Serve(t, servertest.NewServer(t, w).Public())
 	a := servertest.Exchange(t, addr, "GET", "/v2.0/vehicles/"+servertest.VehicleA.String()+"/battery", servertest.BearerOf(servertest.AllToken), "")
@@ -240,7 +240,7 @@ func TestV2Panic(t *testing.T) {
 
 // A user's id stays the same for a token's name and differs between names.
 func TestV2User(t *testing.T) {
-	addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld()).Public())
+	addr := servertest.Serve(t, servertest.NewServer(t, servertest.NewWorld(t)).Public())
 	id := func(token string) string {
 		return servertest.Exchange(t, addr, "GET", "/v2.0/user", servertest.BearerOf(token), "").Body
 	}

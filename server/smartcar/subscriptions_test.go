@@ -32,11 +32,13 @@ func TestSubscribingIsWithinTheConsent(t *testing.T) {
 	} {
 		p := servertest.NewPortal(t)
 		if tt.paths != "" {
-			p.W.Hooks[0].Type, p.W.Hooks[0].Content = webhook.TypeSchedule, webhook.Content{Paths: strings.Fields(tt.paths)}
+			p.W.EditHook(func(h *webhook.Webhook) {
+				h.Type, h.Content = webhook.TypeSchedule, webhook.Content{Paths: strings.Fields(tt.paths)}
+			})
 		}
 		token := p.Exchange(p.Code(servertest.Asked("scope", tt.scope))).AccessToken
-		if got := subscribe(t, p, token); got != tt.want || len(p.W.Subscribed) != map[int]int{200: 1}[tt.want] {
-			t.Errorf("scope %q, paths %q: %d and %d subscriptions, want %d", tt.scope, tt.paths, got, len(p.W.Subscribed), tt.want)
+		if got := subscribe(t, p, token); got != tt.want || len(p.W.Subscribed()) != map[int]int{200: 1}[tt.want] {
+			t.Errorf("scope %q, paths %q: %d and %d subscriptions, want %d", tt.scope, tt.paths, got, len(p.W.Subscribed()), tt.want)
 		}
 	}
 }
@@ -53,11 +55,11 @@ func TestRevokingEndsWhatWasMade(t *testing.T) {
 		if got := subscribe(t, p, token); got != 200 {
 			t.Fatal(got)
 		}
-		if err := c.RemoveToken(t.Context(), p.W.Given[0].ID.String()); err != nil {
+		if err := c.RemoveToken(t.Context(), p.W.Given()[0].ID.String()); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(p.W.Subscribed); (n == 0) != mine || len(p.W.Given) != 0 {
-			t.Errorf("%s: %d subscriptions and %d consents are left", name, n, len(p.W.Given))
+		if n := len(p.W.Subscribed()); (n == 0) != mine || len(p.W.Given()) != 0 {
+			t.Errorf("%s: %d subscriptions and %d consents are left", name, n, len(p.W.Given()))
 		}
 		if got := subscribe(t, p, token); got != 401 {
 			t.Errorf("%s: afterwards %d", name, got)
@@ -70,8 +72,8 @@ func TestReusedCodeEndsWhatWasMade(t *testing.T) {
 	p := servertest.NewPortal(t)
 	code := p.Code(servertest.Asked("scope", all))
 	subscribe(t, p, p.Exchange(code).AccessToken)
-	if got := p.Exchange(code); got.Status != 400 || len(p.W.Subscribed) != 0 {
-		t.Errorf("%d, %d subscriptions", got.Status, len(p.W.Subscribed))
+	if got := p.Exchange(code); got.Status != 400 || len(p.W.Subscribed()) != 0 {
+		t.Errorf("%d, %d subscriptions", got.Status, len(p.W.Subscribed()))
 	}
 }
 
@@ -82,11 +84,11 @@ func TestNarrowingEndsWhatWasMade(t *testing.T) {
 	old := p.Exchange(p.Code(servertest.Asked("scope", all))).AccessToken
 	subscribe(t, p, old)
 	same := p.Exchange(p.Code(servertest.Asked("scope", all))).AccessToken
-	if len(p.W.Subscribed) != 1 || p.Reads(old, servertest.ChargeOf(servertest.VehicleA)) != 200 {
+	if len(p.W.Subscribed()) != 1 || p.Reads(old, servertest.ChargeOf(servertest.VehicleA)) != 200 {
 		t.Fatal("allowing the same again ended something")
 	}
 	narrow := p.Exchange(p.Code(servertest.Asked("scope", "read_charge"))).AccessToken
-	if len(p.W.Subscribed) != 0 {
+	if len(p.W.Subscribed()) != 0 {
 		t.Error("the subscription goes on")
 	}
 	for token, want := range map[string]int{old: 403, same: 403, narrow: 200} {
@@ -100,7 +102,9 @@ func TestNarrowingEndsWhatWasMade(t *testing.T) {
 // allow that.
 func TestWideningEndsWhatWasMade(t *testing.T) {
 	p := servertest.NewPortal(t)
-	p.W.Hooks[0].Type, p.W.Hooks[0].Content = webhook.TypeSchedule, webhook.Content{Paths: []string{"/charge"}}
+	p.W.EditHook(func(h *webhook.Webhook) {
+		h.Type, h.Content = webhook.TypeSchedule, webhook.Content{Paths: []string{"/charge"}}
+	})
 	subscribe(t, p, p.Exchange(p.Code(servertest.Asked("scope", "read_charge read_battery"))).AccessToken)
 	c := servertest.OverSocket(t, p.S)
 	for _, tt := range []struct {
@@ -110,8 +114,8 @@ func TestWideningEndsWhatWasMade(t *testing.T) {
 		if _, err := c.ChangeWebhook(t.Context(), "home", adminapi.WebhookChange{Content: &webhook.Content{Paths: tt.paths}}); err != nil {
 			t.Fatal(err)
 		}
-		if len(p.W.Subscribed) != tt.left {
-			t.Errorf("%v: %d subscriptions are left", tt.paths, len(p.W.Subscribed))
+		if len(p.W.Subscribed()) != tt.left {
+			t.Errorf("%v: %d subscriptions are left", tt.paths, len(p.W.Subscribed()))
 		}
 	}
 }

@@ -16,10 +16,6 @@ import (
 // maxMethods is how many methods a type may have. A type with more is about two things.
 const maxMethods = 30
 
-// manyMethods lists the types that are yet to be split, each with the most methods that
-// it may have meanwhile. The number only falls. A type that was split leaves the list.
-var manyMethods = map[string]int{}
-
 // TestNoTypeHasTooManyMethods counts the methods that are declared outside of tests. With -v
 // it prints the ten types that have most.
 func TestNoTypeHasTooManyMethods(t *testing.T) {
@@ -28,8 +24,7 @@ func TestNoTypeHasTooManyMethods(t *testing.T) {
 		n    int
 	}
 	var counts []count
-	methods := countMethods(t, "../..")
-	for name, n := range methods {
+	for name, n := range countMethods(t, "../..") {
 		counts = append(counts, count{name, n})
 	}
 	slices.SortFunc(counts, func(a, b count) int { return cmp.Or(b.n-a.n, cmp.Compare(a.name, b.name)) })
@@ -37,13 +32,8 @@ func TestNoTypeHasTooManyMethods(t *testing.T) {
 		if i < 10 {
 			t.Logf("%4d  %s", c.n, c.name)
 		}
-		if most := max(maxMethods, manyMethods[c.name]); c.n > most {
-			t.Errorf("%s has %d methods, at most %d are allowed: split it by what it is about", c.name, c.n, most)
-		}
-	}
-	for name := range manyMethods {
-		if methods[name] <= maxMethods {
-			t.Errorf("%s has %d methods now: take it out of manyMethods", name, methods[name])
+		if c.n > maxMethods {
+			t.Errorf("%s has %d methods, at most %d are allowed: split it by what it is about", c.name, c.n, maxMethods)
 		}
 	}
 	if len(counts) < 100 {
