@@ -291,18 +291,18 @@ func TestBudgetOnADoubtedClock(t *testing.T) {
 			var doubted atomic.Bool
 			w.o.Doubted = doubted.Load
 			w.plan("sim", cadence.Plan{Metered: true, Calls: 12})
-			car, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+			id, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
 			w.store.mu.Lock()
-			w.store.status[car] = vehicle.Status{Spent: vehicle.Spending{Since: w.t0, Calls: 12}}
+			w.store.status[id] = vehicle.Status{Spent: vehicle.Spending{Since: w.t0, Calls: 12}}
 			w.store.mu.Unlock()
 			doubted.Store(true)
 			time.Sleep(ahead)
 			w.start()
-			w.subscribe(hook, car)
+			w.subscribe(hook, id)
 			time.Sleep(6 * time.Hour)
 			synctest.Wait()
-			if _, paths := w.sim.count(); paths > 0 || w.statusOf(car).Spent.Calls != 12 {
-				t.Errorf("%s ahead: %d asked for, spent %+v", ahead, paths, w.statusOf(car).Spent)
+			if _, paths := w.sim.count(); paths > 0 || w.statusOf(id).Spent.Calls != 12 {
+				t.Errorf("%s ahead: %d asked for, spent %+v", ahead, paths, w.statusOf(id).Spent)
 			}
 			if d := w.deliveries(hook); d.Skipped != 0 {
 				t.Errorf("%s ahead: %+v", ahead, d)

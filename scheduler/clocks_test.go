@@ -22,8 +22,8 @@ func TestClocks(t *testing.T) {
 				}
 				inWorld(t, func(w *world) {
 					w.start()
-					car, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
-					w.subscribe(hook, car)
+					id, hook := w.vehicle("sim", vehicle.Unplugged), w.hook(webhook.Cadence{})
+					w.subscribe(hook, id)
 					set := func(by time.Duration, running bool) {
 						if running {
 							w.store.shift(by)
@@ -36,7 +36,7 @@ func TestClocks(t *testing.T) {
 					w.until(30 * time.Minute)
 					set(by, running)
 					w.until(95 * time.Minute)
-					w.sim.set(car, vehicle.PluggedIn)
+					w.sim.set(id, vehicle.PluggedIn)
 					w.until(3 * time.Hour)
 					set(-by, false)
 					w.until(6 * time.Hour)

@@ -32,8 +32,8 @@ import (
 	"plugbeat/webhook"
 )
 
-// DefaultFloor is the shortest distance of two points that a setting may ask
-// for, unless the daemon is told otherwise. Only the demo and tests lower it.
+// DefaultFloor is the shortest distance of two points that a setting may ask for. Only the demo
+// and tests lower it.
 const DefaultFloor = time.Minute
 
 // MaxInterval is the longest interval, 365 days.
@@ -62,12 +62,12 @@ func allowed(floor time.Duration) string {
 // one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually.
 //
 // It also reads hourly, daily, weekly and monthly, and a number of hours, days, weeks
-// or months ("2 weeks"). Those count from the anchor, as durations do: a day is 24
-// hours, a month one of the calendar in UTC, at most 12 of them. A month without the
-// anchor's day has its point on its last.
+// or months ("2 weeks"). Those count from the anchor, as durations do. A day is 24
+// hours. A month is one of the calendar in UTC, at most 12 of them; a month without the
+// anchor's day has its point on its last day.
 //
 // The zone names the time zone of a cron expression as the IANA database spells
-// it; empty is UTC. Two points are never closer than floor; a floor of 0 or less
+// it; empty is UTC. Two points are at least floor apart; a floor of 0 or less
 // is [DefaultFloor]. Durations have whole milliseconds, the resolution of a subscription.
 //
 // Every error is a *webhook.Invalid; its field is "cadence" or "zone".
@@ -133,8 +133,8 @@ func Parse(spec, zone string, floor time.Duration) (Schedule, error) {
 	return c, nil
 }
 
-// sampleFrom is where samples of a cron expression start: any year does, since
-// an expression has no years; it is fixed so that Parse is a pure function.
+// sampleFrom is where samples of a cron expression start. An expression has no years, so any year
+// does; sampleFrom is fixed so that Parse is a pure function.
 var sampleFrom = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Nanosecond)
 
 // shortest returns the shortest distance of neighbouring points: exactly for an
@@ -170,9 +170,9 @@ func parseZone(zone string) (*time.Location, error) {
 	return nil, &webhook.Invalid{Field: "zone", Value: clip(zone), Allowed: `a zone of the IANA time zone database such as Europe/Berlin, or empty for UTC`}
 }
 
-// parseCalendar runs the cron parser behind a guard and returns why it refused.
-// The parser takes empty list elements and then searches minute by minute for
-// years, so those are refused before it; what else it may panic on is caught.
+// parseCalendar runs the cron parser behind a guard and returns why it refused. Given an empty list
+// element, the parser searches minute by minute for years: the guard refuses those first. It also
+// catches a panic of the parser.
 func parseCalendar(s string, loc *time.Location) (c *calendar, why string) {
 	if s[0] != '@' {
 		fields := strings.Fields(s)
@@ -221,7 +221,7 @@ func digits(s string) bool {
 	return true
 }
 
-// clip keeps an error of a bounded length whatever was typed.
+// clip cuts a value that an error quotes, so that the error stays short.
 func clip(s string) string {
 	if len(s) > 100 {
 		return strings.ToValidUTF8(s[:100], "") + "..."

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// calendar is a cron expression in a zone. The bit sets come from the cron
-// library's parser; its own search is not used, because it loses whole days in
-// zones whose clocks change at midnight and half hours where they change by
-// thirty minutes. This one walks civil days and, in a day, elapsed minutes.
+// calendar is a cron expression in a zone. The bit sets come from the cron library's parser. The
+// library's own search is not used: it loses whole days in zones whose clocks change at midnight,
+// and half hours where clocks change by thirty minutes. Next walks civil days and, in a day,
+// elapsed minutes.
 type calendar struct {
 	spec string
 	zone *time.Location
@@ -51,8 +51,8 @@ func (c *calendar) Next(_, after time.Time) time.Time {
 	return time.Time{}
 }
 
-// Count implements Schedule. Days without a clock change are counted by a
-// multiplication, so that a month of downtime costs no more than an hour's.
+// Count implements Schedule. It multiplies over days without a clock change, so a month of
+// downtime costs no more than an hour.
 func (c *calendar) Count(_, from, to time.Time) uint64 {
 	var n uint64
 	var last time.Time // two days may have their point at the end of one gap
@@ -102,8 +102,8 @@ func plain(start, end time.Time) bool {
 	return end.Sub(start) == 24*time.Hour && (change.IsZero() || !change.Before(end))
 }
 
-// civil reports whether the points of a day are times of the clock that a change skips or
-// doubles. An expression for every hour means real hours.
+// civil reports whether a clock change may skip or double the points of a day. It does not for an
+// expression for every hour, which means real hours.
 func (c *calendar) civil(start, end time.Time) bool { return c.hour&star == 0 && !plain(start, end) }
 
 // resolved returns the points of a civil day with a clock change, in order, each once.

@@ -21,32 +21,31 @@ type Rules struct {
 	ClockBack time.Duration
 }
 
-// Read is what the poller brings to a decision.
+// Read is what was read of a vehicle, for a decision.
 type Read struct {
 	// Got is what the source answered. It is observed and remembered.
 	Got vehicle.Snapshot
-	// Fresh are the paths that were young enough not to be asked for again; their
-	// remembered readings stand.
+	// Fresh are the paths that were not asked for because their last readings are young
+	// enough. Those readings stand.
 	Fresh vehicle.Paths
-	// Held is the fault of a source that may not be asked yet. It stands in the
-	// payload at every path that is neither in Got nor fresh. It is not an answer:
-	// nothing is observed, and it does not replace the last reading. HeldUntil is when
-	// the source may be asked.
+	// Held is the fault of a source that may not be asked before HeldUntil. It stands in the
+	// payload at every path that is neither in Got nor in Fresh. It is no answer of the source:
+	// it is not observed, and the last reading stays.
 	Held      *vehicle.Fault
 	HeldUntil time.Time
-	// Schedule is true for the read of a due subscription that ran to its end: what failed in
-	// it is final and goes out. A caller's read, and one that was cut short, is
-	// partial while anything temporary stands in it.
+	// Schedule is true for the read of a due subscription that ran to its end: faults in it
+	// are final and go out. Any other read (a caller's, one that was cut short) is partial
+	// while a temporary fault is in it.
 	Schedule bool
 	// Calls and Paths count the calls of the source and the paths asked for in them.
 	Calls, Paths uint64
 	// Plan is how the source counts them.
 	Plan Plan
-	// NotBefore is the earliest time the source allows the next read of this vehicle,
-	// as NotBeforeFault told in this read; zero when it said nothing.
+	// NotBefore is the earliest time the source allows the next read of this vehicle, as
+	// NotBeforeFault said in this read; zero when the source said nothing.
 	NotBefore      time.Time
 	NotBeforeFault *vehicle.Fault
-	// Cleared is true when the operator no longer keeps to what the source asked before.
+	// Cleared is true when the operator cleared the wait that the source asked for before.
 	Cleared bool
 }
 
@@ -60,17 +59,19 @@ type Outcome struct {
 	From, To vehicle.State
 }
 
-// Decide returns what a read of a vehicle leads to, from what stands when the
-// read is committed.
+// Decide returns what a read of a vehicle leads to. It decides from the records as they are when
+// the read is committed.
 //
-// Every subscription that is due gets a delivery. When the plug state changed, every subscription of the
-// vehicle gets one, and its due times count anew from the fetched-at of the reading of
-// /charge. One that got a delivery within the gap gets the next at the gap's end instead. Where
-// the reading lacks a path of a subscription, that one produces nothing: a change makes it due
-// now, and the read that follows brings the rest. A reading of a source with a budget
-// also goes to subscriptions that lost due times to it. Parked subscriptions stay as they
-// are, and a change means nothing to a subscription whose webhook does not follow the plug. The
-// subscriptions of webhooks that tell events are [Rules.events]'s.
+// Every subscription that is due gets a delivery. When the plug state changed, every
+// subscription of the vehicle gets one, and its due times count anew from the fetched-at of
+// the reading of /charge. A subscription whose last delivery is within the gap gets the next at
+// the gap's end.
+//
+// A subscription gets no delivery from a reading that lacks one of its paths. After a change it
+// is due now instead, and the read that follows brings the rest. A reading of a source with a
+// budget also goes to subscriptions that lost due times to the budget. Parked subscriptions stay
+// as they are. A change leaves a subscription alone whose webhook does not follow the plug.
+// [Rules.events] decides on the subscriptions of webhooks of events.
 func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome {
 	st, changed := Observe(view.Status, rd.Got, now)
 	st, event := happened(view.Vehicle.ID, st, rd.Got, now)
@@ -116,9 +117,8 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 // retry-after. Vendors count rate limits of a vehicle by minutes.
 const unnamedWait = 10 * time.Minute
 
-// rateLimited returns the paths that have no value because the source throttled them, and
-// when a reading of them may be made: at the time that the source named, or after
-// [unnamedWait].
+// rateLimited returns the paths that have no value because the source throttled them, and when
+// they may be read: at the time that the source named, or after [unnamedWait].
 func rateLimited(s vehicle.Snapshot, named, now time.Time) (paths vehicle.Paths, again time.Time) {
 	again = now.Add(unnamedWait)
 	for p := range vehicle.AllPaths.All() {
@@ -132,8 +132,8 @@ func rateLimited(s vehicle.Snapshot, named, now time.Time) (paths vehicle.Paths,
 	return paths, later(again, named)
 }
 
-// postponed is a first delivery of which every path was throttled: it is due again when
-// the source may be asked. Due times until then collapse into it.
+// postponed is for a first delivery of which every path was throttled. It is due again when the
+// source may be asked; due times until then collapse into it.
 func (r Rules) postponed(v webhook.ScheduleView, mk string, until time.Time) webhook.ScheduleChange {
 	c := webhook.ScheduleChange{Schedule: v.Schedule}
 	c.Schedule.Due = milli(until.Add(time.Millisecond - 1)) // rounded up
@@ -177,7 +177,7 @@ func (r Rules) delivery(v webhook.ScheduleView, mk string, state vehicle.State, 
 		return c, true
 
 	case r.within(old.ProducedAt, now):
-		// Inside the gap: at its end, and due times until then are one.
+		// Inside the gap: due at its end, and due times until then are one.
 		s.Due = old.ProducedAt.Add(r.Gap)
 		if due {
 			c.Collapsed += after.Count(s.Anchor, now, s.Due)
@@ -205,9 +205,9 @@ func draft(w *webhook.Webhook, due time.Time, cause webhook.Cause) *webhook.Draf
 	return &webhook.Draft{EventName: w.EventName(), Paths: w.Reads(), UnitSystem: w.Content.UnitSystem, Due: due, Cause: cause}
 }
 
-// next returns the first point of a schedule after now, but not within the gap
-// after the last delivery: then the gap's end, which stands for all points until it.
-// How many more points than one those are is the second result.
+// next returns the first point of a schedule after now, but not within the gap after the last
+// delivery: there the gap's end stands for all points until it. The second result is how many
+// points were merged that way, less one.
 func (r Rules) next(s Schedule, anchor, fired, now time.Time) (time.Time, uint64) {
 	p := s.Next(anchor, now)
 	// An anchor in the future is one from before the clock went back.
@@ -223,8 +223,8 @@ func (r Rules) next(s Schedule, anchor, fired, now time.Time) (time.Time, uint64
 	return p, 0
 }
 
-// within reports whether a subscription that fired then may not fire again at now. A
-// delivery further ahead than a gap was noted before the clock went back.
+// within reports whether a delivery at then puts now inside the gap. A delivery more than a gap
+// ahead of now was noted before the clock went back; it does not.
 func (r Rules) within(fired, now time.Time) bool {
 	return !fired.IsZero() && now.Before(fired.Add(r.Gap)) && !fired.After(now.Add(r.Gap))
 }
@@ -240,8 +240,7 @@ func (r Rules) Held(due []webhook.ScheduleView, now time.Time) bool {
 	return true
 }
 
-// remember keeps what the source said of its next read, and takes back what no
-// longer binds.
+// remember notes what the source said of its next read, and drops waits that are over.
 func (r Rules) remember(st *vehicle.Status, rd Read, now time.Time) {
 	if rd.Cleared {
 		st.NotBefore, st.NotBeforeFault = time.Time{}, nil
@@ -270,8 +269,8 @@ func NotBefore(st vehicle.Status, now time.Time) (time.Time, *vehicle.Fault) {
 	return st.NotBefore, st.NotBeforeFault
 }
 
-// payload returns the snapshot that a payload carries, and the paths that may not go
-// out because they were not answered, are not fresh and are not held.
+// payload returns the snapshot that a payload carries, and the paths that may not go out: those
+// neither answered, nor fresh, nor held.
 func (rd Read) payload(st vehicle.Status, now time.Time) (s vehicle.Snapshot, missing vehicle.Paths) {
 	s = vehicle.Snapshot{RequestID: st.Last.RequestID}
 	for p := range vehicle.AllPaths.All() {
@@ -320,10 +319,9 @@ func (r Rules) schedule(w *webhook.Webhook, mk string, state vehicle.State) Sche
 	return unplugged
 }
 
-// First returns the schedule of a new subscription, counted from at. It is
-// due at once (or at, where that lies ahead), or at the first point after the
-// anchor where the first delivery is not sent at once; parked where the webhook
-// does not fire.
+// First returns the schedule of a new subscription, counted from at. It is due at once, or at the
+// time at if that lies ahead. Without first deliveries it is due at the first point after the
+// anchor. It is parked where the webhook makes no deliveries.
 func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, at, now time.Time) webhook.Schedule {
 	s := webhook.Schedule{
 		SubscriptionKey: webhook.SubscriptionKey{Webhook: w.ID, Vehicle: v.ID},
@@ -343,5 +341,5 @@ func (r Rules) First(w *webhook.Webhook, v vehicle.Vehicle, st vehicle.Status, a
 	return s
 }
 
-// milli drops what a stored subscription cannot hold.
+// milli cuts a time to milliseconds, the resolution of a stored subscription.
 func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -7,14 +7,14 @@ import (
 	"plugbeat/webhook"
 )
 
-// events decides on a subscription, which is not parked, of a webhook that tells events; ok is
+// events decides on a subscription of a webhook of events; the subscription is not parked. ok is
 // false when it stays as it is.
 //
-// An event in the reading is a delivery at once, whoever asked for the reading and
-// whether or not the subscription is due: no gap holds it back, for it is told once and nothing
-// stands for it later. The subscription itself only has the vehicle read. A reading of what its
-// webhook reads serves it, and so does any in which the plug changed, from which its
-// due times start again; without an event that is a quiet due time.
+// An event in the reading is a delivery at once, whoever asked for the reading and whether or
+// not the subscription is due. The gap does not hold an event back, because no later delivery
+// stands for it. The subscription's due times serve only to have the vehicle read. A reading of
+// the webhook's paths serves a due time. So does any reading in which the plug changed, from
+// which due times count anew. Without an event such a due time makes no delivery.
 func (r Rules) events(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.ScheduleChange, ok bool) {
 	old := v.Schedule
 	c.Schedule = old

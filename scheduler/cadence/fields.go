@@ -13,8 +13,8 @@ var cronFields = [...]struct {
 	low, high int
 }{{"minutes", 0, 59}, {"hours", 0, 23}, {"days of the month", 1, 31}, {"months", 1, 12}, {"days of the week", 0, 6}}
 
-// beyond says of the first number of a cron expression that is out of its range what the
-// range is; it is empty where none is.
+// beyond names the first number of a cron expression that is out of its range, and the range. It
+// is empty where none is.
 func beyond(expression string) string {
 	for i, field := range strings.Fields(expression) {
 		if i >= len(cronFields) {

@@ -10,7 +10,7 @@ type interval struct {
 	spec  string
 }
 
-// Every returns the schedule of the interval; what Parse would refuse (less than a
+// Every returns the schedule of the interval. An interval that Parse would refuse (less than a
 // millisecond, or no whole number of them) is rounded up.
 func Every(d time.Duration) Schedule {
 	d = max((d + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)

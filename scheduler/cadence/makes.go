@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Make is what a brand's vehicles and servers stand.
+// Make is how often the vehicles and servers of a make can be read without harm.
 type Make struct {
 	// Fastest is the shortest sensible interval while plugged in; a webhook with
 	// "fastest" uses it.
@@ -32,13 +32,12 @@ func NormalMake(s string) string {
 // normalised name. A make that is not in it has no interval faster than the
 // setting.
 //
-// Two kinds of evidence are in it, and the slower wins. One is how soon Smartcar
-// says that fresh data of a brand arrives: within 5 minutes gives 5, within 10
-// gives 10, anything slower or unknown the 30 that Smartcar advises for every
-// brand; where a brand has two regions, the slower counts. The other is what
-// owners and vendors report of limits: daily quotas of requests, locked accounts,
-// drained 12 V batteries. Where that evidence is only a price, it is left to the
-// operator.
+// The table rests on two kinds of evidence; the slower one wins. The first is how soon Smartcar
+// says that fresh data of a brand arrives: within 5 minutes gives 5, within 10 gives 10.
+// Anything slower or unknown gives 30, which Smartcar advises for every brand. Where a brand
+// has two regions, the slower counts. The second is what owners and vendors report of limits:
+// daily quotas of requests, locked accounts, drained 12 V batteries. A price alone is no
+// evidence: it is left to the operator.
 func BuiltinMakes() map[string]Make {
 	const (
 		fresh5  = 5 * time.Minute

@@ -9,16 +9,15 @@ import (
 	"plugbeat/webhook"
 )
 
-// Observe takes what a read answered into a vehicle's status and reports whether
-// the plug state changed. Paths that were not asked for stay as they are.
+// Observe takes the answers of a read into a vehicle's status and reports whether the plug state
+// changed. Paths that were not asked for stay as they are.
 //
-// The first known state is not a change. A known plug changes the state only if
-// the time it speaks of (data age, else fetched-at) is later than that of the
-// newest observation that told the current state; so an old cached answer never
-// flips it. A plug that is not known changes nothing.
+// The first known state is no change. A known plug changes the state only if its time (data age,
+// else fetched-at) is later than that of the newest observation of the current state; so an old
+// cached answer leaves the state alone. An unknown plug changes nothing.
 //
-// Restricted follows the last answer for /charge, or for the other paths where /charge was
-// not asked for; a fault without any answer (network) leaves it.
+// Restricted follows the last answer for /charge, or for the other paths where /charge was not
+// asked for. A fault without any answer (network) leaves it.
 func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, bool) {
 	st.Last = st.Last.Merge(s)
 	if s.Asked() != 0 {
@@ -33,8 +32,8 @@ func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Stat
 		return st, false
 	}
 	fetched := s.Charge.FetchedAt
-	// A vehicle's clock that runs ahead must not keep later observations out, nor
-	// must an own clock that went back.
+	// The present bounds an observation's time: a vehicle's clock that runs ahead would keep
+	// later observations out, and so would this machine's clock before it went back.
 	at := earlier(s.Charge.ObservedAt(), fetched)
 	if st.ObservedAt.After(now) {
 		st.ObservedAt = time.Time{}
@@ -77,13 +76,13 @@ func restricted(st vehicle.Status, s vehicle.Snapshot) bool {
 	return is
 }
 
-// happened takes what a read answered of the charging into a vehicle's status, and
-// returns the event in it, nil for none.
+// happened takes the charging state of a read into a vehicle's status, and returns the event in
+// it, nil for none.
 //
-// The first known charging state is no event, and one that is not known changes nothing,
-// however long: the next known one is held against the last. A known one counts only if
-// the time it speaks of is later than that of the newest observation of the last; so an
-// old cached answer makes no event.
+// The first known charging state is no event. An unknown one changes nothing; the next known one
+// is compared with the last known one, however long ago that was. A known one counts only if
+// its time is later than that of the newest observation of the last; so an old cached answer
+// makes no event.
 func happened(id uuid.UUID, st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, *webhook.Event) {
 	state := vehicle.ChargeStateOf(s.Charge)
 	if state == "" {
@@ -118,8 +117,8 @@ func Effective(st vehicle.Status, now time.Time, unknownAfter time.Duration) veh
 	return vehicle.StatePluggedIn
 }
 
-// Fresh returns the paths whose last reading is younger than the window and
-// would not be better now: a value, or a fault that asking again does not cure.
+// Fresh returns the paths that need not be asked for: their last reading is younger than the
+// window, and is a value or a fault that is permanent.
 func Fresh(last vehicle.Snapshot, now time.Time, window time.Duration) vehicle.Paths {
 	var fresh vehicle.Paths
 	for p := range last.Asked().All() {

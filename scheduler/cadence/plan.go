@@ -32,8 +32,7 @@ type Plan struct {
 	Doubted bool
 }
 
-// Counts reports whether spending is noted at all: of a metered source, and of any
-// that has a budget.
+// Counts reports whether spending is noted: for a metered source, and for any that has a budget.
 func (p Plan) Counts() bool { return p.Metered || p.Limited() }
 
 // Limited reports whether there is a budget.
@@ -50,9 +49,9 @@ func (p Plan) Span(now time.Time) (from, until time.Time) {
 	return from, from.AddDate(0, 1, 0)
 }
 
-// Book adds calls to a vehicle's spending. A new period begins at nought. One that the clock
-// was in before goes on, with what was spent meanwhile: a clock that jumped and came back
-// gives nothing back. Nor does one that jumped into the past.
+// Book adds calls to a vehicle's spending. A new period begins at zero. A period that comes again
+// continues with what was spent meanwhile, so a clock that jumped and came back, or jumped into
+// the past, gives nothing back.
 func (p Plan) Book(s vehicle.Spending, calls uint64, now time.Time) vehicle.Spending {
 	if !p.Counts() || calls == 0 {
 		return s
@@ -100,10 +99,10 @@ func (p Plan) Affords(s vehicle.Spending, cost uint64, now time.Time) bool {
 	return !p.Limited() || p.Spent(s, now)+cost <= p.Calls
 }
 
-// Next returns when a read that costs so many calls is in pace: when what is left of
-// the period and of the budget, since the vehicle's last read, are shared out evenly among
-// such reads. It is not after now when the vehicle may be read now, and the end of the
-// period when the budget does not reach any more.
+// Next returns when a read that costs so many calls is in pace: what is left of the budget is
+// spread evenly over what is left of the period, counted from the vehicle's last read. The time
+// is not after now when the vehicle may be read now. It is the end of the period when the
+// budget is spent.
 func (p Plan) Next(st vehicle.Status, cost int, now time.Time) time.Time {
 	if !p.Limited() || cost <= 0 {
 		return now
@@ -122,8 +121,8 @@ func (p Plan) Next(st vehicle.Status, cost int, now time.Time) time.Time {
 	return earlier(at, until)
 }
 
-// Every returns how far apart reads of a number of paths are when they use the whole
-// budget; a month has 730 hours here. Zero when there is no budget.
+// Every returns the distance of reads of a number of paths that use the whole budget; a month has
+// 730 hours here. Zero when there is no budget.
 func (p Plan) Every(paths int) time.Duration {
 	if !p.Limited() {
 		return 0
@@ -135,8 +134,8 @@ func (p Plan) Every(paths int) time.Duration {
 	return time.Duration(float64(span) * float64(paths) / float64(p.Calls))
 }
 
-// Cost returns how many calls of one vehicle the points of a schedule are in a period,
-// a month being 730 hours: three paths hourly are 2 190 a month.
+// Cost returns how many calls a schedule costs one vehicle in a period; a month has 730 hours here:
+// three paths hourly are 2 190 a month.
 func (p Plan) Cost(s Schedule, paths int) uint64 {
 	if p.Per == Day {
 		return s.Count(sampleFrom, sampleFrom, sampleFrom.Add(24*time.Hour)) * uint64(max(0, paths)) //nolint:gosec // not negative
@@ -144,7 +143,7 @@ func (p Plan) Cost(s Schedule, paths int) uint64 {
 	return CallsPerMonth(s, paths)
 }
 
-// Fault is what stands in a value's place when the budget does not reach.
+// Fault stands at a path that was not read because the budget is spent.
 func (p Plan) Fault(now time.Time) *vehicle.Fault {
 	_, until := p.Span(now)
 	return &vehicle.Fault{
@@ -161,11 +160,10 @@ func (p Plan) per() Period {
 	return p.Per
 }
 
-// Skip returns what it leads to that a vehicle is not read now to stay within the
-// plan: each subscription that is due loses this due time and waits for the next. ok
-// is false when the vehicle is to be read, or has no subscription that is due: a subscription is due
-// for another reason than its cadence, or a read of this cost is in pace. It is in pace
-// when its time is nearer to this due time than to the next.
+// Skip returns the decision that keeps a vehicle within the plan: each of its due subscriptions
+// loses this due time and waits for the next. ok is false when the vehicle is to be read. That
+// is so when no subscription is due, when one is due for another reason than its cadence, and
+// when a read of this cost is in pace: when its time is nearer to this due time than to the next.
 func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time) (out Outcome, ok bool) {
 	at := plan.Next(view.Status, cost, now)
 	short := !plan.Affords(view.Status.Spent, uint64(max(0, cost)), now) //nolint:gosec // not negative
@@ -193,9 +191,9 @@ func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time
 	return out, len(out.Schedules) > 0
 }
 
-// owed reports whether a subscription that is not due lost due times to the plan
-// since it last fired, so that a reading that was paid for goes to it as well. One
-// whose times nothing moves is never owed.
+// owed reports whether a subscription that is not due lost due times to the plan since its last
+// delivery, so that a reading for another goes to it as well. A subscription whose webhook does
+// not follow the plug is never owed.
 func (r Rules) owed(v webhook.ScheduleView, mk string, plan Plan, now time.Time) bool {
 	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseDue && !v.ProducedAt.IsZero() && !r.within(v.ProducedAt, now) &&
 		r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.ProducedAt, now) > 0

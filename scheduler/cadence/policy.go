@@ -17,8 +17,8 @@ const (
 
 // Policy picks the schedules of a webhook and a make.
 type Policy struct {
-	// Default stands in where a webhook leaves a field empty; its own empty fields
-	// are 1h unplugged, 30m plugged in, UTC. Its Fastest applies to no webhook.
+	// Default stands in for what a webhook's cadence leaves empty. What Default leaves empty is
+	// 1h unplugged, 30m plugged in, UTC. Its Fastest applies to no webhook.
 	Default webhook.Cadence
 	// Floor is the fastest cadence allowed, 0 is [DefaultFloor].
 	Floor time.Duration
@@ -31,9 +31,9 @@ type Policy struct {
 
 type specKey struct{ spec, zone string }
 
-// Ready returns the policy with its table of makes normalised and a cache of
-// parsed specifications. A policy used for more than a single check should be
-// ready; copies of it share the cache. The default cadence must be valid.
+// Ready returns the policy with its table of makes normalised and a cache of parsed
+// specifications, which copies of it share. A policy that is used for more than one check should
+// be ready. The default cadence must be valid.
 func (p Policy) Ready() (Policy, error) {
 	makes := p.Makes
 	if makes == nil {
@@ -58,9 +58,9 @@ func (p Policy) Check(w *webhook.Webhook) error {
 	return err
 }
 
-// For returns the schedules of a webhook's subscription for a vehicle of the make, one
-// for each state; they are the same where its type does not follow the plug. The
-// error is that of Check.
+// For returns the schedules of a webhook's subscription for a vehicle of the make, one for each
+// plug state. Both are the same where the webhook's type does not follow the plug. The error is
+// that of Check.
 func (p Policy) For(w *webhook.Webhook, mk string) (unplugged, pluggedIn Schedule, err error) {
 	zone := or(w.Cadence.Zone, p.Default.Zone)
 	if !w.Type.Kind().FollowsPlug {
@@ -102,9 +102,9 @@ func noSetting(field, value string, w *webhook.Webhook, instead string) error {
 	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing, since a webhook of type %s goes by %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
 }
 
-// Warn says in words where a webhook's cadence is faster than vehicles of the make stand;
-// empty means it is not. The default cadence of 1h and 30m is never warned of. An
-// invalid cadence has no warning, only Check's error.
+// Warn says in words where a webhook's cadence is faster than vehicles of the make can take; empty
+// means it is not. The default cadence of 1h and 30m gets no warning, and an invalid cadence has
+// none: Check has its error.
 func (p Policy) Warn(w *webhook.Webhook, mk string) string {
 	m, ok := p.lookup(mk)
 	unplugged, pluggedIn, err := p.For(w, mk)
@@ -186,8 +186,8 @@ func (p Policy) parse(field, spec, zone string) (Schedule, error) {
 		}
 		return nil, err
 	}
-	// Only what parses is kept, and only stored webhooks and the configuration
-	// bring specifications here, so the cache is as large as they are many.
+	// The cache holds only what parses, and specifications come only from stored webhooks
+	// and the configuration. So the cache is no larger than those.
 	if p.parsed != nil {
 		p.parsed.Store(key, s)
 	}

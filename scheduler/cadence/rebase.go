@@ -7,13 +7,12 @@ import (
 	"plugbeat/webhook"
 )
 
-// Rebase returns when a subscription is due after the daemon started or the clock went
-// back, and whether that differs from what stands.
+// Rebase returns when a subscription is due after the daemon started or the clock went back, and
+// whether that is another time than the stored one.
 //
-// A subscription due later than one cadence from now is due one cadence from now. At the
-// start the clock may not have gone back at all; there, a first delivery that
-// lies ahead was put there on subscribing and stays, unless something in its
-// record comes from the future. A subscription that is due now stays due.
+// A subscription due later than one cadence from now becomes due one cadence from now. One that is
+// due now stays due. At a start the clock may not have gone back at all: a first delivery that
+// subscribing placed ahead stays there, unless a time in its record lies in the future.
 func (r Rules) Rebase(v webhook.ScheduleView, c vehicle.Vehicle, start bool, now time.Time) (time.Time, bool) {
 	now = milli(now)
 	if !v.Due.After(now) {
@@ -28,8 +27,7 @@ func (r Rules) Rebase(v webhook.ScheduleView, c vehicle.Vehicle, start bool, now
 	return v.Due, false
 }
 
-// future reports whether the records around a subscription were written at a time that
-// has not come yet.
+// future reports whether a time in the records around a subscription has not come yet.
 func (r Rules) future(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) bool {
 	limit := now.Add(r.ClockBack)
 	for _, t := range [...]time.Time{
@@ -43,9 +41,9 @@ func (r Rules) future(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) 
 	return false
 }
 
-// Replan returns when a subscription is due, from its anchor, after its cadence was
-// set anew, and whether that differs from what stands. Only subscriptions that wait for a
-// due time of the cadence move; one that is due now stays due.
+// Replan returns when a subscription is due, from its anchor, after its cadence was set anew, and
+// whether that is another time than the stored one. Only subscriptions that wait for a due time
+// of the cadence move; one that is due now stays due.
 func (r Rules) Replan(v webhook.ScheduleView, c vehicle.Vehicle, now time.Time) (time.Time, bool) {
 	now = milli(now)
 	if !v.Due.After(now) || v.Cause != webhook.CauseDue || v.ProducedAt.After(now) || v.Anchor.After(now) {

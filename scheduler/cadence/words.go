@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// months are due times by calendar months: the anchor's day and time of day in UTC, every
-// so many months. In a month without that day it is the month's last.
+// months are due times by calendar months: the anchor's day and time of day in UTC, every so many
+// months. In a month without that day the point is on the month's last day.
 type months struct {
 	every int // 1 to 12
 	spec  string
@@ -53,9 +53,9 @@ func midnight(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
 
-// words reads the words for a cadence: hourly, daily, weekly and monthly, or a number
-// of hours, days, weeks or months. Hours, days and weeks are intervals; ok is false
-// where the text is none of it, and why says what is wrong with one that is.
+// words reads a cadence in words: hourly, daily, weekly and monthly, or a number of hours, days,
+// weeks or months. Hours, days and weeks are intervals. ok is false for any other text; why then
+// says what is wrong with a text that was meant as words.
 func words(s string, floor time.Duration) (c Schedule, why string, ok bool) {
 	count, unit, several := strings.Cut(s, " ")
 	unit = strings.TrimSpace(unit)
