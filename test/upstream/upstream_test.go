@@ -147,7 +147,8 @@ func TestSlowMake(t *testing.T) {
 // TestAsleep: a sleeping vehicle is asked once a point, never woken, and keeps its state.
 func TestAsleep(t *testing.T) {
 	inWorld(t, 1, simulator.ServerOptions{}, scheduler.SourceConfig{}, webhook.Cadence{}, func(w *world) {
-		w.must(w.fleet.Script(simulator.Event{Vehicle: 0, At: 30 * time.Minute, Until: 4*time.Hour + 30*time.Minute, Do: simulator.Sleep}))
+		w.must(w.fleet.Script(simulator.Event{Vehicle: 0, At: 30 * time.Minute, Until: 4*time.Hour + 30*time.Minute, Do: simulator.Fail,
+			Fault: simulator.Row(vehicle.TypeVehicleState, "ASLEEP")}))
 		w.until(6 * time.Hour)
 		for i, d := range w.made(w.vehicles[0]) {
 			asleep := i >= 1 && i <= 4

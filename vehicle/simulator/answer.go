@@ -11,13 +11,12 @@ import (
 	"plugbeat/vehicle"
 )
 
-// answer writes one response. Header names go out in lower case, as one of the
-// vendor's client libraries looks them up case-sensitively.
+// answer writes one response. It writes header names in lower case, because one of the vendor's
+// client libraries looks them up case-sensitively.
 type answer struct {
 	w         http.ResponseWriter
 	now       time.Time
 	requestID string
-	unit      string
 	grant     grant
 }
 
@@ -53,8 +52,8 @@ func (a *answer) fault(f *vehicle.Fault) {
 	a.write(e.Code, e.Body)
 }
 
-// failed puts a fault into an entry. As at the vendor, a failed entry has no
-// headers, but for the wait that a rate limit asks for.
+// failed puts a fault into an entry. As at the vendor, a failed entry has no header but
+// retry-after, and that only for a rate limit.
 func (a *answer) failed(e entry, f *vehicle.Fault) entry {
 	e.Code, e.Body, e.Headers = f.Status, a.errorObject(f), nil
 	if f.RetryAfter > 0 {
@@ -92,8 +91,8 @@ type errorObject struct {
 	Detail      json.RawMessage `json:"detail,omitempty"`
 }
 
-// errorObject makes the wire's error object. Where there is no resolution the
-// vendor writes null for some types and {"type":null} for others; so does this.
+// errorObject makes the wire's error object. Without a resolution the vendor writes null for some
+// types and {"type":null} for others; errorObject does the same.
 func (a *answer) errorObject(f *vehicle.Fault) errorObject {
 	o := errorObject{
 		Type: f.Type, Description: f.Description, DocURL: f.Doc(), StatusCode: f.Status,

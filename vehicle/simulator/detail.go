@@ -9,9 +9,9 @@ import (
 	"plugbeat/vehicle"
 )
 
-// offered lists the permissions that an owner can give over HTTP. Those of the details are
-// among them, which the source in this process does not have.
-func offered() []string {
+// offered lists the permissions that an owner can give over HTTP: those of vehicles in this
+// process, and those of the details.
+func offered() grant {
 	ps := permissions()
 	for e := range vehicle.AllDetails() {
 		if !slices.Contains(ps, e.Permission()) {
@@ -21,14 +21,14 @@ func offered() []string {
 	return ps
 }
 
-// Odometer is how far vehicle number i has gone at the instant, in kilometres: some
-// thousands when its life begins, and 40 in each day of it.
-func (f *Fleet) Odometer(i int, at time.Time) float64 {
+// odometer is how far vehicle number i has gone at the instant, in kilometres: some thousands
+// when its life begins, and 40 more each day.
+func (f *Fleet) odometer(i int, at time.Time) float64 {
 	days := max(0, at.Sub(f.settings.Start).Hours()/f.settings.Hour.Hours()/24)
 	return math.Round(10*(5000+40_000*draw(f.settings.Seed, i, 0, 'o')+40*days)) / 10
 }
 
-// detail serves an endpoint that no delivery carries.
+// detail serves the endpoint of a detail.
 func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 	return func(a *answer, r *http.Request, i int) {
 		s.counts.read(s.fleet.vehicles[i].ID, 1)
@@ -36,9 +36,8 @@ func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 		if s.interrupted(a, r, inject, i, 1) {
 			return
 		}
-		f := a.grant.fault
+		var f *vehicle.Fault
 		switch {
-		case f != nil:
 		case !a.grant.may(e.Permission()):
 			f = Row(vehicle.TypePermission, "")
 			f.Description = "Not permitted to read " + e.String() + "."
@@ -52,7 +51,7 @@ func (s *Server) detail(e vehicle.Detail) func(*answer, *http.Request, int) {
 		h := a.w.Header()
 		h["sc-fetched-at"], h["sc-data-age"] = []string{stamp(a.now)}, []string{stamp(a.now)}
 		if e == vehicle.DetailOdometer {
-			h["sc-unit-system"] = []string{a.unit}
+			h["sc-unit-system"] = []string{metric}
 		}
 		a.ok(s.detailBody(e, i, a))
 	}
@@ -62,11 +61,7 @@ func (s *Server) detailBody(e vehicle.Detail, i int, a *answer) any {
 	v := s.fleet.vehicles[i]
 	switch e {
 	case vehicle.DetailOdometer:
-		distance := s.fleet.Odometer(i, a.now)
-		if a.unit == "imperial" {
-			distance = math.Round(distance/1.609344*10) / 10
-		}
-		return map[string]any{"distance": distance}
+		return map[string]any{"distance": s.fleet.odometer(i, a.now)}
 	case vehicle.DetailVIN:
 		return map[string]any{"vin": v.VIN}
 	case vehicle.DetailBatteryCapacity:

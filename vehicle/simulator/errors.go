@@ -66,8 +66,8 @@ func Rows() []*vehicle.Fault {
 	return all
 }
 
-// Row returns one row of the error table. A type and code that are not in it
-// come back as SERVER:INTERNAL with the two in the description.
+// Row returns one row of the error table. For a type and code that the table lacks it returns
+// SERVER:INTERNAL with both in the description.
 func Row(kind, code string) *vehicle.Fault {
 	for _, f := range Rows() {
 		if f.Type == kind && f.Code == code {

@@ -28,12 +28,12 @@ func TestLife(t *testing.T) {
 		simulator.Driving: simulator.Parked, simulator.Parked: simulator.Charging,
 		simulator.Charging: simulator.Full, simulator.Full: simulator.Driving,
 	}
-	for i := range f.Len() {
+	for i := range f.Vehicles() {
 		one := f.Vehicle(i)
 		var last simulator.Condition
 		seen := map[simulator.Activity]int{}
 		for n := range 7 * 24 * 12 {
-			now := f.Start().Add(-48*time.Hour + time.Duration(n)*5*time.Minute + time.Second)
+			now := simulator.Epoch.Add(-48*time.Hour + time.Duration(n)*5*time.Minute + time.Second)
 			c := f.At(i, now)
 			if c != twin.At(i, now) {
 				t.Fatalf("vehicle %d at %v: two fleets of one seed differ", i, now)
@@ -78,8 +78,8 @@ func TestScale(t *testing.T) {
 	fast := fleet(t, simulator.Settings{Seed: 5, Vehicles: 3, Hour: time.Second})
 	for n := range 200 {
 		d := time.Duration(n)*17*time.Minute + time.Second
-		a, b := real.At(1, real.Start().Add(d)), fast.At(1, fast.Start().Add(d/3600))
-		ageA, ageB := real.Start().Add(d).Sub(a.At), fast.Start().Add(d/3600).Sub(b.At)
+		a, b := real.At(1, simulator.Epoch.Add(d)), fast.At(1, simulator.Epoch.Add(d/3600))
+		ageA, ageB := simulator.Epoch.Add(d).Sub(a.At), simulator.Epoch.Add(d/3600).Sub(b.At)
 		if diff := ageA - ageB*3600; diff > time.Millisecond || diff < -time.Millisecond {
 			t.Fatalf("after %v: ages %v and %v", d, ageA, ageB)
 		}
@@ -90,14 +90,14 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestScript: forced plugs, faults and sleep, and nothing outside their time.
+// TestScript: forced plugs and faults, and nothing outside their time.
 func TestScript(t *testing.T) {
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	f := fleet(t, simulator.Settings{Seed: 1, Vehicles: 3, Start: start, Hour: 4 * time.Second},
 		simulator.Event{Vehicle: 0, At: 20 * time.Second, Do: simulator.Unplug},
 		simulator.Event{Vehicle: 0, At: 5 * time.Second, Do: simulator.Plug},
 		simulator.Event{Vehicle: 1, At: 10 * time.Second, Until: 15 * time.Second, Do: simulator.Fail},
-		simulator.Event{Vehicle: 2, At: time.Second, Until: 2 * time.Second, Do: simulator.Sleep, Paths: vehicle.PathsOf(vehicle.PathCharge)},
+		simulator.Event{Vehicle: 2, At: time.Second, Until: 2 * time.Second, Do: simulator.Fail, Paths: vehicle.PathsOf(vehicle.PathCharge)},
 	)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	for s, want := range map[float64]bool{0: false, 4.999: false, 5: true, 19.999: true, 20: false, 100: false} {
@@ -121,7 +121,7 @@ func TestScript(t *testing.T) {
 		}
 	}
 	if f.FaultAt(2, vehicle.PathCharge, at(1.5)) == nil || f.FaultAt(2, vehicle.PathBattery, at(1.5)) != nil {
-		t.Error("sleep concerns /charge alone")
+		t.Error("the fault is for /charge alone")
 	}
 	for _, bad := range []simulator.Event{
 		{Vehicle: 3, Do: simulator.Plug}, {Vehicle: -1, Do: simulator.Plug}, {Do: "explode"}, {Do: simulator.Plug, At: -1}, {Do: simulator.Fail, At: 5, Until: 5},

@@ -12,15 +12,15 @@ import (
 	"plugbeat/vehicle"
 )
 
-// Injection makes the server answer reads of a vehicle otherwise than the vehicle's
-// condition would have it. Delay goes with any of the others; of Body, HTML and
-// Fault the first that is set counts.
+// Injection makes the server answer reads of a vehicle with something else than the vehicle's
+// condition. Delay combines with any other field. Of Cut, Body, HTML and Fault the first that is
+// set counts.
 type Injection struct {
 	// Delay holds the answer back.
 	Delay time.Duration
-	// Body is answered literally, as JSON with status 200.
+	// Body is the body of the answer, with status 200 and the content type of JSON.
 	Body []byte
-	// HTML is the status of an HTML page, as a proxy in between answers it.
+	// HTML is the status of an HTML page, as a proxy in front of the vendor answers.
 	HTML int
 	// Cut ends the connection in the middle of the answer.
 	Cut bool
@@ -29,10 +29,10 @@ type Injection struct {
 	Fault *vehicle.Fault
 	// Whole answers the whole request with Fault instead of its entries.
 	Whole bool
-	// Paths are the paths concerned; zero means all. A batch that asks for one
-	// of them is concerned.
+	// Paths are the paths concerned; zero means all. A batch is concerned when it asks for
+	// one of them.
 	Paths vehicle.Paths
-	// Times is how many requests are concerned; zero means until it is removed.
+	// Times is how many requests the injection is for; zero means until it is removed.
 	Times int
 }
 
@@ -43,9 +43,9 @@ type injection struct {
 	left    int
 }
 
-// Inject puts an injection in force for the vehicle with this id, [uuid.Nil] for all
-// vehicles, and returns what removes it. Of several the latest stands. An unknown id
-// concerns no vehicle.
+// Inject puts an injection in force for the vehicle with this id, [uuid.Nil] for all vehicles,
+// and returns a function that removes it. Of several injections the latest counts. With an
+// unknown id Inject does nothing.
 func (s *Server) Inject(id uuid.UUID, in Injection) (remove func()) {
 	e := &injection{Injection: in, vehicle: -1, left: in.Times}
 	if id != uuid.Nil {
@@ -76,8 +76,8 @@ func (in *injections) add(e *injection) (remove func()) {
 	}
 }
 
-// of returns what concerns a request for these paths of vehicle i, nil for
-// nothing, and counts it.
+// of returns the injection for a request for these paths of vehicle i, nil for none, and counts
+// the request.
 func (in *injections) of(i int, paths []vehicle.Path) *Injection {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -98,7 +98,7 @@ func (in *injections) of(i int, paths []vehicle.Path) *Injection {
 	return nil
 }
 
-// entryFault returns the fault that stands at a path's entry.
+// entryFault returns the fault that the injection has for a path, nil for none.
 func (in *Injection) entryFault(p vehicle.Path) *vehicle.Fault {
 	if in == nil || in.Fault == nil || in.Whole || in.Paths != 0 && !in.Paths.Has(p) {
 		return nil
@@ -106,7 +106,7 @@ func (in *Injection) entryFault(p vehicle.Path) *vehicle.Fault {
 	return in.Fault
 }
 
-// answer answers for the whole request; false when the injection does not.
+// answer answers the whole request. It returns false when the injection is for single paths.
 func (in *Injection) answer(a *answer) bool {
 	switch {
 	case in == nil:

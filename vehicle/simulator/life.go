@@ -18,7 +18,7 @@ const (
 	Full     Activity = "full"
 )
 
-// Condition is what a vehicle is at an instant.
+// Condition is the state of a vehicle at an instant.
 type Condition struct {
 	Activity  Activity
 	PluggedIn bool
@@ -32,8 +32,8 @@ type Condition struct {
 	At time.Time
 }
 
-// report is how often, in simulated hours, a vehicle sends its data while nothing
-// changes: every five minutes.
+// report is the distance, in simulated hours, of a vehicle's reports while nothing changes: five
+// minutes.
 const report = 1.0 / 12
 
 // At returns what vehicle number i last recorded at now. It is a pure function of
@@ -66,10 +66,9 @@ func recorded(h, began float64) float64 {
 	return math.Max(math.Floor(h/report)*report, began)
 }
 
-// own is the life of a vehicle without plug events in its script: a cycle of 9 to 15
-// hours in which it drives from one place to the next, stands there, is plugged
-// in, charges, stays full and leaves. Each cycle begins at the charge limit, so
-// that any cycle can be worked out without those before it.
+// own is the condition of a vehicle without plug events in its script. In a cycle of 9 to 15 hours
+// it drives to the next place, stands there, is plugged in, charges, stays full and leaves. Each
+// cycle begins at the charge limit, so it does not depend on the cycles before it.
 func (f *Fleet) own(i int, now time.Time) Condition {
 	seed, c := f.settings.Seed, f.vehicles[i]
 	length := 9 + 6*draw(seed, i, 0, 'c')
@@ -114,8 +113,8 @@ func (f *Fleet) own(i int, now time.Time) Condition {
 	return con.rounded(c)
 }
 
-// scripted is the life of a vehicle whose script plugs or unplugs it: it stands
-// still, and before the first such event it is in the opposite state.
+// scripted is the condition of a vehicle whose script plugs or unplugs it. It stands still. Before
+// the first such event its plug is in the opposite state.
 func (f *Fleet) scripted(i int, plugs []Event, now time.Time) Condition {
 	c := f.vehicles[i]
 	h := f.hours(now)

@@ -9,13 +9,13 @@ import (
 	"plugbeat/vehicle"
 )
 
-// plan is a vehicle in a month, as it is paid for.
+// plan is the key of what is paid for: a vehicle in a month.
 type plan struct {
 	vehicle uuid.UUID
 	month   string // 2026-05
 }
 
-// counts is what the server has answered, and what the limits leave.
+// counts counts what the server answered, and what its limits leave.
 type counts struct {
 	opts ServerOptions
 
@@ -42,9 +42,8 @@ func (c *counts) read(id uuid.UUID, n int) {
 	c.reads[id] += uint64(n)
 }
 
-// limited returns the fault of the limit that n path reads of a vehicle would break, and
-// books them when there is none. A vehicle that is asked for too soon is told when it
-// may be asked for again; nothing else names a time.
+// limited returns the fault of the limit that n path reads of a vehicle exceed. Within the limits
+// it books them and returns nil. Only the fault of VehicleEvery has a retry-after.
 func (c *counts) limited(id uuid.UUID, n int, now time.Time) *vehicle.Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()

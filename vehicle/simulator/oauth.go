@@ -29,7 +29,7 @@ type refreshToken struct {
 
 type authCode struct {
 	ends        time.Time
-	redirectURI string // as it was asked for; empty is not compared
+	redirectURI string // the exchange must name the same; empty takes any
 	grant       grant
 }
 
@@ -37,22 +37,21 @@ type authCode struct {
 type oauthFault struct {
 	status int
 	code   string // OAuth error; empty answers an HTML page
-	after  bool   // the exchange is carried out and its answer lost
+	after  bool   // the exchange is carried out, and its answer is lost
 }
 
-// RefreshToken issues a new refresh token of the user, as the Connect flow would
-// have led to.
+// RefreshToken issues a new refresh token of the user, without Connect.
 func (c *Connect) RefreshToken() string {
 	token := uuid.NewString()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife), grant: everything()}
+	c.refresh[token] = &refreshToken{ends: time.Now().Add(refreshLife), grant: offered()}
 	return token
 }
 
 // Code issues an authorization code, valid once and for ten minutes. With a
 // redirect URI the exchange must name the same one.
-func (c *Connect) Code(redirectURI string) string { return c.code(redirectURI, everything()) }
+func (c *Connect) Code(redirectURI string) string { return c.code(redirectURI, offered()) }
 
 func (c *Connect) code(redirectURI string, g grant) string {
 	code := uuid.NewString()
@@ -158,7 +157,8 @@ func (c *Connect) token(w http.ResponseWriter, r *http.Request) {
 
 const unsupported = "The grant type must be authorization_code or refresh_token."
 
-// redeem uses up the request's grant, and returns it or why it cannot be used.
+// redeem uses up the code or refresh token of a request and returns its grant, or why it is
+// refused.
 func (c *Connect) redeem(r *http.Request, now time.Time) (g grant, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,7 +48,7 @@ func (s *Server) list(a *answer, r *http.Request) {
 }
 
 func (s *Server) permissions(a *answer, r *http.Request, _ int) {
-	page, count, offset, ok := a.page(r, a.grant.permissions)
+	page, count, offset, ok := a.page(r, a.grant)
 	if !ok {
 		return
 	}
@@ -120,25 +119,18 @@ func (s *Server) read(a *answer, i int, p vehicle.Path) entry {
 	case vehicle.PathCharge:
 		e.Body = chargeBody{con.charge().State, con.PluggedIn}
 	case vehicle.PathBattery:
-		km := con.RangeKm
-		if a.unit == "imperial" {
-			km = math.Round(km/1.609344*10) / 10
-		}
-		e.Body = batteryBody{con.Percent, km}
-		e.Headers["sc-unit-system"] = a.unit
+		e.Body = batteryBody{con.Percent, con.RangeKm}
+		e.Headers["sc-unit-system"] = metric
 	case vehicle.PathLocation:
 		e.Body = locationBody{con.Latitude, con.Longitude}
 	}
 	return e
 }
 
-// faultOf returns what stands in the way of a path's value, nil for nothing: the
-// test user's error, a permission that was not given, or the script.
+// faultOf returns the fault of a path, nil for none: a permission that was not given, or the
+// script's fault.
 func (s *Server) faultOf(a *answer, i int, p vehicle.Path) *vehicle.Fault {
-	switch {
-	case a.grant.fault != nil:
-		return a.grant.fault
-	case !a.grant.may(p.Permission()):
+	if !a.grant.may(p.Permission()) {
 		f := Row(vehicle.TypePermission, "")
 		f.Description = "Not permitted to read " + p.String() + "."
 		return f
@@ -233,9 +225,8 @@ func (s *Server) batch(a *answer, r *http.Request, i int) {
 	a.ok(reply)
 }
 
-// interrupted answers for the whole request of vehicle i where a limit is reached, its
-// account is locked, the test user's error is one of whole requests, or an
-// injection says so.
+// interrupted answers a whole request for vehicle i where a limit is reached, its account is
+// locked, or an injection is for whole requests. It returns false when the paths are to be read.
 func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n int) bool {
 	if inject != nil && inject.Delay > 0 {
 		t := time.NewTimer(inject.Delay)
@@ -247,13 +238,9 @@ func (s *Server) interrupted(a *answer, r *http.Request, inject *Injection, i, n
 			return true
 		}
 	}
-	id := s.fleet.vehicles[i].ID
-	f := s.counts.limited(id, n, a.now)
+	f := s.counts.limited(s.fleet.vehicles[i].ID, n, a.now)
 	if f == nil {
-		f = s.lockedOut(r, id)
-	}
-	if g := a.grant.fault; f == nil && g != nil && (g.Type == vehicle.TypeAuthentication || g.PausesSource()) {
-		f = g
+		f = s.lockedOut()
 	}
 	if f != nil {
 		a.fault(f)

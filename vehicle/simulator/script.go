@@ -14,43 +14,41 @@ type Action string
 
 // The actions of a script.
 const (
-	// Plug and Unplug put the cable in and out. A vehicle with such an event stands
-	// still and does nothing of its own; before its first one it is in the
+	// Plug and Unplug put the cable in and out. A vehicle with such an event in its script
+	// stands still and does nothing by itself. Before its first such event it is in the
 	// opposite state.
 	Plug   Action = "plug"
 	Unplug Action = "unplug"
-	// Fail puts a fault in the place of values, from At until Until.
+	// Fail answers reads with a fault, from At until Until.
 	Fail Action = "fail"
-	// Sleep is Fail with VEHICLE_STATE:ASLEEP.
-	Sleep Action = "sleep"
 )
 
 // Event forces something to happen to one vehicle.
 type Event struct {
-	// Vehicle is the vehicle's number, 0 to Len()-1.
+	// Vehicle is the vehicle's number, counted from 0.
 	Vehicle int
 	// At is when, in real time since the fleet's start.
 	At time.Duration
-	// Until ends Fail and Sleep; zero means never.
+	// Until ends Fail; zero means never.
 	Until time.Duration
 	// Do is what happens.
 	Do Action
 	// Fault is what Fail answers; nil is the account's failed login,
 	// CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED.
 	Fault *vehicle.Fault
-	// Paths are the paths that Fail and Sleep concern; zero means all.
+	// Paths are the paths that fail; zero means all.
 	Paths vehicle.Paths
 }
 
-// Script adds events to the fleet's script. An event in the past rewrites it. An
-// error names what is wrong with which event, and then none was added.
+// Script adds events to the fleet's script. An event may lie in the past. The error names the event,
+// the value and what is allowed, and then no event was added.
 func (f *Fleet) Script(events ...Event) error {
 	for n, e := range events {
 		switch {
 		case e.Vehicle < 0 || e.Vehicle >= len(f.vehicles):
 			return fmt.Errorf("simulator: event %d: vehicle %d: allowed: 0 to %d", n, e.Vehicle, len(f.vehicles)-1)
-		case e.Do != Plug && e.Do != Unplug && e.Do != Fail && e.Do != Sleep:
-			return fmt.Errorf("simulator: event %d: action %q: allowed: plug, unplug, fail, sleep", n, e.Do)
+		case e.Do != Plug && e.Do != Unplug && e.Do != Fail:
+			return fmt.Errorf("simulator: event %d: action %q: allowed: plug, unplug, fail", n, e.Do)
 		case e.At < 0:
 			return fmt.Errorf("simulator: event %d: at %v: allowed: 0 or more", n, e.At)
 		case e.Until != 0 && e.Until <= e.At:
@@ -81,8 +79,8 @@ func (f *Fleet) plugs(i int) []Event {
 	return plugs
 }
 
-// FaultAt returns the fault that the script puts at a path of vehicle number i at
-// now, nil for none. Of several the latest begun stands.
+// FaultAt returns the fault that the script has for a path of vehicle number i at now, nil for
+// none. Of several events the latest counts.
 func (f *Fleet) FaultAt(i int, p vehicle.Path, now time.Time) *vehicle.Fault {
 	f.mu.RLock()
 	events := f.script[i]
@@ -90,15 +88,10 @@ func (f *Fleet) FaultAt(i int, p vehicle.Path, now time.Time) *vehicle.Fault {
 	since := now.Sub(f.settings.Start)
 	var found *vehicle.Fault
 	for _, e := range events {
-		if e.Do != Fail && e.Do != Sleep || since < e.At || e.Until != 0 && since >= e.Until || e.Paths != 0 && !e.Paths.Has(p) {
+		if e.Do != Fail || since < e.At || e.Until != 0 && since >= e.Until || e.Paths != 0 && !e.Paths.Has(p) {
 			continue
 		}
-		switch {
-		case e.Do == Sleep:
-			found = Row(vehicle.TypeVehicleState, "ASLEEP")
-		case e.Fault != nil:
-			found = e.Fault
-		default:
+		if found = e.Fault; found == nil {
 			found = Row(vehicle.TypeAccount, "AUTHENTICATION_FAILED")
 		}
 	}

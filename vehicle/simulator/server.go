@@ -16,31 +16,28 @@ type ServerOptions struct {
 	// ClientID and ClientSecret are the application's credentials; empty takes
 	// "simulator" and "simulator-secret".
 	ClientID, ClientSecret string
-	// RedirectURIs are where Connect may send a user back to; empty is anywhere.
-	RedirectURIs []string
 	// AccessLife is how long an access token lives; zero is 2 h.
 	AccessLife time.Duration
 	// Grace is how long a refresh token still works after its first use; zero is
 	// one minute, negative is none.
 	Grace time.Duration
 	// Bucket is the number of path reads the application may make at once; each
-	// Refill gives one back. Beyond it all requests answer 429
-	// RATE_LIMIT:SMARTCAR_API. Zero is no limit. Smartcar's own is 120 and 30 s.
+	// Refill gives one back. Beyond it every request is answered with 429
+	// RATE_LIMIT:SMARTCAR_API. Zero is no limit. Smartcar's own limits are 120 and 30 s.
 	Bucket int
 	Refill time.Duration
 	// VehicleEvery is how long after a request for a vehicle's data the next is answered
 	// 429 RATE_LIMIT:VEHICLE, with retry-after; zero is no limit.
 	VehicleEvery time.Duration
-	// Plan is how many path reads of a vehicle are paid for in a calendar month, UTC;
-	// beyond it they answer 430 BILLING:VEHICLE_REQUEST_LIMIT. Zero is no limit.
+	// Plan is how many path reads of a vehicle are paid for in a calendar month, UTC.
+	// Beyond it a read is answered with 430 BILLING:VEHICLE_REQUEST_LIMIT. Zero is no limit.
 	Plan int
 }
 
-// Server is a [Fleet] behind HTTP as Smartcar v2.0 speaks it: Connect, token exchange
-// and refresh, user, vehicles, attributes, permissions, battery, charge, location,
-// batch (of these three), disconnect, and what [vehicle.Detail] names. All vehicles belong
-// to one user, who agrees to everything. It is safe for concurrent use and keeps
-// everything in memory.
+// Server serves a [Fleet] over HTTP as Smartcar v2.0 does: Connect, token exchange and refresh,
+// user, vehicles, attributes, permissions, battery, charge, location, batch (of these three),
+// disconnect, and each [vehicle.Detail]. All vehicles belong to one user, who agrees to
+// everything. Units are metric. Server is safe for concurrent use and keeps everything in memory.
 type Server struct {
 	fleet  *Fleet
 	user   uuid.UUID
@@ -91,7 +88,6 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 		},
 	}
 	s.routes.HandleFunc("GET /oauth/authorize", s.authorize)
-	s.routes.HandleFunc("GET /oauth/reauthenticate", s.reauthenticate)
 	s.routes.HandleFunc("POST /oauth/token", s.token)
 	s.routes.HandleFunc("GET /v2.0/user", s.owned(s.userInfo))
 	s.routes.HandleFunc("GET /v2.0/vehicles", s.owned(s.list))
@@ -105,23 +101,14 @@ func NewServer(f *Fleet, o ServerOptions) *Server {
 	for e := range vehicle.AllDetails() {
 		s.routes.HandleFunc("GET /v2.0/vehicles/{id}"+e.String(), s.owned(s.ofVehicle(s.detail(e))))
 	}
-	s.routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		f := Row(vehicle.TypeNotFound, "PATH")
-		if !strings.HasPrefix(r.URL.Path, "/v2.0/") && strings.HasPrefix(r.URL.Path, "/v") {
-			f = Row(vehicle.TypeNotFound, "VERSION")
-		}
-		newAnswer(w).fault(f)
+	s.routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		newAnswer(w).fault(Row(vehicle.TypeNotFound, "PATH"))
 	})
 	return s
 }
 
-// ServeHTTP implements [http.Handler]. One trailing slash is tolerated on every
-// route, without a redirect.
+// ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
-		r = r.Clone(r.Context())
-		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(p, "/"), ""
-	}
 	_, pattern := s.routes.Handler(r)
 	s.counts.request(pattern)
 	s.routes.ServeHTTP(w, r)
@@ -150,9 +137,8 @@ func (s *Server) User() uuid.UUID { return s.user }
 // Fleet returns the fleet that is served.
 func (s *Server) Fleet() *Fleet { return s.fleet }
 
-// Client returns an HTTP client that calls the handler in this process, without
-// a socket: the host of a URL does not matter. It is for tests in fake time.
-func (s *Server) Client() *http.Client { return &http.Client{Transport: Transport(s)} }
+// metric is the unit system of every answer.
+const metric = "metric"
 
 // owned wraps a route that needs an access token.
 func (s *Server) owned(h func(*answer, *http.Request)) http.HandlerFunc {
@@ -166,21 +152,16 @@ func (s *Server) owned(h func(*answer, *http.Request)) http.HandlerFunc {
 			a.fault(Row(vehicle.TypeAuthentication, ""))
 			return
 		}
-		unit := r.Header.Get("SC-Unit-System")
-		if unit == "" {
-			unit = "metric"
-		}
-		if unit != "metric" && unit != "imperial" {
-			a.invalid("sc-unit-system", "must be metric or imperial")
+		if unit := r.Header.Get("SC-Unit-System"); unit != "" && unit != metric {
+			a.invalid("sc-unit-system", "must be metric, the one that this server has")
 			return
 		}
-		a.unit = unit
 		h(a, r)
 	}
 }
 
-// ofVehicle wraps a route of one vehicle; one that is not the user's is a matter of
-// permission.
+// ofVehicle wraps a route of one vehicle. A vehicle that is not the user's is answered with
+// PERMISSION.
 func (s *Server) ofVehicle(h func(*answer, *http.Request, int)) func(*answer, *http.Request) {
 	return func(a *answer, r *http.Request) {
 		id, err := uuid.Parse(r.PathValue("id"))

@@ -2,11 +2,10 @@
 // get full and leave again: as a [vehicle.Source] in this process ([Source]) and
 // as an HTTP server that speaks Smartcar v2.0 ([Server]).
 //
-// It guarantees that what a vehicle is at an instant is a pure function of the seed,
-// the number of the vehicle, the instant and the script: two fleets with the same
-// [Settings] and the same events agree, also across a restart. It imports no
-// other source: the server is written from the wire format alone, so that it can
-// find fault with the client.
+// A vehicle's condition at an instant is a pure function of the seed, the vehicle's number, the
+// instant and the script: two fleets with the same [Settings] and the same events agree, also
+// across a restart. Package simulator shares no code with the source smartcar. The server is
+// written from the wire format alone, so that tests against it find mistakes of that source.
 package simulator
 
 import (
@@ -50,7 +49,7 @@ type Fleet struct {
 	script map[int][]Event // sorted by At
 }
 
-// Vehicle is one simulated vehicle as it left the factory.
+// Vehicle is what never changes of a simulated vehicle.
 type Vehicle struct {
 	// ID is made from the fleet's seed and the vehicle's number.
 	ID    uuid.UUID
@@ -70,7 +69,7 @@ type Vehicle struct {
 	lat, lon float64
 }
 
-// space is the UUID namespace of every id the simulator makes.
+// space is the UUID namespace of the simulator's ids.
 var space = uuid.MustParse("6f0a6d1e-5a1c-5b0e-9a52-2f6f4b1f7c01")
 
 // models are the kinds of vehicle, with capacity and consumption made up.
@@ -91,7 +90,7 @@ var models = []struct {
 	{"VOLVO", "EX30", 2024, 64, 400, 11},
 }
 
-// areas are where vehicles live.
+// areas are the places in whose surroundings vehicles drive, by latitude and longitude.
 var areas = [][2]float64{
 	{52.3702, 4.8952}, {52.5200, 13.4050}, {48.1374, 11.5755}, {59.9139, 10.7522},
 	{37.7749, -122.4194}, {51.5074, -0.1278}, {45.4642, 9.1900}, {50.8503, 4.3517},
@@ -154,10 +153,7 @@ func seededID(seed uint64, kind string, i int) uuid.UUID {
 	return uuid.NewSHA1(space, binary.BigEndian.AppendUint64(b, uint64(i)))
 }
 
-// Len returns the number of vehicles.
-func (f *Fleet) Len() int { return len(f.vehicles) }
-
-// Vehicle returns vehicle number i, 0 to Len()-1.
+// Vehicle returns vehicle number i, counted from 0.
 func (f *Fleet) Vehicle(i int) Vehicle { return f.vehicles[i] }
 
 // Find returns the number of the vehicle with this id.
@@ -165,12 +161,6 @@ func (f *Fleet) Find(id uuid.UUID) (int, bool) {
 	i, ok := f.index[id]
 	return i, ok
 }
-
-// Start returns the instant the vehicles' lives and the script count from.
-func (f *Fleet) Start() time.Time { return f.settings.Start }
-
-// Hour returns the real time one simulated hour takes.
-func (f *Fleet) Hour() time.Duration { return f.settings.Hour }
 
 // Vehicles returns every vehicle as plugbeat keeps it, read in this process. The
 // caller sets Source and ConnectedAt.
@@ -185,7 +175,7 @@ func (f *Fleet) Vehicles() []vehicle.Vehicle {
 	return vs
 }
 
-// permissions is what every simulated vehicle's owner agreed to.
+// permissions lists what the owner of every vehicle in this process agreed to.
 func permissions() []string {
 	ps := []string{"read_vehicle_info"}
 	for p := range vehicle.AllPaths.All() {
@@ -202,8 +192,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// draw returns a number in [0, 1) that depends on all its arguments and nothing
-// else.
+// draw returns a number in [0, 1), a pure function of its arguments.
 func draw(seed uint64, vehicle int, cycle int64, salt rune) float64 {
 	x := mix(mix(mix(mix(seed)^uint64(vehicle))^uint64(cycle)) ^ uint64(salt))
 	return float64(x>>11) / (1 << 53)

@@ -10,7 +10,7 @@ import (
 	"plugbeat/vehicle"
 )
 
-// Source reads a fleet in this process: a free source that needs no account.
+// Source reads a fleet in this process. It needs no account, and its reads cost nothing.
 type Source struct {
 	fleet  *Fleet
 	budget vehicle.Budget
@@ -21,11 +21,8 @@ var (
 	_ vehicle.Metering = (*Source)(nil)
 )
 
-// NewSource returns the source over the fleet. Refs are found by their id.
+// NewSource returns the source over the fleet.
 func NewSource(f *Fleet) *Source { return &Source{fleet: f} }
-
-// Fleet returns the fleet that is read.
-func (s *Source) Fleet() *Fleet { return s.fleet }
 
 // Read implements [vehicle.Source]. A ref that is not in the fleet is
 // RESOURCE_NOT_FOUND.
@@ -60,7 +57,7 @@ func (s *Source) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths)
 	return snap, nil
 }
 
-// value is a reading that holds v.
+// value is a reading with the value v.
 func value[T any](v T, age, now time.Time) vehicle.Reading[T] {
 	return vehicle.Reading[T]{Value: v, OK: true, DataAge: age.UTC(), FetchedAt: now}
 }

@@ -14,7 +14,7 @@ func Transport(h http.Handler) http.RoundTripper { return transport{h} }
 
 type transport struct{ h http.Handler }
 
-// errReset is what a broken connection looks like.
+// errReset is the error of a broken connection.
 var errReset = errors.New("connection reset by peer")
 
 // RoundTrip implements [http.RoundTripper]. It returns as soon as the request's
