@@ -155,7 +155,7 @@ func (s *show) summary(sum summary) error {
 	fmt.Fprintf(&b, "  ledger     %d produced = %d delivered + %d superseded + %d dead + %d expired + %d cancelled + %d waiting\n",
 		l.Produced, l.Delivered, l.Superseded, l.Dead, l.Expired, l.Cancelled, sum.Waiting)
 	if sum.Waiting > 0 {
-		b.WriteString("             what waits is in the data file, and leaves at its next retry after a start\n")
+		b.WriteString("             what waits is in the data file; plugbeat would send it at its next retry\n")
 	}
 	fmt.Fprintf(&b, "  due times  %d produced, %d collapsed while plugbeat was down, %d skipped\n", sum.DueTimes.Produced,
 		sum.DueTimes.Collapsed, sum.DueTimes.Skipped)
@@ -179,13 +179,12 @@ func (s *show) summary(sum summary) error {
 
 // whatNext is what somebody who liked the demo does.
 const whatNext = `
-What to do next
+What to do next (in a clone plugbeat is ./plugbeat, made by: go build -o plugbeat .)
   plugbeat init --dir garage                            a config with three simulated vehicles
   export PLUGBEAT_CONFIG="$PWD/garage/config.yaml"
   plugbeat serve                                        the daemon; its data lie in garage
   plugbeat listen                                       a receiver to try it with, in another terminal
   plugbeat webhook add                                  asks for what it needs
-In a clone of the repository plugbeat is ./plugbeat, once go build -o plugbeat . has made it.
 README.md has these steps as its quickstart, and says how to connect real vehicles.
 `
 

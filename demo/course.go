@@ -17,19 +17,17 @@ const (
 
 // When something happens, as shares of the demo's time.
 const (
-	quietAt      = 0.02
-	plugAt       = 0.14
-	failAt       = 0.215
-	refuseAt     = 0.27
-	unplugAt     = 0.36
-	healAt       = 0.395
-	outageAt     = 0.47
-	outageEnd    = 0.60
-	afterOutage  = 0.65
-	restartAt    = 0.70
-	restartEnd   = 0.75
-	afterRestart = 0.77
-	stopAt       = 0.96
+	quietAt    = 0.02
+	plugAt     = 0.14
+	failAt     = 0.215
+	refuseAt   = 0.27
+	unplugAt   = 0.36
+	healAt     = 0.395
+	outageAt   = 0.47
+	outageEnd  = 0.60
+	restartAt  = 0.70
+	restartEnd = 0.75
+	stopAt     = 0.96
 )
 
 // at is how long after its start the demo reaches a share of its time.
@@ -44,7 +42,7 @@ func (d *demo) script() []simulator.Event {
 	}
 }
 
-// course lets the time pass, tells what happens to the vehicles, and has the rest happen.
+// course lets the time pass. It tells the events of the script, and makes the others happen.
 func (d *demo) course(ctx context.Context) error {
 	named := func(n int) string { return d.show.vehicle(d.fleet.Vehicle(n).ID) }
 	steps := []struct {
@@ -67,7 +65,7 @@ func (d *demo) course(ctx context.Context) error {
 			return nil
 		}},
 		{refuseAt, func() error {
-			d.show.say("receiver", "refuse", "will refuse one payload of %s with 413, for ever: it is set aside and retried on its own, up to six times",
+			d.show.say("receiver", "refuse", "will always refuse one payload of %s with 413; plugbeat sets it aside and retries it up to six times",
 				named(refusedOne))
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -84,18 +82,15 @@ func (d *demo) course(ctx context.Context) error {
 			return nil
 		}},
 		{outageAt, func() error {
-			d.show.chapter("The receiver goes down: deliveries wait, probes and challenges ask for it")
+			d.show.chapter("The receiver goes down: deliveries wait, and plugbeat probes")
 			d.show.say("receiver", "outage", "goes down")
 			d.receiving.close()
 			return nil
 		}},
 		{outageEnd, func() error {
+			d.show.chapter("The receiver comes back: a probe finds it, and what waited is sent")
 			d.show.say("receiver", "outage", "is back")
 			return d.receiving.open(ctx)
-		}},
-		{afterOutage, func() error {
-			d.show.chapter("All is well again")
-			return nil
 		}},
 		{restartAt, func() error {
 			d.show.chapter("plugbeat is stopped, and started again on the same file")
@@ -105,10 +100,6 @@ func (d *demo) course(ctx context.Context) error {
 		{restartEnd, func() error {
 			d.show.say("operator", "restart", "starts it again")
 			return d.boot(ctx)
-		}},
-		{afterRestart, func() error {
-			d.show.chapter("All goes on")
-			return nil
 		}},
 		{stopAt, func() error { return nil }},
 	}

@@ -135,7 +135,7 @@ func (d *demo) openUpstream(ctx context.Context) (err error) {
 	for i, v := range d.fleet.Vehicles() {
 		d.show.name(v.ID, i, v)
 	}
-	d.show.chapter("Setting up: one hour passes in %v, and every delay is shortened alike", d.hour.Round(time.Millisecond))
+	d.show.chapter("Setting up: an hour passes in %v, and every delay is as much shorter", d.hour.Round(time.Millisecond))
 	d.upstream = simulator.NewServer(d.fleet, simulator.ServerOptions{})
 	d.vendor = listener{handler: d.upstream}
 	if err := d.vendor.open(ctx); err != nil {
@@ -220,7 +220,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if _, err := d.client.VerifyWebhook(ctx, "demo"); err != nil {
 		return fmt.Errorf("verify the webhook: %w", err)
 	}
-	d.show.say("operator", "subscribed", "subscribes the vehicles: each is delivered at once, then every %s while unplugged, every %s while plugged in",
+	d.show.say("operator", "subscribed", "subscribes the vehicles: a delivery at once, then every %s while unplugged, every %s while plugged in",
 		d.show.unplugged, d.show.pluggedIn)
 	d.show.payloadIsNext()
 	if _, err := d.client.Subscribe(ctx, adminapi.Subscribe{Webhook: "demo", All: true}); err != nil {

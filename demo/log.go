@@ -3,6 +3,7 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"plugbeat/vehicle"
@@ -40,8 +41,8 @@ var shown = map[string]struct {
 	"store.no_space":        {"31", nil},
 }
 
-// Write takes one line of the daemon's log. In JSON every event is printed; for a person
-// those that tell the story.
+// Write takes one line of the daemon's log. In JSON it prints every event, for a person those that
+// tell the story.
 func (s *show) Write(b []byte) (int, error) {
 	var e map[string]any
 	if err := json.Unmarshal(b, &e); err != nil {
@@ -51,13 +52,13 @@ func (s *show) Write(b []byte) (int, error) {
 	defer s.mu.Unlock()
 	event, text, id := textOf(e, "event"), textOf(e, "message"), textOf(e, "vehicle")
 	how, known := shown[event]
-	if !s.json && !s.tells(e, known) {
+	if !s.json && !s.tells(e, known) || s.brief() && s.counts(e) {
 		return len(b), nil
 	}
 	if how.words != nil {
 		text += how.words(s, e)
 	}
-	if name := s.names[id]; name != "" {
+	if name := s.names[id]; name != "" && !strings.HasPrefix(event, "webhook.") {
 		text = name + ": " + text
 	}
 	l := line{Who: "plugbeat", Event: event, Vehicle: id, Text: text}
@@ -74,11 +75,28 @@ func (s *show) tells(e map[string]any, known bool) bool {
 	switch {
 	case event == "read.fault":
 		return false // the delivery tells of it
+	case event == "daemon.stopping" && !s.verbose:
+		return false // daemon.stopped follows
 	case event == "vehicle.state" && !s.verbose:
 		_, scripted := s.plugged[textOf(e, "vehicle")]
 		return scripted
 	}
 	return known || level == "warn" || level == "error"
+}
+
+// counts reports whether settle prints an event's number instead of the event, and counts it.
+func (s *show) counts(e map[string]any) bool {
+	switch textOf(e, "event") {
+	case "due.collapsed":
+		s.counted.collapsed++
+	case "challenge":
+		if right, _ := e["right"].(bool); !right {
+			s.counted.challenge++
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // textOf is a text of an event; empty where it has none of that name.
@@ -120,16 +138,16 @@ func (s *show) state(e map[string]any) string {
 		text = fmt.Sprintf(": %v", e["to"])
 	}
 	if often := every[e["to"]]; often != "" {
-		text += ", every " + often + " from now on"
+		text += ", delivered every " + often + " from now on"
 	}
 	id := textOf(e, "vehicle")
 	if at, scripted := s.plugged[id]; scripted {
 		delete(s.plugged, id)
-		text += fmt.Sprintf("\nnoticed %s later, at the vehicle's next reading: until now it was read every %s", s.simulated(time.Since(at)),
-			every[e["from"]])
+		text += fmt.Sprintf("\nnoticed %s late, because plugbeat asks this source: it read the vehicle every %s",
+			s.simulated(time.Since(at)), every[e["from"]])
 		if !s.pushes {
 			s.pushes = true
-			text += "\n(this source is polled; one that is told of changes notices at once)"
+			text += "\n(a source that pushes, such as MQTT, tells a change at once)"
 		}
 	}
 	return text

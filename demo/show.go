@@ -1,11 +1,9 @@
 package demo
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -17,9 +15,9 @@ import (
 	"plugbeat/words"
 )
 
-// show prints what happens, for a person or as JSON, one line an event. It is the writer of
-// the daemon's log: what the demo shows of the daemon is what the daemon logs. For a person,
-// unless all is wanted, deliveries that came as expected are counted and told now and then.
+// show prints what happens, one line an event, for a person or as JSON. It is the writer of the
+// daemon's log: what the demo shows of the daemon is what the daemon logs. For a person, without
+// --verbose, events that repeat are counted, and settle prints their numbers now and then.
 type show struct {
 	out           io.Writer
 	json, verbose bool
@@ -40,11 +38,19 @@ type show struct {
 	refused int                  // how often the receiver refused its one payload
 	pushes  bool                 // whether it was said how plugbeat would notice at once
 	payload bool                 // whether the next delivery is shown in full
-	counted int                  // deliveries that came as expected and are not told yet
-	told    time.Time            // when they were told last
+	counted counts
+	told    time.Time // when settle printed last
 }
 
-// tellEvery is how many simulated hours of deliveries are told in one line.
+// counts are the events that settle has not printed yet.
+type counts struct {
+	accepted  int // deliveries that came as expected
+	refused   int // the refused payload, again
+	challenge int // challenges without a right answer
+	collapsed int // vehicles whose missed due times collapsed into one
+}
+
+// tellEvery is after how many simulated hours settle prints the counted events.
 const tellEvery = 2
 
 func newShow(o Options, start time.Time, hour time.Duration) *show {
@@ -53,6 +59,9 @@ func newShow(o Options, start time.Time, hour time.Duration) *show {
 		names: map[string]string{}, last: map[string]time.Time{}, plugged: map[string]time.Time{}, failing: map[string]bool{}, told: start,
 	}
 }
+
+// brief reports whether events that repeat are counted.
+func (s *show) brief() bool { return !s.json && !s.verbose }
 
 // name makes the vehicle known by a short name.
 func (s *show) name(id uuid.UUID, i int, v vehicle.Vehicle) {
@@ -117,7 +126,7 @@ func (s *show) heard(m receiver.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m.Event == "verify" {
-		if s.json || s.verbose {
+		if !s.brief() {
 			s.print(line{Who: "receiver", Event: "receiver.challenge", Text: fmt.Sprintf("answers a challenge with %d", m.Status)}, "36")
 		}
 		return
@@ -132,8 +141,13 @@ func (s *show) heard(m receiver.Message) {
 	case s.payload && accepted && !failing:
 		s.payload = false
 		s.full(m)
-	case expected && !s.json && !s.verbose:
-		s.counted++
+	case expected && s.brief():
+		s.counted.accepted++
+		s.settleInTime()
+		return
+	case !accepted && s.refused > 0 && s.brief():
+		s.refused++
+		s.counted.refused++
 		return
 	}
 	what, style := m.Plugged, "32"
@@ -170,38 +184,52 @@ func ordinal(n int) string {
 	return fmt.Sprintf("%dth", n)
 }
 
-// innermost matches an object or list of the laid out payload that holds no other.
-var innermost = regexp.MustCompile(`[{\[][^{}\[\]]*[}\]]`)
+// laidOut breaks a payload into lines: one for the envelope, one for each vehicle, two for each
+// path. What it looks for stands in no JSON text, where quotes are escaped.
+var laidOut = strings.NewReplacer(
+	`{"vehicleId"`, "\n    {\"vehicleId\"",
+	`{"path"`, "\n      {\"path\"",
+	`,"headers"`, ",\n       \"headers\"",
+)
 
 // full prints a delivery as it arrived.
 func (s *show) full(m receiver.Message) {
-	var b bytes.Buffer
-	b.WriteString("\n" + s.styled("1", "A delivery, as the application gets it (its body is one line; here it is laid out)") + "\n")
+	var b strings.Builder
+	b.WriteString("\n" + s.styled("1", "A delivery, as the application gets it (plugbeat sends the body as one line)") + "\n")
 	b.WriteString("  POST /hook\n")
-	for _, h := range []string{"Content-Type", "User-Agent", "webhook-id", "webhook-timestamp", "webhook-signature", "SC-Signature"} {
+	for _, h := range []string{"Content-Type", "webhook-id", "webhook-timestamp", "webhook-signature", "SC-Signature"} {
 		fmt.Fprintf(&b, "  %s: %s\n", h, m.Header.Get(h))
 	}
-	var body bytes.Buffer
-	if err := json.Indent(&body, m.Body, "  ", "  "); err == nil {
-		b.WriteString("\n  ")
-		b.Write(innermost.ReplaceAllFunc(body.Bytes(), func(o []byte) []byte { return bytes.Join(bytes.Fields(o), []byte(" ")) }))
-		b.WriteString("\n")
-	}
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "\n  %s\n\n", laidOut.Replace(string(m.Body)))
 	s.put(b.String())
 }
 
-// settle tells of the deliveries that came as expected.
+// settle prints how often counted events happened since it last did.
 func (s *show) settle() {
-	if s.counted > 0 {
-		n := s.counted
-		s.counted = 0
-		s.print(line{Who: "receiver", Event: "receiver.deliveries", Text: words.Count(n, "delivery") + " accepted, every signature right"}, "32")
+	c := s.counted
+	s.counted, s.told = counts{}, time.Now()
+	if c.accepted > 0 {
+		s.print(line{Who: "receiver", Text: words.Count(c.accepted, "delivery") + " accepted, every signature right"}, "32")
 	}
-	s.told = time.Now()
+	if c.refused > 0 {
+		s.print(line{Who: "receiver", Text: words.Count(c.refused, "retry") + " of the refused payload, refused again"}, "31")
+	}
+	if c.challenge > 0 {
+		s.print(line{Who: "plugbeat", Text: words.Count(c.challenge, "challenge") + " sent, no right answer"}, "36")
+	}
+	if c.collapsed > 0 {
+		s.print(line{Who: "plugbeat", Text: "missed due times of " + words.Count(c.collapsed, "vehicle") + " collapsed into one each"}, "33")
+	}
 }
 
-// print prints an event. It is called with the lock held, as are put and settle.
+// settleInTime settles once tellEvery hours have passed.
+func (s *show) settleInTime() {
+	if time.Since(s.told) > tellEvery*s.hour {
+		s.settle()
+	}
+}
+
+// print prints an event. Callers of print, put and settle hold the lock.
 func (s *show) print(l line, style string) {
 	since := time.Since(s.start)
 	if s.json {
@@ -212,9 +240,7 @@ func (s *show) print(l line, style string) {
 		}
 		return
 	}
-	if time.Since(s.told) > tellEvery*s.hour {
-		s.settle()
-	}
+	s.settleInTime()
 	minutes := int(60 * since.Hours() / s.hour.Hours())
 	text := strings.ReplaceAll(l.Text, "\n", "\n"+strings.Repeat(" ", 18))
 	s.put(s.styled(style, fmt.Sprintf("%3dh%02d  %-8s  %s", minutes/60, minutes%60, l.Who, text)) + "\n")

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,8 +22,8 @@ func TestSaysTheCadence(t *testing.T) {
 	s := newShow(Options{Out: &out, Verbose: true}, time.Now(), time.Second)
 	s.unplugged, s.pluggedIn = "2h", "10m"
 	for _, c := range []struct{ line, want string }{
-		{`{"event":"vehicle.state","from":"unknown","to":"plugged_in","message":"plug"}`, "plug: plugged_in, every 10m from now on\n"},
-		{`{"event":"vehicle.state","from":"plugged_in","to":"unplugged","message":"plug"}`, "plug: from plugged_in to unplugged, every 2h from now on\n"},
+		{`{"event":"vehicle.state","from":"unknown","to":"plugged_in","message":"plug"}`, "plug: plugged_in, delivered every 10m from now on\n"},
+		{`{"event":"vehicle.state","from":"plugged_in","to":"unplugged","message":"plug"}`, "plug: from plugged_in to unplugged, delivered every 2h from now on\n"},
 		{`{"event":"vehicle.state","from":"plugged_in","to":"unknown","message":"plug"}`, "plug: from plugged_in to unknown\n"},
 	} {
 		out.Reset()
@@ -32,8 +33,8 @@ func TestSaysTheCadence(t *testing.T) {
 	}
 }
 
-// TestSaysHowLate holds that of a plug that the fleet changed the demo says how late it was
-// noticed and why, and that changes of the vehicles' own are left out unless all is wanted.
+// TestSaysHowLate holds that the demo says how late plugbeat noticed a plug that the script changed,
+// and why. Without --verbose it leaves out what the vehicles do of their own.
 func TestSaysHowLate(t *testing.T) {
 	var out bytes.Buffer
 	s := newShow(Options{Out: &out}, time.Now(), time.Second)
@@ -46,27 +47,37 @@ func TestSaysHowLate(t *testing.T) {
 	}
 	s.plugged[id.String()] = time.Now().Add(-500 * time.Millisecond)
 	_, err := s.Write(change)
-	for _, want := range []string{"1 i4: plug: from unplugged to plugged_in, every 30m from now on", "noticed 30m later", "it was read every 1h"} {
+	for _, want := range []string{"1 i4: plug: from unplugged to plugged_in, delivered every 30m from now on", "noticed 30m late", "it read the vehicle every 1h"} {
 		if err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%v: %q does not say %q", err, out.String(), want)
 		}
 	}
 }
 
-// TestShowsOnePayload holds that one payload is shown in full, and that of what comes as
-// expected after it only the number is told.
+const onePayload = `{"version":"2.0","payload":{"vehicles":[{"vehicleId":"1","data":[` +
+	`{"path":"/battery","code":200,"body":{"percentRemaining":0.5,"range":200},"headers":{"sc-unit-system":"metric"}},` +
+	`{"path":"/charge","code":200,"body":{"state":"CHARGING","isPluggedIn":true},"headers":{}}]}]}}`
+
+// TestShowsOnePayload holds that the demo shows one payload in full, and counts the expected
+// deliveries after it.
 func TestShowsOnePayload(t *testing.T) {
 	var out bytes.Buffer
 	s := newShow(Options{Out: &out}, time.Now(), time.Second)
 	s.payloadIsNext()
-	m := receiver.Message{Vehicle: "vehicle", Event: "dynamic", Status: 200, Smartcar: true, Standard: true, Body: []byte(`{"a":{"b":[1,2]}}`)}
+	m := receiver.Message{Vehicle: "vehicle", Event: "dynamic", Status: 200, Smartcar: true, Standard: true, Body: []byte(onePayload)}
 	for range 3 {
 		m.At = time.Now()
 		s.heard(m)
 	}
 	s.chapter("The end")
-	if n := strings.Count(out.String(), `"b": [ 1, 2 ]`); n != 1 || !strings.Contains(out.String(), "2 deliveries accepted") {
-		t.Errorf("the payload is shown %d times:\n%s", n, out.String())
+	_, rest, _ := strings.Cut(out.String(), "\n\n")
+	shown, rest, _ := strings.Cut(rest, "\n\n")
+	var same bytes.Buffer
+	if err := json.Compact(&same, []byte(shown)); err != nil || same.String() != onePayload || strings.Count(shown, "\n") > 10 {
+		t.Errorf("%v: the payload is shown as:\n%s", err, out.String())
+	}
+	if strings.Contains(rest, `"path"`) || !strings.Contains(rest, "2 deliveries accepted") {
+		t.Errorf("the deliveries after the payload:\n%s", rest)
 	}
 	m.Standard = false
 	s.heard(m)

@@ -162,8 +162,12 @@ func (p *poller) fill(out *cadence.Outcome, v vehicle.Vehicle, now time.Time) er
 // report logs and counts what came of a read.
 func (p *poller) report(v vehicle.Vehicle, out cadence.Outcome, produced []webhook.Delivery) {
 	if out.From != out.To {
+		text := "plug state changed"
+		if out.From == vehicle.StateUnknown {
+			text = "plug state known"
+		}
 		p.event(zerolog.InfoLevel, "vehicle.state").Stringer("vehicle", v.ID).Stringer("from", out.From).Stringer("to", out.To).
-			Time("observed_at", out.Status.ObservedAt).Msg("plug state known")
+			Time("observed_at", out.Status.ObservedAt).Msg(text)
 	}
 	for _, c := range out.Schedules {
 		if c.Collapsed > 0 {

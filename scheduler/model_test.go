@@ -72,7 +72,7 @@ type scheduleModel struct {
 	cause              string
 }
 
-type carModel struct {
+type vehicleModel struct {
 	story
 	hooks            []hookModel
 	start            time.Duration // of the world's clock, for full hours
@@ -88,7 +88,7 @@ type carModel struct {
 }
 
 // next is the first point after now.
-func (c *carModel) next(s *scheduleModel, fast bool, now time.Duration) time.Duration {
+func (c *vehicleModel) next(s *scheduleModel, fast bool, now time.Duration) time.Duration {
 	p := c.hooks[s.hook].out
 	if fast {
 		p = c.hooks[s.hook].in
@@ -103,12 +103,12 @@ func (c *carModel) next(s *scheduleModel, fast bool, now time.Duration) time.Dur
 	return t
 }
 
-func (c *carModel) fast(now time.Duration) bool {
+func (c *vehicleModel) fast(now time.Duration) bool {
 	return c.known && c.in && !c.restricted && now-c.seen < 24*time.Hour
 }
 
 // look is what a reading of the weather does to the vehicle; it reports a change.
-func (c *carModel) look(now time.Duration) bool {
+func (c *vehicleModel) look(now time.Duration) bool {
 	c.calls++
 	switch c.weather(now) {
 	case locked:
@@ -125,7 +125,7 @@ func (c *carModel) look(now time.Duration) bool {
 }
 
 // settle fires, defers and replans at now; ready tells that a payload may go out.
-func (c *carModel) settle(now time.Duration, changed, ready bool) {
+func (c *vehicleModel) settle(now time.Duration, changed, ready bool) {
 	fast := c.fast(now)
 	for _, s := range c.schedules {
 		if !s.joined {
@@ -161,7 +161,7 @@ func (c *carModel) settle(now time.Duration, changed, ready bool) {
 }
 
 // run tells the story up to the end, with nothing happening in [down, up).
-func (c *carModel) run(end, down, up time.Duration) {
+func (c *vehicleModel) run(end, down, up time.Duration) {
 	for at := range c.hooks {
 		c.schedules = append(c.schedules, &scheduleModel{hook: at})
 	}
@@ -255,7 +255,7 @@ func againstModel(w *world, seed uint64) {
 		w.hook(webhook.Cadence{Unplugged: "20m", PluggedIn: "7m"}),
 		w.hook(webhook.Cadence{Unplugged: "@hourly", PluggedIn: "10m"}),
 	}
-	models := map[uuid.UUID]*carModel{}
+	models := map[uuid.UUID]*vehicleModel{}
 	for range vehicles {
 		s := story{}
 		for range 4 * days {
@@ -289,7 +289,7 @@ func againstModel(w *world, seed uint64) {
 		for range hooks {
 			s.joins = append(s.joins, at(6*time.Hour))
 		}
-		m := &carModel{story: s, hooks: hooks, start: start, window: w.o.Settings.Freshness}
+		m := &vehicleModel{story: s, hooks: hooks, start: start, window: w.o.Settings.Freshness}
 		models[w.vehicle("sim", vehicle.Unplugged)] = m
 		m.run(end, down, up)
 	}
