@@ -145,7 +145,8 @@ func (c *conn) unreachable(ctx context.Context, err error) error {
 		causes = []error{ctx.Err()}
 		text = fmt.Sprintf("daemon at %s: %v", c.socket, ctx.Err())
 	case errors.Is(err, fs.ErrPermission):
-		text = fmt.Sprintf("socket %s: permission denied: run as root, or join its group (`sudo usermod -aG plugbeat $USER`, then log in again)", c.socket)
+		text = fmt.Sprintf("socket %s: permission denied: run as root, or join its group (`sudo usermod -aG plugbeat $USER`, then log in again)",
+			c.socket)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
 		causes = append(causes, ErrNoDaemon)
 		text = fmt.Sprintf("%v at %s: start it with `plugbeat serve --config FILE`, or name its socket with --socket", ErrNoDaemon, c.socket)

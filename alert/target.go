@@ -202,7 +202,8 @@ func (r *runner) recall(ctx context.Context) {
 		err = json.Unmarshal(b, &r.kept)
 	}
 	if err != nil && ctx.Err() == nil { // it will be told again
-		r.a.Log.Warn().Str("event", "alert.memory").Str("target", r.Name).Err(err).Msg("what this target was told is not known, so it is told what stands")
+		r.a.Log.Warn().Str("event", "alert.memory").Str("target", r.Name).Err(err).
+			Msg("what this target was told is not known, so it is told what stands")
 		r.kept = nil
 	}
 	r.seen = r.kept

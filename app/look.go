@@ -104,7 +104,8 @@ func (k *Looker) Endpoints(ctx context.Context, source string) []Look {
 	}
 	// One trouble of one host is told once.
 	byURL := func(a, b vehicle.Endpoint) int { return cmp.Compare(a.URL, b.URL) }
-	ends := slices.CompactFunc(slices.SortedFunc(slices.Values(s.Endpoints()), byURL), func(a, b vehicle.Endpoint) bool { return a.URL == b.URL })
+	ends := slices.SortedFunc(slices.Values(s.Endpoints()), byURL)
+	ends = slices.CompactFunc(ends, func(a, b vehicle.Endpoint) bool { return a.URL == b.URL })
 	looks := make([]Look, len(ends))
 	var all sync.WaitGroup
 	for i, e := range ends {

@@ -76,8 +76,10 @@ func costOf(s scheduler.SourceStatus, spent vehicle.Spending, now time.Time) *he
 		return nil
 	}
 	_, until := s.Plan.Span(now)
-	c := &health.CostFacts{Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
-		BucketLeft: s.BucketLeft, BucketSize: s.BucketSize}
+	c := &health.CostFacts{
+		Metered: s.Plan.Metered, Budget: s.Plan.Calls, Per: string(s.Plan.Per), Spent: s.Plan.Spent(spent, now), Until: until,
+		BucketLeft: s.BucketLeft, BucketSize: s.BucketSize,
+	}
 	if s.BucketRefill > 0 {
 		c.BucketHour = float64(time.Hour) / float64(s.BucketRefill)
 	}
@@ -127,7 +129,9 @@ func (d deliveries) Verify(ctx context.Context, id uuid.UUID) (webhook.Webhook, 
 
 // Enable sends a challenge first unless forced, and returns what came where that was wrong.
 // Schedules that waited are due at once.
-func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (webhook.Webhook, webhook.Challenge, error) {
+func (d deliveries) Enable(ctx context.Context, id uuid.UUID, force bool, policy webhook.Policy) (
+	webhook.Webhook, webhook.Challenge, error,
+) {
 	defer d.scheduler.Kick()
 	return d.Dispatcher.Enable(ctx, id, force, policy)
 }

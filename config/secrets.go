@@ -302,7 +302,8 @@ func (c Config) Warnings() []string {
 		}
 	}
 	if c.Grace < c.Delivery.Timeout {
-		out = append(out, fmt.Sprintf("grace %s: it is shorter than delivery.timeout %s, so a stop may cut requests off, which are then sent again",
+		out = append(out, fmt.Sprintf(
+			"grace %s: it is shorter than delivery.timeout %s, so a stop may cut requests off, which are then sent again",
 			formatDuration(c.Grace), formatDuration(c.Delivery.Timeout)))
 	}
 	sort.Strings(out)

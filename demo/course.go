@@ -101,7 +101,10 @@ func (d *demo) course(ctx context.Context) error {
 			d.show.say("operator", "restart", "starts it again")
 			return d.boot(ctx)
 		}},
-		{stopAt, func() error { return nil }},
+		{stopAt, func() error {
+			d.show.chapter("The end: plugbeat is stopped, and all accounts are compared")
+			return nil
+		}},
 	}
 	for _, s := range steps {
 		if err := d.until(ctx, d.at(s.at)); err != nil {

@@ -220,8 +220,8 @@ func (d *demo) setUp(ctx context.Context) error {
 	if _, err := d.client.VerifyWebhook(ctx, "demo"); err != nil {
 		return fmt.Errorf("verify the webhook: %w", err)
 	}
-	d.show.say("operator", "subscribed", "subscribes the vehicles: a delivery at once, then every %s while unplugged, every %s while plugged in",
-		d.show.unplugged, d.show.pluggedIn)
+	d.show.say("operator", "subscribed", "subscribes the vehicles: a delivery at once, "+
+		"then every %s while unplugged, every %s while plugged in", d.show.unplugged, d.show.pluggedIn)
 	d.show.payloadIsNext()
 	if _, err := d.client.Subscribe(ctx, adminapi.Subscribe{Webhook: "demo", All: true}); err != nil {
 		return fmt.Errorf("subscribe the vehicles: %w", err)

@@ -73,8 +73,8 @@ func (j *judge) store() {
 			Remedy: "see the kernel's log for why, then mount the disk for writing"})
 	case f.FreeBytes < f.MinFreeBytes:
 		j.add(Condition{Code: StoreNearlyFull, Subject: s, Remedy: "make room on that disk",
-			Text: fmt.Sprintf("the disk is nearly full: %d MiB are free where %s is and %d should be; when none is left nothing is read or delivered",
-				f.FreeBytes>>20, f.Path, f.MinFreeBytes>>20)})
+			Text: fmt.Sprintf("the disk is nearly full: %d MiB are free where %s is and %d should be; "+
+				"when none is left nothing is read or delivered", f.FreeBytes>>20, f.Path, f.MinFreeBytes>>20)})
 	}
 	if f.MaxBytes > 0 && f.LiveBytes > f.MaxBytes/10*maxSizeShare {
 		j.add(Condition{Code: StoreMaxSize, Subject: s, Remedy: "bring the receivers back, or raise retention.max_size",
@@ -136,7 +136,8 @@ func (j *judge) alerts() {
 		for _, w := range j.Webhooks {
 			if t.Host != "" && t.Host == webhook.HostPort(w.CallbackURI) {
 				j.add(Condition{Code: AlertSharedHost, Subject: s, Remedy: "give alerts another host",
-					Text: fmt.Sprintf("alerts to %s go to %s, where the receiver of webhook %s is: what takes the one down may keep you from hearing of it", t.Name, t.Host, w.Name)})
+					Text: fmt.Sprintf("alerts to %s go to %s, where the receiver of webhook %s is: what takes the one down "+
+						"may keep you from hearing of it", t.Name, t.Host, w.Name)})
 				break
 			}
 		}
@@ -171,7 +172,8 @@ func (j *judge) clock() {
 	j.there(s, len(off)+len(right) > 0)
 	j.known[rules[ClockDoubted].group] = true
 	if j.ClockDoubt != "" {
-		j.add(Condition{Code: ClockDoubted, Subject: s, Remedy: "set this machine's clock, or wait for an answer from elsewhere that agrees with it",
+		j.add(Condition{Code: ClockDoubted, Subject: s,
+			Remedy: "set this machine's clock, or wait for an answer from elsewhere that agrees with it",
 			Text: "this machine's clock may be wrong: " + j.ClockDoubt +
 				"; until it is believed nothing is erased for its age, and no backup is made or removed",
 			Command: "timedatectl set-ntp true"})
@@ -211,7 +213,8 @@ func (j *judge) clock() {
 		if n := len(right); n > 1 {
 			others = fmt.Sprintf("%d other hosts agree", n)
 		}
-		c.Text = fmt.Sprintf("the clock of %s is wrong: this machine's is %s it, and %s with this machine's; such a receiver may refuse what is signed", said, side(by), others)
+		c.Text = fmt.Sprintf("the clock of %s is wrong: this machine's is %s it, and %s with this machine's; "+
+			"such a receiver may refuse what is signed", said, side(by), others)
 		c.Remedy, c.Command = "tell who runs it to set its clock", ""
 	}
 	j.add(c)

@@ -35,7 +35,8 @@ func (j *judge) webhooks() {
 				Remedy: "see the receiver's answers", Command: command("delivery", "list", "--webhook", w.Name, "--state", "waiting")})
 		}
 		if w.Paused != "" {
-			j.add(Condition{Code: WebhookPaused, Subject: s, Text: fmt.Sprintf("webhook %s waits because of this machine's own trouble: %s; no retry is spent", w.Name, w.Paused),
+			j.add(Condition{Code: WebhookPaused, Subject: s,
+				Text:   fmt.Sprintf("webhook %s waits because of this machine's own trouble: %s; no retry is spent", w.Name, w.Paused),
 				Remedy: "see what is wrong with the network or the disk", Command: command("doctor")})
 		}
 		if w.Status == webhook.Active && w.TwoKeys(j.Now) {

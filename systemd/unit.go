@@ -52,7 +52,8 @@ func Unit(exe string) (string, error) {
 
 // mark is how the head of a unit that [Marked] made begins; the sum of the rest
 // follows.
-const mark = "# Written by plugbeat init --systemd. Keep changes of your own in a drop-in, which\n# an upgrade leaves alone: systemctl edit plugbeat\n# sum "
+const mark = "# Written by plugbeat init --systemd. Keep changes of your own in a drop-in, which\n" +
+	"# an upgrade leaves alone: systemctl edit plugbeat\n# sum "
 
 // Marked returns the unit's text with a head that tells whether it was edited since.
 func Marked(text string) string { return mark + sum(text) + "\n" + text }

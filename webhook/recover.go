@@ -30,7 +30,8 @@ func CheckPolicy(p Policy) error {
 	}
 	bad := &Invalid{Field: "recover", Value: quoted(string(p)), Allowed: Policies}
 	if p.isTime() {
-		bad.Why = "recovering by time has left; to send a chosen part again, use latest or none, then: plugbeat delivery resend --webhook NAME --since TIME"
+		bad.Why = "recovering by time has left; to send a chosen part again, use latest or none, then: " +
+			"plugbeat delivery resend --webhook NAME --since TIME"
 	}
 	return bad
 }

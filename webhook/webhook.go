@@ -233,7 +233,8 @@ const maxCallback = 2000
 // cannot be a callback URI.
 func CheckCallback(s string) error {
 	bad := func(why string) error {
-		return &Invalid{Field: "callback_uri", Value: Redact(s), Allowed: "an absolute http or https URI without user name, password or fragment, at most 2000 bytes", Why: why}
+		return &Invalid{Field: "callback_uri", Value: Redact(s), Why: why,
+			Allowed: "an absolute http or https URI without user name, password or fragment, at most 2000 bytes"}
 	}
 	u, err := url.Parse(s)
 	switch {

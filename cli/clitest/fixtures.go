@@ -140,21 +140,40 @@ func UnverifiedHook() webhook.Webhook {
 func Status() adminapi.Status {
 	return adminapi.Status{
 		Version: adminapi.Version{Version: "1.2.3", Go: "go1.26"}, Now: Noon, StartedAt: Ago(50 * time.Hour), Ready: true,
-		Conditions: []health.Condition{{Code: health.WebhookOpened, Severity: health.Warning, Subject: health.Subject{Kind: health.Webhook, ID: DeadID.String(), Name: "old app"}, Since: Ago(22 * time.Minute),
-			Text: "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m", Remedy: "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'"},
-			{Code: health.SourceDown, Severity: health.Info, Subject: health.Subject{Kind: health.Source, ID: "smartcar", Name: "smartcar"}, Since: Ago(time.Minute),
-				Text: "source smartcar gave no value: RATE_LIMIT:VEHICLE: slow down (1m ago); it is not asked again for 10m", Remedy: "see which vehicles it concerns", Command: "plugbeat vehicle list"}},
-		Store: adminapi.StoreInfo{Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, MaxBytes: 1 << 30, Waiting: 8, Disk: webhook.Disk{LiveBytes: 3 << 20, State: webhook.DiskOK, FreeBytes: 12 << 30, TotalBytes: 40 << 30}},
+		Conditions: []health.Condition{
+			{
+				Code: health.WebhookOpened, Severity: health.Warning, Since: Ago(22 * time.Minute),
+				Subject: health.Subject{Kind: health.Webhook, ID: DeadID.String(), Name: "old app"},
+				Text:    "webhook old app is failing, and its circuit breaker is open: connection refused; 7 waiting; next probe in 4m",
+				Remedy:  "mend the receiver, then send at once", Command: "plugbeat webhook enable 'old app'",
+			},
+			{
+				Code: health.SourceDown, Severity: health.Info, Since: Ago(time.Minute),
+				Subject: health.Subject{Kind: health.Source, ID: "smartcar", Name: "smartcar"},
+				Text:    "source smartcar gave no value: RATE_LIMIT:VEHICLE: slow down (1m ago); it is not asked again for 10m",
+				Remedy:  "see which vehicles it concerns", Command: "plugbeat vehicle list",
+			},
+		},
+		Store: adminapi.StoreInfo{
+			Path: "/var/lib/plugbeat/plugbeat.db", FileBytes: 5 << 20, MaxBytes: 1 << 30, Waiting: 8,
+			Disk: webhook.Disk{LiveBytes: 3 << 20, State: webhook.DiskOK, FreeBytes: 12 << 30, TotalBytes: 40 << 30},
+		},
 		Sources: []adminapi.Source{
-			{Name: "simulator", Configured: true, Vehicles: 2, Activity: vehicle.Activity{Reads: 124, PathReads: 372, Faults: 1, LastOK: Ago(4 * time.Minute)}, Due: In(29 * time.Minute)},
+			{Name: "simulator", Configured: true, Vehicles: 2, Due: In(29 * time.Minute),
+				Activity: vehicle.Activity{Reads: 124, PathReads: 372, Faults: 1, LastOK: Ago(4 * time.Minute)}},
 			{Name: "smartcar", Configured: true, Vehicles: 1,
-				Activity: vehicle.Activity{InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: In(10 * time.Minute), LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: Ago(time.Minute)},
-				Cost: &adminapi.Cost{Metered: true, Budget: 500, Per: "month", Spent: 27, Until: In(240 * time.Hour), BucketLeft: 93, BucketSize: 120, BucketHour: 120,
-					Lines: []string{"webhook fleet: three paths every 1h are 2 190 calls a month for each vehicle, 4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, three paths every 4.4 h; /charge alone every 1h is 730"}}},
+				Activity: vehicle.Activity{InFlight: 1, Reads: 9, PathReads: 27, Faults: 9, NotBefore: In(10 * time.Minute),
+					LastFault: "RATE_LIMIT:VEHICLE: slow down", LastFaultAt: Ago(time.Minute)},
+				Cost: &adminapi.Cost{Metered: true, Budget: 500, Per: "month", Spent: 27, Until: In(240 * time.Hour),
+					BucketLeft: 93, BucketSize: 120, BucketHour: 120,
+					Lines: []string{"webhook fleet: three paths every 1h are 2 190 calls a month for each vehicle, " +
+						"4 380 while plugged in (every 30m); points are skipped to keep to the budget of 500 calls a month, " +
+						"three paths every 4.4 h; /charge alone every 1h is 730"}}},
 		},
 		Webhooks: []adminapi.WebhookStatus{
 			{Webhook: HealthyHook(), Derived: View(HealthyHook()).Derived, Queue: webhook.Queue{Waiting: 1, Oldest: Ago(time.Minute)}},
-			{Webhook: FailingHook(), Derived: View(FailingHook()).Derived, Queue: webhook.Queue{InFlight: 1, Waiting: 7, Oldest: Ago(22 * time.Minute)}},
+			{Webhook: FailingHook(), Derived: View(FailingHook()).Derived,
+				Queue: webhook.Queue{InFlight: 1, Waiting: 7, Oldest: Ago(22 * time.Minute)}},
 		},
 		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2,
 		NextReading: In(29 * time.Minute),

@@ -63,9 +63,11 @@ func Full(t *testing.T) *Daemon {
 	d.On("POST", "/deliveries/"+SentID.String()+"/resend", adminapi.DeliveryView{Webhook: &fleet, Delivery: again,
 		Attempts: []adminapi.AttemptView{}})
 	d.On("POST", "/webhooks", adminapi.WebhookAdded{Webhook: UnverifiedHook(), SigningKey: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-	d.On("POST", "/webhooks/fleet/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
-	d.On("POST", "/webhooks/"+HookID.String()+"/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}})
-	d.On("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: Noon, Duration: 52 * time.Millisecond, Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
+	right := webhook.Challenge{Status: 200, Duration: 41 * time.Millisecond, Text: "200, the right answer"}
+	d.On("POST", "/webhooks/fleet/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: right})
+	d.On("POST", "/webhooks/"+HookID.String()+"/verify", adminapi.Verified{Webhook: HealthyHook(), Challenge: right})
+	d.On("POST", "/webhooks/fleet/test", webhook.Attempt{N: 1, StartedAt: Noon, Duration: 52 * time.Millisecond,
+		Outcome: webhook.OutcomeDelivered, Status: 204, Address: "192.0.2.7:443"})
 	d.On("POST", "/webhooks/fleet/enable", HealthyHook())
 	d.On("POST", "/webhooks/fleet/key", func(body []byte) any {
 		two := HealthyHook()

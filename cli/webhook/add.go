@@ -23,7 +23,8 @@ func settingFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "callback", Usage: "the `URI` that receives payloads, http or https"},
 		&ucli.StringFlag{Name: "unplugged", Usage: "`CADENCE` while unplugged: a duration (1h) or a cron expression (\"0 * * * *\")"},
 		&ucli.StringFlag{Name: "plugged-in", Usage: "`CADENCE` while plugged in"},
-		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC); a time that spring skips comes after the gap, one that autumn doubles comes once"},
+		&ucli.StringFlag{Name: "zone", Usage: "time `ZONE` of cron expressions (default: UTC); a time that spring skips comes after the gap, " +
+			"one that autumn doubles comes once"},
 		terminal.Switch("fastest", "while plugged in, the make's fastest sensible interval"),
 		&ucli.StringFlag{Name: "signing", Usage: "signature headers: `smartcar|standard|both`"},
 		&ucli.StringFlag{Name: "recover", Usage: "what waited leaves when it comes back by this `POLICY`: all, latest or none"},
@@ -270,5 +271,6 @@ func enableHint(err error, name string, verified bool) string {
 	if !verified {
 		return verifyHint(err, name)
 	}
-	return "correct the receiver and try again, or skip the challenge: plugbeat webhook enable " + words.Shell(name) + " --force" + bridgeHint(err, name)
+	return "correct the receiver and try again, or skip the challenge: plugbeat webhook enable " + words.Shell(name) + " --force" +
+		bridgeHint(err, name)
 }

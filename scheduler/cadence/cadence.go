@@ -54,7 +54,8 @@ type Schedule interface {
 
 // allowed is what a cadence may be, for error texts.
 func allowed(floor time.Duration) string {
-	return fmt.Sprintf(`a duration with its unit from %s to %s, such as 30m, words such as daily or "2 weeks", or a cron expression of five fields, such as "0 * * * *"`, short(floor), short(MaxInterval))
+	return fmt.Sprintf(`a duration with its unit from %s to %s, such as 30m, words such as daily or "2 weeks", `+
+		`or a cron expression of five fields, such as "0 * * * *"`, short(floor), short(MaxInterval))
 }
 
 // Parse reads a cadence: a duration with its unit ("30m", "1h30m"), a cron
@@ -167,7 +168,8 @@ func parseZone(zone string) (*time.Location, error) {
 			return loc, nil
 		}
 	}
-	return nil, &webhook.Invalid{Field: "zone", Value: clip(zone), Allowed: `a zone of the IANA time zone database such as Europe/Berlin, or empty for UTC`}
+	return nil, &webhook.Invalid{Field: "zone", Value: clip(zone),
+		Allowed: `a zone of the IANA time zone database such as Europe/Berlin, or empty for UTC`}
 }
 
 // parseCalendar runs the cron parser behind a guard and returns why it refused. Given an empty list

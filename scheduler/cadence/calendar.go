@@ -113,7 +113,8 @@ func (c *calendar) resolved(d day) (points []time.Time) {
 			if c.hour&(1<<h) == 0 || c.minute&(1<<m) == 0 {
 				continue
 			}
-			if p := c.instant(d.utc().Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute)); len(points) == 0 || p.After(points[len(points)-1]) {
+			p := c.instant(d.utc().Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute))
+			if len(points) == 0 || p.After(points[len(points)-1]) {
 				points = append(points, p)
 			}
 		}

@@ -90,8 +90,9 @@ func (r Rules) Decide(view webhook.VehicleView, rd Read, now time.Time) Outcome 
 			continue
 		}
 		reads := v.Webhook.Reads()
-		if waits := v.Cause == webhook.CauseFirst && v.Due.After(v.Anchor); waits && v.Due.After(now) && missing&reads == 0 && rd.Got.Asked()&reads&^throttled != 0 {
-			v.Due = now // it waited for the source, and somebody had it read before
+		postponed := v.Cause == webhook.CauseFirst && v.Due.After(v.Anchor)
+		if postponed && v.Due.After(now) && missing&reads == 0 && rd.Got.Asked()&reads&^throttled != 0 {
+			v.Due = now // the vehicle was read for somebody else before its wait was over
 		}
 		if v.Cause == webhook.CauseFirst && !v.Due.After(now) && rd.Schedule && reads&^throttled == 0 {
 			out.Schedules = append(out.Schedules, r.postponed(v, view.Vehicle.Make, again))
@@ -142,7 +143,9 @@ func (r Rules) postponed(v webhook.ScheduleView, mk string, until time.Time) web
 }
 
 // delivery decides on one subscription that is not parked; ok is false when it stays as it is.
-func (r Rules) delivery(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (c webhook.ScheduleChange, ok bool) {
+func (r Rules) delivery(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, now time.Time) (
+	c webhook.ScheduleChange, ok bool,
+) {
 	old := v.Schedule
 	c.Schedule = old
 	s := &c.Schedule

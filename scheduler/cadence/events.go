@@ -15,7 +15,9 @@ import (
 // stands for it. The subscription's due times serve only to have the vehicle read. A reading of
 // the webhook's paths serves a due time. So does any reading in which the plug changed, from
 // which due times count anew. Without an event such a due time makes no delivery.
-func (r Rules) events(v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time) (c webhook.ScheduleChange, ok bool) {
+func (r Rules) events(
+	v webhook.ScheduleView, mk string, state vehicle.State, rd Read, changed, complete bool, event *webhook.Event, now time.Time,
+) (c webhook.ScheduleChange, ok bool) {
 	old := v.Schedule
 	c.Schedule = old
 	s := &c.Schedule

@@ -148,8 +148,9 @@ func (p Plan) Fault(now time.Time) *vehicle.Fault {
 	_, until := p.Span(now)
 	return &vehicle.Fault{
 		Type: vehicle.TypeBilling, Code: "VEHICLE_REQUEST_LIMIT", Status: 430, Resolution: vehicle.ResolveContactSupport,
-		Description: fmt.Sprintf("plugbeat's budget for this vehicle, %d calls a %s, is spent until %s", p.Calls, p.per(), until.Format(http.TimeFormat)),
-		RetryAfter:  until.Sub(now),
+		Description: fmt.Sprintf("plugbeat's budget for this vehicle, %d calls a %s, is spent until %s",
+			p.Calls, p.per(), until.Format(http.TimeFormat)),
+		RetryAfter: until.Sub(now),
 	}
 }
 
@@ -195,6 +196,7 @@ func (r Rules) Skip(view webhook.VehicleView, plan Plan, cost int, now time.Time
 // delivery, so that a reading for another goes to it as well. A subscription whose webhook does
 // not follow the plug is never owed.
 func (r Rules) owed(v webhook.ScheduleView, mk string, plan Plan, now time.Time) bool {
-	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseDue && !v.ProducedAt.IsZero() && !r.within(v.ProducedAt, now) &&
+	return plan.Limited() && v.Webhook.Type.Kind().FollowsPlug && v.Cause == webhook.CauseDue &&
+		!v.ProducedAt.IsZero() && !r.within(v.ProducedAt, now) &&
 		r.schedule(v.Webhook, mk, v.State).Count(v.Anchor, v.ProducedAt, now) > 0
 }

@@ -99,7 +99,8 @@ func (p Policy) fixed(w *webhook.Webhook, zone string) (Schedule, error) {
 }
 
 func noSetting(field, value string, w *webhook.Webhook, instead string) error {
-	return &webhook.Invalid{Field: field, Value: clip(value), Allowed: fmt.Sprintf("nothing, since a webhook of type %s goes by %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
+	return &webhook.Invalid{Field: field, Value: clip(value),
+		Allowed: fmt.Sprintf("nothing, since a webhook of type %s goes by %s", or(string(w.Type), string(webhook.TypeDynamic)), instead)}
 }
 
 // Warn says in words where a webhook's cadence is faster than vehicles of the make can take; empty

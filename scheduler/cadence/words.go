@@ -63,7 +63,8 @@ func words(s string, floor time.Duration) (c Schedule, why string, ok bool) {
 		count = "1"
 		unit = map[string]string{"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}[s]
 	}
-	each, known := map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": 28 * 24 * time.Hour}[strings.TrimSuffix(unit, "s")]
+	lengths := map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": 28 * 24 * time.Hour}
+	each, known := lengths[strings.TrimSuffix(unit, "s")]
 	if !known || strings.Trim(count, "0123456789") != "" {
 		return nil, "", false
 	}

@@ -185,7 +185,8 @@ func bucketLine(src adminapi.Source, k demand, vehicles int) string {
 	if need <= src.Cost.BucketHour {
 		return ""
 	}
-	return fmt.Sprintf("source %s: %s, %s %s, need %.0f calls an hour and the source gives the application %.0f: they are read late, or less often",
+	return fmt.Sprintf("source %s: %s, %s %s, need %.0f calls an hour and the source gives the application %.0f: "+
+		"they are read late, or less often",
 		src.Name, words.Count(vehicles, "vehicle"), pathsInWords[k.paths.Len()], often(k.unplugged), need, src.Cost.BucketHour)
 }
 

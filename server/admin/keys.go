@@ -40,7 +40,8 @@ func (h keys) change(r *http.Request, w webhook.Webhook) (any, error) {
 		if out.Webhook, err = h.deliveries.RotateKey(r.Context(), w.ID, overlap); err == nil {
 			out.SigningKey = signing.FormatKey(out.Webhook.Key)
 		}
-		err = keyHint(err, "end that overlap first: plugbeat webhook rotate-key "+name+" --finish; or, when the new key was lost, take it back: plugbeat webhook rotate-key "+name+" --cancel")
+		err = keyHint(err, "end that overlap first: plugbeat webhook rotate-key "+name+" --finish; "+
+			"or, when the new key was lost, take it back: plugbeat webhook rotate-key "+name+" --cancel")
 	case adminapi.KeyTry:
 		var a webhook.Attempt
 		if out.Webhook, a, err = h.deliveries.TryKey(r.Context(), w.ID); err == nil {
@@ -49,7 +50,8 @@ func (h keys) change(r *http.Request, w webhook.Webhook) (any, error) {
 		err = keyHint(err, "see: plugbeat webhook show "+name)
 	case adminapi.KeyFinish:
 		out.Webhook, out.Attempt, err = h.deliveries.FinishKey(r.Context(), w.ID, k.Force)
-		err = keyHint(err, "give the receiver the new key and try again, or end the overlap all the same: plugbeat webhook rotate-key "+name+" --finish --force")
+		err = keyHint(err, "give the receiver the new key and try again, or end the overlap all the same: "+
+			"plugbeat webhook rotate-key "+name+" --finish --force")
 	case adminapi.KeyCancel:
 		out.Webhook, err = h.deliveries.CancelKey(r.Context(), w.ID)
 		err = keyHint(err, "see: plugbeat webhook show "+name)

@@ -101,7 +101,8 @@ func (p *pages) authorization(r *http.Request) (*authorization, url.Values, erro
 	case !app.RedirectGiven:
 		return nil, nil, refusePage("redirect_uri is missing, and the application has %d of them.", len(allowed))
 	case !slices.Contains(allowed, app.RedirectURI):
-		return nil, nil, refusePage("The redirect_uri %s is not one of the application's: application.redirect_uris of plugbeat's config has to list it, character by character.", web.Quote(app.RedirectURI))
+		return nil, nil, refusePage("The redirect_uri %s is not one of the application's: "+
+			"application.redirect_uris of plugbeat's config has to list it, character by character.", web.Quote(app.RedirectURI))
 	}
 	back := func(code, description string) (*authorization, url.Values, error) {
 		return nil, nil, &backError{app: app, code: code, description: description}

@@ -79,7 +79,8 @@ func (cs *Connects) Begin(source string) (adminapi.ConnectBegun, error) {
 	if public == "" {
 		return adminapi.ConnectBegun{}, &adminapi.Error{Code: adminapi.CodeConflict,
 			Message: "nobody can open a page of this daemon: http.api.listen is empty",
-			Hint:    "set it, or connect without a browser: plugbeat vehicle connect --source NAME --now, or --refresh-token-stdin in place of --now"}
+			Hint: "set it, or connect without a browser: plugbeat vehicle connect --source NAME --now, " +
+				"or --refresh-token-stdin in place of --now"}
 	}
 	c, code := cs.add(source, sources[i].SignIn, cs.replies.Now())
 	if c == nil {

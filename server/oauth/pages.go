@@ -48,7 +48,8 @@ func (p *pages) page(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		case ok:
 		case errors.Is(err, errLogin):
 			page = &pageError{status: http.StatusBadRequest,
-				text: "This login is over, or it began in another browser, or the browser keeps no cookies. Go back to where you came from and begin again."}
+				text: "This login is over, or it began in another browser, or the browser keeps no cookies. " +
+					"Go back to where you came from and begin again."}
 		default:
 			page = &pageError{status: http.StatusInternalServerError,
 				text: "Something went wrong here. Try again; the request is " + web.RequestID(w) + "."}

@@ -37,7 +37,9 @@ func (m management) allowed(next handler) handler {
 	return func(ctx context.Context, c *call) (reply, error) {
 		user, token, ok := c.BasicAuth()
 		if len(c.Header.Values("Authorization")) != 1 || !ok || user != "default" {
-			return reply{}, web.Unauthorized("This endpoint takes the application management token in a Basic header, as the password of the user default.")
+			return reply{}, web.Unauthorized(
+				"This endpoint takes the application management token in a Basic header, as the password of the user default.",
+			)
 		}
 		given := m.Auth.ManagementToken(token)
 		if given == nil {

@@ -109,8 +109,10 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&b.rounds, "rounds", 3, "how often throughput, beside and tarpit are measured; their medians are printed")
 	flag.StringVar(&only, "only", "", "the figures to take, by commas: "+strings.Join(names, ", "))
 	flag.StringVar(&write, "write", "", "put the table between the marks in this Markdown `FILE` too")
-	flag.StringVar(&against, "compare", "", "hold the ratios against the table that this Markdown `FILE` keeps; one worse by more than a fifth, and beyond its aim, ends with 1")
-	flag.StringVar(&b.profiles, "profile", "", "write CPU profiles of the daemon into `DIR`; the figures are then this program's, not the binary's")
+	flag.StringVar(&against, "compare", "", "hold the ratios against the table that this Markdown `FILE` keeps; "+
+		"one worse by more than a fifth, and beyond its aim, ends with 1")
+	flag.StringVar(&b.profiles, "profile", "", "write CPU profiles of the daemon into `DIR`; "+
+		"the figures are then this program's, not the binary's")
 	flag.Parse()
 	if flag.NArg() > 0 || b.rounds < 1 {
 		return errors.New("no arguments, and one round or more; see -help")

@@ -30,7 +30,8 @@ func problemOf(err error, host string) vehicle.Problem {
 			http.StatusText(bad.status)), Remedy: "look at the server's log"}
 		switch {
 		case bad.status == http.StatusUnauthorized || bad.status == http.StatusForbidden:
-			p.Code, p.Remedy = "login_refused", "set username and password_file, token_file or header_file to what the server takes, then restart plugbeat"
+			p.Code = "login_refused"
+			p.Remedy = "set username and password_file, token_file or header_file to what the server takes, then restart plugbeat"
 		case bad.status == http.StatusNotFound:
 			p.Code, p.Remedy = "no_document", "check the url, and the paths that the maps name"
 		case bad.location != "":

@@ -98,7 +98,8 @@ func (s *Source) fetchAll(ctx context.Context) {
 }
 
 // evccQuery has evcc answer with what the preset looks at, of every charge point.
-const evccQuery = "[.loadpoints[]|{vehicleName,connected,charging,vehicleSoc,vehicleRange,effectiveLimitSoc,vehicleLimitSoc,vehicleDetectionActive}]"
+const evccQuery = "[.loadpoints[]|{vehicleName,connected,charging,vehicleSoc,vehicleRange," +
+	"effectiveLimitSoc,vehicleLimitSoc,vehicleDetectionActive}]"
 
 // paths are those of the documents, "" for the url itself.
 func (s *Source) paths() []string {

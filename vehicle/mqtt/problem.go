@@ -52,7 +52,8 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 		if s.settings.Username == "" {
 			text = at + " refuses a login without a user"
 		}
-		return vehicle.Problem{Code: "login_refused", Text: text, Remedy: "set username and password_file to a user of the broker, then restart plugbeat"}, true
+		return vehicle.Problem{Code: "login_refused", Text: text,
+			Remedy: "set username and password_file to a user of the broker, then restart plugbeat"}, true
 	case unsupportedVersion, 0x01:
 		return vehicle.Problem{Code: "mqtt5_missing", Text: at + " speaks MQTT 3.1.1 only, and plugbeat speaks MQTT 5",
 			Remedy: "use a broker with MQTT 5: mosquitto since 1.6, EMQX, HiveMQ; or bridge its topics to one"}, true

@@ -87,7 +87,8 @@ func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 	case operator:
 		return &vehicle.Fault{
 			Type: vehicle.TypeAuthentication, Status: http.StatusUnauthorized,
-			Description: "Smartcar's token endpoint refused the application; look at client_id, the client secret and the application at Smartcar" + said,
+			Description: "Smartcar's token endpoint refused the application; " +
+				"look at client_id, the client secret and the application at Smartcar" + said,
 		}
 	case program:
 		return &vehicle.Fault{
