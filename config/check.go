@@ -25,7 +25,7 @@ func (c Config) Check() error {
 	return p.err()
 }
 
-// checker adds to the complaints what a Config has that it cannot have.
+// checker complains about the values that a Config cannot have.
 type checker struct {
 	Config
 	*complaints
@@ -135,8 +135,8 @@ func (c checker) checkDelivery() {
 	}
 }
 
-// allowable reports whether the dial check can take the entry. It refuses some
-// more addresses, those of metadata services among them.
+// allowable reports whether delivery.allow takes the entry. The dial check refuses further addresses,
+// such as those of metadata services.
 func allowable(s string) bool {
 	if s == "loopback" || s == "private" {
 		return true

@@ -62,8 +62,7 @@ func (c Complaint) String() string {
 // wholeFile is the field of a complaint that is about no single setting.
 const wholeFile = "config"
 
-// complaints collects what is wrong. lines knows where each setting of the file
-// stands.
+// complaints collects what is wrong. lines has the line of each setting of the file.
 type complaints struct {
 	list  []Complaint
 	lines map[string]int
@@ -74,8 +73,8 @@ func newComplaints() *complaints {
 	return &complaints{lines: map[string]int{}, wrong: map[string]bool{}}
 }
 
-// add books a complaint. Only the first of each setting counts: what follows from a
-// wrong value is noise.
+// add notes a complaint. It ignores all but the first of each setting, because a wrong value leads to
+// more complaints.
 func (c *complaints) add(field, value, why, allowed string) {
 	if field == "" {
 		field = wholeFile

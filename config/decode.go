@@ -14,16 +14,16 @@ import (
 	"plugbeat/words"
 )
 
-// reader holds a YAML tree against the settings. It takes out what is wrong, with a complaint,
-// so that the rest can be decoded, and notes what is given.
+// reader checks a YAML tree against the table of settings. It complains about each node that is wrong
+// and removes it, so that the rest can be decoded. given gets the settings that the file has.
 type reader struct {
 	*complaints
 	given map[string]string
 }
 
-// mapping looks at the keys of a section. at is its dotted path and pattern the one in the
-// table of settings, where NAME stands for names of the operator's. kind is the type of source
-// that the section is of; empty elsewhere.
+// mapping checks the keys of a section. at is the section's dotted path. pattern is its path in the
+// table of settings, which has NAME for a name of the operator's. kind is the type of source whose
+// section it is; empty elsewhere.
 func (r reader) mapping(n *yaml.Node, at, pattern, kind string) {
 	r.pairs(n, at, func(key string, val *yaml.Node) bool {
 		path, known := join(at, key), join(pattern, key)
@@ -80,7 +80,7 @@ func below(pattern, kind string) []string {
 	return keys
 }
 
-// plain complains about what YAML has beyond plain values.
+// plain reports whether a node has no anchor, alias or tag, and complains of one that has.
 func (r reader) plain(n *yaml.Node, at string) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
@@ -93,7 +93,7 @@ func (r reader) plain(n *yaml.Node, at string) bool {
 	return false
 }
 
-// section reports whether the node is a mapping; one with nothing in it becomes one.
+// section reports whether the node is a mapping. It makes an empty node one.
 func (r reader) section(n *yaml.Node, at, allowed string) bool {
 	if isNull(n) {
 		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
@@ -105,7 +105,7 @@ func (r reader) section(n *yaml.Node, at, allowed string) bool {
 	return true
 }
 
-// table looks at entries that have names of the operator's.
+// table checks the entries of a section whose keys are names of the operator's.
 func (r reader) table(n *yaml.Node, at, pattern string) bool {
 	spelled := map[string]string{}
 	r.pairs(n, at, func(name string, val *yaml.Node) bool {
@@ -137,8 +137,8 @@ func (r reader) table(n *yaml.Node, at, pattern string) bool {
 	return true
 }
 
-// pairs calls keep for each key of a mapping with its value, and leaves in the mapping what
-// it keeps. It complains about keys that are no plain text or come twice.
+// pairs calls keep for each key of a mapping with its value, and removes the pairs for which keep
+// returns false. It complains about keys that are no plain text or come twice.
 func (r reader) pairs(n *yaml.Node, at string, keep func(key string, val *yaml.Node) bool) {
 	seen := map[string]int{}
 	var kept []*yaml.Node
@@ -165,8 +165,8 @@ func (r reader) pairs(n *yaml.Node, at string, keep func(key string, val *yaml.N
 	n.Content = kept
 }
 
-// unknown complains about a key that the section does not have, with what was probably
-// meant. The value is not shown: it may be a secret in the wrong place.
+// unknown complains about a key that the section does not have, and names the key that was probably
+// meant. It does not show the value, which may be a secret in the wrong place.
 func (r reader) unknown(key, at, pattern, kind string) {
 	names := below(pattern, kind)
 	why := "this version has no such key"
@@ -189,9 +189,8 @@ func (r reader) unknown(key, at, pattern, kind string) {
 	r.add(join(at, key), key, why, strings.Join(names, ", "))
 }
 
-// pathOf finds the one place in the whole config that has the key, so that a key
-// under the wrong heading can be answered with the right one. Empty when there is
-// none or more than one.
+// pathOf returns the path of the one setting that ends in the key, for the complaint about a key under
+// the wrong heading. It is empty when no setting does, or several.
 func pathOf(key string) string {
 	found := ""
 	for _, s := range loadSettings() {
@@ -215,7 +214,7 @@ func kindOf(n *yaml.Node) string {
 	return ""
 }
 
-// value reports whether a node is what the setting takes, and puts it as the library decodes it.
+// value reports whether the setting takes a node, and complains of one that it does not take.
 func (r reader) value(s *Setting, n *yaml.Node, at string) bool {
 	switch {
 	case s.kind == waits && n.Kind == yaml.ScalarNode && !isNull(n):
@@ -257,11 +256,11 @@ func (r reader) value(s *Setting, n *yaml.Node, at string) bool {
 	return allowed == ""
 }
 
-// takes says of each kind of setting what it takes, where nothing nearer is said.
+// takes says what each kind of setting takes, for settings without bounds or choices.
 var takes = map[kind]string{text: "text", yesNo: "true or false", number: "a whole number", duration: durationAllowed, size: sizeAllowed}
 
-// wrong says why a node's value is not one that the setting takes, and what is; allowed is
-// empty for one that it does take.
+// wrong says why the setting does not take a node's value, and what it takes. allowed is empty for a
+// value that it takes.
 func (s *Setting) wrong(n *yaml.Node) (why, allowed string) {
 	var low, high, x float64
 	var err error
@@ -310,7 +309,8 @@ func (s *Setting) wrong(n *yaml.Node) (why, allowed string) {
 	return "", ""
 }
 
-// wholeNumber reads a number and has it decoded as a decimal one.
+// wholeNumber reads a decimal number, and marks the node as one for the library, which would read
+// 010 as octal.
 func wholeNumber(n *yaml.Node) (float64, error) {
 	if x, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
 		n.Value, n.Tag, n.Style = strconv.FormatInt(x, 10), "!!int", 0
@@ -333,7 +333,7 @@ func rangeOf(low, high string) string {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// nodeText shows a node in a complaint: a value as it is, cut when it is long.
+// nodeText is how a complaint shows a node: a value as it is, cut when it is long.
 func nodeText(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -349,7 +349,7 @@ func nodeText(n *yaml.Node) string {
 	return n.Value
 }
 
-// shownNode is a good value as the reference would write it.
+// shownNode writes a valid value in the spelling of the reference.
 func shownNode(n *yaml.Node) string {
 	if n.Kind == yaml.SequenceNode {
 		items := make([]string, len(n.Content))

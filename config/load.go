@@ -26,7 +26,7 @@ const (
 	// MaxSocket is the longest path of a unix socket that every system takes, in bytes.
 	MaxSocket = 103
 
-	// maxFile is the largest file taken, in bytes; the complete reference is 10 KB.
+	// maxFile is the largest config file that is read, in bytes.
 	maxFile = 1 << 20
 )
 
@@ -132,15 +132,15 @@ func syntax(err error) (why string, line int) {
 	return why, line
 }
 
-// unquoted is a value that YAML takes for something else, as a cron expression that begins
-// with a star.
+// unquoted matches a value that YAML takes for something else without quotes, such as a cron
+// expression that begins with a star.
 var unquoted = regexp.MustCompile(`(?:[:\[{,]|^\s*-)\s+([*&!%@\x60][^#]*?)\s*(?:#.*)?$`)
 
 // lineBreak is what ends a line in YAML, and so what its reader counts.
 var lineBreak = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
 
-// mistake knows what people write that is no YAML, by the lines around the one that the
-// library complains of; it is empty where it does not know.
+// mistake recognises common mistakes in the lines around the one that the library complains of. It is
+// empty for others.
 func mistake(file []byte, line int) (why, allowed string) {
 	lines := lineBreak.Split(string(file), -1)
 	for _, text := range lines[min(max(0, line-2), len(lines)):min(len(lines), line+1)] {

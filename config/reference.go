@@ -282,7 +282,7 @@ func Nearest(text string) string {
 	return ""
 }
 
-// common leaves one of the settings that every kind of source has.
+// common keeps one of each setting that all kinds of source have.
 func common(settings []Setting) []Setting {
 	count := map[string]int{}
 	for _, s := range settings {

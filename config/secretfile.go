@@ -150,8 +150,8 @@ func (f secretFile) word() (webhook.Secret, error) {
 	return webhook.Secret(text), nil
 }
 
-// absent reports that there certainly is no such secret: its file is missing, or belongs to
-// those that systemd hands over and was not handed over.
+// absent reports whether there certainly is no such secret: its file is missing, or systemd did not
+// hand it over.
 func (f secretFile) absent() bool {
 	path := f.path()
 	_, err := os.Stat(path)

@@ -19,7 +19,7 @@ import (
 	"plugbeat/test/daemon"
 )
 
-var damages = flag.Int("damages", 2, "how many times a data file is damaged and given to the daemon")
+var damages = flag.Int("damages", 0, "how many times a data file is damaged and given to the daemon")
 
 // exitDamaged is how serve ends where starting it again is of no use; the unit does not.
 const exitDamaged = 65
@@ -36,7 +36,7 @@ func TestDamage(t *testing.T) {
 	t.Parallel()
 	seed := seedOf()
 	random := rand.New(rand.NewPCG(seed, 4))
-	h := newHarness(t, buildStepped(t), seed, often)
+	h := newHarness(t, buildStepped(t, "damages", *damages), seed, often)
 	for deadline := time.Now().Add(time.Minute); len(h.r.Accepted()) < 3*fleet; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the daemon does not deliver")

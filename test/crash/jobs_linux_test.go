@@ -21,7 +21,7 @@ import (
 func TestRotationSteps(t *testing.T) {
 	t.Parallel()
 	seed := seedOf()
-	h := newHarness(t, buildStepped(t), seed, often)
+	h := newHarness(t, buildStepped(t, "points", *points), seed, often)
 	h.faulty.mend()
 	ctx := context.Background()
 	count := map[string]int{}

@@ -13,7 +13,7 @@ import (
 	"plugbeat/test/crash/stop"
 )
 
-var points = flag.Int("points", 20, "at how many points the stepped daemon is stopped with work in flight")
+var points = flag.Int("points", 0, "at how many points the stepped daemon is stopped with work in flight")
 
 // perFolder is how many points one data file goes through before another is begun, as
 // looking at it takes the longer the more it holds.
@@ -41,7 +41,7 @@ type point struct {
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	seed := seedOf()
-	binary := buildStepped(t)
+	binary := buildStepped(t, "points", *points)
 	all := plan(*points, rand.New(rand.NewPCG(seed, 3)))
 	began := time.Now()
 	var mu sync.Mutex
