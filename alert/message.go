@@ -26,9 +26,6 @@ const (
 	JSON  Template = "json"
 )
 
-// Templates lists every template.
-var Templates = [...]Template{Ntfy, Slack, JSON}
-
 // maxLines bounds the alerts of one message, maxText the bytes of one's text and maxRemedy
 // those of its remedy.
 const (

@@ -161,7 +161,7 @@ func TestTableAndStructs(t *testing.T) {
 }
 
 func TestTemplate(t *testing.T) {
-	cfg := parse(t, string(Template(InitOptions{})))
+	cfg := parse(t, string(Template(false)))
 	if s := cfg.Sources["fleet"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
 		t.Errorf("sources %+v", cfg.Sources)
 	}
@@ -170,15 +170,17 @@ func TestTemplate(t *testing.T) {
 	}
 
 	// The commented source is valid when its comment marks go.
-	text := string(Template(InitOptions{}))
+	text := string(Template(false))
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
 	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "/etc/plugbeat/smartcar_client_secret" {
 		t.Errorf("smartcar %+v", s)
 	}
+}
 
-	// Names that YAML would read otherwise come back as they were.
+// Texts that YAML would read otherwise come back as they were.
+func TestQuote(t *testing.T) {
 	for _, name := range []string{"a b", "yes", "it's: #1", `back\slash "q"`, "tab\there", "1e3", "~", "-x", "ends ", "é\u2028", "{a}"} {
-		got := parse(t, string(Template(InitOptions{DataDir: "/" + name, KeyFile: name, ManagementTokenFile: "/x/" + name})))
+		got := parse(t, "data_dir: "+quote("/"+name)+"\nkey_file: "+quote(name)+"\n")
 		if got.DataDir != "/"+name || got.KeyFile != "/etc/plugbeat/"+name {
 			t.Errorf("%q became %q and %q", name, got.DataDir, got.KeyFile)
 		}
@@ -188,7 +190,7 @@ func TestTemplate(t *testing.T) {
 // TestSystemTemplate holds the config of a daemon that systemd runs to the standard
 // places and to credentials for its secrets.
 func TestSystemTemplate(t *testing.T) {
-	text := string(Template(InitOptions{System: true}))
+	text := string(Template(true))
 	cfg := parse(t, text)
 	if cfg.DataDir != "/var/lib/plugbeat" || cfg.Socket != "/run/plugbeat/plugbeat.sock" || cfg.KeyFile != "" || cfg.Application.ManagementTokenFile != "" || len(cfg.Sources) != 1 {
 		t.Errorf("%+v", cfg)

@@ -18,28 +18,15 @@ const (
 	SecretsDirName = "secrets"
 )
 
-// InitOptions are what differs between the configs that init writes. Empty fields
-// take the name of a file beside the config.
-type InitOptions struct {
-	DataDir             string // DataDirName
-	KeyFile             string // KeyFileName
-	ManagementTokenFile string // ManagementTokenFileName
-	// APIListen and AdminListen are host:port; empty takes the defaults.
-	APIListen, AdminListen string
-	// System leaves the files above to the standard places and to systemd's
-	// credentials: the config of a daemon that systemd runs.
-	System bool
-}
-
 const folderHead = `# Written by plugbeat init. Every other setting, its default and its meaning:
 # config.example.yaml. After a change: plugbeat check-config FILE, then restart.
 
 # Relative paths count from the folder this file is in.
-data_dir: {data_dir}
+data_dir: ` + DataDirName + `
 
 # Seals tokens and signing keys in the data file. Keep a copy of it elsewhere: without
 # it a backup of the data file is of no use.
-key_file: {key_file}
+key_file: ` + KeyFileName + `
 
 `
 
@@ -74,7 +61,7 @@ cadence:
 
 const folderApplication = `application:
   # The key of SC-Signature and of the challenge; give its content to your receivers.
-  management_token_file: {token_file}
+  management_token_file: ` + ManagementTokenFileName + `
   # For applications that log in as at Smartcar (docs/connect.md of plugbeat):
   # client_id: your-application
   # client_secret_file: client_secret
@@ -83,30 +70,23 @@ const folderApplication = `application:
 `
 
 // Template returns the config that plugbeat init writes, with the sections of the kinds
-// of sources that have one.
-func Template(o InitOptions) []byte {
-	def := Default()
-	or := func(s, otherwise string) string {
-		if s == "" {
-			s = otherwise
-		}
-		return quote(s)
-	}
+// of sources that have one. Its files are beside it; with system they are at the standard
+// places and its secrets are credentials, as for a daemon that systemd runs.
+func Template(system bool) []byte {
 	text, application := folderHead+initBody, folderApplication
-	if o.System {
+	if system {
 		text, application = systemHead+initBody, ""
 	}
 	var sections []string
 	for _, k := range all.Kinds() {
-		sections = append(sections, section(k, o.System))
+		sections = append(sections, section(k, system))
 	}
-	text = strings.NewReplacer("{application}", application, "{sources}", strings.Join(sections, "\n")).Replace(text)
+	listen := Default().HTTP
 	return []byte(strings.NewReplacer(
-		"{data_dir}", or(o.DataDir, DataDirName),
-		"{key_file}", or(o.KeyFile, KeyFileName),
-		"{token_file}", or(o.ManagementTokenFile, ManagementTokenFileName),
-		"{api}", or(o.APIListen, def.HTTP.API.Listen),
-		"{admin}", or(o.AdminListen, def.HTTP.Admin.Listen),
+		"{application}", application,
+		"{sources}", strings.Join(sections, "\n"),
+		"{api}", listen.API.Listen,
+		"{admin}", listen.Admin.Listen,
 	).Replace(text))
 }
 

@@ -104,18 +104,6 @@ func deleteConsent(t *writeTx, id uuid.UUID, hashes []access.TokenHash) error {
 	return t.delete(bucketConsents, id[:])
 }
 
-// DeleteConsent ends a consent with all its tokens; an unknown id is
-// webhook.ErrNotFound.
-func (s *Access) DeleteConsent(ctx context.Context, id uuid.UUID) error {
-	return s.update(ctx, func(t *writeTx) error {
-		c, err := t.consent(id[:])
-		if err != nil {
-			return err
-		}
-		return deleteConsent(t, id, c.Hashes())
-	})
-}
-
 // Consents lists consents by id, those after the given one, at most limit.
 func (s *Access) Consents(ctx context.Context, after uuid.UUID, limit int) (cs []access.Consent, err error) {
 	err = s.walk(ctx, bucketConsents, nil, after[:], func(r reader, k, _ []byte) (bool, error) {

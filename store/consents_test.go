@@ -66,11 +66,6 @@ func TestConsents(t *testing.T) {
 	if cs, err := f.Consents(ctx, uuid.Nil, 10); err != nil || len(cs) != 1 || cs[0].ID != id(0xdd, 2) {
 		t.Error(cs, err)
 	}
-	must(t, f.DeleteConsent(ctx, id(0xdd, 2)))
-	if err := f.DeleteConsent(ctx, id(0xdd, 2)); !errors.Is(err, webhook.ErrNotFound) {
-		t.Error(err)
-	}
-	f.sound()
 }
 
 // A vehicle that is removed leaves every consent; one that is left with none reaches

@@ -36,7 +36,6 @@ type core struct {
 
 	commits    atomic.Uint64
 	operations atomic.Uint64
-	largest    atomic.Int64
 
 	counts counts
 	memos  memos

@@ -14,8 +14,6 @@ import (
 type Info struct {
 	webhook.DataFile
 	CreatedAt time.Time
-	// LargestGroup is the most operations that one commit took, at most 256.
-	LargestGroup int
 	// Readers is how many read transactions are open, this one not counted.
 	Readers  int
 	Webhooks int
@@ -24,7 +22,7 @@ type Info struct {
 // Info returns the store's numbers. It reads the webhooks and otherwise what is
 // counted in memory, so it costs the same however many vehicles there are.
 func (s *Maintenance) Info(ctx context.Context) (Info, error) {
-	i := Info{CreatedAt: s.created, LargestGroup: int(s.largest.Load()), Readers: s.db.Stats().OpenTxN, DataFile: webhook.DataFile{
+	i := Info{CreatedAt: s.created, Readers: s.db.Stats().OpenTxN, DataFile: webhook.DataFile{
 		Path: s.options.Path, MaxBytes: s.options.MaxSize, Schema: int(s.options.layout.version), Instance: s.instance,
 		Commits: s.commits.Load(), Operations: s.operations.Load(),
 	}}

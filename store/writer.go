@@ -193,7 +193,6 @@ func (s *core) try(group []*operation) (res result, i int, err error) {
 	}
 	s.commits.Add(1)
 	s.operations.Add(uint64(len(group)))
-	s.largest.Store(max(s.largest.Load(), int64(len(group))))
 	return committed, 0, nil
 }
 

@@ -20,9 +20,6 @@ const (
 // DiskStates lists every state of the disk, the worst last.
 var DiskStates = [...]DiskState{DiskOK, DiskFull, DiskReadOnly}
 
-// Writable reports whether changes can be kept.
-func (s DiskState) Writable() bool { return s != DiskFull && s != DiskReadOnly }
-
 // unwritable is an error of a disk that took nothing.
 type unwritable string
 

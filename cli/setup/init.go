@@ -132,7 +132,7 @@ func setUp(dir string) (initialised, error) {
 			return r, err
 		}
 	}
-	return r, r.create(r.Config, config.Template(config.InitOptions{}), 0o644)
+	return r, r.create(r.Config, config.Template(false), 0o644)
 }
 
 // cannotWrite says why a path cannot be made.

@@ -100,7 +100,7 @@ func (m service) install(ctx context.Context) (initialised, error) {
 	}{
 		{secrets + "/" + config.KeyFileName, config.NewSealingKey(), 0o600, 0},
 		{secrets + "/" + config.ManagementTokenFileName, config.NewManagementToken(), 0o600, 0},
-		{file, config.Template(config.InitOptions{System: true}), 0o640, gid},
+		{file, config.Template(true), 0o640, gid},
 	} {
 		// A config names its own keys, or has them here.
 		if f.path != file && m.There(file) && !m.There(f.path) {

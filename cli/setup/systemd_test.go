@@ -202,7 +202,7 @@ func TestUninstall(t *testing.T) {
 		t.Errorf("coming back: %+v", back)
 	}
 
-	l.Put("/etc/plugbeat/config.yaml", string(config.Template(config.InitOptions{System: true}))+"\n")
+	l.Put("/etc/plugbeat/config.yaml", string(config.Template(true))+"\n")
 	r, err = l.uninstall(t.Context(), true)
 	if err != nil || len(r.Removed) != 5 || len(r.Kept) > 0 || l.tree() != "" || l.There(machine.OwnUnit+".d") || l.Users || l.Groups {
 		t.Errorf("purge: %+v, %v\n%s", r, err, l.tree())
