@@ -76,11 +76,8 @@ func (f secretFile) read(how string) (path string, b []byte, err error) {
 		}
 		return &webhook.Invalid{Field: f.setting, Value: path, Why: why, Allowed: allowed + "; " + how}
 	}
-	// A file that may not be read is there: the advice must not be to make a new one.
 	unreadable := func(err error) (string, []byte, error) {
-		if errors.Is(err, fs.ErrPermission) {
-			how = "have it belong to the user that plugbeat runs as, mode 0600"
-		}
+		how = adviceAfter(err, how)
 		return path, nil, bad(reason(err))
 	}
 	path = f.path()
@@ -112,6 +109,15 @@ func (f secretFile) read(how string) (path string, b []byte, err error) {
 		return unreadable(err)
 	}
 	return path, b, nil
+}
+
+// adviceAfter is what to do where a secret's file cannot be read. A file that may not be read
+// is there: making a new secret is no remedy.
+func adviceAfter(err error, toMake string) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "have it belong to the user that plugbeat runs as, mode 0600"
+	}
+	return toMake
 }
 
 // reason is a file error without the path that the complaint names already.

@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"plugbeat/vehicle/smartcar"
@@ -294,5 +296,10 @@ func TestKeyAdvice(t *testing.T) {
 	}
 	if got := cfg.keyAdvice(); strings.Contains(got, "openssl") || !strings.Contains(got, "the key that the backups in "+dir) {
 		t.Errorf("with a backup: %q", got)
+	}
+	// Nor where the key's file is there and may not be read.
+	denied := &fs.PathError{Op: "open", Path: "key", Err: syscall.EACCES}
+	if got := adviceAfter(denied, cfg.keyAdvice()); got != "have it belong to the user that plugbeat runs as, mode 0600" {
+		t.Errorf("a key that may not be read: %q", got)
 	}
 }
