@@ -227,6 +227,7 @@ func TestCheck(t *testing.T) {
 		"another scheme":                     {Settings{Broker: "http://b", Vehicles: vs}, "mqtt://HOST:PORT", false},
 		"a password in it":                   {Settings{Broker: "mqtt://u:p@b", Vehicles: vs}, "settings of their own", false},
 		"a path":                             {Settings{Broker: "mqtt://b/topic", Vehicles: vs}, "more than a host", false},
+		"a port that is none":                {Settings{Broker: "mqtt://b:99999", Vehicles: vs}, "from 1 to 65535", false},
 		"a plain password to the internet":   {Settings{Broker: "mqtt://9.9.9.9", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", false},
 		"a plain password in one's network":  {Settings{Broker: "mqtt://192.168.1.2", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", true},
 		"a plain password to a name":         {Settings{Broker: "mqtt://b", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", true},

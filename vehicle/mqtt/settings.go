@@ -54,6 +54,8 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 		add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "it is no address of a broker", Allowed: want})
 	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		add(vehicle.Complaint{Setting: "broker", Value: u.Redacted(), Why: "it has more than a host and a port", Allowed: want})
+	case !vehicle.GoodPort(u):
+		add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "its port is not from 1 to 65535", Allowed: want})
 	case u.Scheme == "mqtt" && s.PasswordFile != "":
 		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is",
 			Allowed: "mqtts://, or a broker in your own network"}
