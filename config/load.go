@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -35,12 +34,7 @@ func Load(file string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("find config: %w", err)
 	}
-	f, err := os.Open(abs)
-	if err != nil {
-		return Config{}, fmt.Errorf("read config: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := ReadFile(abs, maxFile)
 	if err != nil {
 		return Config{}, fmt.Errorf("read config: %w", err)
 	}

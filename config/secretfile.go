@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"plugbeat/webhook"
 )
@@ -138,6 +140,10 @@ func (f secretFile) text(what string) (webhook.Secret, error) {
 	if text == "" {
 		return nil, &webhook.Invalid{Field: f.setting, Value: path, Why: "the file is empty",
 			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return nil, &webhook.Invalid{Field: f.setting, Value: path, Why: "it is not UTF-8, or has several lines or control characters",
+			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ") + " on one line, in UTF-8"}
 	}
 	return webhook.Secret(text), nil
 }

@@ -158,6 +158,25 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOneLine: what surrounds a secret is no part of it, and what is no line of text is
+// refused and not sent.
+func TestSecretsOfOneLine(t *testing.T) {
+	dir := t.TempDir()
+	cfg := parse(t, "application: {client_id: x}")
+	cfg.Application.ClientSecretFile = filepath.Join(dir, "secret")
+	for text, want := range map[string]string{
+		"s3cret\r\n": "s3cret", "\ufeff s3cret \r\n\r\n": "s3cret", "\ts3 cret\u00a0\n": "s3 cret", "pass\u00e9": "pass\u00e9",
+		"one\ntwo\n": "", "a\x00b": "", "a\x1b[31mb": "", "\xff\xfes\x003\x00": "", "\r\n": "", "\ufeff": "",
+	} {
+		write(t, dir, "secret", text, 0o600)
+		got, err := cfg.ClientSecret()
+		var bad *webhook.Invalid
+		if string(got) != want || (err == nil) != (want != "") || err != nil && (!errors.As(err, &bad) || bad.Field != "application.client_secret_file" || bad.Allowed == "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
 // TestSecretsFolder holds where an empty setting is looked for: the credential of its
 // own name, then the one that systemd makes of the folder's file, then, for a
 // command that systemd did not start, that file itself.

@@ -132,6 +132,11 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 // tls is how the broker is checked, and shown a client certificate.
 func (s *Settings) tls(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	for setting, path := range map[string]string{"ca_file": s.CAFile, "cert_file": s.CertFile, "key_file": s.KeyFile} {
+		if info, err := os.Stat(path); path != "" && err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+			return nil, fmt.Errorf("%s: %s is not a regular file", setting, path)
+		}
+	}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)
 		if err != nil {
