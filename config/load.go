@@ -34,7 +34,7 @@ func Load(file string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("find config: %w", err)
 	}
-	text, err := ReadFile(abs, maxFile)
+	text, err := ReadFile(abs, maxFile+1) // Parse says what is too large
 	if err != nil {
 		return Config{}, fmt.Errorf("read config: %w", err)
 	}

@@ -18,7 +18,7 @@ func TestReadFile(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{pipe: "nobody wrote into it", "/dev/zero": "is larger than 1048576 bytes", t.TempDir(): "is a directory"} {
+	for path, want := range map[string]string{pipe: "nobody wrote into it", "/dev/zero": "is larger than 1048577 bytes", t.TempDir(): "is a directory"} {
 		done := make(chan error, 1)
 		go func() { _, err := Load(path); done <- err }()
 		select {
