@@ -21,7 +21,7 @@ func TestRestoreOfNoFile(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x := clitest.Session{App: clitest.Commands(setup.InitCommand, RestoreCommand)}
+	x := clitest.Session{App: clitest.Commands(setup.InitCommand, RestoreCommand, BackupCommand)}
 	if r := x.Run(t, "init", "--dir", filepath.Join(dir, "p")); r.Code != terminal.ExitOK {
 		t.Fatal(r.Err)
 	}
@@ -30,5 +30,9 @@ func TestRestoreOfNoFile(t *testing.T) {
 		if r.Code != terminal.ExitFailure || !strings.Contains(r.Err, path+" is not a regular file") || !strings.Contains(r.Err, "plugbeat restore -") {
 			t.Errorf("%s: %d %s", path, r.Code, r.Err)
 		}
+	}
+	// An empty variable is no name, and no standard output.
+	if r := x.Run(t, "backup", "--config", filepath.Join(dir, "p", "config.yaml"), ""); r.Code != terminal.ExitUsage || r.Out != "" || !strings.Contains(r.Err, "empty name") {
+		t.Errorf("%d %q %s", r.Code, r.Out, r.Err)
 	}
 }

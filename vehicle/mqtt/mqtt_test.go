@@ -246,6 +246,15 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestFilesOfCertificates: what is no file is refused, and nobody waits for the writer of a pipe.
+func TestFilesOfCertificates(t *testing.T) {
+	for name, s := range map[string]Settings{"ca_file": {CAFile: "/dev/zero"}, "cert_file": {CertFile: "/dev/zero", KeyFile: "x"}, "key_file": {CertFile: "x", KeyFile: "/dev"}} {
+		if _, err := s.tls("b"); err == nil || !strings.Contains(err.Error(), name+": /dev") || !strings.Contains(err.Error(), "is not a regular file") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // remade starts the broker with a certificate.
 func (b *broker) remade(name string) *broker {
 	b.file("ext", "subjectAltName="+name+"\n")
