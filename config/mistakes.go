@@ -63,13 +63,17 @@ var worded = []struct {
 }{
 	{regexp.MustCompile(`^did not find expected key `), true, "the line does not go on from those above it",
 		"keys of one section in the same column, and nothing behind a closing quote"},
-	{regexp.MustCompile(`^did not find expected '-' indicator`), true, "the list above ends without its section ending", "a dash before each entry"},
+	{regexp.MustCompile(`^did not find expected '-' indicator`), true,
+		"the list above ends without its section ending", "a dash before each entry"},
 	{regexp.MustCompile(`^could not find expected ':'`), false, "there is no colon behind the key", "key: value"},
-	{regexp.MustCompile(`^found unexpected end of stream while scanning a quoted scalar`), false, "a quote is not closed", "the same quote at both ends"},
+	{regexp.MustCompile(`^found unexpected end of stream while scanning a quoted scalar`), false,
+		"a quote is not closed", "the same quote at both ends"},
 	{regexp.MustCompile(`^(found unknown escape character|did not find expected hexadecimal number)`), false,
 		"between double quotes a backslash begins an escape", `single quotes, or \\ for a backslash`},
-	{regexp.MustCompile(`^did not find expected ',' or '}'`), false, "a brace is not closed, or a comma is missing", "{key: value, key: value}"},
-	{regexp.MustCompile(`^did not find expected ',' or ']'`), false, "a bracket is not closed, or a comma is missing", "[value, value]"},
+	{regexp.MustCompile(`^did not find expected ',' or '}'`), false,
+		"a brace is not closed, or a comma is missing", "{key: value, key: value}"},
+	{regexp.MustCompile(`^did not find expected ',' or ']'`), false,
+		"a bracket is not closed, or a comma is missing", "[value, value]"},
 }
 
 // colon says why a colon may not be where it is.
