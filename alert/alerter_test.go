@@ -57,6 +57,9 @@ func (s *site) Save(_ context.Context, target string, b []byte) error {
 	return nil
 }
 
+// latency is what each answer of a target takes.
+const latency = 20 * time.Millisecond
+
 // RoundTrip is the target.
 func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	b, _ := io.ReadAll(r.Body)
@@ -68,6 +71,7 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	h := s.header.Clone()
 	s.mu.Unlock()
+	time.Sleep(latency)
 	if status == 0 {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
@@ -177,7 +181,7 @@ func TestRetry(t *testing.T) {
 		s.mu.Lock()
 		var waits []time.Duration
 		for i := 1; i < len(s.at); i++ {
-			waits = append(waits, s.at[i].Sub(s.at[i-1]))
+			waits = append(waits, s.at[i].Sub(s.at[i-1])-latency) // counted from the answer
 		}
 		s.mu.Unlock()
 		want := []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, 15 * time.Minute}

@@ -87,6 +87,8 @@ func (r reader) plain(n *yaml.Node, at string) bool {
 		r.add(at, nodeText(n), "anchors and aliases are not read", "the value itself, in quotes where it begins with * or &")
 	case n.Style&yaml.TaggedStyle != 0:
 		r.add(at, n.Tag, "tags are not read", "a value without one")
+	case n.Kind == yaml.ScalarNode && typographic(n) != "":
+		r.add(at, typographic(n), curled, straight)
 	default:
 		return true
 	}
@@ -99,7 +101,7 @@ func (r reader) section(n *yaml.Node, at, allowed string) bool {
 		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
 	}
 	if n.Kind != yaml.MappingNode {
-		r.add(at, nodeText(n), "it is not a mapping", allowed)
+		r.add(at, nodeText(n), notMapping(n), allowed)
 		return false
 	}
 	return true
@@ -224,9 +226,14 @@ func (r reader) value(s *Setting, n *yaml.Node, at string) bool {
 		}
 		return true
 	case s.kind == structured:
-		err := n.Load(s.fresh(), yaml.WithKnownFields())
+		into := s.fresh()
+		err := n.Load(into, yaml.WithKnownFields())
+		if quoted := typographic(n); quoted != "" {
+			r.add(at, quoted, curled, straight)
+			return false
+		}
 		if err != nil {
-			r.add(at, nodeText(n), strings.TrimPrefix(err.Error(), "yaml: construct errors: "), s.Allowed)
+			r.add(at, nodeText(n), construction(err, into), s.Allowed)
 		}
 		return err == nil
 	case s.kind == list, s.kind == waits:

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -37,12 +34,7 @@ func Load(file string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("find config: %w", err)
 	}
-	f, err := os.Open(abs)
-	if err != nil {
-		return Config{}, fmt.Errorf("read config: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := ReadFile(abs, maxFile+1) // Parse says what is too large
 	if err != nil {
 		return Config{}, fmt.Errorf("read config: %w", err)
 	}
@@ -96,12 +88,9 @@ func document(p *complaints, b []byte) (*yaml.Node, bool) {
 	case errors.Is(err, io.EOF):
 		return nil, true
 	case err != nil:
-		why, line := syntax(err)
+		line, why, allowed := syntax(err, b)
 		p.lines[wholeFile] = line
-		if why, allowed := mistake(b, line); why != "" {
-			return wrong("", why, allowed)
-		}
-		return wrong("", "it is not YAML: "+why, "keys and values, as in config.example.yaml")
+		return wrong("", why, allowed)
 	}
 	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
 		return wrong("", "there is a second document", "one document")
@@ -110,49 +99,9 @@ func document(p *complaints, b []byte) (*yaml.Node, bool) {
 		return nil, true
 	}
 	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
-		return wrong("", "it is not a mapping", "keys: "+strings.Join(below("", ""), ", "))
+		return wrong("", notMapping(root), "keys: "+strings.Join(below("", ""), ", "))
 	}
 	return doc.Content[0], true
-}
-
-// scanned is how the YAML library words what it cannot read, and where.
-var scanned = regexp.MustCompile(`^(?:go-yaml load error )?in \w+(?: \((.*?)\))? at L(\d+)\.C\d+(?:-(?:L\d+\.)?C\d+)?: (.*)$`)
-
-// syntax takes the library's error apart; line is 0 where it names none.
-func syntax(err error) (why string, line int) {
-	m := scanned.FindStringSubmatch(err.Error())
-	if m == nil {
-		return strings.TrimPrefix(err.Error(), "go-yaml load error "), 0
-	}
-	why = m[3]
-	if m[1] != "" {
-		why += " " + m[1]
-	}
-	line, _ = strconv.Atoi(m[2]) // digits
-	return why, line
-}
-
-// unquoted matches a value that YAML takes for something else without quotes, such as a cron
-// expression that begins with a star.
-var unquoted = regexp.MustCompile(`(?:[:\[{,]|^\s*-)\s+([*&!%@\x60][^#]*?)\s*(?:#.*)?$`)
-
-// lineBreak is what ends a line in YAML, and so what its reader counts.
-var lineBreak = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
-
-// mistake recognises common mistakes in the lines around the one that the library complains of. It is
-// empty for others.
-func mistake(file []byte, line int) (why, allowed string) {
-	lines := lineBreak.Split(string(file), -1)
-	for _, text := range lines[min(max(0, line-2), len(lines)):min(len(lines), line+1)] {
-		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
-		if strings.Contains(indent, "\t") {
-			return "there is a tab before " + strconv.Quote(strings.TrimSpace(text)), "spaces: YAML indents with nothing else"
-		}
-		if m := unquoted.FindStringSubmatch(text); m != nil {
-			return "YAML reads a value that begins with " + m[1][:1] + " as something else", "the value in quotes: " + strconv.Quote(m[1])
-		}
-	}
-	return "", ""
 }
 
 // Resolve returns the config with its paths made absolute against dir and the

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"plugbeat/webhook"
 )
@@ -76,11 +78,8 @@ func (f secretFile) read(how string) (path string, b []byte, err error) {
 		}
 		return &webhook.Invalid{Field: f.setting, Value: path, Why: why, Allowed: allowed + "; " + how}
 	}
-	// A file that may not be read is there: the advice must not be to make a new one.
 	unreadable := func(err error) (string, []byte, error) {
-		if errors.Is(err, fs.ErrPermission) {
-			how = "have it belong to the user that plugbeat runs as, mode 0600"
-		}
+		how = adviceAfter(err, how)
 		return path, nil, bad(reason(err))
 	}
 	path = f.path()
@@ -114,6 +113,15 @@ func (f secretFile) read(how string) (path string, b []byte, err error) {
 	return path, b, nil
 }
 
+// adviceAfter is what to do where a secret's file cannot be read. A file that may not be read
+// is there: making a new secret is no remedy.
+func adviceAfter(err error, toMake string) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "have it belong to the user that plugbeat runs as, mode 0600"
+	}
+	return toMake
+}
+
 // reason is a file error without the path that the complaint names already.
 func reason(err error) string {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
@@ -132,6 +140,10 @@ func (f secretFile) text(what string) (webhook.Secret, error) {
 	if text == "" {
 		return nil, &webhook.Invalid{Field: f.setting, Value: path, Why: "the file is empty",
 			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ")}
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return nil, &webhook.Invalid{Field: f.setting, Value: path, Why: "it is not UTF-8, or has several lines or control characters",
+			Allowed: "a file with the " + strings.ReplaceAll(what, "_", " ") + " on one line, in UTF-8"}
 	}
 	return webhook.Secret(text), nil
 }

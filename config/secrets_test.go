@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"plugbeat/vehicle/smartcar"
@@ -156,6 +158,25 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOneLine: what surrounds a secret is no part of it, and what is no line of text is
+// refused and not sent.
+func TestSecretsOfOneLine(t *testing.T) {
+	dir := t.TempDir()
+	cfg := parse(t, "application: {client_id: x}")
+	cfg.Application.ClientSecretFile = filepath.Join(dir, "secret")
+	for text, want := range map[string]string{
+		"s3cret\r\n": "s3cret", "\ufeff s3cret \r\n\r\n": "s3cret", "\ts3 cret\u00a0\n": "s3 cret", "pass\u00e9": "pass\u00e9",
+		"one\ntwo\n": "", "a\x00b": "", "a\x1b[31mb": "", "\xff\xfes\x003\x00": "", "\r\n": "", "\ufeff": "",
+	} {
+		write(t, dir, "secret", text, 0o600)
+		got, err := cfg.ClientSecret()
+		var bad *webhook.Invalid
+		if string(got) != want || (err == nil) != (want != "") || err != nil && (!errors.As(err, &bad) || bad.Field != "application.client_secret_file" || bad.Allowed == "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
 // TestSecretsFolder holds where an empty setting is looked for: the credential of its
 // own name, then the one that systemd makes of the folder's file, then, for a
 // command that systemd did not start, that file itself.
@@ -294,5 +315,10 @@ func TestKeyAdvice(t *testing.T) {
 	}
 	if got := cfg.keyAdvice(); strings.Contains(got, "openssl") || !strings.Contains(got, "the key that the backups in "+dir) {
 		t.Errorf("with a backup: %q", got)
+	}
+	// Nor where the key's file is there and may not be read.
+	denied := &fs.PathError{Op: "open", Path: "key", Err: syscall.EACCES}
+	if got := adviceAfter(denied, cfg.keyAdvice()); got != "have it belong to the user that plugbeat runs as, mode 0600" {
+		t.Errorf("a key that may not be read: %q", got)
 	}
 }

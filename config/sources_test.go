@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +91,33 @@ func TestStructuredSettings(t *testing.T) {
 		p := newComplaints()
 		if got := (reader{p, nil}).value(&at, n.Content[0], "sources.a.topics"); got != good {
 			t.Errorf("%s: %v", text, p.err())
+		}
+	}
+}
+
+// TestMapsOfSources: what does not fit into a vehicle's map is told in plain words, without the
+// names of types.
+func TestMapsOfSources(t *testing.T) {
+	for text, want := range map[string]string{
+		"{id: a}":                              "line 5: a mapping stands where a list belongs",
+		"[a]":                                  `line 5: "a" stands where a mapping belongs`,
+		"[{id: a, plug: x/y}]":                 `line 5: "x/y" stands where a mapping belongs`,
+		"[{id: a, plug: {from: x}}]":           "line 5: there is no key from, but topic, at, where, time, unit, plugged, unplugged, charging, full, not_charging",
+		"[{id: a, plug: {topic: x, at: [1]}}]": "line 5: a list stands where text belongs",
+		"[{id: a, plug: {topic: x, plugged: 1}}]": `line 5: "1" stands where a list belongs`,
+		"[{id: a, year: x}]":                      `line 5: "x" stands where a number belongs`,
+		"[{id: a, max_age: 30}]":                  `line 5: "30" stands where a duration with its unit, like 45s, 30m or 1h30m belongs`,
+		"[{id: a, id: b}]":                        "line 5: the key id is there twice, first on line 5",
+		"[{id: “a”, plug: {topic: x}}]":           `vehicles "“a”": its quotes are typographic`,
+	} {
+		_, err := Parse([]byte("sources:\n  car:\n    type: mqtt\n    broker: mqtt://127.0.0.1\n    vehicles: "+text+"\n"), "/etc/plugbeat")
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "mapping.") {
+			t.Errorf("%s: %v\nwant %s", text, err, want)
+		}
+	}
+	for _, url := range []string{"http://h:0/", "http://h:65536/x"} {
+		if c := vehicle.CheckURL("url", url, "a URL"); c == nil || c.Why != "its port is not from 1 to 65535" {
+			t.Errorf("%s: %+v", url, c)
 		}
 	}
 }

@@ -189,6 +189,10 @@ func (e *refusedError) Error() string {
 		return text + "; make room, or choose another data_dir"
 	case refusal(e.err) == webhook.DiskReadOnly:
 		return text + "; mount it for writing, or choose another data_dir"
+	case errors.Is(e.err, syscall.ELOOP):
+		return text + "; the links lead in a circle: name the file itself"
+	case errors.Is(e.err, syscall.ENOTDIR):
+		return text + "; a part of the path is a file and no folder"
 	case e.reading && errors.As(e.err, new(syscall.Errno)):
 		return text + "; copy it to a local disk, whose file system has locks and memory mapping, and name the copy: " +
 			"network shares and some FUSE file systems have not"

@@ -55,7 +55,7 @@ func Open(o Options) (*Store, error) {
 			return nil, &refusedError{doing: "create data file " + o.Path, err: err}
 		}
 	case err != nil:
-		return nil, fmt.Errorf("open data file: %w", err)
+		return nil, &refusedError{doing: "open data file " + o.Path, err: err}
 	}
 	c := &core{options: o, sealer: sl, ops: make(chan *operation, maxGroup), stopped: make(chan struct{}), fatalC: make(chan error, 1)}
 	c.refused.Store(webhook.DiskOK)

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,6 +44,23 @@ func TestRefusesWhatIsNoRegularFile(t *testing.T) {
 				t.Errorf("%s %s waits", name, path)
 			}
 			cancel()
+		}
+	}
+}
+
+// A path that leads nowhere is told as that, and not as a disk without locks.
+func TestRefusesAPathThatLeadsNowhere(t *testing.T) {
+	dir := fastDir(t)
+	loop, file := filepath.Join(dir, "loop"), filepath.Join(dir, "file")
+	must(t, os.Symlink(loop, loop))
+	must(t, os.WriteFile(file, nil, 0o600))
+	for path, want := range map[string]string{filepath.Join(loop, "x.db"): "the links lead in a circle", filepath.Join(file, "x.db"): "a part of the path is a file"} {
+		_, checked := CheckFile(path)
+		_, opened := Open(Options{Path: path, Key: testKey})
+		for name, err := range map[string]error{"check": checked, "open": opened} {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "locks") {
+				t.Errorf("%s %s: %v", name, path, err)
+			}
 		}
 	}
 }

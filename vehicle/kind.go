@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/rs/zerolog"
 )
@@ -168,8 +169,16 @@ func CheckURL(setting, text, allowed string) *Complaint {
 		why = "it carries a user name or password"
 	case u.Fragment != "":
 		why = "it has a fragment"
+	case !GoodPort(u):
+		why = "its port is not from 1 to 65535"
 	default:
 		return nil
 	}
 	return &Complaint{Setting: setting, Value: text, Why: why, Allowed: allowed}
+}
+
+// GoodPort reports whether a URL has no port, or one from 1 to 65535.
+func GoodPort(u *url.URL) bool {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && n > 0
 }

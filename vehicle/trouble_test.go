@@ -43,6 +43,7 @@ func TestTroubleOfAnyPath(t *testing.T) {
 		{name: "it sleeps", charge: &r{fault: asleep}, battery: &r{fault: asleep}, want: none},
 		{name: "one path does not come", charge: &r{}, location: &r{fault: silent}, want: unread},
 		{name: "a path that nobody reads any more", charge: &r{}, location: &r{fault: silent, ago: 2 * day}, want: none},
+		{name: "the account refused, and nothing was ever read", restricted: true, want: owner},
 		{name: "the account refused, and then there was no network", charge: &r{fault: silent}, restricted: true, want: owner},
 	} {
 		st := vehicle.Status{Restricted: c.restricted}

@@ -226,7 +226,8 @@ func putToken(path, like string, text []byte) error {
 	if os.Geteuid() == 0 {
 		uid, gid = terminal.OwnerOf(like, info)
 	}
-	return machine.PutFile(path, text, info.Mode().Perm(), uid, gid, true)
+	err = machine.PutFile(path, text, info.Mode().Perm(), uid, gid, true)
+	return terminal.FolderError(err, path, "run this as one who may write there, on a disk that takes it")
 }
 
 var tokenHas = map[adminapi.TokenHas]string{

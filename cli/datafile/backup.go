@@ -53,6 +53,9 @@ plugbeat backup - | ssh nas 'cat > plugbeat.db'`),
 
 func (s commands) backup(c *ucli.Context) error {
 	to := c.Args().First()
+	if to == "" {
+		return &terminal.UsageError{Text: "backup was given an empty name", Hint: "plugbeat backup FILE"}
+	}
 	if to == "-" && s.OutTTY {
 		return &terminal.UsageError{Text: "backup - writes a data file, and standard output is a terminal",
 			Hint: "plugbeat backup FILE; or: plugbeat backup - > FILE"}

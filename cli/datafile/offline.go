@@ -67,6 +67,9 @@ func (s commands) restore(c *ucli.Context) error {
 	out := restored{File: c.Args().First(), DataFile: cfg.DataFile()}
 	from, name := s.In, "on standard input"
 	if out.File != "-" {
+		if info, err := os.Stat(out.File); err == nil && !info.Mode().IsRegular() && !info.IsDir() { // a pipe would be waited for
+			return terminal.Hint(fmt.Errorf("backup %s is not a regular file", out.File), "name one, or from a pipe: plugbeat restore -")
+		}
 		f, err := os.Open(out.File)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("there is no backup at %s", out.File)

@@ -269,8 +269,9 @@ func (d *doctor) credentialsEmptied(ctx context.Context) bool {
 	}
 	emptied := false
 	for l := range strings.Lines(out) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(l), "LoadCredential="); ok {
-			emptied = value == ""
+		name, value, _ := strings.Cut(l, "=") // systemd takes blanks around it
+		if strings.TrimSpace(name) == "LoadCredential" {
+			emptied = strings.TrimSpace(value) == ""
 		}
 	}
 	return emptied

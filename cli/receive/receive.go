@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,6 +99,9 @@ func (r *receiving) run(ctx context.Context, c *ucli.Context, rule func(receiver
 	return r.summarise()
 }
 
+// maxKeys is the largest file of a token or of keys that is read, in bytes.
+const maxKeys = 1 << 20
+
 // newReceiver makes a receiver that knows the token and the keys.
 func newReceiver(s *terminal.Session, c *ucli.Context) (*receiver.Receiver, error) {
 	token, err := managementToken(s, c)
@@ -112,7 +114,7 @@ func newReceiver(s *terminal.Session, c *ucli.Context) (*receiver.Receiver, erro
 	if file == "" {
 		return r, nil
 	}
-	b, err := os.ReadFile(file)
+	b, err := config.ReadFile(file, maxKeys)
 	if err != nil {
 		return nil, fmt.Errorf("read signing keys: %w", err)
 	}
@@ -129,7 +131,7 @@ func newReceiver(s *terminal.Session, c *ucli.Context) (*receiver.Receiver, erro
 
 func managementToken(s *terminal.Session, c *ucli.Context) (string, error) {
 	if file := c.String("token-file"); file != "" {
-		b, err := os.ReadFile(file)
+		b, err := config.ReadFile(file, maxKeys)
 		if err != nil {
 			return "", fmt.Errorf("read management token: %w", err)
 		}

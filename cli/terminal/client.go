@@ -135,5 +135,5 @@ func LoadError(file string, err error) error {
 	if h, ok := errors.AsType[*Hinted](err); ok {
 		return Hint(fmt.Errorf("config %s: %w", file, err), "%s", h.Hint)
 	}
-	return Hint(fmt.Errorf("config %s: %w", file, err), "correct it, then: plugbeat check-config %s", file)
+	return Hint(fmt.Errorf("config %s: %w", file, err), "correct it, then: plugbeat check-config %s", words.Shell(file))
 }

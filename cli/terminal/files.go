@@ -40,6 +40,10 @@ func FolderError(err error, path, elsewhere string) error {
 		return Hint(fmt.Errorf("%s may not write in %s", UserName(os.Geteuid()), dir), "%s", elsewhere)
 	case errors.Is(err, syscall.EROFS):
 		return Hint(fmt.Errorf("%s is on a file system that is mounted read-only", dir), "%s", elsewhere)
+	case errors.Is(err, syscall.ENOSPC):
+		return Hint(fmt.Errorf("no space is left in %s", dir), "make room, or %s", elsewhere)
+	case circle(path) != "":
+		return Hint(fmt.Errorf("the symbolic links at %s lead in a circle", circle(path)), "%s", elsewhere)
 	case errors.Is(err, syscall.ENOTDIR):
 		return Hint(fmt.Errorf("%s: not a directory", notFolder(path)), "%s", elsewhere)
 	}
@@ -54,6 +58,16 @@ func notFolder(path string) string {
 		}
 	}
 	return path
+}
+
+// circle is the symbolic link on the way to a path that leads back to itself; empty for none.
+func circle(path string) (link string) {
+	for p := path; p != filepath.Dir(p); p = filepath.Dir(p) {
+		if _, err := os.Stat(p); errors.Is(err, syscall.ELOOP) {
+			link = p
+		}
+	}
+	return link
 }
 
 // ClosedSocket says whose daemon a socket is that this user may not speak to, and what to do

@@ -94,6 +94,9 @@ func Parse(spec, zone string, floor time.Duration) (Schedule, error) {
 	case strings.HasPrefix(s, "@every"):
 		return bad("write the interval itself, without @every")
 	}
+	if meant := meant(s); meant != "" {
+		return bad("write " + meant)
+	}
 	if c, why, ok := words(s, floor); ok && why != "" {
 		return bad(why)
 	} else if ok {
@@ -186,6 +189,9 @@ func parseCalendar(s string, loc *time.Location) (c *calendar, why string) {
 				return nil, fmt.Sprintf("its field %q has an empty element", clip(f))
 			}
 		}
+		if out := beyond(s); out != "" {
+			return nil, out
+		}
 	}
 	defer func() {
 		if recover() != nil {
@@ -197,9 +203,6 @@ func parseCalendar(s string, loc *time.Location) (c *calendar, why string) {
 		why = err.Error()
 		if strings.HasPrefix(why, "failed to parse int") {
 			why = "one of its fields is not a number"
-		}
-		if out := beyond(s); out != "" {
-			why = out
 		}
 		return nil, clip(why)
 	}

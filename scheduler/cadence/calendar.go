@@ -27,7 +27,7 @@ const horizon = 9
 // nine years, which Parse refuses.
 func (c *calendar) Next(_, after time.Time) time.Time {
 	from := after.In(c.zone).Truncate(time.Minute).Add(time.Minute)
-	d := dayOf(from)
+	d := dayOf(after.In(c.zone)) // and not of from: the times of a gap that ends a day come on the next
 	for last := d.year + horizon; d.year <= last; {
 		if c.month&(1<<d.month) == 0 {
 			d = day{d.year, d.month + 1, 1}.normal()
@@ -106,17 +106,15 @@ func plain(start, end time.Time) bool {
 // expression for every hour, which means real hours.
 func (c *calendar) civil(start, end time.Time) bool { return c.hour&star == 0 && !plain(start, end) }
 
-// resolved returns the points of a civil day with a clock change, in order, each once.
+// resolved returns the points of a civil day with a clock change, in order. The end of a gap is
+// there once for each time that the gap skips.
 func (c *calendar) resolved(d day) (points []time.Time) {
 	for h := range 24 {
 		for m := range 60 {
 			if c.hour&(1<<h) == 0 || c.minute&(1<<m) == 0 {
 				continue
 			}
-			p := c.instant(d.utc().Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute))
-			if len(points) == 0 || p.After(points[len(points)-1]) {
-				points = append(points, p)
-			}
+			points = append(points, c.instant(d.utc().Add(time.Duration(h)*time.Hour+time.Duration(m)*time.Minute)))
 		}
 	}
 	return points

@@ -227,6 +227,7 @@ func TestCheck(t *testing.T) {
 		"another scheme":                     {Settings{Broker: "http://b", Vehicles: vs}, "mqtt://HOST:PORT", false},
 		"a password in it":                   {Settings{Broker: "mqtt://u:p@b", Vehicles: vs}, "settings of their own", false},
 		"a path":                             {Settings{Broker: "mqtt://b/topic", Vehicles: vs}, "more than a host", false},
+		"a port that is none":                {Settings{Broker: "mqtt://b:99999", Vehicles: vs}, "from 1 to 65535", false},
 		"a plain password to the internet":   {Settings{Broker: "mqtt://9.9.9.9", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", false},
 		"a plain password in one's network":  {Settings{Broker: "mqtt://192.168.1.2", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", true},
 		"a plain password to a name":         {Settings{Broker: "mqtt://b", Username: "u", PasswordFile: "p", Vehicles: vs}, "as it is", true},
@@ -242,6 +243,15 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%+v, want %q, warning %v", got, c.want, c.warning)
 			}
 		})
+	}
+}
+
+// TestFilesOfCertificates: what is no file is refused, and nobody waits for the writer of a pipe.
+func TestFilesOfCertificates(t *testing.T) {
+	for name, s := range map[string]Settings{"ca_file": {CAFile: "/dev/zero"}, "cert_file": {CertFile: "/dev/zero", KeyFile: "x"}, "key_file": {CertFile: "x", KeyFile: "/dev"}} {
+		if _, err := s.tls("b"); err == nil || !strings.Contains(err.Error(), name+": /dev") || !strings.Contains(err.Error(), "is not a regular file") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

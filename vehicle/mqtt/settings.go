@@ -54,6 +54,8 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 		add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "it is no address of a broker", Allowed: want})
 	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		add(vehicle.Complaint{Setting: "broker", Value: u.Redacted(), Why: "it has more than a host and a port", Allowed: want})
+	case !vehicle.GoodPort(u):
+		add(vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "its port is not from 1 to 65535", Allowed: want})
 	case u.Scheme == "mqtt" && s.PasswordFile != "":
 		plain := vehicle.Complaint{Setting: "broker", Value: s.Broker, Why: "the password would go over the network as it is",
 			Allowed: "mqtts://, or a broker in your own network"}
@@ -130,6 +132,11 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 // tls is how the broker is checked, and shown a client certificate.
 func (s *Settings) tls(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	for setting, path := range map[string]string{"ca_file": s.CAFile, "cert_file": s.CertFile, "key_file": s.KeyFile} {
+		if info, err := os.Stat(path); path != "" && err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+			return nil, fmt.Errorf("%s: %s is not a regular file", setting, path)
+		}
+	}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)
 		if err != nil {

@@ -93,10 +93,14 @@ type tap struct {
 	look func(*http.Request) (*http.Response, error) // nil, nil passes it on
 }
 
+// latency is what each answer of the vendor takes.
+const latency = time.Millisecond
+
 func (t *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.mu.Lock()
 	look := t.look
 	t.mu.Unlock()
+	time.Sleep(latency)
 	if look != nil {
 		if res, err := look(r); res != nil || err != nil {
 			return res, err

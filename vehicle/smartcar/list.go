@@ -43,7 +43,9 @@ func (a *api) pages(ctx context.Context, connection, path, member string, most i
 		var paging struct {
 			Count int `json:"count"`
 		}
-		if raw := body["paging"]; raw != nil {
+		before := len(all)
+		raw := body["paging"]
+		if raw != nil {
 			if err := json.Unmarshal(raw, &paging); err != nil {
 				return nil, vehicle.InvalidData(fmt.Sprintf("Smartcar answered %s with paging that is not valid", path))
 			}
@@ -61,7 +63,9 @@ func (a *api) pages(ctx context.Context, connection, path, member string, most i
 			}
 		}
 		offset += len(page)
-		if len(page) == 0 || offset >= paging.Count {
+		// A full page without a count may have another after it; one that brings nothing new
+		// would come again for ever.
+		if raw != nil && offset >= paging.Count || raw == nil && len(page) < pageSize || len(all) == before {
 			return all, nil
 		}
 	}

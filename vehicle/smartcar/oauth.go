@@ -1,6 +1,9 @@
 package smartcar
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -74,12 +77,10 @@ func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 		e.code, e.header = r.Response.StatusCode, r.Response.Header.Get
 	}
 	code, text := r.ErrorCode, r.ErrorDescription
-	if code == "" { // oauth2 reads JSON only where the content type says so
-		if o, err := parseObject(r.Body); err == nil {
-			code, _ = o.text("error")
-			text, _ = o.text("error_description")
-		}
+	if code == "" { // oauth2 reads JSON only where the content type says so, and only texts in it
+		code, text = saidOf(r.Body)
 	}
+	code = strings.TrimSpace(code)
 	said := t.words(code, text, secrets)
 	switch remedyOf(e.code, code) {
 	case owner:
@@ -106,6 +107,36 @@ func (t *tokenEndpoint) fault(err error, secrets ...string) *vehicle.Fault {
 	}
 	f.RetryAfter = retryAfter(e)
 	return f
+}
+
+// saidOf returns the code and the description of an error: a text as RFC 6749 has it, or what
+// some endpoints write in its place, a list or an object with a code.
+func saidOf(body []byte) (code, text string) {
+	for list := []json.RawMessage{}; ; {
+		body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+		if json.Unmarshal(body, &code) == nil {
+			return code, text
+		}
+		if json.Unmarshal(body, &list) == nil && len(list) > 0 {
+			body = list[0]
+			continue
+		}
+		var o struct {
+			Error, Code          json.RawMessage
+			Description, Message string
+			Said                 string `json:"error_description"`
+		}
+		if json.Unmarshal(body, &o) != nil {
+			return "", text
+		}
+		text = cmp.Or(text, o.Said, o.Description, o.Message)
+		if body = o.Error; body == nil {
+			body = o.Code
+		}
+		if body == nil {
+			return "", text
+		}
+	}
 }
 
 // words are the vendor's, fit for a fault: its code and description, without secrets.

@@ -99,6 +99,29 @@ func TestOAuthAnswers(t *testing.T) {
 	}
 }
 
+// TestOddOAuthAnswers: what some endpoints write in the place of a code is read as one; what has
+// none asks nobody for anything.
+func TestOddOAuthAnswers(t *testing.T) {
+	for body, owner := range map[string]bool{
+		`{"error":" invalid_grant\n"}`: true, `{"error":["invalid_grant"]}`: true, `[{"error":"invalid_grant"}]`: true, "\ufeff" + `{"error":"invalid_grant"}`: true,
+		`{"error":{"code":"invalid_grant","message":"The grant is gone."}}`: true, `{"Error":"Invalid_Grant"}`: true,
+		`{"error":{"code":400}}`: false, `{"error":[]}`: false, `[]`: false, `null`: false, `{"error":null}`: false, "": false, "error=invalid_grant": false, `{"error":{"error":{}}}`: false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, simulator.ServerOptions{})
+			expire()
+			w.tokensAnswer(400, nil, body)
+			_, f := w.read(t, all)
+			if f == nil || (f.Resolution == vehicle.ResolveReauthenticate) != owner || f.Temporary() == owner {
+				t.Errorf("%s: %v", body, f)
+			}
+			if strings.Contains(body, "is gone") && !strings.Contains(f.Description, "The grant is gone.") {
+				t.Errorf("%s: the vendor's words are not in %q", body, f.Description)
+			}
+		})
+	}
+}
+
 // TestTemporaryOAuthAnswerIsTriedAgain: at once, and not before a retry-after.
 func TestTemporaryOAuthAnswerIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,12 @@
 package smartcar_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,4 +78,51 @@ func TestOneItemOfAListIsBad(t *testing.T) {
 			t.Errorf("%+v %v", vs, err)
 		}
 	})
+}
+
+// TestPages: a list without a count is read to its end, and one that repeats itself is not read
+// for ever.
+func TestPages(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		page  func(offset int) string // the rest of the answer after the list
+		known int                     // vehicles that there are
+		pages int32
+	}{
+		{"no count", func(int) string { return "" }, 60, 2},
+		{"a full page and no more", func(int) string { return "" }, 50, 2},
+		{"a count", func(offset int) string { return fmt.Sprintf(`,"paging":{"count":60,"offset":%d}`, offset) }, 60, 2},
+		{"the same page for ever", func(int) string { return `,"paging":{"count":999999,"offset":0}` }, 1, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, simulator.ServerOptions{})
+			var asked atomic.Int32
+			w.seen.set(func(r *http.Request) (*http.Response, error) {
+				body := `{"make":"KIA"}`
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/permissions"):
+					body = `{"permissions":[],"paging":{"count":0,"offset":0}}`
+				case r.URL.Path == "/v2.0/vehicles":
+					asked.Add(1)
+					offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+					if c.known == 1 {
+						offset = 0
+					}
+					var ids []string
+					for n := offset; n < min(offset+50, c.known); n++ {
+						ids = append(ids, fmt.Sprintf("%q", fmt.Sprint("a/b ", n)))
+					}
+					body = `{"vehicles":[` + strings.Join(ids, ",") + `]` + c.page(offset) + `}`
+				case !strings.HasPrefix(r.URL.Path, "/v2.0/vehicles/"):
+					return nil, nil
+				}
+				time.Sleep(time.Millisecond)
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+			})
+			vs, err := w.source.Connect(t.Context(), w.server.RefreshToken())
+			if err != nil || len(vs) != c.known || asked.Load() != c.pages {
+				t.Errorf("%s: %d vehicles after %d pages, %v", c.name, len(vs), asked.Load(), err)
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -72,6 +73,10 @@ func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody 
 		return wrong("the receiver sent the challenge back as it was; answer its HMAC-SHA256 in hex, keyed with the management token")
 	case strings.EqualFold(strings.TrimSpace(got), want):
 		return wrong("the hash is right but not in lower-case hex without spaces")
+	case strings.EqualFold(strings.TrimPrefix(got, "sha256="), want):
+		return wrong("the hash is right, but the answer begins with sha256=; answer the hex alone")
+	case strings.TrimRight(got, "=") == base64.RawStdEncoding.EncodeToString(rawOf(want)):
+		return wrong("the hash is right, but in base64; answer it in hex")
 	case len(got) != len(want):
 		return wrong("the answer has %d characters, an HMAC-SHA256 in hex has %d", len(got), len(want))
 	}
@@ -87,6 +92,12 @@ func CheckAnswer(managementToken webhook.Secret, challenge string, responseBody 
 		Fingerprint(managementToken))
 }
 
+// rawOf is the bytes of a hash in hex.
+func rawOf(hash string) []byte {
+	b, _ := hex.DecodeString(hash) // ours
+	return b
+}
+
 // noObject says what a body is that is not a JSON object.
 func noObject(body []byte) string {
 	bare := strings.Trim(string(body), `"`)
@@ -97,17 +108,39 @@ func noObject(body []byte) string {
 		return "the body is compressed with gzip, which plugbeat does not ask for"
 	case len(bare) == hex.EncodedLen(sha256.Size) && notHex == nil:
 		return "the body is a bare hash"
+	case bytes.IndexByte(body, 0) >= 0:
+		return "the body is not UTF-8 but UTF-16, or no text"
+	case bytes.HasPrefix(body, []byte("\x28\xb5\x2f\xfd")), bytes.HasPrefix(body, []byte("\x78\x9c")):
+		return "the body is compressed, which plugbeat does not ask for"
+	case body[0] == '<':
+		return "the body is a page of HTML or XML"
+	case body[0] == '"' && holdsChallenge(body):
+		return "the body is a JSON text that has the object in it: it is encoded twice"
+	case body[0] == '[' && json.Valid(body):
+		return "the body is a JSON list"
 	case object > 0 && json.Valid(body[object:]):
 		return "other text stands before the JSON"
+	case object == 0 && json.NewDecoder(bytes.NewReader(body)).Decode(new(json.RawMessage)) == nil:
+		return "other text stands behind the JSON"
 	}
 	return "the body is not a JSON object"
+}
+
+// holdsChallenge reports whether a JSON value is an object that has "challenge", or a text that
+// is one.
+func holdsChallenge(value []byte) bool {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		value = []byte(text)
+	}
+	var inner map[string]json.RawMessage
+	return json.Unmarshal(value, &inner) == nil && inner["challenge"] != nil
 }
 
 // oneDown returns the key under which an object holds "challenge"; empty for none.
 func oneDown(answer map[string]json.RawMessage) string {
 	for key, value := range answer {
-		var inner map[string]json.RawMessage
-		if json.Unmarshal(value, &inner) == nil && inner["challenge"] != nil {
+		if holdsChallenge(value) {
 			return key
 		}
 	}
