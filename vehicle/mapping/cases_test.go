@@ -61,7 +61,7 @@ func TestSwapped(t *testing.T) {
 	if c := kona.read().Charge; c.OK {
 		t.Errorf("kona before detection ended: %+v", c)
 	}
-	if c := zoe.read().Charge; zoe.hints > before+1 || c.Value.Plug == vehicle.PluggedIn && zoe.hints != before {
+	if c := zoe.read().Charge; c.Value.Plug != vehicle.Unplugged || zoe.hints != before+1 {
 		t.Errorf("zoe before detection ended: %+v, %d hints", c, zoe.hints-before)
 	}
 	both("vehicleName", "kona")
@@ -70,7 +70,7 @@ func TestSwapped(t *testing.T) {
 	if c := kona.read().Charge; !c.OK || c.Value.Plug != vehicle.PluggedIn || kona.hints != 1 {
 		t.Errorf("kona: %+v, %d hints", c, kona.hints)
 	}
-	if zoe.hints > before+1 {
+	if zoe.hints != before+1 {
 		t.Errorf("zoe: %d hints of one unplugging", zoe.hints-before)
 	}
 }
