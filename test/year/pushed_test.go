@@ -2,7 +2,6 @@ package year
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -13,12 +12,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 
 	"plugbeat/scheduler"
-	"plugbeat/store"
 	"plugbeat/vehicle"
-	"plugbeat/vehicle/mapping"
 	"plugbeat/webhook"
 )
 
@@ -65,43 +61,6 @@ const (
 	outagesOf
 )
 
-// pushedWorld is the scheduler over the real store, with vehicles that a broker tells of.
-type pushedWorld struct {
-	t        *testing.T
-	t0       time.Time
-	path     string
-	hook     uuid.UUID
-	vehicles []*pushedVehicle
-	maps     []mapping.Vehicle
-
-	store *store.Store
-	s     *scheduler.Scheduler
-	stop  func()
-	fleet *mapping.Fleet // nil while plugbeat is down
-
-	brokerUp bool
-	retained map[string]string
-	before   []map[string]string // what was retained, a minute apart
-	later    []later
-
-	outages [outagesOf]int
-	rewound int // vehicles of which the broker came back with an older plug
-}
-
-// later is what happens at a moment.
-type later struct {
-	at time.Time
-	do func()
-}
-
-// pushingFleet is a source as vehicle/mqtt is one, without the network.
-type pushingFleet struct{ *mapping.Fleet }
-
-func (f pushingFleet) Push(ctx context.Context, hint func(uuid.UUID)) error {
-	f.Settle(ctx, hint)
-	return ctx.Err()
-}
-
 // TestPushedMonth: of twenty vehicles whose plugs go in and out, behind a broker that goes
 // away and forgets, and with restarts of plugbeat, each change of the plug is delivered
 // once and none is invented, and each value has the times that the story gives it.
@@ -116,73 +75,25 @@ func TestPushedMonth(t *testing.T) {
 	t.Logf("%s; seed %d, %d days in %s", counted, *seed, *pushedDays, time.Since(began).Round(100*time.Millisecond))
 }
 
-func newPushedWorld(t *testing.T, path string) *pushedWorld {
-	w := &pushedWorld{t: t, t0: time.Now(), path: path, hook: uuid.New(), brokerUp: true, retained: map[string]string{}}
-	for n := range 20 {
-		m := mapping.Vehicle{ID: fmt.Sprint(n), MaxAge: 100 * 24 * time.Hour, Plug: &mapping.Field{Topic: topic(n, "plug")}}
-		v := &pushedVehicle{n: n, silent: n >= 18}
-		if !v.silent {
-			m.Alive = &mapping.Alive{Topic: topic(n, "alive")}
+// TestPluggedInForDays: a vehicle whose publisher lives and has nothing new to say of the
+// plug keeps the cadence of one that is plugged in.
+func TestPluggedInForDays(t *testing.T) {
+	path := filepath.Join(dir(t), "pushed.db")
+	synctest.Test(t, func(t *testing.T) {
+		w := newPushedWorld(t, path)
+		w.start()
+		v := w.vehicles[0]
+		v.truth = true
+		w.say(v)
+		w.until(72 * time.Hour)
+		before := len(w.made(v))
+		w.until(84 * time.Hour)
+		w.holds("after 84 hours")
+		if n := len(w.made(v)) - before; n != 24 {
+			t.Errorf("%d deliveries in 12 hours, want one every 30 minutes", n)
 		}
-		w.maps = append(w.maps, m)
-		w.vehicles = append(w.vehicles, v)
-	}
-	return w
-}
-
-func topic(n int, what string) string { return fmt.Sprintf("v/%d/%s", n, what) }
-
-func (w *pushedWorld) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatalf("after %s: %v", time.Since(w.t0), err)
-	}
-}
-
-// up opens the data file and starts the scheduler.
-func (w *pushedWorld) up() {
-	var err error
-	w.store, err = store.Open(store.Options{Path: w.path, Key: make([]byte, 32), Log: zerolog.Nop()})
-	w.must(err)
-	var known []vehicle.Known
-	for _, v := range w.vehicles {
-		if v.id == uuid.Nil {
-			continue
-		}
-		one, err := w.store.Vehicles.Vehicle(w.t.Context(), v.id)
-		w.must(err)
-		st, err := w.store.Vehicles.VehicleStatus(w.t.Context(), v.id)
-		w.must(err)
-		known = append(known, vehicle.Known{Vehicle: one, Status: st})
-	}
-	w.fleet = mapping.NewFleet("broker", w.maps, settling, known)
-	type part struct {
-		*store.Schedules
-		*store.VehicleRecords
-	}
-	w.s, err = scheduler.New(scheduler.Options{Store: part{w.store.Schedules, w.store.Vehicles}, Settings: scheduler.Defaults(), Log: zerolog.Nop(),
-		Sources: map[string]scheduler.SourceConfig{"broker": {Source: pushingFleet{w.fleet}}}})
-	w.must(err)
-	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error)
-	go func() { ended <- w.s.Run(ctx) }()
-	w.stop = func() { cancel(); w.must(<-ended) }
-}
-
-// connect is a connection's coming up: the broker repeats what it keeps.
-func (w *pushedWorld) connect() {
-	w.fleet.Connected()
-	for _, v := range w.vehicles {
-		v.said = ""
-		word, ok := w.retained[topic(v.n, "plug")]
-		if !ok {
-			continue
-		}
-		w.fleet.Take(topic(v.n, "plug"), []byte(word), true)
-		v.said = word
-	}
-	w.fleet.Arrived()
-	synctest.Wait()
+		w.end()
+	})
 }
 
 // missed is what the model makes of a replay after plugbeat was down.
@@ -197,11 +108,6 @@ func (w *pushedWorld) missed(v *pushedVehicle) {
 	}
 	w.in(wait, func() { v.known, v.age, v.confirmed = is, time.Time{}, now })
 	v.changes = append(v.changes, plugChange{now.Add(wait), is})
-}
-
-// in has something happen later.
-func (w *pushedWorld) in(d time.Duration, do func()) {
-	w.later = append(w.later, later{time.Now().Add(d), do})
 }
 
 // say is the publisher's telling the plug, twice.
@@ -257,47 +163,9 @@ func (w *pushedWorld) beats() {
 	w.in(beat, w.beats)
 }
 
-// until lets time pass up to t0 + d, with all that happens until then.
-func (w *pushedWorld) until(d time.Duration) {
-	end := w.t0.Add(d)
-	for len(w.later) > 0 {
-		slices.SortStableFunc(w.later, func(a, b later) int { return a.at.Compare(b.at) })
-		next := w.later[0]
-		if next.at.After(end) {
-			break
-		}
-		w.later = w.later[1:]
-		time.Sleep(time.Until(next.at))
-		synctest.Wait()
-		next.do()
-	}
-	time.Sleep(time.Until(end))
-	synctest.Wait()
-}
-
 // live lets the story happen, for so long.
 func (w *pushedWorld) live(long time.Duration) {
-	w.up()
-	w.must(w.store.Webhooks.AddWebhook(w.t.Context(), webhook.Webhook{ID: w.hook, Name: "hook", Type: webhook.TypeDynamic,
-		CallbackURI: "https://receiver.example/", Status: webhook.Active, Signing: webhook.SignBoth, Key: bytes.Repeat([]byte{1}, 24), CreatedAt: w.t0}))
-	_, err := w.store.Webhooks.UpdateWebhook(w.t.Context(), w.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
-	w.must(err)
-	listed, _ := w.fleet.List(w.t.Context())
-	w.connect()
-	for i, v := range w.vehicles {
-		one := listed[i]
-		v.id = one.ID
-		one.Source, one.ConnectedAt = "broker", w.t0
-		w.must(w.store.Vehicles.PutVehicle(w.t.Context(), one))
-		w.fleet.Take(topic(v.n, "plug"), []byte("false"), false)
-		v.said, v.age, v.confirmed = "false", w.t0, w.t0
-		w.retained[topic(v.n, "plug")] = "false"
-	}
-	w.until(time.Minute)
-	for _, v := range w.vehicles {
-		_, _, err := w.s.Subscribe(w.t.Context(), w.hook, v.id, time.Time{})
-		w.must(err)
-	}
+	w.start()
 	r := rand.New(rand.NewPCG(*seed, 5))
 	between := func(a, b time.Duration) time.Duration { return a + time.Duration(r.Int64N(int64(b-a))) }
 	for _, v := range w.vehicles {
@@ -311,7 +179,6 @@ func (w *pushedWorld) live(long time.Duration) {
 			})
 		}
 	}
-	w.in(beat, w.beats)
 	w.in(time.Minute, w.remember)
 	for n, at := 0, between(time.Hour, 5*time.Hour); at < long-4*time.Hour; n, at = n+1, at+between(3*time.Hour, 9*time.Hour) {
 		what := outageOf(n % int(outagesOf))
@@ -419,22 +286,9 @@ func (w *pushedWorld) holds(when string) {
 func (w *pushedWorld) check() string {
 	changes, deliveries := 0, 0
 	for _, v := range w.vehicles {
-		var got []webhook.Delivery
-		for before := uuid.Nil; ; {
-			page, err := w.store.Deliveries.Deliveries(w.t.Context(), webhook.DeliveryFilter{Vehicle: v.id}, before, 1000)
-			w.must(err)
-			if len(page) == 0 {
-				break
-			}
-			deliveries += len(page)
-			for _, d := range page {
-				if d.Cause == webhook.CauseChange {
-					got = append(got, d)
-				}
-			}
-			before = page[len(page)-1].ID
-		}
-		slices.SortFunc(got, func(a, b webhook.Delivery) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		got := w.made(v)
+		deliveries += len(got)
+		got = slices.DeleteFunc(got, func(d webhook.Delivery) bool { return d.Cause != webhook.CauseChange })
 		if len(got) != len(v.changes) {
 			w.t.Errorf("vehicle %d: %d changes delivered, want %d", v.n, len(got), len(v.changes))
 			continue
@@ -449,9 +303,7 @@ func (w *pushedWorld) check() string {
 			}
 		}
 	}
-	w.fleet.Disconnected()
-	w.stop()
-	w.must(w.store.Close())
+	w.end()
 	return fmt.Sprintf("%d deliveries of %d vehicles, %d of them at a change of the plug; the broker was away %d times and kept what it had, %d times and forgot, "+
 		"%d times and came back with an old store, with an older plug of %d vehicles; plugbeat was restarted %d times",
 		deliveries, len(w.vehicles), changes, w.outages[keeping], w.outages[forgetting], w.outages[rewinding], w.rewound, w.outages[restarting])
