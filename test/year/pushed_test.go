@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -210,11 +211,7 @@ func (w *pushedWorld) calm(at time.Duration) time.Duration {
 
 // remember keeps what is retained, for a broker that comes back with an old store.
 func (w *pushedWorld) remember() {
-	now := map[string]string{}
-	for k, v := range w.retained {
-		now[k] = v
-	}
-	w.before = append(w.before, now)
+	w.before = append(w.before, maps.Clone(w.retained))
 	if len(w.before) > 20 {
 		w.before = w.before[1:]
 	}
