@@ -61,8 +61,8 @@ func (s recordedSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, e
 // understands a topic.
 func readRecording(file string) (*recording, error) {
 	wrong := func(why string) error {
-		return &webhook.Invalid{Field: "--source", Value: file, Why: why, Allowed: "a file with lines as mosquitto_sub -F '" + mapping.RecordedFormat +
-			"' prints them, an hour or more of TeslaMate, evcc, openWB, OVMS or fleet-telemetry"}
+		return &webhook.Invalid{Field: "--source", Value: file, Why: why,
+			Allowed: "a file with lines as mosquitto_sub -F '" + mapping.RecordedFormat + "' prints them, an hour or more of TeslaMate, evcc, openWB, OVMS or fleet-telemetry"}
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -85,8 +85,8 @@ func readRecording(file string) (*recording, error) {
 
 func newRecording(m mapping.Vehicle, ms []mapping.Message) *recording {
 	r := &recording{preset: m.Preset, messages: ms, first: ms[0].At}
-	r.vehicle = vehicle.Vehicle{ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("plugbeat demo recorded")), Native: m.ID, Make: "RECORDED", Model: m.Preset,
-		Mode: vehicle.ModeSimulated}
+	r.vehicle = vehicle.Vehicle{ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("plugbeat demo recorded")), Native: m.ID,
+		Make: "RECORDED", Model: m.Preset, Mode: vehicle.ModeSimulated}
 	r.memory = mapping.NewMemory(m, 2*time.Second, vehicle.Snapshot{}, r.first)
 	r.memory.Connected(r.first)
 	return r
@@ -166,7 +166,8 @@ func runRecorded(ctx context.Context, o Options) (balanced bool, err error) {
 		return false, err
 	}
 	if r.span() < time.Hour {
-		return false, &webhook.Invalid{Field: "--source", Value: o.Source, Why: "it is " + r.span().String() + " long", Allowed: "an hour or more"}
+		return false, &webhook.Invalid{Field: "--source", Value: o.Source, Why: "it is " + r.span().String() + " long",
+			Allowed: "an hour or more"}
 	}
 	o.Verbose = true // one vehicle's deliveries are few
 	return run(ctx, o, func(ctx context.Context, d *demo) error { return d.playRecording(ctx, r) })
@@ -177,8 +178,8 @@ func (d *demo) playRecording(ctx context.Context, r *recording) error {
 	d.hour = time.Duration(float64(d.For) * 0.9 / r.span().Hours())
 	d.show.hour = d.hour
 	d.show.name(r.vehicle.ID, 0, r.vehicle)
-	d.show.chapter("A recording of %s of one vehicle, by %s: one hour passes in %v, and every delay is shortened alike", r.span().Round(time.Minute),
-		r.preset, d.hour.Round(time.Millisecond))
+	d.show.chapter("A recording of %s of one vehicle, by %s: one hour passes in %v, and every delay is shortened alike",
+		r.span().Round(time.Minute), r.preset, d.hour.Round(time.Millisecond))
 	d.receiver = receiver.New(managementToken)
 	d.receiver.Heard(d.show.heard)
 	d.receiving = listener{handler: d.receiver}

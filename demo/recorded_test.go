@@ -16,7 +16,8 @@ import (
 // changes of the plug and accounts that balance.
 func TestRecording(t *testing.T) {
 	var out bytes.Buffer
-	balanced, err := runRecorded(t.Context(), Options{Source: "../vehicle/mapping/testdata/teslamate-day.log", For: 4 * time.Second, Keep: shortDir(t), Out: &out})
+	day := "../vehicle/mapping/testdata/teslamate-day.log"
+	balanced, err := runRecorded(t.Context(), Options{Source: day, For: 4 * time.Second, Keep: shortDir(t), Out: &out})
 	must(t, err)
 	if !balanced {
 		t.Error("the accounts do not balance")
@@ -27,7 +28,8 @@ func TestRecording(t *testing.T) {
 			states = append(states, strings.TrimSpace(state))
 		}
 	}
-	want := []string{"plugged_in, every 30m from now on", "from plugged_in to unplugged, every 1h from now on", "from unplugged to plugged_in, every 30m from now on"}
+	want := []string{"plugged_in, every 30m from now on", "from plugged_in to unplugged, every 1h from now on",
+		"from unplugged to plugged_in, every 30m from now on"}
 	if !slices.Equal(states, want) {
 		t.Errorf("%q, want %q, in:\n%s", states, want, out.String())
 	}

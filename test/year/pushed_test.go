@@ -273,8 +273,8 @@ func (w *pushedWorld) holds(when string) {
 		c := st.Last.Charge
 		same := func(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
 		if !c.OK || (c.Value.Plug == vehicle.PluggedIn) != v.known || !same(c.DataAge, v.age) || !same(c.FetchedAt, v.confirmed) {
-			w.t.Errorf("%s, after %s: vehicle %d: %v as of %v, confirmed %v (fault %v); want plugged in %v, %v, %v", when, time.Since(w.t0), v.n, c.Value.Plug,
-				c.DataAge, c.FetchedAt, c.Fault, v.known, v.age, v.confirmed)
+			w.t.Errorf("%s, after %s: vehicle %d: %v as of %v, confirmed %v (fault %v); want plugged in %v, %v, %v",
+				when, time.Since(w.t0), v.n, c.Value.Plug, c.DataAge, c.FetchedAt, c.Fault, v.known, v.age, v.confirmed)
 		}
 	}
 }
@@ -301,7 +301,8 @@ func (w *pushedWorld) check() string {
 		}
 	}
 	w.end()
-	return fmt.Sprintf("%d deliveries of %d vehicles, %d of them at a change of the plug; the broker was away %d times and kept what it had, %d times and forgot, "+
+	return fmt.Sprintf("%d deliveries of %d vehicles, %d of them at a change of the plug; "+
+		"the broker was away %d times and kept what it had, %d times and forgot, "+
 		"%d times and came back with an old store, with an older plug of %d vehicles; plugbeat was restarted %d times",
 		deliveries, len(w.vehicles), changes, w.outages[keeping], w.outages[forgetting], w.outages[rewinding], w.rewound, w.outages[restarting])
 }

@@ -100,8 +100,8 @@ func (w *pushedWorld) up() {
 		*store.Schedules
 		*store.VehicleRecords
 	}
-	w.s, err = scheduler.New(scheduler.Options{Store: part{w.store.Schedules, w.store.Vehicles}, Settings: scheduler.Defaults(), Log: zerolog.Nop(),
-		Sources: map[string]scheduler.SourceConfig{"broker": {Source: pushingFleet{w.fleet}}}})
+	w.s, err = scheduler.New(scheduler.Options{Store: part{w.store.Schedules, w.store.Vehicles}, Settings: scheduler.Defaults(),
+		Log: zerolog.Nop(), Sources: map[string]scheduler.SourceConfig{"broker": {Source: pushingFleet{w.fleet}}}})
 	w.must(err)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error)
@@ -152,7 +152,8 @@ func (w *pushedWorld) until(d time.Duration) {
 func (w *pushedWorld) start() {
 	w.up()
 	w.must(w.store.Webhooks.AddWebhook(w.t.Context(), webhook.Webhook{ID: w.hook, Name: "hook", Type: webhook.TypeDynamic,
-		CallbackURI: "https://receiver.example/", Status: webhook.Active, Signing: webhook.SignBoth, Key: bytes.Repeat([]byte{1}, 24), CreatedAt: w.t0}))
+		CallbackURI: "https://receiver.example/", Status: webhook.Active, Signing: webhook.SignBoth,
+		Key: bytes.Repeat([]byte{1}, 24), CreatedAt: w.t0}))
 	_, err := w.store.Webhooks.UpdateWebhook(w.t.Context(), w.hook, func(h *webhook.Webhook) error { h.Status = webhook.Active; return nil })
 	w.must(err)
 	listed, _ := w.fleet.List(w.t.Context())

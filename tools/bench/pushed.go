@@ -88,8 +88,8 @@ func (b *bench) pushed(ctx context.Context, t *table) error {
 			return err
 		}
 		aim := map[string]string{"2s": "2300 ms", "0s": "50 ms"}[g.settle]
-		t.add(heading, "a plug-in, settle "+g.settle+", p50", millis(quantile(ms, 0.5)), aim, fmt.Sprintf("%d plug-ins, each more than a minute after the "+
-			"vehicle's last delivery", len(ms)))
+		t.add(heading, "a plug-in, settle "+g.settle+", p50", millis(quantile(ms, 0.5)), aim,
+			fmt.Sprintf("%d plug-ins, each more than a minute after the vehicle's last delivery", len(ms)))
 		t.add("", "p99", millis(quantile(ms, 0.99)), "", "longest "+millis(quantile(ms, 1)))
 		heading = ""
 	}
@@ -127,7 +127,8 @@ func (b *bench) busy(ctx context.Context, t *table, d *daemon, shrink int, spaci
 	if err := <-sent; err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("beside %d vehicles at one message a second each", many), "CPU", fmt.Sprintf("%.1f %% of a core", share), "", "of plugbeat alone")
+	t.add(fmt.Sprintf("beside %d vehicles at one message a second each", many), "CPU",
+		fmt.Sprintf("%.1f %% of a core", share), "", "of plugbeat alone")
 	t.add("", "memory", bytesText(float64(after.resident)), "", fmt.Sprintf("resident; %s of it its own", bytesText(float64(after.anonymous))))
 	t.add("", "a plug-in, settle 0s, p50", millis(quantile(ms, 0.5)), "50 ms", fmt.Sprintf("%d plug-ins of other vehicles", len(ms)))
 	t.add("", "p99", millis(quantile(ms, 0.99)), "", "longest "+millis(quantile(ms, 1)))
@@ -144,7 +145,8 @@ func (b *bench) broker(ctx context.Context) (address string, stop func(), err er
 	_ = ln.Close()
 	_, port, _ := net.SplitHostPort(address)
 	conf := filepath.Join(b.dir, "mosquitto.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, "listener %s 127.0.0.1\nallow_anonymous true\n", port), 0o644); err != nil { //nolint:gosec // it has no secret
+	text := fmt.Appendf(nil, "listener %s 127.0.0.1\nallow_anonymous true\n", port)
+	if err := os.WriteFile(conf, text, 0o644); err != nil { //nolint:gosec // it has no secret
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, "mosquitto", "-c", conf) //nolint:gosec // our own file
@@ -192,7 +194,8 @@ func (f *folder) pushed(address, cadence string, shrink int, say say) (vehicles 
 	for _, g := range pushedGroups {
 		fmt.Fprintf(&sources, "  %s:\n    type: mqtt\n    broker: mqtt://%s\n    settle: %s\n    vehicles:\n", g.name, address, g.settle)
 		for i := range g.vehicles / shrink {
-			fmt.Fprintf(&sources, "      - {id: %[1]s-%[2]d, make: KIA, plug: {topic: %[1]s/%[2]d/plug}, battery: {topic: %[1]s/%[2]d/soc, unit: percent}}\n", g.name, i)
+			fmt.Fprintf(&sources, "      - {id: %[1]s-%[2]d, make: KIA, plug: {topic: %[1]s/%[2]d/plug}, "+
+				"battery: {topic: %[1]s/%[2]d/soc, unit: percent}}\n", g.name, i)
 			vehicles++
 			if err := errors.Join(say(fmt.Sprintf("%s/%d/plug", g.name, i), "false"), say(fmt.Sprintf("%s/%d/soc", g.name, i), "50")); err != nil {
 				return 0, err

@@ -83,14 +83,15 @@ func TestEmptyPayloads(t *testing.T) {
 		with   map[string]string
 		said   [][2]string
 	}{
-		{"teslamate", map[string]string{"car": "1"}, [][2]string{{"teslamate/cars/1/plugged_in", "true"}, {"teslamate/cars/1/charging_state", "Charging"},
-			{"teslamate/cars/1/battery_level", "50"}}},
+		{"teslamate", map[string]string{"car": "1"}, [][2]string{{"teslamate/cars/1/plugged_in", "true"},
+			{"teslamate/cars/1/charging_state", "Charging"}, {"teslamate/cars/1/battery_level", "50"}}},
 		{"evcc", map[string]string{"loadpoint": "1"}, [][2]string{{"evcc/loadpoints/1/connected", "true"}, {"evcc/loadpoints/1/charging", "true"},
 			{"evcc/loadpoints/1/vehicleSoc", "50"}}},
 		{"openwb", map[string]string{"vehicle": "1"}, [][2]string{{"openWB/chargepoint/1/get/connected_vehicle/info", `{"id":1}`},
 			{"openWB/chargepoint/1/get/plug_state", "true"}, {"openWB/chargepoint/1/get/charge_state", "true"},
 			{"openWB/vehicle/1/get/soc_timestamp", fmt.Sprint(t0.Unix())}, {"openWB/vehicle/1/get/soc", "50"}}},
-		{"ovms", map[string]string{"prefix": "o"}, [][2]string{{"o/metric/v/c/pilot", "yes"}, {"o/metric/v/c/state", "charging"}, {"o/metric/v/b/soc", "50"}}},
+		{"ovms", map[string]string{"prefix": "o"}, [][2]string{
+			{"o/metric/v/c/pilot", "yes"}, {"o/metric/v/c/state", "charging"}, {"o/metric/v/b/soc", "50"}}},
 		{"fleet-telemetry", map[string]string{"vin": "V"}, [][2]string{{"telemetry/V/v/DetailedChargeState", "DetailedChargeStateCharging"},
 			{"telemetry/V/v/BatteryLevel", "50"}}},
 	} {
@@ -107,8 +108,8 @@ func TestEmptyPayloads(t *testing.T) {
 			w.wait(5 * time.Minute)
 			after := w.read()
 			before.RequestID, after.RequestID = "", ""
-			if !before.Charge.OK || !before.Battery.OK || after.Charge.Value != before.Charge.Value || after.Charge.DataAge != before.Charge.DataAge ||
-				after.Battery.Value.PercentRemaining != 0.5 || w.hints != hints {
+			if !before.Charge.OK || !before.Battery.OK || after.Charge.Value != before.Charge.Value ||
+				after.Charge.DataAge != before.Charge.DataAge || after.Battery.Value.PercentRemaining != 0.5 || w.hints != hints {
 				t.Errorf("before %+v, after %+v, %d hints", before, after, w.hints-hints)
 			}
 		})
@@ -120,7 +121,8 @@ func TestTimesOfOneDocument(t *testing.T) {
 	w := newWorld(t, Vehicle{ID: "bolt", MaxAge: 24 * time.Hour,
 		Plug:    &Field{Topic: "onstar", At: "/plug", Time: "/plug_at", Plugged: []string{"plugged"}, Unplugged: []string{"unplugged"}},
 		Battery: &Field{Topic: "onstar", At: "/level", Time: "/level_at", Unit: Percent}}, vehicle.Snapshot{})
-	w.say("onstar", fmt.Sprintf(`{"plug":"plugged","plug_at":%d,"level":61,"level_at":%d}`, t0.Add(-time.Hour).Unix(), t0.Add(-5*time.Minute).Unix()))
+	w.say("onstar", fmt.Sprintf(`{"plug":"plugged","plug_at":%d,"level":61,"level_at":%d}`,
+		t0.Add(-time.Hour).Unix(), t0.Add(-5*time.Minute).Unix()))
 	w.wait(time.Minute)
 	if s := w.read(); minutes(s.Charge.DataAge) != -60 || minutes(s.Battery.DataAge) != -5 {
 		t.Errorf("plug as of %v, level as of %v", s.Charge.DataAge, s.Battery.DataAge)
@@ -162,7 +164,8 @@ func TestTwoVehiclesOnOneTopic(t *testing.T) {
 		shared := func(id string, where map[Pointer]string) Vehicle {
 			return Vehicle{ID: id, Plug: &Field{Topic: "wallbox", At: "/plug", Where: where}}
 		}
-		f := NewFleet("box", []Vehicle{shared("a", map[Pointer]string{"/who": "a"}), shared("b", map[Pointer]string{"/who": "b"}), shared("all", nil)}, 0, nil)
+		a, b := shared("a", map[Pointer]string{"/who": "a"}), shared("b", map[Pointer]string{"/who": "b"})
+		f := NewFleet("box", []Vehicle{a, b, shared("all", nil)}, 0, nil)
 		f.Arrived()
 		if topics := f.Topics(); len(topics) != 1 {
 			t.Errorf("%v", topics)
@@ -181,7 +184,8 @@ func TestTwoVehiclesOnOneTopic(t *testing.T) {
 // TestWrongShape: a scalar where the map wants a document, a document where it wants a
 // scalar, and a document that is too deep are refused, told, and change nothing.
 func TestWrongShape(t *testing.T) {
-	member := Vehicle{ID: "v", MaxAge: time.Hour, Plug: &Field{Topic: "t", At: "/plug"}, Battery: &Field{Topic: "t", At: "/soc", Unit: Percent}}
+	member := Vehicle{ID: "v", MaxAge: time.Hour, Plug: &Field{Topic: "t", At: "/plug"},
+		Battery: &Field{Topic: "t", At: "/soc", Unit: Percent}}
 	for payload, refused := range map[string]string{
 		"true":                          "no JSON object",
 		"61":                            "no JSON object",
