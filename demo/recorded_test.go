@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,19 +18,20 @@ import (
 func TestRecording(t *testing.T) {
 	var out bytes.Buffer
 	day := "../vehicle/mapping/testdata/teslamate-day.log"
-	balanced, err := runRecorded(t.Context(), Options{Source: day, For: 4 * time.Second, Keep: shortDir(t), Out: &out})
+	balanced, err := runRecorded(t.Context(), Options{Source: day, For: 4 * time.Second, Keep: shortDir(t), Out: &out, JSON: true})
 	must(t, err)
 	if !balanced {
 		t.Error("the accounts do not balance")
 	}
 	var states []string
-	for line := range strings.Lines(out.String()) {
-		if _, state, ok := strings.Cut(line, "plug state known: "); ok {
-			states = append(states, strings.TrimSpace(state))
+	for text := range strings.Lines(out.String()) {
+		var l line
+		must(t, json.Unmarshal([]byte(text), &l))
+		if l.Event == "vehicle.state" {
+			states = append(states, textOf(l.Log, "to"))
 		}
 	}
-	want := []string{"plugged_in, every 30m from now on", "from plugged_in to unplugged, every 1h from now on",
-		"from unplugged to plugged_in, every 30m from now on"}
+	want := []string{"plugged_in", "unplugged", "plugged_in"}
 	if !slices.Equal(states, want) {
 		t.Errorf("%q, want %q, in:\n%s", states, want, out.String())
 	}
