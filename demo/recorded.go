@@ -62,7 +62,8 @@ func (s recordedSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, e
 func readRecording(file string) (*recording, error) {
 	wrong := func(why string) error {
 		return &webhook.Invalid{Field: "--source", Value: file, Why: why,
-			Allowed: "a file with lines as mosquitto_sub -F '" + mapping.RecordedFormat + "' prints them, an hour or more of TeslaMate, evcc, openWB, OVMS or fleet-telemetry"}
+			Allowed: "a file with lines as mosquitto_sub -F '" + mapping.RecordedFormat +
+				"' prints them, an hour or more of TeslaMate, evcc, openWB, OVMS or fleet-telemetry"}
 	}
 	f, err := os.Open(file)
 	if err != nil {
