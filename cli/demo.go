@@ -27,13 +27,16 @@ delivery is accounted for on all sides.`,
 		Flags: []ucli.Flag{
 			&ucli.Int64Flag{Name: "seed", Usage: "the fleet's `SEED`; the same one drives the same trips", Value: 1},
 			&ucli.IntFlag{Name: "vehicles", Usage: "`N` vehicles, 3 or more", Value: 6},
+			&ucli.StringFlag{Name: "source", Usage: "show a vehicle of which recorded messages in `FILE` tell, in place of the fleet"},
 			&ucli.DurationFlag{Name: "for", Usage: "how long to run, a `TIME` of 20s or more", Value: time.Minute},
 			terminal.Switch("verbose", "print every delivery, where otherwise those that came as expected are counted"),
 			&ucli.StringFlag{Name: "keep", Usage: "leave config, keys and data in `DIR`"},
 		},
 		CustomHelpTemplate: terminal.Example(`
 plugbeat demo
-plugbeat demo --for 2m --vehicles 20 --json`),
+plugbeat demo --for 2m --vehicles 20 --json
+mosquitto_sub -t 'teslamate/#' -F '%I retain=%r qos=%q %t %p' > day.log
+plugbeat demo --source day.log`),
 		Action: terminal.Args(0, 0, func(c *ucli.Context) error { return demo(s, c) }),
 	}
 }
@@ -44,7 +47,7 @@ func demo(s *terminal.Session, c *ucli.Context) error {
 	defer signal.Reset(syscall.SIGPIPE)
 	out := &listener{w: s.Out}
 	balanced, err := show.Run(c.Context, show.Options{
-		Seed: c.Int64("seed"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
+		Seed: c.Int64("seed"), Source: c.String("source"), Vehicles: c.Int("vehicles"), For: c.Duration("for"), Keep: c.String("keep"),
 		JSON: c.Bool("json"), Verbose: c.Bool("verbose"), Out: out, Color: s.Colours(),
 	})
 	if bad, ok := errors.AsType[*webhook.Invalid](err); ok {

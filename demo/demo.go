@@ -32,6 +32,9 @@ import (
 type Options struct {
 	// Seed drives the fleet; the same seed drives the same trips.
 	Seed int64
+	// Source is a file of recorded messages to show in place of the simulated fleet; empty for
+	// the fleet.
+	Source string
 	// Vehicles is the size of the fleet, at least 3: one is plugged in and out, one's
 	// account fails, one's payload is refused.
 	Vehicles int
@@ -85,6 +88,25 @@ func Run(ctx context.Context, o Options) (balanced bool, err error) {
 	case o.For < 20*time.Second:
 		return false, &webhook.Invalid{Field: "--for", Value: o.For.String(), Allowed: "20s or more, so that fifteen simulated hours can be seen"}
 	}
+	if o.Source != "" {
+		return runRecorded(ctx, o)
+	}
+	return run(ctx, o, func(ctx context.Context, d *demo) error {
+		if err := d.openUpstream(ctx); err != nil {
+			return err
+		}
+		if err := d.boot(ctx); err != nil {
+			return err
+		}
+		if err := d.setUp(ctx); err != nil {
+			return err
+		}
+		return d.course(ctx)
+	})
+}
+
+// run has a demo play in a folder of its own, and draws up its accounts.
+func run(ctx context.Context, o Options, play func(ctx context.Context, d *demo) error) (balanced bool, err error) {
 	ctx, gone := context.WithCancelCause(ctx)
 	defer gone(nil)
 	d := newDemo(o)
@@ -100,16 +122,7 @@ func Run(ctx context.Context, o Options) (balanced bool, err error) {
 			Allowed: "another folder"}
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := d.openUpstream(ctx); err != nil {
-		return false, err
-	}
-	if err := d.boot(ctx); err != nil {
-		return false, err
-	}
-	if err := d.setUp(ctx); err != nil {
-		return false, err
-	}
-	if err := d.course(ctx); err != nil {
+	if err := play(ctx, d); err != nil {
 		return false, err
 	}
 	if err := d.halt(); err != nil {
@@ -206,6 +219,11 @@ func (d *demo) setUp(ctx context.Context) error {
 		return fmt.Errorf("connect the vehicles: %w", err)
 	}
 	d.show.say("operator", "connected", "connects the %d vehicles with the refresh token of their owner", len(connected.Vehicles))
+	return d.addWebhook(ctx)
+}
+
+// addWebhook has a webhook added and verified, and subscribes every vehicle.
+func (d *demo) addWebhook(ctx context.Context) error {
 	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte("plugbeat demo"))
 	add := adminapi.NewWebhook{ID: &id, Name: "demo", CallbackURI: d.receiving.url() + "/hook", AllowPrivate: true}
 	d.show.say("operator", "webhook", "adds a webhook to %s and has it verified", add.CallbackURI)

@@ -22,16 +22,18 @@ import (
 	"plugbeat/test/daemon"
 )
 
-// sources is the section that takes the place of the one that init writes. The hole is the
-// broker's address.
+// sources is the section that takes the place of the one that init writes. The holes are
+// the broker's address and a vehicle's map.
 const sources = `sources:
   broker:
     type: mqtt
     broker: mqtt://%s
     settle: 500ms
     vehicles:
-      - {id: model3, name: Blue, make: TESLA, preset: teslamate, with: {car: "1"}}
+      - %s
 `
+
+const teslamate = `{id: model3, name: Blue, make: TESLA, preset: teslamate, with: {car: "1"}}`
 
 // world is a broker, a daemon and a receiver.
 type world struct {
@@ -57,7 +59,8 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w.r.ServeHTTP(rw, req)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, vehicle string) *world {
+	t.Helper()
 	for _, program := range []string{"mosquitto", "mosquitto_pub"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip("the broker is not installed: apt-get install mosquitto mosquitto-clients")
@@ -66,16 +69,22 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, address: daemon.FreeAddress(t)}
 	w.startBroker()
 	t.Cleanup(w.killBroker)
-	w.d = daemon.New(t, func(config string) string {
+	w.d = newDaemon(t, w.address, vehicle)
+	w.r = receiver.New(w.d.ManagementToken())
+	return w
+}
+
+// newDaemon is a daemon that reads a vehicle from the broker at the address.
+func newDaemon(t *testing.T, broker, vehicle string) *daemon.Daemon {
+	t.Helper()
+	return daemon.New(t, func(config string) string {
 		config = daemon.Ports(config)
 		at := strings.Index(config, "sources:")
 		rest := config[at:]
 		next := strings.Index(rest, "\n# How often")
-		config = config[:at] + fmt.Sprintf(sources, w.address) + rest[next:]
+		config = config[:at] + fmt.Sprintf(sources, broker, vehicle) + rest[next:]
 		return strings.Replace(config, "\ncadence:\n", "\ncadence:\n  gap: 2s\n", 1)
 	})
-	w.r = receiver.New(w.d.ManagementToken())
-	return w
 }
 
 func (w *world) startBroker() {
@@ -121,7 +130,7 @@ func (w *world) say(pairs ...string) {
 // knows; a plug-in is delivered a moment later; kills of the daemon and of the broker
 // invent nothing.
 func TestPlugInIsDelivered(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, teslamate)
 	w.say("plugged_in", "false", "charging_state", "Disconnected", "battery_level", "60.0", "rated_battery_range_km", "230.52",
 		"location", `{"latitude":37.889602,"longitude":41.129182}`)
 	hook := httptest.NewServer(w)

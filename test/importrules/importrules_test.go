@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"systemd":           {},
 	"receiver":          {"webhook/signing"},
 	"app":               {"*"},
-	"demo":              {"adminapi", "app", "config", "receiver", "store", "vehicle", "vehicle/simulator", "webhook", "words"},
+	"demo":              {"adminapi", "app", "config", "receiver", "store", "vehicle", "vehicle/mapping", "vehicle/simulator", "webhook", "words"},
 	"cli":               {"app", "demo", "cli/terminal", "cli/*", "webhook", "github.com/urfave/cli/v2"},
 	"cli/terminal":      {"adminapi", "config", "words", "github.com/urfave/cli/v2", "golang.org/x/term"},
 	"cli/phrase":        {"cli/terminal", "adminapi", "vehicle", "webhook", "words"},

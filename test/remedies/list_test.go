@@ -55,6 +55,7 @@ var list = map[string]row{
 	"delivery tail --webhook":                     {state: lasting},
 	"demo":                                        {state: lasting},
 	"demo --for --json --vehicles":                {state: lasting},
+	"demo --source":                               {state: lasting},
 	"doctor":                                      {running, "doctor", 0},
 	"doctor --json":                               {running, "doctor --json", 0},
 	"init":                                        {running, "init --dir DIR/other", 0},

@@ -154,6 +154,9 @@ func (m *Memory) put(at, input string, s said, msg Message) {
 		}
 		m.places[at] = in
 	}
+	if before := in[input]; msg.Replayed && !before.arrived.IsZero() && !before.replayed {
+		return // what was kept is older than what this connection said live
+	}
 	in[input] = s
 	switch {
 	case input == inStatus, input == inAlive && s.word == offline:

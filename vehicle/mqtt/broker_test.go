@@ -177,10 +177,16 @@ func deps(t *testing.T, known ...vehicle.Known) vehicle.Deps {
 // open opens a source and has it push until the test ends.
 func open(t *testing.T, s Settings, known ...vehicle.Known) *opened {
 	t.Helper()
+	return openWith(t, s, deps(t, known...))
+}
+
+// openWith is open with deps of the test's own.
+func openWith(t *testing.T, s Settings, d vehicle.Deps) *opened {
+	t.Helper()
 	if len(s.Vehicles) == 0 {
 		s.Vehicles = []mapping.Vehicle{leaf}
 	}
-	src, err := s.Open(t.Context(), deps(t, known...))
+	src, err := s.Open(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}

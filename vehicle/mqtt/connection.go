@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,11 +35,18 @@ const (
 type connection struct {
 	*Source
 	mu sync.Mutex
-	// conn is the one that is up, so that it can be dropped.
+	// conn is the one that was dialled last.
 	conn net.Conn
-	// refused is true after the broker refused the login or a topic.
+	// refused is true after the broker refused the login.
 	refused bool
+	// up is when the connection came up. brief is how many connections in a row were lost
+	// within briefTime.
+	up    time.Time
+	brief int
 }
+
+// briefTime is how long a connection lasts that is no reason to wait before the next one.
+const briefTime = time.Minute
 
 // connect keeps a connection until ctx ends.
 func (s *Source) connect(ctx context.Context) error {
@@ -118,6 +126,7 @@ func (c *connection) wait(attempt int) time.Duration {
 	if c.refused {
 		return lastWait
 	}
+	attempt += max(0, c.brief-1)
 	if attempt == 0 {
 		return firstWait / 10
 	}
@@ -132,6 +141,10 @@ func (c *connection) wait(attempt int) time.Duration {
 // the library and must not block.
 func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 	c.Connected()
+	c.mu.Lock()
+	c.up = time.Now()
+	conn := c.conn
+	c.mu.Unlock()
 	c.deps.Log.Info().Str("event", "source.connected").Str("broker", c.broker.Host).Msg("connected to the broker")
 	go func() {
 		err := c.subscribe(ctx, m)
@@ -139,8 +152,10 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 			return
 		}
 		c.told(err)
-		if err != nil {
-			c.drop()
+		if _, denied := errors.AsType[*deniedError](err); denied {
+			time.AfterFunc(lastWait, func() { _ = conn.Close() }) // the next one asks for them anew
+		} else if err != nil {
+			_ = conn.Close()
 			return
 		}
 		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
@@ -150,9 +165,10 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 // subscribeAtOnce is how many topics are asked for in one packet.
 const subscribeAtOnce = 100
 
-// subscribe asks for every topic and holds the broker to each.
+// subscribe asks for every topic and holds the broker to each. The topics of a
+// [deniedError] are those that it denies; all others are subscribed.
 func (c *connection) subscribe(ctx context.Context, m *autopaho.ConnectionManager) error {
-	topics := c.Topics()
+	topics, denied := c.Topics(), &deniedError{}
 	for from := 0; from < len(topics); from += subscribeAtOnce {
 		some := topics[from:min(from+subscribeAtOnce, len(topics))]
 		p := &paho.Subscribe{}
@@ -163,39 +179,53 @@ func (c *connection) subscribe(ctx context.Context, m *autopaho.ConnectionManage
 		if ack != nil {
 			for i, reason := range ack.Reasons {
 				if reason >= 0x80 && i < len(some) {
-					return &deniedError{some[i], reason}
+					denied.topics, denied.reason = append(denied.topics, some[i]), reason
 				}
 			}
 		}
-		if err != nil {
+		if err != nil && ack == nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
+	}
+	if len(denied.topics) > 0 {
+		return denied
 	}
 	return nil
 }
 
-// deniedError is a topic that the broker does not let us have.
+// deniedError is topics that the broker does not let us have.
 type deniedError struct {
-	topic  string
-	reason byte
+	topics []string
+	reason byte // of the last of them
 }
 
 // Error implements error.
 func (e *deniedError) Error() string {
-	return fmt.Sprintf("the broker denies the topic %s (reason 0x%02x)", e.topic, e.reason)
+	return fmt.Sprintf("the broker denies %s (reason 0x%02x)", e.list(), e.reason)
 }
 
-// drop ends the connection; the library makes another one.
-func (c *connection) drop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil {
-		_ = c.conn.Close()
+// list names the topics, of many only the first.
+func (e *deniedError) list() string {
+	const most = 5
+	if len(e.topics) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(e.topics[:most], ", "), len(e.topics)-most)
 	}
+	return strings.Join(e.topics, ", ")
 }
 
 func (c *connection) went() {
 	c.Disconnected()
+	c.mu.Lock()
+	c.brief++
+	if time.Since(c.up) > briefTime {
+		c.brief = 0
+	}
+	c.mu.Unlock()
+	c.Source.mu.Lock()
+	if !c.LastMessage().IsZero() {
+		c.trouble.connected = time.Time{}
+	}
+	c.Source.mu.Unlock()
 	c.deps.Log.Warn().Str("event", "source.disconnected").
 		Str("broker", c.broker.Host).Msg("the connection to the broker is lost; it is made anew")
 }

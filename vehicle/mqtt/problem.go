@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -32,9 +33,9 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 	}
 	at := "the broker " + s.broker.Host
 	if denied, ok := errors.AsType[*deniedError](err); ok {
-		return vehicle.Problem{Code: "subscription_denied", Text: fmt.Sprintf("%s does not let the user %q read the topic %s", at,
-			s.settings.Username, denied.topic),
-			Remedy: "give the user the right to read that topic at the broker"}, true
+		return vehicle.Problem{Code: "subscription_denied", Text: fmt.Sprintf("%s does not let the user %q read %s", at,
+			s.settings.Username, denied.list()),
+			Remedy: "give the user the right to subscribe to that at the broker; plugbeat asks for it anew every five minutes"}, false
 	}
 	reason := byte(0)
 	if c, ok := errors.AsType[*autopaho.ConnackError](err); ok {
@@ -78,6 +79,10 @@ func problemOf(err error, s *Source) (p vehicle.Problem, refused bool) {
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return vehicle.Problem{Code: "unreachable", Text: at + " cannot be reached: " + dial.Err.Error(),
 			Remedy: "check that it runs, the host and the port"}, false
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return vehicle.Problem{Code: "unreachable", Text: fmt.Sprintf("%s took the connection and did not answer within %s", at, connectTime),
+			Remedy: "check that it runs and is not overloaded, and that no firewall swallows what it says"}, false
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 		return vehicle.Problem{Code: "not_a_broker", Text: at + " ended the connection without a word: it speaks no MQTT 5, or " +
@@ -123,13 +128,18 @@ const silence = 30 * time.Second
 
 // trouble is how a source fares with its broker.
 type trouble struct {
-	problem   vehicle.Problem // Code is empty while all is well
+	problem vehicle.Problem // Code is empty while all is well
+	// connected is since when the broker takes the subscription; connections that nothing
+	// arrived on count as one.
 	connected time.Time
 }
 
 // set notes a problem, or that there is none, and reports whether that is news.
 func (t *trouble) set(p vehicle.Problem, now time.Time) bool {
-	if p.Code == "" {
+	switch {
+	case p.Code != "":
+		t.connected = time.Time{}
+	case t.connected.IsZero():
 		t.connected = now
 	}
 	if p.Code == t.problem.Code && p.Text == t.problem.Text {
