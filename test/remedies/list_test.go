@@ -79,6 +79,8 @@ var list = map[string]row{
 	"token add":                                   {running, "token add app", 2}, // it says which kinds there are
 	"token add --access":                          {running, "token add phone --access", 0},
 	"token add --access --vehicle":                {running, "token add one --access --vehicle VEHICLE", 0},
+	"token add --intake":                          {running, "token add nobody --intake", 1}, // it says which sources there are
+	"token add --intake --source":                 {running, "token add shed --intake --source nobody", 1},
 	"token add --scope":                           {running, "token add ops --scope read", 0},
 	"token list":                                  {running, "token list", 0},
 	"token rm --yes":                              {running, "token rm nobody --yes", 1},
