@@ -16,7 +16,6 @@ import (
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle/all"
 	"plugbeat/vehicle/simulator"
-	"plugbeat/vehicle/smartcar"
 )
 
 var update = flag.Bool("update", false, "rewrite config.example.yaml")
@@ -160,8 +159,18 @@ func TestTableAndStructs(t *testing.T) {
 	}
 }
 
+// simulated is the first way to begin, with its defaults.
+func simulated() Begun {
+	b := Begun{Start: Starts()[0], Answers: map[string]string{}}
+	b.Name = b.Source
+	for _, q := range b.Questions {
+		b.Answers[q.Key] = q.Default
+	}
+	return b
+}
+
 func TestTemplate(t *testing.T) {
-	cfg := parse(t, string(Template(InitOptions{})))
+	cfg := parse(t, string(Template(InitOptions{Sources: simulated().Section(false)})))
 	if s := cfg.Sources["fleet"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
 		t.Errorf("sources %+v", cfg.Sources)
 	}
@@ -169,16 +178,9 @@ func TestTemplate(t *testing.T) {
 		t.Errorf("paths %s %s %s", cfg.KeyFile, cfg.Application.ManagementTokenFile, cfg.Socket)
 	}
 
-	// The commented source is valid when its comment marks go.
-	text := string(Template(InitOptions{}))
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "/etc/plugbeat/smartcar_client_secret" {
-		t.Errorf("smartcar %+v", s)
-	}
-
 	// Names that YAML would read otherwise come back as they were.
 	for _, name := range []string{"a b", "yes", "it's: #1", `back\slash "q"`, "tab\there", "1e3", "~", "-x", "ends ", "é\u2028", "{a}"} {
-		got := parse(t, string(Template(InitOptions{DataDir: "/" + name, KeyFile: name, ManagementTokenFile: "/x/" + name})))
+		got := parse(t, string(Template(InitOptions{Sources: simulated().Section(false), DataDir: "/" + name, KeyFile: name, ManagementTokenFile: "/x/" + name})))
 		if got.DataDir != "/"+name || got.KeyFile != "/etc/plugbeat/"+name {
 			t.Errorf("%q became %q and %q", name, got.DataDir, got.KeyFile)
 		}
@@ -188,17 +190,13 @@ func TestTemplate(t *testing.T) {
 // TestSystemTemplate holds the config of a daemon that systemd runs to the standard
 // places and to credentials for its secrets.
 func TestSystemTemplate(t *testing.T) {
-	text := string(Template(InitOptions{System: true}))
+	text := string(Template(InitOptions{System: true, Sources: simulated().Section(true)}))
 	cfg := parse(t, text)
 	if cfg.DataDir != "/var/lib/plugbeat" || cfg.Socket != "/run/plugbeat/plugbeat.sock" || cfg.KeyFile != "" || cfg.Application.ManagementTokenFile != "" || len(cfg.Sources) != 1 {
 		t.Errorf("%+v", cfg)
 	}
 	if strings.ContainsAny(text, "{}") {
 		t.Errorf("a placeholder is left:\n%s", text)
-	}
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "" {
-		t.Errorf("smartcar %+v", s)
 	}
 }
 

@@ -1,11 +1,6 @@
 package config
 
-import (
-	"strings"
-
-	"plugbeat/vehicle"
-	"plugbeat/vehicle/all"
-)
+import "strings"
 
 // The names of the files that init writes.
 const (
@@ -29,6 +24,8 @@ type InitOptions struct {
 	// System leaves the files above to the standard places and to systemd's
 	// credentials: the config of a daemon that systemd runs.
 	System bool
+	// Sources are the sections of sources, as lines of their level.
+	Sources string
 }
 
 const folderHead = `# Written by plugbeat init. Every other setting, its default and its meaning:
@@ -64,7 +61,9 @@ const initBody = `http:
   admin:
     listen: {admin}
 
-{application}sources:
+{application}# Where vehicles come from. plugbeat init (with --source NAME) adds a source; docs/sources.md of plugbeat
+# has all that there is to set.
+sources:
 {sources}
 # How often, each a duration or a cron expression. The floor is one minute.
 cadence:
@@ -82,8 +81,7 @@ const folderApplication = `application:
 
 `
 
-// Template returns the config that plugbeat init writes, with the sections of the kinds
-// of sources that have one.
+// Template returns the config that plugbeat init writes.
 func Template(o InitOptions) []byte {
 	def := Default()
 	or := func(s, otherwise string) string {
@@ -96,11 +94,7 @@ func Template(o InitOptions) []byte {
 	if o.System {
 		text, application = systemHead+initBody, ""
 	}
-	var sections []string
-	for _, k := range all.Kinds() {
-		sections = append(sections, section(k, o.System))
-	}
-	text = strings.NewReplacer("{application}", application, "{sources}", strings.Join(sections, "\n")).Replace(text)
+	text = strings.NewReplacer("{application}", application, "{sources}", o.Sources).Replace(text)
 	return []byte(strings.NewReplacer(
 		"{data_dir}", or(o.DataDir, DataDirName),
 		"{key_file}", or(o.KeyFile, KeyFileName),
@@ -108,30 +102,4 @@ func Template(o InitOptions) []byte {
 		"{api}", or(o.APIListen, def.HTTP.API.Listen),
 		"{admin}", or(o.AdminListen, def.HTTP.Admin.Listen),
 	).Replace(text))
-}
-
-// section is a kind's part of the config that init writes. system leaves out the lines
-// that name the files of secrets, which systemd hands over.
-func section(k vehicle.Kind, system bool) string {
-	files := map[string]string{}
-	for f := range fields(k.Settings()) {
-		if what := f.tag.Get("credential"); what != "" {
-			files["{"+f.key+"}"] = sourceCredential(k.Example, what)
-		}
-	}
-	var b strings.Builder
-	for line := range strings.Lines(k.Section) {
-		left := false
-		for hole, file := range files {
-			if system {
-				left = left || strings.HasSuffix(line, ": "+hole+"\n")
-				file = SecretsDirName + "/" + file
-			}
-			line = strings.ReplaceAll(line, hole, file)
-		}
-		if !left {
-			b.WriteString("  " + line)
-		}
-	}
-	return b.String()
 }

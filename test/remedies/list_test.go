@@ -59,6 +59,8 @@ var list = map[string]row{
 	"doctor --json":                               {running, "doctor --json", 0},
 	"init":                                        {running, "init --dir DIR/other", 0},
 	"init --dir":                                  {running, "init --dir DIR/other", 0},
+	"init --dir --set --source":                   {running, "init --dir DIR/mqtt --source mqtt --set broker=mqtt://127.0.0.1", 0},
+	"init --dir --source":                         {running, "init --dir DIR/scripts --source intake", 0},
 	"init --purge --remove --systemd":             {state: lasting},
 	"init --remove --systemd":                     {state: lasting},
 	"init --systemd":                              {state: lasting},

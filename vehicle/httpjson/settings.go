@@ -42,7 +42,21 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map",
-		Example:   "evcc",
+		Example: "evcc",
+		Starts: []vehicle.Start{{
+			Name: evcc, Doc: "a vehicle at your chargers, from evcc itself", Source: "evcc",
+			Questions: []vehicle.Question{{Key: "url", Ask: "evcc's address, as http://192.168.1.10:7070"},
+				{Key: "vehicle", Ask: "evcc's name of the vehicle"},
+				{Key: "make", Ask: "its make, as RENAULT", Optional: true}},
+			Section: `type: http
+preset: evcc
+url: {url}
+vehicles:
+  - id: {vehicle}
+    make: {make}
+    with:
+      vehicle: {vehicle}
+`}},
 		Reference: reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{Preset: none, Every: 30 * time.Second, Settle: 500 * time.Millisecond}

@@ -29,6 +29,23 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "intake", Doc: "intake is sent JSON documents by scripts and devices: WiCAN, Node-RED, Home Assistant, curl", Example: "scripts",
+		Starts: []vehicle.Start{{
+			Name: "intake", Doc: "documents that your scripts and devices send: curl, Node-RED, WiCAN, Home Assistant", Source: "scripts",
+			Questions: []vehicle.Question{{Key: "vehicle", Ask: "what you call the vehicle, without blanks", Default: "vehicle"},
+				{Key: "make", Ask: "its make, as NISSAN", Optional: true}},
+			Section: `type: intake
+vehicles:
+  - id: {vehicle}
+    make: {make}
+    # What a document says, and at which member: {"plug": true, "level": 61, "at": "2026-12-01T08:00:00Z"}
+    plug: {at: /plug, time: /at}
+    charging: {at: /charging, time: /at}
+    battery: {at: /level, unit: percent, time: /at}
+    range: {at: /range, unit: km, time: /at}
+    location: {latitude: /latitude, longitude: /longitude, time: /at}
+`,
+			Then: []string{"plugbeat token add {name} --intake"},
+		}},
 		Reference: reference,
 		Settings:  func() vehicle.Settings { return &Settings{Settle: 500 * time.Millisecond} },
 	}
