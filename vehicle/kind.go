@@ -21,6 +21,8 @@ type Kind struct {
 	Example string
 	// Starts are the ways to begin with a source of the kind.
 	Starts []Start
+	// Presets are maps that vehicles of the kind may name.
+	Presets []Preset
 	// Reference documents every setting, as the comments of config/reference.yaml do: YAML
 	// with the defaults as values. Above each key stand sentences that say what the setting
 	// does, then "Allowed:" with a phrase. Where the phrase has one of these forms, the
@@ -30,6 +32,14 @@ type Kind struct {
 	Reference string
 	// Settings returns settings that hold the defaults.
 	Settings func() Settings
+}
+
+// Preset is a map of vehicles that is written already.
+type Preset struct {
+	Name, Doc string
+	// Map is the preset as it may be copied into a config: YAML of the level of vehicles, with
+	// comments that say what may be put into it.
+	Map string
 }
 
 // Start is a way to begin with a source: init --source NAME asks its questions and writes its

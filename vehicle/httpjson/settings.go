@@ -57,12 +57,27 @@ vehicles:
     with:
       vehicle: {vehicle}
 `}},
+		Presets:   []vehicle.Preset{{Name: evcc, Doc: "evcc, by its REST API", Map: evccMap}},
 		Reference: reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{Preset: none, Every: 30 * time.Second, Settle: 500 * time.Millisecond}
 		},
 	}
 }
+
+// evccMap describes the preset.
+const evccMap = `# evcc, by its REST API. The whole source has preset: evcc, and evcc's address as its url.
+#
+#   vehicle    evcc's name of the vehicle (exactly one of vehicle and loadpoint)
+#   loadpoint  a charge point, from 1, where no other vehicle charges
+
+- id: vehicle
+  with: {vehicle: "zoe"}
+
+# It asks for these members of each charge point, and joins them in a way that no map can say:
+#
+#   ` + evccQuery + `
+`
 
 // Check implements [vehicle.Settings].
 func (s *Settings) Check() (wrong []vehicle.Complaint) {

@@ -53,6 +53,7 @@ vehicles: []
 `,
 			First: []string{"plugbeat source discover {name}"},
 		}},
+		Presets:   mapping.Presets(),
 		Reference: reference,
 		Settings:  func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
 	}
