@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,8 +95,8 @@ func TestAges(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC))) // a time before 2015 is refused
 		src := open(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		hints := 0
-		go func() { _ = src.Push(ctx, func(uuid.UUID) { hints++ }) }()
+		var hints atomic.Int32
+		go func() { _ = src.Push(ctx, func(uuid.UUID) { hints.Add(1) }) }()
 		read := func(src *Source) vehicle.Snapshot {
 			s, err := src.Read(t.Context(), vehicle.Ref{ID: idOf(t, src)}, vehicle.AllPaths)
 			if err != nil {
@@ -106,8 +107,8 @@ func TestAges(t *testing.T) {
 		began := time.Now().UTC()
 		src.Take(fmt.Appendf(nil, `{"plug":true,"soc":61,"at":%d}`, began.Add(-time.Hour).Unix()))
 		synctest.Wait()
-		if s := read(src); s.Charge.OK || hints != 0 {
-			t.Errorf("before it settled: %+v, %d hints", s.Charge, hints)
+		if s := read(src); s.Charge.OK || hints.Load() != 0 {
+			t.Errorf("before it settled: %+v, %d hints", s.Charge, hints.Load())
 		}
 		time.Sleep(time.Hour)
 		src.Take([]byte(`{"soc":61}`))
@@ -115,9 +116,9 @@ func TestAges(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		s := read(src)
-		if hints != 1 || !s.Charge.DataAge.Equal(began.Add(-time.Hour)) || !s.Battery.DataAge.Equal(began) ||
+		if hints.Load() != 1 || !s.Charge.DataAge.Equal(began.Add(-time.Hour)) || !s.Battery.DataAge.Equal(began) ||
 			!s.Battery.FetchedAt.Equal(began.Add(time.Hour)) || !s.Charge.FetchedAt.Equal(began) {
-			t.Errorf("%d hints, %+v, %+v", hints, s.Charge, s.Battery)
+			t.Errorf("%d hints, %+v, %+v", hints.Load(), s.Charge, s.Battery)
 		}
 		again := open(t, vehicle.Known{Vehicle: vehicle.Vehicle{ID: idOf(t, src)}, Status: vehicle.Status{Last: s}})
 		if r := read(again); r.Charge != s.Charge || r.Battery.DataAge != s.Battery.DataAge {
