@@ -11,14 +11,16 @@ import (
 )
 
 // Grant is a token that plugbeat issued: to an application, as its access token for
-// the Smartcar v2.0 API, or to an operator, for the admin API. Neither works in
-// place of the other. The token itself is never kept.
+// the Smartcar v2.0 API, to an operator, for the admin API, or to a device or script, for
+// one source's intake. None works in place of another. The token itself is never kept.
 type Grant struct {
 	Name string `json:"name"`
-	// Hash is the SHA-256 of the token, for an operator's with a word before it.
+	// Hash is the SHA-256 of the token, for an operator's and an intake's with a word before it.
 	Hash [32]byte `json:"-"`
-	// Scope is what an operator's token may do; empty is an application's token.
+	// Scope is what an operator's token may do; empty for other tokens.
 	Scope Scope `json:"scope,omitempty"`
+	// Intake is the source that the token may send documents to; empty for other tokens.
+	Intake string `json:"intake,omitempty"`
 	// Vehicles lists the vehicles an application's token may read; empty means all.
 	Vehicles  []uuid.UUID `json:"vehicles,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
@@ -52,11 +54,14 @@ func (s Scope) Includes(other Scope) bool {
 // Covers reports whether an application's grant reaches the vehicle. That of a consent
 // whose vehicles are all gone reaches none.
 func (g Grant) Covers(id uuid.UUID) bool {
-	return g.Scope == "" && (g.All() || slices.Contains(g.Vehicles, id))
+	return g.isApplication() && (g.All() || slices.Contains(g.Vehicles, id))
 }
 
+// isApplication reports whether the grant is an application's.
+func (g Grant) isApplication() bool { return g.Scope == "" && g.Intake == "" }
+
 // All reports whether an application's grant reaches every vehicle.
-func (g Grant) All() bool { return g.Scope == "" && g.Consent == uuid.Nil && len(g.Vehicles) == 0 }
+func (g Grant) All() bool { return g.isApplication() && g.Consent == uuid.Nil && len(g.Vehicles) == 0 }
 
 // Permits reports whether the grant allows what needs the permission.
 func (g Grant) Permits(permission string) bool {

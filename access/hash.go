@@ -17,5 +17,8 @@ func BearerHash(token string) TokenHash { return sha256.Sum256([]byte("access\n"
 // GrantHash is that of an access token that an operator made for the application.
 func GrantHash(token string) [32]byte { return sha256.Sum256([]byte(token)) }
 
+// IntakeHash is that of a token for a source's intake.
+func IntakeHash(token string) [32]byte { return sha256.Sum256([]byte("intake\n" + token)) }
+
 // OperatorHash is that of an operator's token.
 func OperatorHash(token string) [32]byte { return sha256.Sum256([]byte("operator\n" + token)) }

@@ -11,7 +11,7 @@ import (
 	"plugbeat/webhook"
 )
 
-// TokenKind says whose a token is. Neither kind works in place of the other.
+// TokenKind says whose a token is. No kind works in place of another.
 type TokenKind string
 
 // The kinds of tokens.
@@ -19,14 +19,28 @@ const (
 	AccessToken   TokenKind = "access"   // an application's, for /v2.0
 	ConsentToken  TokenKind = "consent"  // those that an application has by an owner's consent
 	OperatorToken TokenKind = "operator" // an operator's, for /api/v1 over HTTP
+	IntakeToken   TokenKind = "intake"   // a device's or a script's, for the intake of one source
 )
+
+// KindOf is the kind of a grant.
+func KindOf(g access.Grant) TokenKind {
+	switch {
+	case g.Scope != "":
+		return OperatorToken
+	case g.Intake != "":
+		return IntakeToken
+	}
+	return AccessToken
+}
 
 // TokenView is a token without the token.
 type TokenView struct {
 	Name string    `json:"name"`
 	Kind TokenKind `json:"kind"`
-	// Scope is what an operator's token may do; absent for an access token.
+	// Scope is what an operator's token may do; absent for other tokens.
 	Scope access.Scope `json:"scope,omitempty"`
+	// Intake is the source that an intake's token may send documents to; absent for other tokens.
+	Intake string `json:"intake,omitempty"`
 	// Vehicles lists the vehicles an access token reaches; empty means all, and of a
 	// consent none.
 	Vehicles  []uuid.UUID `json:"vehicles"`
@@ -40,17 +54,20 @@ type TokenView struct {
 type NewToken struct {
 	// Name is as [webhook.CheckName] takes it, and unique.
 	Name string `json:"name"`
-	// Scope makes an operator's token; without it an access token is made.
-	Scope access.Scope `json:"scope,omitempty"`
+	// Scope makes an operator's token, and Intake, the name of a source, a token for its intake;
+	// without either an access token is made.
+	Scope  access.Scope `json:"scope,omitempty"`
+	Intake string       `json:"intake,omitempty"`
 	// Vehicles limits an access token to these; empty means all.
 	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
 }
 
 // TokenAdded is the answer to POST /tokens.
 type TokenAdded struct {
-	Name  string       `json:"name"`
-	Kind  TokenKind    `json:"kind"`
-	Scope access.Scope `json:"scope,omitempty"`
+	Name   string       `json:"name"`
+	Kind   TokenKind    `json:"kind"`
+	Scope  access.Scope `json:"scope,omitempty"`
+	Intake string       `json:"intake,omitempty"`
 	// Vehicles lists the vehicles an access token reaches; empty means all.
 	Vehicles []uuid.UUID `json:"vehicles"`
 	// Token is shown this once; only its SHA-256 is kept.
@@ -103,7 +120,7 @@ func (c tokenCalls) Tokens(ctx context.Context, after string, limit int) (p Page
 	return p, c.do(ctx, http.MethodGet, c.path("tokens"), paging("after", after, limit), nil, &p)
 }
 
-// AddToken makes a token: an application's, for /v2.0, or an operator's.
+// AddToken makes a token: an application's, for /v2.0, an operator's, or one for an intake.
 func (c tokenCalls) AddToken(ctx context.Context, n NewToken) (a TokenAdded, err error) {
 	return a, c.do(ctx, http.MethodPost, c.path("tokens"), nil, n, &a)
 }

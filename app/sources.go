@@ -226,3 +226,14 @@ func (s *sources) problems(name string, now time.Time) []vehicle.Problem {
 	}
 	return nil
 }
+
+// intakes are the sources that are sent documents, by name.
+func (s *sources) intakes() map[string]vehicle.Intake {
+	found := map[string]vehicle.Intake{}
+	for name, src := range s.byName {
+		if i, ok := src.(vehicle.Intake); ok {
+			found[name] = i
+		}
+	}
+	return found
+}

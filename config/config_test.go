@@ -16,7 +16,6 @@ import (
 	"plugbeat/scheduler/cadence"
 	"plugbeat/vehicle/all"
 	"plugbeat/vehicle/simulator"
-	"plugbeat/vehicle/smartcar"
 )
 
 var update = flag.Bool("update", false, "rewrite config.example.yaml")
@@ -160,20 +159,23 @@ func TestTableAndStructs(t *testing.T) {
 	}
 }
 
+// simulated is the first way to begin, with its defaults.
+func simulated() Begun {
+	b := Begun{Start: Starts()[0], Answers: map[string]string{}}
+	b.Name = b.Source
+	for _, q := range b.Questions {
+		b.Answers[q.Key] = q.Default
+	}
+	return b
+}
+
 func TestTemplate(t *testing.T) {
-	cfg := parse(t, string(Template(false)))
+	cfg := parse(t, string(Template(false, simulated().Section(false))))
 	if s := cfg.Sources["fleet"]; len(cfg.Sources) != 1 || s.Type != "simulator" || s.Settings.(*simulator.SourceSettings).Vehicles != 3 {
 		t.Errorf("sources %+v", cfg.Sources)
 	}
 	if cfg.KeyFile != "/etc/plugbeat/sealing_key" || cfg.Application.ManagementTokenFile != "/etc/plugbeat/management_token" || cfg.Socket != "/etc/plugbeat/data/plugbeat.sock" {
 		t.Errorf("paths %s %s %s", cfg.KeyFile, cfg.Application.ManagementTokenFile, cfg.Socket)
-	}
-
-	// The commented source is valid when its comment marks go.
-	text := string(Template(false))
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "/etc/plugbeat/smartcar_client_secret" {
-		t.Errorf("smartcar %+v", s)
 	}
 }
 
@@ -190,17 +192,13 @@ func TestQuote(t *testing.T) {
 // TestSystemTemplate holds the config of a daemon that systemd runs to the standard
 // places and to credentials for its secrets.
 func TestSystemTemplate(t *testing.T) {
-	text := string(Template(true))
+	text := string(Template(true, simulated().Section(true)))
 	cfg := parse(t, text)
 	if cfg.DataDir != "/var/lib/plugbeat" || cfg.Socket != "/run/plugbeat/plugbeat.sock" || cfg.KeyFile != "" || cfg.Application.ManagementTokenFile != "" || len(cfg.Sources) != 1 {
 		t.Errorf("%+v", cfg)
 	}
 	if strings.ContainsAny(text, "{}") {
 		t.Errorf("a placeholder is left:\n%s", text)
-	}
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n  # smartcar:", "\n  smartcar:"), "\n  #   ", "\n    ")
-	if s := parse(t, text).Sources["smartcar"]; s.Type != "smartcar" || s.Settings.(*smartcar.Settings).ClientSecretFile != "" {
-		t.Errorf("smartcar %+v", s)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"plugbeat/vehicle/smartcar"
+	"plugbeat/vehicle/mqtt"
 	"plugbeat/webhook"
 )
 
@@ -239,14 +239,14 @@ func TestWarnings(t *testing.T) {
 	cfg.KeyFile = write(t, dir, "the key; rm x", "k", 0o644)
 	cfg.HTTP.API.Listen, cfg.HTTP.Admin.Listen = ":8765", "[::1]:8766"
 	cfg.Grace = cfg.Delivery.Timeout / 2
-	unfilled := DefaultSource("smartcar")
-	unfilled.Settings.(*smartcar.Settings).ClientID = "your-client-id"
+	unfilled := DefaultSource("mqtt")
+	unfilled.Settings.(*mqtt.Settings).Broker = "mqtts://mqtt.lan"
 	cfg.Sources["mine"] = unfilled
 	got := strings.Join(cfg.Warnings(), "\n")
 	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +
 		"http.api.listen :8765: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1\n" +
 		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 600 '" + cfg.KeyFile + "'\n" +
-		"sources.mine.client_id \"your-client-id\": it is the placeholder that plugbeat init wrote; put your application's client id at Smartcar there"
+		"sources.mine.vehicles \"\": nothing is read; a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover prints those that the broker offers"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -1,11 +1,6 @@
 package config
 
-import (
-	"strings"
-
-	"plugbeat/vehicle"
-	"plugbeat/vehicle/all"
-)
+import "strings"
 
 // The names of the files that init writes.
 const (
@@ -51,7 +46,9 @@ const initBody = `http:
   admin:
     listen: {admin}
 
-{application}sources:
+{application}# Where vehicles come from. plugbeat init (with --source NAME) adds a source; docs/sources.md of plugbeat
+# has all that there is to set.
+sources:
 {sources}
 # How often, each a duration or a cron expression. The floor is one minute.
 cadence:
@@ -69,49 +66,19 @@ const folderApplication = `application:
 
 `
 
-// Template returns the config that plugbeat init writes, with the sections of the kinds
-// of sources that have one. Its files are beside it; with system they are at the standard
-// places and its secrets are credentials, as for a daemon that systemd runs.
-func Template(system bool) []byte {
+// Template returns the config that plugbeat init writes, with the sections of sources as lines
+// of their level. Its files are beside it; with system they are at the standard places and its
+// secrets are credentials, as for a daemon that systemd runs.
+func Template(system bool, sources string) []byte {
 	text, application := folderHead+initBody, folderApplication
 	if system {
 		text, application = systemHead+initBody, ""
 	}
-	var sections []string
-	for _, k := range all.Kinds() {
-		sections = append(sections, section(k, system))
-	}
 	listen := Default().HTTP
 	return []byte(strings.NewReplacer(
 		"{application}", application,
-		"{sources}", strings.Join(sections, "\n"),
+		"{sources}", sources,
 		"{api}", listen.API.Listen,
 		"{admin}", listen.Admin.Listen,
 	).Replace(text))
-}
-
-// section is a kind's part of the config that init writes. system leaves out the lines
-// that name the files of secrets, which systemd hands over.
-func section(k vehicle.Kind, system bool) string {
-	files := map[string]string{}
-	for f := range fields(k.Settings()) {
-		if what := f.tag.Get("credential"); what != "" {
-			files["{"+f.key+"}"] = sourceCredential(k.Example, what)
-		}
-	}
-	var b strings.Builder
-	for line := range strings.Lines(k.Section) {
-		left := false
-		for hole, file := range files {
-			if system {
-				left = left || strings.HasSuffix(line, ": "+hole+"\n")
-				file = SecretsDirName + "/" + file
-			}
-			line = strings.ReplaceAll(line, hole, file)
-		}
-		if !left {
-			b.WriteString("  " + line)
-		}
-	}
-	return b.String()
 }

@@ -1,6 +1,6 @@
 // Package server has plugbeat's listeners and mounts its rooms on them: on the public one
-// Smartcar's v2.0 endpoints (server/smartcar) and the way that owners connect their
-// vehicles (server/oauth); on the socket and, to tokens, on the admin listener the
+// Smartcar's v2.0 endpoints (server/smartcar), the way that owners connect their
+// vehicles (server/oauth) and what devices send (server/intake); on the socket and, to tokens, on the admin listener the
 // operator's API (server/admin). Readiness and metrics are its own.
 //
 // It guarantees that each request passes the guard of server/web and is counted; that
@@ -13,7 +13,9 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +26,11 @@ import (
 	"plugbeat/health"
 	"plugbeat/scheduler/cadence"
 	"plugbeat/server/admin"
+	"plugbeat/server/intake"
 	"plugbeat/server/oauth"
 	"plugbeat/server/smartcar"
 	"plugbeat/server/web"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -76,6 +80,8 @@ type Options struct {
 	Fleet      Fleet
 	Upkeep     admin.Upkeep
 	Health     Health
+	// Intakes are the sources that are sent documents, by name.
+	Intakes map[string]vehicle.Intake
 	// Stopping reports whether the daemon waits for what is in flight, to end then;
 	// nil is never.
 	Stopping func() bool
@@ -130,6 +136,7 @@ type Server struct {
 
 	smartcar *smartcar.API
 	oauth    *oauth.OAuth
+	intake   *intake.API
 	admin    *admin.API
 	// end says that the servers begin to stop.
 	end func()
@@ -181,9 +188,10 @@ func New(o Options) (*Server, error) {
 		Store: o.Store, Scheduler: o.Scheduler, Fleet: o.Fleet, Auth: s.auth, Replies: s.replies,
 		Application: o.Application, ApplicationID: o.ApplicationID, ReadTime: ReadTimeout,
 	})
+	s.intake = intake.New(intake.Options{Sources: o.Intakes, Auth: s.auth, Replies: s.replies})
 	s.admin = admin.New(admin.Options{
 		Store: o.Store, Scheduler: o.Scheduler, Deliveries: o.Deliveries, Fleet: o.Fleet, Connects: s.oauth.Connects, Upkeep: o.Upkeep,
-		Health: o.Health,
+		Health: o.Health, Intakes: slices.Sorted(maps.Keys(o.Intakes)),
 		Clocks: o.Clocks, Feed: o.Feed, Auth: s.auth, Replies: s.replies, Stopping: o.Stopping, Ending: ending,
 		Policy: o.Policy, Retries: o.Retries, Recover: o.Recover, Signing: o.Signing, ReadTime: ReadTimeout,
 		CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,
@@ -191,12 +199,13 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Public serves /v2.0, /oauth and /healthz.
+// Public serves /v2.0, /oauth, /intake and /healthz.
 func (s *Server) Public() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
 	s.smartcar.Routes(mux)
 	s.oauth.Routes(mux)
+	s.intake.Routes(mux)
 	return s.guard(apiListener, mux, s.smartcar.Error)
 }
 

@@ -75,6 +75,7 @@ func full() map[string]any {
 			Address: "192.0.2.1:443", RetryAfter: time.Minute, ContentType: "text/plain", Body: []byte("too large"),
 		},
 		"grant_operator": &grantRecord{Grant: access.Grant{Name: "grafana", Scope: access.ScopeRead, CreatedAt: at, LastUsedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{3}, 32))},
+		"grant_intake":   &grantRecord{Grant: access.Grant{Name: "shed", Intake: "scripts", CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{4}, 32))},
 		"grant":          &grantRecord{Grant: access.Grant{Name: "home", Vehicles: []uuid.UUID{vid(1)}, CreatedAt: at}, Hash: hex.EncodeToString(bytes.Repeat([]byte{2}, 32))},
 	}
 }

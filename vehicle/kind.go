@@ -20,11 +20,10 @@ type Kind struct {
 	Doc string
 	// Example is the name of a source of the kind in the reference of the config.
 	Example string
-	// Section is the kind's part of the config that init writes, as YAML of the level of
-	// sources, in comment marks where it is not switched on; empty for none. {KEY} stands
-	// for the name of the file of a setting that is a secret's; a line with that as its
-	// value is left out where the system's manager hands secrets over.
-	Section string
+	// Starts are the ways to begin with a source of the kind.
+	Starts []Start
+	// Presets are maps that vehicles of the kind may name.
+	Presets []Preset
 	// Reference documents every setting, as the comments of config/reference.yaml do: YAML
 	// with the defaults as values. Above each key stand sentences that say what the setting
 	// does, then "Allowed:" with a phrase. Where the phrase has one of these forms, the
@@ -34,6 +33,43 @@ type Kind struct {
 	Reference string
 	// Settings returns settings that hold the defaults.
 	Settings func() Settings
+}
+
+// Preset is a map of vehicles that is written already.
+type Preset struct {
+	Name, Doc string
+	// Map is the preset as it may be copied into a config: YAML of the level of vehicles, with
+	// comments that say what may be put into it.
+	Map string
+}
+
+// Start is a way to begin with a source: init --source NAME asks its questions and writes its
+// section.
+type Start struct {
+	// Name is the kind's, or a preset's, and Doc says what is read: "evcc's vehicles, by ...".
+	Name, Doc string
+	// Source is what the source is called unless the operator says otherwise.
+	Source    string
+	Questions []Question
+	// Section is the source's settings as YAML. {KEY} stands for the answer to a question, and
+	// {name} for what the source is called; a line with an answer that was not given is left out.
+	Section string
+	// First are the commands that come next, before the daemon is started, and Then those
+	// once it runs. {name} is what the source is called.
+	First, Then []string
+}
+
+// Question is what a [Start] has to know.
+type Question struct {
+	// Key names the answer. That of a setting whose key has a credential tag is the name of a
+	// file with the secret, which init copies to where the daemon finds it.
+	Key string
+	// Ask is the question, as a phrase: "the broker, as mqtt://192.168.1.10".
+	Ask string
+	// Default is the answer where none is given; a question without one has to be answered,
+	// unless it is Optional.
+	Default  string
+	Optional bool
 }
 
 // Settings are the config's section of one source: a pointer to a struct whose fields

@@ -110,6 +110,25 @@ type Reporter interface {
 	Problems(now time.Time) []Problem
 }
 
+// Intake is a source that is sent documents, by POST /intake/NAME on http.api. Whoever sends
+// them has shown a token that is good for this source alone.
+type Intake interface {
+	Pusher
+	// Take takes one JSON document and says what it became. It does not block, and is safe
+	// for concurrent use. The document is valid JSON of at most 64 KiB.
+	Take(document []byte) []Taken
+}
+
+// Taken says what a document became for one input of a vehicle.
+type Taken struct {
+	// Vehicle is the native id of the vehicle, and Input what was said of it.
+	Vehicle string `json:"vehicle"`
+	Input   string `json:"input"`
+	// Became is the value that was taken, as text; empty where none was, and Refused says why.
+	Became  string `json:"became,omitempty"`
+	Refused string `json:"refused,omitempty"`
+}
+
 // Problem is one thing that is wrong with a source's far side.
 type Problem struct {
 	// Code is of a closed set: login_refused, mqtt5_missing, wrong_certificate, not_a_broker,

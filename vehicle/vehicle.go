@@ -19,6 +19,7 @@
 //   - [Lister]: it knows its vehicles by itself, as a list in the config does;
 //   - [Connector]: its vehicles belong to accounts, whose owners sign in at a vendor;
 //   - [Metering]: somebody counts what it reads;
+//   - [Intake]: it is sent documents over HTTP;
 //   - [Reporter]: it knows by itself what is wrong with its far side;
 //   - [DetailSource]: it reads more of a vehicle than deliveries carry;
 //   - [Resumer]: an exchange of tokens may have been cut off by a crash;

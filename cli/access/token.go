@@ -6,6 +6,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -26,10 +27,11 @@ func Command(session *terminal.Session) *ucli.Command {
 	s := commands{session}
 	return &ucli.Command{
 		Name:  "token",
-		Usage: "tokens: of applications for the v2.0 API, of operators for the admin API",
+		Usage: "tokens: of applications for /v2.0, of operators for /api/v1, of devices for /intake",
 		Description: `An application's access token opens /v2.0 on http.api; an operator's token opens /api/v1 on
-http.admin. Neither works in place of the other. On this machine the plugbeat command needs none.
-A token is printed once; only its hash is kept.`,
+http.admin; a token for an intake lets a device or a script send documents to one source, at
+/intake/NAME on http.api. None works in place of another. On this machine the plugbeat command needs
+none. A token is printed once; only its hash is kept.`,
 		CustomHelpTemplate: terminal.Example(`
 plugbeat token add backend --access
 curl -H "Authorization: Bearer TOKEN" http://127.0.0.1:8765/v2.0/vehicles
@@ -47,13 +49,17 @@ func (s commands) addCommand() *ucli.Command {
 		Flags: terminal.ClientFlags(
 			terminal.Switch("access", "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles"),
 			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read (all but keys and tokens) or operate"},
+			terminal.Switch("intake", "a token for the intake of the source NAME"),
+			&ucli.StringFlag{Name: "source", Usage: "with --intake: the `SOURCE`, where the token has another name"},
 			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated",
 				DefaultText: "every vehicle"},
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat token add backend --access
 plugbeat token add one-vehicle --access --vehicle 36ab27d0-fd9d-4455-823a-ce30af709ffc
-plugbeat token add grafana --scope read`),
+plugbeat token add grafana --scope read
+plugbeat token add scripts --intake
+plugbeat token add shed --intake --source scripts`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
 			n, err := newToken(c)
 			if err != nil {
@@ -61,7 +67,8 @@ plugbeat token add grafana --scope read`),
 			}
 			t, err := a.AddToken(ctx, n)
 			return s.Show(c, t, err, func(p *terminal.Page) {
-				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)}, [2]string{"reaches", reaches(t.Kind, t.Vehicles)},
+				p.Fields([2]string{"name", t.Name}, [2]string{"kind", kind(t.Kind, t.Scope)},
+					[2]string{"reaches", reaches(t.Kind, t.Intake, t.Vehicles)},
 					[2]string{"token", t.Token + "   (shown once)"})
 			})
 		}),
@@ -73,12 +80,25 @@ plugbeat token add grafana --scope read`),
 func newToken(c *ucli.Context) (adminapi.NewToken, error) {
 	name, scope := c.Args().First(), access.Scope(c.String("scope"))
 	command := "plugbeat token add " + words.Shell(name)
-	switch {
-	case c.Bool("access") == c.IsSet("scope"):
-		return adminapi.NewToken{}, &terminal.UsageError{
-			Text: "token add needs the kind of token: --access for an application, or --scope for an operator",
-			Hint: command + " --access\n" + command + " --scope read",
+	kinds := 0
+	for _, is := range []bool{c.Bool("access"), c.IsSet("scope"), c.Bool("intake")} {
+		if is {
+			kinds++
 		}
+	}
+	switch {
+	case kinds != 1:
+		return adminapi.NewToken{}, &terminal.UsageError{
+			Text: "token add needs the kind of token: --access for an application, --scope for an operator, or --intake for a device or a script",
+			Hint: command + " --access\n" + command + " --scope read\n" + command + " --intake",
+		}
+	case c.IsSet("source") && !c.Bool("intake"):
+		return adminapi.NewToken{}, &terminal.UsageError{Text: "--source goes with --intake", Hint: command + " --intake --source SOURCE"}
+	case c.Bool("intake") && c.IsSet("vehicle"):
+		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; a token for an intake is for a source",
+			Hint: command + " --intake"}
+	case c.Bool("intake"):
+		return adminapi.NewToken{Name: name, Intake: cmp.Or(c.String("source"), name)}, nil
 	case c.IsSet("scope") && scope != access.ScopeRead && scope != access.ScopeOperate:
 		return adminapi.NewToken{}, &terminal.UsageError{Text: fmt.Sprintf("--scope %q: want read or operate", string(scope)),
 			Hint: command + " --scope read"}
@@ -98,9 +118,12 @@ func kind(k adminapi.TokenKind, scope access.Scope) string {
 	return string(k) + ", " + string(scope)
 }
 
-func reaches(k adminapi.TokenKind, ids []uuid.UUID) string {
-	if k == adminapi.OperatorToken {
+func reaches(k adminapi.TokenKind, intake string, ids []uuid.UUID) string {
+	switch k {
+	case adminapi.OperatorToken:
 		return "the admin API"
+	case adminapi.IntakeToken:
+		return "POST /intake/" + words.Clean(intake)
 	}
 	switch len(ids) {
 	case 0:
@@ -128,11 +151,12 @@ plugbeat token list`),
 			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
 				var rows []terminal.Row
 				for _, t := range list {
-					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Vehicles), p.Rel(t.CreatedAt),
+					rows = append(rows, terminal.Texts(t.Name, kind(t.Kind, t.Scope), reaches(t.Kind, t.Intake, t.Vehicles), p.Rel(t.CreatedAt),
 						p.Or(t.LastUsedAt, "never")))
 				}
 				columns := terminal.Columns("NAME", "KIND", "REACHES", "MADE", "LAST USED")
-				p.List("no tokens yet; make one: plugbeat token add NAME --access, or for an operator --scope read|operate", columns, rows)
+				p.List("no tokens yet; make one: plugbeat token add NAME --access, for an operator --scope read|operate, for a device --intake",
+					columns, rows)
 			})
 		}),
 	}

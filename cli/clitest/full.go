@@ -108,11 +108,15 @@ func Full(t *testing.T) *Daemon {
 	d.On("GET", "/tokens", terminal.Items([]adminapi.TokenView{
 		{Name: "backend", Kind: adminapi.AccessToken, CreatedAt: Ago(3 * time.Hour), LastUsedAt: Ago(time.Hour)},
 		{Name: "grafana", Kind: adminapi.OperatorToken, Scope: access.ScopeRead, CreatedAt: Ago(time.Hour)},
+		{Name: "shed", Kind: adminapi.IntakeToken, Intake: "scripts", CreatedAt: Ago(time.Hour)},
 		{Name: "one", Kind: adminapi.AccessToken, Vehicles: []uuid.UUID{VehicleID}, CreatedAt: Ago(time.Minute)},
 	}))
 	d.On("POST", "/tokens", func(body []byte) any {
 		if strings.Contains(string(body), `"scope"`) {
 			return adminapi.TokenAdded{Name: "grafana", Kind: adminapi.OperatorToken, Scope: access.ScopeRead, Token: "plugbeat_operator_0123456789"}
+		}
+		if strings.Contains(string(body), `"intake"`) {
+			return adminapi.TokenAdded{Name: "shed", Kind: adminapi.IntakeToken, Intake: "scripts", Token: "plugbeat_intake_0123456789"}
 		}
 		return adminapi.TokenAdded{Name: "backend", Kind: adminapi.AccessToken, Token: "plugbeat_0123456789"}
 	})

@@ -31,18 +31,23 @@ func (s commands) describeCommand() *ucli.Command {
 		ArgsUsage: "[SETTING]",
 		Description: `Without SETTING it is the complete commented reference, config.example.yaml: a file with every default.
 SETTING is a section (delivery), a setting (delivery.timeout), or the end of one (timeout). Of a
-setting its value in your config is shown as well, where there is one.`,
+setting its value in your config is shown as well, where there is one. preset.TYPE.NAME prints a preset
+of a type of source as a map of vehicles to copy; preset alone lists them.`,
 		Flags: []ucli.Flag{terminal.ConfigFlag()},
 		CustomHelpTemplate: terminal.Example(`
 plugbeat config describe > config.yaml
 plugbeat config describe delivery
-plugbeat config describe delivery.timeout`),
+plugbeat config describe delivery.timeout
+plugbeat config describe preset.mqtt.teslamate`),
 		Action: terminal.Args(0, 1, s.configDescribe),
 	}
 }
 
 func (s commands) configDescribe(c *ucli.Context) error {
 	asked := c.Args().First()
+	if asked == presets || strings.HasPrefix(asked, presets+".") {
+		return s.presetDescribe(c, asked)
+	}
 	cfg, file, err := s.configHere(c)
 	if err != nil {
 		return err
@@ -72,6 +77,29 @@ func (s commands) configDescribe(c *ucli.Context) error {
 			showSetting(p, f, file)
 		}
 	})
+}
+
+// presets is what the names of presets begin with.
+const presets = "preset"
+
+// presetDescribe prints a preset, or which there are.
+func (s commands) presetDescribe(c *ucli.Context, asked string) error {
+	if p, ok := config.FindPreset(asked); ok {
+		return s.Print(c, p, func(page *terminal.Page) { page.Text([]byte(p.Map)) })
+	}
+	all := config.Presets()
+	if asked == presets {
+		return s.Print(c, all, func(page *terminal.Page) {
+			for _, p := range all {
+				page.Line("%-27s  %s", p.Path, p.Doc)
+			}
+		})
+	}
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.Path
+	}
+	return &terminal.UsageError{Text: fmt.Sprintf("there is no preset %q", asked), Hint: "there are: " + strings.Join(names, ", ")}
 }
 
 // configHere loads the config whose values are shown. One that cannot be loaded is

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -30,6 +31,7 @@ type initialised struct {
 	Socket  string   `json:"socket"`
 	Created []string `json:"created"`
 	Kept    []string `json:"kept"`
+	Source  string   `json:"source,omitempty"` // that was added, or begun with
 	// These four are of init --systemd.
 	Unit    string   `json:"unit,omitempty"`
 	Mended  []string `json:"mended,omitempty"`  // what had other owners, modes or another text
@@ -43,14 +45,20 @@ func InitCommand(session *terminal.Session) *ucli.Command {
 	return &ucli.Command{
 		Name:  "init",
 		Usage: "write a config, keys and a management token into a folder, or set up the systemd service",
-		Description: `The config has a simulated fleet of three vehicles switched on and a Smartcar source commented out.
-Nothing that is already there is overwritten: a second init changes nothing.
+		Description: `Without --source the config has a simulated fleet of three vehicles. Nothing that is already there is
+overwritten: a second init changes nothing. With --source it asks, on a terminal, for what the source needs, and
+writes its section, into a config that is there, too. --set gives answers beforehand, and name=NAME what
+the source is called. NAME is one of:
+
+` + startsList() + `
 
 With --systemd, as root: the user and group plugbeat, /etc/plugbeat/config.yaml, the keys beside it, the unit
 plugbeat.service for this binary where it lies, and the data folder /var/lib/plugbeat. It corrects owners and
 modes, and does not start the service. --remove stops the service and removes the unit.`,
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "dir", Usage: "the `FOLDER` to set up; made if it is not there"},
+			&ucli.StringFlag{Name: "source", Usage: "begin with the source `NAME`"},
+			&ucli.StringSliceFlag{Name: "set", Usage: "with --source: an answer, as `KEY=VALUE`; may be repeated"},
 			terminal.Switch("systemd", "set up the service of this machine"),
 			terminal.Switch("remove", "with --systemd: undo it; config, keys, data and user are kept"),
 			terminal.Switch("purge", "with --remove: remove these, too"),
@@ -59,6 +67,9 @@ modes, and does not start the service. --remove stops the service and removes th
 		CustomHelpTemplate: terminal.Example(`
 plugbeat init --dir ~/plugbeat
 plugbeat serve --config ~/plugbeat/config.yaml
+
+plugbeat init --dir ~/plugbeat --source evcc
+plugbeat init --dir ~/plugbeat --source mqtt --set broker=mqtt://192.168.1.10
 
 # a service of this machine, as root
 plugbeat init --systemd
@@ -77,6 +88,8 @@ func (s commands) initialise(c *ucli.Context) error {
 	case c.Bool("systemd") && c.String("dir") != "":
 		return &terminal.UsageError{Text: "init takes --dir or --systemd, not both",
 			Hint: "the service has its config in " + machine.ConfigDir + " and its data in " + machine.DataDir}
+	case c.Bool("remove") && c.IsSet("source"):
+		return &terminal.UsageError{Text: "init takes --remove or --source, not both", Hint: "plugbeat init --systemd --remove"}
 	case c.Bool("systemd"):
 		return s.initialiseSystem(c)
 	case c.String("dir") == "":
@@ -87,14 +100,19 @@ func (s commands) initialise(c *ucli.Context) error {
 	if err != nil {
 		return fmt.Errorf("find folder %s: %w", c.String("dir"), err)
 	}
-	r, err := setUp(dir)
-	return s.Show(c, r, err, func(p *terminal.Page) { showInit(p, r) })
+	b, err := s.beginning(c)
+	if err != nil {
+		return err
+	}
+	r, err := setUp(dir, b, c.IsSet("source"))
+	return s.Show(c, r, err, func(p *terminal.Page) { showInit(p, r, b) })
 }
 
-// setUp makes what is missing in dir. The config is written last, so a folder
+// setUp makes what is missing in dir, with a config that begins with the source; add says
+// that the source is added to a config that is there. The config is written last, so a folder
 // with a config is complete; one whose config is there but whose keys are not is
 // refused, since a new key could not read what the old one sealed.
-func setUp(dir string) (initialised, error) {
+func setUp(dir string, b *beginning, add bool) (initialised, error) {
 	r := initialised{Config: filepath.Join(dir, config.FileName), Created: []string{}, Kept: []string{}}
 	if _, err := os.Stat(r.Config); err == nil {
 		cfg, err := usableConfig(r.Config)
@@ -102,7 +120,10 @@ func setUp(dir string) (initialised, error) {
 			return r, err
 		}
 		r.Socket, r.Kept = cfg.Socket, []string{r.Config}
-		return r, nil
+		if add {
+			err = b.addTo(&r, dir)
+		}
+		return r, err
 	}
 	data := filepath.Join(dir, config.DataDirName)
 	if err := mayMakeKey(filepath.Join(data, "plugbeat.db"), filepath.Join(dir, config.KeyFileName)); err != nil {
@@ -112,6 +133,9 @@ func setUp(dir string) (initialised, error) {
 	if len(r.Socket) > config.MaxSocket {
 		return r, terminal.Hint(fmt.Errorf("%s is too long a path: the socket in it, %s, would have %d bytes and a system allows %d", dir,
 			r.Socket, len(r.Socket), config.MaxSocket), "choose a folder nearer to the root")
+	}
+	if err := b.mayPut(dir); err != nil {
+		return r, err
 	}
 	for _, d := range []struct {
 		path string
@@ -132,7 +156,11 @@ func setUp(dir string) (initialised, error) {
 			return r, err
 		}
 	}
-	return r, r.create(r.Config, config.Template(false), 0o644)
+	if err := b.putSecrets(&r, dir); err != nil {
+		return r, err
+	}
+	r.Source = b.Name
+	return r, r.create(r.Config, config.Template(false, b.Section(false)), 0o644)
 }
 
 // cannotWrite says why a path cannot be made.
@@ -180,8 +208,9 @@ func (r *initialised) create(path string, text []byte, mode fs.FileMode) error {
 	return nil
 }
 
-func showInit(p *terminal.Page, r initialised) {
-	if len(r.Created) == 0 {
+func showInit(p *terminal.Page, r initialised, b *beginning) {
+	fresh := slices.Contains(r.Created, r.Config)
+	if r.Source == "" {
 		p.Line("%s is already set up; nothing was changed", filepath.Dir(r.Config))
 	}
 	for _, f := range r.Created {
@@ -192,19 +221,29 @@ func showInit(p *terminal.Page, r initialised) {
 			p.Line("kept  %s", f)
 		}
 	}
-	if len(r.Created) > 0 {
+	if r.Source != "" && !fresh {
+		p.Line("added the source %s to %s; plugbeat reads it at its start", r.Source, r.Config)
+	}
+	if fresh {
 		p.Line("\nyour receivers verify with the management token in %s",
 			words.Shell(filepath.Join(filepath.Dir(r.Config), config.ManagementTokenFileName)))
 	}
+	first, then := "", ""
+	if r.Source != "" {
+		then = b.named(b.Then)
+	}
+	if r.Source != "" && len(b.First) > 0 {
+		first = fmt.Sprintf("  export PLUGBEAT_CONFIG=%s\n%s", words.Shell(r.Config), b.named(b.First))
+	}
 	p.Line(`
 next, in this terminal:
-  plugbeat serve --config %[1]s
+%[2]s  plugbeat serve --config %[1]s
 
 and in another one:
   export PLUGBEAT_CONFIG=%[1]s
-  plugbeat status
+%[3]s  plugbeat status
   plugbeat vehicle list
   plugbeat webhook add
   plugbeat webhook verify WEBHOOK
-  plugbeat subscribe WEBHOOK --all`, words.Shell(r.Config))
+  plugbeat subscribe WEBHOOK --all`, words.Shell(r.Config), first, then)
 }

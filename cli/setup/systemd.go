@@ -41,20 +41,26 @@ func (s commands) initialiseSystem(c *ucli.Context) error {
 	if err := m.CheckExe(s.Env); err != nil {
 		return err
 	}
-	r, err := m.install(c.Context)
-	return s.Show(c, r, err, func(p *terminal.Page) { showSystem(p, r) })
+	b, err := s.beginning(c)
+	if err != nil {
+		return err
+	}
+	r, err := m.install(c.Context, b, c.IsSet("source"))
+	return s.Show(c, r, err, func(p *terminal.Page) { showSystem(p, r, b) })
 }
 
 // install makes what is missing and corrects owners and modes. Nothing is changed
 // before all that can be refused was looked at. The config is written last but for
-// the unit, so that a config means that its keys are there.
-func (m service) install(ctx context.Context) (initialised, error) {
+// the unit, so that a config means that its keys are there. It begins with the source; add
+// says that the source is added to a config that is there.
+func (m service) install(ctx context.Context, b *beginning, add bool) (initialised, error) {
 	file := machine.ConfigDir + "/" + config.FileName
 	secrets := machine.ConfigDir + "/" + config.SecretsDirName
 	r := initialised{Config: file, Socket: terminal.DefaultSocket, Created: []string{}, Kept: []string{}}
 	if err := m.CheckSystemd(ctx); err != nil {
 		return r, err
 	}
+	var extended []byte // the config with the source added; nil where it is not
 	unit, err := m.planUnit(&r)
 	if err != nil {
 		return r, err
@@ -65,7 +71,15 @@ func (m service) install(ctx context.Context) (initialised, error) {
 			return r, err
 		}
 		r.Socket = strings.TrimPrefix(cfg.Socket, m.Root)
+		if add {
+			if extended, err = b.extended(m.At(file), true); err != nil {
+				return r, err
+			}
+		}
 	} else if err := mayMakeKey(m.At(machine.DataDir+"/plugbeat.db"), m.At(secrets+"/"+config.KeyFileName)); err != nil {
+		return r, err
+	}
+	if err := b.mayPut(m.At(machine.ConfigDir)); err != nil {
 		return r, err
 	}
 
@@ -92,6 +106,21 @@ func (m service) install(ctx context.Context) (initialised, error) {
 			return r, err
 		}
 	}
+	begins := extended != nil || !m.There(file)
+	if begins {
+		r.Source = b.Name
+		for name, secret := range b.secrets {
+			if err := m.write(&r, machine.ConfigDir+"/"+name, secret, 0o600); err != nil {
+				return r, err
+			}
+		}
+	}
+	if extended != nil {
+		if err := machine.PutFile(m.At(file), extended, 0o640, -1, -1, true); err != nil {
+			return r, err
+		}
+		r.Mended = append(r.Mended, file)
+	}
 	for _, f := range []struct {
 		path string
 		text []byte
@@ -100,7 +129,7 @@ func (m service) install(ctx context.Context) (initialised, error) {
 	}{
 		{secrets + "/" + config.KeyFileName, config.NewSealingKey(), 0o600, 0},
 		{secrets + "/" + config.ManagementTokenFileName, config.NewManagementToken(), 0o600, 0},
-		{file, config.Template(true), 0o640, gid},
+		{file, config.Template(true, b.Section(true)), 0o640, gid},
 	} {
 		// A config names its own keys, or has them here.
 		if f.path != file && m.There(file) && !m.There(f.path) {
@@ -252,7 +281,7 @@ func (m service) write(r *initialised, path string, text []byte, mode fs.FileMod
 	return nil
 }
 
-func showSystem(p *terminal.Page, r initialised) {
+func showSystem(p *terminal.Page, r initialised, b *beginning) {
 	if len(r.Created)+len(r.Mended)+len(r.Removed) == 0 {
 		p.Line("the service is already set up; nothing was changed")
 	}
@@ -273,6 +302,9 @@ func showSystem(p *terminal.Page, r initialised) {
 	if slices.Contains(r.Created, secrets+"/"+config.ManagementTokenFileName) {
 		p.Line("\nyour receivers verify with the management token in %s/%s", secrets, config.ManagementTokenFileName)
 		p.Line("keep a copy of %s/%s apart from this machine: a backup is of no use without it", secrets, config.KeyFileName)
+	}
+	if commands := append(slices.Clone(b.First), b.Then...); r.Source != "" && len(commands) > 0 {
+		p.Line("\nfor the source %s:\n%s", r.Source, strings.TrimRight(b.named(commands), "\n"))
 	}
 	if r.Running {
 		p.Line("\nthe service runs; to have it take up what changed:\n  systemctl restart plugbeat")

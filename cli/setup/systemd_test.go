@@ -28,10 +28,24 @@ func (l *lab) uninstall(ctx context.Context, purge bool) (uninstalled, error) {
 	return service{l.Machine}.uninstall(ctx, purge)
 }
 
+// begin installs, with a source to begin with or to add, and the answers to its questions.
+func (l *lab) begin(source string, add bool, answers ...string) (initialised, error) {
+	l.T.Helper()
+	start, ok := config.FindStart(source)
+	if !ok {
+		l.T.Fatal(source)
+	}
+	b := begin(start)
+	if err := errors.Join(b.take(answers), b.fill()); err != nil {
+		l.T.Fatal(err)
+	}
+	return service{l.Machine}.install(l.T.Context(), b, add)
+}
+
 func (l *lab) install() initialised {
 	l.T.Helper()
 	l.Ran = nil
-	r, err := service{l.Machine}.install(l.T.Context())
+	r, err := l.begin("simulator", false)
 	if err != nil {
 		l.T.Fatal(err)
 	}
@@ -108,7 +122,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	p := terminal.Page{}
-	showSystem(&p, r)
+	showSystem(&p, r, begin(config.Starts()[0]))
 	if !strings.Contains(p.String(), "systemctl restart plugbeat") {
 		t.Errorf("what comes next:\n%s", p.String())
 	}
@@ -137,7 +151,7 @@ func TestInstallRefuses(t *testing.T) {
 			l := newLab(t)
 			c.prep(l)
 			before := l.tree()
-			_, err := service{l.Machine}.install(t.Context())
+			_, err := l.begin("simulator", false)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v", err)
 			}
@@ -202,7 +216,7 @@ func TestUninstall(t *testing.T) {
 		t.Errorf("coming back: %+v", back)
 	}
 
-	l.Put("/etc/plugbeat/config.yaml", string(config.Template(true))+"\n")
+	l.Put("/etc/plugbeat/config.yaml", string(config.Template(true, "  {}\n"))+"\n")
 	r, err = l.uninstall(t.Context(), true)
 	if err != nil || len(r.Removed) != 5 || len(r.Kept) > 0 || l.tree() != "" || l.There(machine.OwnUnit+".d") || l.Users || l.Groups {
 		t.Errorf("purge: %+v, %v\n%s", r, err, l.tree())
@@ -226,5 +240,37 @@ func TestUninstall(t *testing.T) {
 	l.Fail["systemctl disable --now plugbeat.service"] = errors.New("exit status 1")
 	if r, err = l.uninstall(t.Context(), true); err == nil || !l.There(machine.OwnUnit) || len(r.Removed) > 0 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestInstallSource: a source is begun with, and another one added to the config that is there;
+// their secrets go where systemd hands them over from, and the sections do not name them.
+func TestInstallSource(t *testing.T) {
+	l := newLab(t)
+	password := filepath.Join(t.TempDir(), "p")
+	if err := os.WriteFile(password, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.begin("mqtt", false, "broker=mqtts://mqtt.lan", "username=plugbeat", "password_file="+password)
+	if err != nil || r.Source != "broker" {
+		t.Fatal(r, err)
+	}
+	text := l.Read("/etc/plugbeat/config.yaml")
+	if !strings.Contains(text, "username: plugbeat") || strings.Contains(text, "password_file") || strings.Contains(text, "simulator") ||
+		l.Read("/etc/plugbeat/secrets/broker_password") != "hush\n" || !strings.Contains(l.tree(), "0600 0:0 /etc/plugbeat/secrets/broker_password\n") {
+		t.Errorf("%s\n%s", text, l.tree())
+	}
+	r, err = l.begin("intake", true, "vehicle=leaf")
+	if err != nil || r.Source != "scripts" || !slices.Equal(r.Mended, []string{"/etc/plugbeat/config.yaml"}) {
+		t.Fatal(r, err)
+	}
+	if again := l.Read("/etc/plugbeat/config.yaml"); strings.ReplaceAll(again, again[strings.Index(again, "  scripts:"):strings.Index(again, "  broker:")], "") != text {
+		t.Errorf("the rest is not as it was:\n%s", again)
+	}
+	if tree := l.tree(); !strings.Contains(tree, "0640 0:991 /etc/plugbeat/config.yaml\n") {
+		t.Error(tree)
+	}
+	if _, err = l.begin("intake", true); err == nil || !strings.Contains(err.Error(), "there is a source scripts in") {
+		t.Errorf("a second of the name: %v", err)
 	}
 }

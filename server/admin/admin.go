@@ -161,6 +161,8 @@ type Options struct {
 	Feed       *Feed
 	Auth       *web.Auth
 	Replies    *web.Replies
+	// Intakes are the names of the sources that are sent documents.
+	Intakes []string
 	// Stopping reports whether the daemon waits for what is in flight, to end then.
 	// Ending is closed when the servers begin to stop.
 	Stopping func() bool

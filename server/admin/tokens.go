@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,8 @@ func (h tokens) list(r *http.Request) (any, error) {
 		}
 	}
 	for _, g := range grants {
-		add(adminapi.TokenView{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), CreatedAt: g.CreatedAt,
-			LastUsedAt: g.LastUsedAt})
+		add(adminapi.TokenView{Name: g.Name, Kind: adminapi.KindOf(g), Scope: g.Scope, Intake: g.Intake, Vehicles: notNil(g.Vehicles),
+			CreatedAt: g.CreatedAt, LastUsedAt: g.LastUsedAt})
 	}
 	consents, err := web.AllConsents(r.Context(), h.Store)
 	if err != nil {
@@ -54,13 +55,6 @@ func (h tokens) list(r *http.Request) (any, error) {
 	slices.SortFunc(shown, func(a, b adminapi.TokenView) int { return strings.Compare(a.Name, b.Name) })
 	shown = shown[:min(len(shown), page.Limit+1)]
 	return web.PageOf(page, shown, func(v adminapi.TokenView) string { return v.Name }), nil
-}
-
-func tokenKind(scope access.Scope) adminapi.TokenKind {
-	if scope == "" {
-		return adminapi.AccessToken
-	}
-	return adminapi.OperatorToken
 }
 
 func notNil(ids []uuid.UUID) []uuid.UUID {
@@ -82,8 +76,14 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 	case n.Scope != "" && len(n.Vehicles) > 0:
 		return nil, &webhook.Invalid{Field: "vehicles", Value: fmt.Sprintf("%d ids", len(n.Vehicles)),
 			Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
+	case n.Intake != "" && (n.Scope != "" || len(n.Vehicles) > 0):
+		return nil, &webhook.Invalid{Field: "intake", Value: web.Clip(n.Intake), Allowed: "nothing beside a scope or vehicles",
+			Why: "a token for an intake is good for that alone"}
+	case n.Intake != "" && !slices.Contains(h.Intakes, n.Intake):
+		return nil, &webhook.Invalid{Field: "intake", Value: web.Clip(n.Intake), Allowed: "a source that is sent documents: " +
+			cmp.Or(strings.Join(h.Intakes, ", "), "this config has none (docs/sources.md of plugbeat)")}
 	}
-	g := access.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: h.Replies.Now().UTC()}
+	g := access.Grant{Name: n.Name, Scope: n.Scope, Intake: n.Intake, CreatedAt: h.Replies.Now().UTC()}
 	for _, id := range n.Vehicles {
 		if _, err := h.findVehicle(r.Context(), id); err != nil {
 			return nil, err
@@ -92,15 +92,15 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 			g.Vehicles = append(g.Vehicles, id)
 		}
 	}
-	token, hash := web.NewGrantToken(n.Scope != "")
+	token, hash := web.NewGrantToken(g)
 	g.Hash = hash
 	if err := h.Store.PutGrant(r.Context(), g); err != nil {
 		return nil, err
 	}
-	h.Replies.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(tokenKind(g.Scope))).Str("scope",
+	h.Replies.Log.Info().Str("event", "token.added").Str("token", g.Name).Str("kind", string(adminapi.KindOf(g))).Str("scope",
 		string(g.Scope)).Msg("a token was made")
-	return created{adminapi.TokenAdded{Name: g.Name, Kind: tokenKind(g.Scope), Scope: g.Scope, Vehicles: notNil(g.Vehicles), Token: token}},
-		nil
+	return created{adminapi.TokenAdded{Name: g.Name, Kind: adminapi.KindOf(g), Scope: g.Scope, Intake: g.Intake, Vehicles: notNil(g.Vehicles),
+		Token: token}}, nil
 }
 
 func (h tokens) remove(r *http.Request) (any, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"plugbeat/access"
+	"plugbeat/adminapi"
 	"plugbeat/webhook"
 	"plugbeat/webhook/signing"
 )
@@ -43,13 +44,23 @@ type Auth struct {
 }
 
 // grantBy finds the grant with the hash; false when there is none of that kind.
-func (a *Auth) grantBy(ctx context.Context, hash [32]byte, operator bool) (access.Grant, bool, error) {
+func (a *Auth) grantBy(ctx context.Context, hash [32]byte, kind adminapi.TokenKind) (access.Grant, bool, error) {
 	g, err := a.Store.GrantByHash(ctx, hash)
 	if errors.Is(err, webhook.ErrNotFound) {
 		return access.Grant{}, false, nil
 	}
 	same := subtle.ConstantTimeCompare(g.Hash[:], hash[:]) == 1
-	return g, err == nil && same && (g.Scope != "") == operator, err
+	return g, err == nil && same && adminapi.KindOf(g) == kind, err
+}
+
+// Intake returns the name of the source that an intake's token may send documents to; false
+// for any other token.
+func (a *Auth) Intake(ctx context.Context, token string) (source string, ok bool, err error) {
+	g, ok, err := a.grantBy(ctx, access.IntakeHash(token), adminapi.IntakeToken)
+	if ok {
+		a.used(ctx, g)
+	}
+	return g.Intake, ok, err
 }
 
 // Bearer returns the token of the Authorization header.
@@ -72,7 +83,7 @@ func (a *Auth) Application(ctx context.Context, token string) (access.Grant, err
 	if g, ok, err := a.consented(ctx, token); err != nil || ok {
 		return g, err
 	}
-	g, ok, err := a.grantBy(ctx, access.GrantHash(token), false)
+	g, ok, err := a.grantBy(ctx, access.GrantHash(token), adminapi.AccessToken)
 	if err != nil {
 		return access.Grant{}, err
 	}
@@ -83,7 +94,7 @@ func (a *Auth) Application(ctx context.Context, token string) (access.Grant, err
 	if a.ManagementToken(token) != nil {
 		return access.Grant{}, Unauthorized("This is the application management token; this endpoint takes an access token.")
 	}
-	if _, ok, err := a.grantBy(ctx, access.OperatorHash(token), true); err != nil || ok {
+	if _, ok, err := a.grantBy(ctx, access.OperatorHash(token), adminapi.OperatorToken); err != nil || ok {
 		return access.Grant{}, cmp.Or[error](err, Unauthorized("This is an operator's token; this endpoint takes an access token."))
 	}
 	return access.Grant{}, Unauthorized("The access token is not valid.")

@@ -85,11 +85,11 @@ func (a *Auth) operator(r *http.Request) (access.Grant, error) {
 		}
 		return refuse("no token", RouteName(r)+" needs the header Authorization: Bearer TOKEN, once, with an operator's token")
 	}
-	g, ok, err := a.grantBy(r.Context(), access.OperatorHash(token), true)
+	g, ok, err := a.grantBy(r.Context(), access.OperatorHash(token), adminapi.OperatorToken)
 	if err != nil || ok {
 		return g, err
 	}
-	if _, ok, err := a.grantBy(r.Context(), access.GrantHash(token), false); err != nil {
+	if _, ok, err := a.grantBy(r.Context(), access.GrantHash(token), adminapi.AccessToken); err != nil {
 		return access.Grant{}, err
 	} else if ok {
 		return refuse("an application's access token",

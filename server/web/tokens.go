@@ -16,16 +16,21 @@ import (
 const (
 	accessPrefix   = "plugbeat_"
 	operatorPrefix = "plugbeat_operator_"
+	intakePrefix   = "plugbeat_intake_"
 )
 
-// NewGrantToken makes a token of 256 random bits, and the hash it is kept as.
-func NewGrantToken(operator bool) (token string, hash [32]byte) {
+// NewGrantToken makes the token of a grant, 256 random bits, and the hash it is kept as.
+func NewGrantToken(g access.Grant) (token string, hash [32]byte) {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails
 	token = base64.RawURLEncoding.EncodeToString(raw)
-	if operator {
+	switch {
+	case g.Scope != "":
 		token = operatorPrefix + token
 		return token, access.OperatorHash(token)
+	case g.Intake != "":
+		token = intakePrefix + token
+		return token, access.IntakeHash(token)
 	}
 	token = accessPrefix + token
 	return token, access.GrantHash(token)

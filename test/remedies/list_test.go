@@ -60,6 +60,8 @@ var list = map[string]row{
 	"doctor --json":                               {running, "doctor --json", 0},
 	"init":                                        {running, "init --dir DIR/other", 0},
 	"init --dir":                                  {running, "init --dir DIR/other", 0},
+	"init --dir --set --source":                   {running, "init --dir DIR/mqtt --source mqtt --set broker=mqtt://127.0.0.1", 0},
+	"init --dir --source":                         {running, "init --dir DIR/scripts --source intake", 0},
 	"init --purge --remove --systemd":             {state: lasting},
 	"init --remove --systemd":                     {state: lasting},
 	"init --systemd":                              {state: lasting},
@@ -80,6 +82,8 @@ var list = map[string]row{
 	"token add":                                   {running, "token add app", 2}, // it says which kinds there are
 	"token add --access":                          {running, "token add phone --access", 0},
 	"token add --access --vehicle":                {running, "token add one --access --vehicle VEHICLE", 0},
+	"token add --intake":                          {running, "token add nobody --intake", 1}, // it says which sources there are
+	"token add --intake --source":                 {running, "token add shed --intake --source nobody", 1},
 	"token add --scope":                           {running, "token add ops --scope read", 0},
 	"token list":                                  {running, "token list", 0},
 	"token rm --yes":                              {running, "token rm nobody --yes", 1},

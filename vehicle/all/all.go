@@ -5,6 +5,7 @@ package all
 import (
 	"plugbeat/vehicle"
 	"plugbeat/vehicle/httpjson"
+	"plugbeat/vehicle/intake"
 	"plugbeat/vehicle/mqtt"
 	"plugbeat/vehicle/simulator"
 	"plugbeat/vehicle/smartcar"
@@ -17,6 +18,7 @@ func Kinds() []vehicle.Kind {
 		smartcar.Kind(),
 		mqtt.Kind(),
 		httpjson.Kind(),
+		intake.Kind(),
 	}
 }
 

@@ -42,13 +42,42 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "http", Doc: "http reads vehicles from JSON documents of a server of the owner's: evcc, ioBroker, TeslaLogger, WiCAN, or any map",
-		Example:   "evcc",
+		Example: "evcc",
+		Starts: []vehicle.Start{{
+			Name: evcc, Doc: "a vehicle at your chargers, from evcc itself", Source: "evcc",
+			Questions: []vehicle.Question{{Key: "url", Ask: "evcc's address, as http://192.168.1.10:7070"},
+				{Key: "vehicle", Ask: "evcc's name of the vehicle"},
+				{Key: "make", Ask: "its make, as RENAULT", Optional: true}},
+			Section: `type: http
+preset: evcc
+url: {url}
+vehicles:
+  - id: {vehicle}
+    make: {make}
+    with:
+      vehicle: {vehicle}
+`}},
+		Presets:   []vehicle.Preset{{Name: evcc, Doc: "evcc, by its REST API", Map: evccMap}},
 		Reference: reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{Preset: none, Every: 30 * time.Second, Settle: 500 * time.Millisecond}
 		},
 	}
 }
+
+// evccMap describes the preset.
+const evccMap = `# evcc, by its REST API. The whole source has preset: evcc, and evcc's address as its url.
+#
+#   vehicle    evcc's name of the vehicle (exactly one of vehicle and loadpoint)
+#   loadpoint  a charge point, from 1, where no other vehicle charges
+
+- id: vehicle
+  with: {vehicle: "zoe"}
+
+# It asks for these members of each charge point, and joins them in a way that no map can say:
+#
+#   ` + evccQuery + `
+`
 
 // Check implements [vehicle.Settings].
 func (s *Settings) Check() (wrong []vehicle.Complaint) {

@@ -68,8 +68,12 @@ func scalarOf(v any) (string, bool) {
 	return "", false
 }
 
-// at returns the text at the pointer. A member that is not there is an empty text, which
-// says nothing.
+// absentError is a member that a document does not have.
+type absentError struct{ at Pointer }
+
+func (e absentError) Error() string { return "nothing at " + string(e.at) }
+
+// at returns the text at the pointer. A member that is not there is an [absentError].
 func (d document) at(p Pointer) (string, error) {
 	if p == "" {
 		if d.json != nil {
@@ -85,7 +89,7 @@ func (d document) at(p Pointer) (string, error) {
 	}
 	v, ok := p.find(d.json)
 	if !ok {
-		return "", nil
+		return "", absentError{p}
 	}
 	text, ok := scalarOf(v)
 	if !ok {

@@ -67,7 +67,10 @@ func (h *held[T]) apply(v value[T], connected time.Time) outcome {
 	case !equal || h.age.IsZero() && !h.heard:
 		h.age = v.arrived
 	}
-	h.is, h.ok, h.confirmed, h.live, h.heard = v.is, true, v.arrived, v.arrived, true
+	if !equal || v.arrived.After(h.confirmed) { // a sign of life may have confirmed it since
+		h.confirmed = v.arrived
+	}
+	h.is, h.ok, h.live, h.heard = v.is, true, v.arrived, true
 	if equal {
 		return same
 	}

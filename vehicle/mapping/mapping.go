@@ -34,8 +34,9 @@ type Verdict struct {
 	// Vehicle is the id in the map, and Input what was said: plug, charging, battery,
 	// range, latitude, longitude, alive, or an input of a preset.
 	Vehicle, Input string
-	// Became is the value that was taken, as text. It is empty where Refused is not.
+	// Became is the value that was taken, as text; empty where none was.
 	Became string
-	// Refused says why nothing was taken.
-	Refused string
+	// Refused says why nothing was taken, and Absent is the pointer at which the document has
+	// nothing. With both empty the message said that there is no value.
+	Refused, Absent string
 }

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,7 +86,8 @@ func (m *Memory) Connected(at time.Time) {
 func (m *Memory) Disconnected() { m.connected = time.Time{} }
 
 // Take takes a message and says what it became for each input that it speaks of. What it
-// says counts once it has settled.
+// says counts once it has settled. A member that a document does not have says nothing of its
+// input: what another document said of it stands.
 func (m *Memory) Take(msg Message) (vs []Verdict) {
 	doc, parseErr := parse(msg.Payload)
 	for _, b := range m.plan.bindings {
@@ -98,13 +100,19 @@ func (m *Memory) Take(msg Message) (vs []Verdict) {
 		if err == nil {
 			s, err = b.said(doc, msg)
 		}
-		if err != nil {
+		absent, isAbsent := errors.AsType[absentError](err)
+		switch {
+		case isAbsent:
+			v.Absent = string(absent.at)
+		case err != nil:
 			v.Refused = err.Error()
 			m.refuse(b.input, fmt.Sprintf("%.64q: %v", msg.Payload, err), msg.At)
-		} else if v.Became = s.String(); !s.known {
-			v.Became = "nothing is known"
+		case s.known:
+			v.Became = s.String()
 		}
-		m.put(at, b.input, s, msg)
+		if !isAbsent {
+			m.put(at, b.input, s, msg)
+		}
 		vs = append(vs, v)
 	}
 	return vs
@@ -122,7 +130,9 @@ func (b binding) said(doc document, msg Message) (said, error) {
 	}
 	if b.time != "" {
 		when, err := doc.at(b.time)
-		if err == nil && !isNothing(when) {
+		if _, isAbsent := errors.AsType[absentError](err); isAbsent {
+			err = nil
+		} else if err == nil && !isNothing(when) {
 			s.at, err = timeOf(when, msg.At)
 		}
 		if err != nil {
@@ -408,7 +418,7 @@ func (m *Memory) because(now time.Time) string {
 	case m.online == offline:
 		return ": the publisher says that it is offline"
 	case m.heard.IsZero():
-		return ": nothing has arrived of the vehicle's topics"
+		return ": nothing has arrived of the vehicle"
 	}
 	return fmt.Sprintf(": the last message arrived %s ago", now.Sub(m.heard).Truncate(time.Second))
 }

@@ -98,6 +98,30 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestParts: documents that each say a part are one, whatever the order; a sign of life that came
+// between them confirms what was said before it, for good.
+func TestParts(t *testing.T) {
+	v := Vehicle{ID: "v", Alive: &Alive{Topic: "alive"}, Plug: &Field{Topic: "doc", At: "/plug"}, Battery: &Field{Topic: "doc", At: "/soc", Unit: Percent}}
+	w := newWorld(t, v, vehicle.Snapshot{})
+	first, second := w.say("doc", `{"plug":true}`), w.say("doc", `{"soc":61}`)
+	if first[0].Became != pluggedIn || first[1].Absent != "/soc" || second[0].Absent != "/plug" || second[1].Became != "0.61" {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	w.wait(time.Minute)
+	w.is(vehicle.PluggedIn, 0, 0)
+	w.say("alive", "1")
+	confirmed := w.read().Battery.FetchedAt
+	w.wait(time.Minute)
+	w.say("doc", `{"plug":true}`)
+	w.wait(time.Minute)
+	if s := w.read(); !s.Battery.FetchedAt.Equal(confirmed) || !s.Charge.FetchedAt.After(confirmed) {
+		t.Errorf("the level was confirmed at %v, and now at %v; the plug at %v", confirmed, s.Battery.FetchedAt, s.Charge.FetchedAt)
+	}
+	w.say("doc", `{"plug":null,"soc":"unknown"}`)
+	w.wait(time.Minute)
+	w.is(vehicle.PluggedIn, 0, 2)
+}
+
 // TestPresets plays what no recording has.
 func TestPresets(t *testing.T) {
 	in, out := vehicle.PluggedIn, vehicle.Unplugged

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,9 @@ type Param struct {
 	// unless it is Optional.
 	Default  string
 	Optional bool
-	Doc      string
+	// Example is a value of one that has no default.
+	Example string
+	Doc     string
 }
 
 // preset is a map that is written here: the form that a person would write, and what a
@@ -51,7 +54,7 @@ func PresetNames() []string { return slices.Sorted(mapKeys(presets)) }
 // is not known it says true. Its message healthy comes with every look at the vehicle.
 var teslamate = preset{
 	Doc: "TeslaMate, by the topics teslamate/cars/N/...",
-	Params: []Param{{Name: "car", Doc: "TeslaMate's number of the vehicle, often 1"},
+	Params: []Param{{Name: "car", Example: "1", Doc: "TeslaMate's number of the vehicle, often 1"},
 		{Name: "prefix", Default: "teslamate", Doc: "teslamate, or teslamate/NAMESPACE"}},
 	vehicle: Vehicle{
 		Alive: &Alive{Topic: "{prefix}/cars/{car}/healthy"},
@@ -69,7 +72,7 @@ var teslamate = preset{
 // the module is connected.
 var ovms = preset{
 	Doc:    "an OVMS v3 module, by the topics of its server v3",
-	Params: []Param{{Name: "prefix", Doc: "the topic's prefix without a slash at its end, such as ovms/alice/LEAF"}},
+	Params: []Param{{Name: "prefix", Example: "ovms/alice/LEAF", Doc: "the topic's prefix without a slash at its end, such as ovms/alice/LEAF"}},
 	vehicle: Vehicle{
 		Alive: &Alive{Topic: "{prefix}/metric/s/v3/connected", Online: []string{"yes"}, Offline: []string{"no"}},
 		Plug:  &Field{Topic: "{prefix}/metric/v/c/pilot", Plugged: []string{"yes"}, Unplugged: []string{"no"}},
@@ -92,7 +95,7 @@ var ovms = preset{
 // while the vehicle sleeps.
 var fleetTelemetry = preset{
 	Doc:    "Tesla's fleet-telemetry server, by its MQTT dispatcher",
-	Params: []Param{{Name: "vin", Doc: "the vehicle's VIN"}, {Name: "base", Default: "telemetry", Doc: "the server's topic_base"}},
+	Params: []Param{{Name: "vin", Example: "5YJ3E1EA0TEST0001", Doc: "the vehicle's VIN"}, {Name: "base", Default: "telemetry", Doc: "the server's topic_base"}},
 	vehicle: Vehicle{
 		Charging: &Field{Topic: "{base}/{vin}/v/DetailedChargeState", Charging: []string{"DetailedChargeStateCharging"},
 			Full:      []string{"DetailedChargeStateComplete"},
@@ -108,7 +111,7 @@ var fleetTelemetry = preset{
 // evcc speaks of charge points; which vehicle is there is its guess.
 var evcc = preset{
 	Doc: "evcc, by its topics of charge points",
-	Params: []Param{{Name: "vehicle", Optional: true, Doc: "evcc's name of the vehicle"},
+	Params: []Param{{Name: "vehicle", Optional: true, Example: "zoe", Doc: "evcc's name of the vehicle"},
 		{Name: "loadpoint", Optional: true, Doc: "a charge point, from 1, where no other vehicle charges"},
 		{Name: "topic", Default: "evcc", Doc: "evcc's mqtt.topic"}},
 	alternatives: [2]string{"vehicle", "loadpoint"},
@@ -131,7 +134,7 @@ var evcc = preset{
 // openwb assigns vehicles to charge points, whether or not they are plugged in there.
 var openwb = preset{
 	Doc:    "openWB 2, by its topics of charge points and vehicles",
-	Params: []Param{{Name: "vehicle", Doc: "openWB's number of the vehicle"}},
+	Params: []Param{{Name: "vehicle", Example: "1", Doc: "openWB's number of the vehicle"}},
 	vehicle: Vehicle{Battery: &Field{Topic: "openWB/vehicle/{vehicle}/get/soc", Unit: Percent},
 		Range: &Field{Topic: "openWB/vehicle/{vehicle}/get/range", Unit: Km}},
 	joined: []binding{
@@ -145,23 +148,30 @@ var openwb = preset{
 	maxAge: 15 * time.Minute,
 }
 
-// plan is the preset with its parameters put in.
-func (p preset) plan(with map[string]string) plan {
+// values are the parameters, those that are not given with their defaults.
+func (p preset) values(with map[string]string) map[string]string {
 	values := map[string]string{}
 	for _, q := range p.Params {
-		values[q.Name] = q.Default
-		if v := with[q.Name]; v != "" {
-			values[q.Name] = v
-		}
+		values[q.Name] = cmp.Or(with[q.Name], q.Default)
 	}
+	return values
+}
+
+// topics puts the parameters into a topic.
+func (p preset) topics(with map[string]string) *strings.Replacer {
 	var pairs []string
-	for name, v := range values {
+	for name, v := range p.values(with) {
 		pairs = append(pairs, "{"+name+"}", v)
 	}
-	fill := strings.NewReplacer(pairs...)
+	return strings.NewReplacer(pairs...)
+}
+
+// plan is the preset with its parameters put in.
+func (p preset) plan(with map[string]string) plan {
+	fill := p.topics(with)
 	made := plan{judge: plain, maxAge: p.maxAge, maxAgeOnline: p.maxAgeOnline, vouches: !p.silent}
 	if p.judge != nil {
-		made.judge = p.judge(values)
+		made.judge = p.judge(p.values(with))
 	}
 	for _, b := range slices.Concat(bindingsOf(p.vehicle), p.joined) {
 		b.topic = fill.Replace(b.topic)

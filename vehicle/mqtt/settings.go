@@ -39,6 +39,21 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "mqtt", Doc: "mqtt reads vehicles from the owner's own broker: TeslaMate, evcc, openWB, OVMS, or any map", Example: "broker",
+		Starts: []vehicle.Start{{
+			Name: "mqtt", Doc: "what programs publish to your own broker: TeslaMate, evcc, openWB, OVMS", Source: "broker",
+			Questions: []vehicle.Question{{Key: "broker", Ask: "the broker, as mqtt://192.168.1.10 or mqtts://mqtt.lan"},
+				{Key: "username", Ask: "the user at the broker", Optional: true},
+				{Key: "password_file", Ask: "a file with the user's password", Optional: true}},
+			Section: `type: mqtt
+broker: {broker}
+username: {username}
+password_file: {password_file}
+# Paste here what this prints: plugbeat source discover {name}
+vehicles: []
+`,
+			First: []string{"plugbeat source discover {name}"},
+		}},
+		Presets:   mapping.Presets(),
 		Reference: reference,
 		Settings:  func() vehicle.Settings { return &Settings{Settle: 2 * time.Second} },
 	}
@@ -76,7 +91,8 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 			Allowed: "cert_file and key_file, or neither"})
 	}
 	if len(s.Vehicles) == 0 {
-		add(vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}"})
+		add(vehicle.Complaint{Setting: "vehicles", Why: "nothing is read", Warning: true,
+			Allowed: "a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover prints those that the broker offers"})
 	}
 	return append(wrong, mapping.Check("vehicles", s.Vehicles, mapping.Topics)...)
 }

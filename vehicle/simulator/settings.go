@@ -25,14 +25,17 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "simulator", Doc: "simulator is a fleet made up in this process", Example: "fleet",
-		Section: `# Three simulated vehicles, to see everything work without an account.
-fleet:
-  type: simulator
-  vehicles: 3
-  seed: 1
-  # How long an hour of their lives takes: with 1m a day passes in 24 minutes.
-  hour: 1h
-`,
+		Starts: []vehicle.Start{{
+			Name: "simulator", Doc: "a fleet that is made up, to see everything work", Source: "fleet",
+			Questions: []vehicle.Question{{Key: "vehicles", Ask: "how many vehicles", Default: "3"},
+				{Key: "hour", Ask: "how long an hour of their lives takes (with 1m a day passes in 24 minutes)", Default: "1h"}},
+			Section: `# Simulated vehicles, to see everything work without an account.
+type: simulator
+vehicles: {vehicles}
+seed: 1
+# How long an hour of their lives takes: with 1m a day passes in 24 minutes.
+hour: {hour}
+`}},
 		Reference: vehicle.BudgetReference + reference,
 		Settings: func() vehicle.Settings {
 			return &SourceSettings{Budget: vehicle.Budget{Per: vehicle.PerMonth}, Vehicles: 3, Seed: 1, Hour: time.Hour}

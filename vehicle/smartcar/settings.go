@@ -37,13 +37,16 @@ var reference string
 func Kind() vehicle.Kind {
 	return vehicle.Kind{
 		Name: "smartcar", Doc: "smartcar reads real vehicles through Smartcar's API v2.0", Example: "smartcar",
-		Section: `# Your vehicles at Smartcar: take the comment marks away, fill in the client id, write the
-# client secret into {client_secret_file}, restart, then: plugbeat vehicle connect --source smartcar
-# smartcar:
-#   type: smartcar
-#   client_id: ` + placeholderID + `
-#   client_secret_file: {client_secret_file}
+		Starts: []vehicle.Start{{
+			Name: "smartcar", Doc: "vehicles that your application at Smartcar may read, through its API v2.0", Source: "smartcar",
+			Questions: []vehicle.Question{{Key: "client_id", Ask: "your application's client id at Smartcar"},
+				{Key: "client_secret_file", Ask: "a file with the application's client secret"}},
+			Section: `type: smartcar
+client_id: {client_id}
+client_secret_file: {client_secret_file}
 `,
+			Then: []string{"plugbeat vehicle connect --source {name}"},
+		}},
 		Reference: vehicle.BudgetReference + reference,
 		Settings: func() vehicle.Settings {
 			return &Settings{
@@ -53,9 +56,6 @@ func Kind() vehicle.Kind {
 		},
 	}
 }
-
-// placeholderID stands in a new config where the operator's own client id belongs.
-const placeholderID = "your-client-id"
 
 // Check implements [vehicle.Settings].
 func (s *Settings) Check() []vehicle.Complaint {
@@ -82,12 +82,8 @@ func (s *Settings) Check() []vehicle.Complaint {
 			wrong = append(wrong, *c)
 		}
 	}
-	switch strings.TrimSpace(s.ClientID) {
-	case "":
+	if strings.TrimSpace(s.ClientID) == "" {
 		add("client_id", s.ClientID, "it is empty", "your application's client id at Smartcar")
-	case placeholderID:
-		wrong = append(wrong, vehicle.Complaint{Setting: "client_id", Value: s.ClientID, Warning: true,
-			Why: "it is the placeholder that plugbeat init wrote", Allowed: "put your application's client id at Smartcar there"})
 	}
 	return wrong
 }
