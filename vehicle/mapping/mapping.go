@@ -13,7 +13,11 @@
 // younger than it is.
 package mapping
 
-import "time"
+import (
+	"time"
+
+	"plugbeat/vehicle"
+)
 
 // MaxPayload is the length in bytes of the longest message that is looked at.
 const MaxPayload = 64 << 10
@@ -30,12 +34,4 @@ type Message struct {
 }
 
 // Verdict says what a message became for one input of a vehicle's map.
-type Verdict struct {
-	// Vehicle is the id in the map, and Input what was said: plug, charging, battery,
-	// range, latitude, longitude, alive, or an input of a preset.
-	Vehicle, Input string
-	// Became is the value that was taken, as text. It is empty where Refused is not.
-	Became string
-	// Refused says why nothing was taken.
-	Refused string
-}
+type Verdict = vehicle.Verdict

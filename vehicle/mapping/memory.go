@@ -37,8 +37,11 @@ type Memory struct {
 	connected time.Time
 	// heard is when the last message arrived, and online what the publisher last said of
 	// itself.
-	heard  time.Time
-	online string
+	heard       time.Time
+	online      string
+	onlineSince time.Time
+	// inputs are what was last said of each input, by its topic.
+	inputs map[inputKey]*inputState
 
 	// unsettled is when the oldest message arrived that was not judged yet; zero for none.
 	unsettled time.Time
@@ -55,7 +58,8 @@ type Memory struct {
 // opened is when the source was opened; settle is how long messages are awaited that
 // belong together.
 func NewMemory(v Vehicle, settle time.Duration, stored vehicle.Snapshot, opened time.Time) *Memory {
-	m := &Memory{id: v.ID, plan: newPlan(v), settle: settle, places: map[string]place{}, opened: opened}
+	m := &Memory{id: v.ID, plan: newPlan(v), settle: settle, places: map[string]place{}, opened: opened,
+		inputs: map[inputKey]*inputState{}}
 	if c := stored.Charge; c.OK {
 		m.plug = held[vehicle.Plug]{is: c.Value.Plug, ok: c.Value.Plug != vehicle.PlugUnknown, age: c.DataAge, confirmed: c.FetchedAt}
 		m.charge = held[vehicle.ChargeState]{is: c.Value.State, ok: c.Value.State != "", age: c.DataAge, confirmed: c.FetchedAt}
@@ -99,11 +103,12 @@ func (m *Memory) Take(msg Message) (vs []Verdict) {
 			s, err = b.said(doc, msg)
 		}
 		if err != nil {
-			v.Refused = err.Error()
-			m.refuse(b.input, fmt.Sprintf("%.64q: %v", msg.Payload, err), msg.At)
+			v.Refused, v.Remedy = err.Error(), b.remedy(m.id, err)
+			m.refuse(b.input, told(msg, err), msg.At)
 		} else if v.Became = s.String(); !s.known {
 			v.Became = "nothing is known"
 		}
+		m.note(v, err, msg)
 		m.put(at, b.input, s, msg)
 		vs = append(vs, v)
 	}
@@ -157,15 +162,22 @@ func (m *Memory) put(at, input string, s said, msg Message) {
 	in[input] = s
 	switch {
 	case input == inStatus, input == inAlive && s.word == offline:
-		m.online = s.word
+		m.setOnline(s.word, msg.At)
 	case input == inAlive && s.known:
-		m.online = online
+		m.setOnline(online, msg.At)
 		if !msg.Replayed {
 			m.judgeNow(msg.At, true)
 		}
 	}
 	if input != inAlive && input != inStatus && m.unsettled.IsZero() {
 		m.unsettled = msg.At
+	}
+}
+
+// setOnline notes what the publisher says of itself.
+func (m *Memory) setOnline(word string, at time.Time) {
+	if m.online != word {
+		m.online, m.onlineSince = word, at
 	}
 }
 

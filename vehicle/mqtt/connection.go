@@ -38,6 +38,8 @@ type connection struct {
 	conn net.Conn
 	// refused is true after the broker refused the login or a topic.
 	refused bool
+	// finder is what a discovery finds with; nil for a connection that is kept.
+	finder *mapping.Finder
 }
 
 // connect keeps a connection until ctx ends.
@@ -144,6 +146,8 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 			return
 		}
 		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
+		// A broker that has no such topic, or denies it, says nothing of itself.
+		_, _ = m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: versionTopic}}})
 	}()
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -74,7 +75,8 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 			Allowed: "cert_file and key_file, or neither"})
 	}
 	if len(s.Vehicles) == 0 {
-		add(vehicle.Complaint{Setting: "vehicles", Allowed: "at least one vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}"})
+		add(vehicle.Complaint{Setting: "vehicles", Why: "it has no vehicle yet", Warning: true,
+			Allowed: "vehicles, such as {id: model3, preset: teslamate, with: {car: 1}}: plugbeat source discover prints what the broker offers"})
 	}
 	return append(wrong, mapping.Check("vehicles", s.Vehicles, mapping.Topics)...)
 }
@@ -124,8 +126,13 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	if err != nil {
 		return nil, err
 	}
-	return &Source{Fleet: mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known), options: o}, nil
+	fleet := mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known)
+	fleet.Serves(u.Host, "")
+	return &Source{Fleet: fleet, options: o}, nil
 }
+
+// Rehearse implements [vehicle.Rehearser].
+func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) { return mapping.Rehearse(s.Vehicles, s.Settle, log) }
 
 // tls is how the broker is checked, and shown a client certificate.
 func (s *Settings) tls(host string) (*tls.Config, error) {
