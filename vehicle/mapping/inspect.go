@@ -237,8 +237,14 @@ func (m *Memory) refused() (p vehicle.Problem) {
 		if in.since.IsZero() {
 			continue
 		}
-		p = vehicle.Problem{Code: in.code, Since: in.since, Remedy: in.refusal.Remedy,
-			Text: fmt.Sprintf("vehicle %s: %s at %s is %s: %s", m.id, key.input, key.topic, in.refusal.Payload, in.refusal.Why)}
+		p = vehicle.Problem{Code: in.code, Since: in.since, Remedy: in.refusal.Remedy, Text: "vehicle " + m.id + ": " + key.input}
+		if key.topic != "" {
+			p.Text += " at " + key.topic
+		}
+		if in.code != vehicle.ProblemWord { // which names the word itself
+			p.Text += ": " + in.refusal.Payload
+		}
+		p.Text += ": " + in.refusal.Why
 		if p.Remedy == "" {
 			p.Remedy = "look at what the topic says, and change topic, at or unit of the field in the map, or the publisher"
 		}
