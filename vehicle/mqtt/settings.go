@@ -132,7 +132,9 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 }
 
 // Rehearse implements [vehicle.Rehearser].
-func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) { return mapping.Rehearse(s.Vehicles, s.Settle, log) }
+func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) {
+	return mapping.Rehearse(s.Vehicles, s.Settle, log)
+}
 
 // tls is how the broker is checked, and shown a client certificate.
 func (s *Settings) tls(host string) (*tls.Config, error) {
