@@ -35,6 +35,9 @@ type Rehearser interface {
 	Rehearse(log io.Reader) ([]Heard, error)
 }
 
+// RecordedFormat is what to give mosquitto_sub as -F for a log that a [Rehearser] reads.
+const RecordedFormat = "%I retain=%r qos=%q %t %p"
+
 // MaxShownPayload is how many bytes of a payload are shown.
 const MaxShownPayload = 256
 
@@ -55,6 +58,8 @@ type Heard struct {
 	// now. A message has neither.
 	Vehicle string    `json:"vehicle,omitempty"`
 	Reading *Snapshot `json:"reading,omitempty"`
+	// End is true for what is known of a vehicle where a recorded log ends.
+	End bool `json:"end,omitempty"`
 }
 
 // Verdict says what a message became for one input of a vehicle's map.

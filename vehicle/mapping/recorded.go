@@ -10,9 +10,6 @@ import (
 	"plugbeat/vehicle"
 )
 
-// RecordedFormat is what to give mosquitto_sub as -F for a log that [ReadLog] reads.
-const RecordedFormat = "%I retain=%r qos=%q %t %p"
-
 // ReadLog reads recorded messages, one a line: when it arrived, retain=0 or retain=1,
 // qos=N, the topic, and the payload as it is or in single quotes. An error names the line.
 func ReadLog(r io.Reader) (ms []Message, err error) {
@@ -25,7 +22,7 @@ func ReadLog(r io.Reader) (ms []Message, err error) {
 		}
 		m, err := recorded(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w; want lines as mosquitto_sub -F '%s' prints them", n, err, RecordedFormat)
+			return nil, fmt.Errorf("line %d: %w; want lines as mosquitto_sub -F '%s' prints them", n, err, vehicle.RecordedFormat)
 		}
 		if len(ms) > 0 && m.At.Before(ms[len(ms)-1].At) {
 			return nil, fmt.Errorf("line %d: it is from before the line above it", n)
@@ -81,7 +78,8 @@ func Rehearse(vehicles []Vehicle, settle time.Duration, log io.Reader) ([]vehicl
 	return Try(vehicles, settle, ms), nil
 }
 
-// Try runs recorded messages through checked maps, and lets an hour pass after the last.
+// Try runs recorded messages through checked maps, and lets an hour pass after the last. What
+// is known of each vehicle a minute after the last message comes at the end.
 func Try(vehicles []Vehicle, settle time.Duration, ms []Message) (heard []vehicle.Heard) {
 	if len(ms) == 0 {
 		return nil
@@ -106,8 +104,16 @@ func Try(vehicles []Vehicle, settle time.Duration, ms []Message) (heard []vehicl
 		}
 		heard = append(heard, heardOf(msg, vs))
 	}
-	settleUntil(ms[len(ms)-1].At.Add(time.Hour))
-	return heard
+	last := ms[len(ms)-1].At
+	settleUntil(last.Add(time.Minute))
+	var known []vehicle.Heard
+	for _, m := range memories {
+		end := changedOf(m, last.Add(time.Minute))
+		end.End = true
+		known = append(known, end)
+	}
+	settleUntil(last.Add(time.Hour))
+	return append(heard, known...)
 }
 
 // firstDue is the memory that settles first, and when; the zero time for none.
