@@ -152,6 +152,9 @@ func showSources(p *terminal.Page, st adminapi.Status) {
 		if i := about(st.Conditions, health.Source, s.Name); i < len(st.Conditions) {
 			c := st.Conditions[i]
 			state = terminal.Cell{Text: strings.TrimPrefix(string(c.Code), "source."), Style: severityStyles[c.Severity]}
+			if c.Code == health.SourceRefused {
+				state.Text = "messages refused"
+			}
 		} else if !s.LastOK.IsZero() {
 			state = terminal.Cell{Text: "well", Style: terminal.Green}
 		}

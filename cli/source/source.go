@@ -150,18 +150,23 @@ func showMap(p *terminal.Page, v vehicle.InspectedVehicle) {
 	p.Table(terminal.Columns("PATH", "VALUE", "IS", "AS OF", "CHANGED", "CONFIRMED"), rows)
 	p.Line("")
 	rows = nil
+	before := "" // of two inputs at one topic that are refused alike
 	for _, in := range v.Inputs {
 		said := in.Became
 		if in.Refusal != nil && !in.Refusal.Over {
 			said = "refused"
 		}
 		r := terminal.Texts(in.Input, strings.TrimSpace(in.Topic+" "+in.At), terminal.OrDash(said), p.Rel(in.HeardAt))
-		if f := in.Refusal; f != nil {
-			text := fmt.Sprintf("refused %s: %s: %s", p.Rel(f.At), f.Payload, f.Why)
-			if f.Remedy != "" && !f.Over {
-				text += "; " + f.Remedy
+		if f := in.Refusal; f != nil && f.Why != before {
+			before = f.Why
+			why := f.Why
+			if !strings.Contains(why, f.Payload) {
+				why = f.Payload + ": " + why
 			}
-			r.Notes = []terminal.Cell{{Text: text, Style: terminal.Yellow}}
+			r.Notes = append(r.Notes, terminal.Cell{Text: "refused " + p.Rel(f.At) + ": " + why, Style: terminal.Yellow})
+			if f.Remedy != "" && !f.Over {
+				r.Notes = append(r.Notes, terminal.Cell{Text: f.Remedy})
+			}
 		}
 		rows = append(rows, r)
 	}

@@ -32,6 +32,9 @@ deliveries are made of. A daemon that restarts is waited for. With --json each l
 plugbeat source watch broker`),
 		Action: terminal.Args(1, 1, func(c *ucli.Context) error {
 			name := c.Args().First()
+			if s.ErrTTY {
+				s.Say("watching until Ctrl-C; what came before is in: plugbeat source show " + words.Shell(name))
+			}
 			return terminal.Follow(s.Session, c, terminal.Follower[vehicle.Heard]{
 				Name:  "watch",
 				Open:  func(a *adminapi.Client) (*adminapi.Stream[vehicle.Heard], error) { return a.Messages(c.Context, name) },
@@ -111,7 +114,7 @@ func verdicts(h vehicle.Heard) (became string, refused []string) {
 		}
 		lines := []string{"  refused: " + words.Clean(v.Refused)}
 		if v.Remedy != "" {
-			lines = append(lines, "  write: "+words.Clean(v.Remedy))
+			lines = append(lines, "  "+words.Clean(v.Remedy))
 		}
 		if slices.Contains(refused, lines[0]) {
 			continue

@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -88,6 +90,17 @@ func cannot(name, what, hint string) error {
 	return &adminapi.Error{Code: adminapi.CodeConflict, Message: fmt.Sprintf("source %s %s", name, what), Hint: hint}
 }
 
+// discovering lists the sources that can be asked what they offer.
+func (h *sources) discovering() string {
+	var names []string
+	for _, src := range h.Upkeep.Sources() {
+		if kind, _ := h.Sources.Kind(src.Name); kind.Discovers {
+			names = append(names, src.Name)
+		}
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
+}
+
 // follow answers with a stream of what the source hears from now on, as Server-Sent Events.
 func (h *sources) follow(r *http.Request) (any, error) {
 	src, err := h.find(r)
@@ -127,7 +140,7 @@ func (h *sources) discover(r *http.Request) (any, error) {
 	d, ok, err := h.Sources.Discover(r.Context(), src.Name, listen)
 	switch {
 	case !ok:
-		return nil, cannot(src.Name, "cannot be asked what it offers", "its maps are written by hand: docs/sources.md shows how")
+		return nil, cannot(src.Name, "cannot be asked what it offers", "sources that can: "+h.discovering())
 	case err != nil:
 		return nil, &adminapi.Error{Code: adminapi.CodeSource, Message: err.Error()}
 	}

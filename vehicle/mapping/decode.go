@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"plugbeat/vehicle"
 )
 
 // nothing are the words by which publishers say that they have no value.
@@ -94,15 +96,28 @@ func (d document) at(p Pointer) (string, error) {
 	return text, nil
 }
 
+// lacks says why nothing is known where the document was asked.
+func (d document) lacks(p Pointer) string {
+	if d.json != nil && p != "" {
+		if _, there := p.find(d.json); !there {
+			return "nothing is at " + string(p)
+		}
+	}
+	return "nothing is known"
+}
+
+// errNotNumber is a text that is no number.
+var errNotNumber = &refusedError{code: vehicle.ProblemValue, why: "not a plain decimal number, such as 61.5"}
+
 // number reads a decimal number. A unit behind it is refused, since it may be another one
 // than the map's.
 func number(text string) (float64, error) {
 	if strings.Trim(text, "0123456789+-.eE") != "" {
-		return 0, errors.New("not a plain decimal number")
+		return 0, errNotNumber
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		return 0, errors.New("not a plain decimal number")
+		return 0, errNotNumber
 	}
 	return f, nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // plainText is a text that YAML reads as itself without quotes.
-var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`)
+var plainText = regexp.MustCompile(`^([A-Za-z/][A-Za-z0-9_./-]*|[a-z]+://[A-Za-z0-9_.:/-]+)$`)
 
 // otherwise are texts that YAML would read as something else than a text.
 var otherwise = []string{"true", "false", "yes", "no", "on", "off", "y", "n", "null"}

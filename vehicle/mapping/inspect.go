@@ -60,37 +60,38 @@ func (m *Memory) note(v Verdict, err error, msg Message) {
 	in.refusal = &vehicle.Refusal{Payload: quoted(string(msg.Payload)), Why: v.Refused, Remedy: v.Remedy, At: msg.At}
 }
 
-// remedy says what to write into the map for a word that is in no list; empty where the map
-// is not what is wrong.
+// remedy says what to change in the map.
 func (b binding) remedy(id string, err error) string {
 	r, ok := errors.AsType[*refusedError](err)
-	if !ok || len(r.lists) == 0 {
-		return ""
+	switch {
+	case b.joined:
+		return "the preset " + b.preset + " does not know this yet: please report the topic and what it says"
+	case !ok:
+		return "look at what is said there, and change topic or at of the field"
+	case r.code == vehicle.ProblemRange:
+		return "check the unit of the field, and that the topic is the right one"
+	case r.code == vehicle.ProblemValue:
+		return "find a topic, or with at a member of the document, that is a plain number"
 	}
 	field := b.input
 	if field == inCable {
 		field = inCharging
 	}
-	if b.joined {
-		return "the preset " + b.preset + " does not know it yet: please report the word and the topic"
-	}
-	pairs := []pair{{"topic", Scalar(b.topic)}}
-	if b.topic == "" {
-		pairs = nil
+	var pairs []pair
+	if b.topic != "" {
+		pairs = append(pairs, pair{"topic", Scalar(b.topic)})
 	}
 	if b.at != "" {
 		pairs = append(pairs, pair{"at", Scalar(string(b.at))})
 	}
-	var keys []string
 	for _, l := range r.lists {
-		keys = append(keys, l.key)
 		pairs = append(pairs, pair{l.key, flow(l.words)})
 	}
-	text := "put it into the list that it belongs to (" + strings.Join(keys, ", ") + ")"
+	where := "in the map of vehicle " + id
 	if b.preset != "" {
-		return "give vehicle " + id + " this field of its own, which takes the place of the preset's, and " + text + ": " + field + ": " + flowMap(pairs...)
+		where = "in a field of vehicle " + id + ", which takes the place of the preset's"
 	}
-	return "in the map of vehicle " + id + ", " + text + ": " + field + ": " + flowMap(pairs...)
+	return "put " + quoted(r.word) + " into the list that it belongs to, " + where + ": " + field + ": " + flowMap(pairs...)
 }
 
 // pathOf is the path that an input is for; empty for none.
@@ -241,13 +242,12 @@ func (m *Memory) refused() (p vehicle.Problem) {
 		if key.topic != "" {
 			p.Text += " at " + key.topic
 		}
-		if in.code != vehicle.ProblemWord { // which names the word itself
+		if in.code == vehicle.ProblemWord { // which names the word itself
+			p.Remedy = "put the word into the list that it belongs to"
+		} else {
 			p.Text += ": " + in.refusal.Payload
 		}
 		p.Text += ": " + in.refusal.Why
-		if p.Remedy == "" {
-			p.Remedy = "look at what the topic says, and change topic, at or unit of the field in the map, or the publisher"
-		}
 		return p
 	}
 	return p

@@ -106,7 +106,7 @@ func (m *Memory) Take(msg Message) (vs []Verdict) {
 			v.Refused, v.Remedy = err.Error(), b.remedy(m.id, err)
 			m.refuse(b.input, told(msg, err), msg.At)
 		} else if v.Became = s.String(); !s.known {
-			v.Became = "nothing is known"
+			v.Became = doc.lacks(b.at)
 		}
 		m.note(v, err, msg)
 		m.put(at, b.input, s, msg)

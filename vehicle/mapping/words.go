@@ -47,6 +47,7 @@ type refusedError struct {
 	// code is that of the [vehicle.Problem] where it persists.
 	code, why string
 	// lists are those in which the word is not.
+	word  string
 	lists []list
 }
 
@@ -67,7 +68,7 @@ func oneOf(lists ...list) taker {
 			known = append(known, l.key+" "+flow(l.words))
 		}
 		return item{}, &refusedError{vehicle.ProblemWord, fmt.Sprintf("the word %s is in no list: there are %s", quoted(text),
-			strings.Join(known, ", ")), lists}
+			strings.Join(known, ", ")), text, lists}
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 	}
 	if len(s.Vehicles) == 0 {
 		add(vehicle.Complaint{Setting: "vehicles", Why: "it has no vehicle yet", Warning: true,
-			Allowed: "vehicles, such as {id: model3, preset: teslamate, with: {car: 1}}: plugbeat source discover prints what the broker offers"})
+			Allowed: "plugbeat source discover prints what the broker offers, as a section to paste"})
 	}
 	return append(wrong, mapping.Check("vehicles", s.Vehicles, mapping.Topics)...)
 }
