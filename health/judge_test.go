@@ -159,7 +159,7 @@ var all = []found{
 		source(func(f *health.SourceFacts) {
 			f.LastOK, f.LastFault, f.LastFaultAt = noon.Add(-time.Hour), "UPSTREAM:NO_RESPONSE: connection refused", noon.Add(-3*time.Minute)
 			f.Silent, f.NotBefore = true, noon.Add(10*time.Minute)
-		}), source(func(f *health.SourceFacts) { f.LastFault, f.LastFaultAt = "old", noon.Add(-time.Second) }),
+		}), source(func(f *health.SourceFacts) { f.LastFault, f.LastFaultAt = "of one path of the same read", noon }),
 		"source fleet gave no value: UPSTREAM:NO_RESPONSE: connection refused (3m ago); it is not asked again for 10m", "see whether it can be reached from here: plugbeat doctor"},
 	{health.SourceHeld, health.Warning, "it asked not to be called, 10 minutes ago or longer; `info` before",
 		source(func(f *health.SourceFacts) { f.NotBefore = noon.Add(10 * time.Minute) }), source(func(f *health.SourceFacts) { f.NotBefore = noon }),
@@ -274,7 +274,7 @@ func TestConditions(t *testing.T) {
 // after it was well.
 func TestWhatPassesByItself(t *testing.T) {
 	var w health.Watch
-	bad := source(func(f *health.SourceFacts) { f.LastFault, f.LastFaultAt = "UPSTREAM", noon })
+	bad := source(func(f *health.SourceFacts) { f.LastOK, f.LastFault, f.LastFaultAt = noon.Add(-time.Second), "UPSTREAM", noon })
 	good := source(func(*health.SourceFacts) {})
 	for _, c := range []struct {
 		facts health.Facts

@@ -53,7 +53,7 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 	case f.down() != nil:
 		p := f.down()
 		j.add(Condition{Code: SourceDown, Subject: s, Since: p.Since, Stage: p.Code, Text: "source " + f.Name + ": " + p.Text, Remedy: p.Remedy})
-	case f.LastFault != "" && !f.LastOK.After(f.LastFaultAt):
+	case f.LastFault != "" && f.LastOK.Before(f.LastFaultAt):
 		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault,
 			j.ago(f.LastFaultAt)),
 			Remedy: "see which vehicles it concerns", Command: command("vehicle", "list")}

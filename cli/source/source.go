@@ -69,7 +69,7 @@ func wrongWith(v adminapi.Source) (wrong []string) {
 	for _, problem := range v.Problems {
 		wrong = append(wrong, problem.Text+"; "+problem.Remedy)
 	}
-	if len(wrong) == 0 && v.LastFault != "" && !v.LastOK.After(v.LastFaultAt) {
+	if len(wrong) == 0 && v.LastFault != "" && v.LastOK.Before(v.LastFaultAt) {
 		wrong = append(wrong, v.LastFault)
 	}
 	return wrong
@@ -96,9 +96,6 @@ plugbeat source show broker --json`),
 
 func showSource(p *terminal.Page, v adminapi.SourceView) {
 	fields := [][2]string{{"source", v.Name}, {"type", v.Type}}
-	if !v.Configured {
-		fields = append(fields, [2]string{"config", "not in it: its vehicles are not read"})
-	}
 	if i := v.Inspection; i != nil {
 		fields = append(fields, [2]string{"server", i.Server}, [2]string{"version", i.Version},
 			[2]string{"connected", p.Or(i.ConnectedSince, "no")},

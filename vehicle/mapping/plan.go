@@ -50,7 +50,7 @@ func (i item) String() string {
 	if i.word != "" {
 		return i.word
 	}
-	return fmt.Sprintf("%g", i.number)
+	return fmt.Sprintf("%.9g", i.number)
 }
 
 // plan is a vehicle's map, made ready.
