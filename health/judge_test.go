@@ -274,7 +274,9 @@ func TestConditions(t *testing.T) {
 // after it was well.
 func TestWhatPassesByItself(t *testing.T) {
 	var w health.Watch
-	bad := source(func(f *health.SourceFacts) { f.LastOK, f.LastFault, f.LastFaultAt = noon.Add(-time.Second), "UPSTREAM", noon })
+	bad := source(func(f *health.SourceFacts) {
+		f.LastOK, f.LastFault, f.LastFaultAt = noon.Add(-time.Second), "UPSTREAM", noon
+	})
 	good := source(func(*health.SourceFacts) {})
 	for _, c := range []struct {
 		facts health.Facts

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v4"
-
 	"plugbeat/vehicle"
 )
 
@@ -85,42 +83,4 @@ func TestProblems(t *testing.T) {
 		w.say("v/soc", "61 %")
 		w.wrong(vehicle.ProblemValue, "not a plain decimal number")
 	})
-}
-
-// TestRemedies: what a wrong word's message says to write is YAML that takes the word once it
-// is in a list.
-func TestRemedies(t *testing.T) {
-	for name, v := range map[string]Vehicle{
-		"of a preset":   {ID: "blue", Preset: "teslamate", With: map[string]string{"car": "1"}},
-		"of one's own":  {ID: "mg4", Charging: &Field{Topic: "teslamate/cars/1/charging_state", Charging: []string{"true"}, NotCharging: []string{"a: b", "n/a: 1"}}},
-		"of a document": {ID: "i3", Plug: &Field{Topic: "teslamate/cars/1/charging_state", At: "/plug"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, v, vehicle.Snapshot{})
-			payload := "Frei"
-			if v.Plug != nil {
-				payload = `{"plug": "Frei"}`
-			}
-			vs := w.say("teslamate/cars/1/charging_state", payload)
-			if len(vs) == 0 || vs[0].Refused == "" {
-				t.Fatalf("%+v", vs)
-			}
-			_, text, _ := strings.Cut(vs[0].Remedy, ": ")
-			key, field, _ := strings.Cut(text, ": ")
-			var own Vehicle
-			if err := yaml.Unmarshal([]byte("id: x\n"+key+": "+strings.Replace(field, "[", `["Frei", `, 1)+"\n"), &own); err != nil {
-				t.Fatalf("%s: %v", vs[0].Remedy, err)
-			}
-			own.Preset, own.With = v.Preset, v.With
-			if bad := Check("vehicles", []Vehicle{own}, Topics); len(bad) > 0 {
-				t.Fatalf("%+v", bad)
-			}
-			again := newWorld(t, own, vehicle.Snapshot{})
-			for _, verdict := range again.say("teslamate/cars/1/charging_state", payload) {
-				if verdict.Refused != "" {
-					t.Errorf("%+v", verdict)
-				}
-			}
-		})
-	}
 }
