@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,9 +111,9 @@ func TestWatch(t *testing.T) {
 		vehicle.Heard{Vehicle: "blue", Reading: &vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("the plug was last confirmed 25h ago"), FetchedAt: clitest.Noon}}},
 	) + "event: missed\ndata: {\"missed\":7}\n\n"
 	d := clitest.NewDaemon(t)
-	served := 0
+	var served atomic.Int32
 	d.Mux.HandleFunc("GET /api/v1/sources/broker/messages", func(w http.ResponseWriter, _ *http.Request) {
-		if served++; served > 2 {
+		if served.Add(1) > 2 {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Content-Type", adminapi.EventStreamType)
@@ -131,7 +132,8 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit %d %q\n%q", r.Code, r.Err, r.Out)
 	}
 	clitest.Golden(t, "output/source_watch.txt", r.Out)
-	served, rests = 0, 2
+	served.Store(0)
+	rests = 2
 	r = clitest.Session{App: commandLine, Socket: d.Socket, Rest: rest}.Run(t, "source", "watch", "broker", "--json")
 	for line := range strings.Lines(r.Out) {
 		var h vehicle.Heard
