@@ -181,7 +181,7 @@ var all = []found{
 				{Code: vehicle.ProblemSilent, Vehicle: "zoe", Since: noon, Text: "later"},
 			}
 		}), source(func(f *health.SourceFacts) {
-			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemSilent, Vehicle: "leaf", Since: noon}}
+			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemSilent, Vehicle: "leaf", Since: noon.Add(-time.Hour)}}
 		}),
 		"source fleet: the publisher of vehicle leaf says that it is offline; and 1 more vehicle", "see why; see all of it: plugbeat source show fleet"},
 	{health.SourceRefused, health.Warning, "for 10 minutes what is said of a vehicle was not taken: a word in no list, a value out of range or of a wrong form; `info` before",
@@ -189,7 +189,7 @@ var all = []found{
 			f.Problems = []vehicle.Problem{{Code: vehicle.ProblemWord, Vehicle: "leaf", Since: noon.Add(-time.Hour),
 				Text: `vehicle leaf: plug at leaf/plug: the word "Frei" is in no list: there are plugged [in], unplugged [out]`, Remedy: "put it into the list that it belongs to"}}
 		}), source(func(f *health.SourceFacts) {
-			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemWord, Vehicle: "leaf", Since: noon}}
+			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemWord, Vehicle: "leaf", Since: noon.Add(-time.Hour)}}
 		}),
 		`source fleet: vehicle leaf: plug at leaf/plug: the word "Frei" is in no list: there are plugged [in], unplugged [out]`,
 		"put it into the list that it belongs to; see all of it: plugbeat source show fleet"},
