@@ -117,8 +117,8 @@ func (j *judge) maps(f *SourceFacts, s Subject) {
 		if more := len(ps) - 1; more > 0 {
 			text += "; and " + words.Count(more, "more vehicle")
 		}
-		j.add(Condition{Code: code, Subject: s, Since: first.Since, Stage: first.Code, Of: len(ps), Text: text, Remedy: first.Remedy + "; see all of it",
-			Command: command("source", "show", f.Name)})
+		j.add(Condition{Code: code, Subject: s, Since: first.Since, Stage: first.Code, Of: len(ps), Text: text,
+			Remedy: first.Remedy + "; see all of it", Command: command("source", "show", f.Name)})
 	}
 }
 

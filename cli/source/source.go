@@ -58,7 +58,8 @@ plugbeat source list --json`),
 					}
 					rows = append(rows, r)
 				}
-				p.List("no sources yet; add one to the config: plugbeat config describe sources", terminal.Columns("NAME", "TYPE", "VEHICLES", "LAST VALUE"), rows)
+				p.List("no sources yet; add one to the config: plugbeat config describe sources",
+					terminal.Columns("NAME", "TYPE", "VEHICLES", "LAST VALUE"), rows)
 			})
 		}),
 	}
@@ -138,7 +139,8 @@ func showMap(p *terminal.Page, v vehicle.InspectedVehicle) {
 	p.Line("%s", p.Paint(terminal.Bold, "vehicle "+words.Clean(v.Native))+" "+v.ID.String())
 	var rows []terminal.Row
 	for _, value := range v.Values {
-		r := terminal.Texts(value.Path, value.Name, terminal.OrDash(value.Is), p.Rel(value.ObservedAt), p.Rel(value.ChangedAt), p.Rel(value.ConfirmedAt))
+		r := terminal.Texts(value.Path, value.Name, terminal.OrDash(value.Is),
+			p.Rel(value.ObservedAt), p.Rel(value.ChangedAt), p.Rel(value.ConfirmedAt))
 		if value.Fault != "" {
 			r.Notes = []terminal.Cell{{Text: "not sent: " + value.Fault, Style: terminal.Yellow}}
 		}

@@ -129,8 +129,8 @@ func (m *Memory) Inspect(now time.Time) (v vehicle.InspectedVehicle) {
 	m.value(&v, inCharging, shown(m.charge, func(s vehicle.ChargeState) string { return string(s) }), charge, inCharging, inCharges)
 	m.value(&v, inBattery, shown(m.level, func(f float64) string { return fmt.Sprintf("%.4g %%", 100*f) }), battery, inBattery)
 	m.value(&v, inRange, shown(m.rng, func(f float64) string { return fmt.Sprintf("%.4g km", f) }), stale(m, m.rng, "range", now), inRange)
-	m.value(&v, "location", shown(m.where, func(l vehicle.Location) string { return fmt.Sprintf("%.5f, %.5f", l.Latitude, l.Longitude) }), place,
-		inLatitude)
+	coordinates := func(l vehicle.Location) string { return fmt.Sprintf("%.5f, %.5f", l.Latitude, l.Longitude) }
+	m.value(&v, "location", shown(m.where, coordinates), place, inLatitude)
 	return v
 }
 
