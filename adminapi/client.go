@@ -33,10 +33,11 @@ type Client struct {
 	subscriptionCalls
 	deliveryCalls
 	tokenCalls
+	sourceCalls
 }
 
 func clientOf(c *conn) *Client {
-	return &Client{c, daemonCalls{c}, webhookCalls{c}, vehicleCalls{c}, subscriptionCalls{c}, deliveryCalls{c}, tokenCalls{c}}
+	return &Client{c, daemonCalls{c}, webhookCalls{c}, vehicleCalls{c}, subscriptionCalls{c}, deliveryCalls{c}, tokenCalls{c}, sourceCalls{c}}
 }
 
 // IfMatch returns the client with the ETag that a webhook had when it was looked

@@ -27,8 +27,8 @@ type EventsQuery struct {
 	Vehicle uuid.UUID
 }
 
-// Events is an open stream. It is not safe for concurrent use.
-type Events struct {
+// Stream is an open stream of one kind of events. It is not safe for concurrent use.
+type Stream[T any] struct {
 	c       *conn
 	body    io.ReadCloser
 	lines   *bufio.Scanner
@@ -36,6 +36,9 @@ type Events struct {
 	cancel  context.CancelCauseFunc
 	ended   func(error) error // says why the stream ended with the error
 }
+
+// Events is a stream of what changes.
+type Events = Stream[webhook.Change]
 
 // Events opens the stream of what changes from now on; the caller closes it.
 func (c deliveryCalls) Events(ctx context.Context, q EventsQuery) (*Events, error) {
@@ -46,24 +49,28 @@ func (c deliveryCalls) Events(ctx context.Context, q EventsQuery) (*Events, erro
 	if q.Vehicle != uuid.Nil {
 		v.Set("vehicle", q.Vehicle.String())
 	}
+	return openStream[webhook.Change](ctx, c.conn, c.path("events"), v)
+}
+
+func openStream[T any](ctx context.Context, c *conn, path string, q url.Values) (*Stream[T], error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	patient := time.AfterFunc(c.wait, func() { cancel(ErrNoAnswer) })
-	res, err := c.send(ctx, http.MethodGet, c.path("events"), v, nil) //nolint:bodyclose // Events.Close closes it
+	res, err := c.send(ctx, http.MethodGet, path, q, nil) //nolint:bodyclose // Stream.Close closes it
 	if err != nil {
 		patient.Stop()
 		cancel(nil)
 		return nil, err
 	}
-	e := &Events{c: c.conn, cancel: cancel, patient: patient, body: res.Body, ended: func(err error) error { return c.unreachable(ctx, err) }}
+	e := &Stream[T]{c: c, cancel: cancel, patient: patient, body: res.Body, ended: func(err error) error { return c.unreachable(ctx, err) }}
 	patient.Reset(silence)
 	e.lines = bufio.NewScanner(res.Body)
 	e.lines.Buffer(nil, maxEvent)
 	return e, nil
 }
 
-// Next waits for the next change, or for word that some were missed, whose number it
+// Next waits for the next event, or for word that some were missed, whose number it
 // returns then. Its error is how the stream ended.
-func (e *Events) Next() (change webhook.Change, missed int, err error) {
+func (e *Stream[T]) Next() (event T, missed int, err error) {
 	var name string
 	for e.lines.Scan() {
 		e.patient.Reset(silence)
@@ -75,25 +82,25 @@ func (e *Events) Next() (change webhook.Change, missed int, err error) {
 		case name == MissedEvent:
 			var m Missed
 			if err := json.Unmarshal([]byte(value), &m); err != nil {
-				return change, 0, e.c.stranger("an event that is none: " + err.Error())
+				return event, 0, e.c.stranger("an event that is none: " + err.Error())
 			}
-			return change, m.Missed, nil
+			return event, m.Missed, nil
 		default:
-			if err := json.Unmarshal([]byte(value), &change); err != nil {
-				return change, 0, e.c.stranger("an event that is none: " + err.Error())
+			if err := json.Unmarshal([]byte(value), &event); err != nil {
+				return event, 0, e.c.stranger("an event that is none: " + err.Error())
 			}
-			return change, 0, nil
+			return event, 0, nil
 		}
 	}
 	err = e.lines.Err()
 	if err == nil {
 		err = io.ErrUnexpectedEOF
 	}
-	return change, 0, e.ended(err)
+	return event, 0, e.ended(err)
 }
 
 // Close ends the stream.
-func (e *Events) Close() {
+func (e *Stream[T]) Close() {
 	e.patient.Stop()
 	e.cancel(nil)
 	_ = e.body.Close()

@@ -189,7 +189,7 @@ func (a *App) build(ctx context.Context, o Options, k keys) (err error) {
 		Application: application, PublicURL: func() string { return publicURL(a.cfg, a.APIAddr()) }, LoginKey: k.login,
 		Store:     serverStore{a.store.Webhooks, a.store.Schedules, a.store.Vehicles, a.store.Deliveries, a.store.Access, a.store.Maintenance},
 		Scheduler: subscriptions{a.scheduler, a.store, a.dispatcher}, Deliveries: deliveries{a.dispatcher, a.scheduler},
-		Fleet: a.fleet, Upkeep: maintenance, Health: a.health, Intakes: a.sources.intakes(), Stopping: a.stopping.Load,
+		Fleet: a.fleet, Upkeep: maintenance, Sources: a.sources, Health: a.health, Intakes: a.sources.intakes(), Stopping: a.stopping.Load,
 		Doubted: a.doubted, Clocks: &a.clocks, Policy: policy,
 		ManagementToken: k.token, ManagementTokenNext: k.next, ApplicationID: info.Instance,
 		Signing: webhook.Signing(a.cfg.Webhooks.Signing), Retries: len(a.cfg.Delivery.Retries), Recover: webhook.Policy(a.cfg.Delivery.Recover),

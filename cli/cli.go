@@ -26,6 +26,7 @@ import (
 	"plugbeat/cli/doctor"
 	"plugbeat/cli/receive"
 	"plugbeat/cli/setup"
+	"plugbeat/cli/source"
 	"plugbeat/cli/terminal"
 	"plugbeat/cli/vehicle"
 	"plugbeat/cli/webhook"
@@ -55,7 +56,7 @@ func Run(ctx context.Context, b terminal.Build, args []string, stdin io.Reader, 
 func App(s *terminal.Session) *ucli.App {
 	a := terminal.NewApp(s, demoCommand(s), setup.InitCommand(s), setup.ConfigCommand(s), setup.CheckCommand(s), daemon.ServeCommand(s),
 		daemon.StatusCommand(s), webhook.Command(s), vehicle.Command(s), vehicle.SubscribeCommand(s), vehicle.UnsubscribeCommand(s),
-		delivery.Command(s), receive.ListenCommand(s), receive.BridgeCommand(s), access.Command(s), daemon.AlertCommand(s),
+		source.Command(s), delivery.Command(s), receive.ListenCommand(s), receive.BridgeCommand(s), access.Command(s), daemon.AlertCommand(s),
 		doctor.Command(s, doctor.These()), datafile.CheckCommand(s), datafile.BackupCommand(s), datafile.RestoreCommand(s),
 		datafile.CompactCommand(s),
 		completionCommand(s), versionCommand(s))

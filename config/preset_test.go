@@ -62,13 +62,19 @@ func TestPresets(t *testing.T) {
 
 // tried are the steps of a map over recorded messages, without what differs each time.
 func tried(v mapping.Vehicle, ms []mapping.Message) (steps []any) {
-	for _, s := range mapping.Try(v, 2*time.Second, ms) {
-		var changed vehicle.Snapshot
-		if s.Changed != nil {
-			changed = *s.Changed
-			changed.RequestID = ""
+	for _, h := range mapping.Try([]mapping.Vehicle{v}, 2*time.Second, ms) {
+		if len(h.Verdicts) == 0 && h.Reading == nil {
+			continue
 		}
-		steps = append(steps, []any{s.At, s.Verdicts, changed})
+		var reading vehicle.Snapshot
+		if h.Reading != nil {
+			reading = *h.Reading
+			reading.RequestID = ""
+		}
+		for i := range h.Verdicts {
+			h.Verdicts[i].Remedy = "" // it names the preset
+		}
+		steps = append(steps, []any{h.At, h.Verdicts, reading})
 	}
 	return steps
 }

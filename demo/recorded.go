@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"os"
-	"regexp"
 	"sync"
 	"time"
 
@@ -15,18 +14,6 @@ import (
 	"plugbeat/vehicle/mapping"
 	"plugbeat/webhook"
 )
-
-// spoken are the topics by which a preset is known, with the parameter that stands in them.
-var spoken = []struct {
-	preset, param string
-	topic         *regexp.Regexp
-}{
-	{"teslamate", "car", regexp.MustCompile(`^teslamate/cars/([^/]+)/`)},
-	{"evcc", "loadpoint", regexp.MustCompile(`^evcc/loadpoints/(\d+)/connected$`)},
-	{"openwb", "vehicle", regexp.MustCompile(`^openWB/vehicle/([^/]+)/get/soc$`)},
-	{"ovms", "prefix", regexp.MustCompile(`^(.+)/metric/v/b/soc$`)},
-	{"fleet-telemetry", "vin", regexp.MustCompile(`^telemetry/([^/]+)/v/`)},
-}
 
 // recording is a vehicle of which recorded messages tell, with the recorded time running
 // faster than the demo's.
@@ -57,12 +44,12 @@ func (s recordedSettings) Open(context.Context, vehicle.Deps) (vehicle.Source, e
 	return s.recording, nil
 }
 
-// readRecording reads the messages of a file. The vehicle is the first one of which a preset
-// understands a topic.
+// readRecording reads the messages of a file. The vehicle is the first one that a preset
+// understands.
 func readRecording(file string) (*recording, error) {
 	wrong := func(why string) error {
 		return &webhook.Invalid{Field: "--source", Value: file, Why: why,
-			Allowed: "a file with lines as mosquitto_sub -F '" + mapping.RecordedFormat +
+			Allowed: "a file with lines as mosquitto_sub -F '" + vehicle.RecordedFormat +
 				"' prints them, an hour or more of TeslaMate, evcc, openWB, OVMS or fleet-telemetry"}
 	}
 	f, err := os.Open(file)
@@ -74,14 +61,15 @@ func readRecording(file string) (*recording, error) {
 	if err != nil {
 		return nil, wrong(err.Error())
 	}
+	finder := mapping.NewFinder()
 	for _, m := range ms {
-		for _, s := range spoken {
-			if found := s.topic.FindStringSubmatch(m.Topic); found != nil {
-				return newRecording(mapping.Vehicle{ID: "recorded", Preset: s.preset, With: map[string]string{s.param: found[1]}}, ms), nil
-			}
-		}
+		finder.Take(m.Topic, m.Payload, m.At)
 	}
-	return nil, wrong("it has no topic that a preset understands")
+	offers := finder.Offers(nil)
+	if len(offers) == 0 {
+		return nil, wrong("it has no topic that a preset understands")
+	}
+	return newRecording(mapping.Vehicle{ID: "recorded", Preset: offers[0].Preset, With: offers[0].With}, ms), nil
 }
 
 func newRecording(m mapping.Vehicle, ms []mapping.Message) *recording {

@@ -48,6 +48,8 @@ const (
 	SourceHeld        Code = "source.held"
 	SourceSpent       Code = "source.spent"
 	SourceLate        Code = "source.late"
+	SourceSilent      Code = "source.silent"
+	SourceRefused     Code = "source.refused"
 	VehicleOwner      Code = "vehicle.needs_owner"
 	VehicleHeld       Code = "vehicle.held"
 	SubscriptionNone  Code = "subscription.none"
@@ -224,6 +226,8 @@ var rules = index([]struct {
 	{SourceHeld, rule{severity: Warning, after: settling, kind: Source, group: "source", over: "it may be asked again"}},
 	{SourceSpent, rule{severity: Warning, kind: Source, group: "source", over: "it has calls to spend again"}},
 	{SourceLate, rule{severity: Warning, kind: Source, group: "source", over: "its vehicles are read in time again"}},
+	{SourceSilent, rule{severity: Warning, after: downAfter, kind: Source, group: "source/silent", over: "its vehicles are heard of again"}},
+	{SourceRefused, rule{severity: Warning, after: settling, kind: Source, group: "source/refused", over: "what it hears is taken again"}},
 	{VehicleOwner, rule{severity: Error, kind: Vehicle, group: "vehicle", over: "the owner is needed no more"}},
 	{VehicleHeld, rule{severity: Warning, kind: Vehicle, group: "held", over: "it may be read again"}},
 	{WebhookUnverified, rule{severity: Info, kind: Webhook, group: "webhook", over: "it is verified"}},

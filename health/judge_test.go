@@ -174,6 +174,25 @@ var all = []found{
 	{health.SourceLate, health.Warning, "a vehicle has been due for more than 10 minutes, although the source may be asked",
 		source(func(f *health.SourceFacts) { f.Due = noon.Add(-time.Hour) }), source(func(f *health.SourceFacts) { f.Due = noon.Add(-10 * time.Minute) }),
 		"source fleet is 1h late: more is due than it can read", "raise its max_reads, or ask for slower cadences"},
+	{health.SourceSilent, health.Warning, "for 15 minutes nothing was heard of a vehicle: its publisher is silent or says that it is offline, nothing arrives of its topics, or its plug is older than `max_age`; `info` before",
+		source(func(f *health.SourceFacts) {
+			f.Problems = []vehicle.Problem{
+				{Code: vehicle.ProblemOffline, Vehicle: "leaf", Since: noon.Add(-time.Hour), Text: "the publisher of vehicle leaf says that it is offline", Remedy: "see why"},
+				{Code: vehicle.ProblemSilent, Vehicle: "zoe", Since: noon, Text: "later"},
+			}
+		}), source(func(f *health.SourceFacts) {
+			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemSilent, Vehicle: "leaf", Since: noon.Add(-time.Hour)}}
+		}),
+		"source fleet: the publisher of vehicle leaf says that it is offline; and 1 more vehicle", "see why; see all of it: plugbeat source show fleet"},
+	{health.SourceRefused, health.Warning, "for 10 minutes what is said of a vehicle was not taken: a word in no list, a value out of range or of a wrong form; `info` before",
+		source(func(f *health.SourceFacts) {
+			f.Problems = []vehicle.Problem{{Code: vehicle.ProblemWord, Vehicle: "leaf", Since: noon.Add(-time.Hour),
+				Text: `vehicle leaf: plug at leaf/plug: the word "Frei" is in no list: there are plugged [in], unplugged [out]`, Remedy: "put it into the list that it belongs to"}}
+		}), source(func(f *health.SourceFacts) {
+			f.Problems = []vehicle.Problem{{Code: "unreachable", Text: "the broker is away", Since: noon}, {Code: vehicle.ProblemWord, Vehicle: "leaf", Since: noon.Add(-time.Hour)}}
+		}),
+		`source fleet: vehicle leaf: plug at leaf/plug: the word "Frei" is in no list: there are plugged [in], unplugged [out]`,
+		"put it into the list that it belongs to; see all of it: plugbeat source show fleet"},
 	{health.VehicleOwner, health.Error, "its account, permission or plan keeps it from being read; 5 vehicles are named, one more condition counts the rest",
 		owner(&vehicle.Fault{Type: vehicle.TypeAccount, Code: "AUTHENTICATION_FAILED", Resolution: vehicle.ResolveReauthenticate}), health.Facts{},
 		"vehicle KIA Niro 0191b2a4 cannot be read: CONNECTED_SERVICES_ACCOUNT:AUTHENTICATION_FAILED", "its owner gives access again: plugbeat vehicle connect --source fleet"},

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ func (j *judge) sources() {
 			continue
 		}
 		j.source(f, s)
+		if f.Configured && f.down() == nil {
+			j.maps(f, s)
+		}
 	}
 }
 
@@ -46,8 +50,8 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 		j.add(Condition{Code: SourceMissing, Subject: s, Text: fmt.Sprintf("source %s has %s and is not in the config: they are not read",
 			f.Name, words.Count(f.Vehicles, "vehicle")),
 			Remedy: "put it back into the config and restart the daemon, or disconnect its vehicles"})
-	case len(f.Problems) > 0:
-		p := f.Problems[0]
+	case f.down() != nil:
+		p := f.down()
 		j.add(Condition{Code: SourceDown, Subject: s, Since: p.Since, Stage: p.Code, Text: "source " + f.Name + ": " + p.Text, Remedy: p.Remedy})
 	case f.LastFault != "" && f.LastOK.Before(f.LastFaultAt):
 		c := Condition{Code: SourceDown, Subject: s, Text: fmt.Sprintf("source %s gave no value: %s (%s ago)", f.Name, f.LastFault,
@@ -72,6 +76,49 @@ func (j *judge) source(f *SourceFacts, s Subject) {
 		j.add(Condition{Code: SourceLate, Subject: s, Since: f.Due,
 			Text:   fmt.Sprintf("source %s is %s late: more is due than it can read", f.Name, j.ago(f.Due)),
 			Remedy: "raise its max_reads, or ask for slower cadences"})
+	}
+}
+
+// down is what is wrong with the whole far side; nil for nothing.
+func (f *SourceFacts) down() *vehicle.Problem {
+	for i, p := range f.Problems {
+		if p.Vehicle == "" {
+			return &f.Problems[i]
+		}
+	}
+	return nil
+}
+
+// unheard are the problems of vehicles that nothing is heard of. The others of a vehicle are about
+// what its map does not take.
+var unheard = []string{vehicle.ProblemOffline, vehicle.ProblemTopicSilent, vehicle.ProblemSilent, vehicle.ProblemStale}
+
+// maps judges what a source tells of single vehicles: one condition for those that nothing is
+// heard of, and one for what their maps do not take.
+func (j *judge) maps(f *SourceFacts, s Subject) {
+	found := map[Code][]vehicle.Problem{}
+	for _, p := range f.Problems {
+		switch {
+		case p.Vehicle == "":
+		case slices.Contains(unheard, p.Code):
+			found[SourceSilent] = append(found[SourceSilent], p)
+		default:
+			found[SourceRefused] = append(found[SourceRefused], p)
+		}
+	}
+	for _, code := range []Code{SourceSilent, SourceRefused} {
+		ps := found[code]
+		if len(ps) == 0 {
+			continue
+		}
+		slices.SortStableFunc(ps, func(a, b vehicle.Problem) int { return a.Since.Compare(b.Since) })
+		first := ps[0]
+		text := "source " + f.Name + ": " + first.Text
+		if more := len(ps) - 1; more > 0 {
+			text += "; and " + words.Count(more, "more vehicle")
+		}
+		j.add(Condition{Code: code, Subject: s, Since: first.Since, Stage: first.Code, Of: len(ps), Text: text,
+			Remedy: first.Remedy + "; see all of it", Command: command("source", "show", f.Name)})
 	}
 }
 

@@ -72,13 +72,14 @@ type Health interface {
 }
 
 // Options are what a server is made of. Store, Scheduler, Deliveries, Fleet,
-// Upkeep and Health are needed.
+// Upkeep, Sources and Health are needed.
 type Options struct {
 	Store      Store
 	Scheduler  Scheduler
 	Deliveries admin.Deliveries
 	Fleet      Fleet
 	Upkeep     admin.Upkeep
+	Sources    admin.Sources
 	Health     Health
 	// Intakes are the sources that are sent documents, by name.
 	Intakes map[string]vehicle.Intake
@@ -144,8 +145,8 @@ type Server struct {
 
 // New returns a server. It fails when a needed option is missing.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Health == nil {
-		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep and Health are needed")
+	if o.Store == nil || o.Scheduler == nil || o.Deliveries == nil || o.Fleet == nil || o.Upkeep == nil || o.Sources == nil || o.Health == nil {
+		return nil, errors.New("server: Store, Scheduler, Deliveries, Fleet, Upkeep, Sources and Health are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -191,7 +192,7 @@ func New(o Options) (*Server, error) {
 	s.intake = intake.New(intake.Options{Sources: o.Intakes, Auth: s.auth, Replies: s.replies})
 	s.admin = admin.New(admin.Options{
 		Store: o.Store, Scheduler: o.Scheduler, Deliveries: o.Deliveries, Fleet: o.Fleet, Connects: s.oauth.Connects, Upkeep: o.Upkeep,
-		Health: o.Health, Intakes: slices.Sorted(maps.Keys(o.Intakes)),
+		Sources: o.Sources, Health: o.Health, Intakes: slices.Sorted(maps.Keys(o.Intakes)),
 		Clocks: o.Clocks, Feed: o.Feed, Auth: s.auth, Replies: s.replies, Stopping: o.Stopping, Ending: ending,
 		Policy: o.Policy, Retries: o.Retries, Recover: o.Recover, Signing: o.Signing, ReadTime: ReadTimeout,
 		CheckDir: o.CheckDir, Version: o.Version, StartedAt: o.StartedAt,

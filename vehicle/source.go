@@ -116,26 +116,32 @@ type Intake interface {
 	Pusher
 	// Take takes one JSON document and says what it became. It does not block, and is safe
 	// for concurrent use. The document is valid JSON of at most 64 KiB.
-	Take(document []byte) []Taken
-}
-
-// Taken says what a document became for one input of a vehicle.
-type Taken struct {
-	// Vehicle is the native id of the vehicle, and Input what was said of it.
-	Vehicle string `json:"vehicle"`
-	Input   string `json:"input"`
-	// Became is the value that was taken, as text; empty where none was, and Refused says why.
-	Became  string `json:"became,omitempty"`
-	Refused string `json:"refused,omitempty"`
+	Take(document []byte) []Verdict
 }
 
 // Problem is one thing that is wrong with a source's far side.
 type Problem struct {
-	// Code is of a closed set: login_refused, mqtt5_missing, wrong_certificate, not_a_broker,
-	// subscription_denied, nothing_arrives, plain_password, taken_over, no_document, unreachable.
+	// Code is of a closed set. Of the whole far side: login_refused, mqtt5_missing,
+	// wrong_certificate, not_a_broker, subscription_denied, nothing_arrives, plain_password,
+	// taken_over, no_document, unreachable. Of a vehicle that is not heard of: topic_silent,
+	// publisher_silent, publisher_offline, value_stale. Of what a vehicle's map does not take:
+	// word_unknown, value_out_of_range, value_wrong.
 	Code string `json:"code"`
+	// Vehicle is the native id of the one vehicle that it is about; empty for the whole far side.
+	Vehicle string `json:"vehicle,omitempty"`
 	// Text says what is wrong, and Remedy what to do.
 	Text   string    `json:"text"`
 	Remedy string    `json:"remedy"`
 	Since  time.Time `json:"since"`
 }
+
+// The codes of problems of single vehicles.
+const (
+	ProblemTopicSilent = "topic_silent"
+	ProblemSilent      = "publisher_silent"
+	ProblemOffline     = "publisher_offline"
+	ProblemStale       = "value_stale"
+	ProblemWord        = "word_unknown"
+	ProblemRange       = "value_out_of_range"
+	ProblemValue       = "value_wrong"
+)

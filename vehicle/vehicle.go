@@ -21,10 +21,13 @@
 //   - [Metering]: somebody counts what it reads;
 //   - [Intake]: it is sent documents over HTTP;
 //   - [Reporter]: it knows by itself what is wrong with its far side;
+//   - [Inspector]: it shows what it hears, and what its maps made of that;
 //   - [DetailSource]: it reads more of a vehicle than deliveries carry;
 //   - [Resumer]: an exchange of tokens may have been cut off by a crash;
 //   - [Closer]: it has to finish something at a stop;
-//   - [Endpoints], of its settings: it makes requests, whose far ends doctor looks at.
+//   - [Endpoints], of its settings: it makes requests, whose far ends doctor looks at;
+//   - [Discoverer], of its settings: it can ask its far side what there is to map;
+//   - [Rehearser], of its settings: its maps can be tried out over a recorded log.
 //
 // Package vehicle/sourcetest tests a source, and docs/dev/adding-a-source.md is a walk through
 // all of it.

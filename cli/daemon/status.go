@@ -152,10 +152,13 @@ func showSources(p *terminal.Page, st adminapi.Status) {
 		if i := about(st.Conditions, health.Source, s.Name); i < len(st.Conditions) {
 			c := st.Conditions[i]
 			state = terminal.Cell{Text: strings.TrimPrefix(string(c.Code), "source."), Style: severityStyles[c.Severity]}
+			if c.Code == health.SourceRefused {
+				state.Text = "messages refused"
+			}
 		} else if !s.LastOK.IsZero() {
 			state = terminal.Cell{Text: "well", Style: terminal.Green}
 		}
-		for _, line := range spending(p, s) {
+		for _, line := range phrase.Spending(p, s) {
 			notes = append(notes, terminal.Cell{Text: line, Style: terminal.Dim})
 		}
 		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: s.Name}, state, {Text: p.Rel(s.LastOK)}, {Text: fmt.Sprint(s.Vehicles)},
@@ -165,24 +168,6 @@ func showSources(p *terminal.Page, st adminapi.Status) {
 	columns := terminal.Columns("SOURCE", "STATE", "LAST OK", "VEHICLES", "READS", "PATHS", "FAULTS", "NEXT")
 	columns[0].Least = 6
 	p.Table(columns, rows)
-}
-
-// spending says what a source has cost, what its bucket holds, and what its webhooks'
-// cadences cost.
-func spending(p *terminal.Page, s adminapi.Source) []string {
-	c := s.Cost
-	if c == nil {
-		return nil
-	}
-	line := fmt.Sprintf("%s spent this %s", words.Count(int(c.Spent), "call"), c.Per) //nolint:gosec // a count
-	if c.Budget > 0 {
-		line = fmt.Sprintf("budget %d calls a %s for each vehicle; %d of %d spent; a new %s begins %s", c.Budget, c.Per, c.Spent,
-			c.Budget*uint64(s.Vehicles), c.Per, p.Rel(c.Until)) //nolint:gosec // a count
-	}
-	if c.BucketSize > 0 {
-		line += fmt.Sprintf("; %d of %d calls to be had at once", c.BucketLeft, c.BucketSize)
-	}
-	return append([]string{line}, c.Lines...)
 }
 
 func showQueues(p *terminal.Page, st adminapi.Status) {

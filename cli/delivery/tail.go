@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -16,9 +14,6 @@ import (
 	"plugbeat/webhook"
 	"plugbeat/words"
 )
-
-// tailRetry is how long a daemon that is away is left alone between questions.
-const tailRetry = time.Second
 
 func (s commands) tailCommand() *ucli.Command {
 	return &ucli.Command{
@@ -38,8 +33,7 @@ plugbeat delivery tail --webhook fleet --json`),
 	}
 }
 
-// tail follows the daemon's events. A stream that is cut off is opened again until the
-// command ends, which is how it is meant to end.
+// tail follows the daemon's events.
 func (s commands) tail(c *ucli.Context) error {
 	q := adminapi.EventsQuery{Webhook: c.String("webhook")}
 	var err error
@@ -48,45 +42,21 @@ func (s commands) tail(c *ucli.Context) error {
 			return err
 		}
 	}
-	path, from, err := s.Socket(c)
-	if err != nil {
-		return err
-	}
-	a := adminapi.Dial(path)
-	defer a.Close()
-	var cut time.Time // when the stream was cut off; zero before the first
-	for {
-		events, err := a.Events(c.Context, q)
-		switch {
-		case c.Err() != nil:
-			return nil
-		case err != nil && (cut.IsZero() || !passes(err)):
-			return s.Explain(err, path, from)
-		case err == nil:
-			if !cut.IsZero() {
-				s.say("the daemon is back; what happened meanwhile is not shown, see: " + listSince(q, cut))
+	last := s.Now()
+	return terminal.Follow(s.Session, c, terminal.Follower[webhook.Change]{
+		Name: "tail",
+		Open: func(a *adminapi.Client) (*adminapi.Events, error) { return a.Events(c.Context, q) },
+		Event: func(change webhook.Change) error {
+			if last = change.At; change.Delivery == nil {
+				return nil
 			}
-			err = s.tailLines(c, q, events)
-			events.Close()
-			if err != nil || c.Err() != nil {
-				return err
-			}
-			cut = s.Now()
-			s.say("the tail was cut off; waiting for the daemon")
-		}
-		if s.Rest(c.Context, tailRetry) != nil {
-			return nil
-		}
-	}
-}
-
-// passes reports whether an error of a tail that was open is one that waiting mends.
-func passes(err error) bool {
-	if errors.Is(err, fs.ErrPermission) {
-		return false
-	}
-	e, ok := errors.AsType[*adminapi.Error](err)
-	return !ok || e.Code == adminapi.CodeUnavailable
+			return s.tailLine(c, change)
+		},
+		Missed: func(n int) string {
+			return fmt.Sprintf("this tail was read too slowly and missed %s; see: %s", words.Count(n, "event"), listSince(q, last))
+		},
+		Back: func(cut time.Time) string { return "; what happened meanwhile is not shown, see: " + listSince(q, cut) },
+	})
 }
 
 // listSince is the command that lists what a tail did not show.
@@ -96,31 +66,6 @@ func listSince(q adminapi.EventsQuery, since time.Time) string {
 		text += " --webhook " + words.Shell(q.Webhook)
 	}
 	return text
-}
-
-// say tells of the tail itself, beside its lines.
-func (s commands) say(text string) { _, _ = fmt.Fprintf(s.Err, "plugbeat: %s\n", text) }
-
-// tailLines prints a line for each change of a delivery until the stream ends. Its error
-// is one of printing.
-func (s commands) tailLines(c *ucli.Context, q adminapi.EventsQuery, events *adminapi.Events) error {
-	last := s.Now()
-	for {
-		change, missed, err := events.Next()
-		if err != nil {
-			return nil //nolint:nilerr // however it ended, the tail goes on or was meant to end
-		}
-		if missed > 0 {
-			s.say(fmt.Sprintf("this tail was read too slowly and missed %s; see: %s", words.Count(missed, "event"), listSince(q, last)))
-			continue
-		}
-		if last = change.At; change.Delivery == nil {
-			continue
-		}
-		if err := s.tailLine(c, change); err != nil {
-			return err
-		}
-	}
 }
 
 func (s commands) tailLine(c *ucli.Context, change webhook.Change) error {

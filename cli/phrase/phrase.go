@@ -161,3 +161,21 @@ func Answer(t webhook.Attempt) string {
 	}
 	return terminal.OrDash(s)
 }
+
+// Spending says what a source has cost, what its bucket holds, and what its webhooks'
+// cadences cost.
+func Spending(p *terminal.Page, s adminapi.Source) []string {
+	c := s.Cost
+	if c == nil {
+		return nil
+	}
+	line := fmt.Sprintf("%s spent this %s", words.Count(int(c.Spent), "call"), c.Per) //nolint:gosec // a count
+	if c.Budget > 0 {
+		line = fmt.Sprintf("budget %d calls a %s for each vehicle; %d of %d spent; a new %s begins %s", c.Budget, c.Per, c.Spent,
+			c.Budget*uint64(s.Vehicles), c.Per, p.Rel(c.Until)) //nolint:gosec // a count
+	}
+	if c.BucketSize > 0 {
+		line += fmt.Sprintf("; %d of %d calls to be had at once", c.BucketLeft, c.BucketSize)
+	}
+	return append([]string{line}, c.Lines...)
+}

@@ -137,6 +137,18 @@ type Upkeep interface {
 	TestAlerts(ctx context.Context, target string) ([]health.AlertTested, error)
 }
 
+// Sources shows what a configured source hears. ok is false where there is none of the name, or
+// where it is not of a kind that can.
+type Sources interface {
+	// Kind is the type of a configured source, and what of the rest it can.
+	Kind(name string) (kind adminapi.SourceKind, ok bool)
+	Inspect(name string) (i vehicle.Inspection, ok bool)
+	// Watch hands what is heard from now on to heard, which must not block, until stop is called.
+	Watch(name string, heard func(vehicle.Heard)) (stop func(), ok bool)
+	// Discover listens for so long and says what is there that could be mapped.
+	Discover(ctx context.Context, name string, listen time.Duration) (d vehicle.Discovery, ok bool, err error)
+}
+
 // Health says what is wrong now.
 type Health interface {
 	Health(ctx context.Context) health.Report
@@ -156,6 +168,7 @@ type Options struct {
 	Fleet      Fleet
 	Connects   Connects
 	Upkeep     Upkeep
+	Sources    Sources
 	Health     Health
 	Clocks     Clocks
 	Feed       *Feed

@@ -24,9 +24,12 @@ const pingEvery = 15 * time.Second
 
 // eventStream is an answer that goes on until the caller leaves, the token is revoked or
 // the daemon stops.
-type eventStream struct {
+type eventStream[T any] struct {
 	*Options
-	wants func(*webhook.Change) bool
+	// open begins to follow; nil where too many do. The answer ends it with leave.
+	open func() (x *inbox[T], leave func())
+	// name is an event's.
+	name func(*T) string
 }
 
 // follow answers with a stream of what changes from now on, as Server-Sent Events.
@@ -35,19 +38,26 @@ func (e events) follow(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return eventStream{e.Options, func(c *webhook.Change) bool {
+	wants := func(c *webhook.Change) bool {
 		return (key.Webhook == uuid.Nil || c.Webhook == key.Webhook) && (key.Vehicle == uuid.Nil || c.Vehicle == key.Vehicle)
-	}}, nil
+	}
+	open := func() (*inbox[webhook.Change], func()) {
+		x := e.Feed.follow(wants)
+		if x == nil {
+			return nil, nil
+		}
+		return x.inbox, func() { e.Feed.leave(x) }
+	}
+	return eventStream[webhook.Change]{e.Options, open, func(c *webhook.Change) string { return string(c.Kind) }}, nil
 }
 
 // send streams. Its error means that nothing was sent.
-func (e eventStream) send(w http.ResponseWriter, r *http.Request) error {
-	feed := e.Feed
-	x := feed.follow(e.wants)
+func (e eventStream[T]) send(w http.ResponseWriter, r *http.Request) error {
+	x, leave := e.open()
 	if x == nil {
 		return &adminapi.Error{Code: adminapi.CodeUnavailable, Message: "too many streams of events are open already", Hint: "end one of them"}
 	}
-	defer feed.leave(x)
+	defer leave()
 	conn := http.NewResponseController(w)
 	h := w.Header()
 	h["content-type"] = []string{adminapi.EventStreamType}
@@ -75,9 +85,9 @@ func (e eventStream) send(w http.ResponseWriter, r *http.Request) error {
 		if web.IsOverHTTP(r) && e.Auth.MayUse(r, web.ToRead) != nil {
 			return nil
 		}
-		changes, missed := feed.take(x)
-		for i := range changes {
-			if pushEvent(w, conn, string(changes[i].Kind), &changes[i]) != nil {
+		came, missed := x.take()
+		for i := range came {
+			if pushEvent(w, conn, e.name(&came[i]), &came[i]) != nil {
 				return nil
 			}
 		}

@@ -31,7 +31,9 @@ func (f *Feed) Followers() (n, missed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for x := range f.followers {
+		x.mu.Lock()
 		missed = max(missed, x.missed)
+		x.mu.Unlock()
 	}
 	return len(f.followers), missed
 }

@@ -16,40 +16,28 @@ type Feed struct {
 	most      int // changes that wait for one follower, for tests; 0 is maxPending
 }
 
-// The bounds of a feed: how many follow it at once, and how many changes wait for one
+// The bounds of a stream: how many follow the same thing at once, and how much waits for one
 // of them.
 const (
 	maxFollowers = 32
 	maxPending   = 1024
 )
 
-// follower is one reader of a feed. Its fields are under the feed's lock.
+// follower is one reader of a feed.
 type follower struct {
-	wants   func(*webhook.Change) bool
-	pending []webhook.Change
-	// missed counts the changes that came while pending was full. A take empties both, so
-	// that all that was missed follows what is taken.
-	missed int
-	// wake holds a token while there is something to take or to look at.
-	wake chan struct{}
+	*inbox[webhook.Change]
+	wants func(*webhook.Change) bool
 }
 
 // Publish hands the changes of a commit to the followers that want them.
 func (f *Feed) Publish(changes []webhook.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	most := cmp.Or(f.most, maxPending)
 	for x := range f.followers {
 		for i := range changes {
-			switch {
-			case !x.wants(&changes[i]):
-				continue
-			case len(x.pending) == most:
-				x.missed++
-			default:
-				x.pending = append(x.pending, changes[i])
+			if x.wants(&changes[i]) {
+				x.put(changes[i])
 			}
-			x.nudge()
 		}
 	}
 }
@@ -60,13 +48,6 @@ func (f *Feed) Nudge() {
 	defer f.mu.Unlock()
 	for x := range f.followers {
 		x.nudge()
-	}
-}
-
-func (x *follower) nudge() {
-	select {
-	case x.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -81,7 +62,7 @@ func (f *Feed) follow(wants func(*webhook.Change) bool) *follower {
 	if f.followers == nil {
 		f.followers = map[*follower]struct{}{}
 	}
-	x := &follower{wants: wants, wake: make(chan struct{}, 1)}
+	x := &follower{newInbox[webhook.Change](cmp.Or(f.most, maxPending)), wants}
 	f.followers[x] = struct{}{}
 	return x
 }
@@ -90,14 +71,4 @@ func (f *Feed) leave(x *follower) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.followers, x)
-}
-
-// take returns what came since the last take, and how many changes were missed after
-// those.
-func (f *Feed) take(x *follower) (changes []webhook.Change, missed int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	changes, missed = x.pending, x.missed
-	x.pending, x.missed = nil, 0
-	return changes, missed
 }

@@ -25,19 +25,19 @@ func TestFeedIsBounded(t *testing.T) {
 		f.Publish(changed(2, vehicleA))
 	}
 	f.Publish(changed(3, vehicleB))
-	if cs, missed := f.take(ofB); len(cs) != 1 || missed != 0 || cs[0].Delivery.ID[15] != 3 {
+	if cs, missed := ofB.take(); len(cs) != 1 || missed != 0 || cs[0].Delivery.ID[15] != 3 {
 		t.Errorf("of a vehicle: %d changes, %d missed", len(cs), missed)
 	}
-	if cs, missed := f.take(all); len(cs) != maxPending || missed != 6 || cs[0].Delivery.ID[15] != 2 {
+	if cs, missed := all.take(); len(cs) != maxPending || missed != 6 || cs[0].Delivery.ID[15] != 2 {
 		t.Errorf("of all: %d changes, %d missed", len(cs), missed)
 	}
 	f.Publish(changed(4, vehicleA))
-	if cs, missed := f.take(all); len(cs) != 1 || missed != 0 || cs[0].Delivery.ID[15] != 4 {
+	if cs, missed := all.take(); len(cs) != 1 || missed != 0 || cs[0].Delivery.ID[15] != 4 {
 		t.Errorf("afterwards: %d changes, %d missed", len(cs), missed)
 	}
 	f.leave(all)
 	f.Publish(changed(5, vehicleA))
-	if cs, _ := f.take(all); len(cs) != 0 {
+	if cs, _ := all.take(); len(cs) != 0 {
 		t.Errorf("after leaving: %d changes", len(cs))
 	}
 }

@@ -36,6 +36,7 @@ func routes(o *Options) []route {
 	overview := overview{Options: o, views: views, costs: costs, management: management}
 	file := &dataFile{Options: o}
 	events := events{find, o}
+	sources := &sources{overview: overview}
 	webhooks := webhooks{views: views, costs: costs, deliveries: o.Deliveries, scheduler: o.Scheduler, signing: o.Signing}
 	keys := keys{o.Deliveries}
 	vehicles := vehicles{views: views, Options: o}
@@ -55,6 +56,11 @@ func routes(o *Options) []route {
 		{"POST /api/v1/alerts/test", operate, with(overview.testAlerts), nil},
 
 		{"GET /api/v1/events", read, events.follow, []string{"webhook", "vehicle"}},
+
+		{"GET /api/v1/sources", read, sources.list, nil},
+		{"GET /api/v1/sources/{name}", read, sources.show, nil},
+		{"GET /api/v1/sources/{name}/messages", read, sources.follow, nil},
+		{"POST /api/v1/sources/{name}/discover", operate, sources.discover, []string{"listen"}},
 
 		{"GET /api/v1/webhooks", read, webhooks.list, after},
 		{"POST /api/v1/webhooks", operate, webhooks.add, nil},

@@ -61,8 +61,8 @@ type answer struct {
 	// Error is there where nothing was taken.
 	Error *adminapi.Error `json:"error,omitempty"`
 	// Taken counts the inputs that became a value.
-	Taken  int             `json:"taken"`
-	Inputs []vehicle.Taken `json:"inputs"`
+	Taken  int               `json:"taken"`
+	Inputs []vehicle.Verdict `json:"inputs"`
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +75,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		a.Replies.APIError(w, r, err)
 		return
 	}
-	got := answer{Inputs: source.Take(document)}
+	got := answer{Inputs: append([]vehicle.Verdict{}, source.Take(document)...)}
 	for _, t := range got.Inputs {
 		if t.Became != "" {
 			got.Taken++

@@ -25,15 +25,15 @@ type pushed struct {
 
 func (p *pushed) Push(ctx context.Context, _ func(uuid.UUID)) error { <-ctx.Done(); return ctx.Err() }
 
-func (p *pushed) Take(document []byte) []vehicle.Taken {
+func (p *pushed) Take(document []byte) []vehicle.Verdict {
 	p.got = append(p.got, document)
 	switch string(document) {
 	case `{}`:
-		return []vehicle.Taken{{Vehicle: "leaf", Input: "plug", Refused: "the document has nothing at /plug"}}
+		return []vehicle.Verdict{{Vehicle: "leaf", Input: "plug", Nothing: "nothing is at /plug"}}
 	case `[]`:
-		return []vehicle.Taken{}
+		return []vehicle.Verdict{}
 	}
-	return []vehicle.Taken{{Vehicle: "leaf", Input: "plug", Became: "plugged_in"}, {Vehicle: "leaf", Input: "battery", Refused: "out of range"}}
+	return []vehicle.Verdict{{Vehicle: "leaf", Input: "plug", Became: "plugged_in"}, {Vehicle: "leaf", Input: "battery", Refused: "out of range"}}
 }
 
 // place is a server with the sources wican and scripts, and a token for the latter.
@@ -65,7 +65,7 @@ func (p *place) send(token, source, document string, header ...[2]string) server
 type answered struct {
 	Error  *adminapi.Error
 	Taken  int
-	Inputs []vehicle.Taken
+	Inputs []vehicle.Verdict
 }
 
 func read(t *testing.T, a servertest.Answer) (got answered) {

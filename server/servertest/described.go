@@ -30,7 +30,7 @@ var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	rec := httptest.NewRecorder()
 	w := &World{}
 	s, err := server.New(server.Options{Store: &Records{}, Scheduler: schedulerOf{w}, Deliveries: deliveriesOf{}, Fleet: fleetOf{w}, Upkeep: w,
-		Health: w})
+		Sources: sourcesOf{w}, Health: w})
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 func NewServer(tb testing.TB, w *World, changes ...func(*server.Options)) *server.Server {
 	tb.Helper()
 	o := server.Options{Retries: 6, Store: w.Records, Scheduler: schedulerOf{w}, Deliveries: deliveriesOf{w.Deliveries, w}, Fleet: fleetOf{w}, Upkeep: w,
-		Health:          w,
+		Sources: sourcesOf{w}, Health: w,
 		ManagementToken: webhook.Secret(Management), ApplicationID: NoID,
 		CheckDir: tb.TempDir(), Version: adminapi.Version{Version: "test", Go: "go"}, StartedAt: Noon.Add(-time.Hour),
 		Log: zerolog.Nop(), Now: func() time.Time { return Noon }}

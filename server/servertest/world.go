@@ -73,6 +73,11 @@ type World struct {
 
 	File       adminapi.StoreInfo
 	SourceList []adminapi.Source
+	// Inspected are the sources that can be looked into, and Offered what one finds; Heard is
+	// called by who watches, with the function that takes what is heard.
+	Inspected  map[string]vehicle.Inspection
+	Offered    map[string]vehicle.Discovery
+	Heard      func(func(vehicle.Heard))
 	Backup     *adminapi.Backups
 	Targets    []adminapi.AlertTarget
 	QueueList  map[uuid.UUID]webhook.Queue

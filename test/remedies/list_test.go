@@ -87,6 +87,16 @@ var list = map[string]row{
 	"token add --scope":                           {running, "token add ops --scope read", 0},
 	"token list":                                  {running, "token list", 0},
 	"token rm --yes":                              {running, "token rm nobody --yes", 1},
+	"source discover":                             {running, "source discover fleet", 1}, // it has no broker, and says so
+	"source discover --broker":                    {running, "source discover --broker mqtt://127.0.0.1:1", 1},
+	"source discover --for":                       {running, "source discover fleet --for 1s", 1},
+	"source list":                                 {running, "source list", 0},
+	"source list --json":                          {running, "source list --json", 0},
+	"source show":                                 {running, "source show fleet", 0},
+	"source show --json":                          {running, "source show fleet --json", 0},
+	"source try":                                  {running, "source try fleet DIR/recorded.log", 1}, // it has no maps
+	"source try --changes":                        {running, "source try fleet DIR/recorded.log --changes", 1},
+	"source watch":                                {state: lasting},
 	"token rotate-management":                     {told, "", 0},
 	"token rotate-management --finish":            {told, "", 0},
 	"token rotate-management --finish --force":    {told, "", 0},

@@ -15,7 +15,7 @@ import (
 
 // groups are the commands that have commands of their own; alone lists the others.
 var (
-	groups = []string{"webhook", "vehicle", "delivery", "token", "alert", "config"}
+	groups = []string{"webhook", "vehicle", "source", "delivery", "token", "alert", "config"}
 	alone  = []string{"serve", "status", "doctor", "init", "check-config", "check", "backup", "restore", "compact", "subscribe", "unsubscribe",
 		"listen", "bridge", "demo", "completion"}
 )

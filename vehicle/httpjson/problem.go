@@ -84,11 +84,12 @@ func (s *Source) told(err error) {
 }
 
 // Problems implements [vehicle.Reporter].
-func (s *Source) Problems(time.Time) []vehicle.Problem {
+func (s *Source) Problems(now time.Time) []vehicle.Problem {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.problem.Code == "" {
-		return nil
+	p := s.problem
+	s.mu.Unlock()
+	if p.Code == "" {
+		return s.Fleet.Problems(now)
 	}
-	return []vehicle.Problem{s.problem}
+	return []vehicle.Problem{p}
 }

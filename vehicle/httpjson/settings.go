@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -138,6 +139,9 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	src := &Source{settings: *s, deps: d, client: d.Client(s.Endpoints()...), header: http.Header{},
 		Fleet: mapping.NewFleet(d.Name, s.maps(), s.Settle, known)}
 	src.client.Timeout = fetchTime
+	if u, err := url.Parse(s.URL); err == nil {
+		src.Serves(u.Host, "")
+	}
 	src.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	src.header.Set("Accept", "application/json")
 	for setting, file := range map[string]string{"password_file": s.PasswordFile, "token_file": s.TokenFile, "header_file": s.HeaderFile} {

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,9 @@ var (
 	_ vehicle.Pusher   = (*Source)(nil)
 	_ vehicle.Lister   = (*Source)(nil)
 	_ vehicle.Reporter = (*Source)(nil)
+
+	_ vehicle.Inspector = (*Source)(nil)
+	_ vehicle.Rehearser = (*Settings)(nil)
 )
 
 // Push implements [vehicle.Pusher].
@@ -109,24 +113,48 @@ func (s *Source) paths() []string {
 	return s.Topics()
 }
 
-// take takes one document. evcc's is what its broker's topics say, a member each.
+// take takes one document.
 func (s *Source) take(path string, body []byte) error {
-	if s.settings.Preset != evcc {
-		s.note(path, s.Take(path, body, false))
-		return nil
+	ms, err := s.settings.messages(path, body, time.Now())
+	for _, m := range ms {
+		s.note(m.Topic, s.Take(m.Topic, m.Payload, false))
+	}
+	return err
+}
+
+// messages are what a document says. evcc's is what its broker's topics say, a member each.
+func (s *Settings) messages(path string, body []byte, at time.Time) (ms []mapping.Message, err error) {
+	if s.Preset != evcc {
+		return []mapping.Message{{Topic: path, Payload: body, At: at}}, nil
 	}
 	var points []map[string]json.RawMessage
 	if err := json.Unmarshal(body, &points); err != nil {
-		return fmt.Errorf("%w of evcc's charge points: %w", errNotJSON, err)
+		return nil, fmt.Errorf("%w of evcc's charge points: %w", errNotJSON, err)
 	}
 	for i, members := range points {
-		for name, value := range members {
-			topic := "evcc/loadpoints/" + strconv.Itoa(i+1) + "/" + name
-			s.note(topic, s.Take(topic, value, false))
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			ms = append(ms, mapping.Message{Topic: "evcc/loadpoints/" + strconv.Itoa(i+1) + "/" + name, Payload: members[name], At: at})
 		}
 	}
-	s.Take("evcc/updated", []byte(strconv.FormatInt(time.Now().Unix(), 10)), false)
-	return nil
+	return append(ms, mapping.Message{Topic: "evcc/updated", Payload: []byte(strconv.FormatInt(at.Unix(), 10)), At: at}), nil
+}
+
+// Rehearse implements [vehicle.Rehearser]. A line of the log is a document: its topic is the
+// path, and the payload what the server answered.
+func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) {
+	documents, err := mapping.ReadLog(log)
+	if err != nil {
+		return nil, err
+	}
+	var all []mapping.Message
+	for _, d := range documents {
+		ms, err := s.messages(d.Topic, unwrapped(d.Payload), d.At)
+		if err != nil {
+			return nil, fmt.Errorf("the document of %s: %w", d.At.Format(time.RFC3339), err)
+		}
+		all = append(all, ms...)
+	}
+	return mapping.Try(s.maps(), s.Settle, all), nil
 }
 
 func (s *Source) note(topic string, vs []mapping.Verdict) {
@@ -154,6 +182,8 @@ func (s *Source) fetch(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
+	server := res.Header.Get("Server")
+	s.Serves(r.URL.Host, server[:min(len(server), 80)])
 	if res.StatusCode != http.StatusOK {
 		return nil, &statusError{r.URL.Path, res.StatusCode, res.Header.Get("Location")}
 	}

@@ -8,6 +8,7 @@ package intake
 import (
 	"context"
 	_ "embed"
+	"io"
 	"time"
 
 	"plugbeat/vehicle"
@@ -75,4 +76,9 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	src.Connected() // nothing else ever is
 	src.Arrived()   // nobody sends anything for the asking
 	return src, nil
+}
+
+// Rehearse implements [vehicle.Rehearser]. The payload of a line of the log is a document.
+func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) {
+	return mapping.Rehearse(s.Vehicles, s.Settle, log)
 }

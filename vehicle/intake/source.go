@@ -28,20 +28,4 @@ func (s *Source) Push(ctx context.Context, hint func(uuid.UUID)) error {
 }
 
 // Take implements [vehicle.Intake].
-func (s *Source) Take(document []byte) []vehicle.Taken {
-	taken := []vehicle.Taken{}
-	for _, v := range s.Fleet.Take("", document, false) {
-		t := vehicle.Taken{Vehicle: v.Vehicle, Input: v.Input, Became: v.Became, Refused: v.Refused}
-		switch {
-		case v.Absent != "":
-			t.Refused = "the document has nothing at " + v.Absent
-		case v.Refused != "":
-			s.log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("text", v.Refused).
-				Msg("a message could not be taken")
-		case v.Became == "":
-			t.Refused = "the document says that there is no value"
-		}
-		taken = append(taken, t)
-	}
-	return taken
-}
+func (s *Source) Take(document []byte) []vehicle.Verdict { return s.Fleet.Take("", document, false) }

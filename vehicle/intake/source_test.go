@@ -76,11 +76,11 @@ func TestTake(t *testing.T) {
 		if taken.Vehicle != "leaf" {
 			t.Errorf("%+v", taken)
 		}
-		got[taken.Input] = taken.Became + "|" + taken.Refused
+		got[taken.Input] = taken.Became + "|" + taken.Refused + taken.Nothing
 	}
 	for input, want := range map[string]string{
-		"plug": "plugged_in|", "charging": "|a word in no list", "battery": "|the document says that there is no value",
-		"latitude": "|out of range", "longitude": "|the document has nothing at /lon",
+		"plug": "plugged_in|", "charging": "|the word \"maybe\" is in no list", "battery": "|nothing is known",
+		"latitude": "|out of range", "longitude": "|nothing is at /lon",
 	} {
 		if !strings.HasPrefix(got[input], want) {
 			t.Errorf("%s: %q, want %q", input, got[input], want)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"plugbeat/vehicle"
 )
 
 // nothing are the words by which publishers say that they have no value.
@@ -71,7 +73,7 @@ func scalarOf(v any) (string, bool) {
 // absentError is a member that a document does not have.
 type absentError struct{ at Pointer }
 
-func (e absentError) Error() string { return "nothing at " + string(e.at) }
+func (e absentError) Error() string { return "nothing is at " + string(e.at) }
 
 // at returns the text at the pointer. A member that is not there is an [absentError].
 func (d document) at(p Pointer) (string, error) {
@@ -98,15 +100,18 @@ func (d document) at(p Pointer) (string, error) {
 	return text, nil
 }
 
+// errNotNumber is a text that is no number.
+var errNotNumber = &refusedError{code: vehicle.ProblemValue, why: "not a plain decimal number, such as 61.5"}
+
 // number reads a decimal number. A unit behind it is refused, since it may be another one
 // than the map's.
 func number(text string) (float64, error) {
 	if strings.Trim(text, "0123456789+-.eE") != "" {
-		return 0, errors.New("not a plain decimal number")
+		return 0, errNotNumber
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		return 0, errors.New("not a plain decimal number")
+		return 0, errNotNumber
 	}
 	return f, nil
 }

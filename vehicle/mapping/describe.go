@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +56,7 @@ func (p preset) describe(name string) string {
 	for _, line := range use {
 		b.line("%s", line)
 	}
-	inputs := p.plan(with).bindings
+	inputs := p.plan("", with).bindings
 	b.line("\n# It joins these topics, in a way that no map can say:\n#")
 	for _, in := range inputs {
 		b.line("#   %-15s  %s", in.input, in.topic)
@@ -100,54 +99,38 @@ func (w *writer) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", 
 func (w *writer) vehicle(v Vehicle, maxAge time.Duration) {
 	w.line("- id: vehicle")
 	if a := v.Alive; a != nil {
-		w.member("alive", textOf("topic", a.Topic), wordsOf("online", a.Online), wordsOf("offline", a.Offline))
+		w.member("alive", text("topic", a.Topic), listed("online", a.Online), listed("offline", a.Offline))
 	}
 	w.field("plug", v.Plug)
 	w.field("charging", v.Charging)
 	w.field("battery", v.Battery)
 	w.field("range", v.Range)
 	if l := v.Location; l != nil {
-		w.member("location", textOf("topic", l.Topic), textOf("latitude", string(l.Latitude)), textOf("longitude", string(l.Longitude)))
+		w.member("location", text("topic", l.Topic), text("latitude", string(l.Latitude)), text("longitude", string(l.Longitude)))
 	}
 	w.line("  max_age: %s", strings.TrimSuffix(strings.TrimSuffix(maxAge.String(), "0s"), "0m"))
 }
 
 func (w *writer) field(key string, f *Field) {
 	if f != nil {
-		w.member(key, textOf("topic", f.Topic), textOf("at", string(f.At)), textOf("unit", f.Unit), wordsOf("charging", f.Charging), wordsOf("full", f.Full),
-			wordsOf("not_charging", f.NotCharging), wordsOf("plugged", f.Plugged), wordsOf("unplugged", f.Unplugged))
+		w.member(key, text("topic", f.Topic), text("at", string(f.At)), text("unit", f.Unit), listed("charging", f.Charging), listed("full", f.Full),
+			listed("not_charging", f.NotCharging), listed("plugged", f.Plugged), listed("unplugged", f.Unplugged))
 	}
 }
 
-func (w *writer) member(key string, parts ...string) {
-	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
-	w.line("  %s: {%s}", key, strings.Join(parts, ", "))
-}
+func (w *writer) member(key string, pairs ...pair) { w.line("  %s: %s", key, flowMap(pairs...)) }
 
-func textOf(key, value string) string {
+// text is a pair of a text, and listed one of words; without a value where there is none.
+func text(key, value string) pair {
 	if value == "" {
-		return ""
+		return pair{key, ""}
 	}
-	return key + ": " + scalar(value)
+	return pair{key, Scalar(value)}
 }
 
-func wordsOf(key string, words []string) string {
+func listed(key string, words []string) pair {
 	if len(words) == 0 {
-		return ""
+		return pair{key, ""}
 	}
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = scalar(word)
-	}
-	return key + ": [" + strings.Join(quoted, ", ") + "]"
-}
-
-// plainText is what YAML reads as a text without quotes, apart from a few words.
-var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`)
-
-func scalar(s string) string {
-	if !plainText.MatchString(s) || slices.Contains(yes, strings.ToLower(s)) || slices.Contains(no, strings.ToLower(s)) || isNothing(s) {
-		return strconv.Quote(s)
-	}
-	return s
+	return pair{key, flow(words)}
 }

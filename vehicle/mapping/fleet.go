@@ -37,7 +37,15 @@ type Fleet struct {
 	wake     chan struct{} // buffered: due is earlier than it was
 	ready    chan struct{} // closed when what the far side says first has arrived
 	last     time.Time     // of the last message
+	messages uint64
+
+	server, version string
+	connected       time.Time // zero while there is no connection
+	watchers        map[*watcher]struct{}
 }
+
+// watcher is told what is heard.
+type watcher struct{ heard func(vehicle.Heard) }
 
 // NewFleet returns the fleet of a source's checked maps, with what is stored of the
 // vehicles.
@@ -45,6 +53,7 @@ func NewFleet(source string, vehicles []Vehicle, settle time.Duration, known []v
 	f := &Fleet{
 		source: source, opened: time.Now().UTC(), memories: map[uuid.UUID]*Memory{}, ids: map[*Memory]uuid.UUID{},
 		exact: map[string][]*Memory{}, patterns: map[string][]*Memory{}, wake: make(chan struct{}, 1), ready: make(chan struct{}),
+		watchers: map[*watcher]struct{}{},
 	}
 	for _, v := range vehicles {
 		one := vehicleOf(source, v)
@@ -131,6 +140,7 @@ func (f *Fleet) Take(topic string, payload []byte, replayed bool) (vs []Verdict)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = msg.At
+	f.messages++
 	take := func(ms []*Memory) {
 		for _, m := range ms {
 			vs = append(vs, m.Take(msg)...)
@@ -143,7 +153,61 @@ func (f *Fleet) Take(topic string, payload []byte, replayed bool) (vs []Verdict)
 			take(ms)
 		}
 	}
+	if len(f.watchers) > 0 {
+		f.tell(heardOf(msg, vs))
+	}
 	return vs
+}
+
+// tell hands out what was heard. The caller holds the lock.
+func (f *Fleet) tell(h vehicle.Heard) {
+	for w := range f.watchers {
+		w.heard(h)
+	}
+}
+
+// Watch implements [vehicle.Inspector].
+func (f *Fleet) Watch(heard func(vehicle.Heard)) (stop func()) {
+	w := &watcher{heard}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watchers[w] = struct{}{}
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers, w)
+	}
+}
+
+// Inspect implements [vehicle.Inspector].
+func (f *Fleet) Inspect(now time.Time) vehicle.Inspection {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := vehicle.Inspection{Server: f.server, Version: f.version, ConnectedSince: f.connected, LastMessage: f.last, Messages: f.messages,
+		Vehicles: []vehicle.InspectedVehicle{}}
+	for _, one := range f.vehicles {
+		v := f.memories[one.ID].Inspect(now)
+		v.ID = one.ID
+		i.Vehicles = append(i.Vehicles, v)
+	}
+	return i
+}
+
+// Serves notes what the far side is, and what it says of its version.
+func (f *Fleet) Serves(server, version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.server, f.version = server, version
+}
+
+// Problems implements [vehicle.Reporter]: what is wrong with single vehicles.
+func (f *Fleet) Problems(now time.Time) (ps []vehicle.Problem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, v := range f.vehicles {
+		ps = append(ps, f.memories[v.ID].Problems(now)...)
+	}
+	return ps
 }
 
 // plan has the settling loop look at the time. The caller holds the lock.
@@ -192,6 +256,9 @@ func (f *Fleet) settled(now time.Time) (ids []uuid.UUID, due time.Time) {
 	for _, m := range f.memories {
 		if m.Settle(now) {
 			ids = append(ids, f.ids[m])
+			if len(f.watchers) > 0 {
+				f.tell(changedOf(m, now))
+			}
 		}
 		if due := m.Due(); !due.IsZero() && (f.due.IsZero() || due.Before(f.due)) {
 			f.due = due
@@ -205,7 +272,7 @@ func (f *Fleet) Connected() {
 	now := time.Now().UTC()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = time.Time{}
+	f.last, f.connected = time.Time{}, now
 	for _, m := range f.memories {
 		m.Connected(now)
 	}
@@ -215,6 +282,7 @@ func (f *Fleet) Connected() {
 func (f *Fleet) Disconnected() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.connected = time.Time{}
 	for _, m := range f.memories {
 		m.Disconnected()
 	}

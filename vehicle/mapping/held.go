@@ -17,6 +17,8 @@ type held[T comparable] struct {
 	// confirmed is when the far side last vouched for it. For a replay of something new it
 	// is when the source connected.
 	confirmed time.Time
+	// changedAt is when it last became another value here; zero for one that was stored.
+	changedAt time.Time
 	// live is when it was last said by a live message of this process.
 	live time.Time
 	// heard is true where this connection has said it, so that a sign of life confirms it.
@@ -55,7 +57,7 @@ func (h *held[T]) apply(v value[T], connected time.Time) outcome {
 			h.heard = false
 			return rewound
 		}
-		*h = held[T]{is: v.is, ok: true, age: v.at, confirmed: connected, heard: true}
+		*h = held[T]{is: v.is, ok: true, age: v.at, confirmed: connected, changedAt: v.arrived, heard: true}
 		if !v.at.IsZero() {
 			h.confirmed = v.at
 		}
@@ -74,6 +76,7 @@ func (h *held[T]) apply(v value[T], connected time.Time) outcome {
 	if equal {
 		return same
 	}
+	h.changedAt = v.arrived
 	return changed
 }
 

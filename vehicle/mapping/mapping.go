@@ -13,7 +13,11 @@
 // younger than it is.
 package mapping
 
-import "time"
+import (
+	"time"
+
+	"plugbeat/vehicle"
+)
 
 // MaxPayload is the length in bytes of the longest message that is looked at.
 const MaxPayload = 64 << 10
@@ -30,13 +34,4 @@ type Message struct {
 }
 
 // Verdict says what a message became for one input of a vehicle's map.
-type Verdict struct {
-	// Vehicle is the id in the map, and Input what was said: plug, charging, battery,
-	// range, latitude, longitude, alive, or an input of a preset.
-	Vehicle, Input string
-	// Became is the value that was taken, as text; empty where none was.
-	Became string
-	// Refused says why nothing was taken, and Absent is the pointer at which the document has
-	// nothing. With both empty the message said that there is no value.
-	Refused, Absent string
-}
+type Verdict = vehicle.Verdict

@@ -38,8 +38,11 @@ type Memory struct {
 	connected time.Time
 	// heard is when the last message arrived, and online what the publisher last said of
 	// itself.
-	heard  time.Time
-	online string
+	heard       time.Time
+	online      string
+	onlineSince time.Time
+	// inputs are what was last said of each input, by its topic.
+	inputs map[inputKey]*inputState
 
 	// unsettled is when the oldest message arrived that was not judged yet; zero for none.
 	unsettled time.Time
@@ -56,7 +59,8 @@ type Memory struct {
 // opened is when the source was opened; settle is how long messages are awaited that
 // belong together.
 func NewMemory(v Vehicle, settle time.Duration, stored vehicle.Snapshot, opened time.Time) *Memory {
-	m := &Memory{id: v.ID, plan: newPlan(v), settle: settle, places: map[string]place{}, opened: opened}
+	m := &Memory{id: v.ID, plan: newPlan(v), settle: settle, places: map[string]place{}, opened: opened,
+		inputs: map[inputKey]*inputState{}}
 	if c := stored.Charge; c.OK {
 		m.plug = held[vehicle.Plug]{is: c.Value.Plug, ok: c.Value.Plug != vehicle.PlugUnknown, age: c.DataAge, confirmed: c.FetchedAt}
 		m.charge = held[vehicle.ChargeState]{is: c.Value.State, ok: c.Value.State != "", age: c.DataAge, confirmed: c.FetchedAt}
@@ -103,13 +107,16 @@ func (m *Memory) Take(msg Message) (vs []Verdict) {
 		absent, isAbsent := errors.AsType[absentError](err)
 		switch {
 		case isAbsent:
-			v.Absent = string(absent.at)
+			v.Nothing, err = absent.Error(), nil
 		case err != nil:
-			v.Refused = err.Error()
-			m.refuse(b.input, fmt.Sprintf("%.64q: %v", msg.Payload, err), msg.At)
+			v.Refused, v.Remedy = err.Error(), b.remedy(m.id, err)
+			m.refuse(b.input, told(msg, err), msg.At)
 		case s.known:
 			v.Became = s.String()
+		default:
+			v.Nothing = "nothing is known"
 		}
+		m.note(v, err, msg)
 		if !isAbsent {
 			m.put(at, b.input, s, msg)
 		}
@@ -170,15 +177,22 @@ func (m *Memory) put(at, input string, s said, msg Message) {
 	in[input] = s
 	switch {
 	case input == inStatus, input == inAlive && s.word == offline:
-		m.online = s.word
+		m.setOnline(s.word, msg.At)
 	case input == inAlive && s.known:
-		m.online = online
+		m.setOnline(online, msg.At)
 		if !msg.Replayed {
 			m.judgeNow(msg.At, true)
 		}
 	}
 	if input != inAlive && input != inStatus && m.unsettled.IsZero() {
 		m.unsettled = msg.At
+	}
+}
+
+// setOnline notes what the publisher says of itself.
+func (m *Memory) setOnline(word string, at time.Time) {
+	if m.online != word {
+		m.online, m.onlineSince = word, at
 	}
 }
 

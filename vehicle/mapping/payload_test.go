@@ -104,7 +104,7 @@ func TestParts(t *testing.T) {
 	v := Vehicle{ID: "v", Alive: &Alive{Topic: "alive"}, Plug: &Field{Topic: "doc", At: "/plug"}, Battery: &Field{Topic: "doc", At: "/soc", Unit: Percent}}
 	w := newWorld(t, v, vehicle.Snapshot{})
 	first, second := w.say("doc", `{"plug":true}`), w.say("doc", `{"soc":61}`)
-	if first[0].Became != pluggedIn || first[1].Absent != "/soc" || second[0].Absent != "/plug" || second[1].Became != "0.61" {
+	if first[0].Became != pluggedIn || first[1].Nothing != "nothing is at /soc" || second[0].Nothing != "nothing is at /plug" || second[1].Became != "0.61" {
 		t.Errorf("%+v, %+v", first, second)
 	}
 	w.wait(time.Minute)

@@ -30,6 +30,10 @@ type binding struct {
 	where map[Pointer]string
 	time  Pointer
 	take  taker
+	// preset is the one whose map it is of; empty for a field of the user's own. joined is true
+	// for an input beyond those of a map, which no field can take the place of.
+	preset string
+	joined bool
 }
 
 // taker makes of a text what the input holds: a word of a closed set, or a number. An
@@ -46,7 +50,7 @@ func (i item) String() string {
 	if i.word != "" {
 		return i.word
 	}
-	return fmt.Sprintf("%g", i.number)
+	return fmt.Sprintf("%.9g", i.number)
 }
 
 // plan is a vehicle's map, made ready.
@@ -57,6 +61,9 @@ type plan struct {
 	// maxAgeOnline takes maxAge's place while the publisher says that the vehicle is
 	// online; zero for the same.
 	maxAgeOnline time.Duration
+	// silentAfter is how long the publisher stays silent while it is well, at most; zero
+	// where nobody knows.
+	silentAfter time.Duration
 	// vouches is true where a message of the input alive confirms what was said before.
 	vouches bool
 }
@@ -65,7 +72,7 @@ type plan struct {
 func newPlan(v Vehicle) plan {
 	p := plan{judge: plain, maxAge: maxAge, vouches: true}
 	if preset, ok := presets[v.Preset]; ok {
-		p = preset.plan(v.With)
+		p = preset.plan(v.Preset, v.With)
 	}
 	if v.MaxAge > 0 {
 		p.maxAge, p.maxAgeOnline = v.MaxAge, 0

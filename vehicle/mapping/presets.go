@@ -17,6 +17,9 @@ type Param struct {
 	// Example is a value of one that has no default.
 	Example string
 	Doc     string
+	// found are topics, with + for a level, that it may stand for at a broker that is asked
+	// what it offers; none for the Default, or for one level.
+	found []string
 }
 
 // preset is a map that is written here: the form that a person would write, and what a
@@ -24,6 +27,10 @@ type Param struct {
 type preset struct {
 	Doc    string
 	Params []Param
+	// make is the brand of all its vehicles; empty where they have several.
+	make string
+	// named is the topic that says what people call the vehicle; empty for none.
+	named string
 	// alternatives names two parameters of which exactly one is needed.
 	alternatives [2]string
 	// vehicle is the map; {name} in its topics stands for a parameter.
@@ -34,6 +41,9 @@ type preset struct {
 	judge        func(with map[string]string) judge
 	maxAge       time.Duration
 	maxAgeOnline time.Duration
+	// silentAfter is how long the program stays silent while it runs, at most; zero where
+	// nobody knows.
+	silentAfter time.Duration
 	// silent is true where a word of the publisher's connection vouches for no value.
 	silent bool
 }
@@ -55,7 +65,8 @@ func PresetNames() []string { return slices.Sorted(mapKeys(presets)) }
 var teslamate = preset{
 	Doc: "TeslaMate, by the topics teslamate/cars/N/...",
 	Params: []Param{{Name: "car", Example: "1", Doc: "TeslaMate's number of the vehicle, often 1"},
-		{Name: "prefix", Default: "teslamate", Doc: "teslamate, or teslamate/NAMESPACE"}},
+		{Name: "prefix", Default: "teslamate", Doc: "teslamate, or teslamate/NAMESPACE", found: []string{"teslamate", "teslamate/+"}}},
+	make: "TESLA", named: "{prefix}/cars/{car}/display_name",
 	vehicle: Vehicle{
 		Alive: &Alive{Topic: "{prefix}/cars/{car}/healthy"},
 		Plug:  &Field{Topic: "{prefix}/cars/{car}/plugged_in", Plugged: []string{"true"}, Unplugged: []string{"false"}},
@@ -65,14 +76,15 @@ var teslamate = preset{
 		Range:    &Field{Topic: "{prefix}/cars/{car}/rated_battery_range_km", Unit: Km},
 		Location: &Location{Topic: "{prefix}/cars/{car}/location", Latitude: "/latitude", Longitude: "/longitude"},
 	},
-	maxAge: 24 * time.Hour,
+	maxAge: 24 * time.Hour, silentAfter: 30 * time.Minute,
 }
 
 // ovms says nothing of the time of a value. It sends all of them every twenty minutes while
 // the module is connected.
 var ovms = preset{
-	Doc:    "an OVMS v3 module, by the topics of its server v3",
-	Params: []Param{{Name: "prefix", Example: "ovms/alice/LEAF", Doc: "the topic's prefix without a slash at its end, such as ovms/alice/LEAF"}},
+	Doc: "an OVMS v3 module, by the topics of its server v3",
+	Params: []Param{{Name: "prefix", Example: "ovms/alice/LEAF", found: []string{"+/+/+"},
+		Doc: "the topic's prefix without a slash at its end, such as ovms/alice/LEAF"}},
 	vehicle: Vehicle{
 		Alive: &Alive{Topic: "{prefix}/metric/s/v3/connected", Online: []string{"yes"}, Offline: []string{"no"}},
 		Plug:  &Field{Topic: "{prefix}/metric/v/c/pilot", Plugged: []string{"yes"}, Unplugged: []string{"no"}},
@@ -84,8 +96,9 @@ var ovms = preset{
 	},
 	joined: []binding{
 		{input: inPort, topic: "{prefix}/metric/v/d/cp", take: plugWords(Field{})},
-		{input: inCharges, topic: "{prefix}/metric/v/c/charging", take: oneOf(list{charging, yes}, list{notCharging, no})},
-		{input: inFix, topic: "{prefix}/metric/v/p/gpslock", take: oneOf(list{"fix", yes}, list{"no fix", no})},
+		{input: inCharges, topic: "{prefix}/metric/v/c/charging", take: oneOf(list{keyCharging, charging, yes},
+			list{keyNotCharging, notCharging, no})},
+		{input: inFix, topic: "{prefix}/metric/v/p/gpslock", take: oneOf(list{"fix", "fix", yes}, list{"no fix", "no fix", no})},
 	},
 	judge:  func(map[string]string) judge { return judgeOVMS },
 	maxAge: 24 * time.Hour, maxAgeOnline: time.Hour, silent: true,
@@ -96,6 +109,7 @@ var ovms = preset{
 var fleetTelemetry = preset{
 	Doc:    "Tesla's fleet-telemetry server, by its MQTT dispatcher",
 	Params: []Param{{Name: "vin", Example: "5YJ3E1EA0TEST0001", Doc: "the vehicle's VIN"}, {Name: "base", Default: "telemetry", Doc: "the server's topic_base"}},
+	make:   "TESLA",
 	vehicle: Vehicle{
 		Charging: &Field{Topic: "{base}/{vin}/v/DetailedChargeState", Charging: []string{"DetailedChargeStateCharging"},
 			Full:      []string{"DetailedChargeStateComplete"},
@@ -114,6 +128,7 @@ var evcc = preset{
 	Params: []Param{{Name: "vehicle", Optional: true, Example: "zoe", Doc: "evcc's name of the vehicle"},
 		{Name: "loadpoint", Optional: true, Doc: "a charge point, from 1, where no other vehicle charges"},
 		{Name: "topic", Default: "evcc", Doc: "evcc's mqtt.topic"}},
+	named:        "{topic}/vehicles/{vehicle}/title",
 	alternatives: [2]string{"vehicle", "loadpoint"},
 	vehicle:      Vehicle{Alive: &Alive{Topic: "{topic}/updated"}},
 	joined: []binding{
@@ -122,19 +137,21 @@ var evcc = preset{
 		{input: inBattery, topic: "{topic}/loadpoints/+/vehicleSoc", take: level(Percent)},
 		{input: inRange, topic: "{topic}/loadpoints/+/vehicleRange", take: distance(Km)},
 		{input: inName, topic: "{topic}/loadpoints/+/vehicleName", take: anyWord},
-		{input: inDetecting, topic: "{topic}/loadpoints/+/vehicleDetectionActive", take: oneOf(list{"detecting", yes}, list{"detected", no})},
+		{input: inDetecting, topic: "{topic}/loadpoints/+/vehicleDetectionActive", take: oneOf(list{"detecting", "detecting", yes},
+			list{"detected", "detected", no})},
 		{input: inLimit, topic: "{topic}/loadpoints/+/effectiveLimitSoc", take: level(Percent)},
 		{input: inOwnLimit, topic: "{topic}/loadpoints/+/vehicleLimitSoc", take: level(Percent)},
 		{input: inStatus, topic: "{topic}/status", take: aliveWords([]string{"online"}, []string{"offline"})},
 	},
 	judge:  func(with map[string]string) judge { return judgeEVCC(with["vehicle"], with["loadpoint"]) },
-	maxAge: 5 * time.Minute,
+	maxAge: 5 * time.Minute, silentAfter: 5 * time.Minute,
 }
 
 // openwb assigns vehicles to charge points, whether or not they are plugged in there.
 var openwb = preset{
 	Doc:    "openWB 2, by its topics of charge points and vehicles",
 	Params: []Param{{Name: "vehicle", Example: "1", Doc: "openWB's number of the vehicle"}},
+	named:  "openWB/vehicle/{vehicle}/name",
 	vehicle: Vehicle{Battery: &Field{Topic: "openWB/vehicle/{vehicle}/get/soc", Unit: Percent},
 		Range: &Field{Topic: "openWB/vehicle/{vehicle}/get/range", Unit: Km}},
 	joined: []binding{
@@ -145,7 +162,7 @@ var openwb = preset{
 		{input: inInstant, topic: "openWB/vehicle/{vehicle}/get/soc_timestamp", take: instant},
 	},
 	judge:  func(with map[string]string) judge { return judgeOpenWB(with["vehicle"]) },
-	maxAge: 15 * time.Minute,
+	maxAge: 15 * time.Minute, silentAfter: 5 * time.Minute,
 }
 
 // values are the parameters, those that are not given with their defaults.
@@ -166,18 +183,28 @@ func (p preset) topics(with map[string]string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// plan is the preset with its parameters put in.
-func (p preset) plan(with map[string]string) plan {
+// plan is the preset of the name with its parameters put in.
+func (p preset) plan(name string, with map[string]string) plan {
 	fill := p.topics(with)
-	made := plan{judge: plain, maxAge: p.maxAge, maxAgeOnline: p.maxAgeOnline, vouches: !p.silent}
+	made := plan{judge: plain, maxAge: p.maxAge, maxAgeOnline: p.maxAgeOnline, silentAfter: p.silentAfter, vouches: !p.silent}
 	if p.judge != nil {
 		made.judge = p.judge(p.values(with))
 	}
-	for _, b := range slices.Concat(bindingsOf(p.vehicle), p.joined) {
-		b.topic = fill.Replace(b.topic)
+	for _, b := range p.bindings() {
+		b.topic, b.preset = fill.Replace(b.topic), name
 		made.bindings = append(made.bindings, b)
 	}
 	return made
+}
+
+// bindings are the preset's, with the parameters still in their topics.
+func (p preset) bindings() []binding {
+	bs := bindingsOf(p.vehicle)
+	for _, b := range p.joined {
+		b.joined = true
+		bs = append(bs, b)
+	}
+	return bs
 }
 
 func (p preset) paramNames() (names []string) {

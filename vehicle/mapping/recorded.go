@@ -10,9 +10,6 @@ import (
 	"plugbeat/vehicle"
 )
 
-// RecordedFormat is what to give mosquitto_sub as -F for a log that [ReadLog] reads.
-const RecordedFormat = "%I retain=%r qos=%q %t %p"
-
 // ReadLog reads recorded messages, one a line: when it arrived, retain=0 or retain=1,
 // qos=N, the topic, and the payload as it is or in single quotes. An error names the line.
 func ReadLog(r io.Reader) (ms []Message, err error) {
@@ -25,7 +22,7 @@ func ReadLog(r io.Reader) (ms []Message, err error) {
 		}
 		m, err := recorded(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w; want lines as mosquitto_sub -F '%s' prints them", n, err, RecordedFormat)
+			return nil, fmt.Errorf("line %d: %w; want lines as mosquitto_sub -F '%s' prints them", n, err, vehicle.RecordedFormat)
 		}
 		if len(ms) > 0 && m.At.Before(ms[len(ms)-1].At) {
 			return nil, fmt.Errorf("line %d: it is from before the line above it", n)
@@ -60,37 +57,71 @@ func recorded(line string) (m Message, err error) {
 	return m, nil
 }
 
-// Tried is one step of a map that is tried out: a message with what it became, or a change
-// that settled.
-type Tried struct {
-	At       time.Time
-	Message  *Message
-	Verdicts []Verdict
-	// Changed is what is known after a change that makes the vehicle worth a read; nil else.
-	Changed *vehicle.Snapshot
+// heardOf is a message with what it became.
+func heardOf(msg Message, vs []Verdict) vehicle.Heard {
+	return vehicle.Heard{At: msg.At, Topic: msg.Topic, Payload: string(msg.Payload[:min(len(msg.Payload), vehicle.MaxShownPayload)]),
+		Bytes: len(msg.Payload), Replayed: msg.Replayed, Verdicts: vs}
 }
 
-// Try runs recorded messages through a checked map, and lets an hour pass after the last.
-func Try(v Vehicle, settle time.Duration, ms []Message) (steps []Tried) {
+// changedOf is what is known of a vehicle after a change.
+func changedOf(m *Memory, at time.Time) vehicle.Heard {
+	s := m.Read(at, vehicle.AllPaths)
+	return vehicle.Heard{At: at, Vehicle: m.id, Reading: &s}
+}
+
+// Rehearse runs a recorded log through checked maps.
+func Rehearse(vehicles []Vehicle, settle time.Duration, log io.Reader) ([]vehicle.Heard, error) {
+	ms, err := ReadLog(log)
+	if err != nil {
+		return nil, err
+	}
+	return Try(vehicles, settle, ms), nil
+}
+
+// Try runs recorded messages through checked maps, and lets an hour pass after the last. What
+// is known of each vehicle a minute after the last message comes at the end.
+func Try(vehicles []Vehicle, settle time.Duration, ms []Message) (heard []vehicle.Heard) {
 	if len(ms) == 0 {
 		return nil
 	}
-	m := NewMemory(v, settle, vehicle.Snapshot{}, ms[0].At)
-	m.Connected(ms[0].At)
+	memories := make([]*Memory, len(vehicles))
+	for i, v := range vehicles {
+		memories[i] = NewMemory(v, settle, vehicle.Snapshot{}, ms[0].At)
+		memories[i].Connected(ms[0].At)
+	}
 	settleUntil := func(end time.Time) {
-		for due := m.Due(); !due.IsZero() && !due.After(end); due = m.Due() {
+		for m, due := firstDue(memories); !due.IsZero() && !due.After(end); m, due = firstDue(memories) {
 			if m.Settle(due) {
-				s := m.Read(due, vehicle.AllPaths)
-				steps = append(steps, Tried{At: due, Changed: &s})
+				heard = append(heard, changedOf(m, due))
 			}
 		}
 	}
 	for _, msg := range ms {
 		settleUntil(msg.At)
-		if vs := m.Take(msg); len(vs) > 0 {
-			steps = append(steps, Tried{At: msg.At, Message: &msg, Verdicts: vs})
+		var vs []Verdict
+		for _, m := range memories {
+			vs = append(vs, m.Take(msg)...)
+		}
+		heard = append(heard, heardOf(msg, vs))
+	}
+	last := ms[len(ms)-1].At
+	settleUntil(last.Add(time.Minute))
+	var known []vehicle.Heard
+	for _, m := range memories {
+		end := changedOf(m, last.Add(time.Minute))
+		end.End = true
+		known = append(known, end)
+	}
+	settleUntil(last.Add(time.Hour))
+	return append(heard, known...)
+}
+
+// firstDue is the memory that settles first, and when; the zero time for none.
+func firstDue(memories []*Memory) (first *Memory, due time.Time) {
+	for _, m := range memories {
+		if d := m.Due(); !d.IsZero() && (due.IsZero() || d.Before(due)) {
+			first, due = m, d
 		}
 	}
-	settleUntil(ms[len(ms)-1].At.Add(time.Hour))
-	return steps
+	return first, due
 }

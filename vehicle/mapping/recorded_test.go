@@ -37,9 +37,9 @@ func TestRecorded(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got strings.Builder
-			for _, step := range Try(v, 2*time.Second, ms) {
-				if step.Changed != nil {
-					fmt.Fprintln(&got, step.At.Format("15:04:05"), tell(*step.Changed))
+			for _, step := range Try([]Vehicle{v}, 2*time.Second, ms) {
+				if step.Reading != nil && !step.End {
+					fmt.Fprintln(&got, step.At.Format("15:04:05"), tell(*step.Reading))
 				}
 				for _, verdict := range step.Verdicts {
 					if verdict.Refused != "" {

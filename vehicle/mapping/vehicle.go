@@ -238,7 +238,7 @@ func (c *checker) topic(key, topic string) {
 	case c.form == Documents && !strings.HasPrefix(topic, "/"):
 		c.complain(key+".topic", topic, "it is the path of a document at the source's url", "a path that begins with /")
 	case topic == "":
-		c.complain(key+".topic", "", "", "the exact topic, as plugbeat source watch or the publisher's pages show it")
+		c.complain(key+".topic", "", "", "the exact topic, as plugbeat source discover or the publisher's pages show it")
 	case strings.ContainsAny(topic, "+#"):
 		c.complain(key+".topic", topic, "+ and # stand for many topics", "one exact topic")
 	case strings.ContainsAny(topic, "\x00 \t\r\n") || len(topic) > 1024:

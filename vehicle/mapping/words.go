@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"plugbeat/vehicle"
 )
 
 // The words that inputs hold.
@@ -19,17 +22,41 @@ const (
 	silent      = "" // of a word that is known and tells nothing of the input
 )
 
+// The keys of the lists of words in a map.
+const (
+	keyPlugged     = "plugged"
+	keyUnplugged   = "unplugged"
+	keyCharging    = "charging"
+	keyFull        = "full"
+	keyNotCharging = "not_charging"
+)
+
 // kmPerMile is the international mile.
 const kmPerMile = 1.609344
 
 // list is one of an input's words with the publisher's words for it.
 type list struct {
+	// key is the list's in the map.
+	key   string
 	means string
 	words []string
 }
 
+// refusedError says why a text is not taken.
+type refusedError struct {
+	// code is that of the [vehicle.Problem] where it persists.
+	code, why string
+	// lists are those in which the word is not.
+	word  string
+	lists []list
+}
+
+// Error implements error.
+func (e *refusedError) Error() string { return e.why }
+
 // oneOf takes a word of the lists, whatever its case.
 func oneOf(lists ...list) taker {
+	lists = slices.DeleteFunc(lists, func(l list) bool { return len(l.words) == 0 })
 	return func(text string) (item, error) {
 		for _, l := range lists {
 			if slices.ContainsFunc(l.words, func(w string) bool { return strings.EqualFold(strings.TrimSpace(w), text) }) {
@@ -38,17 +65,32 @@ func oneOf(lists ...list) taker {
 		}
 		var known []string
 		for _, l := range lists {
-			known = append(known, l.words...)
+			known = append(known, l.key+" "+flow(l.words))
 		}
-		return item{}, fmt.Errorf("a word in no list: the map knows %s", strings.Join(known, ", "))
+		return item{}, &refusedError{vehicle.ProblemWord, fmt.Sprintf("the word %s is in no list: there are %s", quoted(text),
+			strings.Join(known, ", ")), text, lists}
 	}
+}
+
+// quoted is a text of the far side in quotes, escaped and cut.
+func quoted(text string) string {
+	const most = 64
+	cut := fmt.Sprintf("%.*q", most, text)
+	if utf8.RuneCountInString(text) > most {
+		cut += "..."
+	}
+	return cut
+}
+
+func outOfRange(format string, args ...any) error {
+	return &refusedError{code: vehicle.ProblemRange, why: "out of range: " + fmt.Sprintf(format, args...)}
 }
 
 func plugWords(f Field) taker {
 	if len(f.Plugged)+len(f.Unplugged) == 0 {
 		f.Plugged, f.Unplugged = yes, no
 	}
-	return oneOf(list{pluggedIn, f.Plugged}, list{unplugged, f.Unplugged})
+	return oneOf(list{keyPlugged, pluggedIn, f.Plugged}, list{keyUnplugged, unplugged, f.Unplugged})
 }
 
 // stateWords take the words for the charging state. Words for the plug in the same field say
@@ -57,20 +99,22 @@ func stateWords(f Field) taker {
 	if len(f.Charging)+len(f.Full)+len(f.NotCharging)+len(f.Plugged)+len(f.Unplugged) == 0 {
 		f.Charging, f.NotCharging = yes, no
 	}
-	return oneOf(list{charging, f.Charging}, list{full, f.Full}, list{notCharging, slices.Concat(f.NotCharging, f.Plugged, f.Unplugged)})
+	return oneOf(list{keyCharging, charging, f.Charging}, list{keyFull, full, f.Full}, list{keyNotCharging, notCharging, f.NotCharging},
+		list{keyPlugged, notCharging, f.Plugged}, list{keyUnplugged, notCharging, f.Unplugged})
 }
 
 // cableWords take the plug from the words for the charging state: one that charges or is
 // full is plugged in. A word that says only that it does not charge tells nothing.
 func cableWords(f Field) taker {
-	return oneOf(list{pluggedIn, slices.Concat(f.Charging, f.Full, f.Plugged)}, list{unplugged, f.Unplugged}, list{silent, f.NotCharging})
+	return oneOf(list{keyCharging, pluggedIn, f.Charging}, list{keyFull, pluggedIn, f.Full}, list{keyNotCharging, silent, f.NotCharging},
+		list{keyPlugged, pluggedIn, f.Plugged}, list{keyUnplugged, unplugged, f.Unplugged})
 }
 
 func aliveWords(on, off []string) taker {
 	if len(on)+len(off) == 0 {
 		return func(string) (item, error) { return item{word: online}, nil }
 	}
-	return oneOf(list{online, on}, list{offline, off})
+	return oneOf(list{online, online, on}, list{offline, offline, off})
 }
 
 // level takes a level as a fraction, 0 to 1.
@@ -84,7 +128,7 @@ func level(unit string) taker {
 			f /= 100
 		}
 		if f < 0 || f > 1 {
-			return item{}, fmt.Errorf("out of range: a level in %s is 0 to %g", unit, map[bool]float64{true: 1, false: 100}[unit == Fraction])
+			return item{}, outOfRange("a level in %s is 0 to %g", unit, map[bool]float64{true: 1, false: 100}[unit == Fraction])
 		}
 		return item{number: f}, nil
 	}
@@ -105,7 +149,7 @@ func distance(unit string) taker {
 			f *= kmPerMile
 		}
 		if f < 0 || f > maxRange {
-			return item{}, fmt.Errorf("out of range: %g km, and no vehicle goes farther than %d", f, maxRange)
+			return item{}, outOfRange("%g km, and no vehicle goes farther than %d", f, maxRange)
 		}
 		return item{number: f}, nil
 	}
@@ -118,7 +162,7 @@ func degrees(limit float64) taker {
 			return item{}, err
 		}
 		if f < -limit || f > limit {
-			return item{}, fmt.Errorf("out of range: degrees are -%g to %g here", limit, limit)
+			return item{}, outOfRange("degrees are -%g to %g here", limit, limit)
 		}
 		return item{number: f}, nil
 	}

@@ -43,6 +43,8 @@ type connection struct {
 	// within briefTime.
 	up    time.Time
 	brief int
+	// finder is what a discovery finds with; nil for a connection that is kept.
+	finder *mapping.Finder
 }
 
 // briefTime is how long a connection lasts that is no reason to wait before the next one.
@@ -147,7 +149,7 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 	c.mu.Unlock()
 	c.deps.Log.Info().Str("event", "source.connected").Str("broker", c.broker.Host).Msg("connected to the broker")
 	go func() {
-		err := c.subscribe(ctx, m)
+		err := subscribe(ctx, c.Topics(), m)
 		if ctx.Err() != nil {
 			return
 		}
@@ -159,23 +161,30 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 			return
 		}
 		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
+		// A broker that has no such topic, or denies it, says nothing of itself.
+		_, _ = m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: versionTopic}}})
 	}()
 }
 
 // subscribeAtOnce is how many topics are asked for in one packet.
 const subscribeAtOnce = 100
 
+// subscriber is a connection of the library, one that it keeps or one of ours.
+type subscriber interface {
+	Subscribe(context.Context, *paho.Subscribe) (*paho.Suback, error)
+}
+
 // subscribe asks for every topic and holds the broker to each. The topics of a
 // [deniedError] are those that it denies; all others are subscribed.
-func (c *connection) subscribe(ctx context.Context, m *autopaho.ConnectionManager) error {
-	topics, denied := c.Topics(), &deniedError{}
+func subscribe(ctx context.Context, topics []string, conn subscriber) error {
+	denied := &deniedError{}
 	for from := 0; from < len(topics); from += subscribeAtOnce {
 		some := topics[from:min(from+subscribeAtOnce, len(topics))]
 		p := &paho.Subscribe{}
 		for _, topic := range some {
 			p.Subscriptions = append(p.Subscriptions, paho.SubscribeOptions{Topic: topic, QoS: 1})
 		}
-		ack, err := m.Subscribe(ctx, p)
+		ack, err := conn.Subscribe(ctx, p)
 		if ack != nil {
 			for i, reason := range ack.Reasons {
 				if reason >= 0x80 && i < len(some) {

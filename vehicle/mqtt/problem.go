@@ -157,11 +157,11 @@ func (s *Source) Problems(now time.Time) []vehicle.Problem {
 	switch t := s.trouble; {
 	case t.problem.Code != "":
 		return []vehicle.Problem{t.problem}
-	case !t.connected.IsZero() && s.LastMessage().IsZero() && now.Sub(t.connected) > silence:
+	case !t.connected.IsZero() && len(s.settings.Vehicles) > 0 && s.LastMessage().IsZero() && now.Sub(t.connected) > silence:
 		return []vehicle.Problem{{Code: "nothing_arrives", Since: t.connected,
 			Text: fmt.Sprintf("the broker %s takes the subscription, and nothing arrives, of topics such as %s", s.broker.Host, s.Topics()[0]),
-			Remedy: "compare the topics with what is published (plugbeat source watch " + s.deps.Name +
-				"); check that the user may read them: some brokers drop in silence"}}
+			Remedy: "see what is published (plugbeat source discover " + s.deps.Name +
+				"); check that the user may read the topics: some brokers drop in silence"}}
 	}
-	return nil
+	return s.Fleet.Problems(now)
 }

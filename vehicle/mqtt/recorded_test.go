@@ -44,7 +44,7 @@ func (h heard) messages() (ms []mapping.Message) {
 		if err != nil {
 			return ms
 		}
-		if m, ok := p.Content.(*packets.Publish); ok {
+		if m, ok := p.Content.(*packets.Publish); ok && m.Topic != versionTopic {
 			ms = append(ms, mapping.Message{Topic: m.Topic, Payload: m.Payload, Replayed: m.Retain})
 		}
 	}
@@ -108,10 +108,15 @@ func TestRecorded(t *testing.T) {
 
 // understood are the messages that the map speaks of.
 func understood(v mapping.Vehicle, all []mapping.Message) (ms []mapping.Message) {
-	for _, step := range mapping.Try(v, 0, all) {
-		if step.Message != nil {
-			ms = append(ms, *step.Message)
+	at := 0
+	for _, h := range mapping.Try([]mapping.Vehicle{v}, 0, all) {
+		if h.Topic == "" {
+			continue // what changed
 		}
+		if len(h.Verdicts) > 0 {
+			ms = append(ms, all[at])
+		}
+		at++
 	}
 	return ms
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -142,7 +143,14 @@ func (s *Settings) Open(ctx context.Context, d vehicle.Deps) (vehicle.Source, er
 	if err != nil {
 		return nil, err
 	}
-	return &Source{Fleet: mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known), options: o}, nil
+	fleet := mapping.NewFleet(d.Name, s.Vehicles, s.Settle, known)
+	fleet.Serves(u.Host, "")
+	return &Source{Fleet: fleet, options: o}, nil
+}
+
+// Rehearse implements [vehicle.Rehearser].
+func (s *Settings) Rehearse(log io.Reader) ([]vehicle.Heard, error) {
+	return mapping.Rehearse(s.Vehicles, s.Settle, log)
 }
 
 // tls is how the broker is checked, and shown a client certificate.

@@ -38,6 +38,10 @@ var (
 	_ vehicle.Pusher   = (*Source)(nil)
 	_ vehicle.Lister   = (*Source)(nil)
 	_ vehicle.Reporter = (*Source)(nil)
+
+	_ vehicle.Inspector  = (*Source)(nil)
+	_ vehicle.Discoverer = (*Settings)(nil)
+	_ vehicle.Rehearser  = (*Settings)(nil)
 )
 
 // Push implements [vehicle.Pusher].
@@ -54,6 +58,10 @@ func (s *Source) Push(ctx context.Context, hint func(uuid.UUID)) error {
 
 // take takes one message. It is called on the connection's own goroutine.
 func (s *Source) take(topic string, payload []byte, replayed bool) {
+	if topic == versionTopic {
+		s.Serves(s.broker.Host, cut(string(payload)))
+		return
+	}
 	for _, v := range s.Take(topic, payload, replayed) {
 		if v.Refused != "" {
 			s.deps.Log.Debug().Str("event", "source.refused").Str("vehicle", v.Vehicle).Str("input", v.Input).Str("topic", topic).
@@ -62,3 +70,9 @@ func (s *Source) take(topic string, payload []byte, replayed bool) {
 		}
 	}
 }
+
+// versionTopic is where some brokers say what they are.
+const versionTopic = "$SYS/broker/version"
+
+// cut is a broker's word of itself, as long as one may be.
+func cut(text string) string { return text[:min(len(text), 80)] }
