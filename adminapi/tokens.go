@@ -42,8 +42,9 @@ type NewToken struct {
 	Name string `json:"name"`
 	// Scope makes an operator's token; without it an access token is made.
 	Scope access.Scope `json:"scope,omitempty"`
-	// Vehicles limits an access token to these; empty means all.
-	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
+	// Vehicles limits an access token to these, each a name, an id or the beginning of one;
+	// empty means all.
+	Vehicles []string `json:"vehicles,omitempty"`
 }
 
 // TokenAdded is the answer to POST /tokens.

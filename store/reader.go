@@ -140,7 +140,7 @@ func (r reader) vehicle(id uuid.UUID) (vehicle.Vehicle, error) {
 	if err == nil && rec.Removing {
 		err = noVehicle(id)
 	}
-	return rec.Vehicle, err
+	return rec.shown(), err
 }
 
 func (r reader) vehicleRecord(id uuid.UUID) (rec vehicleRecord, err error) {

@@ -37,7 +37,7 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
 			return err
 		}
-		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
+		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID, VehicleName: view.Vehicle.Name})
 		standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
 		for _, v := range view.Schedules {
 			standing[v.SubscriptionKey] = v.Schedule

@@ -60,8 +60,17 @@ func (t *writeTx) tell(c webhook.Change) {
 // tellDelivery tells of a delivery of the hook, with the attempt that was made or nil.
 func (t *writeTx) tellDelivery(h *hook, d webhook.Delivery, a *webhook.Attempt) {
 	c := webhook.ChangeOf(d, a)
-	c.WebhookName = h.rec.Name
+	c.WebhookName, c.VehicleName = h.rec.Name, t.vehicleName(d.Vehicle)
 	t.tell(c)
+}
+
+// vehicleName is what a vehicle is called; empty for one that is not there.
+func (t *writeTx) vehicleName(id uuid.UUID) string {
+	v, err := t.vehicle(id)
+	if err != nil {
+		return ""
+	}
+	return v.Name
 }
 
 // tellWebhook tells of the hook as it stands.

@@ -47,7 +47,7 @@ func (s commands) addCommand() *ucli.Command {
 		Flags: terminal.ClientFlags(
 			terminal.Switch("access", "an access token for /v2.0: reads, subscribes, unsubscribes and disconnects (erases) vehicles"),
 			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read (all but keys and tokens) or operate"},
-			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated",
+			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for this `VEHICLE`, a name, an id or its beginning; may be repeated",
 				DefaultText: "every vehicle"},
 		),
 		CustomHelpTemplate: terminal.Example(`
@@ -86,8 +86,7 @@ func newToken(c *ucli.Context) (adminapi.NewToken, error) {
 		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; an operator's token reaches every vehicle",
 			Hint: command + " --scope " + string(scope)}
 	}
-	ids, err := terminal.VehicleIDs(c.StringSlice("vehicle"))
-	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
+	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: c.StringSlice("vehicle")}, nil
 }
 
 // kind says whose a token is and, of an operator's, its scope.

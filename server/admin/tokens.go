@@ -84,12 +84,13 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 			Allowed: "nothing beside a scope", Why: "an operator's token reaches every vehicle"}
 	}
 	g := access.Grant{Name: n.Name, Scope: n.Scope, CreatedAt: h.Replies.Now().UTC()}
-	for _, id := range n.Vehicles {
-		if _, err := h.findVehicle(r.Context(), id); err != nil {
+	for _, ref := range n.Vehicles {
+		v, err := h.findVehicle(r.Context(), ref)
+		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(g.Vehicles, id) {
-			g.Vehicles = append(g.Vehicles, id)
+		if !slices.Contains(g.Vehicles, v.ID) {
+			g.Vehicles = append(g.Vehicles, v.ID)
 		}
 	}
 	token, hash := web.NewGrantToken(n.Scope != "")

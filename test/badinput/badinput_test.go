@@ -322,7 +322,7 @@ func TestCommands(t *testing.T) {
 			all += d.Must(append(strings.Fields(list), "--json")...)
 		}
 		c := d.Client()
-		subs, err := c.Subscriptions(context.Background(), "", [16]byte{}, "", 0)
+		subs, err := c.Subscriptions(context.Background(), "", "", "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -210,7 +210,7 @@ func TestUpstreamHTML(t *testing.T) {
 			t.Errorf("the payload says %q: %s", m.Errors, m.Body)
 		}
 	}
-	view, err := c.Vehicle(ctx, uuid.MustParse(v))
+	view, err := c.Vehicle(ctx, uuid.MustParse(v).String())
 	if err != nil || view.Status.State != vehicle.StateUnknown {
 		t.Errorf("a page was taken for a state: %v, %v", view.Status.State, err)
 	}
