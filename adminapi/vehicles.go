@@ -147,6 +147,32 @@ func (c vehicleCalls) EndConnect(ctx context.Context, id uuid.UUID) error {
 	return c.do(ctx, http.MethodDelete, c.path("connects", id.String()), nil, nil, &struct{}{})
 }
 
+// HistoryQuery selects readings in short form. Zero fields select all.
+type HistoryQuery struct {
+	// Since and Until bound their time.
+	Since, Until time.Time
+	// Resolution keeps the last of each such span, and each that changes the plug.
+	Resolution time.Duration
+	// After is the Next of the page before.
+	After string
+	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
+	Limit int
+}
+
+// History returns one page of a vehicle's readings in short form, oldest first.
+func (c vehicleCalls) History(ctx context.Context, ref string, f HistoryQuery) (p Page[vehicle.Point], err error) {
+	q := paging("after", f.After, f.Limit)
+	for name, v := range map[string]string{"since": timeText(f.Since), "until": timeText(f.Until)} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if f.Resolution > 0 {
+		q.Set("resolution", f.Resolution.String())
+	}
+	return p, c.do(ctx, http.MethodGet, c.path("vehicles", ref, "history"), q, nil, &p)
+}
+
 // RenameVehicle sets what the operator calls a vehicle; empty gives its own name back.
 func (c vehicleCalls) RenameVehicle(ctx context.Context, ref, name string) (v vehicle.Vehicle, err error) {
 	return v, c.do(ctx, http.MethodPatch, c.path("vehicles", ref), nil, Rename{Name: &name}, &v)

@@ -59,6 +59,8 @@ func TestOutput(t *testing.T) {
 		{"vehicle_show_restricted", "vehicle show " + other, "", []string{"GET /api/v1/vehicles/" + other + " "}},
 		{"vehicle_read", "vehicle read --paths charge,/battery " + v, "", []string{"POST /api/v1/vehicles/" + v + "/read?paths=charge%2Cbattery "}},
 		{"vehicle_connect", "vehicle connect --source smartcar --refresh-token-stdin", "secret-token\n", []string{`POST /api/v1/vehicles/connect {"source":"smartcar","refresh_token":"secret-token"}`}},
+		{"vehicle_history", "vehicle history --since 2026-02-28 --resolution 1h " + v, "",
+			[]string{"GET /api/v1/vehicles/" + v + "/history?limit=500&resolution=1h0m0s&since=2026-02-28T00%3A00%3A00Z "}},
 		{"vehicle_rename", "vehicle rename " + v + " red", "", []string{"PATCH /api/v1/vehicles/" + v + ` {"name":"red"}`}},
 		{"vehicle_disconnect", "vehicle disconnect -y " + v, "", []string{"GET /api/v1/vehicles/" + v + " ", "DELETE /api/v1/vehicles/" + v + " "}},
 		{"subscribe", "subscribe fleet --all --spread 1h", "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","all":true,"spread":"1h"}`}},
@@ -187,5 +189,14 @@ func TestReadTellsWhetherAnythingWasRead(t *testing.T) {
 		if r.Code != of.code || !strings.Contains(r.Out, of.says) || r.Err != "" {
 			t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Out, r.Err)
 		}
+	}
+}
+
+// The CSV of a history is for spreadsheets; it and JSON exclude each other.
+func TestHistoryAsCSV(t *testing.T) {
+	x := clitest.Session{App: App, Socket: clitest.Full(t).Socket}
+	clitest.Golden(t, "output/vehicle_history_csv.txt", x.Run(t, "vehicle", "history", clitest.VehicleID.String(), "--csv").Out)
+	if r := x.Run(t, "vehicle", "history", "x", "--csv", "--json"); r.Code != terminal.ExitUsage || !strings.Contains(r.Err, "do not go together") {
+		t.Errorf("exit %d %s", r.Code, r.Err)
 	}
 }

@@ -23,6 +23,7 @@ type hook struct {
 // knows whether an operation has written.
 type writeTx struct {
 	reader
+	options *Options
 	now     time.Time
 	writes  int
 	hooks   map[uuid.UUID]*hook
@@ -32,7 +33,7 @@ type writeTx struct {
 }
 
 func (s *core) begin(tx *bolt.Tx) *writeTx {
-	return &writeTx{reader: s.reader(tx), now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
+	return &writeTx{reader: s.reader(tx), options: &s.options, now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
 }
 
 // flush writes what operations of the group shared.
@@ -83,8 +84,8 @@ func (t *writeTx) put(bucket string, key, value []byte) error {
 	t.writes++
 	b := t.bucket(bucket)
 	switch bucket {
-	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished:
-		b.FillPercent = 0.9 // these grow at their end
+	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished, bucketHistory:
+		b.FillPercent = 0.9 // these grow at their end, history at each vehicle's
 	}
 	return b.Put(key, value)
 }

@@ -100,6 +100,13 @@ func Vehicles() []adminapi.VehicleView {
 	}
 }
 
+// Points are two rows of history, the second with all that a row can have.
+func Points() []vehicle.Point {
+	level, km := 0.623, 210.0
+	return []vehicle.Point{{At: Ago(2 * time.Hour), Plug: vehicle.StateUnplugged}, {At: Ago(time.Hour), Level: &level, RangeKm: &km,
+		Plug: vehicle.StatePluggedIn, Charge: vehicle.Charging, Location: &vehicle.Location{Latitude: 52.52, Longitude: 13.405}}}
+}
+
 // Subscriptions are one that is due and one that waits for its webhook.
 func Subscriptions() []adminapi.SubscriptionView {
 	schedule := func(v uuid.UUID, st vehicle.State) webhook.Schedule {

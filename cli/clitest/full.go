@@ -40,6 +40,7 @@ func Full(t *testing.T) *Daemon {
 	d.On("GET", "/vehicles/"+OtherID.String(), Vehicles()[1])
 	d.On("POST", "/vehicles/"+VehicleID.String()+"/read", Vehicles()[0].Status.Last)
 	d.On("POST", "/vehicles/connect", adminapi.Connected{Vehicles: []vehicle.Vehicle{Vehicles()[0].Vehicle, Vehicles()[1].Vehicle}})
+	d.On("GET", "/vehicles/"+VehicleID.String()+"/history", terminal.Items(Points()))
 	renamed := Vehicles()[0].Vehicle
 	renamed.Name = "the red one"
 	d.On("PATCH", "/vehicles/"+VehicleID.String(), renamed)

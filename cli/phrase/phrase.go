@@ -92,7 +92,7 @@ func Charge(snap vehicle.Snapshot) string {
 		return "-"
 	}
 	plug := map[vehicle.Plug]string{vehicle.PluggedIn: "plugged in", vehicle.Unplugged: "unplugged"}[r.Value.Plug]
-	text := strings.ToLower(strings.ReplaceAll(string(r.Value.State), "_", " "))
+	text := ChargeState(r.Value.State)
 	if text == "" {
 		return plug // the charging state is not known
 	}
@@ -122,7 +122,7 @@ func Battery(snap vehicle.Snapshot) string {
 func Plug(st vehicle.Status) string {
 	text := State(st.State)
 	if st.State == vehicle.StatePluggedIn && (st.Charge == vehicle.Charging || st.Charge == vehicle.FullyCharged) {
-		text += ", " + strings.ToLower(strings.ReplaceAll(string(st.Charge), "_", " "))
+		text += ", " + ChargeState(st.Charge)
 	}
 	return text
 }
@@ -176,6 +176,11 @@ func Model(v vehicle.Vehicle) string {
 		name = strings.TrimSpace(fmt.Sprintf("%s %d", name, v.Year))
 	}
 	return name
+}
+
+// ChargeState is a charging state in words; empty for none.
+func ChargeState(c vehicle.ChargeState) string {
+	return strings.ToLower(strings.ReplaceAll(string(c), "_", " "))
 }
 
 // State is a vehicle's state in words.

@@ -35,7 +35,8 @@ func Command(session *terminal.Session) *ucli.Command {
 plugbeat vehicle list
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 		Subcommands: []*ucli.Command{
-			s.listCommand(), s.showCommand(), s.readCommand(), s.renameCommand(), s.connectCommand(), s.disconnectCommand(),
+			s.listCommand(), s.showCommand(), s.historyCommand(), s.readCommand(), s.renameCommand(), s.connectCommand(),
+			s.disconnectCommand(),
 		},
 	}
 }

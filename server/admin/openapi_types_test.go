@@ -31,7 +31,7 @@ import (
 // here; the types of their fields follow by themselves.
 var bodies = []any{
 	adminapi.AlertTest{}, adminapi.AlertsTested{}, adminapi.Cancelled{}, adminapi.Checked{}, adminapi.Connect{}, adminapi.ConnectBegun{}, adminapi.ConnectView{}, adminapi.Connected{}, adminapi.Costs{}, adminapi.NewConnect{}, adminapi.DeliveryView{}, adminapi.Envelope{}, adminapi.KeyChange{}, adminapi.KeyChanged{}, adminapi.ManagementToken{}, adminapi.NewToken{}, adminapi.NewWebhook{}, adminapi.Recover{}, adminapi.Rename{}, adminapi.ResendRequest{}, adminapi.Resent{}, adminapi.Missed{}, webhook.Change{},
-	adminapi.Page[adminapi.SubscriptionView]{}, adminapi.Page[adminapi.TokenView]{}, adminapi.Page[adminapi.VehicleView]{}, adminapi.Page[adminapi.WebhookView]{}, adminapi.Page[adminapi.ListedDelivery]{},
+	adminapi.Page[adminapi.SubscriptionView]{}, adminapi.Page[adminapi.TokenView]{}, adminapi.Page[adminapi.VehicleView]{}, adminapi.Page[adminapi.WebhookView]{}, adminapi.Page[adminapi.ListedDelivery]{}, adminapi.Page[vehicle.Point]{},
 	adminapi.Status{}, adminapi.Subscribe{}, adminapi.Subscribed{}, adminapi.TokenAdded{}, adminapi.Unsubscribed{}, adminapi.Verified{}, adminapi.Version{},
 	adminapi.WebhookAdded{}, adminapi.WebhookChange{}, adminapi.WebhookChanged{}, adminapi.WebhookView{}, vehicle.Snapshot{}, vehicle.Vehicle{}, webhook.Attempt{}, webhook.Delivery{}, webhook.Webhook{},
 }

@@ -73,6 +73,7 @@ func routes(o *Options) []route {
 		{"GET /api/v1/vehicles/{vehicle}", read, vehicles.show, nil},
 		{"PATCH /api/v1/vehicles/{vehicle}", operate, with(vehicles.rename), nil},
 		{"DELETE /api/v1/vehicles/{vehicle}", operate, vehicles.disconnect, nil},
+		{"GET /api/v1/vehicles/{vehicle}/history", read, vehicles.history, []string{"since", "until", "resolution", "after", "limit"}},
 		{"POST /api/v1/vehicles/{vehicle}/read", operate, vehicles.read, []string{"paths", "ignore_retry_after"}},
 
 		{"POST /api/v1/connects", socket, with(connects.begin), nil},

@@ -95,6 +95,7 @@ func figures() []figure {
 		{"tarpit", (*bench).tarpit},
 		{"outage", (*bench).outage},
 		{"exhausted", (*bench).exhausted},
+		{"history", (*bench).history},
 	}
 }
 
