@@ -48,12 +48,11 @@ func (r reader) lastPoint(id uuid.UUID, until time.Time) (p vehicle.Point, found
 		return p, false, err
 	}
 	c := r.bucket(bucketHistory).Cursor()
-	k, v := c.Seek(key)
-	if k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
+	before := c.Prev
+	if k, _ := c.Seek(key); k == nil {
+		before = c.Last
 	}
+	k, v := before()
 	if !bytes.HasPrefix(k, id[:]) {
 		return p, false, nil
 	}

@@ -7,12 +7,10 @@ import (
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func pointer[T any](v T) *T { return &v }
-
 // What follows a point: each change once, what tells of none at most every five minutes, a change of
 // the plug or of the charging always.
 func TestPointsThatAreKept(t *testing.T) {
-	last := Point{At: noon, Level: pointer(0.5), RangeKm: pointer(200.0), Plug: StatePluggedIn, Charge: Charging}
+	last := Point{At: noon, Level: new(0.5), RangeKm: new(200.0), Plug: StatePluggedIn, Charge: Charging}
 	after := func(d time.Duration, change func(*Point)) Point {
 		p := last
 		p.At = noon.Add(d)
@@ -27,11 +25,11 @@ func TestPointsThatAreKept(t *testing.T) {
 		"the same again":            {after(0, func(*Point) {}), false, 0},
 		"nothing new, too soon":     {after(pointEvery-1, func(*Point) {}), false, 0},
 		"nothing new, five minutes": {after(pointEvery, func(*Point) {}), true, pointEvery},
-		"level":                     {after(time.Second, func(p *Point) { p.Level = pointer(0.501) }), true, time.Second},
-		"range":                     {after(time.Second, func(p *Point) { p.RangeKm = pointer(201.0) }), true, time.Second},
+		"level":                     {after(time.Second, func(p *Point) { p.Level = new(0.501) }), true, time.Second},
+		"range":                     {after(time.Second, func(p *Point) { p.RangeKm = new(201.0) }), true, time.Second},
 		"level not known":           {after(time.Second, func(p *Point) { p.Level = nil }), false, 0},
 		"place alone":               {after(time.Second, func(p *Point) { p.Location = &Location{} }), false, 0},
-		"an older level":            {after(-time.Second, func(p *Point) { p.Level = pointer(0.4) }), false, 0},
+		"an older level":            {after(-time.Second, func(p *Point) { p.Level = new(0.4) }), false, 0},
 		"the plug":                  {after(time.Second, func(p *Point) { p.Plug = StateUnplugged }), true, time.Second},
 		"plug not known":            {after(time.Second, func(p *Point) { p.Plug = StateUnknown }), false, 0},
 		"the plug, late":            {after(-time.Hour, func(p *Point) { p.Plug = StateUnplugged }), true, time.Millisecond},
@@ -43,7 +41,7 @@ func TestPointsThatAreKept(t *testing.T) {
 		}
 	}
 	// A path that is read later takes nothing of what was there.
-	got, kept := (Point{At: noon, Level: pointer(0.6)}).After(last)
+	got, kept := (Point{At: noon, Level: new(0.6)}).After(last)
 	if !kept || *got.Level != 0.6 || *got.RangeKm != 200 || got.Plug != StatePluggedIn || got.Charge != Charging {
 		t.Errorf("%t %+v", kept, got)
 	}
@@ -54,7 +52,7 @@ func TestPointsThatAreKept(t *testing.T) {
 func TestPointOfAReading(t *testing.T) {
 	st := Status{State: StatePluggedIn, Charge: Charging, Last: Snapshot{
 		Charge:   Reading[Charge]{OK: true, Value: Charge{State: Charging, Plug: PluggedIn}, DataAge: noon.Add(-time.Hour), FetchedAt: noon},
-		Battery:  Reading[Battery]{OK: true, Value: Battery{PercentRemaining: 0.51249, RangeKm: pointer(210.6)}, DataAge: noon.Add(-time.Minute), FetchedAt: noon},
+		Battery:  Reading[Battery]{OK: true, Value: Battery{PercentRemaining: 0.51249, RangeKm: new(210.6)}, DataAge: noon.Add(-time.Minute), FetchedAt: noon},
 		Location: Reading[Location]{OK: true, Value: Location{Latitude: 52, Longitude: 13}, DataAge: noon.Add(time.Hour), FetchedAt: noon},
 	}}
 	p, ok := PointOf(st, noon, false)
