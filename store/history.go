@@ -65,7 +65,7 @@ func (r reader) lastPoint(id uuid.UUID, until time.Time) (p vehicle.Point, found
 // now. An unknown vehicle is webhook.ErrNotFound, from the moment it is being removed.
 func (s *VehicleRecords) History(ctx context.Context, id uuid.UUID, from, before time.Time, limit int) (ps []vehicle.Point, err error) {
 	start := id[:]
-	if !from.IsZero() {
+	if from.UnixMilli() > 1 { // no point is older
 		if start, err = pointKey(id, from.Add(-time.Nanosecond)); err != nil { // rounds down
 			return nil, err
 		}
