@@ -123,11 +123,11 @@ func TestPatience(t *testing.T) {
 	for want, calls := range map[time.Duration][]func(){
 		15 * time.Second: {func() { _, _ = c.Status(ctx) }, func() { _, _ = c.Webhooks(ctx, "", 0) },
 			func() { _, _ = c.DisableWebhook(ctx, "x") }, func() { _, _ = c.Delivery(ctx, id) }},
-		time.Minute: {func() { _, _ = c.RemoveWebhook(ctx, "x") }, func() { _, _ = c.DisconnectVehicle(ctx, id) },
+		time.Minute: {func() { _, _ = c.RemoveWebhook(ctx, "x") }, func() { _, _ = c.DisconnectVehicle(ctx, "x") },
 			func() { _, _ = c.Subscribe(ctx, Subscribe{}) }},
 		40 * time.Second: {func() { _, _ = c.VerifyWebhook(ctx, "x") }, func() { _, _ = c.TestWebhook(ctx, "x") },
 			func() { _, _ = c.EnableWebhook(ctx, "x", false, "") }},
-		330 * time.Second: {func() { _, _ = c.ReadVehicle(ctx, id, 1) }, func() { _, _ = c.ConnectVehicles(ctx, "x", "") }},
+		330 * time.Second: {func() { _, _ = c.ReadVehicle(ctx, "x", 1) }, func() { _, _ = c.ConnectVehicles(ctx, "x", "") }},
 		10 * time.Minute:  {func() { _, _ = c.Check(ctx) }},
 	} {
 		for i, call := range calls {
@@ -193,7 +193,7 @@ func TestNamesInPaths(t *testing.T) {
 			t.Errorf("%q went to %s, %v", name, got, err)
 		}
 	}
-	if _, err := c.Deliveries(t.Context(), DeliveryQuery{Webhook: "a&b", Vehicle: uuid.Max, State: webhook.Dead, Since: time.Unix(1, 0), Before: "x", Limit: 7}); err != nil {
+	if _, err := c.Deliveries(t.Context(), DeliveryQuery{Webhook: "a&b", Vehicle: uuid.Max.String(), State: webhook.Dead, Since: time.Unix(1, 0), Before: "x", Limit: 7}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "GET /api/v1/deliveries?before=x&limit=7&since=1970-01-01T00%3A00%3A01Z&state=dead&vehicle=ffffffff-ffff-ffff-ffff-ffffffffffff&webhook=a%26b"; got != want {

@@ -15,7 +15,7 @@ import (
 // DeliveryQuery selects deliveries. Zero fields select all.
 type DeliveryQuery struct {
 	Webhook string // id or name
-	Vehicle uuid.UUID
+	Vehicle string // name, id or the beginning of one
 	State   webhook.State
 	// Since and Until bound the creation time.
 	Since, Until time.Time
@@ -23,6 +23,13 @@ type DeliveryQuery struct {
 	Before string
 	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
 	Limit int
+}
+
+// ListedDelivery is a delivery as lists have it.
+type ListedDelivery struct {
+	webhook.Delivery
+	// VehicleName is absent once the vehicle is disconnected.
+	VehicleName string `json:"vehicle_name,omitempty"`
 }
 
 // AttemptView is an attempt as it is shown.
@@ -49,8 +56,8 @@ type DeliveryView struct {
 // ResendRequest is the body of POST /deliveries/resend: which finished deliveries of a
 // webhook are resent.
 type ResendRequest struct {
-	Webhook string        `json:"webhook"` // id or name
-	Vehicle *uuid.UUID    `json:"vehicle,omitempty"`
+	Webhook string        `json:"webhook"`           // id or name
+	Vehicle string        `json:"vehicle,omitempty"` // name, id or the beginning of one
 	State   webhook.State `json:"state,omitempty"`
 	// Since and Until bound the creation time: a time, or how long ago ("2h").
 	Since string `json:"since,omitempty"`
@@ -83,12 +90,12 @@ type Missed struct {
 type deliveryCalls struct{ *conn }
 
 // Deliveries returns one page of deliveries, newest first.
-func (c deliveryCalls) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[webhook.Delivery], err error) {
+func (c deliveryCalls) Deliveries(ctx context.Context, f DeliveryQuery) (p Page[ListedDelivery], err error) {
 	q := paging("before", f.Before, f.Limit)
 	if f.Webhook != "" {
 		q.Set("webhook", f.Webhook)
 	}
-	for name, v := range map[string]string{"vehicle": idText(f.Vehicle), "state": string(f.State), "since": timeText(f.Since),
+	for name, v := range map[string]string{"vehicle": f.Vehicle, "state": string(f.State), "since": timeText(f.Since),
 		"until": timeText(f.Until)} {
 		if v != "" {
 			q.Set(name, v)
@@ -105,13 +112,6 @@ func (c deliveryCalls) Delivery(ctx context.Context, id uuid.UUID) (d DeliveryVi
 // ResendAll resends a part of a webhook's past, or counts what that would be.
 func (c deliveryCalls) ResendAll(ctx context.Context, r ResendRequest) (a Resent, err error) {
 	return a, c.within(resendTime).do(ctx, http.MethodPost, c.path("deliveries", "resend"), nil, r, &a)
-}
-
-func idText(id uuid.UUID) string {
-	if id == uuid.Nil {
-		return ""
-	}
-	return id.String()
 }
 
 func timeText(t time.Time) string {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"plugbeat/webhook"
 )
 
@@ -24,7 +22,7 @@ const maxEvent = 1 << 20
 // EventsQuery chooses events; zero fields choose all.
 type EventsQuery struct {
 	Webhook string // id or name
-	Vehicle uuid.UUID
+	Vehicle string // name, id or the beginning of one
 }
 
 // Stream is an open stream of one kind of events. It is not safe for concurrent use.
@@ -46,8 +44,8 @@ func (c deliveryCalls) Events(ctx context.Context, q EventsQuery) (*Events, erro
 	if q.Webhook != "" {
 		v.Set("webhook", q.Webhook)
 	}
-	if q.Vehicle != uuid.Nil {
-		v.Set("vehicle", q.Vehicle.String())
+	if q.Vehicle != "" {
+		v.Set("vehicle", q.Vehicle)
 	}
 	return openStream[webhook.Change](ctx, c.conn, c.path("events"), v)
 }

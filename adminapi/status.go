@@ -52,6 +52,10 @@ type VehicleGlance struct {
 	State  vehicle.State `json:"state"`
 	Since  time.Time     `json:"since,omitzero"`
 	ReadAt time.Time     `json:"read_at,omitzero"`
+	// ObservedAt is the time that State speaks of. Battery is the last known level, with its own;
+	// absent before the first. Both stay after a read that failed.
+	ObservedAt time.Time                        `json:"observed_at,omitzero"`
+	Battery    vehicle.Reading[vehicle.Battery] `json:"battery,omitzero"`
 	// Subscriptions counts its webhooks; NextDue is when it is read next for one of
 	// them, absent when none fires.
 	Subscriptions int       `json:"subscriptions"`

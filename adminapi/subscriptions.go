@@ -5,14 +5,14 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"plugbeat/webhook"
 )
 
 // SubscriptionView is a subscription and its place in the due queue.
 type SubscriptionView struct {
 	webhook.Schedule
+	// VehicleName is absent once the vehicle is disconnected.
+	VehicleName   string         `json:"vehicle_name,omitempty"`
 	WebhookName   string         `json:"webhook_name"`
 	WebhookType   webhook.Type   `json:"webhook_type"`
 	WebhookStatus webhook.Status `json:"webhook_status"`
@@ -28,9 +28,9 @@ type SubscriptionView struct {
 type Subscribe struct {
 	// Webhook is an id or a name.
 	Webhook string `json:"webhook"`
-	// Vehicles or All, not both.
-	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
-	All      bool        `json:"all,omitempty"`
+	// Vehicles or All, not both. Each is a name, an id or the beginning of one.
+	Vehicles []string `json:"vehicles,omitempty"`
+	All      bool     `json:"all,omitempty"`
 	// Spread puts the vehicles' grids apart evenly over this time, "1h"; at
 	// most the webhook's unplugged cadence. Empty starts all of them now.
 	Spread string `json:"spread,omitempty"`
@@ -66,15 +66,14 @@ type Unsubscribed struct {
 type subscriptionCalls struct{ *conn }
 
 // Subscriptions returns one page of the subscriptions of a webhook (id or name,
-// empty for all) and a vehicle (uuid.Nil for all).
-func (c subscriptionCalls) Subscriptions(ctx context.Context, webhookRef string, vehicleID uuid.UUID, after string,
-	limit int) (p Page[SubscriptionView], err error) {
+// empty for all) and a vehicle (name, id or the beginning of one, empty for all).
+func (c subscriptionCalls) Subscriptions(ctx context.Context, webhookRef, vehicleRef, after string, limit int) (p Page[SubscriptionView], err error) {
 	q := paging("after", after, limit)
 	if webhookRef != "" {
 		q.Set("webhook", webhookRef)
 	}
-	if vehicleID != uuid.Nil {
-		q.Set("vehicle", vehicleID.String())
+	if vehicleRef != "" {
+		q.Set("vehicle", vehicleRef)
 	}
 	return p, c.do(ctx, http.MethodGet, c.path("subscriptions"), q, nil, &p)
 }
@@ -85,6 +84,6 @@ func (c subscriptionCalls) Subscribe(ctx context.Context, s Subscribe) (a Subscr
 }
 
 // Unsubscribe takes a vehicle off a webhook; what was produced still leaves.
-func (c subscriptionCalls) Unsubscribe(ctx context.Context, webhookRef string, vehicleID uuid.UUID) (a Unsubscribed, err error) {
-	return a, c.do(ctx, http.MethodDelete, c.path("subscriptions", webhookRef, vehicleID.String()), nil, nil, &a)
+func (c subscriptionCalls) Unsubscribe(ctx context.Context, webhookRef, vehicleRef string) (a Unsubscribed, err error) {
+	return a, c.do(ctx, http.MethodDelete, c.path("subscriptions", webhookRef, vehicleRef), nil, nil, &a)
 }

@@ -58,8 +58,9 @@ type NewToken struct {
 	// without either an access token is made.
 	Scope  access.Scope `json:"scope,omitempty"`
 	Intake string       `json:"intake,omitempty"`
-	// Vehicles limits an access token to these; empty means all.
-	Vehicles []uuid.UUID `json:"vehicles,omitempty"`
+	// Vehicles limits an access token to these, each a name, an id or the beginning of one;
+	// empty means all.
+	Vehicles []string `json:"vehicles,omitempty"`
 }
 
 // TokenAdded is the answer to POST /tokens.

@@ -20,6 +20,12 @@ type VehicleView struct {
 	Subscriptions []SubscriptionView `json:"subscriptions,omitempty"`
 }
 
+// Rename is the body of PATCH /vehicles/{vehicle}.
+type Rename struct {
+	// Name is what the operator calls the vehicle; empty gives its own name back.
+	Name *string `json:"name"`
+}
+
 // Connect is the body of POST /vehicles/connect.
 type Connect struct {
 	// Source is the name of a configured source.
@@ -88,22 +94,23 @@ func (c vehicleCalls) Vehicles(ctx context.Context, after string, limit int) (p 
 	return p, c.do(ctx, http.MethodGet, c.path("vehicles"), paging("after", after, limit), nil, &p)
 }
 
-// Vehicle returns a vehicle with its subscriptions.
-func (c vehicleCalls) Vehicle(ctx context.Context, id uuid.UUID) (v VehicleView, err error) {
-	return v, c.do(ctx, http.MethodGet, c.path("vehicles", id.String()), nil, nil, &v)
+// Vehicle returns a vehicle with its subscriptions. Here as below ref is its name, its id or the
+// beginning of its id.
+func (c vehicleCalls) Vehicle(ctx context.Context, ref string) (v VehicleView, err error) {
+	return v, c.do(ctx, http.MethodGet, c.path("vehicles", ref), nil, nil, &v)
 }
 
 // ReadVehicle reads the vehicle now, all paths for none; faults of single paths are in the snapshot.
-func (c vehicleCalls) ReadVehicle(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
-	return c.read(ctx, id, paths, url.Values{})
+func (c vehicleCalls) ReadVehicle(ctx context.Context, ref string, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.read(ctx, ref, paths, url.Values{})
 }
 
 // ReadVehicleRegardless is ReadVehicle although the source asked for a wait, which is over then.
-func (c vehicleCalls) ReadVehicleRegardless(ctx context.Context, id uuid.UUID, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
-	return c.read(ctx, id, paths, url.Values{"ignore_retry_after": {"true"}})
+func (c vehicleCalls) ReadVehicleRegardless(ctx context.Context, ref string, paths vehicle.Paths) (s vehicle.Snapshot, err error) {
+	return c.read(ctx, ref, paths, url.Values{"ignore_retry_after": {"true"}})
 }
 
-func (c vehicleCalls) read(ctx context.Context, id uuid.UUID, paths vehicle.Paths, q url.Values) (s vehicle.Snapshot, err error) {
+func (c vehicleCalls) read(ctx context.Context, ref string, paths vehicle.Paths, q url.Values) (s vehicle.Snapshot, err error) {
 	var names []string
 	for p := range paths.All() {
 		names = append(names, strings.TrimPrefix(p.String(), "/"))
@@ -111,7 +118,7 @@ func (c vehicleCalls) read(ctx context.Context, id uuid.UUID, paths vehicle.Path
 	if len(names) > 0 {
 		q.Set("paths", strings.Join(names, ","))
 	}
-	return s, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", id.String(), "read"), q, nil, &s)
+	return s, c.within(readTime).do(ctx, http.MethodPost, c.path("vehicles", ref, "read"), q, nil, &s)
 }
 
 // ConnectVehicles adds the vehicles of an account at a source.
@@ -140,7 +147,38 @@ func (c vehicleCalls) EndConnect(ctx context.Context, id uuid.UUID) error {
 	return c.do(ctx, http.MethodDelete, c.path("connects", id.String()), nil, nil, &struct{}{})
 }
 
+// HistoryQuery selects readings in short form. Zero fields select all.
+type HistoryQuery struct {
+	// Since and Until bound their time.
+	Since, Until time.Time
+	// Resolution keeps the last of each such span, and each that changes the plug.
+	Resolution time.Duration
+	// After is the Next of the page before.
+	After string
+	// Limit is 1 to MaxLimit; 0 is DefaultLimit.
+	Limit int
+}
+
+// History returns one page of a vehicle's readings in short form, oldest first.
+func (c vehicleCalls) History(ctx context.Context, ref string, f HistoryQuery) (p Page[vehicle.Point], err error) {
+	q := paging("after", f.After, f.Limit)
+	for name, v := range map[string]string{"since": timeText(f.Since), "until": timeText(f.Until)} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if f.Resolution > 0 {
+		q.Set("resolution", f.Resolution.String())
+	}
+	return p, c.do(ctx, http.MethodGet, c.path("vehicles", ref, "history"), q, nil, &p)
+}
+
+// RenameVehicle sets what the operator calls a vehicle; empty gives its own name back.
+func (c vehicleCalls) RenameVehicle(ctx context.Context, ref, name string) (v vehicle.Vehicle, err error) {
+	return v, c.do(ctx, http.MethodPatch, c.path("vehicles", ref), nil, Rename{Name: &name}, &v)
+}
+
 // DisconnectVehicle removes a vehicle, its subscriptions and its data.
-func (c vehicleCalls) DisconnectVehicle(ctx context.Context, id uuid.UUID) (a Cancelled, err error) {
-	return a, c.within(slowPatience).do(ctx, http.MethodDelete, c.path("vehicles", id.String()), nil, nil, &a)
+func (c vehicleCalls) DisconnectVehicle(ctx context.Context, ref string) (a Cancelled, err error) {
+	return a, c.within(slowPatience).do(ctx, http.MethodDelete, c.path("vehicles", ref), nil, nil, &a)
 }

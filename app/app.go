@@ -113,6 +113,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	}
 	a.store, err = store.Open(store.Options{ //nolint:contextcheck // it ends by its own lock timeout
 		Path: cfg.DataFile(), Key: keys.sealing, MaxSize: int64(cfg.Retention.MaxSize), MinFree: health.MinFree,
+		History: cfg.Retention.History, Places: cfg.Retention.Places,
 		Meter: a.metrics, Committed: a.feed.Publish, Around: o.AroundCommit, Log: o.Log,
 	})
 	if err != nil {
@@ -391,7 +392,8 @@ func (a *App) sweep(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		a.log.Error().Str("event", "retention.failed").Err(err).Msg("retention was cut short")
 	}
-	if res.Payloads+res.Records > 0 {
-		a.log.Info().Str("event", "retention.swept").Int("payloads", res.Payloads).Int("records", res.Records).Msg("old deliveries were let go")
+	if res.Payloads+res.Records+res.Points > 0 {
+		a.log.Info().Str("event", "retention.swept").Int("payloads", res.Payloads).Int("records", res.Records).Int("readings", res.Points).
+			Msg("old deliveries and readings were let go")
 	}
 }

@@ -265,7 +265,7 @@ func (f *fleet) connectListed(ctx context.Context) error {
 }
 
 // connectNew connects the vehicles that a source lists and that were never connected before:
-// one that was disconnected stays so. Vehicles that another source has stay there.
+// one that was disconnected stays so. The others take the names that they are listed by. Vehicles that another source has stay there.
 func (f *fleet) connectNew(ctx context.Context, name string, l vehicle.Lister) error {
 	listing, cancel := context.WithTimeout(ctx, openTime)
 	listed, err := vehicle.Apart(listing, func() ([]vehicle.Vehicle, error) { return l.List(listing) }, func([]vehicle.Vehicle) {})
@@ -284,6 +284,14 @@ func (f *fleet) connectNew(ctx context.Context, name string, l vehicle.Lister) e
 		return err
 	}
 	fresh := slices.DeleteFunc(slices.Clone(listed), func(v vehicle.Vehicle) bool { return slices.Contains(before, v.ID) })
+	for _, v := range listed {
+		if v.Name == "" {
+			continue
+		}
+		if err := f.store.Vehicles.NameVehicle(ctx, name, v.ID, v.Name); err != nil {
+			return err
+		}
+	}
 	if len(fresh) == 0 {
 		return nil
 	}

@@ -20,7 +20,7 @@ func (d *daemon) subscribed(id uuid.UUID) {
 	d.t.Helper()
 	_, err := d.client.AddWebhook(d.t.Context(), adminapi.NewWebhook{Name: "hook", CallbackURI: "https://receiver.example.com/"})
 	must(d.t, err)
-	_, err = d.client.Subscribe(d.t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{id}})
+	_, err = d.client.Subscribe(d.t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []string{id.String()}})
 	must(d.t, err)
 }
 
@@ -30,7 +30,7 @@ func TestDisconnectedSimulatorStaysSo(t *testing.T) {
 	cfg := configured(t, shortDir(t), simulatorSource)
 	d := start(t, cfg)
 	for _, id := range d.ids() {
-		_, err := d.client.DisconnectVehicle(t.Context(), id)
+		_, err := d.client.DisconnectVehicle(t.Context(), id.String())
 		must(t, err)
 	}
 	d.stop()
@@ -47,13 +47,13 @@ func TestConnectAgainKeepsWhatIsKnown(t *testing.T) {
 	d := start(t, configured(t, shortDir(t), simulatorSource))
 	id := d.ids()[0]
 	d.subscribed(id)
-	_, err := d.client.ReadVehicle(t.Context(), id, vehicle.AllPaths)
+	_, err := d.client.ReadVehicle(t.Context(), id.String(), vehicle.AllPaths)
 	must(t, err)
-	before, err := d.client.Vehicle(t.Context(), id)
+	before, err := d.client.Vehicle(t.Context(), id.String())
 	must(t, err)
 	c, err := d.client.ConnectVehicles(t.Context(), "sim", "")
 	must(t, err)
-	after, err := d.client.Vehicle(t.Context(), id)
+	after, err := d.client.Vehicle(t.Context(), id.String())
 	must(t, err)
 	i := slices.IndexFunc(c.Vehicles, func(v vehicle.Vehicle) bool { return v.ID == id })
 	if i < 0 || !c.Vehicles[i].ConnectedAt.Equal(before.Vehicle.ConnectedAt) || !after.Vehicle.ConnectedAt.Equal(before.Vehicle.ConnectedAt) {
@@ -84,7 +84,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 			t.Errorf("the status does not tell of %q: %s", want, wrong(st))
 		}
 	}
-	_, err = d.client.DisconnectVehicle(t.Context(), lost.ID)
+	_, err = d.client.DisconnectVehicle(t.Context(), lost.ID.String())
 	must(t, err)
 	if names, err := d.store.Secrets.SecretNames(t.Context(), "source/old/"); err != nil || len(names) > 0 {
 		t.Errorf("tokens are left: %v %v", names, err)
@@ -92,7 +92,7 @@ func TestSourceTakenOutOfTheConfig(t *testing.T) {
 	d.stop()
 
 	d = start(t, configured(t, dir, strings.Replace(simulatorSource, "sim:", "renamed:", 1)))
-	v, err := d.client.Vehicle(t.Context(), ids[0])
+	v, err := d.client.Vehicle(t.Context(), ids[0].String())
 	must(t, err)
 	if v.Vehicle.Source != "renamed" || len(v.Subscriptions) != 1 || len(d.ids()) != 2 {
 		t.Errorf("%+v", v)
@@ -113,7 +113,7 @@ func TestDisconnectErasesTokens(t *testing.T) {
 		if names, err := d.app.store.Secrets.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 1 {
 			t.Fatalf("before the %d. is disconnected: %v %v", i+1, names, err)
 		}
-		_, err := d.client.DisconnectVehicle(t.Context(), v.ID)
+		_, err := d.client.DisconnectVehicle(t.Context(), v.ID.String())
 		must(t, err)
 	}
 	if names, err := d.app.store.Secrets.SecretNames(t.Context(), "source/smartcar/"); err != nil || len(names) != 0 {
@@ -189,7 +189,7 @@ func TestRevokedConsentEndsWhatItMade(t *testing.T) {
 	c.Note(access.Made{Webhook: hook.ID, Vehicle: id})
 	must(t, d.store.Access.PutConsent(t.Context(), c))
 	must(t, d.client.RemoveToken(t.Context(), c.ID.String()))
-	if v, err := d.client.Vehicle(t.Context(), id); err != nil || len(v.Subscriptions) != 0 {
+	if v, err := d.client.Vehicle(t.Context(), id.String()); err != nil || len(v.Subscriptions) != 0 {
 		t.Errorf("%d subscriptions are left, %v", len(v.Subscriptions), err)
 	}
 	if left, err := d.store.Access.Consents(t.Context(), uuid.Nil, 10); err != nil || len(left) != 0 {

@@ -43,7 +43,7 @@ func TestGoneWhileInFlight(t *testing.T) {
 	}
 	id := uuid.MustParse(first.ID)
 	v := uuid.MustParse(first.Vehicle)
-	if c, err := d.client.DisconnectVehicle(t.Context(), v); err != nil || c.Cancelled < 1 {
+	if c, err := d.client.DisconnectVehicle(t.Context(), v.String()); err != nil || c.Cancelled < 1 {
 		t.Fatal(c, err)
 	}
 	close(hang)

@@ -17,7 +17,7 @@ import (
 // it is over as soon as that was done.
 func TestReconnect(t *testing.T) {
 	d, ids := hooked(t)
-	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: ids[:1]})
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []string{ids[0].String()}})
 	must(t, err)
 	newest := func() string {
 		for _, m := range slices.Backward(d.receiver.Messages()) {

@@ -21,8 +21,8 @@ func TestRevokedEndsWhatItMade(t *testing.T) {
 	vehicles, err := d.client.Vehicles(t.Context(), "", 10)
 	must(t, err)
 	owned, other := vehicles.Items[0].Vehicle.ID, vehicles.Items[1].Vehicle.ID
-	of := func(id uuid.UUID, state webhook.State) []webhook.Delivery {
-		page, err := d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{Vehicle: id, State: state})
+	of := func(id uuid.UUID, state webhook.State) []adminapi.ListedDelivery {
+		page, err := d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{Vehicle: id.String(), State: state})
 		must(t, err)
 		return page.Items
 	}

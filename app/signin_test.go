@@ -46,7 +46,7 @@ func TestSignInHoldsUpNobody(t *testing.T) {
 	<-vendor.asked // both are at the vendor
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := d.client.DisconnectVehicle(ctx, d.ids()[0]); err != nil {
+	if _, err := d.client.DisconnectVehicle(ctx, d.ids()[0].String()); err != nil {
 		t.Errorf("the operator waited: %v", err)
 	}
 	close(vendor.answer)

@@ -87,7 +87,7 @@ func TestOthersOpen(t *testing.T) {
 	}
 	v := vehicle.Vehicle{ID: uuid.New(), Source: "panics", Make: "KIA"}
 	must(t, d.store.Vehicles.PutVehicle(t.Context(), v))
-	got, err := d.client.ReadVehicle(t.Context(), v.ID, vehicle.AllPaths)
+	got, err := d.client.ReadVehicle(t.Context(), v.ID.String(), vehicle.AllPaths)
 	must(t, err)
 	if f := got.Charge.Fault; f == nil || !strings.Contains(f.Description, "source panics") {
 		t.Errorf("%+v", got)
@@ -96,7 +96,7 @@ func TestOthersOpen(t *testing.T) {
 		if id == v.ID {
 			continue
 		}
-		got, err := d.client.ReadVehicle(t.Context(), id, vehicle.AllPaths)
+		got, err := d.client.ReadVehicle(t.Context(), id.String(), vehicle.AllPaths)
 		must(t, err)
 		if !got.Charge.OK {
 			t.Errorf("%+v", got)

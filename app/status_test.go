@@ -38,7 +38,7 @@ func TestStatusTellsOfStopping(t *testing.T) {
 		<-hang
 		return receiver.Answer{}
 	})
-	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: ids[:1]})
+	_, err := d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []string{ids[0].String()}})
 	must(t, err)
 	<-asked
 	halted := make(chan error, 1)

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"plugbeat/adminapi"
 	"plugbeat/cli/clitest"
 	"plugbeat/cli/terminal"
+	"plugbeat/vehicle"
 	"plugbeat/webhook"
 )
 
@@ -57,6 +59,9 @@ func TestOutput(t *testing.T) {
 		{"vehicle_show_restricted", "vehicle show " + other, "", []string{"GET /api/v1/vehicles/" + other + " "}},
 		{"vehicle_read", "vehicle read --paths charge,/battery " + v, "", []string{"POST /api/v1/vehicles/" + v + "/read?paths=charge%2Cbattery "}},
 		{"vehicle_connect", "vehicle connect --source smartcar --refresh-token-stdin", "secret-token\n", []string{`POST /api/v1/vehicles/connect {"source":"smartcar","refresh_token":"secret-token"}`}},
+		{"vehicle_history", "vehicle history --since 2026-02-28 --resolution 1h " + v, "",
+			[]string{"GET /api/v1/vehicles/" + v + "/history?limit=500&resolution=1h0m0s&since=2026-02-28T00%3A00%3A00Z "}},
+		{"vehicle_rename", "vehicle rename " + v + " red", "", []string{"PATCH /api/v1/vehicles/" + v + ` {"name":"red"}`}},
 		{"vehicle_disconnect", "vehicle disconnect -y " + v, "", []string{"GET /api/v1/vehicles/" + v + " ", "DELETE /api/v1/vehicles/" + v + " "}},
 		{"subscribe", "subscribe fleet --all --spread 1h", "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","all":true,"spread":"1h"}`}},
 		{"subscribe_one", "subscribe fleet " + v, "", []string{`POST /api/v1/subscriptions {"webhook":"fleet","vehicles":["` + v + `"]}`}},
@@ -163,4 +168,36 @@ func TestPages(t *testing.T) {
 		t.Errorf("delivery list:\n%s%s", r.Out, r.Err)
 	}
 	d.WasAsked(t, "GET /api/v1/deliveries?limit=1 ", "GET /api/v1/webhooks?limit=500 ")
+}
+
+// vehicle read ends with 0 when any value was read, and with 1 when none was, after it printed
+// what there is.
+func TestReadTellsWhetherAnythingWasRead(t *testing.T) {
+	held := clitest.Vehicles()[0].Status.Last
+	held.Held = &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Description: "slow down", RetryAfter: time.Hour}
+	partly := clitest.Vehicles()[0].Status.Last
+	partly.Charge = clitest.Vehicles()[1].Status.Last.Charge
+	for name, of := range map[string]struct {
+		snap vehicle.Snapshot
+		code int
+		says string
+	}{
+		"all": {clitest.Vehicles()[0].Status.Last, 0, "62 %"}, "partly": {partly, 0, "PERMISSION"},
+		"none": {clitest.Vehicles()[1].Status.Last, 1, "PERMISSION"}, "not asked": {held, 1, "not asked now"},
+	} {
+		d := clitest.NewDaemon(t).On("POST", "/vehicles/zoe/read", of.snap)
+		r := clitest.Session{App: App, Socket: d.Socket}.Run(t, "vehicle", "read", "zoe")
+		if r.Code != of.code || !strings.Contains(r.Out, of.says) || r.Err != "" {
+			t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Out, r.Err)
+		}
+	}
+}
+
+// The CSV of a history is for spreadsheets; it and JSON exclude each other.
+func TestHistoryAsCSV(t *testing.T) {
+	x := clitest.Session{App: App, Socket: clitest.Full(t).Socket}
+	clitest.Golden(t, "output/vehicle_history_csv.txt", x.Run(t, "vehicle", "history", clitest.VehicleID.String(), "--csv").Out)
+	if r := x.Run(t, "vehicle", "history", "x", "--csv", "--json"); r.Code != terminal.ExitUsage || !strings.Contains(r.Err, "do not go together") {
+		t.Errorf("exit %d %s", r.Code, r.Err)
+	}
 }

@@ -16,7 +16,7 @@ func TestResendRefused(t *testing.T) {
 	for typed, want := range map[string]string{
 		"": "needs a DELIVERY, or --webhook", "--since 1h": "needs a DELIVERY, or --webhook", "--webhook x --since soon": "--since",
 		"--webhook x --state waiting": "want one of delivered", "--webhook x --state lost": "want one of delivered",
-		"--webhook x --vehicle x": "not a vehicle id", "extra": "not a delivery id", clitest.SentID.String() + " --webhook x": "exclude each other",
+		"extra": "not a delivery id", clitest.SentID.String() + " --webhook x": "exclude each other",
 		clitest.SentID.String() + " --dry-run": "exclude each other",
 	} {
 		if r := (clitest.Session{App: App, Socket: d.Socket}).Run(t, append([]string{"delivery", "resend"}, strings.Fields(typed)...)...); r.Code != terminal.ExitUsage || !strings.Contains(r.Err, want) {

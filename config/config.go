@@ -158,6 +158,8 @@ type Webhooks struct {
 type Retention struct {
 	Payloads time.Duration `yaml:"payloads"`
 	Records  time.Duration `yaml:"records"`
+	History  time.Duration `yaml:"history"`
+	Places   bool          `yaml:"places"`
 	MaxSize  Size          `yaml:"max_size"`
 }
 

@@ -15,7 +15,7 @@ func TestAccountOfALongQueue(t *testing.T) {
 	must(t, d.setUp(t.Context()))
 	eventually(t, "deliveries", func() bool { return len(d.receiver.Accepted()) >= 3 })
 	// Somebody tries what there is: a resend is no trouble for the account.
-	var past adminapi.Page[webhook.Delivery]
+	var past adminapi.Page[adminapi.ListedDelivery]
 	eventually(t, "an outcome that is booked", func() bool { // which is after it was accepted
 		var err error
 		past, err = d.client.Deliveries(t.Context(), adminapi.DeliveryQuery{State: webhook.Delivered, Limit: 1})

@@ -48,15 +48,15 @@ func TestDrainWithinGrace(t *testing.T) {
 		}
 		return receiver.Answer{}
 	})
-	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{sends.ID}})
+	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []string{sends.ID.String()}})
 	must(t, err)
 	<-asked // the receiver hangs
 	remove := d.upstream.Inject(reads.ID, simulator.Injection{Delay: 300 * time.Second})
-	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []uuid.UUID{reads.ID}})
+	_, err = d.client.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "hook", Vehicles: []string{reads.ID.String()}})
 	must(t, err)
 	caller := make(chan error, 1)
 	go func() {
-		_, err := d.client.ReadVehicle(context.Background(), reads.ID, vehicle.AllPaths)
+		_, err := d.client.ReadVehicle(context.Background(), reads.ID.String(), vehicle.AllPaths)
 		caller <- err
 	}()
 	eventually(t, "a read in flight", func() bool { return status(t, d).Sources[0].InFlight > 0 })

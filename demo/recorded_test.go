@@ -40,11 +40,11 @@ func TestRecording(t *testing.T) {
 // TestRecordings: the vehicle is one that a preset understands.
 func TestRecordings(t *testing.T) {
 	for message, want := range map[string]string{
-		"teslamate/cars/2/plugged_in true":       "teslamate",
-		"evcc/loadpoints/1/connected true":       "evcc",
-		"openWB/vehicle/1/get/soc 61":            "openwb",
-		"ovms/alice/LEAF/metric/v/b/soc 61":      "ovms",
-		"telemetry/5YJ3E1EA0TEST0001/v/Soc 61.5": "fleet-telemetry",
+		"teslamate/cars/2/plugged_in true":                "teslamate",
+		"evcc/loadpoints/1/connected true":                "evcc",
+		"openWB/vehicle/1/get/soc 61":                     "openwb",
+		"ovms/alice/LEAF/metric/v/b/soc 61":               "ovms",
+		"telemetry/5YJ3E1EA0TEST0001/v/BatteryLevel 61.5": "fleet-telemetry",
 	} {
 		r, err := readRecording(recordingOf(t, "2026-11-30T06:00:00Z retain=1 qos=1 other x\n2026-11-30T06:00:00Z retain=1 qos=1 "+message+"\n"))
 		if err != nil || r.preset != want {

@@ -177,7 +177,7 @@ func (j *judge) vehicles() {
 
 // name is what people call a vehicle.
 func (v VehicleFacts) name() string {
-	return strings.TrimSpace(v.Make + " " + v.Model + " " + v.ID.String()[:8])
+	return strings.TrimSpace(v.OwnName() + " " + v.ID.String()[:8])
 }
 
 // held judges vehicles that their source refuses for long.

@@ -81,7 +81,7 @@ func check(ctx context.Context, r reader) ([]Problem, error) {
 	for _, walk := range []func(*checker){
 		checkMeta, checkWebhooks, checkVehicles, checkVehicleState, checkSubscriptions, checkSubsByVehicle, checkSchedules, checkDue,
 		checkDeliveries, checkAttempts, checkPayloads, checkQueues, checkFinished,
-		checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash,
+		checkSecrets, checkGrants, checkGrantsByHash, checkConsents, checkConsentsByHash, checkHistory,
 	} {
 		walk(c)
 		if err := ctx.Err(); err != nil {
@@ -218,6 +218,17 @@ func checkVehicleState(c *checker) {
 		}
 		if !c.has(bucketVehicles, id[:]) {
 			c.bad(bucketVehicleState, key, "there is no such vehicle")
+		}
+	})
+}
+
+func checkHistory(c *checker) {
+	c.walk(bucketHistory, func(k, v []byte) {
+		key := fmt.Sprintf("%x", k)
+		if _, err := decodePoint(k, v); err != nil {
+			c.bad(bucketHistory, key, "%v", err)
+		} else if !c.has(bucketVehicles, k[:idLen]) {
+			c.bad(bucketHistory, key, "there is no such vehicle")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -36,9 +37,19 @@ func oldKeyName(id uuid.UUID) []byte { return append(id[:], "old"...) }
 
 // vehicleRecord is a vehicle with what only the store knows of it.
 type vehicleRecord struct {
+	// Vehicle has the source's own Name, or none.
 	vehicle.Vehicle
+	// GivenName is what the operator calls it; absent where he gave it no name.
+	GivenName string `json:"given_name,omitempty"`
 	// Removing is set from the first step of a removal to its last.
 	Removing bool `json:"removing"`
+}
+
+// shown is the vehicle under the name that people call it by.
+func (r vehicleRecord) shown() vehicle.Vehicle {
+	v := r.Vehicle
+	v.Name = cmp.Or(r.GivenName, v.OwnName())
+	return v
 }
 
 // deliveryRecord is a delivery with what only the store knows of it.

@@ -48,6 +48,7 @@
 //	grants_by_hash   sha256                             name
 //	consents         consent                            JSON: what an owner allowed the application, its tokens as hashes
 //	consents_by_hash sha256                             consent, for its code and each of its tokens
+//	history          vehicle time                       2 to 14 bytes: a reading in short form, version first (history.go)
 //
 // The buckets slots and slot_due hold schedules. A schedule whose webhook does not fire
 // is parked: it has no due time and no row in slot_due.

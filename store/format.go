@@ -116,7 +116,7 @@ func checkFile(path string, tx *bolt.Tx, want uint32) error {
 		return damaged(path, "it has no instance or creation time")
 	}
 	for _, name := range bucketNames {
-		if tx.Bucket([]byte(name)) == nil {
+		if name != bucketHistory && tx.Bucket([]byte(name)) == nil {
 			return damaged(path, "bucket "+name+" is missing")
 		}
 	}
@@ -129,7 +129,8 @@ func touch(tx *bolt.Tx) {
 	var sum byte
 	for _, name := range bucketNames {
 		c := tx.Bucket([]byte(name)).Cursor()
-		large := name == bucketDeliveries || name == bucketAttempts || name == bucketPayloads || name == bucketFinished
+		large := name == bucketDeliveries || name == bucketAttempts || name == bucketPayloads || name == bucketFinished ||
+			name == bucketHistory
 		for k, v := c.First(); k != nil; k, v = c.Next() {
 			sum ^= taste(k) ^ taste(v)
 			if large {

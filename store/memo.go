@@ -84,6 +84,7 @@ func (m *memos) status(id uuid.UUID, b []byte, st *vehicle.Status) error {
 		}
 	}
 	last.Battery.Value.RangeKm = copied(last.Battery.Value.RangeKm)
+	st.Battery.Value.RangeKm = copied(st.Battery.Value.RangeKm)
 	return err
 }
 

@@ -102,6 +102,9 @@ func openNewest(o Options, sl *sealer) (*bolt.DB, *os.File, error) {
 		clearTemps(o.Path)
 		upgraded, err := upgrade(o, db, sl)
 		if err == nil && !upgraded {
+			err = addHistory(db, o)
+		}
+		if err == nil && !upgraded {
 			return db, file, nil
 		}
 		if err = errors.Join(err, db.Close()); err != nil {
@@ -109,6 +112,25 @@ func openNewest(o Options, sl *sealer) (*bolt.DB, *os.File, error) {
 		}
 	}
 	return nil, nil, fmt.Errorf("data file %s is %w that puts another file there again and again", o.Path, ErrInUse)
+}
+
+// addHistory adds bucket history to a file of this layout that has none yet.
+func addHistory(db *bolt.DB, o Options) error {
+	return guarded(o.Path, func() error {
+		lacks := false
+		err := db.View(func(tx *bolt.Tx) error {
+			lacks = checkFile(o.Path, tx, o.layout.version) == nil && tx.Bucket([]byte(bucketHistory)) == nil
+			return nil
+		})
+		if err != nil || !lacks {
+			return err
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucket([]byte(bucketHistory))
+			return err
+		})
+		return diskError(err)
+	})
 }
 
 // adopt checks that the file is a store of this version, whole as far as its

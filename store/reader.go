@@ -32,12 +32,13 @@ const (
 	bucketGrantsByHash   = "grants_by_hash"
 	bucketConsents       = "consents"
 	bucketConsentsByHash = "consents_by_hash"
+	bucketHistory        = "history"
 )
 
 var bucketNames = []string{
 	bucketMeta, bucketWebhooks, bucketVehicles, bucketVehicleState, bucketSubscriptions, bucketSubsByVehicle,
 	bucketSchedules, bucketDue, bucketDeliveries, bucketAttempts, bucketPayloads, bucketWaiting, bucketFinished,
-	bucketSecrets, bucketGrants, bucketGrantsByHash, bucketConsents, bucketConsentsByHash,
+	bucketSecrets, bucketGrants, bucketGrantsByHash, bucketConsents, bucketConsentsByHash, bucketHistory,
 }
 
 // reader reads records in one transaction. Bytes it returns are valid only
@@ -62,8 +63,11 @@ func (r reader) has(bucket string, key []byte) bool {
 // The bucket must not change meanwhile.
 func (r reader) rows(bucket string, prefix, from []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
-		c := r.bucket(bucket).Cursor()
-		start := prefix
+		b := r.bucket(bucket)
+		if b == nil {
+			return // history, in a file that was never opened since it came
+		}
+		c, start := b.Cursor(), prefix
 		if bytes.Compare(from, prefix) > 0 {
 			start = from
 		}
@@ -140,7 +144,7 @@ func (r reader) vehicle(id uuid.UUID) (vehicle.Vehicle, error) {
 	if err == nil && rec.Removing {
 		err = noVehicle(id)
 	}
-	return rec.Vehicle, err
+	return rec.shown(), err
 }
 
 func (r reader) vehicleRecord(id uuid.UUID) (rec vehicleRecord, err error) {

@@ -13,7 +13,7 @@ import (
 // and its schedules as they stand in the committing transaction and says what shall
 // stand; it may run more than once and changes nothing. Its status, its schedules and
 // their deliveries, with payload, queue row, ledger and counts of due times, are committed
-// together, and the deliveries are returned in the order of the decision. The
+// together with the readings in short form, and the deliveries are returned in the order of the decision. The
 // store sets a schedule's source, and parks it when its webhook does not fire. A
 // draft for such a webhook is webhook.ErrConflict, an unknown vehicle webhook.ErrNotFound; with
 // an error nothing is written.
@@ -37,7 +37,10 @@ func (s *Schedules) CompleteRead(ctx context.Context, vehicleID uuid.UUID, decid
 		if err := t.put(bucketVehicleState, vehicleID[:], status); err != nil {
 			return err
 		}
-		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID})
+		if err := t.keepPoint(vehicleID, decision.Status); err != nil {
+			return err
+		}
+		t.tell(webhook.Change{Kind: webhook.VehicleChange, Action: webhook.Read, Vehicle: vehicleID, VehicleName: view.Vehicle.Name})
 		standing := make(map[webhook.SubscriptionKey]webhook.Schedule, len(view.Schedules))
 		for _, v := range view.Schedules {
 			standing[v.SubscriptionKey] = v.Schedule

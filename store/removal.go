@@ -79,7 +79,7 @@ func (s *removals) webhook(ctx context.Context, id uuid.UUID, gone func(), check
 	})
 }
 
-// RemoveVehicle removes a vehicle with its subscriptions, status and readings,
+// RemoveVehicle removes a vehicle with its subscriptions, status, readings and history,
 // takes it out of every grant, cancels what waits for it, and erases the payloads
 // and attempts of all its deliveries; their bare records stay until retention
 // takes them. Its source's secrets are the caller's to delete, because other
@@ -140,6 +140,9 @@ func (s *removals) vehicle(ctx context.Context, id uuid.UUID) (cancelled []webho
 		return cancelled, err
 	}
 	if err := s.eraseOf(ctx, id, uuid.Nil, erasedAll); err != nil {
+		return cancelled, err
+	}
+	if err := s.erasePoints(ctx, id[:], beginningWith(id), &SweepResult{}); err != nil {
 		return cancelled, err
 	}
 	return cancelled, s.update(ctx, func(t *writeTx) error { return t.delete(bucketVehicles, id[:]) })

@@ -27,6 +27,10 @@ type Options struct {
 	// MinFree is how many bytes of the file system should be free, at most a tenth of
 	// it; 0 means that none need be.
 	MinFree int64
+	// History is how long readings in short form are kept; 0 keeps none. Places keeps where the
+	// vehicle was with them.
+	History time.Duration
+	Places  bool
 	// Meter is told of each commit; it may be nil.
 	Meter Meter
 	// Committed is told what a commit changed, after it and before those who asked for

@@ -18,6 +18,8 @@ type SweepResult struct {
 	// Payloads counts finished deliveries whose payload was erased, Records those
 	// removed whole.
 	Payloads, Records int
+	// Points counts readings in short form that were erased.
+	Points int
 	// Expired holds the deliveries that waited and were let go of for lack of
 	// room, oldest first.
 	Expired []webhook.Delivery
@@ -33,10 +35,11 @@ type sweepMark struct {
 // Sweep lets go of what is old. It ends removals that were interrupted, erases old
 // signing keys whose overlap is over, and removes consents that can give no token any
 // more. It erases the payloads of deliveries that finished more than payloadsFor ago and
-// removes the records of those that finished more than recordsFor ago. While the live
+// removes the records of those that finished more than recordsFor ago, and readings in short form
+// that are older than Options.History. While the live
 // data is larger than Options.MaxSize after that, the oldest records of finished
-// deliveries go; when none is left, the oldest waiting deliveries expire and lose their
-// payload. A zero now is a clock that cannot be believed: then nothing is let go but for its size.
+// deliveries go; when none is left, the oldest readings in short form, and then the oldest waiting
+// deliveries expire and lose their payload. A zero now is a clock that cannot be believed: then nothing is let go but for its size.
 // Sweep works in slices, each one transaction. With an error the result tells
 // what was done until then.
 func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, recordsFor time.Duration) (res SweepResult, err error) {
@@ -49,7 +52,7 @@ func (s *Maintenance) Sweep(ctx context.Context, now time.Time, payloadsFor, rec
 			return res, err
 		}
 	}
-	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.expireWaiting} {
+	for _, shrink := range []func(context.Context, *SweepResult) (bool, error){s.dropFinished, s.dropHistory, s.expireWaiting} {
 		for {
 			live, err := s.liveBytes(ctx)
 			if err != nil {
@@ -81,7 +84,10 @@ func (s *Maintenance) sweepOld(ctx context.Context, now time.Time, payloadsFor, 
 	if err != nil {
 		return err
 	}
-	return s.sweepPayloads(ctx, now.Add(-payloadsFor), res)
+	if err := s.sweepPayloads(ctx, now.Add(-payloadsFor), res); err != nil {
+		return err
+	}
+	return s.sweepHistory(ctx, now, res)
 }
 
 // endOverlaps erases the old signing keys of webhooks whose overlap is over.

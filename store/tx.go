@@ -23,6 +23,7 @@ type hook struct {
 // knows whether an operation has written.
 type writeTx struct {
 	reader
+	options *Options
 	now     time.Time
 	writes  int
 	hooks   map[uuid.UUID]*hook
@@ -32,7 +33,7 @@ type writeTx struct {
 }
 
 func (s *core) begin(tx *bolt.Tx) *writeTx {
-	return &writeTx{reader: s.reader(tx), now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
+	return &writeTx{reader: s.reader(tx), options: &s.options, now: s.options.Now().UTC().Round(0), hooks: make(map[uuid.UUID]*hook)}
 }
 
 // flush writes what operations of the group shared.
@@ -60,8 +61,17 @@ func (t *writeTx) tell(c webhook.Change) {
 // tellDelivery tells of a delivery of the hook, with the attempt that was made or nil.
 func (t *writeTx) tellDelivery(h *hook, d webhook.Delivery, a *webhook.Attempt) {
 	c := webhook.ChangeOf(d, a)
-	c.WebhookName = h.rec.Name
+	c.WebhookName, c.VehicleName = h.rec.Name, t.vehicleName(d.Vehicle)
 	t.tell(c)
+}
+
+// vehicleName is what a vehicle is called; empty for one that is not there.
+func (t *writeTx) vehicleName(id uuid.UUID) string {
+	v, err := t.vehicle(id)
+	if err != nil {
+		return ""
+	}
+	return v.Name
 }
 
 // tellWebhook tells of the hook as it stands.
@@ -74,8 +84,8 @@ func (t *writeTx) put(bucket string, key, value []byte) error {
 	t.writes++
 	b := t.bucket(bucket)
 	switch bucket {
-	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished:
-		b.FillPercent = 0.9 // these grow at their end
+	case bucketDeliveries, bucketAttempts, bucketPayloads, bucketFinished, bucketHistory:
+		b.FillPercent = 0.9 // these grow at their end, history at each vehicle's
 	}
 	return b.Put(key, value)
 }

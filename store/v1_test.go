@@ -45,7 +45,7 @@ func TestV1(t *testing.T) {
 	vs, err := f.Vehicles(ctx, uuid.Nil, 9)
 	must(t, err)
 	want := newVehicle(3)
-	want.ConnectedAt = t0
+	want.Name, want.ConnectedAt = want.OwnName(), t0
 	if d := cmp.Diff(want, vs[len(vs)-1]); len(vs) != 3 || d != "" {
 		t.Error(len(vs), d)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -9,7 +10,8 @@ import (
 	"plugbeat/webhook"
 )
 
-// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt. Its schedules
+// PutVehicle adds a vehicle, or updates it keeping its ConnectedAt and the operator's name for
+// it; its Name is what its source calls it. Its schedules
 // follow when its source changes, and what it has spent counts anew. A vehicle that is just being removed is
 // webhook.ErrConflict.
 func (s *VehicleRecords) PutVehicle(ctx context.Context, v vehicle.Vehicle) error {
@@ -30,7 +32,7 @@ func (s *VehicleRecords) PutVehicle(ctx context.Context, v vehicle.Vehicle) erro
 			if old.Removing {
 				return named("vehicle", v.ID, webhook.ErrConflict)
 			}
-			rec.ConnectedAt, moved = old.ConnectedAt, old.Source != v.Source
+			rec.ConnectedAt, rec.GivenName, moved = old.ConnectedAt, old.GivenName, old.Source != v.Source
 			was = old.Source
 		}
 		if rec.ConnectedAt.IsZero() {
@@ -55,6 +57,41 @@ func (s *VehicleRecords) PutVehicle(ctx context.Context, v vehicle.Vehicle) erro
 		}
 		t.change.vehicle(v.Source, 1)
 		return t.put(bucketVehicles, v.ID[:], b)
+	})
+}
+
+// RenameVehicle sets what the operator calls a vehicle, and returns it. An empty name gives its
+// own back. Two vehicles may have one name. An unknown vehicle is webhook.ErrNotFound.
+func (s *VehicleRecords) RenameVehicle(ctx context.Context, id uuid.UUID, name string) (vehicle.Vehicle, error) {
+	if why := vehicle.WhyNoName(name); why != "" && name != "" {
+		return vehicle.Vehicle{}, &webhook.Invalid{Field: "name", Value: name, Why: why, Allowed: vehicle.NameForm}
+	}
+	return updated(ctx, s.core, func(t *writeTx) (vehicle.Vehicle, error) {
+		rec, err := t.vehicleRecord(id)
+		if err == nil && rec.Removing {
+			err = noVehicle(id)
+		}
+		if err != nil {
+			return vehicle.Vehicle{}, err
+		}
+		rec.GivenName = name
+		return rec.shown(), t.putRecord(bucketVehicles, id[:], rec)
+	})
+}
+
+// NameVehicle sets what the source calls a vehicle. A vehicle that is not connected through the
+// source stays as it is.
+func (s *VehicleRecords) NameVehicle(ctx context.Context, source string, id uuid.UUID, name string) error {
+	return s.update(ctx, func(t *writeTx) error {
+		rec, err := t.vehicleRecord(id)
+		switch {
+		case errors.Is(err, webhook.ErrNotFound) || err == nil && (rec.Removing || rec.Source != source || rec.Name == name):
+			return nil
+		case err != nil:
+			return err
+		}
+		rec.Name = name
+		return t.putRecord(bucketVehicles, id[:], rec)
 	})
 }
 
@@ -109,7 +146,7 @@ func (s *VehicleRecords) Vehicles(ctx context.Context, after uuid.UUID, limit in
 			return false, named("vehicle", uuid.UUID(k), err)
 		}
 		if !rec.Removing {
-			vs = append(vs, rec.Vehicle)
+			vs = append(vs, rec.shown())
 		}
 		return len(vs) < limit, nil
 	})

@@ -47,6 +47,9 @@ type Vehicle struct {
 	// Source is the name of the configured source that reads this vehicle, 1 to 16
 	// characters of a-z, 0-9 and '-'.
 	Source string `json:"source"`
+	// Name is what people call the vehicle; two vehicles may share one. A source sets what it calls
+	// the vehicle, or nothing. The store gives the operator's name, else [Vehicle.OwnName].
+	Name string `json:"name,omitempty"`
 	// Native is the id the source itself uses.
 	Native string `json:"native"`
 	// Connection names the account at the source whose credentials read this
@@ -134,6 +137,9 @@ type Status struct {
 	NotBeforeFault *Fault    `json:"not_before_fault,omitempty"`
 	// Last is the newest reading of each path, values and faults alike.
 	Last Snapshot `json:"last"`
+	// Battery is the last value of /battery, kept while the newest answer for it is a fault; the
+	// zero Reading otherwise.
+	Battery Reading[Battery] `json:"battery,omitzero"`
 	// Reads counts calls of the source for this vehicle; PathReads counts paths
 	// asked for in them, which is what a metered source counts. Both only grow.
 	Reads     uint64 `json:"reads"`
@@ -141,6 +147,25 @@ type Status struct {
 	// Spent is what the vehicle has cost at its source lately; zero where the source
 	// counts nothing.
 	Spent Spending `json:"spent,omitzero"`
+}
+
+// Level is the last known value of /battery, whatever was answered since; not OK before the first.
+func (st Status) Level() Reading[Battery] {
+	if st.Last.Battery.OK {
+		return st.Last.Battery
+	}
+	return st.Battery
+}
+
+// Take puts a newer snapshot's readings into Last, and keeps the last known level. A level that the
+// owner allows no more is not kept.
+func (st *Status) Take(newer Snapshot) {
+	level := st.Level()
+	st.Last = st.Last.Merge(newer)
+	st.Battery = level
+	if f := st.Last.Battery.Fault; st.Last.Battery.OK || f != nil && f.Type == TypePermission {
+		st.Battery = Reading[Battery]{}
+	}
 }
 
 // Spending counts what a vendor counts, the paths of each call, in the period of its

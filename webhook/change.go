@@ -19,6 +19,8 @@ type Change struct {
 	Webhook     uuid.UUID `json:"webhook,omitzero"`
 	WebhookName string    `json:"webhook_name,omitempty"`
 	Vehicle     uuid.UUID `json:"vehicle,omitzero"`
+	// VehicleName is absent of a webhook's change, and once the vehicle is disconnected.
+	VehicleName string `json:"vehicle_name,omitempty"`
 	// Delivery is as the commit left it; absent of other kinds.
 	Delivery *Delivery `json:"delivery,omitempty"`
 	// Attempt is the one that the commit took; absent where it took none.

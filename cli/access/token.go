@@ -51,7 +51,7 @@ func (s commands) addCommand() *ucli.Command {
 			&ucli.StringFlag{Name: "scope", Usage: "an operator's token for /api/v1 with this `SCOPE`: read (all but keys and tokens) or operate"},
 			terminal.Switch("intake", "a token for the intake of the source NAME"),
 			&ucli.StringFlag{Name: "source", Usage: "with --intake: the `SOURCE`, where the token has another name"},
-			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for the vehicle with this `ID`; may be repeated",
+			&ucli.StringSliceFlag{Name: "vehicle", Usage: "an access token only for this `VEHICLE`, a name, an id or its beginning; may be repeated",
 				DefaultText: "every vehicle"},
 		),
 		CustomHelpTemplate: terminal.Example(`
@@ -106,8 +106,7 @@ func newToken(c *ucli.Context) (adminapi.NewToken, error) {
 		return adminapi.NewToken{}, &terminal.UsageError{Text: "--vehicle is for access tokens; an operator's token reaches every vehicle",
 			Hint: command + " --scope " + string(scope)}
 	}
-	ids, err := terminal.VehicleIDs(c.StringSlice("vehicle"))
-	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: ids}, err
+	return adminapi.NewToken{Name: name, Scope: scope, Vehicles: c.StringSlice("vehicle")}, nil
 }
 
 // kind says whose a token is and, of an operator's, its scope.

@@ -70,9 +70,9 @@ func Vehicles() []adminapi.VehicleView {
 	rangeKm := 210.4
 	return []adminapi.VehicleView{
 		{
-			Vehicle: vehicle.Vehicle{ID: VehicleID, Source: "simulator", Native: "vehicle-1", Make: "TESLA", Model: "Model 3", Year: 2022,
+			Vehicle: vehicle.Vehicle{ID: VehicleID, Name: "the blue one", Source: "simulator", Native: "vehicle-1", Make: "TESLA", Model: "Model 3", Year: 2022,
 				Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour)},
-			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: Ago(40 * time.Minute), Since: Ago(40 * time.Minute),
+			Status: vehicle.Status{State: vehicle.StatePluggedIn, ObservedAt: Ago(5 * time.Minute), Charge: vehicle.Charging, Since: Ago(40 * time.Minute),
 				SeenAt: Ago(4 * time.Minute), ReadAt: Ago(4 * time.Minute), Reads: 122, PathReads: 366,
 				Last: vehicle.Snapshot{
 					Charge: vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{State: vehicle.Charging, Plug: vehicle.PluggedIn},
@@ -84,10 +84,11 @@ func Vehicles() []adminapi.VehicleView {
 				}},
 		},
 		{
-			Vehicle: vehicle.Vehicle{ID: OtherID, Source: "simulator", Native: "vehicle-2", Make: "KIA", Model: "EV6", Mode: vehicle.ModeSimulated,
-				ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
+			Vehicle: vehicle.Vehicle{ID: OtherID, Name: "KIA EV6", Source: "simulator", Native: "vehicle-2", Make: "KIA", Model: "EV6",
+				Mode: vehicle.ModeSimulated, ConnectedAt: Ago(60 * time.Hour), Permissions: []string{"read_charge"}},
 			Status: vehicle.Status{State: vehicle.StateUnknown, Restricted: true, ReadAt: Ago(31 * time.Minute), Reads: 2, PathReads: 6,
 				NotBefore:      In(10 * time.Minute),
+				Battery:        vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.8}, FetchedAt: Ago(26 * time.Hour)},
 				NotBeforeFault: &vehicle.Fault{Type: vehicle.TypeRateLimit, Code: "VEHICLE", Description: "slow down"},
 				Last: vehicle.Snapshot{
 					Charge: vehicle.Reading[vehicle.Charge]{Fault: &vehicle.Fault{Type: vehicle.TypePermission,
@@ -99,6 +100,13 @@ func Vehicles() []adminapi.VehicleView {
 	}
 }
 
+// Points are two rows of history, the second with all that a row can have.
+func Points() []vehicle.Point {
+	level, km := 0.623, 210.0
+	return []vehicle.Point{{At: Ago(2 * time.Hour), Plug: vehicle.StateUnplugged}, {At: Ago(time.Hour), Level: &level, RangeKm: &km,
+		Plug: vehicle.StatePluggedIn, Charge: vehicle.Charging, Location: &vehicle.Location{Latitude: 52.52, Longitude: 13.405}}}
+}
+
 // Subscriptions are one that is due and one that waits for its webhook.
 func Subscriptions() []adminapi.SubscriptionView {
 	schedule := func(v uuid.UUID, st vehicle.State) webhook.Schedule {
@@ -108,7 +116,7 @@ func Subscriptions() []adminapi.SubscriptionView {
 	parked := schedule(OtherID, vehicle.StateUnknown)
 	parked.Due, parked.ProducedAt = time.Time{}, time.Time{}
 	return []adminapi.SubscriptionView{
-		{Schedule: schedule(VehicleID, vehicle.StatePluggedIn), WebhookName: "fleet", WebhookStatus: webhook.Active,
+		{Schedule: schedule(VehicleID, vehicle.StatePluggedIn), VehicleName: "the blue one", WebhookName: "fleet", WebhookStatus: webhook.Active,
 			WebhookSummary: "failing, 3 of 6 probes spent", Cadence: "15m"},
 		{Schedule: parked, WebhookName: "fleet", WebhookStatus: webhook.Unverified, WebhookSummary: "unverified", Cadence: "1h", Parked: true},
 	}
@@ -178,9 +186,10 @@ func Status() adminapi.Status {
 		Vehicles: adminapi.VehicleSummary{Total: 12, PluggedIn: 7, Unplugged: 4, Unknown: 1, Restricted: 1}, Subscriptions: 2,
 		NextReading: In(29 * time.Minute),
 		FirstVehicles: []adminapi.VehicleGlance{
-			{Vehicle: Vehicles()[1].Vehicle, ReadAt: Ago(31 * time.Minute), NeedsOwner: true, Trouble: "PERMISSION: the owner granted no access"},
+			{Vehicle: Vehicles()[1].Vehicle, Battery: Vehicles()[1].Status.Battery, ReadAt: Ago(31 * time.Minute), NeedsOwner: true,
+				Trouble: "PERMISSION: the owner granted no access"},
 			{Vehicle: Vehicles()[0].Vehicle, State: vehicle.StatePluggedIn, Since: Ago(40 * time.Minute), ReadAt: Ago(4 * time.Minute),
-				Subscriptions: 1, NextDue: In(11 * time.Minute)},
+				ObservedAt: Ago(5 * time.Minute), Battery: Vehicles()[0].Status.Last.Battery, Subscriptions: 1, NextDue: In(11 * time.Minute)},
 		},
 	}
 }

@@ -40,12 +40,20 @@ func Full(t *testing.T) *Daemon {
 	d.On("GET", "/vehicles/"+OtherID.String(), Vehicles()[1])
 	d.On("POST", "/vehicles/"+VehicleID.String()+"/read", Vehicles()[0].Status.Last)
 	d.On("POST", "/vehicles/connect", adminapi.Connected{Vehicles: []vehicle.Vehicle{Vehicles()[0].Vehicle, Vehicles()[1].Vehicle}})
+	d.On("GET", "/vehicles/"+VehicleID.String()+"/history", terminal.Items(Points()))
+	renamed := Vehicles()[0].Vehicle
+	renamed.Name = "the red one"
+	d.On("PATCH", "/vehicles/"+VehicleID.String(), renamed)
 	d.On("DELETE", "/vehicles/"+VehicleID.String(), adminapi.Cancelled{Cancelled: 1})
 	d.On("POST", "/subscriptions", adminapi.Subscribed{Subscribed: 1, Already: 1, Items: []adminapi.SubscribedItem{},
 		Warnings: []string{"KIA stands 30m"}, Costs: []string{"source fleet: three paths every 1h are 2 190 calls a month for each vehicle"}})
 	d.On("DELETE", "/subscriptions/fleet/"+VehicleID.String(), adminapi.Unsubscribed{Removed: true})
 	d.On("DELETE", "/subscriptions/fleet/"+OtherID.String(), adminapi.Unsubscribed{})
-	d.On("GET", "/deliveries", terminal.Items(Deliveries()))
+	var listed []adminapi.ListedDelivery
+	for _, one := range Deliveries() {
+		listed = append(listed, adminapi.ListedDelivery{Delivery: one, VehicleName: "the blue one"})
+	}
+	d.On("GET", "/deliveries", terminal.Items(listed))
 	fleet := View(HealthyHook())
 	d.On("GET", "/deliveries/"+WaitID.String(), adminapi.DeliveryView{
 		Webhook: &fleet, Vehicle: &Vehicles()[0].Vehicle,

@@ -19,9 +19,6 @@ import (
 	"plugbeat/words"
 )
 
-// roomForID is the width from which a page shows whole ids of vehicles.
-const roomForID = 120
-
 // shownWebhooks bounds the webhooks on the status page.
 const shownWebhooks = 20
 
@@ -221,35 +218,29 @@ func showVehicles(p *terminal.Page, st adminapi.Status) {
 		p.Line("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME")
 		return
 	}
-	id := func(g adminapi.VehicleGlance) string {
-		whole := g.Vehicle.ID.String()
-		if p.Width == 0 || p.Width >= roomForID {
-			return whole // as commands take it
-		}
-		return whole[:8]
-	}
 	var rows []terminal.Row
 	for _, g := range st.FirstVehicles {
-		state, notes := terminal.Cell{Text: phrase.State(g.State), Style: terminal.Plain}, []terminal.Cell(nil)
-		switch {
-		case g.NeedsOwner:
-			state = terminal.Cell{Text: "no access", Style: terminal.Red}
-		case g.Trouble != "":
-			state = terminal.Cell{Text: "unread", Style: terminal.Yellow}
-		case g.State == vehicle.StatePluggedIn:
-			state.Style = terminal.Green
+		plug, notes := terminal.Cell{Text: phrase.State(g.State), Style: terminal.Plain}, []terminal.Cell(nil)
+		if g.State == vehicle.StatePluggedIn {
+			plug.Style = terminal.Green
 		}
 		if g.Trouble != "" {
-			notes = append(notes, terminal.Cell{Text: g.Trouble + "; see: plugbeat vehicle show " + g.Vehicle.ID.String(), Style: terminal.Dim})
+			trouble, style := "unread ", terminal.Yellow
+			if g.NeedsOwner {
+				trouble, style = "no access ", terminal.Red
+			}
+			notes = append(notes, terminal.Cell{Text: trouble + p.Rel(g.ReadAt) + ": " + g.Trouble + "; see: plugbeat vehicle show " +
+				phrase.VehicleID(p, g.Vehicle.ID), Style: style})
 		}
 		due := p.Next(g.NextDue)
 		if g.Subscriptions == 0 {
 			due = "no webhook"
 		}
-		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: id(g)}, {Text: phrase.Vehicle(g.Vehicle)}, {Text: g.Vehicle.Source},
-			state, {Text: p.Rel(g.Since)}, {Text: p.Rel(g.ReadAt)}, {Text: due}}, Notes: notes})
+		rows = append(rows, terminal.Row{Cells: []terminal.Cell{{Text: phrase.VehicleID(p, g.Vehicle.ID)}, {Text: g.Vehicle.Name},
+			{Text: g.Vehicle.Source}, plug, {Text: phrase.Age(p, g.ObservedAt)}, {Text: phrase.Percent(g.Battery)},
+			{Text: phrase.Age(p, g.Battery.ObservedAt())}, {Text: due}}, Notes: notes})
 	}
-	columns := terminal.Columns("ID", "VEHICLE", "SOURCE", "STATE", "SINCE", "READ", "NEXT DUE")
+	columns := terminal.Columns("ID", "NAME", "SOURCE", "PLUG", "AGE", "LEVEL", "AGE", "NEXT DUE")
 	columns[1].Least = 10
 	columns[2].Least = 6
 	p.Table(columns, rows)

@@ -41,7 +41,7 @@ func crowded() adminapi.Status {
 	}
 	st.Sources = append(st.Sources, adminapi.Source{Name: "gone", Vehicles: 3, Activity: vehicle.Activity{LastFault: "it is not in the config", LastFaultAt: clitest.Noon}}, adminapi.Source{Name: "new", Configured: true})
 	st.FirstVehicles = append(st.FirstVehicles, adminapi.VehicleGlance{
-		Vehicle: vehicle.Vehicle{ID: uuid.MustParse("11ab27d0-fd9d-4455-823a-ce30af709ffc"), Make: "MERCEDES-BENZ", Model: "EQS 580\x1b 4MATIC SUV Edition One", Year: 2024, Source: "smartcar-europe"},
+		Vehicle: vehicle.Vehicle{ID: uuid.MustParse("11ab27d0-fd9d-4455-823a-ce30af709ffc"), Name: "MERCEDES-BENZ EQS 580\x1b 4MATIC SUV Edition One 2024", Source: "smartcar-europe"},
 		State:   vehicle.StateUnplugged, Since: clitest.Ago(9*24*time.Hour + time.Hour), ReadAt: clitest.Ago(33 * time.Hour), Subscriptions: 2, NextDue: clitest.Ago(90 * time.Minute), Trouble: "UPSTREAM:NO_RESPONSE: \x1b[31mno answer"})
 	return st
 }

@@ -4,6 +4,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -41,7 +42,7 @@ func (s commands) listCommand() *ucli.Command {
 		Usage: "list deliveries, newest first",
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "webhook", Usage: "only of this `WEBHOOK`, a name or an id"},
-			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
+			&ucli.StringFlag{Name: "vehicle", Usage: "only of this `VEHICLE`, a name, an id or its beginning"},
 			&ucli.StringFlag{Name: "state", Usage: "only in this `STATE`: " + stateList()},
 			&ucli.StringFlag{Name: "since", Usage: "only made after `TIME`: how long ago (2h), or a date and time"},
 			&ucli.StringFlag{Name: "until", Usage: "only made before `TIME`"},
@@ -69,7 +70,7 @@ func (s commands) listDeliveries(ctx context.Context, c *ucli.Context, a *admina
 		return err
 	}
 	want := c.Int("limit")
-	out := adminapi.Page[webhook.Delivery]{Items: []webhook.Delivery{}}
+	out := adminapi.Page[adminapi.ListedDelivery]{Items: []adminapi.ListedDelivery{}}
 	for len(out.Items) < want {
 		q.Limit = min(want-len(out.Items), adminapi.MaxLimit)
 		pg, err := a.Deliveries(ctx, q)
@@ -106,11 +107,11 @@ func (s commands) listDeliveries(ctx context.Context, c *ucli.Context, a *admina
 			if w != nil {
 				name = w.Name
 			}
-			behind := slices.ContainsFunc(out.Items[i+1:], func(o webhook.Delivery) bool {
+			behind := slices.ContainsFunc(out.Items[i+1:], func(o adminapi.ListedDelivery) bool {
 				return o.State == webhook.Waiting && o.Webhook == d.Webhook && o.Vehicle == d.Vehicle
 			})
-			rows = append(rows, terminal.Texts(d.ID.String(), p.Rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name, d.Vehicle.String(),
-				d.Cause.String(), deliveryNote(p, d, w, behind)))
+			rows = append(rows, terminal.Texts(d.ID.String(), p.Rel(d.CreatedAt), string(d.State), fmt.Sprint(d.Attempts), name,
+				cmp.Or(d.VehicleName, d.Vehicle.String()), d.Cause.String(), deliveryNote(p, d.Delivery, w, behind)))
 		}
 		p.Table(append(terminal.Columns("ID", "MADE", "STATE", "TRIES", "WEBHOOK", "VEHICLE", "CAUSE"),
 			terminal.Column{Head: "NOTE", Least: 20}), rows)
@@ -125,13 +126,9 @@ func filtered(c *ucli.Context) bool {
 }
 
 func (s commands) deliveryQuery(c *ucli.Context) (adminapi.DeliveryQuery, error) {
-	q := adminapi.DeliveryQuery{Webhook: c.String("webhook"), State: webhook.State(c.String("state")), Before: c.String("before")}
+	q := adminapi.DeliveryQuery{Webhook: c.String("webhook"), Vehicle: c.String("vehicle"), State: webhook.State(c.String("state")),
+		Before: c.String("before")}
 	var err error
-	if v := c.String("vehicle"); v != "" {
-		if q.Vehicle, err = terminal.VehicleID(v); err != nil {
-			return q, err
-		}
-	}
 	if q.State != "" && !slices.Contains(webhook.States[:], q.State) {
 		return q, &terminal.UsageError{Text: fmt.Sprintf("--state %q: want one of %s", string(q.State), stateList())}
 	}

@@ -31,7 +31,7 @@ Without DELIVERY, --webhook and the flags beside it choose finished deliveries, 
 resent before and arrived is left out: after an error or a crash in the middle run it again.`,
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "webhook", Usage: "those of this `WEBHOOK`, a name or an id"},
-			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
+			&ucli.StringFlag{Name: "vehicle", Usage: "only of this `VEHICLE`, a name, an id or its beginning"},
 			&ucli.StringFlag{Name: "state", Usage: "only in this `STATE`: " + finalStates()},
 			&ucli.StringFlag{Name: "since", Usage: "only made after `TIME`: how long ago (2h), or a date and time"},
 			&ucli.StringFlag{Name: "until", Usage: "only made before `TIME`"},
@@ -107,16 +107,9 @@ func (s commands) resendAll(ctx context.Context, c *ucli.Context, a *adminapi.Cl
 }
 
 func (s commands) resendRequest(c *ucli.Context) (r adminapi.ResendRequest, err error) {
-	r = adminapi.ResendRequest{Webhook: c.String("webhook"), State: webhook.State(c.String("state"))}
+	r = adminapi.ResendRequest{Webhook: c.String("webhook"), Vehicle: c.String("vehicle"), State: webhook.State(c.String("state"))}
 	if r.Webhook == "" {
 		return r, &terminal.UsageError{Text: "delivery resend needs a DELIVERY, or --webhook", Hint: "see: plugbeat delivery resend --help"}
-	}
-	if v := c.String("vehicle"); v != "" {
-		id, err := terminal.VehicleID(v)
-		if err != nil {
-			return r, err
-		}
-		r.Vehicle = &id
 	}
 	if r.State != "" && !slices.Contains(webhook.States[1:], r.State) {
 		return r, &terminal.UsageError{Text: fmt.Sprintf("--state %q: want one of %s", string(r.State), finalStates())}

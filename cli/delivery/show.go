@@ -62,7 +62,7 @@ func showDelivery(p *terminal.Page, v adminapi.DeliveryView) {
 		hook = v.Webhook.Name + "   " + hook
 	}
 	if v.Vehicle != nil {
-		named = phrase.Vehicle(*v.Vehicle) + "   " + named
+		named = v.Vehicle.Name + "   " + named
 	}
 	p.Fields(
 		[2]string{"id", d.ID.String()},

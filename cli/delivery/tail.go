@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -24,7 +25,7 @@ happened meanwhile is not shown: the tail says so, and since when to list delive
 line is an object with the delivery and its attempt.`,
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "webhook", Usage: "only of this `WEBHOOK`, a name or an id"},
-			&ucli.StringFlag{Name: "vehicle", Usage: "only of the vehicle with this `ID`"},
+			&ucli.StringFlag{Name: "vehicle", Usage: "only of this `VEHICLE`, a name, an id or its beginning"},
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat delivery tail
@@ -35,13 +36,7 @@ plugbeat delivery tail --webhook fleet --json`),
 
 // tail follows the daemon's events.
 func (s commands) tail(c *ucli.Context) error {
-	q := adminapi.EventsQuery{Webhook: c.String("webhook")}
-	var err error
-	if v := c.String("vehicle"); v != "" {
-		if q.Vehicle, err = terminal.VehicleID(v); err != nil {
-			return err
-		}
-	}
+	q := adminapi.EventsQuery{Webhook: c.String("webhook"), Vehicle: c.String("vehicle")}
 	last := s.Now()
 	return terminal.Follow(s.Session, c, terminal.Follower[webhook.Change]{
 		Name: "tail",
@@ -81,7 +76,8 @@ func (s commands) tailLine(c *ucli.Context, change webhook.Change) error {
 	if s.OutTTY {
 		at = change.At.Local().Format("15:04:05.000")
 	}
-	p.Line("%s  %s  %s  %s  %s", at, words.Clean(change.WebhookName), change.Vehicle, change.Delivery.ID, words.Clean(stepText(change)))
+	p.Line("%s  %s  %s  %s  %s", at, words.Clean(change.WebhookName),
+		words.Clean(cmp.Or(change.VehicleName, change.Vehicle.String())), change.Delivery.ID, words.Clean(stepText(change)))
 	return s.Write(p.String())
 }
 

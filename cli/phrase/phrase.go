@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"plugbeat/adminapi"
 	"plugbeat/cli/terminal"
@@ -89,7 +92,7 @@ func Charge(snap vehicle.Snapshot) string {
 		return "-"
 	}
 	plug := map[vehicle.Plug]string{vehicle.PluggedIn: "plugged in", vehicle.Unplugged: "unplugged"}[r.Value.Plug]
-	text := strings.ToLower(strings.ReplaceAll(string(r.Value.State), "_", " "))
+	text := ChargeState(r.Value.State)
 	if text == "" {
 		return plug // the charging state is not known
 	}
@@ -115,6 +118,49 @@ func Battery(snap vehicle.Snapshot) string {
 	return text
 }
 
+// Plug is the last known plug state, with the charging state that goes with it.
+func Plug(st vehicle.Status) string {
+	text := State(st.State)
+	if st.State == vehicle.StatePluggedIn && (st.Charge == vehicle.Charging || st.Charge == vehicle.FullyCharged) {
+		text += ", " + ChargeState(st.Charge)
+	}
+	return text
+}
+
+// Level is a level with its range; empty where there is none.
+func Level(r vehicle.Reading[vehicle.Battery]) string {
+	if !r.OK {
+		return ""
+	}
+	return Battery(vehicle.Snapshot{Battery: r})
+}
+
+// Percent is a level without its range; empty where there is none.
+func Percent(r vehicle.Reading[vehicle.Battery]) string {
+	r.Value.RangeKm = nil
+	return Level(r)
+}
+
+// Age is how long ago the time was; empty for none.
+func Age(p *terminal.Page, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return words.Span(max(0, p.Now.Sub(t)))
+}
+
+// roomForID is the width from which a page shows whole ids of vehicles.
+const roomForID = 120
+
+// VehicleID is a vehicle's id or, where the terminal has no room for it, its beginning, which
+// commands take as well.
+func VehicleID(p *terminal.Page, id uuid.UUID) string {
+	if p.Width == 0 || p.Width >= roomForID {
+		return id.String()
+	}
+	return id.String()[:8]
+}
+
 // faultCode is a fault in one word for a table.
 func faultCode(f *vehicle.Fault) string {
 	if f.Code != "" {
@@ -123,13 +169,18 @@ func faultCode(f *vehicle.Fault) string {
 	return f.Type
 }
 
-// Vehicle is a vehicle by make, model and year.
-func Vehicle(v vehicle.Vehicle) string {
+// Model is a vehicle by make, model and year; empty where none is known.
+func Model(v vehicle.Vehicle) string {
 	name := strings.TrimSpace(v.Make + " " + v.Model)
 	if v.Year != 0 {
-		name += fmt.Sprintf(" %d", v.Year)
+		name = strings.TrimSpace(fmt.Sprintf("%s %d", name, v.Year))
 	}
-	return terminal.OrDash(name)
+	return name
+}
+
+// ChargeState is a charging state in words; empty for none.
+func ChargeState(c vehicle.ChargeState) string {
+	return strings.ToLower(strings.ReplaceAll(string(c), "_", " "))
 }
 
 // State is a vehicle's state in words.

@@ -124,13 +124,13 @@ func showSource(p *terminal.Page, v adminapi.SourceView) {
 	p.Line("")
 	var rows []terminal.Row
 	for _, g := range v.FirstVehicles {
-		r := terminal.Texts(g.Vehicle.ID.String(), phrase.Vehicle(g.Vehicle), phrase.State(g.State), p.Rel(g.ReadAt), fmt.Sprint(g.Subscriptions))
+		r := terminal.Texts(phrase.VehicleID(p, g.Vehicle.ID), g.Vehicle.Name, phrase.State(g.State), p.Rel(g.ReadAt), fmt.Sprint(g.Subscriptions))
 		if g.Trouble != "" {
 			r.Notes = []terminal.Cell{{Text: g.Trouble, Style: terminal.Yellow}}
 		}
 		rows = append(rows, r)
 	}
-	p.List("no vehicles yet", terminal.Columns("ID", "VEHICLE", "STATE", "READ", "WEBHOOKS"), rows)
+	p.List("no vehicles yet", terminal.Columns("ID", "NAME", "STATE", "READ", "WEBHOOKS"), rows)
 }
 
 // showMap prints a vehicle's map with what came of it.

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/adminapi"
@@ -145,28 +144,6 @@ func Collect[T any](page func(after string) (adminapi.Page[T], error)) ([]T, err
 
 // Items is the JSON of a whole list: one page without a next.
 func Items[T any](list []T) adminapi.Page[T] { return adminapi.Page[T]{Items: list} }
-
-// VehicleID reads a vehicle's id from the command line.
-func VehicleID(s string) (uuid.UUID, error) {
-	id, err := uuid.Parse(s)
-	if err != nil || len(s) != 36 {
-		return uuid.Nil, &UsageError{Text: fmt.Sprintf("%q is not a vehicle id", s), Hint: "ids are listed by: plugbeat vehicle list"}
-	}
-	return id, nil
-}
-
-// VehicleIDs reads ids of vehicles from the command line.
-func VehicleIDs(list []string) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	for _, s := range list {
-		id, err := VehicleID(s)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
 
 // Moment reads a flag that is a time, or a length of time before now.
 func Moment(c *ucli.Context, flag string, now time.Time) (time.Time, error) {

@@ -82,13 +82,13 @@ func (s commands) connectNow(ctx context.Context, c *ucli.Context, a *adminapi.C
 func showConnected(p *terminal.Page, source string, vs []vehicle.Vehicle) {
 	var rows []terminal.Row
 	for _, v := range vs {
-		rows = append(rows, terminal.Texts(v.ID.String(), phrase.Vehicle(v), strings.Join(v.Permissions, " ")))
+		rows = append(rows, terminal.Texts(v.ID.String(), v.Name, phrase.Model(v), strings.Join(v.Permissions, " ")))
 	}
 	if len(rows) == 0 {
 		p.Line("the account at %s has no vehicles", words.Clean(source))
 		return
 	}
-	p.Table(terminal.Columns("ID", "VEHICLE", "PERMISSIONS"), rows)
+	p.Table(terminal.Columns("ID", "NAME", "MODEL", "PERMISSIONS"), rows)
 	p.Line("\nnext: plugbeat subscribe WEBHOOK --all")
 }
 

@@ -29,18 +29,14 @@ subscribed keeps its schedule. On a webhook that is not verified yet the subscri
 plugbeat subscribe fleet 36ab27d0-fd9d-4455-823a-ce30af709ffc
 plugbeat subscribe fleet --all --spread 1h`),
 		Action: s.WithClient(1, -1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
-			ids, err := terminal.VehicleIDs(c.Args().Tail())
-			if err != nil {
-				return err
-			}
-			all, spread := c.Bool("all"), c.Duration("spread")
-			if all == (len(ids) > 0) {
-				return &terminal.UsageError{Text: "subscribe needs either vehicle ids or --all", Hint: "ids are listed by: plugbeat vehicle list"}
+			vehicles, all, spread := c.Args().Tail(), c.Bool("all"), c.Duration("spread")
+			if all == (len(vehicles) > 0) {
+				return &terminal.UsageError{Text: "subscribe needs either vehicles or --all", Hint: "they are listed by: plugbeat vehicle list"}
 			}
 			if spread < 0 {
 				return &terminal.UsageError{Text: "--spread " + words.Typed(spread) + ": want a positive duration, such as 30m or 1h"}
 			}
-			req := adminapi.Subscribe{Webhook: c.Args().First(), Vehicles: ids, All: all}
+			req := adminapi.Subscribe{Webhook: c.Args().First(), Vehicles: vehicles, All: all}
 			if spread > 0 {
 				req.Spread = words.Typed(spread)
 			}
@@ -99,13 +95,9 @@ func UnsubscribeCommand(session *terminal.Session) *ucli.Command {
 		CustomHelpTemplate: terminal.Example(`
 plugbeat unsubscribe fleet 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 		Action: s.WithClient(2, -1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
-			ids, err := terminal.VehicleIDs(c.Args().Tail())
-			if err != nil {
-				return err
-			}
 			var done unsubscribed
-			for _, id := range ids {
-				r, err := a.Unsubscribe(ctx, c.Args().First(), id)
+			for _, vehicle := range c.Args().Tail() {
+				r, err := a.Unsubscribe(ctx, c.Args().First(), vehicle)
 				if err != nil {
 					return err
 				}

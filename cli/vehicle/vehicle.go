@@ -7,6 +7,7 @@ package vehicle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,13 +29,14 @@ func Command(session *terminal.Session) *ucli.Command {
 	s := commands{session}
 	return &ucli.Command{
 		Name:        "vehicle",
-		Usage:       "list, read, connect and disconnect vehicles",
-		Description: "Reading never wakes a sleeping vehicle.",
+		Usage:       "list, read, name, connect and disconnect vehicles",
+		Description: "VEHICLE is a name, an id or the beginning of an id. Reading never wakes a sleeping vehicle.",
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle list
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 		Subcommands: []*ucli.Command{
-			s.listCommand(), s.showCommand(), s.readCommand(), s.connectCommand(), s.disconnectCommand(),
+			s.listCommand(), s.showCommand(), s.historyCommand(), s.readCommand(), s.renameCommand(), s.connectCommand(),
+			s.disconnectCommand(),
 		},
 	}
 }
@@ -42,7 +44,9 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 func (s commands) listCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:  "list",
-		Usage: "list vehicles with their last reading",
+		Usage: "list vehicles with what is known of their plug and level",
+		Description: `AGE is how long ago the vehicle said so. After a read that failed the last known values stay, and a line
+below says what failed.`,
 		Flags: terminal.ClientFlags(),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle list
@@ -51,17 +55,46 @@ plugbeat vehicle list --json`),
 			list, err := terminal.Collect(func(after string) (adminapi.Page[adminapi.VehicleView], error) {
 				return a.Vehicles(ctx, after, adminapi.MaxLimit)
 			})
-			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) {
-				var rows []terminal.Row
-				for _, v := range list {
-					rows = append(rows, terminal.Texts(v.Vehicle.ID.String(), phrase.Vehicle(v.Vehicle), v.Vehicle.Source, state(v.Status),
-						phrase.Battery(v.Status.Last), phrase.Charge(v.Status.Last), p.Rel(v.Status.ReadAt)))
-				}
-				columns := terminal.Columns("ID", "VEHICLE", "SOURCE", "STATE", "BATTERY", "CHARGE", "READ")
-				p.List("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME", columns, rows)
-			})
+			return s.Show(c, terminal.Items(list), err, func(p *terminal.Page) { listVehicles(p, list) })
 		}),
 	}
+}
+
+func listVehicles(p *terminal.Page, list []adminapi.VehicleView) {
+	var rows []terminal.Row
+	for _, v := range list {
+		st := v.Status
+		level := st.Level()
+		row := terminal.Texts(phrase.VehicleID(p, v.Vehicle.ID), v.Vehicle.Name, v.Vehicle.Source, phrase.Plug(st), phrase.Age(p, st.ObservedAt),
+			phrase.Level(level), phrase.Age(p, level.ObservedAt()), p.Rel(st.ReadAt))
+		for _, text := range unread(p, st.Last) {
+			row.Notes = append(row.Notes, terminal.Cell{Text: text, Style: terminal.Yellow})
+		}
+		rows = append(rows, row)
+	}
+	columns := terminal.Columns("ID", "NAME", "SOURCE", "PLUG", "AGE", "LEVEL", "AGE", "READ")
+	columns[1].Least = 10
+	columns[2].Least = 6
+	p.List("no vehicles yet; connect an account: plugbeat vehicle connect --source NAME", columns, rows)
+}
+
+// unread says which paths were not read and why, those with one fault in one line.
+func unread(p *terminal.Page, last vehicle.Snapshot) (lines []string) {
+	var whys []string
+	paths := map[string][]string{}
+	for path := range last.Asked().All() {
+		if f := last.Fault(path); f != nil {
+			why := fmt.Sprintf("not read %s: %s", p.Rel(last.FetchedAt(path)), f)
+			if paths[why] == nil {
+				whys = append(whys, why)
+			}
+			paths[why] = append(paths[why], path.String())
+		}
+	}
+	for _, why := range whys {
+		lines = append(lines, strings.Join(paths[why], ", ")+" "+why)
+	}
+	return lines
 }
 
 func (s commands) showCommand() *ucli.Command {
@@ -73,11 +106,7 @@ func (s commands) showCommand() *ucli.Command {
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle show 36ab27d0-fd9d-4455-823a-ce30af709ffc`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
-			id, err := terminal.VehicleID(c.Args().First())
-			if err != nil {
-				return err
-			}
-			v, err := a.Vehicle(ctx, id)
+			v, err := a.Vehicle(ctx, c.Args().First())
 			return s.Show(c, v, err, func(p *terminal.Page) { showVehicle(p, v) })
 		}),
 	}
@@ -87,7 +116,8 @@ func showVehicle(p *terminal.Page, v adminapi.VehicleView) {
 	st := v.Status
 	p.Fields(
 		[2]string{"id", v.Vehicle.ID.String()},
-		[2]string{"vehicle", phrase.Vehicle(v.Vehicle)},
+		[2]string{"name", v.Vehicle.Name},
+		[2]string{"model", phrase.Model(v.Vehicle)},
 		[2]string{"vin", v.Vehicle.VIN},
 		[2]string{"mode", v.Vehicle.Mode},
 		[2]string{"source", v.Vehicle.Source},
@@ -95,8 +125,9 @@ func showVehicle(p *terminal.Page, v adminapi.VehicleView) {
 		[2]string{"connection", v.Vehicle.Connection},
 		[2]string{"connected", p.Rel(v.Vehicle.ConnectedAt)},
 		[2]string{"permissions", strings.Join(v.Vehicle.Permissions, " ")},
-		[2]string{"state", state(st)},
-		[2]string{"state since", p.When(st.Since)},
+		[2]string{"plug", known(p, state(st), st.ObservedAt)},
+		[2]string{"plug since", p.When(st.Since)},
+		[2]string{"level", known(p, phrase.Level(st.Level()), st.Level().ObservedAt())},
 		[2]string{"read", p.Rel(st.ReadAt)},
 		[2]string{"reads", fmt.Sprintf("%d (%d paths)", st.Reads, st.PathReads)},
 		[2]string{"spent", spentBy(st)},
@@ -142,7 +173,8 @@ func (s commands) readCommand() *ucli.Command {
 		Usage:     "read a vehicle now",
 		ArgsUsage: "VEHICLE",
 		Description: `The source is asked anew, within the same limits as the daemon's reads, and a change that is seen is delivered. While
-the source may not be asked, it says why and shows what is known, with its age.`,
+the source may not be asked, it says why and shows what is known, with its age. The exit code is 0 when any value was
+read, and 1 when none was.`,
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "paths", Usage: "the `PATHS` to read, separated by commas", Value: "charge,battery,location"},
 			terminal.Switch("ignore-retry-after", "read although the source asked for a wait, which is over then"),
@@ -150,10 +182,6 @@ the source may not be asked, it says why and shows what is known, with its age.`
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,battery`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
-			id, err := terminal.VehicleID(c.Args().First())
-			if err != nil {
-				return err
-			}
 			var paths vehicle.Paths
 			for name := range strings.SplitSeq(c.String("paths"), ",") {
 				path, ok := vehicle.ParsePath(strings.TrimSpace(name))
@@ -166,8 +194,14 @@ plugbeat vehicle read 36ab27d0-fd9d-4455-823a-ce30af709ffc --paths charge,batter
 			if c.Bool("ignore-retry-after") {
 				read = a.ReadVehicleRegardless
 			}
-			snap, err := read(ctx, id, paths)
-			return s.Show(c, snap, err, func(p *terminal.Page) { showSnapshot(p, snap) })
+			snap, err := read(ctx, c.Args().First(), paths)
+			if err := s.Show(c, snap, err, func(p *terminal.Page) { showSnapshot(p, snap) }); err != nil {
+				return err
+			}
+			if snap.Held != nil || !snap.Charge.OK && !snap.Battery.OK && !snap.Location.OK {
+				return &terminal.Silent{Err: errors.New("nothing was read")}
+			}
+			return nil
 		}),
 	}
 }
@@ -210,8 +244,16 @@ func pathText(snap vehicle.Snapshot, path vehicle.Path) (string, time.Time) {
 	return "-", time.Time{}
 }
 
+// known is what is known with its age; what is not known has none.
+func known(p *terminal.Page, text string, at time.Time) string {
+	if age := phrase.Age(p, at); text != "" && age != "" {
+		return text + ", as of " + p.Rel(at)
+	}
+	return text
+}
+
 func state(st vehicle.Status) string {
-	text := phrase.State(st.State)
+	text := phrase.Plug(st)
 	if st.Restricted {
 		text += " (no access)"
 	}
@@ -228,20 +270,17 @@ func (s commands) disconnectCommand() *ucli.Command {
 		CustomHelpTemplate: terminal.Example(`
 plugbeat vehicle disconnect 36ab27d0-fd9d-4455-823a-ce30af709ffc --yes`),
 		Action: s.WithClient(1, 1, func(ctx context.Context, c *ucli.Context, a *adminapi.Client) error {
-			id, err := terminal.VehicleID(c.Args().First())
+			v, err := a.Vehicle(ctx, c.Args().First())
 			if err != nil {
 				return err
 			}
-			v, err := a.Vehicle(ctx, id)
-			if err != nil {
-				return err
-			}
-			if err := s.Sure(c, fmt.Sprintf("disconnect %s (%s) and erase its data", words.Clean(phrase.Vehicle(v.Vehicle)), id)); err != nil {
+			name, id := words.Clean(v.Vehicle.Name), v.Vehicle.ID.String()
+			if err := s.Sure(c, fmt.Sprintf("disconnect %s (%s) and erase its data", name, id)); err != nil {
 				return err
 			}
 			done, err := a.DisconnectVehicle(ctx, id)
 			return s.Show(c, done, err, func(p *terminal.Page) {
-				p.Line("disconnected %s; %s cancelled", id, words.Count(done.Cancelled, "waiting delivery"))
+				p.Line("disconnected %s (%s); %s cancelled", name, id, words.Count(done.Cancelled, "waiting delivery"))
 			})
 		}),
 	}

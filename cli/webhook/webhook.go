@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	ucli "github.com/urfave/cli/v2"
 
 	"plugbeat/adminapi"
@@ -91,7 +90,7 @@ plugbeat webhook show fleet`),
 				return err
 			}
 			subs, err := terminal.Collect(func(after string) (adminapi.Page[adminapi.SubscriptionView], error) {
-				return a.Subscriptions(ctx, w.ID.String(), uuid.Nil, after, adminapi.MaxLimit)
+				return a.Subscriptions(ctx, w.ID.String(), "", after, adminapi.MaxLimit)
 			})
 			if err != nil {
 				return err
@@ -105,7 +104,7 @@ plugbeat webhook show fleet`),
 				}
 				var rows []terminal.Row
 				for _, v := range subs {
-					rows = append(rows, terminal.Texts(v.Vehicle.String(), phrase.CadenceOf(v), phrase.Due(p, v), p.Rel(v.ProducedAt)))
+					rows = append(rows, terminal.Texts(cmp.Or(v.VehicleName, v.Vehicle.String()), phrase.CadenceOf(v), phrase.Due(p, v), p.Rel(v.ProducedAt)))
 				}
 				p.Table(terminal.Columns("VEHICLE", "CADENCE", "NEXT", "LAST PRODUCED"), rows)
 			})

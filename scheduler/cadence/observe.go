@@ -19,7 +19,7 @@ import (
 // Restricted follows the last answer for /charge, or for the other paths where /charge was not
 // asked for. A fault without any answer (network) leaves it.
 func Observe(st vehicle.Status, s vehicle.Snapshot, now time.Time) (vehicle.Status, bool) {
-	st.Last = st.Last.Merge(s)
+	st.Take(s)
 	if s.Asked() != 0 {
 		st.ReadAt = now
 	}

@@ -162,3 +162,24 @@ func TestFresh(t *testing.T) {
 type errTimeout struct{}
 
 func (errTimeout) Error() string { return "i/o timeout" }
+
+// The last known level stays while /battery fails, with its own time, and goes with the owner's
+// permission.
+func TestLevelStays(t *testing.T) {
+	level := vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.6}, FetchedAt: t0}
+	failed := func(f *vehicle.Fault) vehicle.Snapshot {
+		return vehicle.Snapshot{Battery: vehicle.Reading[vehicle.Battery]{Fault: f, FetchedAt: t0.Add(time.Hour)}}
+	}
+	st, _ := Observe(vehicle.Status{}, vehicle.Snapshot{Battery: level}, t0)
+	if st.Level() != level || st.Battery.OK {
+		t.Errorf("%+v", st)
+	}
+	for range 2 {
+		if st, _ = Observe(st, failed(&vehicle.Fault{Type: vehicle.TypeUpstream}), t0); st.Level() != level || st.Last.Battery.Fault == nil {
+			t.Errorf("after a failed read: %+v", st)
+		}
+	}
+	if st, _ = Observe(st, failed(&vehicle.Fault{Type: vehicle.TypePermission}), t0); st.Level().OK {
+		t.Errorf("without permission: %+v", st)
+	}
+}

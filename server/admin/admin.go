@@ -32,6 +32,10 @@ type Store interface {
 	web.Records
 	web.Consents
 	VehicleStatus(ctx context.Context, id uuid.UUID) (vehicle.Status, error)
+	// History returns a vehicle's readings in short form, oldest first; a zero time is no bound.
+	History(ctx context.Context, id uuid.UUID, from, before time.Time, limit int) ([]vehicle.Point, error)
+	// RenameVehicle sets what the operator calls a vehicle; empty gives its own name back.
+	RenameVehicle(ctx context.Context, id uuid.UUID, name string) (vehicle.Vehicle, error)
 	// Census counts the vehicles and lists at most limit of those in trouble, the
 	// worst first, without reading any.
 	Census(limit int) (vehicle.Census, []uuid.UUID)

@@ -61,22 +61,12 @@ func badID(body []byte, t reflect.Type) error {
 	}
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		var texts []string
-		switch f.Type {
-		case reflect.TypeFor[*uuid.UUID]():
-			texts = make([]string, 1)
-			if json.Unmarshal(members[name], &texts[0]) != nil {
-				continue
-			}
-		case reflect.TypeFor[[]uuid.UUID]():
-			if json.Unmarshal(members[name], &texts) != nil {
-				continue
-			}
+		var text string
+		if f.Type != reflect.TypeFor[*uuid.UUID]() || json.Unmarshal(members[name], &text) != nil {
+			continue
 		}
-		for _, text := range texts {
-			if _, err := uuid.Parse(text); err != nil {
-				return &webhook.Invalid{Field: name, Value: web.Clip(text), Allowed: "a UUID, such as 2b3a7c1e-8f0d-4f6e-9a55-3f1d2c4b5a69"}
-			}
+		if _, err := uuid.Parse(text); err != nil {
+			return &webhook.Invalid{Field: name, Value: web.Clip(text), Allowed: "a UUID, such as 2b3a7c1e-8f0d-4f6e-9a55-3f1d2c4b5a69"}
 		}
 	}
 	return nil

@@ -42,7 +42,21 @@ func (h deliveries) list(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return web.PageOf(page, ds, func(d webhook.Delivery) string { return d.ID.String() }), nil
+	shown := make([]adminapi.ListedDelivery, len(ds))
+	names := map[uuid.UUID]string{}
+	for i, d := range ds {
+		name, known := names[d.Vehicle]
+		if !known {
+			v, err := h.store.Vehicle(r.Context(), d.Vehicle)
+			if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+				return nil, err
+			}
+			name = v.Name
+			names[d.Vehicle] = name
+		}
+		shown[i] = adminapi.ListedDelivery{Delivery: d, VehicleName: name}
+	}
+	return web.PageOf(page, shown, func(d adminapi.ListedDelivery) string { return d.ID.String() }), nil
 }
 
 // query reads which deliveries are listed.
@@ -153,8 +167,12 @@ func (h deliveries) resendAll(r *http.Request, body adminapi.ResendRequest) (any
 		return nil, &webhook.Invalid{Field: "webhook", Allowed: "an id or a name"}
 	}
 	f := webhook.DeliveryFilter{State: body.State}
-	if body.Vehicle != nil {
-		f.Vehicle = *body.Vehicle
+	if body.Vehicle != "" {
+		id, err := h.vehicleID(r.Context(), body.Vehicle)
+		if err != nil {
+			return nil, err
+		}
+		f.Vehicle = id
 	}
 	if err := h.bound(&f, body.Since, body.Until); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func TestAdminDeliveries(t *testing.T) {
 	c := servertest.OverSocket(t, servertest.NewServer(t, w))
 	var ids []uuid.UUID
 	pages := 0
-	for d, err := range adminapi.All(func(before string) (adminapi.Page[webhook.Delivery], error) {
+	for d, err := range adminapi.All(func(before string) (adminapi.Page[adminapi.ListedDelivery], error) {
 		pages++
 		return c.Deliveries(ctx, adminapi.DeliveryQuery{Webhook: "home", Before: before, Limit: 2})
 	}) {
@@ -43,7 +43,7 @@ func TestAdminDeliveries(t *testing.T) {
 	if pages != 3 || len(ids) != 5 || !slices.IsSortedFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) }) {
 		t.Errorf("%d pages: %v", pages, ids)
 	}
-	if p := servertest.Must[adminapi.Page[webhook.Delivery]](t)(c.Deliveries(ctx, adminapi.DeliveryQuery{State: webhook.Dead, Since: servertest.Noon.Add(-2 * time.Hour), Until: servertest.Noon})); len(p.Items) != 1 {
+	if p := servertest.Must[adminapi.Page[adminapi.ListedDelivery]](t)(c.Deliveries(ctx, adminapi.DeliveryQuery{State: webhook.Dead, Since: servertest.Noon.Add(-2 * time.Hour), Until: servertest.Noon})); len(p.Items) != 1 {
 		t.Errorf("dead: %+v", p)
 	}
 	_, err := c.Deliveries(ctx, adminapi.DeliveryQuery{State: "lost"})

@@ -43,7 +43,7 @@ func TestAdminBodies(t *testing.T) {
 	for target, body := range map[string]string{"/api/v1/subscriptions": `{"webhook":"home","vehicles":["` + servertest.VehicleA.String() + `","zzz"]}`, "/api/v1/tokens": `{"name":"x","vehicles":["zzz"]}`} {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("POST", target, strings.NewReader(body)))
-		if rec.Code != 400 || !strings.Contains(rec.Body.String(), `"field":"vehicles","value":"zzz","allowed":"a UUID`) {
+		if rec.Code != 404 || !strings.Contains(rec.Body.String(), `vehicle \"zzz\": not found`) {
 			t.Errorf("%s %s: %d %s", target, body, rec.Code, rec.Body)
 		}
 	}

@@ -58,21 +58,75 @@ func (l lookup) on(h func(*http.Request, webhook.Webhook) (any, error)) handler 
 	}
 }
 
-func (l lookup) findVehicle(ctx context.Context, id uuid.UUID) (vehicle.Vehicle, error) {
-	v, err := l.store.Vehicle(ctx, id)
-	if errors.Is(err, webhook.ErrNotFound) {
-		return v, noSuch("vehicle", id.String())
+// findVehicle returns the vehicle with the id, the name or, where none has that name, an id that
+// begins so. A name or a beginning that several have is a conflict that lists them.
+func (l lookup) findVehicle(ctx context.Context, ref string) (vehicle.Vehicle, error) {
+	if id, ok := web.ParseID(ref); ok {
+		v, err := l.store.Vehicle(ctx, id)
+		if errors.Is(err, webhook.ErrNotFound) {
+			err = noSuch("vehicle", ref)
+		}
+		return v, err
 	}
-	return v, err
+	if ref == "" {
+		return vehicle.Vehicle{}, &webhook.Invalid{Field: "vehicle", Allowed: vehicleRefs, Why: "it is empty"}
+	}
+	all, err := web.AllVehicles(ctx, l.store)
+	if err != nil {
+		return vehicle.Vehicle{}, err
+	}
+	var named, begun []vehicle.Vehicle
+	for _, v := range all {
+		switch {
+		case v.Name == ref:
+			named = append(named, v)
+		case strings.HasPrefix(v.ID.String(), strings.ToLower(ref)):
+			begun = append(begun, v)
+		}
+	}
+	switch {
+	case len(named) == 1:
+		return named[0], nil
+	case len(named) > 1:
+		return vehicle.Vehicle{}, several("are named "+web.Quote(ref), named)
+	case len(begun) == 1:
+		return begun[0], nil
+	case len(begun) > 1:
+		return vehicle.Vehicle{}, several("have an id that begins with "+web.Quote(ref), begun)
+	}
+	return vehicle.Vehicle{}, noSuch("vehicle", web.Quote(ref))
+}
+
+// vehicleRefs says how a request names a vehicle.
+const vehicleRefs = "a vehicle's name, its id or the beginning of its id"
+
+// several refuses a name that leaves open which vehicle is meant.
+func several(alike string, vs []vehicle.Vehicle) error {
+	const most = 5
+	var ids []string
+	for _, v := range vs[:min(len(vs), most)] {
+		ids = append(ids, v.ID.String())
+	}
+	if more := len(vs) - most; more > 0 {
+		ids = append(ids, fmt.Sprintf("and %d more", more))
+	}
+	return &adminapi.Error{Code: adminapi.CodeConflict, Message: fmt.Sprintf("%d vehicles %s: %s", len(vs), alike, strings.Join(ids, ", ")),
+		Hint: "say which by its id, as `plugbeat vehicle list` shows them, or tell them apart: plugbeat vehicle rename ID NAME"}
 }
 
 // pathVehicle returns the vehicle of the path.
 func (l lookup) pathVehicle(r *http.Request) (vehicle.Vehicle, error) {
-	id, err := idOf("vehicle", r.PathValue("vehicle"))
-	if err != nil {
-		return vehicle.Vehicle{}, err
+	return l.findVehicle(r.Context(), r.PathValue("vehicle"))
+}
+
+// vehicleID returns the id that is meant. A whole id need be no vehicle's any more, so that what
+// is left of one can be found.
+func (l lookup) vehicleID(ctx context.Context, ref string) (uuid.UUID, error) {
+	if id, ok := web.ParseID(ref); ok {
+		return id, nil
 	}
-	return l.findVehicle(r.Context(), id)
+	v, err := l.findVehicle(ctx, ref)
+	return v.ID, err
 }
 
 // filter returns the webhook and the vehicle that the query names, uuid.Nil for none.
@@ -86,7 +140,7 @@ func (l lookup) filter(r *http.Request) (key webhook.SubscriptionKey, err error)
 		key.Webhook = w.ID
 	}
 	if v := q.Get("vehicle"); v != "" {
-		key.Vehicle, err = idOf("vehicle", v)
+		key.Vehicle, err = l.vehicleID(r.Context(), v)
 	}
 	return key, err
 }

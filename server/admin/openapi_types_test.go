@@ -30,10 +30,10 @@ import (
 // bodies are the types of what the admin API takes and answers. A new one goes in
 // here; the types of their fields follow by themselves.
 var bodies = []any{
-	adminapi.AlertTest{}, adminapi.AlertsTested{}, adminapi.Cancelled{}, adminapi.Checked{}, adminapi.Connect{}, adminapi.ConnectBegun{}, adminapi.ConnectView{}, adminapi.Connected{}, adminapi.Costs{}, adminapi.NewConnect{}, adminapi.DeliveryView{}, adminapi.Envelope{}, adminapi.KeyChange{}, adminapi.KeyChanged{}, adminapi.ManagementToken{}, adminapi.NewToken{}, adminapi.NewWebhook{}, adminapi.Recover{}, adminapi.ResendRequest{}, adminapi.Resent{}, adminapi.Missed{}, webhook.Change{},
-	adminapi.Page[adminapi.SubscriptionView]{}, adminapi.Page[adminapi.TokenView]{}, adminapi.Page[adminapi.VehicleView]{}, adminapi.Page[adminapi.WebhookView]{}, adminapi.Page[adminapi.SourceView]{}, vehicle.Heard{}, vehicle.Discovery{}, adminapi.Page[webhook.Delivery]{},
+	adminapi.AlertTest{}, adminapi.AlertsTested{}, adminapi.Cancelled{}, adminapi.Checked{}, adminapi.Connect{}, adminapi.ConnectBegun{}, adminapi.ConnectView{}, adminapi.Connected{}, adminapi.Costs{}, adminapi.NewConnect{}, adminapi.DeliveryView{}, adminapi.Envelope{}, adminapi.KeyChange{}, adminapi.KeyChanged{}, adminapi.ManagementToken{}, adminapi.NewToken{}, adminapi.NewWebhook{}, adminapi.Recover{}, adminapi.Rename{}, adminapi.ResendRequest{}, adminapi.Resent{}, adminapi.Missed{}, webhook.Change{},
+	adminapi.Page[adminapi.SubscriptionView]{}, adminapi.Page[adminapi.TokenView]{}, adminapi.Page[adminapi.VehicleView]{}, adminapi.Page[adminapi.WebhookView]{}, adminapi.Page[adminapi.SourceView]{}, vehicle.Heard{}, vehicle.Discovery{}, adminapi.Page[adminapi.ListedDelivery]{}, adminapi.Page[vehicle.Point]{},
 	adminapi.Status{}, adminapi.Subscribe{}, adminapi.Subscribed{}, adminapi.TokenAdded{}, adminapi.Unsubscribed{}, adminapi.Verified{}, adminapi.Version{},
-	adminapi.WebhookAdded{}, adminapi.WebhookChange{}, adminapi.WebhookChanged{}, adminapi.WebhookView{}, vehicle.Snapshot{}, webhook.Attempt{}, webhook.Webhook{},
+	adminapi.WebhookAdded{}, adminapi.WebhookChange{}, adminapi.WebhookChanged{}, adminapi.WebhookView{}, vehicle.Snapshot{}, vehicle.Vehicle{}, webhook.Attempt{}, webhook.Delivery{}, webhook.Webhook{},
 }
 
 // schemaNames are the names in the document of types whose own name another has.

@@ -155,6 +155,7 @@ func (h overview) glance(ctx context.Context, id uuid.UUID) (g adminapi.VehicleG
 		return g, err
 	}
 	g.State, g.Since, g.ReadAt, g.Subscriptions = known.State, known.Since, known.ReadAt, len(subscribed)
+	g.ObservedAt, g.Battery = known.ObservedAt, known.Level()
 	for _, of := range subscribed {
 		g.NextDue = earliest(g.NextDue, of.Due)
 	}

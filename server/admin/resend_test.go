@@ -41,7 +41,7 @@ func TestAdminResendByFilter(t *testing.T) {
 	}
 	id := servertest.VehicleA
 	done := servertest.Must[adminapi.Resent](t)(c.ResendAll(ctx, adminapi.ResendRequest{
-		Webhook: servertest.HookID.String(), Vehicle: &id, State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
+		Webhook: servertest.HookID.String(), Vehicle: id.String(), State: webhook.Dead, Since: servertest.Noon.Add(-3 * time.Hour).Format(time.RFC3339), Until: "1s",
 	}))
 	if all := w.AllDeliveries(); done.Made != 1 || len(all) != 5 || *all[0].ResendOf != all[2].ID {
 		t.Errorf("made %+v: %+v", done, all)

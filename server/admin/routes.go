@@ -21,7 +21,7 @@ type route struct {
 }
 
 // routes is the table of /api/v1, held to openapi.yaml by tests. In {webhook} stands an id
-// or a name.
+// or a name, in {vehicle} the beginning of an id as well.
 func routes(o *Options) []route {
 	const (
 		anyone  = web.ByAnyone
@@ -77,7 +77,9 @@ func routes(o *Options) []route {
 		{"GET /api/v1/vehicles", read, vehicles.list, after},
 		{"POST /api/v1/vehicles/connect", operate, with(vehicles.connect), nil},
 		{"GET /api/v1/vehicles/{vehicle}", read, vehicles.show, nil},
+		{"PATCH /api/v1/vehicles/{vehicle}", operate, with(vehicles.rename), nil},
 		{"DELETE /api/v1/vehicles/{vehicle}", operate, vehicles.disconnect, nil},
+		{"GET /api/v1/vehicles/{vehicle}/history", read, vehicles.history, []string{"since", "until", "resolution", "after", "limit"}},
 		{"POST /api/v1/vehicles/{vehicle}/read", operate, vehicles.read, []string{"paths", "ignore_retry_after"}},
 
 		{"POST /api/v1/connects", socket, with(connects.begin), nil},

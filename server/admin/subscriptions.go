@@ -66,7 +66,7 @@ func parseKey(s string) (webhook.SubscriptionKey, bool) {
 func (h subscriptions) add(r *http.Request, in adminapi.Subscribe) (any, error) {
 	ctx := r.Context()
 	if in.All == (len(in.Vehicles) > 0) {
-		return nil, &webhook.Invalid{Field: "vehicles", Allowed: `a list of vehicle ids, or "all": true`, Why: "neither is given, or both"}
+		return nil, &webhook.Invalid{Field: "vehicles", Allowed: `a list of vehicles, or "all": true`, Why: "neither is given, or both"}
 	}
 	w, err := h.findWebhook(ctx, in.Webhook)
 	if err != nil {
@@ -118,15 +118,14 @@ func (h subscriptions) chosen(ctx context.Context, in adminapi.Subscribe) (vs []
 	if in.All {
 		return web.AllVehicles(ctx, h.store)
 	}
-	for _, id := range in.Vehicles {
-		if slices.ContainsFunc(vs, func(v vehicle.Vehicle) bool { return v.ID == id }) {
-			continue
-		}
-		v, err := h.findVehicle(ctx, id)
+	for _, ref := range in.Vehicles {
+		v, err := h.findVehicle(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		vs = append(vs, v)
+		if !slices.ContainsFunc(vs, func(o vehicle.Vehicle) bool { return o.ID == v.ID }) {
+			vs = append(vs, v)
+		}
 	}
 	return vs, nil
 }
@@ -147,7 +146,7 @@ func anchors(now time.Time, spread time.Duration, n int) []time.Time {
 }
 
 func (h subscriptions) remove(r *http.Request, w webhook.Webhook) (any, error) {
-	id, err := idOf("vehicle", r.PathValue("vehicle"))
+	id, err := h.vehicleID(r.Context(), r.PathValue("vehicle"))
 	if err != nil {
 		return nil, err
 	}

@@ -24,32 +24,32 @@ func TestAdminSubscriptions(t *testing.T) {
 	if got.Subscribed != 2 || got.Already != 0 || !got.Items[0].Anchor.Equal(servertest.Noon) || !got.Items[1].Anchor.Equal(servertest.Noon.Add(30*time.Minute)) {
 		t.Fatalf("%+v", got)
 	}
-	got = sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: servertest.HookID.String(), Vehicles: []uuid.UUID{servertest.VehicleB, servertest.VehicleB}}))
+	got = sub(c.Subscribe(ctx, adminapi.Subscribe{Webhook: servertest.HookID.String(), Vehicles: []string{servertest.VehicleB.String(), servertest.VehicleB.String()}}))
 	if got.Subscribed != 0 || got.Already != 1 || len(got.Items) != 1 || !got.Items[0].Anchor.IsZero() {
 		t.Fatalf("%+v", got)
 	}
 	page := servertest.Must[adminapi.Page[adminapi.SubscriptionView]](t)
-	p := page(c.Subscriptions(ctx, "home", uuid.Nil, "", 1))
+	p := page(c.Subscriptions(ctx, "home", "", "", 1))
 	if len(p.Items) != 1 || p.Next == "" || p.Items[0].WebhookName != "home" {
 		t.Fatalf("%+v", p)
 	}
-	if p = page(c.Subscriptions(ctx, "", uuid.Nil, p.Next, 1)); len(p.Items) != 1 || p.Next != "" {
+	if p = page(c.Subscriptions(ctx, "", uuid.Nil.String(), p.Next, 1)); len(p.Items) != 1 || p.Next != "" {
 		t.Fatalf("%+v", p)
 	}
-	if p = page(c.Subscriptions(ctx, "", servertest.VehicleB, "", 0)); len(p.Items) != 1 || p.Items[0].Vehicle != servertest.VehicleB {
+	if p = page(c.Subscriptions(ctx, "", servertest.VehicleB.String(), "", 0)); len(p.Items) != 1 || p.Items[0].Vehicle != servertest.VehicleB {
 		t.Fatalf("%+v", p)
 	}
-	if v := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA)); len(v.Subscriptions) != 1 {
+	if v := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA.String())); len(v.Subscriptions) != 1 {
 		t.Errorf("%+v", v)
 	}
 	gone := servertest.Must[adminapi.Unsubscribed](t)
-	if !gone(c.Unsubscribe(ctx, "home", servertest.VehicleB)).Removed || gone(c.Unsubscribe(ctx, "home", servertest.VehicleB)).Removed {
+	if !gone(c.Unsubscribe(ctx, "home", servertest.VehicleB.String())).Removed || gone(c.Unsubscribe(ctx, "home", servertest.VehicleB.String())).Removed {
 		t.Error("unsubscribing does not say whether there was one")
 	}
 	n := len(w.Subscribed())
 	for name, bad := range map[string]adminapi.Subscribe{
 		"neither":         {Webhook: "home"},
-		"both":            {Webhook: "home", All: true, Vehicles: []uuid.UUID{servertest.VehicleB}},
+		"both":            {Webhook: "home", All: true, Vehicles: []string{servertest.VehicleB.String()}},
 		"spread too long": {Webhook: "home", All: true, Spread: "61m"},
 		"spread negative": {Webhook: "home", All: true, Spread: "-1m"},
 		"spread no unit":  {Webhook: "home", All: true, Spread: "30"},
@@ -59,7 +59,7 @@ func TestAdminSubscriptions(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{servertest.VehicleB, servertest.NoID}})
+	_, err := c.Subscribe(ctx, adminapi.Subscribe{Webhook: "home", Vehicles: []string{servertest.VehicleB.String(), servertest.NoID.String()}})
 	servertest.Refused(t, err, adminapi.CodeNotFound, servertest.NoID.String())
 	if len(w.Subscribed()) != n {
 		t.Error("a refused call subscribed a vehicle")
@@ -88,12 +88,12 @@ func TestSubscribeManyFailsInTheMiddle(t *testing.T) {
 	for _, fail := range []error{fmt.Errorf("subscribe: %w", webhook.ErrNoSpace), errors.New("secret detail of the inside")} {
 		w := servertest.NewWorld(t)
 		c := servertest.OverSocket(t, servertest.NewServer(t, w, func(o *server.Options) { o.Scheduler = failing{o.Scheduler, fail} }))
-		_, err := c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{servertest.VehicleA, servertest.VehicleB}})
+		_, err := c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []string{servertest.VehicleA.String(), servertest.VehicleB.String()}})
 		e, ok := errors.AsType[*adminapi.Error](err)
 		if !ok || !strings.Contains(e.Hint, "1 of 2 vehicles were subscribed") || strings.Contains(err.Error(), "nothing was changed") || strings.Contains(err.Error(), "secret detail") {
 			t.Errorf("%v", err)
 		}
-		_, err = c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []uuid.UUID{servertest.VehicleB}})
+		_, err = c.Subscribe(t.Context(), adminapi.Subscribe{Webhook: "home", Vehicles: []string{servertest.VehicleB.String()}})
 		if strings.Contains(err.Error(), "were subscribed before") {
 			t.Errorf("%v", err)
 		}

@@ -84,12 +84,13 @@ func (h tokens) add(r *http.Request, n adminapi.NewToken) (any, error) {
 			cmp.Or(strings.Join(h.Intakes, ", "), "this config has none (docs/sources.md of plugbeat)")}
 	}
 	g := access.Grant{Name: n.Name, Scope: n.Scope, Intake: n.Intake, CreatedAt: h.Replies.Now().UTC()}
-	for _, id := range n.Vehicles {
-		if _, err := h.findVehicle(r.Context(), id); err != nil {
+	for _, ref := range n.Vehicles {
+		v, err := h.findVehicle(r.Context(), ref)
+		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(g.Vehicles, id) {
-			g.Vehicles = append(g.Vehicles, id)
+		if !slices.Contains(g.Vehicles, v.ID) {
+			g.Vehicles = append(g.Vehicles, v.ID)
 		}
 	}
 	token, hash := web.NewGrantToken(g)

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"plugbeat/adminapi"
 	"plugbeat/server/servertest"
 )
@@ -15,7 +13,7 @@ func TestAdminTokens(t *testing.T) {
 	ctx, w := t.Context(), servertest.NewWorld(t)
 	s := servertest.NewServer(t, w)
 	c := servertest.OverSocket(t, s)
-	got := servertest.Must[adminapi.TokenAdded](t)(c.AddToken(ctx, adminapi.NewToken{Name: "app", Vehicles: []uuid.UUID{servertest.VehicleB, servertest.VehicleB}}))
+	got := servertest.Must[adminapi.TokenAdded](t)(c.AddToken(ctx, adminapi.NewToken{Name: "app", Vehicles: []string{servertest.VehicleB.String(), servertest.VehicleB.String()}}))
 	if len(got.Vehicles) != 1 || len(got.Token) < 40 {
 		t.Fatalf("%+v", got)
 	}
@@ -35,7 +33,7 @@ func TestAdminTokens(t *testing.T) {
 	}
 	_, err := c.AddToken(ctx, adminapi.NewToken{Name: "app"})
 	servertest.Refused(t, err, adminapi.CodeExists)
-	_, err = c.AddToken(ctx, adminapi.NewToken{Name: "b", Vehicles: []uuid.UUID{servertest.NoID}})
+	_, err = c.AddToken(ctx, adminapi.NewToken{Name: "b", Vehicles: []string{servertest.NoID.String()}})
 	servertest.Refused(t, err, adminapi.CodeNotFound)
 	if err := c.RemoveToken(ctx, "app"); err != nil {
 		t.Fatal(err)

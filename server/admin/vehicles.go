@@ -101,6 +101,21 @@ func (h vehicles) connect(r *http.Request, c adminapi.Connect) (any, error) {
 	return adminapi.Connected{Vehicles: vs}, err
 }
 
+func (h vehicles) rename(r *http.Request, c adminapi.Rename) (any, error) {
+	if c.Name == nil {
+		return nil, &webhook.Invalid{Field: "name", Allowed: vehicle.NameForm + "; an empty one gives the vehicle's own name back", Why: "it is missing"}
+	}
+	v, err := h.pathVehicle(r)
+	if err != nil {
+		return nil, err
+	}
+	if v, err = h.store.RenameVehicle(r.Context(), v.ID, *c.Name); err != nil {
+		return nil, err
+	}
+	h.Replies.Log.Info().Str("event", "vehicle.renamed").Stringer("vehicle", v.ID).Str("name", v.Name).Msg("vehicle renamed")
+	return v, nil
+}
+
 func (h vehicles) disconnect(r *http.Request) (any, error) {
 	v, err := h.pathVehicle(r)
 	if err != nil {

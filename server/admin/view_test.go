@@ -79,8 +79,8 @@ func TestOneSummary(t *testing.T) {
 		list := servertest.Must[adminapi.Page[adminapi.WebhookView]](t)(c.Webhooks(ctx, "", 0))
 		one := servertest.Must[adminapi.WebhookView](t)(c.Webhook(ctx, "home"))
 		st := servertest.Must[adminapi.Status](t)(c.Status(ctx))
-		subs := servertest.Must[adminapi.Page[adminapi.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil, "", 0))
-		view := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA))
+		subs := servertest.Must[adminapi.Page[adminapi.SubscriptionView]](t)(c.Subscriptions(ctx, "home", uuid.Nil.String(), "", 0))
+		view := servertest.Must[adminapi.VehicleView](t)(c.Vehicle(ctx, servertest.VehicleA.String()))
 		for where, got := range map[string]string{
 			"list": list.Items[0].Summary(), "show": one.Summary(), "subscriptions": subs.Items[0].WebhookSummary, "vehicle": view.Subscriptions[0].WebhookSummary,
 			"status": adminapi.WebhookView{Webhook: st.Webhooks[0].Webhook, Derived: st.Webhooks[0].Derived}.Summary(),

@@ -40,20 +40,19 @@ func (v views) derived(w *webhook.Webhook) adminapi.Derived {
 // subscription is a subscription as the admin API shows it.
 func (v views) subscription(ctx context.Context, of webhook.ScheduleView) adminapi.SubscriptionView {
 	shown := adminapi.SubscriptionView{Schedule: of.Schedule, Parked: of.Due.IsZero()}
+	found, err := v.store.Vehicle(ctx, of.Vehicle)
+	if err == nil {
+		shown.VehicleName = found.Name
+	}
 	if of.Webhook == nil {
 		return shown
 	}
 	shown.WebhookName, shown.WebhookType, shown.WebhookStatus, shown.WebhookSummary = of.Webhook.Name, of.Webhook.Type, of.Webhook.Status,
 		v.view(of.Webhook).Summary()
-	mk := ""
-	if of.Webhook.Cadence.Fastest { // else no make matters
-		found, err := v.store.Vehicle(ctx, of.Vehicle)
-		if err != nil {
-			return shown
-		}
-		mk = found.Make
+	if of.Webhook.Cadence.Fastest && err != nil { // else no make matters
+		return shown
 	}
-	unplugged, pluggedIn, err := v.policy.For(of.Webhook, mk)
+	unplugged, pluggedIn, err := v.policy.For(of.Webhook, found.Make)
 	switch {
 	case err != nil:
 	case of.State == vehicle.StatePluggedIn:

@@ -215,7 +215,7 @@ func TestTokenOpensNothingElse(t *testing.T) {
 		t.Errorf("a revoked token: %d", status)
 	}
 	for _, bad := range []adminapi.NewToken{{Name: "x", Intake: "nobody"}, {Name: "x", Intake: "scripts", Scope: access.ScopeRead},
-		{Name: "x", Intake: "scripts", Vehicles: []uuid.UUID{servertest.VehicleA}}} {
+		{Name: "x", Intake: "scripts", Vehicles: []string{servertest.VehicleA.String()}}} {
 		_, err := c.AddToken(t.Context(), bad)
 		if e := servertest.Refusal(t, err, adminapi.CodeInvalid); e.Allowed == "" {
 			t.Errorf("%+v: %v", bad, e)

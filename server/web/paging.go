@@ -25,6 +25,7 @@ const (
 	ListSubscriptions List = "subscriptions"
 	ListDeliveries    List = "deliveries"
 	ListTokens        List = "tokens"
+	ListHistory       List = "history"
 )
 
 // Paging is which page of a list a request asks for.

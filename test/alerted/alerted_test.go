@@ -149,7 +149,7 @@ func again(t *testing.T, d *daemon.Daemon) {
 		t.Fatal(err)
 	}
 	for _, v := range page.Items {
-		if _, err := c.Unsubscribe(ctx, "home", v.Vehicle.ID); err != nil {
+		if _, err := c.Unsubscribe(ctx, "home", v.Vehicle.ID.String()); err != nil {
 			if e := new(adminapi.Error); !asAPI(err, &e) || e.Code != adminapi.CodeNotFound {
 				t.Fatal(err)
 			}

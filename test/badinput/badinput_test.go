@@ -322,7 +322,7 @@ func TestCommands(t *testing.T) {
 			all += d.Must(append(strings.Fields(list), "--json")...)
 		}
 		c := d.Client()
-		subs, err := c.Subscriptions(context.Background(), "", [16]byte{}, "", 0)
+		subs, err := c.Subscriptions(context.Background(), "", "", "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,7 +350,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"webhook", "disable", "nope"}, 1, []string{`webhook "nope": not found`}},
 		{[]string{"webhook", "rm", "nope", "--yes"}, 1, []string{`webhook "nope": not found`}},
 		{[]string{"vehicle", "show", stranger}, 1, []string{stranger, "not found", "plugbeat vehicle list"}},
-		{[]string{"vehicle", "show", "nope"}, 2, []string{`"nope" is not a vehicle id`, "plugbeat vehicle list"}},
+		{[]string{"vehicle", "show", "nope"}, 1, []string{`vehicle "nope": not found`, "plugbeat vehicle list"}},
 		{[]string{"vehicle", "read", stranger}, 1, []string{stranger, "not found", "plugbeat vehicle list"}},
 		{[]string{"vehicle", "disconnect", stranger, "--yes"}, 1, []string{stranger, "not found"}},
 		{[]string{"vehicle", "connect", "--source", "nope"}, 1, []string{`source "nope"`, "fleet"}},

@@ -128,7 +128,7 @@ func TestCallers(t *testing.T) {
 		{"GET", "/api/v1/vehicles/" + stranger, "", nil, 404, "vehicle " + stranger},
 		{"POST", "/api/v1/vehicles/" + stranger + "/read", "", nil, 404, "vehicle " + stranger},
 		{"DELETE", "/api/v1/vehicles/" + stranger, "", nil, 404, "vehicle " + stranger},
-		{"GET", "/api/v1/vehicles/nope", "", nil, 400, `"field":"vehicle","value":"nope"`},
+		{"GET", "/api/v1/vehicles/nope", "", nil, 404, `vehicle \"nope\": not found`},
 		{"GET", "/api/v1/deliveries/" + stranger, "", nil, 404, "delivery " + stranger},
 		{"GET", "/api/v1/deliveries/nope", "", nil, 400, `"field":"delivery","value":"nope"`},
 		{"GET", "/api/v1/deliveries?webhook=nope", "", nil, 404, `webhook \"nope\"`},
@@ -210,7 +210,7 @@ func TestUpstreamHTML(t *testing.T) {
 			t.Errorf("the payload says %q: %s", m.Errors, m.Body)
 		}
 	}
-	view, err := c.Vehicle(ctx, uuid.MustParse(v))
+	view, err := c.Vehicle(ctx, uuid.MustParse(v).String())
 	if err != nil || view.Status.State != vehicle.StateUnknown {
 		t.Errorf("a page was taken for a state: %v, %v", view.Status.State, err)
 	}

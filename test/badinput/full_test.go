@@ -54,7 +54,7 @@ func TestFullDisk(t *testing.T) {
 	daemon.Eventually(t, "a plug moves", func() bool {
 		moved := false
 		for _, s := range subscribed.Items {
-			if _, err := c.ReadVehicle(ctx, s.Vehicle, 0b111); err != nil {
+			if _, err := c.ReadVehicle(ctx, s.Vehicle.String(), 0b111); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -278,7 +278,7 @@ func ledger(st adminapi.Status) webhook.Ledger {
 
 func subscriptions(t *testing.T, c *adminapi.Client) []adminapi.SubscriptionView {
 	t.Helper()
-	p, err := c.Subscriptions(context.Background(), "home", uuid.Nil, "", 0)
+	p, err := c.Subscriptions(context.Background(), "home", uuid.Nil.String(), "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,7 +156,7 @@ func (w *world) rebooted(t *testing.T) {
 	}
 	w.anchors = map[string]time.Time{}
 	for _, v := range page.Items {
-		full, err := client.Vehicle(t.Context(), v.Vehicle.ID)
+		full, err := client.Vehicle(t.Context(), v.Vehicle.ID.String())
 		if err != nil || len(full.Subscriptions) != 1 {
 			t.Fatalf("%+v, %v", full.Subscriptions, err)
 		}

@@ -53,7 +53,7 @@ func newRotating(t *testing.T) *rotating {
 	daemon.Eventually(t, "the first delivery is noted", func() bool {
 		p, err := c.Deliveries(ctx, adminapi.DeliveryQuery{Webhook: "hook", State: webhook.Delivered})
 		if err == nil && len(p.Items) > 0 {
-			x.one = p.Items[0]
+			x.one = p.Items[0].Delivery
 		}
 		return err == nil && len(p.Items) > 0
 	})

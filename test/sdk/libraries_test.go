@@ -198,7 +198,9 @@ func deliveries(t *testing.T, a *adminapi.Client) (all []webhook.Delivery) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, p.Items...)
+		for _, d := range p.Items {
+			all = append(all, d.Delivery)
+		}
 		if p.Next == "" {
 			return all
 		}

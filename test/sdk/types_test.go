@@ -74,7 +74,7 @@ func TestTypesOnOneCallback(t *testing.T) {
 	defer stop()
 	for enough := false; !enough; {
 		for _, v := range vehicles.Items {
-			if _, err := a.ReadVehicle(wait, v.Vehicle.ID, vehicle.PathsOf(vehicle.PathCharge)); err != nil {
+			if _, err := a.ReadVehicle(wait, v.Vehicle.ID.String(), vehicle.PathsOf(vehicle.PathCharge)); err != nil {
 				t.Fatalf("until now arrived %v: %v", arrived(), err)
 			}
 		}
@@ -98,7 +98,7 @@ func TestTypesOnOneCallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(list.Items, func(x webhook.Delivery) bool { return x.MessageID.String() == event.ID })
+	at := slices.IndexFunc(list.Items, func(x adminapi.ListedDelivery) bool { return x.MessageID.String() == event.ID })
 	if at < 0 || list.Items[at].Cause != webhook.CauseEvent {
 		t.Fatalf("no delivery of %s: %+v", event.ID, list.Items)
 	}

@@ -96,6 +96,7 @@ func figures() []figure {
 		{"outage", (*bench).outage},
 		{"exhausted", (*bench).exhausted},
 		{"pushed", (*bench).pushed},
+		{"history", (*bench).history},
 	}
 }
 

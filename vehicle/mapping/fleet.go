@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -82,11 +83,9 @@ func vehicleOf(source string, v Vehicle) vehicle.Vehicle {
 	if err != nil {
 		id = uuid.NewSHA1(namespace, []byte(source+"\x00"+v.ID))
 	}
-	model := v.Model
-	if model == "" {
-		model = v.Name
-	}
-	return vehicle.Vehicle{ID: id, Native: v.ID, Make: strings.ToUpper(v.Make), Model: model, Year: v.Year, VIN: v.VIN, Mode: vehicle.ModeLive}
+	model := cmp.Or(v.Model, v.Name)
+	return vehicle.Vehicle{ID: id, Name: cmp.Or(v.Name, v.ID), Native: v.ID, Make: strings.ToUpper(v.Make), Model: model, Year: v.Year,
+		VIN: v.VIN, Mode: vehicle.ModeLive}
 }
 
 // namespace keeps the ids apart from those that others make of the same names.

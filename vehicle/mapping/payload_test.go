@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -298,4 +299,19 @@ func FuzzTake(f *testing.F) {
 			t.Error("0,0 is no place")
 		}
 	})
+}
+
+// A vehicle's name is the map's, or its id; one that commands could not take is refused.
+func TestNames(t *testing.T) {
+	for _, v := range []Vehicle{{ID: "zoe"}, {ID: "7", Name: "zoe"}} {
+		if got := vehicleOf("evcc", v); got.Name != "zoe" {
+			t.Errorf("%+v is called %q", v, got.Name)
+		}
+	}
+	for name, bad := range map[string]bool{"": false, "the blue one": false, "a\nb": true, " x": true, strings.Repeat("x", 65): true} {
+		found := slices.ContainsFunc(Check("vehicles", []Vehicle{{ID: "zoe", Name: name}}, Topics), func(c vehicle.Complaint) bool { return c.Setting == "vehicles[0].name" })
+		if found != bad {
+			t.Errorf("%q: complained of is %t", name, found)
+		}
+	}
 }

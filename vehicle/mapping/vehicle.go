@@ -126,6 +126,9 @@ func Check(setting string, vehicles []Vehicle, form Form) []vehicle.Complaint {
 		if v.ID == "" || strings.ContainsAny(v.ID, " \t\r\n") {
 			c.complain("id", v.ID, "", "the vehicle's name at this source, without blanks")
 		}
+		if why := vehicle.WhyNoName(v.Name); why != "" && v.Name != "" {
+			c.complain("name", v.Name, why, vehicle.NameForm+"; or leave it out")
+		}
 		if other, ok := seen[v.ID]; ok {
 			c.complain("id", v.ID, other+" has it too", "an id of its own for each vehicle")
 		}
