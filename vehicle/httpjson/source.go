@@ -96,7 +96,7 @@ func (s *Source) fetchAll(ctx context.Context) {
 		return
 	}
 	s.told(failed)
-	if failed == nil {
+	if was { // a document that fails for long keeps no value of the others back
 		time.AfterFunc(s.settings.Settle+fetchTime/20, s.Arrived)
 	}
 }

@@ -104,26 +104,34 @@ func (h *Harness) push(t *testing.T) {
 	})
 }
 
-// Run runs the suite. setup is called for each test and must return a source of
-// its own.
+// Run runs the suite. setup is called for each test and must return a source and a far side
+// of its own: the tests run beside each other.
 func Run(t *testing.T, setup func(t *testing.T) Harness) {
-	given := setup
-	setup = func(t *testing.T) Harness {
-		h := given(t)
+	pushing := func(t *testing.T) Harness {
+		h := setup(t)
 		h.push(t)
 		return h
 	}
-	t.Run("values", func(t *testing.T) { values(t, setup(t)) })
-	t.Run("only what was asked for", func(t *testing.T) { subsets(t, setup(t)) })
-	t.Run("faults", func(t *testing.T) { faults(t, setup(t)) })
-	t.Run("one path's fault leaves the others", func(t *testing.T) { partial(t, setup(t)) })
-	t.Run("no guess", func(t *testing.T) { garbled(t, setup) })
-	t.Run("unknown vehicle", func(t *testing.T) { unknown(t, setup(t)) })
-	t.Run("concurrent", func(t *testing.T) { concurrent(t, setup(t)) })
-	t.Run("context ended before", func(t *testing.T) { cancelled(t, setup(t)) })
-	t.Run("context ends during", func(t *testing.T) { cancelledDuring(t, setup(t)) })
-	t.Run("a change is pushed", func(t *testing.T) { changed(t, setup(t)) })
-	t.Run("a restart makes nothing younger", func(t *testing.T) { reopened(t, setup(t)) })
+	run := func(name string, test func(*testing.T, Harness)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, pushing(t))
+		})
+	}
+	run("values", values)
+	run("only what was asked for", subsets)
+	run("faults", faults)
+	run("one path's fault leaves the others", partial)
+	t.Run("no guess", func(t *testing.T) {
+		t.Parallel()
+		garbled(t, pushing)
+	})
+	run("unknown vehicle", unknown)
+	run("concurrent", concurrent)
+	run("context ended before", cancelled)
+	run("context ends during", cancelledDuring)
+	run("a change is pushed", changed)
+	run("a restart makes nothing younger", reopened)
 }
 
 // Check returns what is wrong with a snapshot as the answer to a read of these
