@@ -246,7 +246,7 @@ func TestWarnings(t *testing.T) {
 	want := "grace 7.5s: it is shorter than delivery.timeout 15s, so a stop may cut requests off, which are then sent again\n" +
 		"http.api.listen :8765: other machines can reach it and it speaks plain HTTP; put a reverse proxy with TLS in front and listen on 127.0.0.1\n" +
 		"key_file " + cfg.KeyFile + ": its mode 0644 lets other users at it; run: chmod 600 '" + cfg.KeyFile + "'\n" +
-		"sources.mine.vehicles \"\": nothing is read; a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover prints those that the broker offers"
+		"sources.mine.vehicles \"\": nothing is read; a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover finds those that the broker offers"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

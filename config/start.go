@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -167,13 +166,8 @@ func Insert(text []byte, dir, section string) ([]byte, error) {
 	} else {
 		after = strings.TrimRight(after, "\n") + "\n\nsources:\n" + section
 	}
-	now, err := Parse([]byte(after), dir)
-	if err != nil {
-		return nil, ErrNoPlace
-	}
-	had := maps.Clone(before.Given)
-	maps.DeleteFunc(had, func(path, value string) bool { return now.Given[path] == value })
-	if len(had) > 0 || len(now.Sources) != len(before.Sources)+1 {
+	now, err := keeps(before, []byte(after), dir, "")
+	if err != nil || len(now.Sources) != len(before.Sources)+1 {
 		return nil, ErrNoPlace
 	}
 	return []byte(after), nil

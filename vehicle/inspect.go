@@ -162,6 +162,8 @@ type Offer struct {
 	Make string `json:"make,omitempty"`
 	// Tells lists what was heard: plug, charging, battery, range, location.
 	Tells []string `json:"tells"`
-	// Mapped is the id of the vehicle in the config that has it already; empty for none.
+	// Mapped is the id of the vehicle in the config that has it already; empty for none. Map is
+	// the vehicle's map, as YAML in a line.
 	Mapped string `json:"mapped,omitempty"`
+	Map    string `json:"map"`
 }

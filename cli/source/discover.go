@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"plugbeat/adminapi"
 	"plugbeat/app"
+	"plugbeat/cli/machine"
 	"plugbeat/cli/terminal"
 	"plugbeat/config"
 	"plugbeat/vehicle"
@@ -22,22 +24,23 @@ import (
 func (s commands) discoverCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:      "discover",
-		Usage:     "listen at a broker for what a preset understands, and print the config section to paste",
+		Usage:     "listen at a broker for what a preset understands, and print the config section to paste, or add it",
 		ArgsUsage: "[NAME]",
 		Description: `With NAME, a source of the config, which needs no vehicle yet. The daemon asks, or this command itself where no daemon runs.
 With --broker a broker that is in no config: no daemon and no config are needed. It subscribes to the topics of the presets
 for some seconds and publishes nothing. What is not kept by the broker is heard only if it comes meanwhile: listen longer
-with --for.`,
+with --for. With --add what no map has yet goes into the config, below the vehicles of NAME.`,
 		Flags: terminal.ClientFlags(
 			&ucli.StringFlag{Name: "broker", Usage: "the broker's `URL`, mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"},
 			&ucli.StringFlag{Name: "username", Usage: "with --broker: the `USER` at the broker"},
 			&ucli.StringFlag{Name: "password-file", Usage: "with --broker: a `FILE` with the user's password, mode 0600"},
 			&ucli.StringFlag{Name: "ca-file", Usage: "with --broker: a `FILE` with certificates that sign the broker's"},
+			terminal.Switch("add", "with NAME: add what was found to the config"),
 			&ucli.DurationFlag{Name: "for", Usage: "how `LONG` to listen, at most 1m", Value: adminapi.DefaultListen},
 		),
 		CustomHelpTemplate: terminal.Example(`
 plugbeat source discover --broker mqtt://192.168.1.10
-plugbeat source discover broker --for 30s`),
+plugbeat source discover broker --for 30s --add`),
 		Action: terminal.Args(0, 1, s.discover),
 	}
 }
@@ -52,8 +55,57 @@ func (s commands) discover(c *ucli.Context) error {
 	if (name == "") == (url == "") {
 		return &terminal.UsageError{Text: "discover needs NAME, a source of the config, or --broker URL", Hint: "plugbeat source list shows the names"}
 	}
+	if c.Bool("add") && name == "" {
+		return &terminal.UsageError{Text: "--add goes with NAME, a source of the config", Hint: "make one: plugbeat init --dir DIR --source mqtt"}
+	}
 	found, err := s.offers(c, name, url, listen)
-	return s.Show(c, found, err, func(p *terminal.Page) { showDiscovery(p, found, listen) })
+	if err != nil || !c.Bool("add") {
+		return s.Show(c, found, err, func(p *terminal.Page) { showDiscovery(p, found, listen) })
+	}
+	file, added, err := s.add(c, name, found.Offers)
+	return s.Show(c, found, err, func(p *terminal.Page) {
+		showOffers(p, found, listen)
+		p.Line("")
+		if added == 0 {
+			p.Line("nothing was added")
+			return
+		}
+		p.Line("added %s to %s; plugbeat reads it at its next start", words.Count(added, "vehicle"), words.Shell(file))
+	})
+}
+
+// add puts the vehicles that no map has yet into the config.
+func (s commands) add(c *ucli.Context, name string, offers []vehicle.Offer) (file string, added int, err error) {
+	var maps []string
+	for _, o := range offers {
+		if o.Mapped == "" {
+			maps = append(maps, o.Map)
+		}
+	}
+	if _, file, err = s.Config(c, "a config to add to"); err != nil || len(maps) == 0 {
+		return file, 0, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return file, 0, err
+	}
+	text, err = config.AddVehicles(text, filepath.Dir(file), name, maps)
+	switch {
+	case errors.Is(err, config.ErrNoPlace):
+		return file, 0, terminal.Hint(fmt.Errorf("%s: %w; nothing was changed", file, err),
+			"put it below the vehicles of sources.%s yourself:\n- %s", name, strings.Join(maps, "\n- "))
+	case err != nil:
+		return file, 0, terminal.LoadError(file, err)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return file, 0, err
+	}
+	uid, gid := terminal.OwnerOf(file, info)
+	if err := machine.PutFile(file, text, info.Mode().Perm(), uid, gid, true); err != nil {
+		return file, 0, terminal.FolderError(err, file, "run it as somebody who may write there")
+	}
+	return file, len(maps), nil
 }
 
 // offers asks the daemon, or the far side itself where no daemon runs or none knows of it.
@@ -103,7 +155,8 @@ func (s commands) ask(c *ucli.Context, cfg config.Config, name string, listen ti
 	return looker.Discover(c.Context, name, listen)
 }
 
-func showDiscovery(p *terminal.Page, d vehicle.Discovery, listen time.Duration) {
+// showOffers prints what was found.
+func showOffers(p *terminal.Page, d vehicle.Discovery, listen time.Duration) {
 	p.Line("%s: %s in %s on the topics that presets know", words.Clean(d.Server), words.Count(d.Messages, "message"), words.Typed(listen))
 	p.Line("")
 	if len(d.Offers) == 0 {
@@ -125,6 +178,13 @@ func showDiscovery(p *terminal.Page, d vehicle.Discovery, listen time.Duration) 
 		rows = append(rows, terminal.Texts(o.Preset, terminal.OrDash(o.Name), strings.Join(with, " "), strings.Join(o.Tells, ", "), mapped))
 	}
 	p.Table(terminal.Columns("PRESET", "NAME", "WITH", "TELLS", "MAPPED"), rows)
+}
+
+func showDiscovery(p *terminal.Page, d vehicle.Discovery, listen time.Duration) {
+	showOffers(p, d, listen)
+	if len(d.Offers) == 0 {
+		return
+	}
 	if d.Section == "" {
 		p.Line("")
 		p.Line("all of it is mapped already")

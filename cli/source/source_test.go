@@ -257,3 +257,50 @@ func TestDiscover(t *testing.T) {
 		}
 	}
 }
+
+// TestAdd: what was found goes into the config, with the rest of it as it was, or nothing is
+// changed.
+func TestAdd(t *testing.T) {
+	const before = "sources:\n  broker:\n    type: mqtt\n    broker: mqtt://b # mine\n    vehicles: []\n"
+	blue := vehicle.Offer{Preset: "teslamate", Map: "{id: blue, preset: teslamate, with: {car: 1}}"}
+	d := clitest.NewDaemon(t).On("POST", "/sources/broker/discover", vehicle.Discovery{Offers: []vehicle.Offer{blue, {Mapped: "mine", Map: "{id: mine}"}}})
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	put := func(text string) {
+		if err := os.WriteFile(file, []byte("socket: "+d.Socket+"\n"+text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() string {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimPrefix(string(b), "socket: "+d.Socket+"\n")
+	}
+	add := func(args ...string) clitest.Result {
+		return clitest.Session{App: commandLine, Socket: d.Socket}.Run(t, append([]string{"source", "discover", "--add", "--config", file}, args...)...)
+	}
+	put(before)
+	r := add("broker")
+	after := there()
+	want := strings.Replace(before, " []\n", "\n      - "+blue.Map+"\n", 1)
+	if r.Code != terminal.ExitOK || after != want || !strings.Contains(r.Out, "added 1 vehicle to "+file) {
+		t.Errorf("exit %d %s%s:\n%s", r.Code, r.Out, r.Err, after)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	for want, text := range map[string]string{
+		"put it below the vehicles of sources.broker yourself:\n  - " + blue.Map: "sources: {broker: {type: mqtt, broker: mqtt://b}}\n",
+		"vehicles[1].id": after,
+	} {
+		put(text)
+		r := add("broker")
+		if now := there(); r.Code == terminal.ExitOK || !strings.Contains(r.Err, want) || now != text {
+			t.Errorf("exit %d %s, want %q; the config is now\n%s", r.Code, r.Err, want, now)
+		}
+	}
+	if r := add("--broker", "mqtt://b"); r.Code != terminal.ExitUsage || !strings.Contains(r.Err, "--add goes with NAME") {
+		t.Errorf("exit %d %s", r.Code, r.Err)
+	}
+}

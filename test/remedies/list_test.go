@@ -89,7 +89,8 @@ var list = map[string]row{
 	"token rm --yes":                              {running, "token rm nobody --yes", 1},
 	"source discover":                             {running, "source discover fleet", 1}, // it has no broker, and says so
 	"source discover --broker":                    {running, "source discover --broker mqtt://127.0.0.1:1", 1},
-	"source discover --for":                       {running, "source discover fleet --for 1s", 1},
+	"source discover --add":                       {running, "source discover fleet --add", 1},
+	"source discover --add --for":                 {running, "source discover fleet --for 1s --add", 1},
 	"source list":                                 {running, "source list", 0},
 	"source list --json":                          {running, "source list --json", 0},
 	"source show":                                 {running, "source show fleet", 0},

@@ -220,6 +220,7 @@ func (f *Finder) Offers(mapped []Vehicle) []vehicle.Offer {
 		}
 		o.ID = proposed(o, taken)
 		taken[o.ID] = true
+		o.Map = Line(o)
 		offers = append(offers, o)
 	}
 	return offers

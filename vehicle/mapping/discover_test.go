@@ -57,7 +57,7 @@ func TestFinder(t *testing.T) {
 			}
 			var got []string
 			for _, o := range f.Offers(c.maps) {
-				line := Line(o) + " " + strings.Join(o.Tells, " ")
+				line := o.Map + " " + strings.Join(o.Tells, " ")
 				if o.Mapped != "" {
 					line += " mapped " + o.Mapped
 				}

@@ -135,7 +135,7 @@ func (s *Settings) section(name string, offers []vehicle.Offer) string {
 		if o.Make == "" {
 			note += "; add its make, such as make: RENAULT"
 		}
-		fmt.Fprintf(&b, "      # %s\n      - %s\n", note, mapping.Line(o))
+		fmt.Fprintf(&b, "      # %s\n      - %s\n", note, o.Map)
 	}
 	if !some {
 		return ""

@@ -234,7 +234,7 @@ func TestCheck(t *testing.T) {
 		"plain to the internet":              {Settings{Broker: "mqtt://9.9.9.9", Vehicles: vs}, "on the way", true},
 		"a password without a user":          {Settings{Broker: "mqtts://b", PasswordFile: "p", Vehicles: vs}, "username", false},
 		"half a client certificate":          {Settings{Broker: "mqtts://b", CertFile: "p", Vehicles: vs}, "cert_file and key_file", false},
-		"no vehicles":                        {Settings{Broker: "mqtts://b"}, "source discover prints", true},
+		"no vehicles":                        {Settings{Broker: "mqtts://b"}, "source discover finds", true},
 		"a vehicle's map is held to as well": {Settings{Broker: "mqtts://b", Vehicles: []mapping.Vehicle{{ID: "x", Preset: "nix"}}}, "vehicles[0].preset", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,10 +49,10 @@ func Kind() vehicle.Kind {
 broker: {broker}
 username: {username}
 password_file: {password_file}
-# Paste here what this prints: plugbeat source discover {name}
+# This puts the vehicles here that the broker has: plugbeat source discover {name} --add
 vehicles: []
 `,
-			First: []string{"plugbeat source discover {name}"},
+			First: []string{"plugbeat source discover {name} --add"},
 		}},
 		Presets:   mapping.Presets(),
 		Reference: reference,
@@ -93,7 +93,7 @@ func (s *Settings) Check() (wrong []vehicle.Complaint) {
 	}
 	if len(s.Vehicles) == 0 {
 		add(vehicle.Complaint{Setting: "vehicles", Why: "nothing is read", Warning: true,
-			Allowed: "a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover prints those that the broker offers"})
+			Allowed: "a vehicle, such as {id: model3, preset: teslamate, with: {car: 1}}; plugbeat source discover finds those that the broker offers"})
 	}
 	return append(wrong, mapping.Check("vehicles", s.Vehicles, mapping.Topics)...)
 }
