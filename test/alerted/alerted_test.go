@@ -177,6 +177,7 @@ func ledger(t *testing.T, d *daemon.Daemon) webhook.Webhook {
 // webhook heals itself, and everything is delivered, each vehicle's in order. With -v this
 // is the transcript.
 func TestExhaustionToHealing(t *testing.T) {
+	long.Test(t)
 	t.Parallel()
 	in := newInbox(t)
 	d := set(t, "  ops: {url: "+in.URL+"/secret-path, allow_private: true, interval: 1s}\n")

@@ -33,7 +33,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 2, "how often the daemon is killed with requests in flight; twice as often the command that rotates a token is")
+	kills = flag.Int("kills", 1, "how often the daemon is killed with requests in flight; twice as often the command that rotates a token is")
 	given = flag.Uint64("seed", 0, "seed of the moments; 0 takes the time")
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 )
 
 // watcher is a Prometheus that scrapes a daemon.
@@ -79,6 +80,7 @@ func watch(t *testing.T, s *site) *watcher {
 // TestPrometheus has a real Prometheus scrape a daemon, evaluate the alerts and
 // answer every query of the dashboard.
 func TestPrometheus(t *testing.T) {
+	long.Test(t)
 	s := open(t)
 	w := watch(t, s)
 	daemon.Eventually(t, "it answers", func() bool { return reachable(w.address) })

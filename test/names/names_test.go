@@ -17,6 +17,7 @@ import (
 
 	"plugbeat/receiver"
 	"plugbeat/test/daemon"
+	"plugbeat/test/long"
 )
 
 const (
@@ -45,7 +46,7 @@ func alone(t *testing.T, setup string) bool {
 	}
 	daemon.Binary(t)
 	cmd := exec.Command("unshare", append(namespace, "sh", "-c", setup+` && exec "$0" "$@"`,
-		os.Args[0], "-test.v", "-test.run", "^"+t.Name()+"$")...)
+		os.Args[0], "-full", "-test.v", "-test.run", "^"+t.Name()+"$")...)
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -169,6 +170,7 @@ func TestLocalNames(t *testing.T) {
 // Where nobody of the network has that name, or no multicast passes, as in a container's
 // bridge, the text says what works.
 func TestNobody(t *testing.T) {
+	long.Test(t)
 	if !alone(t, network) {
 		return
 	}

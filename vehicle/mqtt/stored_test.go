@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"plugbeat/test/long"
 	"plugbeat/vehicle"
 )
 
@@ -24,6 +25,7 @@ func (b *broker) end() {
 // said. That confirms nothing; and where its store is older than what was seen, the plug
 // does not go back.
 func TestBrokerKeepsWhatWasSaid(t *testing.T) {
+	long.Test(t)
 	t.Parallel() // it waits more than it works
 	b := startBroker(t, "allow_anonymous true", "persistence true", "persistence_location DIR/")
 	store := filepath.Join(b.dir, "mosquitto.db")
