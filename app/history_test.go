@@ -25,6 +25,10 @@ func TestHistoryByAPI(t *testing.T) {
 			st := v.Status
 			st.Last = vehicle.Snapshot{Charge: vehicle.Reading[vehicle.Charge]{OK: true, Value: vehicle.Charge{Plug: plug}, FetchedAt: at}}
 			st.State = vehicle.StateOf(st.Last.Charge)
+			if rows%6 == 5 { // the plug is not told
+				st.Last.Charge = vehicle.Reading[vehicle.Charge]{Fault: vehicle.NoResponse("nothing"), FetchedAt: at}
+				st.Last.Battery = vehicle.Reading[vehicle.Battery]{OK: true, Value: vehicle.Battery{PercentRemaining: 0.5}, FetchedAt: at}
+			}
 			return webhook.Decision{Status: st}, nil
 		})
 		must(t, err)
@@ -48,10 +52,11 @@ func TestHistoryByAPI(t *testing.T) {
 	if !slices.EqualFunc(whole, parts, func(a, b vehicle.Point) bool { return a.At.Equal(b.At) && a.Plug == b.Plug }) {
 		t.Errorf("by pages\n%v\nin one\n%v", parts, whole)
 	}
-	changes := 0
-	for i, p := range whole[1:] {
-		if p.Plug != whole[i].Plug {
+	changes, before := 0, whole[0].Plug
+	for _, p := range whole {
+		if p.Plug != vehicle.StateUnknown && p.Plug != before {
 			changes++
+			before = p.Plug
 		}
 	}
 	if changes != (rows-1)/7 || len(whole) >= rows {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func AddVehicles(text []byte, dir, source string, vehicles []string) ([]byte, er
 		at, column = at+1, column+2
 	case isNull(list) || list.Kind == yaml.SequenceNode && len(list.Content) == 0:
 		at, column = key.Line, key.Column+1
-		lines[at-1] = strings.Replace(strings.TrimRight(lines[at-1], "\n"), " []", "", 1) + "\n"
+		lines[at-1] = emptyList.ReplaceAllString(strings.TrimRight(lines[at-1], "\n"), "$1") + "\n"
 	case list.Style&yaml.FlowStyle != 0:
 		return nil, ErrNoPlace
 	default:
@@ -45,6 +46,9 @@ func AddVehicles(text []byte, dir, source string, vehicles []string) ([]byte, er
 	}
 	return after, nil
 }
+
+// emptyList is a key whose value is written as nothing.
+var emptyList = regexp.MustCompile(`^(\s*["']?vehicles["']?\s*:)[ \t]+(?:\[[ \t]*\]|~|null|Null|NULL)`)
 
 // member returns the key and the value of a name in a mapping; nil where there is none.
 func member(mapping *yaml.Node, name string) (key, value *yaml.Node) {

@@ -14,6 +14,8 @@ func TestAddVehicles(t *testing.T) {
 	for name, c := range map[string]struct{ before, after string }{
 		"none yet": {"sources:\n  m:\n    type: mqtt\n" + broker + "    vehicles: [] # none\ngrace: 30s\n",
 			"sources:\n  m:\n    type: mqtt\n" + broker + "    vehicles: # none\n      - BLUE\n      - RED\ngrace: 30s\n"},
+		"nothing in words": {"sources:\n  m:\n    type: mqtt\n" + broker + "    vehicles: null # was [] before\n",
+			"sources:\n  m:\n    type: mqtt\n" + broker + "    vehicles: # was [] before\n      - BLUE\n      - RED\n"},
 		"nothing behind it": {"sources:\n  m:\n    vehicles:\n    type: mqtt\n" + broker,
 			"sources:\n  m:\n    vehicles:\n      - BLUE\n      - RED\n    type: mqtt\n" + broker},
 		"no list": {"sources:\n  m:\n    type: mqtt\n" + broker,

@@ -128,7 +128,11 @@ func checkFile(path string, tx *bolt.Tx, want uint32) error {
 func touch(tx *bolt.Tx) {
 	var sum byte
 	for _, name := range bucketNames {
-		c := tx.Bucket([]byte(name)).Cursor()
+		b := tx.Bucket([]byte(name))
+		if b == nil {
+			continue // the history of a file that nobody opened since it came
+		}
+		c := b.Cursor()
 		large := name == bucketDeliveries || name == bucketAttempts || name == bucketPayloads || name == bucketFinished ||
 			name == bucketHistory
 		for k, v := c.First(); k != nil; k, v = c.Next() {

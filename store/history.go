@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"time"
 
@@ -26,7 +27,7 @@ func (t *writeTx) keepPoint(id uuid.UUID, st vehicle.Status) error {
 		return nil
 	}
 	last, found, err := t.lastPoint(id, t.now)
-	if err != nil {
+	if _, bad := errors.AsType[*unreadable](err); err != nil && !bad { // a row that nobody can read keeps no delivery back
 		return err
 	}
 	if found {
@@ -62,7 +63,7 @@ func (r reader) lastPoint(id uuid.UUID, until time.Time) (p vehicle.Point, found
 
 // History returns a vehicle's readings in short form from a time on and before another, at most
 // limit of them, oldest first. A zero time is no bound. Places are left out where they are not kept
-// now. An unknown vehicle is webhook.ErrNotFound, from the moment it is being removed.
+// now, and so is what the owner allows no more. An unknown vehicle is webhook.ErrNotFound, from the moment it is being removed.
 func (s *VehicleRecords) History(ctx context.Context, id uuid.UUID, from, before time.Time, limit int) (ps []vehicle.Point, err error) {
 	start := id[:]
 	if from.UnixMilli() > 1 { // no point is older
@@ -71,9 +72,11 @@ func (s *VehicleRecords) History(ctx context.Context, id uuid.UUID, from, before
 		}
 	}
 	limit = pageLimit(limit)
-	if _, err := s.Vehicle(ctx, id); err != nil {
+	view, err := s.VehicleView(ctx, id)
+	if err != nil {
 		return nil, err
 	}
+	withdrawn := view.Status.Withdrawn()
 	err = s.walk(ctx, bucketHistory, id[:], start, func(r reader, k, v []byte) (bool, error) {
 		if _, err := r.vehicle(id); err != nil {
 			return false, err
@@ -88,7 +91,9 @@ func (s *VehicleRecords) History(ctx context.Context, id uuid.UUID, from, before
 		if !s.options.Places {
 			p.Location = nil
 		}
-		ps = append(ps, p)
+		if p, left := p.Without(withdrawn); left {
+			ps = append(ps, p)
+		}
 		return len(ps) < limit, nil
 	})
 	if err != nil {
@@ -101,8 +106,12 @@ func (s *VehicleRecords) History(ctx context.Context, id uuid.UUID, from, before
 func (s *Maintenance) sweepHistory(ctx context.Context, now time.Time, res *SweepResult) error {
 	oldest, newest := now.Add(-s.options.History), now.Add(clockAhead)
 	var stale []uuid.UUID
+	withdrawn := map[uuid.UUID]vehicle.Paths{}
 	err := s.walk(ctx, bucketVehicles, nil, nil, func(r reader, k, _ []byte) (bool, error) {
 		id := uuid.UUID(k)
+		if st, err := r.status(id); err == nil && st.Withdrawn() != 0 {
+			withdrawn[id] = st.Withdrawn()
+		}
 		for k := range r.rows(bucketHistory, k, nil) {
 			if at, err := pointTime(k); err != nil || at.Before(oldest) || at.After(newest) {
 				stale = append(stale, id)
@@ -116,6 +125,11 @@ func (s *Maintenance) sweepHistory(ctx context.Context, now time.Time, res *Swee
 	})
 	if err != nil {
 		return err
+	}
+	for id, paths := range withdrawn {
+		if err := s.eraseWithdrawn(ctx, id, paths, res); err != nil {
+			return err
+		}
 	}
 	for _, id := range stale {
 		old := func(k, _ []byte) (take, more bool) {
@@ -135,6 +149,29 @@ func (s *Maintenance) sweepHistory(ctx context.Context, now time.Time, res *Swee
 		}
 	}
 	return nil
+}
+
+// eraseWithdrawn takes out of a vehicle's points what the owner allows no more.
+func (s *core) eraseWithdrawn(ctx context.Context, id uuid.UUID, paths vehicle.Paths, res *SweepResult) error {
+	told := func(k, v []byte) (take, more bool) {
+		p, err := decodePoint(k, v)
+		rest, _ := p.Without(paths)
+		in := bytes.HasPrefix(k, id[:])
+		return in && err == nil && !bytes.Equal(encodePoint(p), encodePoint(rest)), in
+	}
+	erased, err := inSlices(ctx, s, bucketHistory, id[:], told, func(t *writeTx, k []byte) (none struct{}, changed bool, err error) {
+		p, err := decodePoint(k, t.get(bucketHistory, k))
+		if err != nil {
+			return none, false, err
+		}
+		rest, left := p.Without(paths)
+		if !left {
+			return none, true, t.delete(bucketHistory, k)
+		}
+		return none, true, t.put(bucketHistory, k, encodePoint(rest))
+	})
+	res.Points += len(erased)
+	return err
 }
 
 // beginningWith selects the rows whose keys begin with the id.

@@ -116,6 +116,55 @@ func TestHistoryIsSweptForItsAge(t *testing.T) {
 	f.sound()
 }
 
+// What the owner allows no more is shown no longer, from the read on that says so, and is erased
+// by the next sweep; the rest stays.
+func TestHistoryKeepsWhatIsAllowed(t *testing.T) {
+	f, id := recorded(t, true)
+	must(t, f.PutVehicle(ctx, newVehicle(2)))
+	f.read(id, 0.5, vehicle.PluggedIn)
+	f.read(vid(2), 0.5, vehicle.PluggedIn)
+	withdrawn := func(paths vehicle.Paths) {
+		_, err := f.CompleteRead(ctx, id, func(v webhook.VehicleView) (webhook.Decision, error) {
+			st := v.Status
+			st.Last.Fail(paths, &vehicle.Fault{Type: vehicle.TypePermission}, f.now)
+			return webhook.Decision{Status: st}, nil
+		})
+		must(t, err)
+	}
+	withdrawn(vehicle.PathsOf(vehicle.PathLocation))
+	shown := f.history(id)
+	if len(shown) != 1 || shown[0].Location != nil || *shown[0].Level != 0.5 || shown[0].Plug != vehicle.StatePluggedIn {
+		t.Errorf("shown: %+v", shown)
+	}
+	if res, err := f.Sweep(ctx, f.now, kept, kept); err != nil || res.Points != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	for k, v := range copyRows(t, f, bucketHistory) {
+		if p, err := decodePoint([]byte(k), []byte(v)); err != nil || (p.Location != nil) != (uuid.UUID([]byte(k[:idLen])) == vid(2)) {
+			t.Errorf("on disk: %+v, %v", p, err)
+		}
+	}
+	withdrawn(vehicle.AllPaths)
+	if shown := f.history(id); len(shown) != 0 {
+		t.Errorf("shown: %+v", shown)
+	}
+	if res, err := f.Sweep(ctx, f.now, kept, kept); err != nil || res.Points != 1 || len(copyRows(t, f, bucketHistory)) != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	f.sound()
+}
+
+// A row that nobody can read keeps no reading back.
+func TestReadBesideABadRow(t *testing.T) {
+	f, id := recorded(t, false)
+	f.read(id, 0.5, vehicle.Unplugged)
+	for k := range copyRows(t, f, bucketHistory) {
+		set(t, f, bucketHistory, k, []byte{9})
+	}
+	f.now = f.now.Add(time.Hour)
+	f.read(id, 0.6, vehicle.Unplugged)
+}
+
 // A vehicle that is disconnected has no history from the first transaction on; all of it is erased,
 // also when that was interrupted, and one that comes back begins anew.
 func TestHistoryGoesWithItsVehicle(t *testing.T) {
@@ -177,6 +226,9 @@ func TestFileWithoutHistory(t *testing.T) {
 	must(t, db.Close())
 	if problems, err := CheckFile(f.o.Path); err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
+	}
+	if _, err := Inspect(f.o.Path, f.o.Key); err != nil {
+		t.Error(err)
 	}
 	f.open()
 	f.read(id, 0.5, vehicle.Unplugged)

@@ -26,6 +26,8 @@ type Discoverer interface {
 	// Discover listens for so long and says what is there that a preset understands. It
 	// changes nothing at the far side.
 	Discover(ctx context.Context, d Deps, listen time.Duration) (Discovery, error)
+	// Mark says of each offer which vehicle of the settings has it.
+	Mark(offers []Offer)
 }
 
 // Rehearser are settings of a source whose maps can be tried out over a recorded log.

@@ -70,6 +70,20 @@ func PointOf(st Status, now time.Time, places bool) (Point, bool) {
 	return p, !p.At.IsZero()
 }
 
+// Without returns the point without the values of the paths, and false where nothing is left.
+func (p Point) Without(paths Paths) (Point, bool) {
+	if paths.Has(PathBattery) {
+		p.Level, p.RangeKm = nil, nil
+	}
+	if paths.Has(PathCharge) {
+		p.Plug, p.Charge = StateUnknown, ""
+	}
+	if paths.Has(PathLocation) {
+		p.Location = nil
+	}
+	return p, p.Level != nil || p.RangeKm != nil || p.Plug != StateUnknown || p.Charge != "" || p.Location != nil
+}
+
 // After returns what is to be kept of a point that follows the last one, and false where nothing
 // is. A change of the plug or of the charging is always kept, after the last point. Another change
 // is kept, and what tells of none once five minutes have passed, unless it is older than the last

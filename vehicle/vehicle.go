@@ -157,13 +157,23 @@ func (st Status) Level() Reading[Battery] {
 	return st.Battery
 }
 
+// Withdrawn are the paths that the owner does not allow, by the last answer.
+func (st Status) Withdrawn() (paths Paths) {
+	for p := range AllPaths.All() {
+		if f := st.Last.Fault(p); f != nil && f.Type == TypePermission {
+			paths |= PathsOf(p)
+		}
+	}
+	return paths
+}
+
 // Take puts a newer snapshot's readings into Last, and keeps the last known level. A level that the
 // owner allows no more is not kept.
 func (st *Status) Take(newer Snapshot) {
 	level := st.Level()
 	st.Last = st.Last.Merge(newer)
 	st.Battery = level
-	if f := st.Last.Battery.Fault; st.Last.Battery.OK || f != nil && f.Type == TypePermission {
+	if st.Last.Battery.OK || st.Withdrawn().Has(PathBattery) {
 		st.Battery = Reading[Battery]{}
 	}
 }

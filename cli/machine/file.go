@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"plugbeat/cli/terminal"
 )
 
 // unfinished is the name of a file that is being written.
@@ -20,6 +22,21 @@ func RemoveUnfinished(dir string) error {
 		}
 	}
 	return nil
+}
+
+// Rewrite replaces the text of a file that is there, whole or not at all. Its owner, its mode and
+// a link that leads to it stay.
+func Rewrite(path string, text []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	uid, gid := terminal.OwnerOf(path, info)
+	return PutFile(path, text, info.Mode().Perm(), uid, gid, true)
 }
 
 // PutFile writes a file whole or not at all, and durably: it is made beside its place and

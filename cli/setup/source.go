@@ -126,6 +126,9 @@ func (b *beginning) check(key string) error {
 	if file == "" || answer == "" {
 		return nil
 	}
+	if _, read := b.secrets[file]; read {
+		return nil // a pipe is read once
+	}
 	secret, err := os.ReadFile(answer)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -206,11 +209,7 @@ func (b *beginning) addTo(r *initialised, dir string) error {
 	if err := b.putSecrets(r, dir); err != nil {
 		return err
 	}
-	info, err := os.Stat(r.Config)
-	if err != nil {
-		return err
-	}
-	if err := machine.PutFile(r.Config, text, info.Mode().Perm(), -1, -1, true); err != nil {
+	if err := machine.Rewrite(r.Config, text); err != nil {
 		return cannotWrite(err, r.Config)
 	}
 	r.Kept, r.Source = []string{}, b.Name

@@ -76,14 +76,21 @@ func (s commands) discover(c *ucli.Context) error {
 
 // add puts the vehicles that no map has yet into the config.
 func (s commands) add(c *ucli.Context, name string, offers []vehicle.Offer) (file string, added int, err error) {
+	cfg, file, err := s.Config(c, "a config to add to")
+	if err != nil {
+		return file, 0, err
+	}
+	if settings, ok := cfg.Sources[name].Settings.(vehicle.Discoverer); ok {
+		settings.Mark(offers) // a daemon that runs may not have read the file yet
+	}
 	var maps []string
 	for _, o := range offers {
 		if o.Mapped == "" {
 			maps = append(maps, o.Map)
 		}
 	}
-	if _, file, err = s.Config(c, "a config to add to"); err != nil || len(maps) == 0 {
-		return file, 0, err
+	if len(maps) == 0 {
+		return file, 0, nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -97,12 +104,7 @@ func (s commands) add(c *ucli.Context, name string, offers []vehicle.Offer) (fil
 	case err != nil:
 		return file, 0, terminal.LoadError(file, err)
 	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return file, 0, err
-	}
-	uid, gid := terminal.OwnerOf(file, info)
-	if err := machine.PutFile(file, text, info.Mode().Perm(), uid, gid, true); err != nil {
+	if err := machine.Rewrite(file, text); err != nil {
 		return file, 0, terminal.FolderError(err, file, "run it as somebody who may write there")
 	}
 	return file, len(maps), nil

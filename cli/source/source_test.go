@@ -262,8 +262,8 @@ func TestDiscover(t *testing.T) {
 // changed.
 func TestAdd(t *testing.T) {
 	const before = "sources:\n  broker:\n    type: mqtt\n    broker: mqtt://b # mine\n    vehicles: []\n"
-	blue := vehicle.Offer{Preset: "teslamate", Map: "{id: blue, preset: teslamate, with: {car: 1}}"}
-	d := clitest.NewDaemon(t).On("POST", "/sources/broker/discover", vehicle.Discovery{Offers: []vehicle.Offer{blue, {Mapped: "mine", Map: "{id: mine}"}}})
+	blue := vehicle.Offer{Preset: "teslamate", With: map[string]string{"car": "1"}, Map: "{id: blue, preset: teslamate, with: {car: 1}}"}
+	d := clitest.NewDaemon(t).On("POST", "/sources/broker/discover", vehicle.Discovery{Offers: []vehicle.Offer{blue}})
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	put := func(text string) {
 		if err := os.WriteFile(file, []byte("socket: "+d.Socket+"\n"+text), 0o640); err != nil {
@@ -290,9 +290,12 @@ func TestAdd(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	if r := add("broker"); r.Code != terminal.ExitOK || !strings.Contains(r.Out, "nothing was added") || there() != after {
+		t.Errorf("a second time: exit %d %s%s:\n%s", r.Code, r.Out, r.Err, there())
+	}
 	for want, text := range map[string]string{
 		"put it below the vehicles of sources.broker yourself:\n  - " + blue.Map: "sources: {broker: {type: mqtt, broker: mqtt://b}}\n",
-		"vehicles[1].id": after,
+		"vehicles[1].id": strings.Replace(after, "car: 1", "car: 2", 1),
 	} {
 		put(text)
 		r := add("broker")

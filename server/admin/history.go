@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"plugbeat/server/web"
@@ -38,15 +40,17 @@ func (h vehicles) history(r *http.Request) (any, error) {
 			return nil, &webhook.Invalid{Field: "resolution", Value: web.Clip(text), Allowed: "a duration from 0s to 8784h, like 1h"}
 		}
 	}
-	var last time.Time // of the page before
+	var last time.Time // of the page before, with the plug state that was known then
 	if page.Place != "" {
-		ms, err := strconv.ParseInt(page.Place, 10, 64)
-		if err != nil || ms < 1 {
+		at, plug, _ := strings.Cut(page.Place, ".")
+		ms, err := strconv.ParseInt(at, 10, 64)
+		if err != nil || ms < 1 || thin.Plug.UnmarshalText([]byte(plug)) != nil {
 			return nil, page.BadPlace()
 		}
 		last = time.UnixMilli(ms)
 		from = last
 	}
+	known := thin.Plug
 	points := []vehicle.Point{}
 	const pieces = 500
 	for more := true; more && len(points) <= page.Limit; {
@@ -58,8 +62,9 @@ func (h vehicles) history(r *http.Request) (any, error) {
 		for _, p := range some {
 			from = p.At.Add(time.Millisecond)
 			if p.At.Equal(last) {
-				thin.Plug = p.Plug // it was on the page before
-			} else if kept, ok := thin.Take(p); ok {
+				continue // it was on the page before
+			}
+			if kept, ok := thin.Take(p); ok {
 				points = append(points, kept)
 			}
 		}
@@ -68,5 +73,10 @@ func (h vehicles) history(r *http.Request) (any, error) {
 		}
 	}
 	points = points[:min(len(points), page.Limit+1)]
-	return web.PageOf(page, points, func(p vehicle.Point) string { return strconv.FormatInt(p.At.UnixMilli(), 10) }), nil
+	return web.PageOf(page, points, func(last vehicle.Point) string {
+		for _, p := range points[:page.Limit] {
+			known = cmp.Or(p.Plug, known)
+		}
+		return strconv.FormatInt(last.At.UnixMilli(), 10) + "." + known.String()
+	}), nil
 }

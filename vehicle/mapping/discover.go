@@ -218,7 +218,13 @@ func (f *Finder) Offers(mapped []Vehicle) []vehicle.Offer {
 				o.Tells = append(o.Tells, value)
 			}
 		}
+		if vehicle.WhyNoName(o.Name) != "" {
+			o.Name = ""
+		}
 		o.ID = proposed(o, taken)
+		if len(Check("", []Vehicle{{ID: o.ID, Preset: o.Preset, With: o.With}}, Topics)) > 0 {
+			continue // no map can say it
+		}
 		taken[o.ID] = true
 		o.Map = Line(o)
 		offers = append(offers, o)
@@ -238,6 +244,13 @@ func mappedBy(mapped []Vehicle, one *finding) string {
 		}
 	}
 	return ""
+}
+
+// Mark says of each offer which of the maps has it.
+func Mark(offers []vehicle.Offer, mapped []Vehicle) {
+	for i, o := range offers {
+		offers[i].Mapped = mappedBy(mapped, &finding{preset: o.Preset, with: o.With})
+	}
 }
 
 // maxID is the longest id that is made of a name.

@@ -30,8 +30,12 @@ func TestFinder(t *testing.T) {
 		"two of one name": {more: "teslamate/cars/1/display_name Blue\nteslamate/cars/1/battery_level 61\nteslamate/cars/2/display_name Blue\nteslamate/cars/2/battery_level 61",
 			want: `{id: blue, name: Blue, make: TESLA, preset: teslamate, with: {car: 1}} battery
 {id: blue-2, name: Blue, make: TESLA, preset: teslamate, with: {car: 2}} battery`},
-		"a name that is no YAML": {more: "teslamate/cars/1/display_name \x1b[31m: {x}, \"\u202e\nteslamate/cars/1/battery_level 61",
-			want: `{id: "31m-x", name: "\x1b[31m: {x}, \"\u202e", make: TESLA, preset: teslamate, with: {car: 1}} battery`},
+		"a name that is no YAML": {more: "teslamate/cars/1/display_name : {x}, \"#\nteslamate/cars/1/battery_level 61",
+			want: `{id: x, name: ": {x}, \"#", make: TESLA, preset: teslamate, with: {car: 1}} battery`},
+		"a name that no vehicle may have": {more: "teslamate/cars/1/display_name \x1b[31m/\u202e\nteslamate/cars/1/battery_level 61",
+			want: `{id: teslamate-1, make: TESLA, preset: teslamate, with: {car: 1}} battery`},
+		"a parameter that no map may have": {more: "evcc/loadpoints/9/vehicleName my car\nevcc/loadpoints/9/connected true\nteslamate/cars/1/battery_level 61",
+			want: `{id: teslamate-1, make: TESLA, preset: teslamate, with: {car: 1}} battery`},
 		"one that is mapped": {more: "teslamate/cars/1/battery_level 61", maps: []Vehicle{{ID: "mine", Preset: "teslamate", With: map[string]string{"car": "1", "prefix": "teslamate"}}},
 			want: `{id: teslamate-1, make: TESLA, preset: teslamate, with: {car: 1}} battery mapped mine`},
 	} {

@@ -83,8 +83,11 @@ func vehicleOf(source string, v Vehicle) vehicle.Vehicle {
 	if err != nil {
 		id = uuid.NewSHA1(namespace, []byte(source+"\x00"+v.ID))
 	}
-	model := cmp.Or(v.Model, v.Name)
-	return vehicle.Vehicle{ID: id, Name: cmp.Or(v.Name, v.ID), Native: v.ID, Make: strings.ToUpper(v.Make), Model: model, Year: v.Year,
+	model, name := cmp.Or(v.Model, v.Name), cmp.Or(v.Name, v.ID)
+	if vehicle.WhyNoName(name) != "" {
+		name = "" // an id that looks like plugbeat's own
+	}
+	return vehicle.Vehicle{ID: id, Name: name, Native: v.ID, Make: strings.ToUpper(v.Make), Model: model, Year: v.Year,
 		VIN: v.VIN, Mode: vehicle.ModeLive}
 }
 

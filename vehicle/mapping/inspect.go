@@ -34,15 +34,27 @@ func told(msg Message, err error) string {
 	return quoted(string(msg.Payload)) + ": " + err.Error()
 }
 
+// maxInputs bounds the topics of which the last verdict is kept. A publisher makes as many as it
+// likes below a +.
+const maxInputs = 1000
+
+// clipped is a text of a publisher's, no longer than a payload is shown.
+func clipped(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), vehicle.MaxShownPayload)], "")
+}
+
 // note keeps a verdict for a person to see.
 func (m *Memory) note(v Verdict, err error, msg Message) {
 	key := inputKey{v.Input, msg.Topic}
 	in := m.inputs[key]
 	if in == nil {
+		if len(m.inputs) == maxInputs {
+			return
+		}
 		in = &inputState{}
 		m.inputs[key] = in
 	}
-	in.became, in.at = v.Became+v.Nothing, msg.At
+	in.became, in.at = clipped(v.Became+v.Nothing), msg.At
 	if err == nil {
 		in.since = time.Time{}
 		if in.refusal != nil {
@@ -209,7 +221,7 @@ func (m *Memory) silence(now time.Time) vehicle.Problem {
 		return vehicle.Problem{Code: vehicle.ProblemOffline, Since: m.onlineSince,
 			Text:   "the publisher of vehicle " + m.id + " says that it is offline",
 			Remedy: "see why it has no connection to the broker; values go out with their age meanwhile, for " + m.maxAge().String()}
-	case m.heard.IsZero() && now.Sub(m.connected) > unheard:
+	case first != "" && !m.plan.unkept && m.heard.IsZero() && now.Sub(m.connected) > unheard:
 		return vehicle.Problem{Code: vehicle.ProblemTopicSilent, Since: m.connected,
 			Text:   "nothing has arrived of the topics of vehicle " + m.id + ", such as " + first,
 			Remedy: "compare them with what is published, and check that the user may read them"}

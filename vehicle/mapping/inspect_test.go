@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,33 @@ func TestProblems(t *testing.T) {
 		w.wrong(vehicle.ProblemTopicSilent, "such as v/plug")
 		w.say("v/soc", "61")
 		w.wrong()
+	})
+	t.Run("nothing that anybody keeps", func(t *testing.T) {
+		for _, v := range []Vehicle{{ID: "leaf", Plug: &Field{At: "/plug"}}, {ID: "t", Preset: "fleet-telemetry", With: map[string]string{"vin": "V"}}} {
+			w := newWorld(t, v, vehicle.Snapshot{})
+			w.wait(time.Hour)
+			w.wrong()
+		}
+	})
+	t.Run("another sender's document", func(t *testing.T) {
+		w := newWorld(t, Vehicle{ID: "v", Plug: &Field{Topic: "d", At: "/plug"}, Battery: &Field{Topic: "d", At: "/soc", Unit: Percent}}, vehicle.Snapshot{})
+		w.say("d", `{"soc":"abc"}`)
+		w.say("d", `{"plug":true}`)
+		w.wrong(vehicle.ProblemValue, "battery at d")
+	})
+	t.Run("topics without end", func(t *testing.T) {
+		w := newWorld(t, Vehicle{ID: "v", Preset: "evcc", With: map[string]string{"vehicle": "zoe"}}, vehicle.Snapshot{})
+		for n := range 2 * maxInputs {
+			w.say(fmt.Sprintf("evcc/loadpoints/%d/vehicleName", n), strings.Repeat("x", 1000))
+		}
+		if n := len(w.m.inputs); n != maxInputs {
+			t.Errorf("%d inputs are kept", n)
+		}
+		for _, in := range w.m.inputs {
+			if len(in.became) > vehicle.MaxShownPayload {
+				t.Fatalf("%d bytes are kept of a text", len(in.became))
+			}
+		}
 	})
 	t.Run("offline", func(t *testing.T) {
 		w := newWorld(t, mg4, vehicle.Snapshot{})

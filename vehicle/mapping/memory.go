@@ -111,13 +111,15 @@ func (m *Memory) Take(msg Message) (vs []Verdict) {
 		case err != nil:
 			v.Refused, v.Remedy = err.Error(), b.remedy(m.id, err)
 			m.refuse(b.input, told(msg, err), msg.At)
+		case s.known && b.input == inCable && s.word == silent:
+			v.Nothing = "the word tells nothing of the plug"
 		case s.known:
 			v.Became = s.String()
 		default:
 			v.Nothing = "nothing is known"
 		}
-		m.note(v, err, msg)
 		if !isAbsent {
+			m.note(v, err, msg)
 			m.put(at, b.input, s, msg)
 		}
 		vs = append(vs, v)

@@ -64,6 +64,9 @@ type plan struct {
 	// silentAfter is how long the publisher stays silent while it is well, at most; zero
 	// where nobody knows.
 	silentAfter time.Duration
+	// unkept is true where the broker keeps nothing, and nothing is said while the vehicle
+	// sleeps.
+	unkept bool
 	// vouches is true where a message of the input alive confirms what was said before.
 	vouches bool
 }

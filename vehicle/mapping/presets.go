@@ -44,6 +44,8 @@ type preset struct {
 	// silentAfter is how long the program stays silent while it runs, at most; zero where
 	// nobody knows.
 	silentAfter time.Duration
+	// unkept is true where no broker keeps what is said.
+	unkept bool
 	// silent is true where a word of the publisher's connection vouches for no value.
 	silent bool
 }
@@ -119,7 +121,7 @@ var fleetTelemetry = preset{
 		Range:    &Field{Topic: "{base}/{vin}/v/RatedRange", Unit: Miles},
 		Location: &Location{Topic: "{base}/{vin}/v/Location", Latitude: "/latitude", Longitude: "/longitude"},
 	},
-	maxAge: 24 * time.Hour,
+	maxAge: 24 * time.Hour, unkept: true,
 }
 
 // evcc speaks of charge points; which vehicle is there is its guess.
@@ -186,7 +188,7 @@ func (p preset) topics(with map[string]string) *strings.Replacer {
 // plan is the preset of the name with its parameters put in.
 func (p preset) plan(name string, with map[string]string) plan {
 	fill := p.topics(with)
-	made := plan{judge: plain, maxAge: p.maxAge, maxAgeOnline: p.maxAgeOnline, silentAfter: p.silentAfter, vouches: !p.silent}
+	made := plan{judge: plain, maxAge: p.maxAge, maxAgeOnline: p.maxAgeOnline, silentAfter: p.silentAfter, unkept: p.unkept, vouches: !p.silent}
 	if p.judge != nil {
 		made.judge = p.judge(p.values(with))
 	}

@@ -145,7 +145,7 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 	c.Connected()
 	c.mu.Lock()
 	c.up = time.Now()
-	conn := c.conn
+	conn, steady := c.conn, c.brief == 0
 	c.mu.Unlock()
 	c.deps.Log.Info().Str("event", "source.connected").Str("broker", c.broker.Host).Msg("connected to the broker")
 	go func() {
@@ -161,8 +161,11 @@ func (c *connection) came(ctx context.Context, m *autopaho.ConnectionManager) {
 			return
 		}
 		time.AfterFunc(c.settings.Settle+firstWait/2, c.Arrived)
-		// A broker that has no such topic, or denies it, says nothing of itself.
-		_, _ = m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: versionTopic}}})
+		// A broker that has no such topic, or denies it, says nothing of itself. One that ends the
+		// connection for the asking is not asked again at once.
+		if steady {
+			_, _ = m.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: versionTopic}}})
+		}
 	}()
 }
 

@@ -35,6 +35,9 @@ func (s *Settings) Discover(ctx context.Context, d vehicle.Deps, listen time.Dur
 	return found, nil
 }
 
+// Mark implements [vehicle.Discoverer].
+func (s *Settings) Mark(offers []vehicle.Offer) { mapping.Mark(offers, s.Vehicles) }
+
 // discover listens on the topics of every preset.
 func (c *connection) discover(ctx context.Context, listen time.Duration) (found vehicle.Discovery, err error) {
 	c.finder = mapping.NewFinder()
