@@ -40,7 +40,8 @@ type Daemon struct {
 	log    *Buffer
 }
 
-// Binary builds plugbeat and returns its path. The linked program lies in Go's build cache,
+// Binary builds plugbeat and returns its path. The program is static, as the packages have
+// it: it resolves names otherwise than one that asks the C library. The linked program lies in Go's build cache,
 // where go run keeps it, so that the packages of tests link it once.
 func Binary(t testing.TB) string {
 	t.Helper()
@@ -56,6 +57,7 @@ var built = sync.OnceValues(func() (path string, err error) {
 		var errs strings.Builder
 		cmd := exec.Command("go", "run", "-exec", "echo", "plugbeat")
 		cmd.Stderr = &errs
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		out, err := cmd.Output()
 		if err != nil {
 			return "", fmt.Errorf("go run: %w\n%s", err, errs.String())

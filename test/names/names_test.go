@@ -1,5 +1,5 @@
-// Package names tests that plugbeat resolves names under .local over real multicast, in a
-// network of the test's own. It asks Go's resolver, as the static binary of the packages does.
+// Package names tests that the static binary resolves names under .local, as its packages
+// have it, over real multicast in a network of the test's own.
 package names
 
 import (
@@ -25,9 +25,6 @@ const (
 	inside = "PLUGBEAT_TEST_NAMES"
 	here   = "10.77.0.1"
 )
-
-// goResolver has a program ask Go's resolver.
-var goResolver = []string{"GODEBUG=netdns=go"}
 
 // alone runs a test again in a network of its own, with commands of its setting-up, and
 // reports whether this is that run.
@@ -147,7 +144,6 @@ func TestLocalNames(t *testing.T) {
 	d := daemon.New(t, func(config string) string {
 		return daemon.Ports(config) + "alerts:\n  chat: {url: \"http://chat.local:" + chat + "/\", template: json, allow_private: true}\n"
 	})
-	d.Env = goResolver
 	hass := lan(t, receiver.New(d.ManagementToken()))
 	d.Start()
 	callback := []string{"webhook", "add", "--name", "app", "--callback", "http://hass.local:" + hass + "/hook"}
@@ -175,7 +171,6 @@ func TestNobody(t *testing.T) {
 		return
 	}
 	d := daemon.New(t, func(config string) string { return daemon.Ports(config) })
-	d.Env = goResolver
 	d.Start()
 	d.Must("webhook", "add", "--name", "app", "--callback", "http://hass.local:8123/hook", "--allow-private")
 	_, verify, _ := d.Run("webhook", "verify", "app")
@@ -196,7 +191,6 @@ func TestNoNetwork(t *testing.T) {
 		return
 	}
 	d := daemon.New(t, func(config string) string { return daemon.Ports(config) })
-	d.Env = goResolver
 	d.Start()
 	d.Must("webhook", "add", "--name", "app", "--callback", "http://hass.local:8123/hook", "--allow-private")
 	_, stderr, code := d.Run("webhook", "verify", "app")
