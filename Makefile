@@ -5,7 +5,7 @@
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-test: ## every test, each with a small default: about two minutes on two cores, longer the first time
+test: ## every test, each with a small default: about two and a half minutes on two cores, longer the first time
 	go test ./...
 
 proofs: ## everything .ci/run holds a commit to, the long proofs among it

@@ -94,6 +94,7 @@ func TestPlugInIsDelivered(t *testing.T) {
 	if !strings.Contains(first, `"isPluggedIn":false`) || !strings.Contains(first, `"percentRemaining":0.6`) || !strings.Contains(first, "2026-01-31T08:00:00") {
 		t.Errorf("the first delivery: %s", first)
 	}
+	daemon.Eventually(t, "it is booked, else it comes again", func() bool { return strings.Contains(d.Log(), `"event":"delivery.delivered"`) })
 	d.Kill()
 	d.Start()
 	send(`{"plug":false,"level":60}`)

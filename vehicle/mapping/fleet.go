@@ -118,13 +118,14 @@ func (f *Fleet) Read(ctx context.Context, ref vehicle.Ref, paths vehicle.Paths) 
 	if err := ctx.Err(); err != nil {
 		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", ref.ID, err)
 	}
-	wait := time.NewTimer(time.Until(f.opened.Add(firstRead)))
-	defer wait.Stop()
+	wait, stop := context.WithDeadline(ctx, f.opened.Add(firstRead))
+	defer stop()
 	select {
 	case <-f.ready:
-	case <-wait.C:
-	case <-ctx.Done():
-		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", ref.ID, ctx.Err())
+	case <-wait.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return vehicle.Snapshot{}, fmt.Errorf("read vehicle %s: %w", ref.ID, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
