@@ -157,7 +157,10 @@ func TestStranger(t *testing.T) {
 }
 
 func TestErrorIs(t *testing.T) {
-	for code, target := range map[Code]error{CodeNotFound: webhook.ErrNotFound, CodeConflict: webhook.ErrConflict, CodeExists: webhook.ErrExists, CodeNoSpace: webhook.ErrNoSpace, CodeReadOnly: webhook.ErrReadOnly, CodeChallengeFailed: webhook.ErrChallenge} {
+	for code, target := range map[Code]error{
+		CodeNotFound: webhook.ErrNotFound, CodeConflict: webhook.ErrConflict, CodeExists: webhook.ErrExists,
+		CodeNoSpace: webhook.ErrNoSpace, CodeReadOnly: webhook.ErrReadOnly, CodeChallengeFailed: webhook.ErrChallenge,
+	} {
 		c := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusConflict)
 			_ = json.NewEncoder(w).Encode(Envelope{Error: &Error{Code: code, Message: "m", Allowed: "a", Hint: "h"}})

@@ -1,11 +1,14 @@
 package machine
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"plugbeat/cli/terminal"
 )
 
 // A binary in a place that will not last is told from one in a place that will.
@@ -47,5 +50,31 @@ func TestFleeting(t *testing.T) {
 	}
 	if got := fleeting(lasting+"/plugbeat", homes, temps); got != "" && !strings.Contains(got, " has mode ") { // of the folder for tests itself
 		t.Errorf("a place as good as any: %q", got)
+	}
+}
+
+// TestRewrite: the file behind a link gets the text, with the mode and the owner that it has.
+func TestRewrite(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "real.yaml"), filepath.Join(dir, "config.yaml")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o640), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	nobody := os.Geteuid() == 0 && os.Chown(file, 12345, 12345) == nil // only root gives files away
+	if err := Rewrite(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	info, statErr := os.Lstat(link)
+	kept, keptErr := os.Stat(file)
+	if err := errors.Join(err, statErr, keptErr); err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := terminal.OwnerOf(file, kept)
+	if string(text) != "new" || info.Mode()&os.ModeSymlink == 0 || kept.Mode().Perm() != 0o640 || nobody && uid != 12345 {
+		t.Errorf("%q, link %v, file %v of %d", text, info.Mode(), kept.Mode(), uid)
+	}
+	if err := Rewrite(filepath.Join(dir, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package vehicle is the commands about vehicles: list, show, read, connect, disconnect, and
-// subscribe and unsubscribe.
+// Package vehicle is the commands about vehicles: list, show, history, read, rename, connect,
+// disconnect, and subscribe and unsubscribe.
 //
 // Change here what these commands ask, check and print; what a vehicle is, and whether it may
 // be read, the daemon knows.

@@ -99,6 +99,28 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestSilentWord: a word of the charging state that tells nothing of the plug is no value of it.
+func TestSilentWord(t *testing.T) {
+	w := newWorld(t, Vehicle{ID: "v", Charging: &Field{Topic: "s", Charging: []string{"C"}, NotCharging: []string{"idle"},
+		Plugged: []string{"B"}, Unplugged: []string{"A"}}}, vehicle.Snapshot{})
+	for _, v := range w.say("s", "idle") {
+		if v.Input == inCable && (v.Became != "" || v.Nothing == "") || v.Input == inCharging && v.Became == "" {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+// TestNameOfAnID: what looks like plugbeat's own id names no vehicle, since commands would not take it.
+func TestNameOfAnID(t *testing.T) {
+	const id = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+	if v := vehicleOf("s", Vehicle{ID: id, Make: "kia"}); v.Name != "" || v.OwnName() != "KIA" || v.Native != id {
+		t.Errorf("%+v is called %q", v, v.OwnName())
+	}
+	if v := vehicleOf("s", Vehicle{ID: "leaf"}); v.Name != "leaf" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestParts: documents that each say a part are one, whatever the order; a sign of life that came
 // between them confirms what was said before it, for good.
 func TestParts(t *testing.T) {
